@@ -1,0 +1,1 @@
+"""Boards, and the way from an engine to a bitstream."""

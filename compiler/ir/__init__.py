@@ -1,0 +1,50 @@
+"""The integer graph and its meaning: the one truth about what the hardware must compute.
+
+In the order in which data passes through: ``types`` (tensor types, requantization), ``ops`` (the
+operators), ``shapes`` and ``intervals`` (what follows from their inputs), ``constraints`` (the
+rules they obey), ``graph`` (how they connect, and verification), ``reference`` (what they compute,
+in NumPy), ``text`` (a printed form that parses back equal), ``docs`` (the page of supported
+operators).
+"""
+
+from tilewright.compiler.ir.graph import Graph
+from tilewright.compiler.ir.intervals import accumulator_bits, accumulator_range
+from tilewright.compiler.ir.ops import (
+    OPS,
+    Add,
+    AvgPool2d,
+    Conv2d,
+    Input,
+    Linear,
+    MaxPool2d,
+    Op,
+    Output,
+    Rescale,
+)
+from tilewright.compiler.ir.reference import run
+from tilewright.compiler.ir.text import ParseError, parse_graph, print_graph
+from tilewright.compiler.ir.types import Requantize, TensorType, VerifyError, make_requantize
+
+__all__ = [
+    "OPS",
+    "Add",
+    "AvgPool2d",
+    "Conv2d",
+    "Graph",
+    "Input",
+    "Linear",
+    "MaxPool2d",
+    "Op",
+    "Output",
+    "ParseError",
+    "Requantize",
+    "Rescale",
+    "TensorType",
+    "VerifyError",
+    "accumulator_bits",
+    "accumulator_range",
+    "make_requantize",
+    "parse_graph",
+    "print_graph",
+    "run",
+]

@@ -1,0 +1,242 @@
+"""The rules that operators obey.
+
+The docstring of a rule is both the message that a user reads when it is broken and its line in
+docs/supported_ops.md. A rule returns what it found wrong, or nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tilewright.compiler.ir.intervals import accumulator_range, weighted_range
+from tilewright.compiler.ir.ops import (
+    Add,
+    AvgPool2d,
+    Conv2d,
+    Linear,
+    MaxPool2d,
+    Op,
+    Rescale,
+)
+from tilewright.compiler.ir.shapes import output_shape
+from tilewright.compiler.ir.types import Requantize, TensorType, VerifyError
+
+Types: TypeAlias = Mapping[str, TensorType]
+Check: TypeAlias = Callable[[Any, Types], str | None]
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """One rule: where it applies, the attribute it is about, its text and its check."""
+
+    ops: tuple[type[Op], ...]
+    attribute: str
+    text: str
+    check: Check
+
+
+CONSTRAINTS: list[Constraint] = []
+"""All rules, in the order in which they are checked."""
+
+
+def constraint(attribute: str, *ops: type[Op]) -> Callable[[Check], Check]:
+    """Register the decorated function as a rule about ``attribute`` of ``ops``."""
+
+    def register(check: Check) -> Check:
+        text = " ".join((check.__doc__ or "").split())
+        CONSTRAINTS.append(Constraint(ops, attribute, text, check))
+        return check
+
+    return register
+
+
+def check_op(op: Op, types: Types) -> None:
+    """Check every rule for ``op``.
+
+    Raises
+    ------
+    VerifyError  For the first broken rule; names the operator, the attribute and the value.
+    """
+    for rule in CONSTRAINTS:
+        if isinstance(op, rule.ops):
+            found = rule.check(op, types)
+            if found:
+                raise VerifyError(f"{op.name}: {op.kind}.{rule.attribute}: {rule.text} ({found})")
+
+
+@constraint("weight", Conv2d)
+def _conv_weight_shape(op: Conv2d, types: Types) -> str | None:
+    """Weights have the shape (K, C / groups, R, S)."""
+    shape = op.weight.shape
+    if len(shape) != 4 or min(shape) < 1:
+        return f"shape {shape}"
+    return None
+
+
+@constraint("groups", Conv2d)
+def _groups_divide(op: Conv2d, types: Types) -> str | None:
+    """The number of groups divides the input and the output channels."""
+    c, k = types[op.input].shape[0], op.weight.shape[0]
+    if op.groups < 1 or c % op.groups or k % op.groups:
+        return f"groups={op.groups}, C={c}, K={k}"
+    return None
+
+
+@constraint("weight", Conv2d)
+def _conv_channels(op: Conv2d, types: Types) -> str | None:
+    """Weights cover C / groups input channels."""
+    c = types[op.input].shape[0]
+    if op.weight.shape[1] != c // op.groups:
+        return f"weight shape {op.weight.shape}, C={c}, groups={op.groups}"
+    return None
+
+
+@constraint("weight", Linear)
+def _linear_weight_shape(op: Linear, types: Types) -> str | None:
+    """Weights have the shape (K, C * H * W)."""
+    numel = types[op.input].numel
+    if op.weight.ndim != 2 or op.weight.shape[0] < 1 or op.weight.shape[1] != numel:
+        return f"shape {op.weight.shape}, C * H * W = {numel}"
+    return None
+
+
+@constraint("weight_bits", Conv2d, Linear)
+def _weight_bits(op: Conv2d | Linear, types: Types) -> str | None:
+    """Weights have 2 to 8 bits."""
+    return None if 2 <= op.weight_bits <= 8 else f"{op.weight_bits} bits"
+
+
+@constraint("weight", Conv2d, Linear)
+def _weights_fit(op: Conv2d | Linear, types: Types) -> str | None:
+    """Every weight is a signed integer of weight_bits bits."""
+    limit = 1 << (op.weight_bits - 1)
+    low, high = int(op.weight.min()), int(op.weight.max())
+    if low < -limit or high >= limit:
+        return f"weights {low}..{high} in {op.weight_bits} bits"
+    return None
+
+
+@constraint("bias", Conv2d, Linear)
+def _bias_shape(op: Conv2d | Linear, types: Types) -> str | None:
+    """There is one int32 bias per output channel."""
+    if op.bias.shape != op.weight.shape[:1]:
+        return f"shape {op.bias.shape} for {op.weight.shape[0]} channels"
+    if int(np.abs(op.bias).max()) >= 1 << 31:
+        return f"bias {int(op.bias[np.abs(op.bias).argmax()])}"
+    return None
+
+
+@constraint("kernel", MaxPool2d, AvgPool2d)
+def _kernel_positive(op: MaxPool2d | AvgPool2d, types: Types) -> str | None:
+    """Kernel sizes are at least 1."""
+    return None if min(op.kernel) >= 1 else f"{op.kernel}"
+
+
+@constraint("stride", Conv2d, MaxPool2d, AvgPool2d)
+def _stride_positive(op: Conv2d | MaxPool2d | AvgPool2d, types: Types) -> str | None:
+    """Strides are at least 1."""
+    return None if min(op.stride) >= 1 else f"{op.stride}"
+
+
+@constraint("dilation", Conv2d, MaxPool2d)
+def _dilation_positive(op: Conv2d | MaxPool2d, types: Types) -> str | None:
+    """Dilations are at least 1."""
+    return None if min(op.dilation) >= 1 else f"{op.dilation}"
+
+
+@constraint("padding", Conv2d, MaxPool2d, AvgPool2d)
+def _padding_not_negative(op: Conv2d | MaxPool2d | AvgPool2d, types: Types) -> str | None:
+    """Padding is not negative."""
+    return None if len(op.padding) == 4 and min(op.padding) >= 0 else f"{op.padding}"
+
+
+@constraint("padding", MaxPool2d)
+def _padding_inside_kernel(op: MaxPool2d, types: Types) -> str | None:
+    """Padding is at most half the kernel, so that every window holds a real element."""
+    limit = [op.kernel[0] // 2] * 2 + [op.kernel[1] // 2] * 2
+    if any(p > m for p, m in zip(op.padding, limit, strict=True)):
+        return f"padding {op.padding} with kernel {op.kernel}"
+    return None
+
+
+@constraint("output", Conv2d, MaxPool2d, AvgPool2d)
+def _window_fits(op: Conv2d | MaxPool2d | AvgPool2d, types: Types) -> str | None:
+    """The dilated kernel fits into the padded input at least once."""
+    shape = output_shape(op, types)
+    return None if min(shape) >= 1 else f"output would be {shape}"
+
+
+@constraint("input_b", Add)
+def _add_shapes(op: Add, types: Types) -> str | None:
+    """Both operands have the same shape; broadcasting is not supported."""
+    a, b = types[op.input_a].shape, types[op.input_b].shape
+    return None if a == b else f"{a} and {b}"
+
+
+@constraint("output", Conv2d, Linear, MaxPool2d, AvgPool2d, Add, Rescale)
+def _shape_agrees(op: Op, types: Types) -> str | None:
+    """The declared output shape is the inferred one."""
+    inferred, declared = output_shape(op, types), types[op.outputs[0]].shape
+    return None if inferred == declared else f"inferred {inferred}, declared {declared}"
+
+
+@constraint("output", MaxPool2d)
+def _pool_keeps_type(op: MaxPool2d, types: Types) -> str | None:
+    """The output has the bits, sign, scale and zero point of the input."""
+    a, b = types[op.input], types[op.output]
+    same = (a.bits, a.signed, a.scale, a.zero_point) == (b.bits, b.signed, b.scale, b.zero_point)
+    return None if same else f"{a} and {b}"
+
+
+@constraint("requantize", Conv2d, Linear, AvgPool2d, Add, Rescale)
+def _requantize_matches_output(
+    op: Conv2d | Linear | AvgPool2d | Add | Rescale, types: Types
+) -> str | None:
+    """It has one multiplier per output channel, and the range and zero point of the output."""
+    return _requantize_problem(op.requantize, types[op.output])
+
+
+@constraint("shared_bits", Add)
+def _shared_bits(op: Add, types: Types) -> str | None:
+    """Operands are added in 2 to 16 bits."""
+    return None if 2 <= op.shared_bits <= 16 else f"{op.shared_bits} bits"
+
+
+@constraint("requantize_a, requantize_b", Add)
+def _operands_match_shared_type(op: Add, types: Types) -> str | None:
+    """Both have one multiplier per channel and stay within the shared type."""
+    shape = types[op.output].shape
+    for side, r in (("a", op.requantize_a), ("b", op.requantize_b)):
+        try:
+            shared = TensorType(shape, op.shared_bits, op.shared_signed, 1.0, r.zero_point)
+        except VerifyError as error:
+            return f"requantize_{side}: {error}"
+        if found := _requantize_problem(r, shared):
+            return f"requantize_{side}: {found}"
+    return None
+
+
+@constraint("accumulator", Conv2d, Linear, AvgPool2d, Add, Rescale)
+def _accumulator_fits(op: Op, types: Types) -> str | None:
+    """The accumulator stays within int32 for every possible input, with and without bias."""
+    ranges = [accumulator_range(op, types)]
+    if isinstance(op, Conv2d | Linear):
+        ranges.append(weighted_range(op.weight, np.zeros_like(op.bias), types[op.input]))
+    for lo, hi in ranges:
+        worst = np.maximum(-lo, hi)
+        if int(worst.max()) >= 1 << 31:
+            channel = int(worst.argmax())
+            return f"channel {channel} reaches {int(lo[channel])}..{int(hi[channel])}"
+    return None
+
+
+def _requantize_problem(r: Requantize, t: TensorType) -> str | None:
+    if r.channels != t.shape[0]:
+        return f"{r.channels} multipliers for {t.shape[0]} channels"
+    if r.zero_point != t.zero_point:
+        return f"zero point {r.zero_point}, the tensor's is {t.zero_point}"
+    if r.qmin < t.qmin or r.qmax > t.qmax:
+        return f"range {r.qmin}..{r.qmax} outside {t.qmin}..{t.qmax}"
+    return None

@@ -1,0 +1,66 @@
+"""Interval analysis: the values that an accumulator can take, from the actual weights."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tilewright.compiler.ir.ops import Add, AvgPool2d, Conv2d, IntArray, Linear, Op, Rescale
+from tilewright.compiler.ir.types import TensorType
+
+
+def accumulator_range(op: Op, types: Mapping[str, TensorType]) -> tuple[IntArray, IntArray]:
+    """Lowest and highest value that enters ``op.requantize``, bias included, per output channel.
+
+    The bound is tight when the inputs of a window can take all values of their type independently.
+
+    Returns
+    -------
+    lo, hi : (K,) int64
+
+    Raises
+    ------
+    TypeError  If the operator has no accumulator.
+    """
+    match op:
+        case Conv2d() | Linear():
+            return weighted_range(op.weight, op.bias, types[op.input])
+        case AvgPool2d():
+            t = types[op.input]
+            area = op.kernel[0] * op.kernel[1]
+            lo, hi = area * (t.qmin - t.zero_point), area * (t.qmax - t.zero_point)
+        case Rescale():
+            t = types[op.input]
+            lo, hi = t.qmin - t.zero_point, t.qmax - t.zero_point
+        case Add():
+            operands = (op.requantize_a, op.requantize_b)
+            lo = sum(r.qmin - r.zero_point for r in operands)
+            hi = sum(r.qmax - r.zero_point for r in operands)
+        case _:
+            raise TypeError(f"{op.kind} {op.name} has no accumulator")
+    channels = op.requantize.channels
+    return np.full(channels, lo, np.int64), np.full(channels, hi, np.int64)
+
+
+def weighted_range(
+    weight: IntArray, bias: IntArray, input_type: TensorType
+) -> tuple[IntArray, IntArray]:
+    """Range of ``sum(w * (q - zero_point)) + bias`` per output channel.
+
+    Parameters
+    ----------
+    weight : (K, ...)
+    bias : (K,)
+    """
+    flat = weight.reshape(weight.shape[0], -1)
+    positive = np.maximum(flat, 0).sum(axis=1)
+    negative = np.minimum(flat, 0).sum(axis=1)
+    low = input_type.qmin - input_type.zero_point
+    high = input_type.qmax - input_type.zero_point
+    return positive * low + negative * high + bias, positive * high + negative * low + bias
+
+
+def accumulator_bits(op: Op, types: Mapping[str, TensorType]) -> int:
+    """Two's complement bits that hold every value of :func:`accumulator_range`."""
+    lo, hi = accumulator_range(op, types)
+    low, high = int(lo.min()), int(hi.max())
+    return 1 + max(high.bit_length() if high > 0 else 0, (-low - 1).bit_length() if low < 0 else 0)

@@ -1,0 +1,246 @@
+"""The operators of the integer graph, as frozen dataclasses.
+
+Every operator has a ``name`` (the path of the PyTorch module that it comes from) and refers to
+tensors by value name. The summary line of each docstring, and the rules in ``constraints``, are
+what docs/supported_ops.md shows.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewright.compiler.ir.types import Requantize
+
+IntArray: TypeAlias = npt.NDArray[np.int64]
+Pair: TypeAlias = tuple[int, int]
+Padding: TypeAlias = tuple[int, int, int, int]
+"""(top, bottom, left, right) rows and columns."""
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """What all operators share: a name, inputs, outputs, and equality by content."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        """Own every array: int64, contiguous, read-only."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                if not np.issubdtype(value.dtype, np.integer):
+                    raise TypeError(f"{self.name}: {field.name} must be integers, not {value.dtype}")
+                own = np.array(value, dtype=np.int64, order="C")
+                own.flags.writeable = False
+                object.__setattr__(self, field.name, own)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the values read."""
+        return ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the values written."""
+        return ()
+
+    @property
+    def kind(self) -> str:
+        """Name of the operator's class."""
+        return type(self).__name__
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.name, self.inputs, self.outputs))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return bool(np.array_equal(a, b))
+    return bool(a == b)
+
+
+@dataclass(frozen=True, eq=False)
+class _Unary(Op):
+    input: str
+    output: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.output,)
+
+
+@dataclass(frozen=True, eq=False)
+class Input(Op):
+    """A tensor that the caller provides, already on the integer grid of its type."""
+
+    output: str
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.output,)
+
+
+@dataclass(frozen=True, eq=False)
+class Output(Op):
+    """A tensor that the caller receives."""
+
+    input: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2d(_Unary):
+    """Convolution with groups, stride, padding and dilation.
+
+    ``acc = sum(w * (q - zero_point_in)) + bias``; padding holds the input's zero point.
+
+    Parameters
+    ----------
+    weight : (K, C / groups, R, S), signed integers of ``weight_bits`` bits
+    weight_bits : int, 2..8
+    bias : (K,), int32 at scale ``s_in * s_w``
+    stride, dilation : (vertical, horizontal), at least 1
+    padding : (top, bottom, left, right), at least 0
+    groups : int, divides C and K
+    requantize : one multiplier per output channel
+    """
+
+    weight: IntArray
+    weight_bits: int
+    bias: IntArray
+    stride: Pair
+    padding: Padding
+    dilation: Pair
+    groups: int
+    requantize: Requantize
+
+    @property
+    def kernel(self) -> Pair:
+        """(R, S)."""
+        return int(self.weight.shape[2]), int(self.weight.shape[3])
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(_Unary):
+    """Fully connected layer over the flattened (C, H, W) input; the output is (K, 1, 1).
+
+    Parameters
+    ----------
+    weight : (K, C * H * W) in PyTorch's flatten order, signed integers of ``weight_bits`` bits
+    weight_bits : int, 2..8
+    bias : (K,), int32 at scale ``s_in * s_w``
+    requantize : one multiplier per output channel
+    """
+
+    weight: IntArray
+    weight_bits: int
+    bias: IntArray
+    requantize: Requantize
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPool2d(_Unary):
+    """Maximum over windows; padding never wins, and scale and zero point stay.
+
+    Parameters
+    ----------
+    kernel, stride, dilation : (vertical, horizontal), at least 1
+    padding : (top, bottom, left, right); padded positions hold the type's lowest value
+    """
+
+    kernel: Pair
+    stride: Pair
+    padding: Padding
+    dilation: Pair
+
+
+@dataclass(frozen=True, eq=False)
+class AvgPool2d(_Unary):
+    """Sum over windows, then one requantization that also divides by the kernel area.
+
+    ``acc = sum(q - zero_point_in)``; padding counts as zeros, the divisor is always the full area.
+
+    Parameters
+    ----------
+    kernel, stride : (vertical, horizontal), at least 1
+    padding : (top, bottom, left, right)
+    requantize : factor ``s_in / (s_out * area)``, one multiplier per channel
+    """
+
+    kernel: Pair
+    stride: Pair
+    padding: Padding
+    requantize: Requantize
+
+
+@dataclass(frozen=True, eq=False)
+class Add(Op):
+    """Residual addition: both operands requantized to one shared scale, added, requantized.
+
+    ``a' = requantize_a(a - zero_point_a)`` and ``b'`` alike, held in ``shared_bits`` bits, then
+    ``out = requantize((a' - requantize_a.zero_point) + (b' - requantize_b.zero_point))``.
+
+    Parameters
+    ----------
+    requantize_a, requantize_b : to the shared scale, one multiplier per channel
+    requantize : from the shared scale to the output
+    shared_bits, shared_signed : the integer type of ``a'`` and ``b'``, 2..16 bits
+    """
+
+    input_a: str
+    input_b: str
+    output: str
+    requantize_a: Requantize
+    requantize_b: Requantize
+    requantize: Requantize
+    shared_bits: int
+    shared_signed: bool
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input_a, self.input_b)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.output,)
+
+
+@dataclass(frozen=True, eq=False)
+class Rescale(_Unary):
+    """Move a tensor to another scale, zero point, width or range.
+
+    ``out = requantize(q - zero_point_in)``; a ReLU between two scales is one of these.
+
+    Parameters
+    ----------
+    requantize : factor ``s_in / s_out``, one multiplier per channel
+    """
+
+    requantize: Requantize
+
+
+OPS: tuple[type[Op], ...] = (
+    Input,
+    Conv2d,
+    Linear,
+    MaxPool2d,
+    AvgPool2d,
+    Add,
+    Rescale,
+    Output,
+)
+"""Every operator that a graph may hold."""

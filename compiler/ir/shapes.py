@@ -1,0 +1,50 @@
+"""Shape inference: the output shape of an operator from its input types."""
+
+from collections.abc import Mapping
+
+from tilewright.compiler.ir.ops import Add, AvgPool2d, Conv2d, Linear, MaxPool2d, Op, Padding, Pair
+from tilewright.compiler.ir.types import TensorType
+
+Shape = tuple[int, int, int]
+
+
+def window_shape(
+    size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
+) -> Pair:
+    """Number of window positions (rows, columns); not positive if the window does not fit.
+
+    Parameters
+    ----------
+    size : (H, W) of the input
+    kernel, stride, dilation : (vertical, horizontal)
+    padding : (top, bottom, left, right)
+    """
+    rows = size[0] + padding[0] + padding[1] - dilation[0] * (kernel[0] - 1) - 1
+    columns = size[1] + padding[2] + padding[3] - dilation[1] * (kernel[1] - 1) - 1
+    return rows // stride[0] + 1, columns // stride[1] + 1
+
+
+def output_shape(op: Op, types: Mapping[str, TensorType]) -> Shape:
+    """Shape (C, H, W) of what ``op`` writes.
+
+    Raises
+    ------
+    TypeError  For an operator that writes nothing or has no input.
+    """
+    if not op.inputs or not op.outputs:
+        raise TypeError(f"{op.kind} {op.name} has no shape to infer")
+    c, h, w = types[op.inputs[0]].shape
+    match op:
+        case Conv2d():
+            size = window_shape((h, w), op.kernel, op.stride, op.padding, op.dilation)
+            return (op.weight.shape[0], *size)
+        case Linear():
+            return (op.weight.shape[0], 1, 1)
+        case MaxPool2d():
+            return (c, *window_shape((h, w), op.kernel, op.stride, op.padding, op.dilation))
+        case AvgPool2d():
+            return (c, *window_shape((h, w), op.kernel, op.stride, op.padding))
+        case Add():
+            return (c, h, w)
+        case _:
+            return (c, h, w)

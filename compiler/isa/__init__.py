@@ -1,0 +1,45 @@
+"""The instruction set: everything that hardware and compiler must agree on, stated once.
+
+Files, in the order in which a program meets them:
+
+``config``     what an engine is: rows, columns, buffer depths, bus width
+``fields``     how named bit fields pack into a command, with overflow checks
+``commands``   the commands of the load, compute and store units
+``layout``     how feature maps, weight blocks and commands lie in memory
+``registers``  the control and status registers, status codes
+"""
+
+from tilewright.compiler.isa.commands import (
+    COMMANDS,
+    ISA_VERSION,
+    Check,
+    Command,
+    Compute,
+    End,
+    Fetch,
+    LoadActivations,
+    LoadWeights,
+    Store,
+    Unit,
+    decode,
+    encode,
+)
+from tilewright.compiler.isa.config import ConfigError, EngineConfig
+
+__all__ = [
+    "COMMANDS",
+    "ISA_VERSION",
+    "Check",
+    "Command",
+    "Compute",
+    "ConfigError",
+    "End",
+    "EngineConfig",
+    "Fetch",
+    "LoadActivations",
+    "LoadWeights",
+    "Store",
+    "Unit",
+    "decode",
+    "encode",
+]

@@ -1,0 +1,365 @@
+"""The commands of the three units.
+
+A program is three command streams, one per unit (load, compute, store). A unit runs its stream in
+order; a command waits until the other units have completed as many commands as it names, so a
+command can only depend on earlier ones. The load unit also fetches the commands of all three
+(:class:`Fetch`), which makes command traffic part of the schedule, and its timing exact.
+
+Encoding: opcode in the low byte, fields above it from the least significant bit, little-endian in
+memory, zero up to the unit's command size.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from typing import ClassVar
+
+from tilewright.compiler.isa.fields import Field, pack, unpack
+from tilewright.errors import Error
+
+ISA_VERSION = 1
+
+
+class Unit(enum.IntEnum):
+    """The units, each with its own command stream; the value is the number used in commands."""
+
+    LOAD = 0
+    COMPUTE = 1
+    STORE = 2
+
+    @property
+    def command_bytes(self) -> int:
+        """Bytes of one command of this unit."""
+        return 64 if self is Unit.COMPUTE else 32
+
+
+class DecodeError(Error):
+    """Bytes that are not a command."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Base of all commands; ``FIELDS`` is the single source of their layout.
+
+    ``layer`` is not seen by the engine: it says which layer of the network a command works for.
+    """
+
+    UNIT: ClassVar[Unit]
+    OPCODE: ClassVar[int]
+    FIELDS: ClassVar[tuple[Field, ...]]
+
+    layer: int = 0
+
+
+_LAYER = Field("layer", 16, "layer of the network that this command works for; profiling only")
+_WAIT_LOAD = Field(
+    "wait_load", 16, "load commands to be complete before this one starts (mod 2**16)"
+)
+_WAIT_COMPUTE = Field("wait_compute", 16, "compute commands to be complete first (mod 2**16)")
+_WAIT_STORE = Field("wait_store", 16, "store commands to be complete first (mod 2**16)")
+_LOAD_HEAD = (_LAYER, _WAIT_COMPUTE, _WAIT_STORE)
+_ADDRESS = Field("address", 32, "byte offset from the base register, a multiple of the bus width")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check(Command):
+    """Refuse to run unless the engine has this ISA version and configuration digest."""
+
+    UNIT = Unit.LOAD
+    OPCODE = 1
+    FIELDS = (
+        *_LOAD_HEAD,
+        Field("digest", 32, "EngineConfig.digest of the engine the program was compiled for"),
+        Field("version", 16, "ISA_VERSION of the program"),
+    )
+
+    wait_compute: int = 0
+    wait_store: int = 0
+    digest: int
+    version: int = ISA_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetch(Command):
+    """Read ``count`` commands of ``unit`` into its queue."""
+
+    UNIT = Unit.LOAD
+    OPCODE = 2
+    FIELDS = (
+        *_LOAD_HEAD,
+        _ADDRESS,
+        Field("unit", 2, "whose queue: 0 load, 1 compute, 2 store"),
+        Field("count", 16, "commands, 1..queue_depth/2"),
+    )
+
+    wait_compute: int = 0
+    wait_store: int = 0
+    address: int
+    unit: int
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadActivations(Command):
+    """Read ``groups`` x ``height`` x ``width`` pixel words into the activation buffer.
+
+    Pixel x of a row goes to lane ``x % cols``, word ``x // cols`` of the row. Rows follow one
+    another in memory, each padded to whole bus beats.
+    """
+
+    UNIT = Unit.LOAD
+    OPCODE = 3
+    FIELDS = (
+        *_LOAD_HEAD,
+        _ADDRESS,
+        Field("groups", 16, "channel groups of `rows` channels"),
+        Field("group_stride", 32, "bytes from one group to the next"),
+        Field("height", 16, "rows per group"),
+        Field("width", 16, "pixels per row"),
+        Field("base", 16, "lane word of the first pixel"),
+        Field("row_step", 16, "lane words from one row to the next"),
+        Field("group_step", 16, "lane words from one group to the next"),
+    )
+
+    wait_compute: int = 0
+    wait_store: int = 0
+    address: int
+    groups: int
+    group_stride: int
+    height: int
+    width: int
+    base: int
+    row_step: int
+    group_step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadWeights(Command):
+    """Read ``words`` words of ``rows`` bytes into the weight buffer, wrapping at its end."""
+
+    UNIT = Unit.LOAD
+    OPCODE = 4
+    FIELDS = (
+        *_LOAD_HEAD,
+        _ADDRESS,
+        Field("words", 16, "weight words"),
+        Field("base", 16, "first weight word in the buffer"),
+    )
+
+    wait_compute: int = 0
+    wait_store: int = 0
+    address: int
+    words: int
+    base: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class End(Command):
+    """Complete the run: set the done status and raise the interrupt."""
+
+    UNIT = Unit.LOAD
+    OPCODE = 5
+    FIELDS = _LOAD_HEAD
+
+    wait_compute: int = 0
+    wait_store: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute(Command):
+    """Compute an output tile of ``n_kg * rows`` channels, ``n_oy`` rows, ``out_w`` columns.
+
+    For each kernel group, output row and word of ``cols`` output pixels one *pass* runs:
+    for each channel group, kernel row and kernel column, a *segment* of ``segment`` channels (the
+    last channel group has ``last_segment``). At step i of a segment array row k receives the
+    window of channel ``k - k % 2**segment_log2 + i``.
+
+    Weights: per kernel group ``param_words`` words of requantization parameters, then one word
+    per step, in the order of the loops above; the ring address runs on from group to group.
+    """
+
+    UNIT = Unit.COMPUTE
+    OPCODE = 1
+    FIELDS = (
+        _LAYER,
+        _WAIT_LOAD,
+        _WAIT_STORE,
+        Field("maximum", 1, "1: accumulate by maximum instead of sum"),
+        Field("signed", 1, "1: activations are two's complement"),
+        Field("to_act", 1, "1: results go to the activation buffer"),
+        Field("to_out", 1, "1: results go to the output buffer"),
+        Field(
+            "segment_log2",
+            4,
+            "log2 of the rows that share a broadcast: 0 depthwise .. log2(rows) dense",
+        ),
+        Field("segment", 8, "steps of every segment but those of the last channel group"),
+        Field("last_segment", 8, "steps of the segments of the last channel group"),
+        Field("n_kg", 16, "kernel groups (of `rows` output channels)"),
+        Field("n_oy", 16, "output rows"),
+        Field("n_ox", 16, "output words of `cols` pixels per row"),
+        Field("n_cg", 16, "channel groups reduced over"),
+        Field("n_r", 8, "kernel rows"),
+        Field("n_s", 8, "kernel columns"),
+        Field("stride_x", 4, "input pixels per output pixel, 1..15"),
+        Field("weight_base", 16, "weight word of the first parameter word"),
+        Field("act_base", 16, "lane word of row 0, column 0 of the first channel group"),
+        Field("kg_step", 16, "lane words from one kernel group's channels to the next (mod 2**16)"),
+        Field("cg_step", 16, "lane words from one channel group to the next (mod 2**16)"),
+        Field("oy_step", 16, "lane words from one output row's input row to the next (mod 2**16)"),
+        Field("r_step", 16, "lane words from one kernel row to the next (mod 2**16)"),
+        Field(
+            "y0",
+            16,
+            "input row of output row 0, kernel row 0; rows outside 0..in_h-1 are padding",
+            True,
+        ),
+        Field("oy_dy", 8, "input rows per output row"),
+        Field("r_dy", 8, "input rows per kernel row"),
+        Field("in_h", 16, "input rows"),
+        Field("x0", 16, "input column of output column 0, kernel column 0", True),
+        Field("x0_word", 12, "floor(x0 / cols)", True),
+        Field("x0_lane", 4, "x0 mod cols"),
+        Field("s_dx", 8, "input columns per kernel column"),
+        Field("s_word", 8, "s_dx // cols"),
+        Field("s_lane", 4, "s_dx mod cols"),
+        Field("in_w", 16, "input columns"),
+        Field("pad", 8, "byte that stands for every pixel outside the input"),
+        Field("zero_point", 9, "added after scaling", True),
+        Field("qmin", 9, "smallest result", True),
+        Field("qmax", 9, "largest result", True),
+        Field("out_w", 16, "valid output pixels per row; at most n_ox * cols"),
+        Field("out_base", 16, "output buffer: first pixel word; pixels follow in (kg, y, x) order"),
+        Field("dst_base", 16, "activation buffer: lane word of the first result"),
+        Field("dst_kg_step", 16, "activation buffer: lane words per kernel group"),
+        Field("dst_row_step", 16, "activation buffer: lane words per output row"),
+    )
+
+    wait_load: int = 0
+    wait_store: int = 0
+    maximum: int = 0
+    signed: int = 0
+    to_act: int = 0
+    to_out: int = 1
+    segment_log2: int
+    segment: int
+    last_segment: int
+    n_kg: int
+    n_oy: int
+    n_ox: int
+    n_cg: int
+    n_r: int
+    n_s: int
+    stride_x: int
+    weight_base: int
+    act_base: int
+    kg_step: int
+    cg_step: int
+    oy_step: int
+    r_step: int
+    y0: int
+    oy_dy: int
+    r_dy: int
+    in_h: int
+    x0: int
+    x0_word: int
+    x0_lane: int
+    s_dx: int
+    s_word: int
+    s_lane: int
+    in_w: int
+    pad: int
+    zero_point: int
+    qmin: int
+    qmax: int
+    out_w: int
+    out_base: int = 0
+    dst_base: int = 0
+    dst_kg_step: int = 0
+    dst_row_step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store(Command):
+    """Write ``groups`` x ``height`` x ``width`` pixel words from the output buffer to memory.
+
+    They are read in order from ``base``, wrapping at the buffer's end; rows follow one another in
+    memory, each padded with zeros to whole bus beats.
+    """
+
+    UNIT = Unit.STORE
+    OPCODE = 1
+    FIELDS = (
+        _LAYER,
+        _WAIT_LOAD,
+        _WAIT_COMPUTE,
+        _ADDRESS,
+        Field("groups", 16, "channel groups of `rows` channels"),
+        Field("group_stride", 32, "bytes from one group to the next"),
+        Field("height", 16, "rows per group"),
+        Field("width", 16, "pixels per row"),
+        Field("base", 16, "first pixel word in the output buffer"),
+    )
+
+    wait_load: int = 0
+    wait_compute: int = 0
+    address: int
+    groups: int
+    group_stride: int
+    height: int
+    width: int
+    base: int
+
+
+COMMANDS: tuple[type[Command], ...] = (
+    Check,
+    Fetch,
+    LoadActivations,
+    LoadWeights,
+    End,
+    Compute,
+    Store,
+)
+_OPCODE = Field("opcode", 8, "what the command does")
+
+
+def encode(command: Command) -> bytes:
+    """Return a command's bytes, ``command.UNIT.command_bytes`` of them.
+
+    Raises
+    ------
+    EncodeError
+        If a value does not fit its field.
+    """
+    values = {f.name: int(getattr(command, f.name)) for f in dataclass_fields(command)}
+    word = pack(command.FIELDS, values, type(command).__name__)
+    word = word << _OPCODE.width | command.OPCODE
+    return word.to_bytes(command.UNIT.command_bytes, "little")
+
+
+def decode(unit: Unit, data: bytes) -> Command:
+    """Return the command that ``data`` holds.
+
+    Raises
+    ------
+    DecodeError
+        If the size, the opcode or a bit that must be zero is wrong.
+    """
+    if len(data) != unit.command_bytes:
+        raise DecodeError(f"a {unit.name} command has {unit.command_bytes} bytes, not {len(data)}")
+    word = int.from_bytes(data, "little")
+    for kind in COMMANDS:
+        if kind.UNIT is unit and kind.OPCODE == word & 0xFF:
+            used = _OPCODE.width + sum(field.width for field in kind.FIELDS)
+            if word >> used:
+                raise DecodeError(f"{kind.__name__}: bits above {used} must be zero")
+            return kind(**unpack(kind.FIELDS, word >> _OPCODE.width))
+    raise DecodeError(f"{unit.name} has no opcode {word & 0xFF}")
+
+
+def disassemble(command: Command) -> str:
+    """Return a command as one readable line."""
+    values = " ".join(f"{f.name}={getattr(command, f.name)}" for f in command.FIELDS)
+    return f"{command.UNIT.name.lower()}.{type(command).__name__} {values}"

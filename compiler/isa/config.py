@@ -1,0 +1,185 @@
+"""What an engine is."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import asdict, dataclass
+
+from tilewright.errors import Error
+
+
+class ConfigError(Error):
+    """An engine configuration that no hardware can be built from."""
+
+
+def _is_power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """Parameters of one segment-broadcast engine; hashable, and the same in hardware and compiler.
+
+    Activations and weights are bytes (2..8-bit values are sign- or zero-extended into them);
+    accumulators are 32 bits.
+
+    Parameters
+    ----------
+    rows : int, power of two, 2..64
+        Output channels computed at once; also the channels of one pixel word.
+    cols : int, 2..16
+        Neighbouring output pixels computed at once; also the lanes of the activation buffer.
+        An odd number reads every window of stride 1..4 in one access (7 also divides the
+        224/112/56/28/14/7 family of feature maps).
+    requantizers : int or None, divides rows
+        Requantization pipelines; a pass of the array takes at least
+        ``cols * rows / requantizers`` cycles. None means one per row.
+    multiplier_width : int, bits, 8..31
+        Width of the requantization multiplier M. 18 is one DSP, 31 is exact (see the design).
+    act_depth : int, 16..65536
+        Pixel words per lane of the activation buffer (``act_bytes`` in all).
+    weight_depth : int, power of two, 16..65536
+        Words of ``rows`` bytes in the weight buffer, addressed as a ring.
+    out_depth : int, power of two, 16..65536
+        Pixel words in the output buffer, addressed as a ring.
+    bus_width : int, 32, 64 or 128
+        AXI data width in bits.
+    queue_depth : int, even, 4..256
+        Commands that each unit's queue holds.
+    burst_beats : int, power of two, 1..128
+        Longest AXI burst; ``burst_beats * bus_width / 8`` is at most 2048 bytes, and bursts are
+        aligned to it, so none crosses 4 KiB.
+    outstanding : int, 1..16
+        Read bursts in flight.
+    dsp : str, "inferred" or "ecp5"
+        Multipliers left to the synthesizer, or MULT18X18D with their registers.
+
+    Raises
+    ------
+    ConfigError
+        If a parameter is out of range; the message names it.
+    """
+
+    rows: int = 16
+    cols: int = 7
+    requantizers: int | None = None
+    multiplier_width: int = 18
+    act_depth: int = 1024
+    weight_depth: int = 4096
+    out_depth: int = 1024
+    bus_width: int = 64
+    queue_depth: int = 16
+    burst_beats: int = 32
+    outstanding: int = 4
+    dsp: str = "inferred"
+
+    def __post_init__(self) -> None:
+        def check(ok: bool, name: str, must_be: str) -> None:
+            if not ok:
+                raise ConfigError(f"{name} must be {must_be}, not {getattr(self, name)!r}")
+
+        check(
+            _is_power_of_two(self.rows) and 2 <= self.rows <= 64, "rows", "a power of two in 2..64"
+        )
+        check(2 <= self.cols <= 16, "cols", "in 2..16")
+        check(
+            self.requantizers is None
+            or (0 < self.requantizers <= self.rows and self.rows % self.requantizers == 0),
+            "requantizers",
+            f"a divisor of rows ({self.rows}) or None",
+        )
+        check(8 <= self.multiplier_width <= 31, "multiplier_width", "in 8..31")
+        check(16 <= self.act_depth <= 65536, "act_depth", "in 16..65536")
+        for name in ("weight_depth", "out_depth"):
+            depth = getattr(self, name)
+            check(
+                _is_power_of_two(depth) and 16 <= depth <= 65536,
+                name,
+                "a power of two in 16..65536",
+            )
+        check(self.bus_width in (32, 64, 128), "bus_width", "32, 64 or 128")
+        check(
+            self.queue_depth % 2 == 0 and 4 <= self.queue_depth <= 256,
+            "queue_depth",
+            "even, in 4..256",
+        )
+        check(
+            _is_power_of_two(self.burst_beats)
+            and self.burst_beats <= 128
+            and self.burst_beats * self.bus_bytes <= 2048,
+            "burst_beats",
+            "a power of two of at most 128 beats and 2048 bytes",
+        )
+        check(1 <= self.outstanding <= 16, "outstanding", "in 1..16")
+        check(self.dsp in ("inferred", "ecp5"), "dsp", "'inferred' or 'ecp5'")
+
+    @property
+    def requantizer_count(self) -> int:
+        """Requantization pipelines, with the default filled in."""
+        return self.rows if self.requantizers is None else self.requantizers
+
+    @property
+    def drain_cycles(self) -> int:
+        """Cycles in which the results of one pass leave the array, and so the shortest pass."""
+        return self.cols * self.rows // self.requantizer_count
+
+    @property
+    def bus_bytes(self) -> int:
+        """Bytes per AXI beat."""
+        return self.bus_width // 8
+
+    @property
+    def param_words(self) -> int:
+        """Weight words before a weight block that hold bias, multiplier and shift of each row."""
+        return (32 + self.multiplier_width + 6 + 7) // 8
+
+    @property
+    def act_bytes(self) -> int:
+        """Bytes in the activation buffer."""
+        return self.act_depth * self.cols * self.rows
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes in the weight buffer."""
+        return self.weight_depth * self.rows
+
+    @property
+    def out_bytes(self) -> int:
+        """Bytes in the output buffer."""
+        return self.out_depth * self.rows
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers in the array: the peak number of MACs per cycle."""
+        return self.rows * self.cols
+
+    def to_json(self) -> str:
+        """Return the canonical text of this configuration, readable by :meth:`from_json`."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> EngineConfig:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ConfigError
+            If the text is no configuration, or one that cannot be built.
+        """
+        try:
+            fields = json.loads(text)
+            return cls(**fields)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"not an engine configuration: {error}") from error
+
+    @property
+    def digest(self) -> int:
+        """32-bit checksum of all that a program depends on; hardware refuses any other.
+
+        ``dsp`` is left out: it changes how multipliers are built, not what they compute.
+        """
+        fields = asdict(self)
+        del fields["dsp"]
+        fields["requantizers"] = self.requantizer_count
+        return zlib.crc32(json.dumps(fields, sort_keys=True).encode())

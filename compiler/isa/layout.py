@@ -1,0 +1,92 @@
+"""How feature maps and weights lie in memory.
+
+Feature map (C, H, W): channels in groups of ``rows``; ``[group][y][x][channel in group]``, one
+byte each, every row padded to whole bus beats. A *pixel word* is the ``rows`` bytes of one pixel
+of one group. Source: docs/decisions/0003-activation-layout.md.
+
+Weight block: the words of :class:`~tilewright.compiler.isa.commands.Compute`, one byte per array
+row; ``param_words`` parameter words, whose byte k in word i is byte i of row k's parameters
+(bias in bits 0..31, multiplier above it, shift in the six bits above that).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.isa.config import EngineConfig
+
+
+def align(value: int, unit: int) -> int:
+    """Return the smallest multiple of ``unit`` that is at least ``value``."""
+    return -(-value // unit) * unit
+
+
+@dataclass(frozen=True)
+class FeatureMapLayout:
+    """Where the bytes of a (C, H, W) feature map lie in memory, from its first byte."""
+
+    config: EngineConfig
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def groups(self) -> int:
+        """Channel groups of ``rows`` channels."""
+        return -(-self.channels // self.config.rows)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes from one row to the next: whole bus beats."""
+        return align(self.width * self.config.rows, self.config.bus_bytes)
+
+    @property
+    def group_bytes(self) -> int:
+        """Bytes from one channel group to the next."""
+        return self.height * self.row_bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in all."""
+        return self.groups * self.group_bytes
+
+    def pack(self, tensor: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Return the bytes of an integer tensor of shape (C, H, W); channels past C are zero."""
+        rows = self.config.rows
+        out = np.zeros((self.groups, self.height, self.row_bytes), np.uint8)
+        padded = np.zeros((self.groups * rows, self.height, self.width), np.uint8)
+        padded[: self.channels] = tensor.astype(np.int64).astype(np.uint8)
+        pixels = padded.reshape(self.groups, rows, self.height, self.width).transpose(0, 2, 3, 1)
+        out[:, :, : self.width * rows] = pixels.reshape(self.groups, self.height, -1)
+        return out.reshape(-1)
+
+    def unpack(self, data: NDArray[np.uint8], *, signed: bool) -> NDArray[np.int64]:
+        """Return the (C, H, W) integers that lie in ``data``."""
+        rows = self.config.rows
+        pixels = data.reshape(self.groups, self.height, self.row_bytes)[:, :, : self.width * rows]
+        pixels = pixels.reshape(self.groups, self.height, self.width, rows).transpose(0, 3, 1, 2)
+        values = pixels.reshape(-1, self.height, self.width)[: self.channels]
+        return (values.astype(np.int8) if signed else values).astype(np.int64)
+
+
+def pack_parameters(
+    config: EngineConfig,
+    bias: NDArray[np.int64],
+    multiplier: NDArray[np.int64],
+    shift: NDArray[np.int64],
+) -> NDArray[np.uint8]:
+    """Return the (param_words, rows) parameter words of one kernel group.
+
+    Arguments have one entry per array row: bias int32, multiplier below ``2**multiplier_width``,
+    shift in 0..63.
+    """
+    words = np.zeros((config.param_words, config.rows), np.uint8)
+    for row in range(config.rows):
+        value = int(bias[row]) & 0xFFFFFFFF
+        value |= int(multiplier[row]) << 32
+        value |= int(shift[row]) << (32 + config.multiplier_width)
+        words[:, row] = np.frombuffer(value.to_bytes(config.param_words, "little"), np.uint8)
+    return words

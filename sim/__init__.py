@@ -1,0 +1,1 @@
+"""Executors and models of a compiled program."""
