@@ -1,3 +1,4 @@
+# ruff: noqa: D401 - these docstrings state rules to the user, not what a function does
 """The rules that operators obey.
 
 The docstring of a rule is both the message that a user reads when it is broken and its line in

@@ -31,7 +31,9 @@ class Op:
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
                 if not np.issubdtype(value.dtype, np.integer):
-                    raise TypeError(f"{self.name}: {field.name} must be integers, not {value.dtype}")
+                    raise TypeError(
+                        f"{self.name}: {field.name} must be integers, not {value.dtype}"
+                    )
                 own = np.array(value, dtype=np.int64, order="C")
                 own.flags.writeable = False
                 object.__setattr__(self, field.name, own)
@@ -73,10 +75,12 @@ class _Unary(Op):
 
     @property
     def inputs(self) -> tuple[str, ...]:
+        """Names of the values read."""
         return (self.input,)
 
     @property
     def outputs(self) -> tuple[str, ...]:
+        """Names of the values written."""
         return (self.output,)
 
 
@@ -88,6 +92,7 @@ class Input(Op):
 
     @property
     def outputs(self) -> tuple[str, ...]:
+        """Names of the values written."""
         return (self.output,)
 
 
@@ -99,6 +104,7 @@ class Output(Op):
 
     @property
     def inputs(self) -> tuple[str, ...]:
+        """Names of the values read."""
         return (self.input,)
 
 
@@ -212,10 +218,12 @@ class Add(Op):
 
     @property
     def inputs(self) -> tuple[str, ...]:
+        """Names of the values read."""
         return (self.input_a, self.input_b)
 
     @property
     def outputs(self) -> tuple[str, ...]:
+        """Names of the values written."""
         return (self.output,)
 
 

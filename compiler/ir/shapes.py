@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tilewright.compiler.ir.ops import Add, AvgPool2d, Conv2d, Linear, MaxPool2d, Op, Padding, Pair
+from tilewright.compiler.ir.ops import AvgPool2d, Conv2d, Linear, MaxPool2d, Op, Padding, Pair
 from tilewright.compiler.ir.types import TensorType
 
 Shape = tuple[int, int, int]
@@ -11,7 +11,7 @@ Shape = tuple[int, int, int]
 def window_shape(
     size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
 ) -> Pair:
-    """Number of window positions (rows, columns); not positive if the window does not fit.
+    """Count window positions (rows, columns); not positive if the window does not fit.
 
     Parameters
     ----------
@@ -44,7 +44,5 @@ def output_shape(op: Op, types: Mapping[str, TensorType]) -> Shape:
             return (c, *window_shape((h, w), op.kernel, op.stride, op.padding, op.dilation))
         case AvgPool2d():
             return (c, *window_shape((h, w), op.kernel, op.stride, op.padding))
-        case Add():
-            return (c, h, w)
         case _:
             return (c, h, w)

@@ -163,4 +163,6 @@ def _multiplier_and_shift(factor: float, width: int) -> tuple[int, int]:
                 return multiplier, shift
             if shift > 0:  # rounded up to the next power of two
                 return multiplier >> 1, shift - 1
-    raise VerifyError(f"a requantization factor of {factor} needs more than {width} multiplier bits")
+    raise VerifyError(
+        f"a requantization factor of {factor} needs more than {width} multiplier bits"
+    )
