@@ -6,7 +6,7 @@ docs/supported_ops.md. A rule returns what it found wrong, or nothing.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -191,12 +191,22 @@ def _pool_keeps_type(op: MaxPool2d, types: Types) -> str | None:
     return None if same else f"{a} and {b}"
 
 
-@constraint("requantize", Conv2d, Linear, AvgPool2d, Add, Rescale)
-def _requantize_matches_output(
-    op: Conv2d | Linear | AvgPool2d | Add | Rescale, types: Types
-) -> str | None:
+@constraint("requantize", AvgPool2d, Add, Rescale)
+def _requantize_matches_output(op: AvgPool2d | Add | Rescale, types: Types) -> str | None:
     """It has one multiplier per output channel, and the range and zero point of the output."""
     return _requantize_problem(op.requantize, types[op.output])
+
+
+@constraint("requantize", Conv2d, Linear)
+def _requantize_fits_output(op: Conv2d | Linear, types: Types) -> str | None:
+    """It has one multiplier per output channel, and the range and zero point of the output.
+
+    An odd zero point may be one less, with one output step in the bias, to round ties as Brevitas.
+    """
+    r, t = op.requantize, types[op.output]
+    if t.zero_point % 2 and r.zero_point == t.zero_point - 1:
+        r = replace(r, zero_point=t.zero_point)
+    return _requantize_problem(r, t)
 
 
 @constraint("shared_bits", Add)

@@ -1,0 +1,219 @@
+"""Emits IR operators: turns pending accumulators into operators once their grid is known."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tilewright.compiler.frontend.folding import fold, requantize_or_explain
+from tilewright.compiler.frontend.quantizers import Grid
+from tilewright.compiler.frontend.residual import finish_add
+from tilewright.compiler.frontend.values import (
+    Abstract,
+    AddSource,
+    ConvSource,
+    LinearSource,
+    Pending,
+    PoolSource,
+    Quantized,
+    RealInput,
+    RescaleSource,
+)
+from tilewright.compiler.ir.ops import AvgPool2d, Conv2d, Input, Linear, Op, Output, Rescale
+from tilewright.compiler.ir.types import Requantize, TensorType
+from tilewright.errors import UnsupportedError
+
+
+@dataclass(frozen=True)
+class RoundedBias:
+    """A bias that was moved to the accumulator's grid.
+
+    Parameters
+    ----------
+    where : module path
+    error : float, largest change before the output's rounding, in output LSB; the output changes
+        by at most one LSB, and by none where no rounding boundary lies within ``error``
+    """
+
+    where: str
+    error: float
+
+
+@dataclass
+class Builder:
+    """Collects values and operators of the integer graph in topological order."""
+
+    multiplier_width: int
+    round_bias: bool
+    values: dict[str, TensorType] = field(default_factory=dict)
+    inputs: dict[RealInput, Input] = field(default_factory=dict)
+    ops: list[Op] = field(default_factory=list)
+    rounded: list[RoundedBias] = field(default_factory=list)
+    _names: set[str] = field(default_factory=set)
+    _done: list[tuple[Abstract, Grid, Quantized]] = field(default_factory=list)
+
+    def unique(self, name: str) -> str:
+        """``name``, or ``name#2`` and so on when a module is used more than once."""
+        candidate, count = name, 1
+        while candidate in self._names:
+            count += 1
+            candidate = f"{name}#{count}"
+        self._names.add(candidate)
+        return candidate
+
+    def emit(self, op: Op, grid: Grid, shape: tuple[int, int, int], flat: bool) -> Quantized:
+        """Append an operator that writes a value of its own name."""
+        value_type = grid.type(shape)
+        self.values[op.name] = value_type
+        self.ops.append(op)
+        return Quantized(op.name, value_type, grid.qmin, grid.qmax, flat)
+
+    def output(self, name: str, x: Quantized) -> None:
+        """Make ``x`` a result of the model."""
+        self.ops.append(Output(self.unique(name), x.value))
+
+    def quantized(self, where: str, x: Abstract | None) -> Quantized:
+        """``x`` as a value of the integer graph, or an error that says which quantizer lacks."""
+        match x:
+            case Quantized():
+                return x
+            case RealInput():
+                raise UnsupportedError(
+                    where,
+                    f"its input {x.name} is not quantized",
+                    "Begin the model with brevitas.nn.QuantIdentity, or give the layer an "
+                    "input_quant.",
+                )
+            case Pending():
+                relu = x.lower > -math.inf
+                raise UnsupportedError(
+                    x.where,
+                    f"{'a ReLU without quantizer' if relu else 'its output is not quantized'} "
+                    f"where {where} reads it",
+                    "Use brevitas.nn.QuantReLU, brevitas.nn.QuantIdentity or the layer's "
+                    "output_quant=Int8ActPerTensorFloat after it.",
+                )
+            case None:
+                raise UnsupportedError(
+                    where,
+                    "an operand that is not an activation",
+                    "Only tensors that come from the model's inputs can be combined.",
+                )
+
+    def quantize(self, where: str, x: Abstract, grid: Grid) -> Quantized:
+        """Put ``x`` on ``grid``; ``where`` names the quantizer."""
+        for source, used, result in self._done:
+            if source is x and used == grid:
+                return result
+        result = self._quantize(where, x, grid)
+        self._done.append((x, grid, result))
+        return result
+
+    def _quantize(self, where: str, x: Abstract, grid: Grid) -> Quantized:
+        match x:
+            case RealInput():
+                return self._input(where, x, grid)
+            case Quantized():
+                t = x.type
+                same = (t.scale, t.zero_point) == (grid.scale, grid.zero_point)
+                if same and grid.qmin <= x.qmin and x.qmax <= grid.qmax:
+                    return x
+                return self._finish(pending_rescale(where, x), grid)
+            case Pending():
+                return self._finish(x, grid.clipped(x.lower, x.upper))
+
+    def _input(self, where: str, x: RealInput, grid: Grid) -> Quantized:
+        if x in self.inputs:
+            raise UnsupportedError(
+                where,
+                f"the input {x.name} is quantized a second time, on another grid",
+                "Quantize the input once and use the result twice.",
+            )
+        name, t = self.unique(x.name), grid.type(x.shape)
+        self.values[name] = t
+        self.inputs[x] = Input(name, name)
+        full = Quantized(name, t, t.qmin, t.qmax, x.flat)
+        # The caller's integers may use the whole type; a narrower quantizer clamps them first.
+        return (
+            full
+            if (grid.qmin, grid.qmax) == (t.qmin, t.qmax)
+            else self._quantize(where, full, grid)
+        )
+
+    def _finish(self, x: Pending, grid: Grid) -> Quantized:
+        name = self.unique(x.where)
+        match x.source:
+            case ConvSource() | LinearSource():
+                return self._finish_weighted(name, x, x.source, grid)
+            case AddSource():
+                op: Op = finish_add(name, x, x.source, grid, self.multiplier_width)
+            case PoolSource(source, kernel, stride, padding):
+                op = AvgPool2d(
+                    name, source.value, name, kernel, stride, padding, self._requantize(x, grid)
+                )
+            case RescaleSource(source):
+                op = Rescale(name, source.value, name, self._requantize(x, grid))
+        return self.emit(op, grid, x.shape, x.flat)
+
+    def _requantize(self, x: Pending, grid: Grid) -> Requantize:
+        factors = [float(s) / grid.scale for s in x.scale]
+        return requantize_or_explain(
+            x.where, factors, self.multiplier_width, grid.zero_point, grid.qmin, grid.qmax
+        )
+
+    def _finish_weighted(
+        self, name: str, x: Pending, source: ConvSource | LinearSource, grid: Grid
+    ) -> Quantized:
+        folded = fold(
+            x.where,
+            source.weight,
+            x.scale,
+            x.offset,
+            x.rounds or self.round_bias,
+            source.x.type,
+            grid,
+            self.multiplier_width,
+        )
+        if folded.bias_error > 0:
+            self.rounded.append(RoundedBias(x.where, folded.bias_error))
+        bits, reads = source.weight.bits, source.x.value
+        if isinstance(source, ConvSource):
+            op: Op = Conv2d(
+                name,
+                reads,
+                name,
+                folded.weight,
+                bits,
+                folded.bias,
+                source.stride,
+                source.padding,
+                source.dilation,
+                source.groups,
+                folded.requantize,
+            )
+        else:
+            op = Linear(name, reads, name, folded.weight, bits, folded.bias, folded.requantize)
+        return self.emit(op, grid, x.shape, x.flat)
+
+
+def pending_rescale(where: str, x: Quantized) -> Pending:
+    """``x`` on its way to another grid."""
+    channels = x.type.shape[0]
+    scale = np.full(channels, x.type.scale)
+    return Pending(where, RescaleSource(x), x.type.shape, scale, np.zeros(channels), False, x.flat)
+
+
+def clip(where: str, x: Abstract, lower: float, upper: float) -> Abstract:
+    """Apply an activation function that clips reals to ``lower..upper``."""
+    match x:
+        case Pending():
+            low, high = (min(max(v, lower), upper) for v in (x.lower, x.upper))
+            return replace(x, lower=low, upper=high)
+        case Quantized():
+            return replace(pending_rescale(where, x), lower=lower, upper=upper)
+        case RealInput():
+            raise UnsupportedError(
+                where,
+                f"an activation function on the input {x.name}, which is not quantized",
+                "Use brevitas.nn.QuantReLU, or quantize the input first.",
+            )

@@ -1,0 +1,317 @@
+# ruff: noqa: D401 - these docstrings tell the user what a module becomes
+"""What each PyTorch or Brevitas module becomes. The docstrings generate docs/supported_ops.md."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import brevitas.nn as qnn  # type: ignore[import-untyped]
+import numpy as np
+from torch import Tensor, nn
+
+from tilewright.compiler.frontend import windows
+from tilewright.compiler.frontend.builder import Builder, clip
+from tilewright.compiler.frontend.quantizers import (
+    FloatArray,
+    activation_bounds,
+    activation_grid,
+    quantized_weight,
+)
+from tilewright.compiler.frontend.values import (
+    Abstract,
+    AddSource,
+    ConvSource,
+    LinearSource,
+    Pending,
+    Quantized,
+    RealInput,
+    Shape,
+)
+from tilewright.errors import UnsupportedError
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a module or function.
+
+    Parameters
+    ----------
+    builder : where operators go
+    where : module path for messages and operator names
+    args : abstract tensors, or other arguments as they are
+    shape, flat : (C, H, W) of the result, and whether PyTorch sees (N, C * H * W)
+    """
+
+    builder: Builder
+    where: str
+    args: tuple[Any, ...]
+    shape: Shape
+    flat: bool
+
+    def tensor(self, index: int) -> Abstract:
+        """Argument ``index``, which must be an activation."""
+        x = self.args[index] if index < len(self.args) else None
+        if not isinstance(x, RealInput | Quantized | Pending):
+            self.builder.quantized(self.where, None)
+            raise AssertionError("unreachable")
+        return x
+
+    def quantized(self, index: int) -> Quantized:
+        """Argument ``index``, which must be a quantized activation."""
+        return self.builder.quantized(self.where, self.tensor(index))
+
+
+Handler = Callable[[Any, Call], Abstract]
+MODULES: dict[type[nn.Module], Handler] = {}
+"""Handler of every supported module class; subclasses must not override ``forward``."""
+
+
+def handles(*classes: type[nn.Module]) -> Callable[[Handler], Handler]:
+    """Register the decorated function for module classes."""
+
+    def register(handler: Handler) -> Handler:
+        MODULES.update(dict.fromkeys(classes, handler))
+        return handler
+
+    return register
+
+
+def handler_for(module: nn.Module) -> Handler | None:
+    """Look up the handler of the module's class, or of a base class that computes the same."""
+    for cls in type(module).__mro__:
+        if cls in MODULES:
+            methods = ("forward", "inner_forward_impl", "_conv_forward", "forward_impl")
+            same = all(getattr(type(module), m, 0) is getattr(cls, m, 0) for m in methods)
+            return MODULES[cls] if same else None
+    return None
+
+
+@handles(qnn.QuantConv2d)
+def _conv(module: Any, call: Call) -> Abstract:
+    """Becomes Conv2d; batch norm, ReLU and the quantizer behind it fuse.
+
+    Weights are symmetric, 2 to 8 bits, with one scale per tensor or per output channel. Padding is
+    zeros, given as numbers, 'same' or 'valid'. The bias needs bias_quant=Int32Bias.
+    """
+    if module.padding_mode != "zeros":
+        raise UnsupportedError(
+            call.where, f"padding_mode={module.padding_mode!r}", "Use padding_mode='zeros'."
+        )
+    x = _input_quantized(module, call, 0)
+    weight = quantized_weight(call.where, module)
+    kernel = windows.pair(module.kernel_size)
+    stride, dilation = windows.pair(module.stride), windows.pair(module.dilation)
+    if module.is_same_padded_strided:
+        padding = windows.strided_same_padding(x.type.shape[1:], kernel, stride, dilation)
+    elif module.padding == "same":
+        padding = windows.same_padding(kernel, dilation)
+    elif module.padding == "valid":
+        padding = (0, 0, 0, 0)
+    else:
+        padding = windows.symmetric_padding(module.padding)
+    source = ConvSource(x, weight, stride, padding, dilation, int(module.groups))
+    return _weighted(module, call, source)
+
+
+@handles(qnn.QuantLinear)
+def _linear(module: Any, call: Call) -> Abstract:
+    """Becomes Linear: as QuantConv2d, on a flattened input."""
+    x = _input_quantized(module, call, 0)
+    if not x.flat:
+        raise UnsupportedError(
+            call.where, f"its input has the shape {x.type.shape}", "Put nn.Flatten() before it."
+        )
+    return _weighted(module, call, LinearSource(x, quantized_weight(call.where, module)))
+
+
+@handles(qnn.QuantIdentity, qnn.QuantReLU)
+def _activation(module: Any, call: Call) -> Abstract:
+    """Gives the operator before it its grid, or becomes Rescale; at the input it becomes Input.
+
+    Signed or unsigned, 2 to 16 bits, one scale per tensor, any integer zero point.
+    """
+    x = _apply_input_quant(module, call, call.tensor(0))
+    bounds = activation_bounds(call.where, module.act_quant)
+    grid = activation_grid(call.where, "act_quant", module.act_quant)
+    if grid is None:
+        return x if bounds == (-math.inf, math.inf) else clip(call.where, x, *bounds)
+    return call.builder.quantize(call.where, x, grid.clipped(*bounds))
+
+
+@handles(qnn.QuantEltwiseAdd)
+def _eltwise_add(module: Any, call: Call) -> Abstract:
+    """Becomes Add on the grid of its input quantizer.
+
+    Operands that are not quantized yet are put on that grid.
+    """
+    shared = activation_grid(call.where, "input_quant", module.input_quant)
+    operands = []
+    for i in (0, 1):
+        x = call.tensor(i)
+        if shared is not None and not isinstance(x, Quantized):
+            x = call.builder.quantize(f"{call.where}.input_quant", x, shared)
+        operands.append(call.builder.quantized(call.where, x))
+    a, b = operands
+    result = add(call, a, b)
+    assert isinstance(result.source, AddSource)
+    return _output_quantized(module, call, replace(result, source=AddSource(a, b, shared)))
+
+
+@handles(nn.BatchNorm2d, nn.BatchNorm1d)
+def _batch_norm(module: Any, call: Call) -> Abstract:
+    """Folds into the QuantConv2d or QuantLinear before it.
+
+    Its scale goes into the multipliers, the rest into the bias, which is rounded to the
+    accumulator's grid: an output of that layer can change by one LSB, and capture reports it.
+    """
+    x = call.tensor(0)
+    weighted = isinstance(x, Pending) and isinstance(x.source, ConvSource | LinearSource)
+    if not isinstance(x, Pending) or not weighted or (x.lower, x.upper) != (-math.inf, math.inf):
+        raise UnsupportedError(
+            call.where,
+            "batch norm that does not directly follow a QuantConv2d or QuantLinear without "
+            "output_quant",
+            "Move it behind a convolution, or replace it by a depthwise 1x1 QuantConv2d.",
+        )
+    if module.running_mean is None or module.running_var is None:
+        raise UnsupportedError(
+            call.where, "track_running_stats=False", "Use track_running_stats=True."
+        )
+    mean, variance = _numpy(module.running_mean), _numpy(module.running_var)
+    scale = 1 / np.sqrt(variance + module.eps)
+    if module.weight is not None:
+        scale = scale * _numpy(module.weight)
+    offset = -mean * scale
+    if module.bias is not None:
+        offset = offset + _numpy(module.bias)
+    return replace(x, scale=x.scale * scale, offset=x.offset * scale + offset, rounds=True)
+
+
+@handles(nn.MaxPool2d)
+def _max_pool(module: Any, call: Call) -> Abstract:
+    """Becomes MaxPool2d, after a quantizer."""
+    m = module
+    return windows.max_pool(
+        call.builder,
+        call.where,
+        call.quantized(0),
+        call.shape,
+        windows.MaxPoolArguments(
+            m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, m.return_indices
+        ),
+    )
+
+
+@handles(nn.AvgPool2d)
+def _avg_pool(module: Any, call: Call) -> Abstract:
+    """Becomes AvgPool2d with the quantizer behind it; zeros of the padding count."""
+    m = module
+    return windows.avg_pool(
+        call.where,
+        call.quantized(0),
+        call.shape,
+        windows.AvgPoolArguments(
+            m.kernel_size,
+            m.stride,
+            m.padding,
+            m.ceil_mode,
+            m.count_include_pad,
+            m.divisor_override,
+        ),
+    )
+
+
+@handles(nn.AdaptiveAvgPool2d)
+def _adaptive_avg_pool(module: Any, call: Call) -> Abstract:
+    """Becomes AvgPool2d when the output size divides the input size."""
+    return windows.adaptive_avg_pool(call.where, call.quantized(0), call.shape, module.output_size)
+
+
+@handles(nn.ReLU, nn.ReLU6)
+def _relu(module: Any, call: Call) -> Abstract:
+    """Narrows the range of the quantizer behind it."""
+    return clip(call.where, call.tensor(0), 0.0, 6.0 if type(module) is nn.ReLU6 else math.inf)
+
+
+@handles(nn.Flatten)
+def _flatten(module: Any, call: Call) -> Abstract:
+    """Folds into the QuantLinear behind it; it must keep the batch and flatten all the rest."""
+    return flatten(call)
+
+
+@handles(nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+def _identity(module: Any, call: Call) -> Abstract:
+    """Disappears."""
+    return call.tensor(0)
+
+
+def flatten(call: Call) -> Abstract:
+    """View (N, C, H, W) as (N, C * H * W), or do nothing."""
+    x = call.tensor(0)
+    shape = x.type.shape if isinstance(x, Quantized) else x.shape
+    if call.flat and call.shape[0] == math.prod(shape):
+        return replace(x, flat=True)
+    if not call.flat and not x.flat and call.shape == shape:
+        return x
+    raise UnsupportedError(
+        call.where,
+        f"a reshape from {shape} to {call.shape}",
+        "Only flattening (N, C, H, W) to (N, C * H * W) is supported: use nn.Flatten().",
+    )
+
+
+def add(call: Call, a: Quantized, b: Quantized) -> Pending:
+    """Sum of two quantized tensors of one shape."""
+    if a.type.shape != b.type.shape:
+        raise UnsupportedError(
+            call.where,
+            f"an addition of shapes {a.type.shape} and {b.type.shape}",
+            "Give both operands the same shape; broadcasting is not supported.",
+        )
+    c = a.type.shape[0]
+    # The scale of the sum is the shared grid's, which is chosen when the output's is known.
+    ones, zeros = np.ones(c), np.zeros(c)
+    return Pending(call.where, AddSource(a, b, None), a.type.shape, ones, zeros, False, a.flat)
+
+
+def _input_quantized(module: Any, call: Call, index: int) -> Quantized:
+    x = _apply_input_quant(module, call, call.tensor(index))
+    return call.builder.quantized(call.where, x)
+
+
+def _apply_input_quant(module: Any, call: Call, x: Abstract) -> Abstract:
+    grid = activation_grid(call.where, "input_quant", module.input_quant)
+    return x if grid is None else call.builder.quantize(f"{call.where}.input_quant", x, grid)
+
+
+def _output_quantized(module: Any, call: Call, x: Pending) -> Abstract:
+    bounds = activation_bounds(call.where, module.output_quant)
+    grid = activation_grid(call.where, "output_quant", module.output_quant)
+    clipped = x if bounds == (-math.inf, math.inf) else clip(call.where, x, *bounds)
+    return clipped if grid is None else call.builder.quantize(call.where, clipped, grid)
+
+
+def _weighted(module: Any, call: Call, source: ConvSource | LinearSource) -> Abstract:
+    scale = source.weight.scale * source.x.type.scale
+    offset = np.zeros_like(scale)
+    if module.bias is not None:
+        bias = module.bias
+        if module.bias_quant.is_quant_enabled:
+            proxy = module.bias_quant
+            if not proxy.requires_input_scale:
+                bias = proxy(bias)
+            else:
+                bias = proxy.tensor_quant(bias, _bias_scale(scale, bias))[0]
+        offset = _numpy(getattr(bias, "value", bias))
+    x = Pending(call.where, source, call.shape, scale, offset, False, call.flat)
+    return _output_quantized(module, call, x)
+
+
+def _bias_scale(scale: FloatArray, bias: Any) -> Any:
+    return bias.new_tensor(scale.tolist())
+
+
+def _numpy(x: Tensor) -> FloatArray:
+    array: FloatArray = x.detach().double().numpy().reshape(-1)
+    return array

@@ -1,0 +1,196 @@
+"""Reads Brevitas quantizers: activation grids and integer weights, in float64."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from brevitas.core.function_wrapper import RoundSte  # type: ignore[import-untyped]
+from brevitas.core.quant.int_base import IntQuant  # type: ignore[import-untyped]
+from brevitas.proxy.runtime_quant import ActQuantProxyFromInjector  # type: ignore[import-untyped]
+from brevitas.quant_tensor import IntQuantTensor  # type: ignore[import-untyped]
+from torch import Tensor, nn
+
+from tilewright.compiler.ir.ops import IntArray
+from tilewright.compiler.ir.types import TensorType
+from tilewright.errors import UnsupportedError
+
+FloatArray = npt.NDArray[np.float64]
+_INTEGER_QUANTIZER = "Use an integer per-tensor quantizer such as Int8ActPerTensorFloat."
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The integer grid of an activation quantizer: ``q = clamp(round(x / scale + zero_point))``.
+
+    Parameters
+    ----------
+    scale : float, positive
+    zero_point : int
+    bits : int, 2..16
+    signed : bool
+    qmin, qmax : int, inclusive; narrower than the type for a narrow range or a fused ReLU
+    """
+
+    scale: float
+    zero_point: int
+    bits: int
+    signed: bool
+    qmin: int
+    qmax: int
+
+    def type(self, shape: tuple[int, int, int]) -> TensorType:
+        """Type of a tensor of ``shape`` on this grid."""
+        return TensorType(shape, self.bits, self.signed, self.scale, self.zero_point)
+
+    def round(self, x: float) -> int:
+        """Round the real number ``x`` to an integer, before clamping."""
+        return round(x / self.scale + self.zero_point)
+
+    def clipped(self, lower: float, upper: float) -> "Grid":
+        """Narrow the range to what reals in ``lower..upper`` reach; exact, rounding is monotone."""
+        low = max(self.qmin, self.round(lower)) if math.isfinite(lower) else self.qmin
+        high = min(self.qmax, self.round(upper)) if math.isfinite(upper) else self.qmax
+        low, high = min(low, self.qmax), max(high, self.qmin)
+        return Grid(self.scale, self.zero_point, self.bits, self.signed, low, high)
+
+
+def activation_grid(where: str, attribute: str, proxy: Any) -> Grid | None:
+    """Grid of an activation quantizer, or nothing if it does not quantize.
+
+    Raises
+    ------
+    UnsupportedError  For a quantizer that the integer graph cannot express.
+    """
+    fused = getattr(proxy, "fused_activation_quant_proxy", None)
+    if fused is None or not proxy.is_quant_enabled:
+        return None
+    if type(proxy) is not ActQuantProxyFromInjector:
+        raise UnsupportedError(where, f"{attribute} is {type(proxy).__name__}", _INTEGER_QUANTIZER)
+    core: Any = getattr(fused.tensor_quant, "int_quant", None)
+    if type(core) is not IntQuant:
+        name = type(fused.tensor_quant).__name__
+        raise UnsupportedError(where, f"{attribute} is {name}", _INTEGER_QUANTIZER)
+    if type(core.float_to_int_impl) is not RoundSte:
+        name = type(core.float_to_int_impl).__name__
+        raise UnsupportedError(
+            where, f"{attribute} rounds by {name}", "Use float_to_int_impl_type ROUND."
+        )
+    if type(core.delay_wrapper.delay_impl).__name__ != "_NoDelay":
+        raise UnsupportedError(
+            where, f"{attribute} has quant_delay_steps", "Remove quant_delay_steps."
+        )
+    scale = _scalar_scale(where, attribute, proxy.scale())
+    bits = _integer(where, f"{attribute} bit width", proxy.bit_width())
+    if not 2 <= bits <= 16:
+        raise UnsupportedError(
+            where, f"{attribute} has {bits} bits", "Use 2 to 16 bits; engines take up to 8."
+        )
+    signed, narrow = bool(proxy.is_signed), bool(proxy.is_narrow_range)
+    zero_point = _integer(where, f"{attribute} zero point", proxy.zero_point())
+    qmin = -(1 << (bits - 1)) + narrow if signed else 0
+    qmax = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1 - narrow
+    if not qmin <= zero_point <= qmax:
+        raise UnsupportedError(
+            where,
+            f"{attribute} has the zero point {zero_point} outside {qmin}..{qmax}",
+            "Calibrate with data whose range includes zero.",
+        )
+    return Grid(scale, zero_point, bits, signed, qmin, qmax)
+
+
+def activation_bounds(where: str, proxy: Any) -> tuple[float, float]:
+    """Range of the activation function that precedes an activation quantizer."""
+    fused = getattr(proxy, "fused_activation_quant_proxy", None)
+    function = fused.activation_impl if fused is not None else None
+    if function is None or type(function).__name__ == "Identity":
+        return -math.inf, math.inf
+    if type(function) is nn.ReLU:
+        return 0.0, math.inf
+    raise UnsupportedError(
+        where,
+        f"the activation function {type(function).__name__}",
+        "Use brevitas.nn.QuantReLU or brevitas.nn.QuantIdentity.",
+    )
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Integer weights: real = ``scale[k] * integers[k]``.
+
+    Parameters
+    ----------
+    integers : (K, ...) int64
+    scale : (K,) float64, positive
+    bits : int, 2..8
+    """
+
+    integers: IntArray
+    scale: FloatArray
+    bits: int
+
+
+def quantized_weight(where: str, module: Any) -> Weight:
+    """Integer weights of a Brevitas layer.
+
+    Raises
+    ------
+    UnsupportedError  If the weight quantizer is missing, asymmetric, wider than 8 bits, or has
+    scales other than one per tensor or one per output channel.
+    """
+    proxy = module.weight_quant
+    fix = "Use weight_quant=Int8WeightPerTensorFloat or Int8WeightPerChannelFloat."
+    if not proxy.is_quant_enabled:
+        raise UnsupportedError(where, "weight_quant is None", fix)
+    if getattr(proxy, "requires_quant_input", False):
+        raise UnsupportedError(where, f"weight_quant is {type(proxy).__name__}", fix)
+    quantized = module.quant_weight()
+    if not isinstance(quantized, IntQuantTensor):
+        raise UnsupportedError(where, f"weights of type {type(quantized).__name__}", fix)
+    scale = quantized.scale.detach().double().numpy()
+    value = quantized.value.detach().double().numpy()
+    outputs = value.shape[0]
+    if scale.size != 1 and scale.shape != (outputs,) + (1,) * (value.ndim - 1):
+        raise UnsupportedError(where, f"weight scales of shape {scale.shape}", fix)
+    if not (np.isfinite(scale).all() and (scale > 0).all()):
+        bad = scale[~(np.isfinite(scale) & (scale > 0))].flat[0]
+        raise UnsupportedError(
+            where, f"the weight scale {bad}", "Train or calibrate until scales are positive."
+        )
+    if bool((quantized.zero_point != 0).any()):
+        raise UnsupportedError(where, "weights have a non-zero zero point", fix)
+    bits = _integer(where, "weight bit width", quantized.bit_width)
+    if not 2 <= bits <= 8:
+        raise UnsupportedError(where, f"weights have {bits} bits", "Use weight_bit_width 2 to 8.")
+    if not quantized.signed:
+        raise UnsupportedError(where, "weights are unsigned", fix)
+    ratio = value / scale
+    integers = np.rint(ratio).astype(np.int64)
+    if not np.isfinite(ratio).all() or np.abs(ratio - integers).max() > 1e-6:
+        raise UnsupportedError(where, "weights are not integers times their scale", fix)
+    return Weight(integers, np.broadcast_to(scale.reshape(-1), (outputs,)).copy(), bits)
+
+
+def _scalar_scale(where: str, attribute: str, scale: Tensor) -> float:
+    if scale.numel() != 1:
+        raise UnsupportedError(
+            where, f"{attribute} has {scale.numel()} scales", "Use one scale per tensor."
+        )
+    value = float(scale.item())
+    if not (math.isfinite(value) and value > 0):
+        raise UnsupportedError(
+            where,
+            f"{attribute} has the scale {value}",
+            "Train or calibrate until the scale is finite and positive.",
+        )
+    return value
+
+
+def _integer(where: str, what: str, value: Tensor) -> int:
+    numbers: Sequence[float] = value.detach().double().flatten().tolist()
+    number = numbers[0]
+    if any(v != number for v in numbers) or not math.isfinite(number) or number != round(number):
+        raise UnsupportedError(where, f"{what} is {numbers[:4]}", "Use one integer per tensor.")
+    return int(number)

@@ -1,0 +1,52 @@
+"""Rewrites that work, for modules and functions that the integer graph does not have."""
+
+from torch import nn
+
+_DEFAULT = "Rewrite it with the modules listed in docs/supported_ops.md."
+_SIGMOID = "Use brevitas.nn.QuantReLU, or keep it outside the compiled model."
+_CAT = "Convolve each tensor and add the results, which equals convolving their concatenation."
+_REMEDIES = {
+    "Conv2d": "Use brevitas.nn.QuantConv2d.",
+    "Linear": "Use brevitas.nn.QuantLinear.",
+    "QuantConvTranspose2d": "Upsample outside the model, or use brevitas.nn.QuantConv2d with more "
+    "output channels and a pixel shuffle outside the model.",
+    "ConvTranspose2d": "Upsample outside the model, or use brevitas.nn.QuantConv2d.",
+    "QuantConv1d": "Use brevitas.nn.QuantConv2d with a kernel of height 1.",
+    "QuantConv3d": "Use brevitas.nn.QuantConv2d.",
+    "TruncAvgPool2d": "Use nn.AvgPool2d followed by brevitas.nn.QuantIdentity.",
+    "TruncAdaptiveAvgPool2d": "Use nn.AdaptiveAvgPool2d followed by brevitas.nn.QuantIdentity.",
+    "AdaptiveMaxPool2d": "Use nn.MaxPool2d with an explicit kernel.",
+    "QuantCat": _CAT,
+    "cat": _CAT,
+    "pad": "Use the padding argument of the QuantConv2d behind it.",
+    "ZeroPad2d": "Use the padding argument of the QuantConv2d behind it.",
+    "LayerNorm": "Use nn.BatchNorm2d, which folds into the convolution before it.",
+    "GroupNorm": "Use nn.BatchNorm2d, which folds into the convolution before it.",
+    "Softmax": "Leave it out of the compiled model; the largest output stays the largest.",
+    "softmax": "Leave it out of the compiled model; the largest output stays the largest.",
+    "LeakyReLU": "Use brevitas.nn.QuantReLU.",
+    "mul": "Fold constant factors into weights or scales.",
+    "sub": "Negate the weights of the subtracted branch and add.",
+} | dict.fromkeys(
+    (
+        "Sigmoid",
+        "sigmoid",
+        "Tanh",
+        "tanh",
+        "SiLU",
+        "silu",
+        "GELU",
+        "gelu",
+        "Hardswish",
+        "Hardsigmoid",
+        "QuantSigmoid",
+        "QuantTanh",
+    ),
+    _SIGMOID,
+)
+
+
+def remedy_for(what: nn.Module | str) -> str:
+    """Rewrite for a module, or for a function by its name."""
+    name = what if isinstance(what, str) else type(what).__name__
+    return _REMEDIES.get(name, _DEFAULT)

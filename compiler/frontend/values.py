@@ -1,0 +1,113 @@
+"""What the frontend knows about a tensor while it walks the PyTorch graph.
+
+A tensor is a float input that is not quantized yet, a value of the integer graph, or *pending*: an
+exact accumulator that waits for the quantizer which gives it a grid. Waiting is what fuses
+convolution, batch norm, ReLU and quantizer into one operator with one rounding.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from tilewright.compiler.frontend.quantizers import FloatArray, Grid, Weight
+from tilewright.compiler.ir.ops import Padding, Pair
+from tilewright.compiler.ir.types import TensorType
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class RealInput:
+    """An argument of the model, in floats."""
+
+    name: str
+    shape: Shape
+    flat: bool
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A value of the integer graph; its elements lie in ``qmin..qmax``."""
+
+    value: str
+    type: TensorType
+    qmin: int
+    qmax: int
+    flat: bool
+
+
+@dataclass(frozen=True)
+class ConvSource:
+    """Convolution of ``x`` with integer weights."""
+
+    x: Quantized
+    weight: Weight
+    stride: Pair
+    padding: Padding
+    dilation: Pair
+    groups: int
+
+
+@dataclass(frozen=True)
+class LinearSource:
+    """Matrix-vector product of the flattened ``x`` with integer weights."""
+
+    x: Quantized
+    weight: Weight
+
+
+@dataclass(frozen=True)
+class PoolSource:
+    """Window sums of ``x``."""
+
+    x: Quantized
+    kernel: Pair
+    stride: Pair
+    padding: Padding
+
+
+@dataclass(frozen=True)
+class AddSource:
+    """Sum of ``a`` and ``b``, quantized to ``shared`` beforehand if it is given."""
+
+    a: Quantized
+    b: Quantized
+    shared: Grid | None
+
+
+@dataclass(frozen=True)
+class RescaleSource:
+    """``x`` itself, on its way to another grid."""
+
+    x: Quantized
+
+
+Source = ConvSource | LinearSource | PoolSource | AddSource | RescaleSource
+
+
+@dataclass(frozen=True)
+class Pending:
+    """``clip(scale * accumulator + offset, lower, upper)`` of an exact integer accumulator.
+
+    Parameters
+    ----------
+    where : module path that names the operator
+    source : where the accumulator comes from
+    shape : (C, H, W)
+    scale : (C,) float64; any sign after batch norm
+    offset : (C,) float64, the bias in real units
+    rounds : bool, whether the offset may be rounded to the accumulator's grid
+    flat : bool, whether PyTorch sees (N, C * H * W)
+    """
+
+    where: str
+    source: Source
+    shape: Shape
+    scale: FloatArray
+    offset: FloatArray
+    rounds: bool
+    flat: bool
+    lower: float = field(default=-math.inf)
+    upper: float = field(default=math.inf)
+
+
+Abstract = RealInput | Quantized | Pending

@@ -1,0 +1,289 @@
+"""Captured graphs against PyTorch in float64, whole networks at a time."""
+
+from collections.abc import Callable
+
+import brevitas.nn as qnn
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from brevitas.quant import (
+    Int8ActPerTensorFloat,
+    Int8WeightPerChannelFloat,
+    Int8WeightPerTensorFloat,
+    Int32Bias,
+    Uint8ActPerTensorFloat,
+)
+from brevitas.quant.fixed_point import (
+    Int8ActPerTensorFixedPoint,
+    Int8WeightPerChannelFixedPoint,
+    Int8WeightPerTensorFixedPoint,
+    Uint8ActPerTensorFixedPoint,
+)
+from brevitas.quant.shifted_scaled_int import (
+    ShiftedUint8ActPerTensorFixedPoint,
+    ShiftedUint8ActPerTensorFloat,
+)
+from torch import Tensor, nn
+
+from tilewright.compiler import ir
+from tilewright.compiler.frontend import (
+    capture,
+    capture_with_report,
+    float64_outputs,
+    quantize_input,
+)
+
+torch.set_num_threads(1)
+SEED = 20240611
+
+
+class Kit:
+    """The quantizers of a network: power-of-two or float scales."""
+
+    def __init__(self, power_of_two: bool) -> None:
+        p = power_of_two
+        self.act = Int8ActPerTensorFixedPoint if p else Int8ActPerTensorFloat
+        self.relu = Uint8ActPerTensorFixedPoint if p else Uint8ActPerTensorFloat
+        self.shifted = ShiftedUint8ActPerTensorFixedPoint if p else ShiftedUint8ActPerTensorFloat
+        self.tensor = Int8WeightPerTensorFixedPoint if p else Int8WeightPerTensorFloat
+        self.channel = Int8WeightPerChannelFixedPoint if p else Int8WeightPerChannelFloat
+
+    def identity(self, **kw) -> nn.Module:
+        return qnn.QuantIdentity(act_quant=self.act, return_quant_tensor=True, **kw)
+
+    def asymmetric(self, **kw) -> nn.Module:
+        return qnn.QuantIdentity(act_quant=self.shifted, return_quant_tensor=True, **kw)
+
+    def relu8(self, **kw) -> nn.Module:
+        return qnn.QuantReLU(act_quant=self.relu, return_quant_tensor=True, **kw)
+
+    def conv(self, c: int, k: int, r: int, *, channel: bool = True, bias: bool = True, **kw):
+        return qnn.QuantConv2d(
+            c,
+            k,
+            r,
+            bias=bias,
+            bias_quant=Int32Bias if bias else None,
+            weight_quant=self.channel if channel else self.tensor,
+            **kw,
+        )
+
+    def linear(self, c: int, k: int, **kw) -> nn.Module:
+        return qnn.QuantLinear(
+            c, k, bias=True, bias_quant=Int32Bias, weight_quant=self.tensor,
+            output_quant=self.act, **kw,
+        )  # fmt: skip
+
+
+def plain(q: Kit) -> nn.Module:
+    return nn.Sequential(
+        q.identity(),
+        q.conv(3, 8, 3, padding=1, return_quant_tensor=True),
+        q.relu8(),
+        nn.MaxPool2d(2),
+        q.conv(8, 8, (3, 2), stride=(2, 1), padding=(0, 1), dilation=(1, 2), channel=False),
+        q.identity(bit_width=6),
+        nn.Dropout(0.5),
+        nn.Flatten(),
+        q.linear(8 * 3 * 8, 5),
+    )
+
+
+def grouped_and_narrow(q: Kit) -> nn.Module:
+    return nn.Sequential(
+        q.identity(),
+        q.conv(3, 8, 3, padding="same", weight_bit_width=4),
+        q.relu8(bit_width=4),
+        q.conv(8, 8, 3, padding="same", stride=2, groups=8, weight_bit_width=3),
+        q.relu8(bit_width=16),
+        q.conv(8, 4, 2, groups=4, weight_bit_width=2, padding="valid"),
+        q.identity(narrow_range=True),
+    )
+
+
+def zero_points(q: Kit) -> nn.Module:
+    return nn.Sequential(
+        q.asymmetric(),
+        q.conv(3, 8, 3, padding=1),
+        q.asymmetric(),
+        q.conv(8, 8, 3, padding=1, stride=2),
+        nn.ReLU(),
+        q.asymmetric(),
+        nn.MaxPool2d(3, 2, 1),
+        q.conv(8, 4, 1),
+        q.asymmetric(),
+    )
+
+
+class Residual(nn.Module):
+    def __init__(self, q: Kit) -> None:
+        super().__init__()
+        self.quant = q.identity()
+        self.conv1 = q.conv(3, 8, 3, padding=1)
+        self.relu = q.relu8()
+        self.conv2 = q.conv(8, 8, 3, padding=1)
+        self.shared = q.identity()
+        self.after = q.relu8()
+        self.conv3 = q.conv(8, 8, 3, padding=1)
+        self.eltwise = qnn.QuantEltwiseAdd(
+            input_quant=q.act, output_quant=q.act, return_quant_tensor=True
+        )
+        self.pool = q.identity()
+        self.fc = q.linear(8, 6)
+
+    def forward(self, x: Tensor):
+        x = self.relu(self.conv1(self.quant(x)))
+        x = self.shared(x)
+        y = self.shared(self.conv2(x))
+        y += x
+        y = self.after(y)
+        y = self.eltwise(self.conv3(y), y)
+        z = self.pool(F.adaptive_avg_pool2d(y, 1))
+        return self.fc(z.view(z.size(0), -1)), y
+
+
+class DifferentScales(nn.Module):
+    """Adds values of different scales; Brevitas wants plain tensors for that."""
+
+    def __init__(self, q: Kit) -> None:
+        super().__init__()
+        self.a = q.identity()
+        self.b = qnn.QuantIdentity(act_quant=q.act, bit_width=5)
+        self.c = qnn.QuantIdentity(act_quant=q.shifted)
+        self.out = q.relu8()
+
+    def forward(self, x: Tensor):
+        return self.out(torch.add(self.b(self.a(x)), self.c(self.a(x))))
+
+
+def pools(q: Kit) -> nn.Module:
+    return nn.Sequential(
+        q.identity(),
+        nn.AvgPool2d(2, stride=1, padding=1),
+        q.identity(),
+        nn.MaxPool2d(3, stride=2),
+        nn.AdaptiveAvgPool2d((2, 4)),
+        q.asymmetric(),
+    )
+
+
+def calibrated(build: Callable[[Kit], nn.Module], power_of_two: bool, seed: int = SEED):
+    torch.manual_seed(seed)
+    model = build(Kit(power_of_two))
+    model.train()
+    with torch.no_grad():
+        for _ in range(3):
+            model(torch.randn(4, 3, 16, 16) + 0.3)
+    return model.eval(), torch.randn(4, 3, 16, 16) + 0.3
+
+
+def differences(model: nn.Module, graph: ir.Graph, images: Tensor) -> list[np.ndarray]:
+    golden = float64_outputs(model, images, graph)
+    integers = quantize_input(graph, images.numpy())
+    found = []
+    for n, image in enumerate(integers):
+        values = ir.run(graph, [image])
+        found += [values[o.input] - g[n] for o, g in zip(graph.outputs, golden, strict=True)]
+    assert any(np.ptp(g) > 4 for g in golden), "the golden outputs say too little"
+    return found
+
+
+NETWORKS = [plain, grouped_and_narrow, zero_points, Residual]
+
+
+@pytest.mark.parametrize("build", [*NETWORKS, DifferentScales])
+@pytest.mark.parametrize("width", [18, 31])
+def test_power_of_two_scales_are_exact(build, width) -> None:
+    model, images = calibrated(build, power_of_two=True)
+    graph = capture(model, images, multiplier_width=width)
+    for d in differences(model, graph, images):
+        assert not d.any(), f"seed {SEED}: {np.count_nonzero(d)} of {d.size} differ"
+
+
+@pytest.mark.parametrize("build", NETWORKS)
+def test_float_scales_are_exact_at_31_bits(build) -> None:
+    model, images = calibrated(build, power_of_two=False)
+    graph = capture(model, images, multiplier_width=31)
+    for d in differences(model, graph, images):
+        assert not d.any(), f"seed {SEED}: {np.count_nonzero(d)} of {d.size} differ"
+
+
+@pytest.mark.parametrize("build", [pools, DifferentScales])
+@pytest.mark.parametrize("power_of_two", [False, True])
+def test_pools_and_mixed_scales_differ_by_at_most_one(build, power_of_two) -> None:
+    model, images = calibrated(build, power_of_two)
+    graph = capture(model, images, multiplier_width=31)
+    for d in differences(model, graph, images):
+        assert np.abs(d).max() <= 1, f"seed {SEED}"
+        assert np.count_nonzero(d) <= 0.01 * d.size, f"seed {SEED}: {np.count_nonzero(d)}/{d.size}"
+
+
+def test_18_bits_differ_rarely_and_by_one() -> None:
+    wrong = total = 0
+    for seed in range(3):
+        model, images = calibrated(
+            lambda q: nn.Sequential(q.identity(), q.conv(3, 16, 3), q.relu8()), False, seed
+        )
+        for d in differences(model, capture(model, images), images):
+            assert np.abs(d).max() <= 1, f"seed {seed}"
+            wrong, total = wrong + np.count_nonzero(d), total + d.size
+    assert wrong <= 2e-4 * total, f"seeds 0..2: {wrong} of {total}"
+
+
+@pytest.mark.parametrize("power_of_two", [False, True])
+def test_batch_norm_differs_by_at_most_one(power_of_two) -> None:
+    for seed in range(3):
+        torch.manual_seed(seed)
+        bn = nn.BatchNorm2d(8)
+        with torch.no_grad():
+            bn.weight.copy_(torch.randn(8))  # negative factors too
+            bn.weight[3] = 0.0
+            bn.bias.copy_(torch.randn(8))
+        model, images = calibrated(
+            lambda q, bn=bn: nn.Sequential(
+                q.identity(), q.conv(3, 8, 3), bn, q.identity(), nn.MaxPool2d(2)
+            ),
+            power_of_two,
+            seed,
+        )
+        result = capture_with_report(model, images, multiplier_width=31)
+        assert [r.where for r in result.rounded_biases] == ["1"]
+        assert 0 < result.rounded_biases[0].error <= 0.5
+        for d in differences(model, result.graph, images):
+            assert np.abs(d).max() <= 1, f"seed {seed}"
+            assert np.count_nonzero(d) <= 0.01 * d.size, f"seed {seed}"
+            assert not d[3].any(), f"seed {seed}: the constant channel"
+
+
+def test_batch_norm_on_the_grid_is_exact() -> None:
+    bn = nn.BatchNorm2d(8)
+    model, images = calibrated(
+        lambda q: nn.Sequential(q.identity(), q.conv(3, 8, 3), bn, q.identity()), True
+    )
+    with torch.no_grad():
+        bn.eps = 0.0
+        bn.running_mean.zero_()
+        bn.running_var.fill_(1.0)
+        bn.weight.copy_(torch.tensor([1.0, -1.0, 2.0, -0.5, 0.0, 4.0, -0.125, 1.0]))
+        bn.bias.copy_(torch.tensor([0.0, 0.5, -0.25, 0.0, 0.75, 1.0, 0.0, -1.0]))
+    result = capture_with_report(model, images)
+    assert result.rounded_biases == ()
+    for d in differences(model, result.graph, images):
+        assert not d.any(), f"seed {SEED}"
+
+
+def test_capture_leaves_the_model_alone() -> None:
+    model, images = calibrated(plain, False)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    capture(model, images)
+    after = model.state_dict()
+    assert all(
+        torch.equal(before[k], after[k]) and before[k].dtype == after[k].dtype for k in after
+    )
+
+
+def test_captured_graph_prints_and_parses_back() -> None:
+    model, images = calibrated(Residual, False)
+    graph = capture(model, images)
+    assert ir.parse_graph(ir.print_graph(graph)) == graph
