@@ -1,14 +1,31 @@
 """The load unit: memory to activation buffer, weight buffer and command queues."""
 
-from amaranth.hdl import Module, unsigned
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.compiler.isa import EngineConfig, Unit
-from tilewright.hdl.axi import AXI4Read
+from tilewright.compiler.isa import (
+    ISA_VERSION,
+    Check,
+    End,
+    EngineConfig,
+    Fetch,
+    LoadActivations,
+    LoadWeights,
+    Unit,
+)
+from tilewright.compiler.isa.registers import Status
+from tilewright.hdl.axi import AXI4Read, join
+from tilewright.hdl.bursts import Bursts, row_beats_of, row_beats_width
+from tilewright.hdl.decode import command_view, reached, reserved
 from tilewright.hdl.queue import QueueWrite
+from tilewright.hdl.reader import Reader
+from tilewright.hdl.unpack import Unpack
+from tilewright.hdl.walk import Walk
 
 __all__ = ["ActivationWrite", "LoadUnit", "WeightWrite"]
+
+_KINDS = (Check, Fetch, LoadActivations, LoadWeights, End)
 
 
 class ActivationWrite(wiring.Signature):
@@ -39,14 +56,54 @@ class WeightWrite(wiring.Signature):
 
 
 class LoadUnit(wiring.Component):
-    """Run the commands of the load unit."""
+    """Run load commands: read memory into the buffers and the command queues.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    i : In(stream)            commands, raw bits
+    boot : In(stream.Signature(BOOT))   the first fetch of a run: runs like a Fetch of the load
+                              unit's commands before anything in ``i``, but without ``start`` and
+                              ``done``
+    base : In(32)             added to every address, a multiple of 4096
+    done_compute, done_store : In(16)   commands completed, modulo 2**16
+    axi : Out(AXI4Read)
+    act_write : Out(ActivationWrite)
+    weight_write : Out(WeightWrite)
+    fetch : Out(QueueWrite).array(3)    by Unit
+    halt : In(1)              start nothing, drop what is in flight; ends with a reset
+    quiet : Out(1)            nothing is in flight; with ``halt``, it stays so
+    start : Out(1)            a command is taken from ``i`` in this cycle
+    done : Out(1)             a command is complete: the next one can start in the next cycle
+    busy : Out(1)             high from the cycle after start to the cycle of done
+    beat : Out(1)             pulse per beat read
+    finished : Out(1)         pulse: an End is complete
+    error : Out(1)            pulse: ``status`` (:class:`Status`) says what is wrong; the unit does
+                              nothing more until it is reset
+
+    Timing
+    ------
+    A command that starts in cycle t has its first address on the bus at ``t + FIRST_ADDRESS``
+    (Check and End are done at ``t + CHECK``). A word is shown at a write port one cycle after its
+    last beat was accepted or after the word before it in its beat; a pixel word waits one cycle
+    more if the word before it, in the cycle before, went to the same lane. ``done`` comes ``DRAIN``
+    cycles after the last word. :mod:`tilewright.sim.timing.memory` has the exact count.
+    """
+
+    FIRST_ADDRESS = 2 + Bursts.FIRST
+    CHECK = 3
+    DRAIN = 3
+    BOOT = data.StructLayout({"address": 32, "count": 16})
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(8 * Unit.LOAD.command_bytes))),
-                "boot": In(stream.Signature(unsigned(48))),  # {address: 32, count: 16}
+                "boot": In(stream.Signature(self.BOOT)),
                 "base": In(32),
                 "done_compute": In(16),
                 "done_store": In(16),
@@ -66,5 +123,174 @@ class LoadUnit(wiring.Component):
             }
         )
 
+    @property
+    def config(self) -> EngineConfig:
+        """The engine."""
+        return self._config
+
     def elaborate(self, platform):
-        return Module()
+        """Build the netlist."""
+        m = Module()
+        config = self._config
+        m.submodules.reader = reader = Reader(config)
+        m.submodules.unpack = unpack = Unpack(config)
+        m.submodules.walk = walk = Walk(config)
+        wiring.connect(m, reader.o, unpack.i)
+        join(m, self.axi, reader.axi)
+
+        command = Signal(8 * Unit.LOAD.command_bytes)
+        _, fetch, act, weights, _ = (command_view(kind, command) for kind in _KINDS)
+        head = command_view(End, self.i.payload)  # every command begins so
+        booting = Signal()
+        is_act, is_weights, is_fetch = Signal(), Signal(), Signal()
+        status = Signal(8)
+        error, failed = Signal(), Signal()
+        row_beats = Signal(row_beats_width(config))
+
+        m.d.comb += [
+            self.beat.eq(reader.beat),
+            self.quiet.eq(reader.quiet),
+            self.status.eq(status),
+            self.start.eq(self.i.valid & self.i.ready),
+            reader.halt.eq(self.halt | failed),
+            reader.i.payload.address.eq(act.address + Cat(Const(0, 12), self.base[12:])),
+            reader.i.payload.groups.eq(walk.groups),
+            reader.i.payload.stride.eq(act.group_stride),
+            reader.i.payload.height.eq(walk.height),
+            reader.i.payload.row_beats.eq(row_beats),
+            walk.lanes.eq(is_act),
+            walk.groups.eq(Mux(is_act, act.groups, 1)),
+            walk.height.eq(Mux(is_act, act.height, 1)),
+            walk.width.eq(Mux(is_act, act.width, Mux(is_weights, weights.words, row_beats))),
+            walk.base.eq(Mux(is_act, act.base, weights.base)),
+            walk.row_step.eq(act.row_step),
+            walk.group_step.eq(act.group_step),
+            walk.take.eq(unpack.take),
+            unpack.raw.eq(is_fetch),
+            unpack.last.eq(walk.last),
+            unpack.wait.eq(walk.wait),
+            self.act_write.lane.eq(walk.lane),
+            self.act_write.addr.eq(walk.addr),
+            self.act_write.data.eq(unpack.word),
+            self.weight_write.addr.eq(walk.addr),
+            self.weight_write.data.eq(unpack.word),
+        ]
+        m.d.sync += [
+            self.act_write.valid.eq(unpack.show & is_act),
+            self.weight_write.valid.eq(unpack.show & is_weights),
+            self.error.eq(error),
+        ]
+        for unit, port in enumerate(self.fetch):
+            m.d.comb += [
+                port.data.eq(unpack.beat),
+                # A beat with an error is shown together with the reader's error: never commit it.
+                port.commit.eq(port.valid & walk.final & ~reader.error & ~failed),
+                port.count.eq(fetch.count),
+            ]
+            m.d.sync += port.valid.eq(unpack.show & is_fetch & (fetch.unit == unit))
+
+        m.d.comb += self.busy.eq(1)
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += [
+                    self.busy.eq(0),
+                    self.boot.ready.eq(~self.halt),
+                    self.i.ready.eq(
+                        ~self.halt
+                        & ~self.boot.valid
+                        & reached(self.done_compute, head.wait_compute)
+                        & reached(self.done_store, head.wait_store)
+                    ),
+                ]
+                m.d.sync += [command.eq(self.i.payload), booting.eq(self.boot.valid)]
+                with m.If(self.boot.valid):
+                    m.d.sync += [
+                        fetch.opcode.eq(Fetch.OPCODE),
+                        fetch.address.eq(self.boot.payload.address),
+                        fetch.unit.eq(Unit.LOAD),
+                        fetch.count.eq(self.boot.payload.count),
+                    ]
+                with m.If((self.boot.valid & self.boot.ready) | self.start):
+                    m.next = "DECODE"
+            with m.State("DECODE"):
+                self._judge(m, command, booting, status)
+                m.d.sync += [
+                    is_act.eq(act.opcode == LoadActivations.OPCODE),
+                    is_weights.eq(act.opcode == LoadWeights.OPCODE),
+                    is_fetch.eq(act.opcode == Fetch.OPCODE),
+                    row_beats.eq(row_beats_of(config, act.width)),
+                ]
+                with m.If(act.opcode == LoadWeights.OPCODE):
+                    m.d.sync += row_beats.eq(row_beats_of(config, weights.words))
+                with m.If(act.opcode == Fetch.OPCODE):
+                    # Truncation is harmless: the verdict refuses more than queue_depth commands.
+                    beats = {unit: unit.command_bytes // config.bus_bytes for unit in Unit}
+                    m.d.sync += row_beats.eq(
+                        Mux(
+                            fetch.unit == Unit.COMPUTE,
+                            fetch.count * beats[Unit.COMPUTE],
+                            fetch.count * beats[Unit.LOAD],
+                        )
+                    )
+                m.next = "LAUNCH"
+            with m.State("LAUNCH"):
+                with m.If(status != Status.IDLE):
+                    m.d.comb += error.eq(1)
+                    m.next = "FAILED"
+                with m.Elif(is_act | is_weights | is_fetch):
+                    m.d.comb += [reader.i.valid.eq(1), walk.start.eq(1)]
+                    m.next = "RUN"
+                with m.Else():
+                    m.next = "DONE"
+            with m.State("RUN"):
+                with m.If(reader.error):
+                    m.d.comb += error.eq(1)
+                    m.d.sync += status.eq(Status.READ_ERROR)
+                    m.next = "FAILED"
+                with m.Elif(unpack.valid & walk.final):
+                    m.next = "DRAIN_1"
+            with m.State("DRAIN_1"):
+                m.next = "DRAIN_2"
+            with m.State("DRAIN_2"):
+                m.next = "DONE"
+            with m.State("DONE"):
+                m.d.comb += [
+                    self.done.eq(~booting),
+                    self.finished.eq(act.opcode == End.OPCODE),
+                ]
+                m.next = "IDLE"
+            with m.State("FAILED"):
+                m.d.comb += failed.eq(1)
+        return m
+
+    def _judge(self, m: Module, command: Signal, booting: Signal, status: Signal) -> None:
+        """Set ``status`` to the one that refuses ``command``, or IDLE."""
+        check, fetch, act, weights, _ = (command_view(kind, command) for kind in _KINDS)
+        beat_log2 = self._config.bus_bytes.bit_length() - 1
+        skewed = act.address[:beat_log2].any()  # three commands have their address here
+        bad = reserved(command, _KINDS)
+        bad[Fetch] = ~booting & bad[Fetch]  # at boot the upper bits are not ours
+        bad[Fetch] |= (
+            skewed
+            | (fetch.unit > max(Unit))
+            | (fetch.count == 0)
+            | (fetch.count > self._config.queue_depth)
+        )
+        bad[LoadActivations] |= (
+            skewed
+            | act.group_stride[:beat_log2].any()
+            | (act.groups == 0)
+            | (act.height == 0)
+            | (act.width == 0)
+        )
+        bad[LoadWeights] |= skewed | (weights.words == 0)
+        other = (check.digest != self._config.digest) | (check.version != ISA_VERSION)
+        with m.Switch(act.opcode):
+            for kind in _KINDS:
+                with m.Case(kind.OPCODE):
+                    m.d.sync += status.eq(Mux(bad[kind], Status.BAD_COMMAND, Status.IDLE))
+                    if kind is Check:
+                        with m.If(~bad[kind] & other):
+                            m.d.sync += status.eq(Status.CONFIG_MISMATCH)
+            with m.Default():
+                m.d.sync += status.eq(Status.BAD_COMMAND)

@@ -1,7 +1,8 @@
 """Command queues: fetched commands wait here for their unit."""
 
-from amaranth.hdl import Module, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import EngineConfig, Unit
@@ -32,7 +33,34 @@ class QueueWrite(wiring.Signature):
 
 
 class CommandQueue(wiring.Component):
-    """Hold fetched commands of one unit in block RAM and present the next one whole."""
+    """Hold fetched commands of one unit in block RAM and present the next one whole.
+
+    The next command moves word by word into a register while the unit runs the previous one.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    unit : Unit
+
+    Members
+    -------
+    i : In(QueueWrite)        beats of commands; they become visible when committed
+    o : Out(stream)           raw bits of a command, ``8 * unit.command_bytes``
+    overflow : Out(1)         pulse: a beat came while ``queue_depth`` commands were in memory, and
+                              destroyed one; the program must not go on
+
+    Timing
+    ------
+    ``words`` is the number of beats per command. After a command leaves in cycle t, the next one is
+    valid in cycle ``max(t, commit) + words + REFILL``. A command occupies memory until its last
+    word has moved to the register. Reset empties the queue.
+
+    Raises
+    ------
+    ValueError  If ``unit`` is not a unit.
+    """
+
+    REFILL = 2
 
     def __init__(self, config: EngineConfig, unit: Unit) -> None:
         self._config = config
@@ -45,5 +73,60 @@ class CommandQueue(wiring.Component):
             }
         )
 
+    @property
+    def config(self) -> EngineConfig:
+        """The engine."""
+        return self._config
+
+    @property
+    def unit(self) -> Unit:
+        """Whose commands these are."""
+        return self._unit
+
+    @property
+    def words(self) -> int:
+        """Beats per command."""
+        return self._unit.command_bytes // self._config.bus_bytes
+
     def elaborate(self, platform):
-        return Module()
+        """Build the netlist."""
+        m = Module()
+        words, depth = self.words, self._config.queue_depth * self.words
+        m.submodules.memory = memory = Memory(shape=self._config.bus_width, depth=depth, init=[])
+        write, read = memory.write_port(), memory.read_port()
+
+        used = Signal(range(depth + 1))  # words in memory
+        level = Signal(range(self._config.queue_depth + 1))  # commands not yet moving
+        index = Signal(range(words))  # of the word to be read
+        reading, shift, valid = Signal(), Signal(), Signal()
+
+        def advance(pointer):
+            m.d.sync += pointer.eq(Mux(pointer == depth - 1, 0, pointer + 1))
+
+        m.d.comb += [
+            write.en.eq(self.i.valid),
+            write.data.eq(self.i.data),
+            read.en.eq(reading),
+            self.o.valid.eq(valid),
+            reading.eq(~valid & ~(shift & (index == 0)) & ((index != 0) | (level != 0))),
+        ]
+        with m.If(self.i.valid):
+            advance(write.addr)
+        with m.If(reading):
+            advance(read.addr)
+            m.d.sync += index.eq(index + 1)  # words is a power of two
+        with m.If(shift):
+            m.d.sync += self.o.payload.eq(Cat(self.o.payload, read.data)[len(read.data) :])
+        with m.If(shift & (index == 0)):
+            m.d.sync += valid.eq(1)
+        with m.Elif(self.o.ready):
+            m.d.sync += valid.eq(0)
+        m.d.sync += [
+            shift.eq(reading),
+            used.eq(used + self.i.valid - reading),
+            level.eq(
+                level + Mux(self.i.commit, self.i.count[: len(level)], 0) - (reading & (index == 0))
+            ),
+            self.overflow.eq(self.i.valid & (used == depth)),
+        ]
+        return m

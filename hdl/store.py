@@ -1,19 +1,59 @@
 """The store unit: output buffer to memory."""
 
-from amaranth.hdl import Module, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.compiler.isa import EngineConfig, Unit
-from tilewright.hdl.axi import AXI4Write
+from tilewright.compiler.isa import EngineConfig, Store, Unit
+from tilewright.compiler.isa.registers import Status
+from tilewright.hdl.axi import AXI4Write, join
+from tilewright.hdl.bursts import Bursts, row_beats_of, row_beats_width
+from tilewright.hdl.decode import command_view, reached, reserved
+from tilewright.hdl.pack import Pack
+from tilewright.hdl.writer import Writer
 
 __all__ = ["StoreUnit"]
 
 
 class StoreUnit(wiring.Component):
-    """Run the commands of the store unit."""
+    """Run store commands: write pixel words of the output buffer to memory.
 
-    OUT_LATENCY = 2
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    i : In(stream)            commands, raw bits
+    base : In(32)             added to every address, a multiple of 4096
+    done_load, done_compute : In(16)   commands completed, modulo 2**16
+    out_addr : Out(16)        pixel word wanted, modulo 2**16; also driven between commands
+    out_data : In(8 * rows)   that word, ``OUT_LATENCY`` cycles later
+    axi : Out(AXI4Write)
+    halt : In(1)              start no command and no burst; finish the bursts that have begun; ends
+                              with a reset
+    quiet : Out(1)            no burst is under way; with ``halt``, it stays so
+    start : Out(1)            a command is taken from ``i`` in this cycle
+    done : Out(1)             a command is complete, its last byte confirmed by memory: the next one
+                              can start in the next cycle
+    busy : Out(1)             high from the cycle after start to the cycle of done
+    beat : Out(1)             pulse per beat written
+    error : Out(1)            pulse: ``status`` (:class:`Status`) says what is wrong; the unit
+                              starts nothing more until it is reset
+    status : Out(8)
+
+    Timing
+    ------
+    A command that starts in cycle t has its first address on the bus at ``t + FIRST_ADDRESS``, its
+    first beat there ``t + FIRST_BEAT + n`` at the earliest, where n is the number of words in it (1
+    if a word is a beat or more). ``done`` comes ``DRAIN`` cycles after memory confirmed the last
+    burst. :mod:`tilewright.sim.timing.memory` has the exact count.
+    """
+
+    OUT_LATENCY = Pack.OUT_LATENCY
+    FIRST_ADDRESS = 2 + Bursts.FIRST
+    FIRST_BEAT = 1 + Pack.FIRST
+    DRAIN = 2
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
@@ -37,5 +77,93 @@ class StoreUnit(wiring.Component):
             }
         )
 
+    @property
+    def config(self) -> EngineConfig:
+        """The engine."""
+        return self._config
+
     def elaborate(self, platform):
-        return Module()
+        """Build the netlist."""
+        m = Module()
+        config = self._config
+        m.submodules.writer = writer = Writer(config)
+        m.submodules.pack = pack = Pack(config)
+        wiring.connect(m, pack.o, writer.i_beats)
+        join(m, self.axi, writer.axi)
+
+        bits = Signal(8 * Unit.STORE.command_bytes)
+        command = command_view(Store, bits)
+        head = command_view(Store, self.i.payload)
+        status, error, failed = Signal(8), Signal(), Signal()
+        row_beats = Signal(row_beats_width(config))
+        beat_log2 = config.bus_bytes.bit_length() - 1
+        bad = Signal()
+
+        m.d.comb += [
+            self.beat.eq(writer.beat),
+            self.quiet.eq(writer.quiet),
+            self.status.eq(status),
+            self.start.eq(self.i.valid & self.i.ready),
+            writer.halt.eq(self.halt | failed),
+            writer.i.payload.address.eq(command.address + Cat(Const(0, 12), self.base[12:])),
+            writer.i.payload.groups.eq(command.groups),
+            writer.i.payload.stride.eq(command.group_stride),
+            writer.i.payload.height.eq(command.height),
+            writer.i.payload.row_beats.eq(row_beats),
+            pack.base.eq(command.base),
+            pack.height.eq(command.height),
+            pack.width.eq(command.width),
+            pack.out_data.eq(self.out_data),
+            self.out_addr.eq(pack.out_addr),
+            bad.eq(
+                (command.opcode != Store.OPCODE)
+                | reserved(bits, [Store])[Store]
+                | command.address[:beat_log2].any()
+                | command.group_stride[:beat_log2].any()
+                | (command.groups == 0)
+                | (command.height == 0)
+                | (command.width == 0)
+            ),
+        ]
+        m.d.sync += self.error.eq(error)
+        m.d.comb += self.busy.eq(1)
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += [
+                    self.busy.eq(0),
+                    self.i.ready.eq(
+                        ~self.halt
+                        & reached(self.done_load, head.wait_load)
+                        & reached(self.done_compute, head.wait_compute)
+                    ),
+                ]
+                m.d.sync += bits.eq(self.i.payload)
+                with m.If(self.start):
+                    m.next = "DECODE"
+            with m.State("DECODE"):
+                m.d.comb += pack.start.eq(1)
+                m.d.sync += [
+                    status.eq(Mux(bad, Status.BAD_COMMAND, Status.IDLE)),
+                    row_beats.eq(row_beats_of(config, command.width)),
+                ]
+                m.next = "LAUNCH"
+            with m.State("LAUNCH"):
+                with m.If(status != Status.IDLE):
+                    m.d.comb += error.eq(1)
+                    m.next = "FAILED"
+                with m.Else():
+                    m.d.comb += writer.i.valid.eq(1)
+                    m.next = "RUN"
+            with m.State("RUN"):
+                with m.If(writer.error):
+                    m.d.comb += error.eq(1)
+                    m.d.sync += status.eq(Status.WRITE_ERROR)
+                    m.next = "FAILED"
+                with m.Elif(writer.complete):
+                    m.next = "DONE"
+            with m.State("DONE"):
+                m.d.comb += self.done.eq(1)
+                m.next = "IDLE"
+            with m.State("FAILED"):
+                m.d.comb += failed.eq(1)
+        return m

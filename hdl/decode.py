@@ -1,0 +1,37 @@
+"""Reading commands in hardware."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Const, Signal, Value
+from amaranth.lib import data
+
+from tilewright.compiler.isa import Command
+from tilewright.hdl.records import command_layout
+
+__all__ = ["command_view", "reached", "reserved"]
+
+
+def command_view(command: type[Command], bits: Value) -> data.View:
+    """Return the fields of ``command`` in the raw bits of one."""
+    layout = command_layout(command)
+    return data.View(layout, bits[: layout.size])
+
+
+def reached(done: Value, wait: Value) -> Value:
+    """Return whether ``done`` commands satisfy a wait for ``wait``, both modulo 2**16."""
+    return ~(done - wait)[15]
+
+
+def reserved(bits: Signal, commands: Sequence[type[Command]]) -> dict[type[Command], Value]:
+    """Return, for each command, whether a bit above its fields is set.
+
+    The conditions share their logic: a shorter command's is the next longer one's and a few more.
+    """
+    result: dict[type[Command], Value] = {}
+    above, top = Const(0, 1), len(bits)
+    for command in sorted(commands, key=lambda c: command_layout(c).size, reverse=True):
+        size = command_layout(command).size
+        if size < top:
+            above, top = above | bits[size:top].any(), size
+        result[command] = above
+    return result

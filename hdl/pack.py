@@ -1,0 +1,171 @@
+"""Pixel words of the output buffer to bus beats."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from tilewright.compiler.isa import EngineConfig
+from tilewright.hdl.writer import BeatLayout
+
+__all__ = ["Pack"]
+
+
+class Pack(wiring.Component):
+    """Read pixel words one after another and cut or gather them into the beats of rows.
+
+    It does not know where a block ends: it goes on with another run of rows, as far as its
+    buffer reaches, until it is started again.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    start : In(1)             drop everything and begin at ``base``; ``height`` (rows in a run) and
+                              ``width`` (words in a row), each at least 1, must stay until the next
+                              start
+    base, height, width : In(16)
+    out_addr : Out(16)        address of a word, modulo 2**16
+    out_data : In(8 * rows)   the word, ``OUT_LATENCY`` cycles later
+    o : Out(stream.Signature(BeatLayout))   the last beat of a row is filled up with zeros
+
+    Timing
+    ------
+    Started in cycle t, the first beat is valid at ``t + FIRST + n``, where n is the number of words
+    in it (1 if a word is a beat or more). One beat or one word per cycle, whichever is more.
+    """
+
+    OUT_LATENCY = 2
+    FIRST = 2 + OUT_LATENCY
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "base": In(16),
+                "height": In(16),
+                "width": In(16),
+                "out_addr": Out(16),
+                "out_data": In(8 * config.rows),
+                "o": Out(stream.Signature(BeatLayout(config))),
+            }
+        )
+
+    @property
+    def config(self) -> EngineConfig:
+        """The engine."""
+        return self._config
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        take, last, last_row = Signal(), Signal(), Signal()
+        word, ready = self._prefetch(m, take)
+
+        x, y = Signal(16), Signal(16)  # words and rows after the next word
+        m.d.comb += [last.eq(x == 0), last_row.eq(y == 0)]
+        with m.If(take):
+            m.d.sync += x.eq(Mux(last, self.width - 1, x - 1))
+            with m.If(last):
+                m.d.sync += y.eq(Mux(last_row, self.height - 1, y - 1))
+        with m.If(self.start):
+            m.d.sync += [x.eq(self.width - 1), y.eq(self.height - 1)]
+
+        if self._config.rows >= self._config.bus_bytes:
+            self._cut(m, word, ready, take, last & last_row)
+        else:
+            self._gather(m, word, ready, take, last, last_row)
+        return m
+
+    def _prefetch(self, m: Module, take: Signal) -> tuple[Value, Value]:
+        """Read ahead into a small FIFO; return its next word and whether there is one.
+
+        OUT_LATENCY + 2 words keep up one word per cycle.
+        """
+        depth = 1 << (self.OUT_LATENCY + 1).bit_length()
+        m.submodules.fifo = fifo = Memory(shape=8 * self._config.rows, depth=depth, init=[])
+        write, read = fifo.write_port(), fifo.read_port(domain="comb")
+        spoken_for = Signal(range(depth + 1))  # words in the FIFO or on their way
+        level = Signal(range(depth + 1))
+        flight = Signal(self.OUT_LATENCY)
+        issue = Signal()
+        m.d.comb += [
+            issue.eq(spoken_for != depth),
+            write.en.eq(flight[-1]),
+            write.data.eq(self.out_data),
+        ]
+        m.d.sync += [
+            flight.eq(Cat(issue, flight)),
+            self.out_addr.eq(self.out_addr + issue),
+            spoken_for.eq(spoken_for + issue - take),
+            level.eq(level + write.en - take),
+            write.addr.eq(write.addr + write.en),
+            read.addr.eq(read.addr + take),
+        ]
+        with m.If(self.start):
+            m.d.sync += [
+                flight.eq(0),
+                self.out_addr.eq(self.base),
+                spoken_for.eq(0),
+                level.eq(0),
+                write.addr.eq(0),
+                read.addr.eq(0),
+            ]
+        return read.data, level != 0
+
+    def _cut(self, m: Module, word: Value, ready: Value, take: Signal, end: Value) -> None:
+        """Hold a word and shift its beats out below."""
+        beats = self._config.rows // self._config.bus_bytes
+        hold = Signal(8 * self._config.rows)
+        full, last = Signal(), Signal()
+        left = Signal(range(beats))  # beats of the word after the one at `o`
+        gone = Signal()
+        m.d.comb += [
+            gone.eq(full & self.o.ready),
+            take.eq(ready & (~full | (gone & (left == 0)))),
+            self.o.valid.eq(full),
+            self.o.payload.data.eq(hold),
+            self.o.payload.last.eq(last & (left == 0)),
+        ]
+        with m.If(take):
+            m.d.sync += [hold.eq(word), left.eq(beats - 1), last.eq(end), full.eq(1)]
+        with m.Elif(gone):
+            m.d.sync += [hold.eq(hold >> self._config.bus_width), full.eq(left != 0)]
+            m.d.sync += left.eq(left - 1)
+        with m.If(self.start):
+            m.d.sync += full.eq(0)
+
+    def _gather(
+        self, m: Module, word: Value, ready: Value, take: Signal, last: Value, last_row: Value
+    ) -> None:
+        """Fill a beat from below; its first word clears the others."""
+        words = self._config.bus_bytes // self._config.rows
+        hold = Signal(data.ArrayLayout(8 * self._config.rows, words))
+        full, end = Signal(), Signal()
+        place = Signal(range(words))
+        gone = Signal()
+        m.d.comb += [
+            gone.eq(full & self.o.ready),
+            take.eq(ready & (~full | gone)),
+            self.o.valid.eq(full),
+            self.o.payload.data.eq(hold.as_value()),
+            self.o.payload.last.eq(end),
+        ]
+        with m.If(take):
+            for k in range(words):
+                with m.If(place == k):
+                    m.d.sync += hold[k].eq(word)
+                with m.Elif(place == 0):
+                    m.d.sync += hold[k].eq(0)
+            m.d.sync += [
+                place.eq(Mux(last, 0, place + 1)),
+                full.eq(last | (place == words - 1)),
+                end.eq(last & last_row),
+            ]
+        with m.Elif(gone):
+            m.d.sync += full.eq(0)
+        with m.If(self.start):
+            m.d.sync += [full.eq(0), place.eq(0)]
