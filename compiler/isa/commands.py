@@ -176,6 +176,10 @@ class Compute(Command):
     last channel group has ``last_segment``). At step i of a segment array row k receives the
     window of channel ``k - k % 2**segment_log2 + i``.
 
+    A pass takes as many cycles as it has steps, but at least ``EngineConfig.drain_cycles``. When
+    the stride and ``cols`` have a common divisor g, a window takes g accesses to assemble, and a
+    segment at least g cycles.
+
     Weights: per kernel group ``param_words`` words of requantization parameters, then one word
     per step, in the order of the loops above; the ring address runs on from group to group.
     """
@@ -186,6 +190,7 @@ class Compute(Command):
         _LAYER,
         _WAIT_LOAD,
         _WAIT_STORE,
+        Field("fence", 1, "1: wait for all earlier compute commands; needed to read their results"),
         Field("maximum", 1, "1: accumulate by maximum instead of sum"),
         Field("signed", 1, "1: activations are two's complement"),
         Field("to_act", 1, "1: results go to the activation buffer"),
@@ -205,7 +210,7 @@ class Compute(Command):
         Field("n_s", 8, "kernel columns"),
         Field("stride_x", 4, "input pixels per output pixel, 1..15"),
         Field("weight_base", 16, "weight word of the first parameter word"),
-        Field("act_base", 16, "lane word of row 0, column 0 of the first channel group"),
+        Field("act_base", 16, "lane word of input row y0, column 0, first channel group (mod 2**16)"),
         Field("kg_step", 16, "lane words from one kernel group's channels to the next (mod 2**16)"),
         Field("cg_step", 16, "lane words from one channel group to the next (mod 2**16)"),
         Field("oy_step", 16, "lane words from one output row's input row to the next (mod 2**16)"),
@@ -239,6 +244,7 @@ class Compute(Command):
 
     wait_load: int = 0
     wait_store: int = 0
+    fence: int = 0
     maximum: int = 0
     signed: int = 0
     to_act: int = 0

@@ -45,7 +45,7 @@ class EngineConfig:
         Pixel words in the output buffer, addressed as a ring.
     bus_width : int, 32, 64 or 128
         AXI data width in bits.
-    queue_depth : int, even, 4..256
+    queue_depth : int, a multiple of 4, 4..256
         Commands that each unit's queue holds.
     burst_beats : int, power of two, 1..128
         Longest AXI burst; ``burst_beats * bus_width / 8`` is at most 2048 bytes, and bursts are
@@ -69,7 +69,7 @@ class EngineConfig:
     weight_depth: int = 4096
     out_depth: int = 1024
     bus_width: int = 64
-    queue_depth: int = 16
+    queue_depth: int = 32
     burst_beats: int = 32
     outstanding: int = 4
     dsp: str = "inferred"
@@ -100,9 +100,9 @@ class EngineConfig:
             )
         check(self.bus_width in (32, 64, 128), "bus_width", "32, 64 or 128")
         check(
-            self.queue_depth % 2 == 0 and 4 <= self.queue_depth <= 256,
+            self.queue_depth % 4 == 0 and 4 <= self.queue_depth <= 256,
             "queue_depth",
-            "even, in 4..256",
+            "a multiple of 4, in 4..256",
         )
         check(
             _is_power_of_two(self.burst_beats)

@@ -1,0 +1,137 @@
+"""Commands as three streams that the engine fetches itself.
+
+A queue of ``queue_depth`` commands is used as four blocks. A unit's block b is fetched when the
+network's first command of its block b - 1 comes up in the load stream, into the place of block
+b - 4. Every wait therefore points to commands that stand earlier in the one order in which the
+emitter wrote them, and no program can deadlock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tilewright.compiler.codegen.emit import Entry
+from tilewright.compiler.isa import Check, Command, End, EngineConfig, Fetch, Unit, encode
+
+BLOCKS = 4
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The commands of each unit, and the bytes at which each stream starts."""
+
+    commands: dict[Unit, tuple[Command, ...]]
+    addresses: dict[Unit, int]
+    boot_count: int
+
+    def image(self) -> bytes:
+        """Return the three streams, one after another."""
+        return b"".join(b"".join(map(encode, self.commands[unit])) for unit in Unit)
+
+
+def build_streams(entries: list[Entry], config: EngineConfig, address: int) -> Streams:
+    """Order commands into streams that begin at byte ``address``."""
+    size = config.queue_depth // BLOCKS
+    totals = dict.fromkeys(Unit, 0)
+    for entry in entries:
+        totals[entry.command.UNIT] += 1
+
+    # Load commands beside fetches of load commands: check, end, and all other fetches.
+    other_fetches = sum(-(-totals[u] // size) for u in (Unit.COMPUTE, Unit.STORE))
+    load_blocks = 1
+    while load_blocks * size < totals[Unit.LOAD] + other_fetches + 2 + load_blocks - 1:
+        load_blocks += 1
+    totals[Unit.LOAD] += other_fetches + 2 + load_blocks - 1
+
+    addresses, end = {}, address
+    for unit in Unit:
+        addresses[unit] = end
+        end += totals[unit] * unit.command_bytes
+
+    builder = _Builder(config, size, totals, addresses, load_blocks)
+    builder.load(Check(digest=config.digest), {})
+    for unit in (Unit.COMPUTE, Unit.STORE):
+        builder.fetch(unit, 0)
+    for entry in entries:
+        builder.add(entry)
+    builder.load(End(), {unit: totals[unit] for unit in (Unit.COMPUTE, Unit.STORE)})
+    commands = {unit: tuple(stream) for unit, stream in builder.streams.items()}
+    return Streams(commands, addresses, min(size, len(commands[Unit.LOAD])))
+
+
+class _Builder:
+    def __init__(
+        self,
+        config: EngineConfig,
+        size: int,
+        totals: dict[Unit, int],
+        addresses: dict[Unit, int],
+        load_blocks: int,
+    ) -> None:
+        self.config = config
+        self.size = size
+        self.totals = totals
+        self.addresses = addresses
+        self.load_blocks = load_blocks
+        self.streams: dict[Unit, list[Command]] = {unit: [] for unit in Unit}
+        self.load_positions: list[int] = []  # of the emitter's load commands, in the stream
+        # How many commands of each unit are known to be complete when a command starts: what it
+        # waits for, what that waited for, and what its own predecessor knew. Waiting for all of
+        # it costs nothing, and keeps the 16-bit counts close to the counters they are compared to.
+        self.known: dict[Unit, list[dict[Unit, int]]] = {unit: [] for unit in Unit}
+
+    def _place(self, command: Command, needs: dict[Unit, int]) -> int:
+        """Append a command that needs ``needs[unit]`` commands complete; return its position."""
+        unit = command.UNIT
+        history = self.known[unit]
+        known = dict(history[-1]) if history else dict.fromkeys(Unit, 0)
+        for other, count in needs.items():
+            if count > 0:
+                known[other] = max(known[other], count)
+                for third, implied in self.known[other][count - 1].items():
+                    known[third] = max(known[third], implied)
+        waits = {
+            f"wait_{other.name.lower()}": count % 65536
+            for other, count in known.items()
+            if other is not unit
+        }
+        history.append(known)
+        self.streams[unit].append(replace(command, **waits))
+        return len(history) - 1
+
+    def load(self, command: Command, needs: dict[Unit, int]) -> int:
+        """Append a load command, and before it the fetch that is due; return its position."""
+        block, offset = divmod(len(self.streams[Unit.LOAD]), self.size)
+        if offset == 0 and block + 1 < self.load_blocks:
+            self._place(self._fetch_command(Unit.LOAD, block + 1), {})
+        return self._place(command, needs)
+
+    def fetch(self, unit: Unit, block: int) -> None:
+        """Fetch a block of another unit, if there is one, into the place of one that is done."""
+        if block * self.size < self.totals[unit]:
+            replaced = max(0, (block - BLOCKS + 1) * self.size)
+            self.load(self._fetch_command(unit, block), {unit: replaced})
+
+    def _fetch_command(self, unit: Unit, block: int) -> Fetch:
+        first = block * self.size
+        return Fetch(
+            address=self.addresses[unit] + first * unit.command_bytes,
+            unit=int(unit),
+            count=min(self.size, self.totals[unit] - first),
+        )
+
+    def add(self, entry: Entry) -> None:
+        """Append a command of the network."""
+        unit = entry.command.UNIT
+        needs = {
+            other: (self.load_positions[index] if other is Unit.LOAD else index) + 1
+            for other, index in entry.after.items()
+            if other is not unit
+        }
+        if unit is Unit.LOAD:
+            self.load_positions.append(self.load(entry.command, needs))
+            return
+        block, offset = divmod(len(self.streams[unit]), self.size)
+        if offset == 0:
+            self.fetch(unit, block + 1)
+        self._place(entry.command, needs)

@@ -1,0 +1,143 @@
+"""On-chip memories: activations, weights, results on their way out."""
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["ActivationBuffer", "WordBuffer", "lane_write", "word_write"]
+
+
+def word_write(width):
+    """Return the signature of a write that is always accepted: ``valid``, ``addr``, ``data``."""
+    return wiring.Signature({"valid": Out(1), "addr": Out(16), "data": Out(width)})
+
+
+def lane_write(config):
+    """Return the signature of a pixel word written to one lane of the activation buffer."""
+    return wiring.Signature(
+        {
+            "valid": Out(1),
+            "lane": Out(range(config.cols)),
+            "addr": Out(16),
+            "data": Out(config.rows * 8),
+        }
+    )
+
+
+class ActivationBuffer(wiring.Component):
+    """``cols`` lanes of pixel words, each with an address of its own.
+
+    Pixel x of a row lies in lane ``x % cols``, so ``cols`` neighbouring pixels, at any offset and
+    at any stride that has no divisor in common with ``cols``, are read in one access.
+
+    Each lane has one read port, for the feeder, and one write port, shared by the drain (first)
+    and the load unit, whose word waits in a one-entry buffer. Neither is ever refused: the drain
+    comes back to a lane after ``cols`` cycles at the earliest, the load unit after two.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    i_load : In(lane_write); at most every second cycle for the same lane
+    i_drain : In(lane_write)
+    addr : In(array of cols 16-bit lane words)
+    o : Out(array of cols pixel words)
+
+    Timing
+    ------
+    ``o`` follows ``addr`` by ``LATENCY`` cycles. A word from ``i_drain`` can be read from the next
+    cycle on, one from ``i_load`` after ``LOAD_SETTLE`` cycles.
+    """
+
+    LATENCY = 2
+    LOAD_SETTLE = 3
+
+    def __init__(self, config):
+        self._config = config
+        super().__init__(
+            {
+                "i_load": In(lane_write(config)),
+                "i_drain": In(lane_write(config)),
+                "addr": In(data.ArrayLayout(unsigned(16), config.cols)),
+                "o": Out(data.ArrayLayout(unsigned(config.rows * 8), config.cols)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        for lane in range(config.cols):
+            memory = Memory(shape=unsigned(config.rows * 8), depth=config.act_depth, init=[])
+            m.submodules[f"lane_{lane}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            width = len(write.addr)
+
+            m.d.comb += [read.en.eq(1), read.addr.eq(self.addr[lane][:width])]
+            # The block RAM's own output is slow; this register takes its delay out of the muxes.
+            m.d.sync += self.o[lane].eq(read.data)
+
+            waiting = Signal()
+            addr, word = Signal(width), Signal(config.rows * 8)
+            drained = Signal()
+            m.d.comb += drained.eq(self.i_drain.valid & (self.i_drain.lane == lane))
+            with m.If(drained):
+                m.d.comb += [
+                    write.en.eq(1),
+                    write.addr.eq(self.i_drain.addr[:width]),
+                    write.data.eq(self.i_drain.data),
+                ]
+            with m.Else():
+                m.d.comb += [write.en.eq(waiting), write.addr.eq(addr), write.data.eq(word)]
+                m.d.sync += waiting.eq(0)
+            with m.If(self.i_load.valid & (self.i_load.lane == lane)):
+                m.d.sync += [
+                    waiting.eq(1),
+                    addr.eq(self.i_load.addr[:width]),
+                    word.eq(self.i_load.data),
+                ]
+        return m
+
+
+class WordBuffer(wiring.Component):
+    """A ring of ``depth`` words with one write and one read port.
+
+    Parameters
+    ----------
+    width : int, bits
+    depth : int, power of two
+
+    Members
+    -------
+    i : In(word_write(width)); the address wraps at ``depth``
+    addr : In(16)
+    o : Out(width)
+
+    Timing
+    ------
+    ``o`` follows ``addr`` by ``LATENCY`` cycles; a word can be read from the cycle after its write.
+    """
+
+    LATENCY = 2
+
+    def __init__(self, *, width, depth):
+        self._depth = depth
+        super().__init__({"i": In(word_write(width)), "addr": In(16), "o": Out(width)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(
+            shape=unsigned(len(self.o)), depth=self._depth, init=[]
+        )
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [
+            write.en.eq(self.i.valid),
+            write.addr.eq(self.i.addr[: len(write.addr)]),
+            write.data.eq(self.i.data),
+            read.en.eq(1),
+            read.addr.eq(self.addr[: len(read.addr)]),
+        ]
+        m.d.sync += self.o.eq(read.data)
+        return m

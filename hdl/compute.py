@@ -1,0 +1,221 @@
+"""The compute unit: commands in, results out."""
+
+from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from tilewright.compiler.isa import Compute, Unit
+from tilewright.compiler.isa.registers import Status
+from tilewright.hdl.buffers import WordBuffer, lane_write, word_write
+from tilewright.hdl.drain import Drain
+from tilewright.hdl.mac import MacArray
+from tilewright.hdl.passes import PassSequencer
+from tilewright.hdl.records import command_layout
+from tilewright.hdl.steps import StepSequencer
+from tilewright.hdl.taps import TapSequencer
+from tilewright.hdl.window import WindowFeeder
+
+__all__ = ["ComputeUnit"]
+
+
+class ComputeUnit(wiring.Component):
+    """Run compute commands: sequencers, window feeder, segment broadcast, array, drain.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    i : In(stream of one command's bits)
+    done_load, done_store : In(16); commands that the other units have completed
+    halt : In(1); start nothing more
+    act_addr : Out, act_data : In; the activation buffer's read port
+    weight_addr : Out(16), weight_data : In; the weight buffer's read port
+    o_act : Out(lane_write), o_out : Out(word_write); results
+    start, done : Out(1); a command is taken; a command's last result is being written
+    error : Out(1), status : Out(8); the command that waits is none
+    busy, step, stall_load, stall_store, stall_command : Out(1); for the counters
+
+    Timing
+    ------
+    Exact and closed: ``tilewright.sim.timing.compute``. A command occupies the array from its
+    start until its last pass is captured; its drain overlaps the next command.
+    """
+
+    #: Cycles from a burst to its first weight address, so that weights meet their window.
+    BURST_DELAY = WindowFeeder.LATENCY + 2 - WordBuffer.LATENCY - StepSequencer.LATENCY
+    #: Cycles from a start to the first kernel group's first cycle.
+    START_LATENCY = 3
+    #: Cycles from a burst to the capture after its first step, if that is the pass's last.
+    CAPTURE_LATENCY = (
+        BURST_DELAY + StepSequencer.LATENCY + WordBuffer.LATENCY + MacArray.LATENCY
+    )
+
+    def __init__(self, config):
+        self._config = config
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(8 * Unit.COMPUTE.command_bytes))),
+                "done_load": In(16),
+                "done_store": In(16),
+                "halt": In(1),
+                "act_addr": Out(data.ArrayLayout(unsigned(16), config.cols)),
+                "act_data": In(data.ArrayLayout(unsigned(config.rows * 8), config.cols)),
+                "weight_addr": Out(16),
+                "weight_data": In(config.rows * 8),
+                "o_act": Out(lane_write(config)),
+                "o_out": Out(word_write(config.rows * 8)),
+                "start": Out(1),
+                "done": Out(1),
+                "error": Out(1),
+                "status": Out(8),
+                "busy": Out(1),
+                "step": Out(1),
+                "stall_load": Out(1),
+                "stall_store": Out(1),
+                "stall_command": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        layout = command_layout(Compute)
+        command = Signal(layout)
+
+        m.submodules.passes = passes = PassSequencer(config)
+        m.submodules.taps = taps = TapSequencer(config)
+        m.submodules.steps = steps = StepSequencer(config)
+        m.submodules.feeder = feeder = WindowFeeder(config)
+        m.submodules.array = array = MacArray(config)
+        m.submodules.drain = drain = Drain(config)
+
+        # Start.
+        waiting = layout(self.i.payload[: layout.size])
+        occupied, captured_last, launched = Signal(), Signal(), Signal()
+        pending = Signal(8)  # commands started but not done
+        load_ready, store_ready = Signal(), Signal()
+        legal = Signal()
+        m.d.comb += [
+            load_ready.eq(~(self.done_load - waiting.wait_load)[15]),
+            store_ready.eq(~(self.done_store - waiting.wait_store)[15]),
+            legal.eq(
+                (waiting.opcode == Compute.OPCODE)
+                & ~self.i.payload[layout.size :].any()
+                & (waiting.segment_log2 <= (config.rows - 1).bit_length())
+            ),
+            self.error.eq(self.i.valid & ~legal),
+            self.status.eq(Status.BAD_COMMAND),
+            self.start.eq(
+                self.i.valid
+                & legal
+                & load_ready
+                & store_ready
+                & ~occupied
+                & ~self.halt
+                & (~waiting.fence | (pending == 0))
+            ),
+            self.i.ready.eq(self.start),
+            self.busy.eq(occupied | (pending != 0)),
+            self.stall_load.eq(self.i.valid & ~occupied & ~load_ready),
+            self.stall_store.eq(self.i.valid & ~occupied & load_ready & ~store_ready),
+            self.stall_command.eq(~self.i.valid & ~occupied),
+            self.done.eq(drain.done),
+        ]
+        m.d.sync += [launched.eq(self.start), pending.eq(pending + self.start - self.done)]
+        with m.If(self.start):
+            m.d.sync += [command.eq(waiting), occupied.eq(1), captured_last.eq(0)]
+
+        # Sequencers.
+        m.d.comb += [
+            passes.command.eq(command),
+            passes.start.eq(launched),
+            taps.command.eq(command),
+            steps.weight_base.eq(command.weight_base),
+            feeder.stride_x.eq(command.stride_x),
+            feeder.in_w.eq(command.in_w),
+            feeder.pad.eq(command.pad),
+            feeder.access.eq(taps.access),
+            feeder.access_valid.eq(taps.access_valid),
+            self.act_addr.eq(feeder.addr),
+            feeder.i_lanes.eq(self.act_data),
+            self.weight_addr.eq(steps.addr),
+            self.step.eq(steps.step),
+        ]
+        wiring.connect(m, passes.o, taps.i)
+        burst, burst_valid = taps.burst, taps.burst_valid
+        for _ in range(self.BURST_DELAY):
+            later, later_valid = Signal.like(burst), Signal()
+            m.d.sync += [later.eq(burst), later_valid.eq(burst_valid)]
+            burst, burst_valid = later, later_valid
+        m.d.comb += [steps.i.eq(burst), steps.i_valid.eq(burst_valid)]
+
+        # Segment broadcast: channels queue up towards row 0, one row a cycle, and every segment
+        # of rows listens to its own lowest row.
+        window_complete = Signal()
+        m.d.sync += window_complete.eq(burst_valid & ~burst.parameters)
+        queue = [Signal(8 * config.cols, name=f"queue_{k}") for k in range(config.rows)]
+        for k in range(config.rows):
+            channel = Cat(feeder.window[j][8 * k : 8 * k + 8] for j in range(config.cols))
+            with m.If(window_complete):
+                m.d.sync += queue[k].eq(channel)
+            if k + 1 < config.rows:
+                with m.Else():
+                    m.d.sync += queue[k].eq(queue[k + 1])
+            heard = Signal(8 * config.cols)
+            with m.Switch(command.segment_log2):
+                for log2 in range((config.rows - 1).bit_length() + 1):
+                    with m.Case(log2):
+                        m.d.comb += heard.eq(queue[k >> log2 << log2])
+            for j in range(config.cols):
+                pixel = heard[8 * j : 8 * j + 8]
+                m.d.sync += array.x[k][j].eq(Cat(pixel, pixel[7] & command.signed).as_signed())
+
+        # Array.
+        def delayed(signal, cycles):
+            for _ in range(cycles):
+                later = Signal()
+                m.d.sync += later.eq(signal)
+                signal = later
+            return signal
+
+        m.d.comb += [
+            array.w.eq(self.weight_data),
+            array.valid.eq(delayed(steps.step, WordBuffer.LATENCY)),
+            array.first.eq(delayed(steps.first, WordBuffer.LATENCY)),
+            array.maximum.eq(command.maximum),
+        ]
+
+        # Drain. Several passes are on their way between sequencer and capture.
+        m.submodules.places = places = SyncFIFO(width=16 + len(taps.i.payload.pixels) + 1, depth=16)
+        place = taps.i.payload
+        to_capture = WordBuffer.LATENCY + MacArray.LATENCY
+        m.d.comb += [
+            places.w_en.eq(taps.began),
+            places.w_data.eq(Cat(place.dst, place.pixels, place.first_of_command)),
+            places.r_en.eq(drain.capture),
+            Cat(drain.i.dst, drain.i.pixels, drain.i.first_of_command).eq(places.r_data),
+            drain.i.to_act.eq(command.to_act),
+            drain.i.to_out.eq(command.to_out),
+            drain.i.out_base.eq(command.out_base),
+            drain.i.zero_point.eq(command.zero_point),
+            drain.i.qmin.eq(command.qmin),
+            drain.i.qmax.eq(command.qmax),
+            drain.acc.eq(array.acc),
+            drain.capture.eq(delayed(steps.last, to_capture)),
+            drain.new_parameters.eq(delayed(steps.last & steps.first_of_kg, to_capture)),
+            drain.last.eq(delayed(steps.last & steps.last_of_command, to_capture)),
+            drain.parameter.eq(delayed(steps.parameter, WordBuffer.LATENCY)),
+            drain.parameter_bytes.eq(self.weight_data),
+        ]
+        wiring.connect(m, wiring.flipped(self.o_act), drain.o_act)
+        wiring.connect(m, wiring.flipped(self.o_out), drain.o_out)
+        captures_last = Signal()
+        m.d.comb += captures_last.eq(drain.capture & drain.last)
+        with m.If(captures_last):
+            m.d.sync += captured_last.eq(1)
+        with m.If(occupied & (captured_last | captures_last) & taps.idle):
+            m.d.sync += occupied.eq(0)
+        return m

@@ -1,0 +1,186 @@
+"""Results on their way from the array: requantized and written, one pixel after another."""
+
+from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hdl.buffers import lane_write, word_write
+from tilewright.hdl.requantize import Requantize
+
+__all__ = ["Drain", "result_layout"]
+
+
+def result_layout(config):
+    """Return where the results of a pass go, and the command's constants for them."""
+    return data.StructLayout(
+        {
+            "first_of_command": 1,
+            "dst": 16,  # lane word in the activation buffer
+            "pixels": range(config.cols + 1),
+            "to_act": 1,
+            "to_out": 1,
+            "out_base": 16,
+            "zero_point": signed(9),
+            "qmin": signed(9),
+            "qmax": signed(9),
+        }
+    )
+
+
+class Drain(wiring.Component):
+    """Copy the accumulators aside and requantize them while the array goes on.
+
+    The copies form ``requantizers`` shift chains: requantizer i takes rows ``i * n .. i * n + n -
+    1`` (n = rows / requantizers) of pixel 0, then of pixel 1, and so on. The rows' parameters
+    rotate with them, so that no multiplexer is needed.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    acc : In(array of rows x cols signed(32))
+    capture : In(1); at least ``config.drain_cycles`` cycles apart
+    i : In(result_layout); sampled with ``capture``
+    new_parameters : In(1); with ``capture``: the parameters shifted in are those of this pass on
+    last : In(1); with ``capture``: this pass is its command's last
+    parameter : In(1), parameter_bytes : In(array of rows bytes); one parameter word
+    o_act : Out(lane_write), o_out : Out(word_write)
+    done : Out(1); the last result of a command is written in this cycle
+
+    Timing
+    ------
+    ``done`` follows the capture by ``config.drain_cycles + LATENCY`` cycles.
+    """
+
+    LATENCY = Requantize.LATENCY + 1
+
+    def __init__(self, config):
+        self._config = config
+        cells = data.ArrayLayout(data.ArrayLayout(signed(32), config.cols), config.rows)
+        super().__init__(
+            {
+                "acc": In(cells),
+                "capture": In(1),
+                "i": In(result_layout(config)),
+                "new_parameters": In(1),
+                "last": In(1),
+                "parameter": In(1),
+                "parameter_bytes": In(data.ArrayLayout(8, config.rows)),
+                "o_act": Out(lane_write(config)),
+                "o_out": Out(word_write(config.rows * 8)),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        rows, cols = config.rows, config.cols
+        share = rows // config.requantizer_count  # rows per requantizer
+
+        # Which pixel and row are at the heads of the chains; all of it travels along with them.
+        result = Signal(result_layout(config))
+        head = data.StructLayout(
+            {"valid": 1, "complete": 1, "lane": range(cols), "done": 1, "result": result_layout(config)}
+        )
+        now = Signal(head)
+
+        # Parameters: shifted in bytewise from each row's weights, taken over at a capture.
+        layout = data.StructLayout(
+            {"bias": signed(32), "multiplier": config.multiplier_width, "shift": 6}
+        )
+        parameters = [Signal(layout, name=f"parameters_{k}") for k in range(rows)]
+        for k in range(rows):
+            waiting = Signal(config.param_words * 8)
+            with m.If(self.parameter):
+                m.d.sync += waiting.eq(Cat(waiting[8:], self.parameter_bytes[k]))
+            first = k - k % share
+            successor = first + (k + 1 - first) % share
+            with m.If(self.capture & self.new_parameters):
+                m.d.sync += parameters[k].eq(waiting)
+            with m.Elif(now.valid & (share > 1)):
+                m.d.sync += parameters[k].eq(parameters[successor])
+
+        # Copies of the accumulators.
+        copies = [[Signal(signed(32), name=f"copy_{k}_{j}") for j in range(cols)] for k in range(rows)]
+        for k in range(rows):
+            for j in range(cols):
+                if k % share < share - 1:
+                    successor = copies[k + 1][j]
+                else:
+                    successor = copies[k - k % share][j + 1] if j + 1 < cols else None
+                with m.If(self.capture):
+                    m.d.sync += copies[k][j].eq(self.acc[k][j])
+                if successor is not None:
+                    with m.Else():
+                        m.d.sync += copies[k][j].eq(successor)
+
+        row, last = Signal(range(max(share, 2))), Signal()
+        m.d.comb += [
+            now.complete.eq(now.valid & (row == share - 1)),
+            now.done.eq(now.complete & (now.lane == cols - 1) & last),
+            now.result.eq(result),
+        ]
+        with m.If(now.valid):
+            m.d.sync += row.eq(row + 1)
+            with m.If(now.complete):
+                m.d.sync += [row.eq(0), now.lane.eq(now.lane + 1)]
+                with m.If(now.lane == cols - 1):
+                    m.d.sync += now.valid.eq(0)
+        with m.If(self.capture):
+            m.d.sync += [
+                now.valid.eq(1),
+                now.lane.eq(0),
+                row.eq(0),
+                result.eq(self.i),
+                last.eq(self.last),
+            ]
+        stages = [now]
+        for _ in range(Requantize.LATENCY):
+            later = Signal(head)
+            m.d.sync += later.eq(stages[-1])
+            stages.append(later)
+
+        late = stages[Requantize.LATE].result
+        words = []
+        for i in range(config.requantizer_count):
+            requantize = Requantize(multiplier_width=config.multiplier_width, dsp=config.dsp)
+            m.submodules[f"requantize_{i}"] = requantize
+            m.d.comb += [
+                requantize.acc.eq(copies[i * share][0]),
+                requantize.bias.eq(parameters[i * share].bias),
+                requantize.multiplier.eq(parameters[i * share].multiplier),
+                requantize.shift.eq(parameters[i * share].shift),
+                requantize.zero_point.eq(late.zero_point),
+                requantize.qmin.eq(late.qmin),
+                requantize.qmax.eq(late.qmax),
+            ]
+            word = Signal(share * 8)
+            m.d.sync += word.eq(Cat(word[8:], requantize.o) if share > 1 else requantize.o)
+            words.append(word)
+
+        # The word is whole in the cycle after its last row left the requantizer.
+        done, written = stages[-1], Signal(head)
+        next_out = Signal(16)
+        m.d.sync += written.eq(done)
+        valid = Signal()
+        m.d.comb += [
+            valid.eq(written.complete & (written.lane < written.result.pixels)),
+            self.o_act.valid.eq(valid & written.result.to_act),
+            self.o_act.lane.eq(written.lane),
+            self.o_act.addr.eq(written.result.dst),
+            self.o_act.data.eq(Cat(words)),
+            self.o_out.valid.eq(valid & written.result.to_out),
+            self.o_out.addr.eq(next_out),
+            self.o_out.data.eq(Cat(words)),
+            self.done.eq(written.done),
+        ]
+        # Results of a command lie one after another: the address is a count.
+        begins = done.complete & done.result.first_of_command & (done.lane == 0)
+        with m.If(begins):
+            m.d.sync += next_out.eq(done.result.out_base)
+        with m.Elif(self.o_out.valid):
+            m.d.sync += next_out.eq(next_out + 1)
+        return m

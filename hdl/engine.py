@@ -1,0 +1,134 @@
+"""The whole accelerator."""
+
+from amaranth.hdl import Cat, Module, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.compiler.isa import Unit
+from tilewright.hdl.axi import AXI4, AXI4Lite, join
+from tilewright.hdl.buffers import ActivationBuffer, WordBuffer
+from tilewright.hdl.compute import ComputeUnit
+from tilewright.hdl.control import Control
+from tilewright.hdl.load import LoadUnit
+from tilewright.hdl.queue import CommandQueue
+from tilewright.hdl.store import StoreUnit
+
+__all__ = ["Engine"]
+
+
+class Engine(wiring.Component):
+    """Load, compute and store units around three buffers, with their control.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    m_axi : Out(AXI4); programs, feature maps and weights
+    s_axil : In(AXI4Lite); ``tilewright.compiler.isa.registers``
+    irq : Out(1); level, high until cleared
+    trace_go : Out(1); the first cycle of a run
+    trace_start, trace_done : Out(3); by unit: a command is taken, is complete; for simulation,
+        leave them open in hardware
+    """
+
+    def __init__(self, config):
+        self._config = config
+        super().__init__(
+            {
+                "m_axi": Out(AXI4(data_width=config.bus_width)),
+                "s_axil": In(AXI4Lite(addr_width=8)),
+                "irq": Out(1),
+                "trace_go": Out(1),
+                "trace_start": Out(3),
+                "trace_done": Out(3),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.control = control = Control(config)
+        reset = ResetInserter(control.unit_reset)
+        load, compute, store = LoadUnit(config), ComputeUnit(config), StoreUnit(config)
+        queues = [CommandQueue(config, unit) for unit in Unit]
+        m.submodules.load = reset(load)
+        m.submodules.compute = reset(compute)
+        m.submodules.store = reset(store)
+        for unit, queue in zip(Unit, queues, strict=True):
+            m.submodules[f"{unit.name.lower()}_queue"] = reset(queue)
+        m.submodules.activations = activations = ActivationBuffer(config)
+        m.submodules.weights = weights = WordBuffer(
+            width=8 * config.rows, depth=config.weight_depth
+        )
+        m.submodules.results = results = WordBuffer(width=8 * config.rows, depth=config.out_depth)
+
+        # Commands.
+        units = (load, compute, store)
+        counts = []
+        for index, (unit, queue) in enumerate(zip(units, queues, strict=True)):
+            wiring.connect(m, load.fetch[index], queue.i)
+            wiring.connect(m, queue.o, unit.i)
+            count = Signal(16, name=f"done_{Unit(index).name.lower()}")
+            with m.If(control.unit_reset):
+                m.d.sync += count.eq(0)
+            with m.Elif(unit.done):
+                m.d.sync += count.eq(count + 1)
+            counts.append(count)
+            m.d.comb += [
+                unit.halt.eq(control.halt),
+                control.done[index].eq(unit.done),
+                control.done_count[index].eq(count),
+                control.fault[index].error.eq(unit.error),
+                control.busy[index].eq(unit.busy),
+                self.trace_start[index].eq(unit.start),
+                self.trace_done[index].eq(unit.done),
+            ]
+        done_load, done_compute, done_store = counts
+        m.d.comb += [
+            load.done_compute.eq(done_compute),
+            load.done_store.eq(done_store),
+            compute.done_load.eq(done_load),
+            compute.done_store.eq(done_store),
+            store.done_load.eq(done_load),
+            store.done_compute.eq(done_compute),
+        ]
+
+        # Data.
+        wiring.connect(m, load.act_write, activations.i_load)
+        wiring.connect(m, compute.o_act, activations.i_drain)
+        wiring.connect(m, load.weight_write, weights.i)
+        wiring.connect(m, compute.o_out, results.i)
+        m.d.comb += [
+            activations.addr.eq(compute.act_addr),
+            compute.act_data.eq(activations.o),
+            weights.addr.eq(compute.weight_addr),
+            compute.weight_data.eq(weights.o),
+            results.addr.eq(store.out_addr),
+            store.out_data.eq(results.o),
+        ]
+        join(m, self.m_axi, load.axi, store.axi)
+
+        # Control.
+        wiring.connect(m, control.boot, load.boot)
+        wiring.connect(m, wiring.flipped(self.s_axil), control.axil)
+        m.d.comb += [
+            load.base.eq(control.base),
+            store.base.eq(control.base),
+            self.irq.eq(control.irq),
+            self.trace_go.eq(control.go),
+            control.quiet.eq(load.quiet & store.quiet),
+            control.finished.eq(load.finished),
+            control.overflow.eq(Cat(queue.overflow for queue in queues).any()),
+            control.fault[Unit.LOAD].status.eq(load.status),
+            control.fault[Unit.COMPUTE].status.eq(compute.status),
+            control.fault[Unit.STORE].status.eq(store.status),
+            control.steps.eq(compute.step),
+            control.stall_load.eq(compute.stall_load),
+            control.stall_store.eq(compute.stall_store),
+            control.stall_command.eq(compute.stall_command),
+            control.read_beat.eq(load.beat),
+            control.write_beat.eq(store.beat),
+        ]
+        return m

@@ -1,0 +1,117 @@
+"""From an accumulator to a quantized activation."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hdl.multiplier import WideMultiplier
+
+__all__ = ["Requantize"]
+
+
+class Requantize(wiring.Component):
+    """Add the bias, scale, round to nearest even, add the zero point and saturate.
+
+    ``o = clamp(round_half_even((acc + bias) * multiplier / 2**shift) + zero_point, qmin, qmax)``,
+    bit-exact with the integer reference (``tilewright.compiler.ir.reference.requantize``).
+
+    Parameters
+    ----------
+    multiplier_width : int, bits, 8..31
+    dsp : str
+        As for :class:`~tilewright.hdl.multiplier.Multiplier`.
+
+    Members
+    -------
+    acc, bias : In(signed(32)); their sum must fit 32 bits, which the compiler proves
+    multiplier : In(unsigned(multiplier_width))
+    shift : In(6)
+    zero_point, qmin, qmax : In(signed(9)); sampled ``LATE`` cycles after ``acc``
+    o : Out(8), the low byte of the result
+
+    Timing
+    ------
+    latency ``LATENCY`` cycles, one item per cycle, no backpressure, no reset.
+
+    Source
+    ------
+    docs/decisions/0001-rounding.md
+    """
+
+    LATE = 1 + WideMultiplier.LATENCY + 4
+    LATENCY = LATE + 2
+
+    def __init__(self, *, multiplier_width, dsp):
+        self._dsp = dsp
+        super().__init__(
+            {
+                "acc": In(signed(32)),
+                "bias": In(signed(32)),
+                "multiplier": In(unsigned(multiplier_width)),
+                "shift": In(6),
+                "zero_point": In(signed(9)),
+                "qmin": In(signed(9)),
+                "qmax": In(signed(9)),
+                "o": Out(8),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        width = len(self.multiplier)
+        m.submodules.mul = mul = WideMultiplier(a_width=32, b_width=width, dsp=self._dsp)
+
+        # Bias.
+        multiplier_1 = Signal.like(self.multiplier)
+        total_1 = Signal(signed(32))
+        m.d.sync += [total_1.eq(self.acc + self.bias), multiplier_1.eq(self.multiplier)]
+        m.d.comb += [mul.a.eq(total_1), mul.b.eq(multiplier_1)]
+
+        shift = self.shift
+        for _ in range(1 + WideMultiplier.LATENCY):
+            delayed = Signal.like(self.shift)
+            m.d.sync += delayed.eq(shift)
+            shift = delayed
+
+        # Shift right, keeping one bit below the point (guard) and whether anything was lost
+        # below that (sticky): all that rounding to nearest even needs.
+        guarded = Cat(0, mul.p).as_signed()
+        coarse, sticky_a = Signal.like(guarded), Signal()
+        fine_shift = Signal(3)
+        m.d.sync += fine_shift.eq(shift[:3])
+        with m.Switch(shift[3:]):
+            for i in range(8):
+                with m.Case(i):
+                    m.d.sync += [
+                        coarse.eq(guarded >> 8 * i),
+                        sticky_a.eq(guarded[: 8 * i].any()),
+                    ]
+        fine, sticky_b = Signal.like(guarded), Signal()
+        with m.Switch(fine_shift):
+            for i in range(8):
+                with m.Case(i):
+                    m.d.sync += [fine.eq(coarse >> i), sticky_b.eq(sticky_a | coarse[:i].any())]
+
+        # No result outside +-1023 survives the clamp below, so eleven bits are enough.
+        wide = fine[1:].as_signed()
+        narrow, guard, sticky_c = Signal(signed(11)), Signal(), Signal()
+        fits = (wide[10:].all()) | ~(wide[10:].any())
+        m.d.sync += [
+            narrow.eq(Mux(fits, wide[:11].as_signed(), Mux(wide[-1], -1023, 1023))),
+            guard.eq(fine[0]),
+            sticky_c.eq(sticky_b),
+        ]
+        rounded = Signal(signed(12))
+        m.d.sync += rounded.eq(narrow + (guard & (sticky_c | narrow[0])))
+
+        shifted = Signal(signed(13))
+        qmin, qmax = Signal.like(self.qmin), Signal.like(self.qmax)
+        m.d.sync += [
+            shifted.eq(rounded + self.zero_point),
+            qmin.eq(self.qmin),
+            qmax.eq(self.qmax),
+        ]
+        m.d.sync += self.o.eq(
+            Mux(shifted < qmin, qmin[:8], Mux(shifted > qmax, qmax[:8], shifted[:8]))
+        )
+        return m

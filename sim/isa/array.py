@@ -1,0 +1,99 @@
+"""What a compute command does to the buffers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.ir.reference import requantize_array
+from tilewright.compiler.isa import Compute, EngineConfig
+from tilewright.errors import Error
+
+_WORD = 1 << 16
+
+
+class ExecutionError(Error):
+    """A program asks for something that the engine refuses."""
+
+
+def run_compute(
+    config: EngineConfig,
+    command: Compute,
+    activations: NDArray[np.uint8],
+    weights: NDArray[np.uint8],
+    results: NDArray[np.uint8],
+) -> None:
+    """Execute a command.
+
+    Parameters
+    ----------
+    activations : (cols, act_depth, rows) bytes
+    weights : (weight_depth, rows) bytes
+    results : (out_depth, rows) bytes
+    """
+    c, rows, cols = command, config.rows, config.cols
+    if (c.x0_word, c.x0_lane) != divmod(c.x0, cols) or (c.s_word, c.s_lane) != divmod(c.s_dx, cols):
+        raise ExecutionError("a compute command's columns and words disagree")
+    steps = c.n_r * c.n_s * ((c.n_cg - 1) * c.segment + c.last_segment)
+    weight_addr, out_addr = c.weight_base, c.out_base
+    size = 1 << c.segment_log2
+    pixels = np.arange(c.n_ox * cols)
+    oy = np.arange(c.n_oy)
+    for kg in range(c.n_kg):
+        span = np.arange(weight_addr, weight_addr + config.param_words + steps) % config.weight_depth
+        weight_addr += config.param_words + steps
+        block = weights[span]
+        bias, multiplier, shift = _unpack_parameters(config, block[: config.param_words])
+        words = block[config.param_words :].view(np.int8).astype(np.float64)
+        acc: NDArray[np.float64] | None = None
+        step = 0
+        for cg in range(c.n_cg):
+            count = c.last_segment if cg == c.n_cg - 1 else c.segment
+            for r in range(c.n_r):
+                y = c.y0 + oy * c.oy_dy + r * c.r_dy
+                row_addr = c.act_base + kg * c.kg_step + cg * c.cg_step + oy * c.oy_step
+                row_addr = row_addr + r * c.r_step
+                for s in range(c.n_s):
+                    x = c.x0 + pixels * c.stride_x + s * c.s_dx
+                    addr = (row_addr[:, None] + x // cols) % _WORD
+                    inside = ((y >= 0) & (y < c.in_h))[:, None] & (x >= 0) & (x < c.in_w)
+                    addr = np.where(inside, addr, 0)
+                    if inside.any() and int(addr.max()) >= config.act_depth:
+                        raise ExecutionError("a compute command reads beyond the activation buffer")
+                    window = activations[x % cols, addr]
+                    window = np.where(inside[..., None], window, np.uint8(c.pad))
+                    data = (window.view(np.int8) if c.signed else window).astype(np.float64)
+                    # Row k listens to the channels of its own segment of rows.
+                    heard = data.reshape(c.n_oy, -1, rows // size, size)[..., :count]
+                    segment = words[step : step + count].reshape(count, rows // size, size)
+                    step += count
+                    if c.maximum:
+                        term = np.repeat(heard[..., 0], size, -1)
+                        acc = term if acc is None else np.maximum(acc, term)
+                        continue
+                    term = np.einsum("ypgi,igk->ypgk", heard, segment, optimize=True)
+                    term = term.reshape(c.n_oy, -1, rows)
+                    acc = term if acc is None else acc + term
+        assert acc is not None
+        total = acc.astype(np.int64) + bias
+        total = (total + (1 << 31)) % (1 << 32) - (1 << 31)
+        out = requantize_array(total, multiplier, shift)
+        out = np.clip(out + c.zero_point, c.qmin, c.qmax).astype(np.uint8)
+        valid = out[:, : c.out_w].reshape(-1, rows)
+        if c.to_out:
+            results[np.arange(out_addr, out_addr + len(valid)) % config.out_depth] = valid
+        out_addr += len(valid)
+        if c.to_act:
+            dst = c.dst_base + kg * c.dst_kg_step + oy[:, None] * c.dst_row_step
+            x = np.arange(c.out_w)
+            activations[x % cols, (dst + x // cols) % _WORD] = out[:, : c.out_w]
+
+
+def _unpack_parameters(
+    config: EngineConfig, words: NDArray[np.uint8]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    values = [int.from_bytes(words[:, row].tobytes(), "little") for row in range(config.rows)]
+    bias = [(v & 0xFFFFFFFF ^ 1 << 31) - (1 << 31) for v in values]
+    multiplier = [v >> 32 & (1 << config.multiplier_width) - 1 for v in values]
+    shift = [v >> (32 + config.multiplier_width) & 63 for v in values]
+    return np.array(bias), np.array(multiplier), np.array(shift)
