@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.ir.reference import requantize_array
+from tilewright.compiler.ir import Requantize
+from tilewright.compiler.ir.reference import requantize
 from tilewright.compiler.isa import Compute, EngineConfig
 from tilewright.errors import Error
 
@@ -77,8 +78,8 @@ def run_compute(
         assert acc is not None
         total = acc.astype(np.int64) + bias
         total = (total + (1 << 31)) % (1 << 32) - (1 << 31)
-        out = requantize_array(total, multiplier, shift)
-        out = np.clip(out + c.zero_point, c.qmin, c.qmax).astype(np.uint8)
+        scale = Requantize(multiplier, shift, c.zero_point, c.qmin, c.qmax)
+        out = requantize(total.transpose(2, 0, 1), scale).transpose(1, 2, 0).astype(np.uint8)
         valid = out[:, : c.out_w].reshape(-1, rows)
         if c.to_out:
             results[np.arange(out_addr, out_addr + len(valid)) % config.out_depth] = valid
@@ -91,9 +92,9 @@ def run_compute(
 
 def _unpack_parameters(
     config: EngineConfig, words: NDArray[np.uint8]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], tuple[int, ...], tuple[int, ...]]:
     values = [int.from_bytes(words[:, row].tobytes(), "little") for row in range(config.rows)]
-    bias = [(v & 0xFFFFFFFF ^ 1 << 31) - (1 << 31) for v in values]
-    multiplier = [v >> 32 & (1 << config.multiplier_width) - 1 for v in values]
+    bias = [((v & 0xFFFFFFFF) ^ (1 << 31)) - (1 << 31) for v in values]
+    multiplier = [v >> 32 & ((1 << config.multiplier_width) - 1) for v in values]
     shift = [v >> (32 + config.multiplier_width) & 63 for v in values]
-    return np.array(bias), np.array(multiplier), np.array(shift)
+    return np.array(bias, np.int64), tuple(multiplier), tuple(shift)

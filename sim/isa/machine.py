@@ -1,0 +1,250 @@
+"""Units, queues and waits: a program runs on models of the engine's buffers.
+
+Timing is a longest-path problem: a command starts when its unit is free, its queue presents it and
+the commands it waits for are complete; what it takes from there is exact
+(:mod:`tilewright.sim.timing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.isa import (
+    ISA_VERSION,
+    Check,
+    Command,
+    Compute,
+    End,
+    EngineConfig,
+    Fetch,
+    LoadActivations,
+    LoadWeights,
+    Store,
+    Unit,
+    decode,
+)
+from tilewright.compiler.isa.layout import align
+from tilewright.hdl.queue import CommandQueue
+from tilewright.sim.isa.array import ExecutionError, run_compute
+from tilewright.sim.timing.compute import compute_timing
+from tilewright.sim.timing.memory import (
+    MemoryTiming,
+    bootstrap_commit,
+    load_timing,
+    store_cycles,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One command's run.
+
+    Parameters
+    ----------
+    start, done : int, cycles since the first cycle of the run
+    stall_load, stall_store, stall_command : int, cycles
+        Compute commands only: how long the free array waited for loads, for stores and for the
+        command itself.
+    waited_for : int or None
+        Index of the load command that ended ``stall_load``.
+    """
+
+    command: Command
+    start: int
+    done: int
+    stall_load: int = 0
+    stall_store: int = 0
+    stall_command: int = 0
+    waited_for: int | None = None
+
+
+@dataclass
+class _UnitState:
+    """Where a unit stands: commands fetched but not run, and when it can take the next."""
+
+    queue: list[tuple[Command, int]] = field(default_factory=list)  # with the cycle of its commit
+    popped: int = -1  # cycle in which the last command left the queue
+    free: int = 0
+    events: list[Event] = field(default_factory=list)
+
+
+class Machine:
+    """An engine and the memory behind its bus.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    memory : uint8 array, from the base register on; changed in place
+    timing : MemoryTiming
+
+    Raises
+    ------
+    ExecutionError
+        From :meth:`run`: the program is for another engine, waits in a circle, or leaves the
+        buffers or the memory.
+    """
+
+    def __init__(
+        self, config: EngineConfig, memory: NDArray[np.uint8], timing: MemoryTiming
+    ) -> None:
+        self.config = config
+        self.memory = memory
+        self.timing = timing
+        self.activations = np.zeros((config.cols, config.act_depth, config.rows), np.uint8)
+        self.weights = np.zeros((config.weight_depth, config.rows), np.uint8)
+        self.results = np.zeros((config.out_depth, config.rows), np.uint8)
+        self.units = {unit: _UnitState() for unit in Unit}
+        self.finished: int | None = None
+        self._drained = 0  # when the last compute command started so far is done
+
+    def run(
+        self, program: int, count: int, progress: Callable[[int], None] | None = None
+    ) -> dict[Unit, list[Event]]:
+        """Run a program whose first ``count`` load commands lie at byte ``program``."""
+        boot = Fetch(address=program, unit=Unit.LOAD, count=count)
+        self._fetch(boot, bootstrap_commit(self.config, self.timing, boot))
+        executed = 0
+        while self.finished is None:
+            if not any([self._try(unit) for unit in Unit]):
+                waiting = {
+                    unit.name.lower(): state.queue[0][0] if state.queue else "no command"
+                    for unit, state in self.units.items()
+                }
+                raise ExecutionError(f"the program waits for itself: {waiting}")
+            executed += 1
+            if progress is not None and executed % 64 == 0:
+                progress(executed)
+        return {unit: state.events for unit, state in self.units.items()}
+
+    def _try(self, unit: Unit) -> bool:
+        """Run the next command of a unit, if all that it waits for has been run."""
+        state = self.units[unit]
+        if not state.queue or (unit is Unit.LOAD and self.finished is not None):
+            return False
+        command, commit = state.queue[0]
+        waits = {}
+        for other in Unit:
+            if other is unit:
+                continue
+            events = self.units[other].events
+            behind = (len(events) - getattr(command, f"wait_{other.name.lower()}")) % 65536
+            if behind >= 32768:
+                return False
+            needed = len(events) - behind
+            waits[other] = events[needed - 1].done + 1 if needed else 0
+        state.queue.pop(0)
+        words = unit.command_bytes // self.config.bus_bytes
+        valid = max(state.popped, commit) + words + CommandQueue.REFILL
+        start = max(state.free, valid, *waits.values())
+        if isinstance(command, Compute) and command.fence:
+            start = max(start, self._drained + 1)
+        state.popped = start
+        match command:
+            case Compute():
+                self._compute(command, start, valid, waits)
+            case Store():
+                self._store(command)
+                self._record(Unit.STORE, command, start, start + store_cycles(
+                    self.config, self.timing, command
+                ))
+            case _:
+                self._load(command, start)
+        return True
+
+    def _record(self, unit: Unit, command: Command, start: int, done: int) -> None:
+        self.units[unit].events.append(Event(command=command, start=start, done=done))
+        self.units[unit].free = done + 1
+
+    def _bytes(self, address: int, count: int) -> NDArray[np.uint8]:
+        if address + count > self.memory.size:
+            raise ExecutionError(
+                f"a command reaches byte {address + count - 1} of a memory of {self.memory.size}"
+            )
+        return self.memory[address : address + count]
+
+    def _fetch(self, command: Fetch, commit: int) -> None:
+        unit = Unit(command.unit)
+        queue = self.units[unit].queue
+        if len(queue) + command.count > self.config.queue_depth:
+            raise ExecutionError(f"the {unit.name.lower()} queue overflows")
+        size = unit.command_bytes
+        data = self._bytes(command.address, command.count * size).tobytes()
+        for first in range(0, len(data), size):
+            queue.append((decode(unit, data[first : first + size]), commit))
+
+    def _load(self, command: Command, start: int) -> None:
+        config = self.config
+        timing = load_timing(config, self.timing, command)
+        match command:
+            case Check():
+                if (command.version, command.digest) != (ISA_VERSION, config.digest):
+                    raise ExecutionError("the program was compiled for another engine")
+            case Fetch():
+                self._fetch(command, start + timing.commit)
+            case LoadActivations():
+                self._load_activations(command)
+            case LoadWeights():
+                data = self._bytes(command.address, command.words * config.rows)
+                span = np.arange(command.base, command.base + command.words) % config.weight_depth
+                self.weights[span] = data.reshape(-1, config.rows)
+            case End():
+                self.finished = start + timing.done
+        self._record(Unit.LOAD, command, start, start + timing.done)
+
+    def _rows(self, address: int, height: int, width: int) -> NDArray[np.uint8]:
+        """Return the (height, row bytes) bytes of feature map rows."""
+        row_bytes = align(width * self.config.rows, self.config.bus_bytes)
+        return self._bytes(address, height * row_bytes).reshape(height, row_bytes)
+
+    def _load_activations(self, command: LoadActivations) -> None:
+        c, rows, cols = command, self.config.rows, self.config.cols
+        x = np.arange(c.width)
+        for group in range(c.groups):
+            data = self._rows(c.address + group * c.group_stride, c.height, c.width)
+            pixels = data[:, : c.width * rows].reshape(c.height, c.width, rows)
+            row = c.base + group * c.group_step + np.arange(c.height)[:, None] * c.row_step
+            addr = row + x // cols
+            if int(addr.max()) >= self.config.act_depth:
+                raise ExecutionError("a load command writes beyond the activation buffer")
+            self.activations[x % cols, addr] = pixels
+
+    def _compute(self, command: Compute, start: int, valid: int, waits: dict[Unit, int]) -> None:
+        state = self.units[Unit.COMPUTE]
+        timing = compute_timing(self.config, command)
+        ready = max(state.free, valid)
+        loads = max(ready, waits[Unit.LOAD])
+        stores = max(loads, waits[Unit.STORE])
+        run_compute(self.config, command, self.activations, self.weights, self.results)
+        blocker = None
+        if loads > ready:
+            blocker = next(
+                i
+                for i in reversed(range(len(self.units[Unit.LOAD].events)))
+                if self.units[Unit.LOAD].events[i].done == waits[Unit.LOAD] - 1
+            )
+        state.events.append(
+            Event(
+                command=command,
+                start=start,
+                done=start + timing.done,
+                stall_command=ready - state.free,
+                stall_load=loads - ready,
+                stall_store=stores - loads,
+                waited_for=blocker,
+            )
+        )
+        state.free = start + timing.free
+        self._drained = start + timing.done
+
+    def _store(self, command: Store) -> None:
+        c, config = command, self.config
+        span = np.arange(c.base, c.base + c.groups * c.height * c.width) % config.out_depth
+        pixels = self.results[span].reshape(c.groups, c.height, c.width * config.rows)
+        for group in range(c.groups):
+            data = self._rows(c.address + group * c.group_stride, c.height, c.width)
+            data[:, : c.width * config.rows] = pixels[group]
+            data[:, c.width * config.rows :] = 0
