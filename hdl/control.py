@@ -1,19 +1,61 @@
 """Control and status: the host's view of the engine."""
 
-from amaranth.hdl import Module, unsigned
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.isa import ISA_VERSION, EngineConfig, Unit
+from tilewright.compiler.isa.registers import IDENTITY, OFFSET, Status
 from tilewright.hdl.axi import AXI4Lite
+from tilewright.hdl.counters import Counters
+from tilewright.hdl.load import LoadUnit
 
 __all__ = ["Control", "Fault"]
 
 Fault = wiring.Signature({"error": Out(1), "status": Out(8)})
+Fault.__doc__ = """A unit's error pulse and what is wrong, as a Status."""
+
+# From here on, every register is a counter, in the order of the registers.
+_COUNTERS = tuple(name for name, offset in OFFSET.items() if offset >= OFFSET["CYCLES"])
 
 
 class Control(wiring.Component):
-    """Start, stop and reset the engine; watch it; count what it does."""
+    """Start, stop and reset the engine, watch it, and count what it does.
+
+    The registers are those of :mod:`tilewright.compiler.isa.registers`. A start resets the units,
+    the queues and the counters first, as a soft reset does; the registers that the host writes
+    keep their values. Byte strobes are ignored: writes are 32 bits wide. Counters can be up to
+    ``Counters.ROUND`` cycles late while the engine runs.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    axil : In(AXI4Lite)
+    irq : Out(1)              level: pending and enabled; pending when a run ends, well or not
+    base : Out(32)            BASE
+    boot : Out(stream.Signature(LoadUnit.BOOT))   the first fetch
+    go : Out(1)               pulse: ``boot`` is taken, the run begins
+    halt : Out(1)             no unit may start anything; high whenever the engine is not running
+    quiet : In(1)             nothing is in flight on the bus
+    unit_reset : Out(1)       pulse: reset units, queues and done counters
+    finished : In(1)          pulse: the run is complete
+    fault : In(Fault).array(3)   by Unit
+    overflow : In(1)          pulse: a queue overflowed; the load unit's fault
+    done : In(3)              pulses, by Unit: a command is complete
+    done_count : In(16).array(3)   commands completed, by Unit: the index of the next
+    busy : In(3)              by Unit: counted in LOAD_BUSY, COMPUTE_BUSY, STORE_BUSY
+    steps, stall_load, stall_store, stall_command : In(1)   each counted in its register
+    read_beat, write_beat : In(1)   pulse per beat
+
+    Timing
+    ------
+    CYCLES counts the cycle of ``go``, that of ``finished`` and those between. A fault halts the
+    engine from the next cycle on. The watchdog halts it when ``WATCHDOG + 1`` cycles passed without
+    a done pulse. A soft reset waits for ``quiet``; if the bus never answers, forever.
+    """
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
@@ -22,18 +64,18 @@ class Control(wiring.Component):
                 "axil": In(AXI4Lite(addr_width=8)),
                 "irq": Out(1),
                 "base": Out(32),
-                "boot": Out(stream.Signature(unsigned(48))),  # LoadUnit.boot
-                "go": Out(1),  # first cycle of a run (boot.valid rises)
+                "boot": Out(stream.Signature(LoadUnit.BOOT)),
+                "go": Out(1),
                 "halt": Out(1),
-                "quiet": In(1),  # and of the units' quiet
-                "unit_reset": Out(1),  # reset units, queues, done counters
-                "finished": In(1),  # LoadUnit.finished
-                "fault": In(Fault).array(3),  # by Unit: error, status of each unit
-                "overflow": In(1),  # or of the queues' overflow
-                "done": In(3),  # the units' done pulses, by Unit
-                "done_count": In(16).array(3),  # the done counters, by Unit
-                "busy": In(3),  # by Unit
-                "steps": In(1),  # event: the array multiplied
+                "quiet": In(1),
+                "unit_reset": Out(1),
+                "finished": In(1),
+                "fault": In(Fault).array(3),
+                "overflow": In(1),
+                "done": In(3),
+                "done_count": In(16).array(3),
+                "busy": In(3),
+                "steps": In(1),
                 "stall_load": In(1),
                 "stall_store": In(1),
                 "stall_command": In(1),
@@ -42,5 +84,214 @@ class Control(wiring.Component):
             }
         )
 
+    @property
+    def config(self) -> EngineConfig:
+        """The engine."""
+        return self._config
+
     def elaborate(self, platform):
-        return Module()
+        """Build the netlist."""
+        m = Module()
+        running = Signal()
+        code, unit, index = Signal(8), Signal(2), Signal(16)  # the fields of STATUS
+        base, program, count, watchdog = Signal(20), Signal(32), Signal(16), Signal(32)
+        pending, enable = Signal(), Signal()
+        start, reset, stop = Signal(), Signal(), Signal()
+        starting = Signal()  # the reset under way is followed by a run
+
+        write = self._writes(m)
+        with m.If(write.valid):
+            with m.Switch(write.addr):
+                with m.Case(OFFSET["CONTROL"] >> 2):
+                    m.d.comb += Cat(start, reset, stop).eq(write.data)
+                with m.Case(OFFSET["INTERRUPT"] >> 2):
+                    m.d.sync += [pending.eq(pending & ~write.data[0]), enable.eq(write.data[1])]
+                with m.Case(OFFSET["BASE"] >> 2):
+                    m.d.sync += base.eq(write.data[12:])
+                with m.Case(OFFSET["PROGRAM"] >> 2):
+                    m.d.sync += program.eq(write.data)
+                with m.Case(OFFSET["COUNT"] >> 2):
+                    m.d.sync += count.eq(write.data)
+                with m.Case(OFFSET["WATCHDOG"] >> 2):
+                    m.d.sync += watchdog.eq(write.data)
+        command_bytes = [unit.command_bytes for unit in Unit]
+        self._reads(
+            m,
+            {
+                "ID": Const(IDENTITY, 32),
+                "VERSION": Const(ISA_VERSION, 32),
+                "DIGEST": Const(self._config.digest, 32),
+                "STATUS": Cat(code, unit, Const(0, 6), index),
+                "INTERRUPT": Cat(pending, enable),
+                "BASE": self.base,
+                "PROGRAM": program,
+                "COUNT": count,
+                "WATCHDOG": watchdog,
+                "ERROR_ADDRESS": Mux(
+                    unit == Unit.COMPUTE,
+                    index * command_bytes[Unit.COMPUTE],
+                    index * command_bytes[Unit.LOAD],
+                ),
+            },
+            self._counters(m, running),
+        )
+
+        m.d.comb += [
+            self.irq.eq(pending & enable),
+            self.base.eq(Cat(Const(0, 12), base)),
+            self.boot.payload.address.eq(program),
+            self.boot.payload.count.eq(count),
+            self.go.eq(self.boot.valid & self.boot.ready),
+            self.halt.eq(~running),
+        ]
+        fault = self._faults(m, running, watchdog)
+        m.d.sync += self.unit_reset.eq(0)
+        with m.FSM():
+            with m.State("STILL"):  # idle, done or at fault
+                with m.If(start & (code <= Status.DONE)):
+                    m.d.sync += starting.eq(1)
+                    m.next = "FLUSH"
+                with m.If(reset):
+                    m.d.sync += starting.eq(0)
+                    m.next = "FLUSH"
+            with m.State("FLUSH"):
+                with m.If(self.quiet):
+                    m.d.sync += self.unit_reset.eq(1)
+                    m.next = "RESET"
+                with m.If(reset):
+                    m.d.sync += starting.eq(0)
+            with m.State("RESET"):
+                m.d.sync += [unit.eq(0), index.eq(0)]
+                with m.If(starting & ~reset):
+                    m.d.sync += code.eq(Status.RUNNING)
+                    m.next = "BOOT"
+                with m.Else():
+                    m.d.sync += [code.eq(Status.IDLE), pending.eq(0)]
+                    m.next = "STILL"
+            with m.State("BOOT"):
+                m.d.comb += [running.eq(1), self.boot.valid.eq(1)]
+                m.next = "RUN"  # the load unit is idle: it was reset in the cycle before
+                with m.If(reset):
+                    m.d.sync += starting.eq(0)
+                    m.next = "FLUSH"
+            with m.State("RUN"):
+                m.d.comb += running.eq(1)
+                with m.If(fault.valid):
+                    m.d.sync += [
+                        code.eq(fault.status),
+                        unit.eq(fault.unit),
+                        index.eq(fault.index),
+                    ]
+                with m.Elif(self.finished):
+                    m.d.sync += code.eq(Status.DONE)
+                with m.Elif(stop):
+                    m.d.sync += code.eq(Status.STOPPED)
+                with m.If(fault.valid | self.finished | stop):
+                    m.d.sync += pending.eq(1)
+                    m.next = "STILL"
+                with m.If(reset):
+                    m.d.sync += starting.eq(0)
+                    m.next = "FLUSH"
+        return m
+
+    def _faults(self, m: Module, running: Signal, watchdog: Signal) -> data.View:
+        """Return what is wrong, if anything: valid, status, unit, index."""
+        fault = Signal(data.StructLayout({"valid": 1, "status": 8, "unit": 2, "index": 16}))
+        timer, armed = Signal(33), Signal()
+        m.d.sync += [armed.eq(watchdog != 0), timer.eq(timer - 1)]
+        with m.If(~running | self.done.any() | ~armed):
+            m.d.sync += timer.eq(watchdog)
+
+        # The watchdog names the first unit that is at work; else the first unit.
+        with m.If(timer[32]):
+            m.d.comb += [fault.valid.eq(1), fault.status.eq(Status.WATCHDOG)]
+            for unit in reversed(Unit):
+                with m.If(self.busy[unit]):
+                    m.d.comb += fault.unit.eq(unit)
+        with m.If(self.overflow):
+            m.d.comb += [
+                fault.valid.eq(1),
+                fault.status.eq(Status.BAD_COMMAND),
+                fault.unit.eq(Unit.LOAD),
+            ]
+        for unit in reversed(Unit):
+            with m.If(self.fault[unit].error):
+                m.d.comb += [
+                    fault.valid.eq(1),
+                    fault.status.eq(self.fault[unit].status),
+                    fault.unit.eq(unit),
+                ]
+        with m.Switch(fault.unit):
+            for unit in Unit:
+                with m.Case(unit):
+                    m.d.comb += fault.index.eq(self.done_count[unit])
+        return fault
+
+    def _counters(self, m: Module, running: Signal) -> Counters:
+        """Connect the counters, in the order of their registers."""
+        events = {
+            "CYCLES": running,
+            "LOAD_BUSY": self.busy[Unit.LOAD],
+            "COMPUTE_BUSY": self.busy[Unit.COMPUTE],
+            "STORE_BUSY": self.busy[Unit.STORE],
+            "COMPUTE_STEPS": self.steps,
+            "STALL_LOAD": self.stall_load,
+            "STALL_STORE": self.stall_store,
+            "STALL_COMMAND": self.stall_command,
+            "BYTES_READ": self.read_beat,
+            "BYTES_WRITTEN": self.write_beat,
+            "LOAD_DONE": self.done[Unit.LOAD],
+            "COMPUTE_DONE": self.done[Unit.COMPUTE],
+            "STORE_DONE": self.done[Unit.STORE],
+        }
+        weights = {name: 1 for name in events}
+        weights["BYTES_READ"] = weights["BYTES_WRITTEN"] = self._config.bus_bytes
+        m.submodules.counters = counters = Counters(tuple(weights[name] for name in _COUNTERS))
+        m.d.comb += [
+            counters.clear.eq(self.unit_reset),
+            counters.events.eq(Cat(events[name] for name in _COUNTERS)),
+        ]
+        return counters
+
+    def _writes(self, m: Module) -> data.View:
+        """Take writes; return the one of this cycle: valid, addr (of words), data."""
+        write = Signal(data.StructLayout({"valid": 1, "addr": 6, "data": 32}))
+        axil = self.axil
+        m.d.comb += [
+            write.valid.eq(axil.awvalid & axil.wvalid & ~axil.bvalid),
+            write.addr.eq(axil.awaddr[2:]),
+            write.data.eq(axil.wdata),
+            axil.awready.eq(write.valid),
+            axil.wready.eq(write.valid),
+        ]
+        with m.If(write.valid):
+            m.d.sync += axil.bvalid.eq(1)
+        with m.Elif(axil.bready):
+            m.d.sync += axil.bvalid.eq(0)
+        return write
+
+    def _reads(self, m: Module, values: dict[str, Value], counters: Counters) -> None:
+        """Answer reads, those of counters when their turn comes."""
+        axil, addr = self.axil, Signal(6)
+        first = OFFSET[_COUNTERS[0]] >> 2
+        with m.FSM():
+            with m.State("ADDRESS"):
+                m.d.comb += axil.arready.eq(1)
+                m.d.sync += addr.eq(axil.araddr[2:])
+                with m.If(axil.arvalid):
+                    m.next = "VALUE"
+            with m.State("VALUE"):
+                m.d.sync += axil.rdata.eq(0)
+                with m.Switch(addr):
+                    for name, value in values.items():
+                        with m.Case(OFFSET[name] >> 2):
+                            m.d.sync += axil.rdata.eq(value)
+                m.next = "DATA"
+                with m.If(addr[4:] == first >> 4):
+                    m.d.sync += axil.rdata.eq(counters.value)
+                    with m.If(addr[:4] != counters.index):
+                        m.next = "VALUE"
+            with m.State("DATA"):
+                m.d.comb += axil.rvalid.eq(1)
+                with m.If(axil.rready):
+                    m.next = "ADDRESS"
