@@ -75,7 +75,7 @@ def fold(
             worst = max(worst, error)
         else:
             bias[k] = round(exact)
-            distance = abs(exact - bias[k])
+            distance = float(abs(exact - bias[k]))
             if distance > _ON_GRID:
                 _check_rounding(where, k, distance, factor, rounds)
                 worst = max(worst, distance * factor)

@@ -22,12 +22,38 @@ accumulators 32. What a target adds to these rules (sizes, widths) is reported b
 generator when the program is compiled.
 """
 
+_VIEWS = """\
+`view` and `reshape` must flatten everything but the batch; dimensions read with `size` or `shape`
+may be used for that. Anything else is refused with a rewrite that works."""
+
 
 def supported_ops_page() -> str:
     """Render the whole page as Markdown."""
     rows = ["| operator | what it computes |", "|---|---|"]
     rows += [f"| [{op.__name__}](#{op.__name__.lower()}) | {_summary(op)} |" for op in OPS]
-    return "\n".join([_INTRODUCTION, *rows, "", *(_section(op) for op in OPS)])
+    return "\n".join([_INTRODUCTION, *rows, "", *_frontend(), *(_section(op) for op in OPS)])
+
+
+def _frontend() -> list[str]:
+    """Render what PyTorch modules and functions become."""
+    # Imported here, because the frontend imports this package and needs PyTorch.
+    from tilewright.compiler.frontend.functions import FUNCTIONS, METHODS
+    from tilewright.compiler.frontend.modules import MODULES
+
+    lines = ["## From PyTorch", "", "| module | what it becomes |", "|---|---|"]
+    for handler in dict.fromkeys(MODULES.values()):
+        names = [cls.__name__ for cls, h in MODULES.items() if h is handler]
+        text = " ".join((handler.__doc__ or "").split())
+        lines.append(f"| {', '.join(f'`{n}`' for n in names)} | {text} |")
+    functions = sorted(f"`{name}`" for name in {f.__name__ for f in FUNCTIONS} | set(METHODS))
+    return [
+        *lines,
+        "",
+        f"Functions, operators and tensor methods that do the same: {', '.join(functions)}.",
+        "",
+        _VIEWS,
+        "",
+    ]
 
 
 def _summary(op: type[Op]) -> str:

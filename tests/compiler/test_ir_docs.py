@@ -1,0 +1,18 @@
+from tilewright.compiler.ir.constraints import CONSTRAINTS
+from tilewright.compiler.ir.docs import PAGE, supported_ops_page
+from tilewright.compiler.ir.ops import OPS
+
+
+def test_page_is_up_to_date() -> None:
+    assert PAGE.read_text() == supported_ops_page().rstrip("\n") + "\n", (
+        "run python -m tilewright.compiler.ir.docs"
+    )
+
+
+def test_page_shows_every_operator_and_rule() -> None:
+    page = supported_ops_page()
+    for op in OPS:
+        assert f"## {op.__name__}\n" in page
+    for rule in CONSTRAINTS:
+        assert rule.text
+        assert rule.text in page

@@ -1,0 +1,187 @@
+"""Every operator of the reference against torch.nn.functional on integer-valued float64."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from tilewright.compiler import ir
+from tilewright.compiler.ir import reference
+from tilewright.compiler.ir.shapes import output_shape
+from tilewright.errors import Error
+
+torch.set_num_threads(1)
+SEEDS = range(40)
+
+
+def scaled(acc: torch.Tensor, r: ir.Requantize) -> np.ndarray:
+    """Requantize with power-of-two factors in float64, which is exact."""
+    column = (-1, 1, 1)
+    m = torch.tensor(r.multiplier, dtype=torch.float64).reshape(column)
+    s = torch.tensor(r.shift, dtype=torch.float64).reshape(column)
+    q = torch.round(acc * m / 2**s) + r.zero_point
+    return q.clamp(r.qmin, r.qmax).numpy().astype(np.int64)
+
+
+def random_type(rng, channels: int, size: tuple[int, int]) -> ir.TensorType:
+    bits, signed = int(rng.integers(2, 9)), bool(rng.integers(2))
+    t = ir.TensorType((channels, *size), bits, signed, 1.0, 0)
+    return ir.TensorType(t.shape, bits, signed, 1.0, int(rng.integers(t.qmin, t.qmax + 1)))
+
+
+def random_values(rng, t: ir.TensorType) -> np.ndarray:
+    return rng.integers(t.qmin, t.qmax + 1, t.shape)
+
+
+def random_requantize(rng, channels: int, top: int) -> ir.Requantize:
+    factors = 2.0 ** -rng.integers(0, top, channels)
+    zero_point = int(rng.integers(-5, 6))
+    return ir.make_requantize(factors, 18, zero_point, -100, 120)
+
+
+def random_window(rng) -> tuple:
+    kernel = tuple(int(k) for k in rng.integers(1, 4, 2))
+    stride = tuple(int(k) for k in rng.integers(1, 4, 2))
+    dilation = tuple(int(k) for k in rng.integers(1, 3, 2))
+    return kernel, stride, dilation
+
+
+def real(x: np.ndarray, t: ir.TensorType) -> torch.Tensor:
+    return torch.from_numpy(x - t.zero_point).double()[None]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_conv2d(seed) -> None:
+    rng = np.random.default_rng(seed)
+    g, cg, kg = (int(v) for v in rng.integers(1, 4, 3))
+    kernel, stride, dilation = random_window(rng)
+    top, bottom, left, right = padding = tuple(int(v) for v in rng.integers(0, 4, 4))
+    t = random_type(rng, g * cg, (int(rng.integers(5, 11)), int(rng.integers(5, 11))))
+    x, w = random_values(rng, t), rng.integers(-128, 128, (g * kg, cg, *kernel))
+    bias = rng.integers(-1000, 1000, g * kg)
+    r = random_requantize(rng, g * kg, 12)
+    op = ir.Conv2d("c", "x", "y", w, 8, bias, stride, padding, dilation, g, r)
+    acc = F.conv2d(
+        F.pad(real(x, t), (left, right, top, bottom)),
+        torch.from_numpy(w).double(),
+        torch.from_numpy(bias).double(),
+        stride,
+        0,
+        dilation,
+        g,
+    )[0]
+    assert np.array_equal(reference.conv2d_accumulator(op, x, t), acc.numpy()), f"seed {seed}"
+    assert np.array_equal(reference.conv2d(op, x, t), scaled(acc, r)), f"seed {seed}"
+    assert output_shape(op, {"x": t}) == tuple(acc.shape)
+    # The interval analysis holds for these values, and its bound is reached.
+    lo, hi = ir.accumulator_range(op, {"x": t})
+    assert (acc.amin((1, 2)).numpy() >= lo).all(), f"seed {seed}"
+    assert (acc.amax((1, 2)).numpy() <= hi).all(), f"seed {seed}"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_interval_analysis_is_tight(seed) -> None:
+    rng = np.random.default_rng(seed)
+    t = random_type(rng, 3, (2, 2))
+    w, bias = rng.integers(-128, 128, (1, 3, 2, 2)), rng.integers(-1000, 1000, 1)
+    r = random_requantize(rng, 1, 12)
+    op = ir.Conv2d("c", "x", "y", w, 8, bias, (1, 1), (0, 0, 0, 0), (1, 1), 1, r)
+    lo, hi = ir.accumulator_range(op, {"x": t})
+    worst = [np.where(w[0] > 0, a, b) for a, b in ((t.qmin, t.qmax), (t.qmax, t.qmin))]
+    reached = [int(reference.conv2d_accumulator(op, x, t).item()) for x in worst]
+    assert reached == [lo[0], hi[0]], f"seed {seed}"
+    bits = ir.accumulator_bits(op, {"x": t})
+    assert -(1 << (bits - 1)) <= reached[0] <= reached[1] < 1 << (bits - 1)
+    assert reached[0] < -(1 << (bits - 2)) or reached[1] >= 1 << (bits - 2)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_linear(seed) -> None:
+    rng = np.random.default_rng(seed)
+    t = random_type(rng, 3, (2, 4))
+    x, w = random_values(rng, t), rng.integers(-8, 8, (5, 24))
+    bias, r = rng.integers(-1000, 1000, 5), random_requantize(rng, 5, 8)
+    op = ir.Linear("l", "x", "y", w, 4, bias, r)
+    flat = real(x, t).flatten(1)
+    acc = F.linear(flat, torch.from_numpy(w).double(), torch.from_numpy(bias).double())[0]
+    assert np.array_equal(reference.linear(op, x, t), scaled(acc[:, None, None], r)), f"seed {seed}"
+    assert output_shape(op, {"x": t}) == (5, 1, 1)
+    lo, hi = ir.accumulator_range(op, {"x": t})
+    assert ((acc.numpy() >= lo) & (acc.numpy() <= hi)).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_max_pool2d(seed) -> None:
+    rng = np.random.default_rng(seed)
+    kernel, stride, dilation = random_window(rng)
+    p = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
+    t = random_type(rng, 3, (9, 8))
+    x = random_values(rng, t)
+    op = ir.MaxPool2d("m", "x", "y", kernel, stride, (p[0], p[0], p[1], p[1]), dilation)
+    expected = F.max_pool2d(torch.from_numpy(x).double(), kernel, stride, p, dilation)
+    assert np.array_equal(reference.max_pool2d(op, x, t), expected.numpy()), f"seed {seed}"
+    assert output_shape(op, {"x": t}) == tuple(expected.shape)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_avg_pool2d(seed) -> None:
+    rng = np.random.default_rng(seed)
+    kernel, stride, _ = random_window(rng)
+    p = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
+    t = random_type(rng, 3, (9, 8))
+    x, r = random_values(rng, t), random_requantize(rng, 3, 5)
+    op = ir.AvgPool2d("a", "x", "y", kernel, stride, (p[0], p[0], p[1], p[1]), r)
+    acc = F.avg_pool2d(real(x, t), kernel, stride, p, divisor_override=1)[0]
+    assert np.array_equal(reference.avg_pool2d(op, x, t), scaled(acc, r)), f"seed {seed}"
+    assert output_shape(op, {"x": t}) == tuple(acc.shape)
+    lo, hi = ir.accumulator_range(op, {"x": t})
+    assert acc.min() >= lo[0]
+    assert acc.max() <= hi[0]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_add_and_rescale(seed) -> None:
+    rng = np.random.default_rng(seed)
+    ta, tb = random_type(rng, 3, (4, 5)), random_type(rng, 3, (4, 5))
+    a, b = random_values(rng, ta), random_values(rng, tb)
+    ra, rb, r = (random_requantize(rng, 3, 3) for _ in range(3))
+    op = ir.Add("s", "a", "b", "y", ra, rb, r, 8, True)
+    shared = torch.from_numpy(
+        scaled(real(a, ta)[0], ra) - ra.zero_point + scaled(real(b, tb)[0], rb) - rb.zero_point
+    )
+    assert np.array_equal(reference.add(op, a, b, ta, tb), scaled(shared, r)), f"seed {seed}"
+    one = ir.Rescale("r", "a", "y", r)
+    assert np.array_equal(reference.rescale(one, a, ta), scaled(real(a, ta)[0], r)), f"seed {seed}"
+    for o in (op, one):
+        lo, hi = ir.accumulator_range(o, {"a": ta, "b": tb})
+        values = shared if o is op else real(a, ta)
+        assert values.min() >= lo.min()
+        assert values.max() <= hi.max()
+
+
+def test_convolution_beyond_float64_is_exact() -> None:
+    # No legal graph gets here; the reference must still not round.
+    t = ir.TensorType((1, 1, 1), 16, False, 1.0, 0)
+    w = np.array([[[[2**40 + 1]]]])
+    r = ir.make_requantize([1.0], 18, 0, -128, 127)
+    op = ir.Conv2d("c", "x", "y", w, 8, np.zeros(1, int), (1, 1), (0, 0, 0, 0), (1, 1), 1, r)
+    acc = reference.conv2d_accumulator(op, np.array([[[65535]]]), t)
+    assert acc.item() == (2**40 + 1) * 65535
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((1, 2, 3), np.int64), "shape"),
+        (np.zeros((1, 2, 2)), "integers"),
+        (np.full((1, 2, 2), 256), "in 0..255"),
+        (np.full((1, 2, 2), -1), "in 0..255"),
+    ],
+)
+def test_run_rejects_inputs(array, message) -> None:
+    t = ir.TensorType((1, 2, 2), 8, False, 1.0, 0)
+    graph = ir.Graph("g", {"x": t}, (ir.Input("x", "x"), ir.Output("out", "x")))
+    with pytest.raises(Error, match=message):
+        ir.run(graph, [array])
+    with pytest.raises(Error, match="takes 1 inputs"):
+        ir.run(graph, [])
