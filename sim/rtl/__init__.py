@@ -1,0 +1,16 @@
+"""The RTL executor: the engine's own Verilog, compiled, on a memory model that checks the bus.
+
+Files, in the order in which an engine passes through them:
+
+``tools``    the programs that a build needs, and what to say when one is missing
+``build``    Verilog and the C++ bench to a shared library, cached
+``library``  the bench's functions as Python sees them
+``engine``   a run of a program: registers, status, counters, the trace of every command
+``harness/`` the bench in C++: clock, AXI4 memory, register port, trace recorder
+"""
+
+from tilewright.sim.rtl.build import build
+from tilewright.sim.rtl.engine import RtlEngine, RtlRun, RtlSession
+from tilewright.sim.rtl.tools import RtlError
+
+__all__ = ["RtlEngine", "RtlError", "RtlRun", "RtlSession", "build"]

@@ -1,0 +1,144 @@
+"""Verilog and the C++ bench to a shared library, cached by content."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tilewright.compiler.isa import EngineConfig
+from tilewright.sim.rtl.tools import RtlError, check_programs, environment, verilator_root, versions
+
+__all__ = ["TOP", "build", "default_cache_dir"]
+
+TOP = "tilewright_engine"
+HARNESS = Path(__file__).parent / "harness"
+
+VERILATOR_FLAGS = (
+    "-O3",
+    "--x-assign", "fast",
+    "--x-initial", "fast",
+    "--noassert",
+    "-Wno-fatal",
+    "-Wno-lint",
+    "--output-split", "20000",
+)  # fmt: skip
+# A bench is loaded beside others, of other engines, with classes of the same names: nothing may
+# bind across libraries.
+CXX_FLAGS = "-std=c++20 -fPIC -fvisibility=hidden -fno-gnu-unique"
+LINK_FLAGS = "-shared -Wl,-Bsymbolic"
+# The packaged makefile leaves out how gcc takes a precompiled header.
+MAKE_FLAGS = "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2 CFG_CXXFLAGS_PCH_I=-include"
+
+
+def default_cache_dir() -> Path:
+    """Return ``$TILEWRIGHT_CACHE``, else the user's cache directory."""
+    named = os.environ.get("TILEWRIGHT_CACHE")
+    if named:
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "tilewright"
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock file; two processes then build the same thing once."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def build(
+    config: EngineConfig,
+    *,
+    verilog: str,
+    cache_dir: Path | str | None = None,
+    waves: bool = False,
+    jobs: int = 2,
+) -> Path:
+    """Return the shared library of an engine on the bench; build it unless the cache has it.
+
+    Parameters
+    ----------
+    config : EngineConfig
+        Gives the bus width.
+    verilog : str
+        The engine; top module ``TOP``.
+    cache_dir : path, optional
+        Where libraries stay; ``default_cache_dir()`` if none.
+    waves : bool
+        Build one that can record waveforms; it is slower even when it does not.
+    jobs : int
+        Compilers at once.
+
+    Raises
+    ------
+    RtlError
+        If a tool is missing or fails; the message ends with the tool's last lines.
+    """
+    check_programs()
+    digest = hashlib.sha256()
+    for part in (
+        verilog,
+        *(path.read_text() for path in sorted(HARNESS.iterdir()) if path.suffix in (".cpp", ".h")),
+        versions(),
+        *VERILATOR_FLAGS,
+        CXX_FLAGS,
+        LINK_FLAGS,
+        MAKE_FLAGS,
+        f"{config.bus_bytes} {waves}",
+    ):
+        digest.update(part.encode() + b"\0")
+    cache = Path(cache_dir) if cache_dir is not None else default_cache_dir()
+    cache.mkdir(parents=True, exist_ok=True)
+    library = (cache / f"rtl-{digest.hexdigest()[:24]}.so").resolve()
+    if library.exists():
+        return library
+    with _locked(library.with_suffix(".lock")):
+        if not library.exists():
+            work = Path(tempfile.mkdtemp(prefix="rtl-", dir=cache)).resolve()
+            try:
+                os.replace(_compile(work, config, verilog, waves=waves, jobs=jobs), library)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+    return library
+
+
+def _compile(work: Path, config: EngineConfig, verilog: str, *, waves: bool, jobs: int) -> Path:
+    source = work / f"{TOP}.v"
+    source.write_text(verilog)
+    definitions = f"-DBUS_BYTES={config.bus_bytes}" + (" -DWAVES" if waves else "")
+    command = [
+        str(verilator_root() / "bin" / "verilator"),
+        "--cc", "--exe", "--build", "-j", str(jobs),
+        *VERILATOR_FLAGS,
+        *(["--trace-vcd"] if waves else []),
+        "--prefix", "Vtop",
+        "--top-module", TOP,
+        "--Mdir", str(work / "obj"),
+        "-CFLAGS", f"{CXX_FLAGS} {definitions} -I{HARNESS}",
+        "-LDFLAGS", LINK_FLAGS,
+        "-MAKEFLAGS", MAKE_FLAGS,
+        "-o", str(work / "bench.so"),
+        str(source),
+        str(HARNESS / "harness.cpp"),
+    ]  # fmt: skip
+    result = subprocess.run(
+        command,
+        cwd=work,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        last = "\n".join(result.stdout.splitlines()[-20:])
+        raise RtlError(f"Verilator could not build the engine:\n{last}")
+    return work / "bench.so"
