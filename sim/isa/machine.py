@@ -46,20 +46,11 @@ class Event:
     Parameters
     ----------
     start, done : int, cycles since the first cycle of the run
-    stall_load, stall_store, stall_command : int, cycles
-        Compute commands only: how long the free array waited for loads, for stores and for the
-        command itself.
-    waited_for : int or None
-        Index of the load command that ended ``stall_load``.
     """
 
     command: Command
     start: int
     done: int
-    stall_load: int = 0
-    stall_store: int = 0
-    stall_command: int = 0
-    waited_for: int | None = None
 
 
 @dataclass
@@ -145,7 +136,7 @@ class Machine:
         state.popped = start
         match command:
             case Compute():
-                self._compute(command, start, valid, waits)
+                self._compute(command, start)
             case Store():
                 self._store(command)
                 self._record(Unit.STORE, command, start, start + store_cycles(
@@ -212,32 +203,12 @@ class Machine:
                 raise ExecutionError("a load command writes beyond the activation buffer")
             self.activations[x % cols, addr] = pixels
 
-    def _compute(self, command: Compute, start: int, valid: int, waits: dict[Unit, int]) -> None:
-        state = self.units[Unit.COMPUTE]
+    def _compute(self, command: Compute, start: int) -> None:
         timing = compute_timing(self.config, command)
-        ready = max(state.free, valid)
-        loads = max(ready, waits[Unit.LOAD])
-        stores = max(loads, waits[Unit.STORE])
         run_compute(self.config, command, self.activations, self.weights, self.results)
-        blocker = None
-        if loads > ready:
-            blocker = next(
-                i
-                for i in reversed(range(len(self.units[Unit.LOAD].events)))
-                if self.units[Unit.LOAD].events[i].done == waits[Unit.LOAD] - 1
-            )
-        state.events.append(
-            Event(
-                command=command,
-                start=start,
-                done=start + timing.done,
-                stall_command=ready - state.free,
-                stall_load=loads - ready,
-                stall_store=stores - loads,
-                waited_for=blocker,
-            )
-        )
-        state.free = start + timing.free
+        self._record(Unit.COMPUTE, command, start, start + timing.done)
+        # The drain overlaps the next command.
+        self.units[Unit.COMPUTE].free = start + timing.free
         self._drained = start + timing.done
 
     def _store(self, command: Store) -> None:

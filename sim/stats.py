@@ -1,0 +1,144 @@
+"""What a run did, layer by layer, from the cycles of its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tilewright.compiler.isa import (
+    Command,
+    Compute,
+    EngineConfig,
+    Fetch,
+    LoadActivations,
+    LoadWeights,
+    Store,
+    Unit,
+)
+from tilewright.compiler.isa.layout import align
+from tilewright.hdl.load import LoadUnit
+from tilewright.hdl.queue import CommandQueue
+from tilewright.sim.timing.compute import compute_timing
+
+STALL_CAUSES = ("weights", "activations", "stores", "commands")
+
+
+@dataclass(frozen=True)
+class LayerStats:
+    """A layer's share of a run.
+
+    Parameters
+    ----------
+    cycles : from the end of the layer before to this one's last command
+    steps : cycles in which the array multiplied
+    stalls : cycles in which the array waited, by cause
+    bytes_read, bytes_written : on the bus, padding and commands included
+    """
+
+    cycles: int
+    steps: int
+    stalls: Mapping[str, int]
+    bytes_read: int
+    bytes_written: int
+
+
+def bytes_moved(config: EngineConfig, command: Command) -> tuple[int, int]:
+    """Return the bytes that a command reads from and writes to memory."""
+    match command:
+        case Fetch():
+            return command.count * Unit(command.unit).command_bytes, 0
+        case LoadWeights():
+            return align(command.words * config.rows, config.bus_bytes), 0
+        case LoadActivations():
+            row = align(command.width * config.rows, config.bus_bytes)
+            return command.groups * command.height * row, 0
+        case Store():
+            row = align(command.width * config.rows, config.bus_bytes)
+            return 0, command.groups * command.height * row
+    return 0, 0
+
+
+def compute_stalls(
+    config: EngineConfig,
+    commands: Mapping[Unit, Sequence[Command]],
+    starts: Mapping[Unit, Sequence[int]],
+    dones: Mapping[Unit, Sequence[int]],
+) -> list[dict[str, int]]:
+    """Return, for each compute command, how long the free array waited for what.
+
+    A cycle counts for the command itself until its queue presents it, then for the load it waits
+    for, then for the store: as the hardware's counters do.
+    """
+    loads, computes = commands[Unit.LOAD], commands[Unit.COMPUTE]
+    words = Unit.COMPUTE.command_bytes // config.bus_bytes
+    commits: list[int] = []
+    for command, done in zip(loads, dones[Unit.LOAD], strict=False):
+        if isinstance(command, Fetch) and command.unit == Unit.COMPUTE:
+            commits += [int(done) - LoadUnit.DRAIN] * command.count
+    result = []
+    free, popped = 0, -1
+    for index, command in enumerate(computes):
+        assert isinstance(command, Compute)
+        start = int(starts[Unit.COMPUTE][index])
+        valid = max(popped, commits[index]) + words + CommandQueue.REFILL
+        stalls = dict.fromkeys(STALL_CAUSES, 0)
+        now = free
+        stalls["commands"] = max(0, min(valid, start) - now)
+        now = max(now, min(valid, start))
+        if command.wait_load:
+            # Counts are modulo 2**16; the last load complete by the start is the one meant.
+            needed = _unwrapped(command.wait_load, loads, dones[Unit.LOAD], start)
+            ready = min(int(dones[Unit.LOAD][needed - 1]) + 1, start)
+            cause = "weights" if isinstance(loads[needed - 1], LoadWeights) else "activations"
+            stalls[cause] = max(0, ready - now)
+            now = max(now, ready)
+        stalls["stores"] = start - now
+        result.append(stalls)
+        free = start + compute_timing(config, command).free
+        popped = start
+    return result
+
+
+def _unwrapped(count: int, commands: Sequence[Command], dones: Sequence[int], start: int) -> int:
+    """Return the number of completed commands that a 16-bit count stands for."""
+    needed = count
+    while needed + 65536 <= len(commands) and int(dones[needed + 65535]) < start:
+        needed += 65536
+    return needed
+
+
+def layer_stats(
+    config: EngineConfig,
+    layers: int,
+    commands: Mapping[Unit, Sequence[Command]],
+    starts: Mapping[Unit, Sequence[int]],
+    dones: Mapping[Unit, Sequence[int]],
+) -> list[LayerStats]:
+    """Return the statistics of each layer of a complete run."""
+    ends = [0] * layers
+    steps = [0] * layers
+    read, written = [0] * layers, [0] * layers
+    stalls = [dict.fromkeys(STALL_CAUSES, 0) for _ in range(layers)]
+    for unit, stream in commands.items():
+        for command, done in zip(stream, dones[unit], strict=True):
+            layer = command.layer
+            more_read, more_written = bytes_moved(config, command)
+            read[layer] += more_read
+            written[layer] += more_written
+            if unit is not Unit.LOAD:  # loads run ahead, in the time of layers before
+                ends[layer] = max(ends[layer], int(done))
+            if isinstance(command, Compute):
+                steps[layer] += compute_timing(config, command).steps
+    for command, causes in zip(
+        commands[Unit.COMPUTE], compute_stalls(config, commands, starts, dones), strict=True
+    ):
+        for cause, cycles in causes.items():
+            stalls[command.layer][cause] += cycles
+    result, before = [], 0
+    for layer in range(layers):
+        end = max(before, ends[layer])
+        result.append(
+            LayerStats(end - before, steps[layer], stalls[layer], read[layer], written[layer])
+        )
+        before = end
+    return result
