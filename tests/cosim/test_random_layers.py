@@ -1,0 +1,28 @@
+"""golden == isa == rtl, every element and every command's cycle, on random layers."""
+
+import numpy as np
+import pytest
+
+from tests.cosim.engines import ENGINES
+from tests.cosim.random_layers import random_layer
+from tilewright.executors import verify
+from tilewright.program import compile_graph
+from tilewright.sim.timing import MemoryTiming
+from tilewright.target import Target
+
+CASES = 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+def test_random_layers_agree(engine):
+    config = ENGINES[engine]
+    for seed in range(CASES):
+        rng = np.random.default_rng(seed)
+        latency = MemoryTiming(*(int(n) for n in rng.integers(1, 60, 2)))
+        graph, inputs = random_layer(rng, config.rows, config.multiplier_width)
+        program = compile_graph(graph, Target(engine=config, memory=latency))
+        try:
+            verify(program, inputs)
+        except Exception as error:
+            pytest.fail(f"seed {seed}, {graph.name}, engine {engine}: {error}")
