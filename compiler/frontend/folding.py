@@ -69,7 +69,14 @@ def fold(
         factor = step / grid.scale
         exact = shift / step if step > 0 else math.inf
         low, high = (int(v[0]) for v in _range(integers[k : k + 1], input_type))
-        if abs(exact) + max(-low, high) >= _LIMIT - 1:
+        reach = max(-low, high)
+        if step > 0 and reach >= _LIMIT:
+            raise UnsupportedError(
+                where,
+                f"the accumulator of channel {k} can reach {low}..{high}, beyond int32",
+                "Use fewer bits for weights or input activations, or split the layer and add.",
+            )
+        if abs(exact) + reach >= _LIMIT - 1:
             integers[k], factor = 0, 1.0
             bias[k], error = _constant(where, k, step, shift, low, high, grid)
             worst = max(worst, error)

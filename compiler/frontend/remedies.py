@@ -25,6 +25,7 @@ _REMEDIES = {
     "Softmax": "Leave it out of the compiled model; the largest output stays the largest.",
     "softmax": "Leave it out of the compiled model; the largest output stays the largest.",
     "LeakyReLU": "Use brevitas.nn.QuantReLU.",
+    "max_pool2d_with_indices": "Use return_indices=False.",
     "mul": "Fold constant factors into weights or scales.",
     "sub": "Negate the weights of the subtracted branch and add.",
 } | dict.fromkeys(

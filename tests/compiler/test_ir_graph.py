@@ -1,0 +1,244 @@
+"""The verifier names operator and attribute; the printed form survives, or says where not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tilewright.compiler import ir
+from tilewright.compiler.ir.constraints import CONSTRAINTS
+
+
+def types(**shapes) -> dict[str, ir.TensorType]:
+    return {name: ir.TensorType(shape, 8, True, 0.1, -3) for name, shape in shapes.items()}
+
+
+def scale(channels: int, **kw) -> ir.Requantize:
+    return replace(ir.make_requantize([0.01] * channels, 18, -3, -128, 127), **kw)
+
+
+def conv(**kw) -> ir.Conv2d:
+    rng = np.random.default_rng(7)
+    fields = {
+        "name": "features.0",
+        "input": "x",
+        "output": "c",
+        "weight": rng.integers(-128, 128, (4, 1, 3, 3)),
+        "weight_bits": 8,
+        "bias": rng.integers(-(10**6), 10**6, 4),
+        "stride": (1, 1),
+        "padding": (1, 1, 1, 1),
+        "dilation": (1, 1),
+        "groups": 2,
+        "requantize": scale(4),
+    }
+    return ir.Conv2d(**(fields | kw))
+
+
+def graph(**replaced) -> ir.Graph:
+    """Every operator once; ``replaced`` gives other operators by value name."""
+    values = types(x=(2, 6, 6), c=(4, 6, 6), d=(4, 6, 6), m=(4, 3, 3), s=(4, 3, 3), p=(4, 1, 1))
+    values |= types(y=(5, 1, 1))
+    sum_type = scale(4)
+    ops = {
+        "x": ir.Input("input", "x"),
+        "c": conv(),
+        "d": ir.Rescale("rescale", "c", "d", scale(4)),
+        "m": ir.MaxPool2d("pool", "d", "m", (3, 3), (2, 2), (1, 1, 1, 1), (1, 1)),
+        "s": ir.Add("add", "m", "m", "s", scale(4), scale(4), sum_type, 8, True),
+        "p": ir.AvgPool2d("mean", "s", "p", (3, 3), (3, 3), (0, 0, 0, 0), scale(4)),
+        "y": ir.Linear("fc", "p", "y", np.ones((5, 4), int), 2, np.zeros(5, int), scale(5)),
+    }
+    outputs = (ir.Output("out", "y"), ir.Output("aux", "m"))
+    return ir.Graph("every operator", values, (*(ops | replaced).values(), *outputs))
+
+
+def test_graph_verifies_and_knows_its_structure() -> None:
+    g = graph()
+    g.verify()
+    assert [op.name for op in g.layers] == ["features.0", "rescale", "pool", "add", "mean", "fc"]
+    assert g.op_types == set(ir.OPS)
+    assert g.producers()["m"].name == "pool"
+    assert [op.name for op in g.consumers()["m"]] == ["add", "aux"]
+    assert [op.name for op in g.inputs] == ["input"]
+    assert [op.name for op in g.outputs] == ["out", "aux"]
+
+
+def add(**kw) -> ir.Add:
+    return replace(graph().producers()["s"], **kw)
+
+
+def pool(**kw) -> ir.MaxPool2d:
+    return replace(graph().producers()["m"], **kw)
+
+
+def mean(**kw) -> ir.AvgPool2d:
+    return replace(graph().producers()["p"], **kw)
+
+
+def linear(**kw) -> ir.Linear:
+    return replace(graph().producers()["y"], **kw)
+
+
+ONES = np.ones((4, 1, 3, 3), int)
+BROKEN = [
+    ({"c": conv(weight=np.ones((4, 9), int))}, r"features.0: Conv2d.weight: .*\(4, 9\)"),
+    ({"c": conv(groups=3)}, "features.0: Conv2d.groups: .*groups=3"),
+    ({"c": conv(weight=np.ones((4, 2, 3, 3), int))}, "Conv2d.weight: Weights cover"),
+    ({"c": conv(weight_bits=9)}, "Conv2d.weight_bits: .*9 bits"),
+    ({"c": conv(weight=ONES * 4, weight_bits=3)}, r"Conv2d.weight: .*4\.\.4 in 3 bits"),
+    ({"c": conv(weight=ONES * -5, weight_bits=3)}, r"Conv2d.weight: .*-5\.\.-5"),
+    ({"c": conv(bias=np.zeros(3, int))}, "Conv2d.bias: "),
+    ({"c": conv(bias=np.full(4, 2**31))}, "Conv2d.bias: .*2147483648"),
+    ({"c": conv(bias=np.full(4, 2**31 - 1))}, "Conv2d.accumulator: .*channel "),
+    ({"c": conv(stride=(0, 1))}, "Conv2d.stride: "),
+    ({"c": conv(dilation=(1, 0))}, "Conv2d.dilation: "),
+    ({"c": conv(padding=(1, 1, -1, 1))}, "Conv2d.padding: "),
+    ({"c": conv(dilation=(4, 4))}, "Conv2d.output: The dilated kernel"),
+    ({"c": conv(stride=(2, 2))}, "Conv2d.output: The declared output shape"),
+    ({"c": conv(requantize=scale(3))}, "Conv2d.requantize: .*3 multipliers"),
+    ({"c": conv(requantize=scale(4, qmax=128))}, "Conv2d.requantize: .*outside"),
+    ({"c": conv(requantize=scale(4, zero_point=-2))}, "Conv2d.requantize: .*zero point -2"),
+    ({"m": pool(kernel=(0, 3))}, "pool: MaxPool2d.kernel: "),
+    ({"m": pool(padding=(2, 2, 1, 1))}, "MaxPool2d.padding: Padding is at most half"),
+    ({"p": mean(requantize=scale(4, zero_point=-4))}, "mean: AvgPool2d.requantize: "),
+    ({"s": add(input_b="d")}, "add: Add.input_b: "),
+    ({"s": add(shared_bits=17)}, "Add.shared_bits: .*17 bits"),
+    ({"s": add(shared_bits=7)}, "Add.requantize_a, requantize_b: .*outside"),
+    ({"s": add(requantize_b=scale(1))}, "requantize_b: 1 multipliers"),
+    ({"s": add(shared_signed=False)}, "requantize_a: .*zero_point"),
+    ({"y": linear(weight=np.ones((5, 3), int))}, r"fc: Linear.weight: .*C \* H \* W = 4"),
+    ({"y": linear(weight=np.full((5, 4), 2))}, "Linear.weight: .*in 2 bits"),
+    ({"y": linear(name="mean")}, "mean: Linear.name is used twice"),
+    ({"d": ir.Rescale("r", "y", "d", scale(4))}, "r: Rescale reads 'y' before"),
+    ({"d": ir.Rescale("r", "c", "c", scale(4))}, "r: Rescale writes 'c' a second time"),
+    ({"d": ir.Rescale("r", "c", "q", scale(4))}, "r: Rescale.output 'q' has no type"),
+]
+
+
+@pytest.mark.parametrize(("replaced", "message"), BROKEN)
+def test_verify_names_operator_and_attribute(replaced, message) -> None:
+    with pytest.raises(ir.VerifyError, match=message):
+        graph(**replaced).verify()
+
+
+def test_pool_must_keep_its_type() -> None:
+    g = graph()
+    values = dict(g.values) | {"m": replace(g.values["m"], scale=0.2)}
+    with pytest.raises(ir.VerifyError, match=r"pool: MaxPool2d.output: .*0\.2"):
+        replace(g, values=values).verify()
+
+
+def test_every_rule_has_a_test() -> None:
+    for rule in CONSTRAINTS:
+        label = f".{rule.attribute}: "
+        tested = [m for _, m in BROKEN if label.strip() in m] or rule.attribute == "output"
+        assert tested, rule.text
+
+
+def test_graph_needs_inputs_outputs_and_no_dead_values() -> None:
+    g = graph()
+    with pytest.raises(ir.VerifyError, match="Input and an Output"):
+        replace(g, ops=g.ops[:-2]).verify()
+    with pytest.raises(ir.VerifyError, match=r"no operator writes \['dead'\]"):
+        replace(g, values=dict(g.values) | types(dead=(1, 1, 1))).verify()
+
+
+def test_accumulator_bound_is_exact() -> None:
+    # 127 * (127 + 3) * 9 inputs * 1 channel plus bias: the last bias that fits, then one more.
+    room = 2**31 - 1 - 127 * 130 * 9
+    weight = np.full((4, 1, 3, 3), 127)
+    graph(c=conv(weight=weight, bias=np.full(4, room))).verify()
+    with pytest.raises(ir.VerifyError, match="accumulator"):
+        graph(c=conv(weight=weight, bias=np.full(4, room + 1))).verify()
+
+
+def test_an_odd_zero_point_may_be_one_less() -> None:
+    graph(c=conv(requantize=scale(4, zero_point=-4))).verify()
+
+
+def test_operators_compare_by_content_and_are_read_only() -> None:
+    assert conv() == conv()
+    assert hash(conv()) == hash(conv())
+    assert conv() != conv(weight=conv().weight + (np.arange(4) == 3)[:, None, None, None])
+    assert conv() != conv(stride=(2, 1))
+    assert ir.Input("a", "x") != ir.Output("a", "x")
+    with pytest.raises(ValueError, match="read-only"):
+        conv().weight[0, 0, 0, 0] = 1
+    with pytest.raises(TypeError, match="weight must be integers"):
+        conv(weight=ONES * 0.5)
+
+
+def test_prints_and_parses_back_equal() -> None:
+    g = graph()
+    text = ir.print_graph(g)
+    assert ir.parse_graph(text) == g
+    assert ir.print_graph(ir.parse_graph(text)) == text
+    assert "  stride = [2, 2]\n" in text
+
+
+def test_scales_and_wide_weights_survive_printing() -> None:
+    values = {"x": ir.TensorType((2, 6, 6), 8, True, 0.1 + 2**-56, 0)}
+    values['odd name "#1'] = ir.TensorType((2, 6, 6), 16, False, 5e-324, 7)
+    op = ir.Rescale("a b", "x", 'odd name "#1', ir.make_requantize([0.3, 1e-9], 31, 7, 0, 9))
+    g = ir.Graph("g", values, (ir.Input("i", "x"), op, ir.Output("o", op.output)))
+    assert ir.parse_graph(ir.print_graph(g)) == g
+
+
+def line_of(text: str, fragment: str) -> int:
+    return next(i for i, line in enumerate(text.splitlines(), 1) if fragment in line)
+
+
+DAMAGE = [
+    ("tilewright-graph 1", "tilewright-graph 9", "first line"),
+    ('name "every operator"', "name every", "cannot read"),
+    ("bits=8 signed=true", "bits=eight signed=true", "a value needs"),
+    ("zero_point=-3", "zero_point=-300", "zero_point must be"),
+    ("scale=0.1", "scale=nan", "scale must be"),
+    ("op MaxPool2d", "op MinPool2d", "no operator is called 'MinPool2d'"),
+    ("  stride = [2, 2]", "  strides = [2, 2]", "lacks the attribute 'stride'"),
+    ("  stride = [2, 2]\n", "", "lacks the attribute 'stride'"),
+    ("  stride = [2, 2]", "  stride = [2, 2]\n  stride = [2, 2]", "expected one"),
+    ("  stride = [2, 2]", "  stride = [2, 2]\n  tilt = 1", "no attribute 'tilt'"),
+    ("  stride = [2, 2]", "  stride = 2", "stride must be of type tuple"),
+    ("  stride = [2, 2]", "  stride = [2, 2.5]", "list of integers"),
+    ("  groups = 2", "  groups = 2,", "cannot read"),
+    ("  groups = 2", "  groups = true", "groups must be of type int"),
+    ("int8 [4, 1, 3, 3] e", "int8 [4, 1, 3, 3] f", "damaged array"),
+    ("int8 [4, 1, 3, 3]", "int8 [4, 1, 3, 4]", "damaged array"),
+    ("requantize.shift = [", "requantize.shift = [64, ", "shift"),
+    ("\nend\n", "\n", "ends before 'end'"),
+    ("\nend\n", "\nend\nmore\n", "text after 'end'"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), DAMAGE)
+def test_damage_is_reported_with_its_line(old, new, message) -> None:
+    text = ir.print_graph(graph())
+    assert old in text
+    with pytest.raises(ir.ParseError, match=message) as caught:
+        ir.parse_graph(text.replace(old, new, 1))
+    lines = len(text.splitlines())
+    assert 1 <= caught.value.line <= lines + 2
+    assert str(caught.value).startswith(f"line {caught.value.line}: ")
+
+
+def test_reported_line_is_the_damaged_one() -> None:
+    text = ir.print_graph(graph())
+    with pytest.raises(ir.ParseError) as caught:
+        ir.parse_graph(text.replace("  groups = 2", "  groups = ?"))
+    assert caught.value.line == line_of(text, "groups = 2")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_damage_never_crashes(seed) -> None:
+    rng = np.random.default_rng(seed)
+    original = graph()
+    text = ir.print_graph(original)
+    start = int(rng.integers(len(text)))
+    stop = start + int(rng.integers(1, 30))
+    filler = "".join(chr(c) for c in rng.integers(32, 127, int(rng.integers(0, 4))))
+    try:
+        ir.parse_graph(text[:start] + filler + text[stop:])
+    except (ir.ParseError, ir.VerifyError):
+        pass  # any other exception fails the test
