@@ -1,0 +1,195 @@
+"""Exact timing of load and store commands, burst by burst.
+
+The memory accepts every address at once and answers in order. The first beat of a burst comes
+``read_latency`` cycles after its address or in the cycle after the last beat before it, whichever
+is later, the others as fast as they are taken. A write is confirmed ``write_latency`` cycles after
+its last beat. Everything else follows from the components' documented timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tilewright.compiler.isa import (
+    Command,
+    EngineConfig,
+    Fetch,
+    LoadActivations,
+    LoadWeights,
+    Store,
+    Unit,
+)
+from tilewright.hdl.bursts import Bursts
+from tilewright.hdl.load import LoadUnit
+from tilewright.hdl.reader import Reader
+from tilewright.hdl.store import StoreUnit
+from tilewright.hdl.writer import Writer
+
+
+@dataclass(frozen=True)
+class MemoryTiming:
+    """Latencies of the memory, in cycles, at least 1."""
+
+    read_latency: int = 20
+    write_latency: int = 5
+
+
+@dataclass(frozen=True)
+class LoadTiming:
+    """Cycles from a load command's start to its done pulse, and to a fetch's commit."""
+
+    done: int
+    commit: int
+
+
+@dataclass(frozen=True)
+class _Block:
+    """``groups`` runs of ``height`` rows of ``words`` words each, in memory."""
+
+    address: int
+    groups: int
+    stride: int
+    height: int
+    words: int
+    row_beats: int
+
+    def bursts(self, config: EngineConfig) -> Iterator[tuple[int, int, int]]:
+        """Yield first beat (counted over the block), beats, and cycles spent adding rows."""
+        first = 0
+        for group in range(self.groups):
+            place = (self.address + group * self.stride) // config.bus_bytes
+            have, rows = self.row_beats, self.height - 1
+            while have or rows:
+                room = config.burst_beats - place % config.burst_beats
+                added = 0
+                if have < room:
+                    added = min(rows, -(-(room - have) // self.row_beats))
+                have += added * self.row_beats
+                rows -= added
+                beats = min(have, room)
+                yield first, beats, added
+                first += beats
+                place += beats
+                have -= beats
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """Cycles that beats take, where a beat holds several words: one per word.
+
+    ``wait``: the first word of a row must wait for one cycle, because it goes to the lane of the
+    last word of the row before.
+    """
+
+    row_beats: int
+    per_beat: int
+    last_of_row: int
+    wait: int
+
+    def before(self, beat: int) -> int:
+        """Return the cycles of all beats before ``beat``."""
+        rows, rest = divmod(beat, self.row_beats)
+        row = (self.row_beats - 1) * self.per_beat + self.last_of_row + self.wait
+        return rows * row + rest * self.per_beat + (self.wait if rest else 0)
+
+    def of(self, beat: int) -> int:
+        """Return the cycles of one beat."""
+        return self.before(beat + 1) - self.before(beat)
+
+
+def _pace(config: EngineConfig, block: _Block, *, raw: bool, lanes: bool) -> _Pace:
+    per_beat = max(1, config.bus_bytes // config.rows)
+    if raw or config.rows > config.bus_bytes:
+        return _Pace(block.row_beats, 1, 1, 0)
+    last = block.words - (block.row_beats - 1) * per_beat
+    wait = lanes and (block.words - 1) % config.cols == 0
+    return _Pace(block.row_beats, per_beat, last, int(wait))
+
+
+def _row_beats(config: EngineConfig, words: int) -> int:
+    return -(-words * config.rows // config.bus_bytes)
+
+
+def load_timing(config: EngineConfig, memory: MemoryTiming, command: Command) -> LoadTiming:
+    """Return the timing of a load command on an idle bus."""
+    match command:
+        case Fetch():
+            size = Unit(command.unit).command_bytes
+            beats = command.count * size // config.bus_bytes
+            block = _Block(command.address, 1, 0, 1, beats, beats)
+        case LoadWeights():
+            beats = _row_beats(config, command.words)
+            block = _Block(command.address, 1, 0, 1, command.words, beats)
+        case LoadActivations():
+            beats = _row_beats(config, command.width)
+            block = _Block(
+                command.address,
+                command.groups,
+                command.group_stride,
+                command.height,
+                command.width,
+                beats,
+            )
+        case _:
+            return LoadTiming(LoadUnit.CHECK, LoadUnit.CHECK)
+    pace = _pace(
+        config,
+        block,
+        raw=isinstance(command, Fetch),
+        lanes=isinstance(command, LoadActivations),
+    )
+    asked = LoadUnit.FIRST_ADDRESS - Bursts.NEXT
+    accepted, ready = -1, -1  # the last beat so far; when the next one can be taken
+    ends: list[int] = []
+    for index, (first, beats, added) in enumerate(block.bursts(config)):
+        asked += Bursts.NEXT + added
+        if index >= config.outstanding:
+            asked = max(asked, ends[index - config.outstanding] + Reader.REUSE)
+        begin = max(asked + memory.read_latency, accepted + 1, ready)
+        # A word that comes later than it could does not find its lane occupied.
+        spared = pace.wait if first % block.row_beats == 0 and begin > ready else 0
+        last = first + beats - 1
+        # A spared cycle shifts every beat after the first of the burst.
+        accepted = begin + pace.before(last) - pace.before(first)
+        if beats > 1:
+            accepted -= spared
+            spared = 0
+        ready = accepted + pace.of(last) - spared
+        ends.append(accepted)
+    # Where a beat holds one word or less, it is shown in the cycle after it was accepted.
+    shown = ready if ready > accepted else accepted + 1
+    return LoadTiming(shown + LoadUnit.DRAIN, shown)
+
+
+def store_cycles(config: EngineConfig, memory: MemoryTiming, command: Store) -> int:
+    """Return the cycles from a store command's start to its done pulse, on an idle bus."""
+    beats_per_row = _row_beats(config, command.width)
+    block = _Block(
+        command.address,
+        command.groups,
+        command.group_stride,
+        command.height,
+        command.width,
+        beats_per_row,
+    )
+    pace = _pace(config, block, raw=False, lanes=False)
+    asked = StoreUnit.FIRST_ADDRESS - Bursts.NEXT
+    written = StoreUnit.FIRST_BEAT
+    confirmed = -1
+    confirmations: list[int] = []
+    for index, (first, beats, added) in enumerate(block.bursts(config)):
+        asked += Bursts.NEXT + added
+        if index >= Writer.PENDING:
+            asked = max(asked, confirmations[index - Writer.PENDING] + Writer.REUSE)
+        begin = max(written + pace.of(first), asked + 1)
+        last = first + beats - 1
+        written = begin + pace.before(last + 1) - pace.before(first + 1)
+        confirmed = max(written + memory.write_latency, confirmed + 1)
+        confirmations.append(confirmed)
+    return confirmed + StoreUnit.DRAIN
+
+
+def bootstrap_commit(config: EngineConfig, memory: MemoryTiming, boot: Fetch) -> int:
+    """Return the cycle, counted from the run's first, in which the first commands are visible."""
+    return load_timing(config, memory, boot).commit
