@@ -67,6 +67,7 @@ class ActivationBuffer(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         config = self._config
         for lane in range(config.cols):
@@ -127,6 +128,7 @@ class WordBuffer(wiring.Component):
         super().__init__({"i": In(word_write(width)), "addr": In(16), "o": Out(width)})
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         m.submodules.memory = memory = Memory(
             shape=unsigned(len(self.o)), depth=self._depth, init=[]

@@ -49,9 +49,7 @@ class ComputeUnit(wiring.Component):
     #: Cycles from a start to the first kernel group's first cycle.
     START_LATENCY = 3
     #: Cycles from a burst to the capture after its first step, if that is the pass's last.
-    CAPTURE_LATENCY = (
-        BURST_DELAY + StepSequencer.LATENCY + WordBuffer.LATENCY + MacArray.LATENCY
-    )
+    CAPTURE_LATENCY = BURST_DELAY + StepSequencer.LATENCY + WordBuffer.LATENCY + MacArray.LATENCY
 
     def __init__(self, config):
         self._config = config
@@ -80,6 +78,7 @@ class ComputeUnit(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         config = self._config
         layout = command_layout(Compute)

@@ -75,6 +75,7 @@ class Drain(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         config = self._config
         rows, cols = config.rows, config.cols
@@ -83,7 +84,13 @@ class Drain(wiring.Component):
         # Which pixel and row are at the heads of the chains; all of it travels along with them.
         result = Signal(result_layout(config))
         head = data.StructLayout(
-            {"valid": 1, "complete": 1, "lane": range(cols), "done": 1, "result": result_layout(config)}
+            {
+                "valid": 1,
+                "complete": 1,
+                "lane": range(cols),
+                "done": 1,
+                "result": result_layout(config),
+            }
         )
         now = Signal(head)
 
@@ -104,7 +111,9 @@ class Drain(wiring.Component):
                 m.d.sync += parameters[k].eq(parameters[successor])
 
         # Copies of the accumulators.
-        copies = [[Signal(signed(32), name=f"copy_{k}_{j}") for j in range(cols)] for k in range(rows)]
+        copies = [
+            [Signal(signed(32), name=f"copy_{k}_{j}") for j in range(cols)] for k in range(rows)
+        ]
         for k in range(rows):
             for j in range(cols):
                 if k % share < share - 1:

@@ -47,6 +47,7 @@ class Engine(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         config = self._config
         m.submodules.control = control = Control(config)

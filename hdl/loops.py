@@ -26,6 +26,7 @@ class LoopCounter(wiring.Component):
         super().__init__({"count": In(width), "start": In(1), "step": In(1), "last": Out(1)})
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         left = Signal(len(self.count))  # iterations after this one
         with m.If(self.start | (self.step & self.last)):

@@ -1,6 +1,6 @@
 """The array: one multiplier and one accumulator per cell."""
 
-from amaranth.hdl import Mux, Module, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -38,7 +38,10 @@ class MacArray(wiring.Component):
 
     def __init__(self, config):
         self._config = config
-        cells = lambda shape: data.ArrayLayout(data.ArrayLayout(shape, config.cols), config.rows)
+
+        def cells(shape):
+            return data.ArrayLayout(data.ArrayLayout(shape, config.cols), config.rows)
+
         super().__init__(
             {
                 "x": In(cells(signed(9))),
@@ -51,6 +54,7 @@ class MacArray(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         config = self._config
         control = [self.valid, self.first, self.maximum]

@@ -54,6 +54,7 @@ class Multiplier(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         if self._dsp == "ecp5":
             m.submodules.dsp = self._mult18x18d()
@@ -134,6 +135,7 @@ class WideMultiplier(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         split = self.SPLIT
 

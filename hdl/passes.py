@@ -58,6 +58,7 @@ class PassSequencer(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         config, c, o = self._config, self.command, self.o.payload
         step = Signal()

@@ -57,6 +57,7 @@ class Requantize(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         width = len(self.multiplier)
         m.submodules.mul = mul = WideMultiplier(a_width=32, b_width=width, dsp=self._dsp)

@@ -54,6 +54,7 @@ class StepSequencer(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         burst = Signal(burst_layout(self._config))
         left = Signal(8)

@@ -87,6 +87,7 @@ class TapSequencer(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         config, c = self._config, self.command
         access, burst = self.access, self.burst

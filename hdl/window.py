@@ -15,9 +15,9 @@ __all__ = ["WindowFeeder"]
 class WindowFeeder(wiring.Component):
     """Read the lanes, put their pixels in order, replace those outside the input.
 
-    Window pixel j is input column ``x + j * stride_x``. It lies in lane ``(lane + j * stride_x) %
-    cols``; when the stride and ``cols`` have a common divisor g, pixels j and ``j + cols / g`` share
-    a lane, and the window is assembled in g parts.
+    Window pixel j is input column ``x + j * stride_x``. It lies in lane ``(lane + j * stride_x)
+    % cols``; when the stride and ``cols`` have a common divisor g, pixels j and ``j + cols / g``
+    share a lane, and the window is assembled in g parts.
 
     Parameters
     ----------
@@ -54,6 +54,7 @@ class WindowFeeder(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Build the netlist."""
         m = Module()
         cols = self._config.cols
         a = self.access
@@ -110,5 +111,7 @@ class WindowFeeder(wiring.Component):
                     with m.Case(i):
                         m.d.comb += picked.eq(self.i_lanes[i])
             with m.If(want):
-                m.d.sync += self.window[j].eq(Mux(ok, picked, self.pad.replicate(self._config.rows)))
+                m.d.sync += self.window[j].eq(
+                    Mux(ok, picked, self.pad.replicate(self._config.rows))
+                )
         return m

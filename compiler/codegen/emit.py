@@ -215,9 +215,7 @@ class Emitter:
             command,
             [
                 Span("activations", act_base, act_base + len(op.inputs) * groups * group_step),
-                *ring_spans(
-                    "weights", first_word, tile.n_kg * kernel_words, config.weight_depth
-                ),
+                *ring_spans("weights", first_word, tile.n_kg * kernel_words, config.weight_depth),
             ],
             ring_spans("results", out_base, count, config.out_depth),
         )

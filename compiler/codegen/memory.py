@@ -32,9 +32,7 @@ def weight_block(op: ArrayOp, kg: int, n_kg: int, config: EngineConfig) -> NDArr
     """Return the bytes of a block of kernel groups: parameters, then weight words, of each."""
     words = []
     for group in range(kg, kg + n_kg):
-        words.append(
-            pack_parameters(config, op.bias[group], op.multiplier[group], op.shift[group])
-        )
+        words.append(pack_parameters(config, op.bias[group], op.multiplier[group], op.shift[group]))
         words.append(op.weights[group].view(np.uint8))
     return np.concatenate(words).reshape(-1)
 

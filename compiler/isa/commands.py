@@ -210,7 +210,9 @@ class Compute(Command):
         Field("n_s", 8, "kernel columns"),
         Field("stride_x", 4, "input pixels per output pixel, 1..15"),
         Field("weight_base", 16, "weight word of the first parameter word"),
-        Field("act_base", 16, "lane word of input row y0, column 0, first channel group (mod 2**16)"),
+        Field(
+            "act_base", 16, "lane word of input row y0, column 0, first channel group (mod 2**16)"
+        ),
         Field("kg_step", 16, "lane words from one kernel group's channels to the next (mod 2**16)"),
         Field("cg_step", 16, "lane words from one channel group to the next (mod 2**16)"),
         Field("oy_step", 16, "lane words from one output row's input row to the next (mod 2**16)"),

@@ -88,5 +88,5 @@ class ArrayOp:
         return groups, config.rows if groups > 1 else last, last
 
     def parts(self, config: EngineConfig) -> int:
-        """Accesses that assemble one window."""
+        """Return the accesses that assemble one window."""
         return gcd(self.stride[1], config.cols)

@@ -158,7 +158,7 @@ class _Lowering:
             "macs": weight.size * out_type.shape[1] * out_type.shape[2],
         }
         segmented = per_group <= rows and per_group & (per_group - 1) == 0 and channels == kernels
-        if groups > 1 and segmented and per_group < rows:
+        if groups > 1 and segmented:
             # Whole groups lie inside the rows: each segment of rows is a group.
             common |= {
                 "weights": segment_words(weight, per_group, rows),

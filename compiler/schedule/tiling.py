@@ -153,9 +153,7 @@ def _candidates(op: ArrayOp, config: EngineConfig, block_words: int) -> Iterator
     heights = {-(-out_height // n) for n in range(1, out_height + 1)}
     half = max(config.out_depth // 2, out_width)
     for n_kg in sorted(sizes, reverse=True):
-        blocks = tuple(
-            Block(kg, min(n_kg, op.n_kg - kg)) for kg in range(0, op.n_kg, n_kg)
-        )
+        blocks = tuple(Block(kg, min(n_kg, op.n_kg - kg)) for kg in range(0, op.n_kg, n_kg))
         for n_oy in sorted(heights, reverse=True):
             strips = cut_strips(op, n_oy)
             tile_oy = min(n_oy, half // out_width)
@@ -174,7 +172,9 @@ def _cost(op: ArrayOp, config: EngineConfig, tiling: Tiling) -> float:
     groups = -(-channels // rows)
     strip_rows = [strip.n_iy for strip in tiling.strips]
     once = op.per_group or tiling.strips_outer or len(tiling.strips) == 1
-    loads = sum(strip_rows) * row_bytes * groups * len(op.inputs) * (1 if once else len(tiling.blocks))
+    loads = (
+        sum(strip_rows) * row_bytes * groups * len(op.inputs) * (1 if once else len(tiling.blocks))
+    )
     weights = op.n_kg * (config.param_words + op.steps) * rows
     if tiling.strips_outer and not tiling.resident:
         weights *= len(tiling.strips)

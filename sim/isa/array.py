@@ -41,7 +41,9 @@ def run_compute(
     pixels = np.arange(c.n_ox * cols)
     oy = np.arange(c.n_oy)
     for kg in range(c.n_kg):
-        span = np.arange(weight_addr, weight_addr + config.param_words + steps) % config.weight_depth
+        span = (
+            np.arange(weight_addr, weight_addr + config.param_words + steps) % config.weight_depth
+        )
         weight_addr += config.param_words + steps
         block = weights[span]
         bias, multiplier, shift = _unpack_parameters(config, block[: config.param_words])

@@ -139,9 +139,12 @@ class Machine:
                 self._compute(command, start)
             case Store():
                 self._store(command)
-                self._record(Unit.STORE, command, start, start + store_cycles(
-                    self.config, self.timing, command
-                ))
+                self._record(
+                    Unit.STORE,
+                    command,
+                    start,
+                    start + store_cycles(self.config, self.timing, command),
+                )
             case _:
                 self._load(command, start)
         return True

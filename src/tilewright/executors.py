@@ -74,7 +74,7 @@ class Result:
         graph = self.program.graph
         kinds = [graph.values[op.input] for op in graph.outputs]
         return [
-            kind.scale * (array - kind.zero_point)
+            (kind.scale * (array - kind.zero_point)).astype(np.float64)
             for kind, array in zip(kinds, self.outputs, strict=True)
         ]
 
@@ -100,12 +100,12 @@ def simulate(
     arrays = program.quantize(inputs)
     count = len(arrays[0])
     if backend == "golden":
-        outputs = program.reference(arrays)
-        return Result(program, backend, outputs, None, (), {}, {}, {})
+        return Result(program, backend, program.reference(arrays), None, (), {}, {}, {})
     if backend not in ("isa", "rtl"):
         raise Error(f"backend must be 'golden', 'isa' or 'rtl', not {backend!r}")
     engine = RtlEngine(program.engine) if backend == "rtl" else None
-    outputs, first = [], None
+    outputs: list[list[NDArray[np.int64]]] = []
+    first: _Run | None = None
     for index in range(count):
         memory = program.memory([array[index] for array in arrays])
         run = _run_rtl(program, engine, memory) if engine else _run_isa(program, memory)
@@ -123,8 +123,7 @@ def simulate(
     commands = {unit: program.commands(unit) for unit in Unit}
     stats = layer_stats(program.engine, len(program.layers), commands, first.starts, first.dones)
     layers = tuple(
-        _layer_result(program, info, stat)
-        for info, stat in zip(program.layers, stats, strict=True)
+        _layer_result(program, info, stat) for info, stat in zip(program.layers, stats, strict=True)
     )
     return Result(
         program, backend, stacked, first.cycles, layers, first.starts, first.dones, first.counters
@@ -162,8 +161,8 @@ def _run_rtl(program: Program, engine: RtlEngine, memory: NDArray[np.uint8]) -> 
             f"the engine stopped with {run.status.name} at command {run.index} of the "
             f"{run.unit.name.lower()} unit"
         )
-    starts = {unit: run.starts[unit] for unit in Unit}
-    dones = {unit: run.dones[unit] for unit in Unit}
+    starts = {unit: run.starts[unit].tolist() for unit in Unit}
+    dones = {unit: run.dones[unit].tolist() for unit in Unit}
     return _Run(run.cycles, starts, dones, run.counters)
 
 
@@ -218,9 +217,7 @@ def verify(program: Program, inputs: Any, *, progress: Progress | None = None) -
 
 def compare_outputs(program: Program, expected: Result, actual: Result) -> None:
     """Raise :class:`DivergenceError` at the first output element that differs."""
-    for op, want, have in zip(
-        program.graph.outputs, expected.outputs, actual.outputs, strict=True
-    ):
+    for op, want, have in zip(program.graph.outputs, expected.outputs, actual.outputs, strict=True):
         different = np.argwhere(want != have)
         if len(different):
             image, channel, row, column = map(int, different[0])

@@ -109,9 +109,7 @@ class Program:
             if np.issubdtype(array.dtype, np.floating):
                 array = quantize_input(kind, array)
             elif not np.issubdtype(array.dtype, np.integer):
-                raise ProgramError(
-                    f"input {op.name} must be floats or integers, not {array.dtype}"
-                )
+                raise ProgramError(f"input {op.name} must be floats or integers, not {array.dtype}")
             if array.ndim == 3:
                 array = array[None]
             if array.ndim != 4 or array.shape[1:] != kind.shape or not len(array):
@@ -157,7 +155,10 @@ class Program:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the program to one file; an interrupted write leaves no file behind."""
-        members = {"graph.txt": print_graph(self.graph).encode(), "memory.bin": self.image.tobytes()}
+        members = {
+            "graph.txt": print_graph(self.graph).encode(),
+            "memory.bin": self.image.tobytes(),
+        }
         manifest = {
             "format": FORMAT,
             "isa_version": ISA_VERSION,
@@ -176,9 +177,10 @@ class Program:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         try:
-            with os.fdopen(handle, "wb") as file, zipfile.ZipFile(
-                file, "w", zipfile.ZIP_DEFLATED
-            ) as archive:
+            with (
+                os.fdopen(handle, "wb") as file,
+                zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+            ):
                 archive.writestr("manifest.json", json.dumps(manifest, indent=1))
                 for name, data in members.items():
                     archive.writestr(name, data)
@@ -229,7 +231,9 @@ class Program:
         except FileNotFoundError as error:
             raise ProgramError(f"there is no file {path}") from error
         except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
-            raise ProgramError(f"{path} is not a Tilewright program, or damaged: {error}") from error
+            raise ProgramError(
+                f"{path} is not a Tilewright program, or damaged: {error}"
+            ) from error
 
 
 def compile_graph(graph: Graph, target: Target) -> Program:
