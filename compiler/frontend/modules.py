@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import brevitas.nn as qnn  # type: ignore[import-untyped]
+import brevitas.nn as qnn
 import numpy as np
 from torch import Tensor, nn
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from brevitas.core.function_wrapper import RoundSte  # type: ignore[import-untyped]
-from brevitas.core.quant.int_base import IntQuant  # type: ignore[import-untyped]
-from brevitas.proxy.runtime_quant import ActQuantProxyFromInjector  # type: ignore[import-untyped]
-from brevitas.quant_tensor import IntQuantTensor  # type: ignore[import-untyped]
+from brevitas.core.function_wrapper import RoundSte
+from brevitas.core.quant.int_base import IntQuant
+from brevitas.proxy.runtime_quant import ActQuantProxyFromInjector
+from brevitas.quant_tensor import IntQuantTensor
 from torch import Tensor, nn
 
 from tilewright.compiler.ir.ops import IntArray

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from brevitas.nn.mixin import QuantWeightMixin  # type: ignore[import-untyped]
-from brevitas.quant_tensor import QuantTensor  # type: ignore[import-untyped]
+from brevitas.nn.mixin import QuantWeightMixin
+from brevitas.quant_tensor import QuantTensor
 from torch import Tensor, fx, nn
 
 from tilewright.errors import UnsupportedError

@@ -85,9 +85,9 @@ def test_saturated_channels_become_constants() -> None:
 
 
 def test_offset_beyond_int32_is_refused_where_it_matters() -> None:
+    # 2**20 accumulator steps are eight output steps; the offset is 2**31 accumulator steps.
+    weight = Weight(np.full((1, 64), 127), np.ones(1), 8)
     with pytest.raises(UnsupportedError, match="beyond int32"):
-        # 2**20 accumulator steps are eight output steps; the offset is 2**31 accumulator steps.
-        weight = Weight(np.full((1, 64), 127), np.ones(1), 8)
         folded(2.0**-17, 2.0**14, grid(1.0, bits=16), weight=weight)
 
 

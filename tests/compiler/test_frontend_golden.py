@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from brevitas.graph.calibrate import bias_correction_mode, calibration_mode
+from brevitas.graph.quantize import preprocess_for_quantize, quantize
 from brevitas.quant import (
     Int8ActPerTensorFloat,
     Int8WeightPerChannelFloat,
@@ -168,6 +170,25 @@ def pools(q: Kit) -> nn.Module:
     )
 
 
+class Clipped(nn.Module):
+    """Activation functions before quantizers that could hold more than they let through."""
+
+    def __init__(self, q: Kit) -> None:
+        super().__init__()
+        self.quant = q.identity()
+        self.conv1 = q.conv(3, 8, (2, 4), padding="same", dilation=(1, 2))
+        self.shared = q.asymmetric()  # sees both signs, so its zero point is not zero
+        self.conv2 = q.conv(8, 8, 1)
+        self.relu6 = nn.ReLU6()
+        self.signed = q.identity(bit_width=7)
+
+    def forward(self, x: Tensor):
+        x = self.conv1(self.quant(x))
+        y = self.shared(F.relu(x))
+        z = self.shared(x)
+        return y, z, self.signed(self.relu6(self.conv2(z))), self.shared(F.relu(z))
+
+
 def calibrated(build: Callable[[Kit], nn.Module], power_of_two: bool, seed: int = SEED):
     torch.manual_seed(seed)
     model = build(Kit(power_of_two))
@@ -189,7 +210,7 @@ def differences(model: nn.Module, graph: ir.Graph, images: Tensor) -> list[np.nd
     return found
 
 
-NETWORKS = [plain, grouped_and_narrow, zero_points, Residual]
+NETWORKS = [plain, grouped_and_narrow, zero_points, Residual, Clipped]
 
 
 @pytest.mark.parametrize("build", [*NETWORKS, DifferentScales])
@@ -287,3 +308,72 @@ def test_captured_graph_prints_and_parses_back() -> None:
     model, images = calibrated(Residual, False)
     graph = capture(model, images)
     assert ir.parse_graph(ir.print_graph(graph)) == graph
+
+
+def test_clipping_keeps_the_zero_point() -> None:
+    model, images = calibrated(Clipped, True)
+    graph = capture(model, images)
+    zero_point = graph.values["conv1"].zero_point
+    assert zero_point > 0
+    first = graph.producers()["conv1"]
+    assert isinstance(first, ir.Conv2d)
+    assert first.requantize.qmin == zero_point
+
+
+def constant(bits: int) -> nn.Module:
+    return qnn.QuantIdentity(
+        act_quant=Int8ActPerTensorFixedPoint,
+        bit_width=bits,
+        scaling_impl_type="const",
+        scaling_init=2.0 ** (bits - 5),
+        return_quant_tensor=True,
+    )
+
+
+def test_relu6_narrows_the_quantizer_behind_it() -> None:
+    model = nn.Sequential(constant(8), nn.ReLU6(), constant(8)).eval()
+    images = torch.linspace(-9, 9, 256).reshape(1, 1, 16, 16)
+    graph = capture(model, images)
+    (op,) = graph.layers
+    assert isinstance(op, ir.Rescale)
+    assert (op.requantize.qmin, op.requantize.qmax) == (0, 96)
+    for d in differences(model, graph, images):
+        assert not d.any()
+
+
+def test_narrower_quantizer_of_the_same_scale_still_clamps() -> None:
+    model = nn.Sequential(constant(8), constant(6), constant(8)).eval()
+    images = torch.linspace(-9, 9, 256).reshape(1, 1, 16, 16)
+    graph = capture(model, images)
+    assert {t.scale for t in graph.values.values()} == {1 / 16}
+    assert [op.name for op in graph.layers] == ["1"], "the third quantizer changes nothing"
+    for d in differences(model, graph, images):
+        assert not d.any()
+
+
+def test_post_training_quantization_is_exact_at_31_bits() -> None:
+    class Float(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
+            self.conv2, self.bn2 = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)
+            self.relu, self.pool = nn.ReLU(), nn.AdaptiveAvgPool2d(1)
+            self.fc = nn.Linear(8, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.relu(self.bn1(self.conv1(x)))
+            x = self.relu(x + self.bn2(self.conv2(x)))
+            return self.fc(torch.flatten(self.pool(x), 1))
+
+    torch.manual_seed(SEED)
+    images = torch.randn(4, 3, 16, 16)
+    model = quantize(preprocess_for_quantize(Float().eval(), trace_model=True, equalize_iters=0))
+    with torch.no_grad():
+        with calibration_mode(model):
+            model(images)
+        with bias_correction_mode(model):
+            model(images)
+    graph = capture(model.eval(), images, multiplier_width=31)
+    assert [op.kind for op in graph.layers] == ["Conv2d", "Conv2d", "Add", "AvgPool2d", "Linear"]
+    for d in differences(model, graph, images):
+        assert not d.any(), f"seed {SEED}"

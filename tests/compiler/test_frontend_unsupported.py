@@ -303,6 +303,28 @@ def test_number_of_example_inputs() -> None:
         capture(chain(conv()), (IMAGE, IMAGE))
 
 
+def test_unused_input_is_refused() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.quant = identity()
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return self.quant(x)
+
+    with pytest.raises(UnsupportedError, match="y: the model does not use this input"):
+        capture(Two().eval(), (IMAGE, IMAGE))
+
+
+def test_scale_that_changes_while_running_is_refused() -> None:
+    model = chain(conv(), identity(return_quant_tensor=True))
+    scaling = model[2].act_quant.fused_activation_quant_proxy.tensor_quant.scaling_impl
+    # The sentinel that asks for the scale is zero; the activations of a run are not.
+    scaling.forward = lambda x, *_: torch.tensor(0.5 if x.numel() > 1 else 0.25)
+    with pytest.raises(UnsupportedError, match=r"2: scale 0\.5 .* but its quantizer says 0\.25"):
+        capture(model, IMAGE + 1)
+
+
 def test_accumulator_overflow_names_the_layer() -> None:
     wide, linear = identity(bit_width=16, return_quant_tensor=True), qnn.QuantLinear(1024, 2, False)
     model = nn.Sequential(wide, nn.Flatten(), linear, identity()).eval()
