@@ -287,7 +287,13 @@ class _Lowering:
             scale=1.0,  # not used: the requantizations hold all scales
             zero_point=op.requantize_a.zero_point,
         )
-        self.check_width(op.name, shared)
+        if shared.bits > 8:
+            raise UnsupportedError(
+                op.name,
+                f"the operands' common grid takes {shared.bits} bits and the engine's activations "
+                "are bytes",
+                "Give both operands one scale: a shared QuantIdentity, or QuantEltwiseAdd.",
+            )
         operands, total_zero = [], 0
         for value, requantize, side in (
             (op.input_a, op.requantize_a, "a"),

@@ -1,7 +1,9 @@
 """Tilewright: quantized PyTorch networks to bit-exact convolution accelerators on FPGAs."""
 
+from tilewright.build import generate_verilog, synthesize
 from tilewright.compiler.isa import EngineConfig
 from tilewright.errors import Error, UnsupportedError
+from tilewright.estimates import Estimate, estimate
 from tilewright.executors import Result, Verification, simulate, verify
 from tilewright.program import Program, compile, compile_graph
 from tilewright.sim.timing import MemoryTiming
@@ -10,6 +12,7 @@ from tilewright.target import Target
 __all__ = [
     "EngineConfig",
     "Error",
+    "Estimate",
     "MemoryTiming",
     "Program",
     "Result",
@@ -18,6 +21,9 @@ __all__ = [
     "Verification",
     "compile",
     "compile_graph",
+    "estimate",
+    "generate_verilog",
     "simulate",
+    "synthesize",
     "verify",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tilewright.boards import get_board
 from tilewright.compiler.isa import EngineConfig
 from tilewright.sim.timing import MemoryTiming
 
@@ -35,7 +36,5 @@ class Target:
         Error
             If there is no such board; the message lists those there are.
         """
-        from tilewright.boards import get_board
-
         board = get_board(name)
         return cls(engine=board.engine, clock_mhz=board.clock_mhz, board=name)

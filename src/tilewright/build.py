@@ -1,0 +1,48 @@
+"""Hardware from a target: Verilog, synthesis."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tilewright.boards import get_board
+from tilewright.boards.flow import Synthesis
+from tilewright.boards.flow import synthesize as run_flow
+from tilewright.hdl.verilog import TOP, engine_verilog
+from tilewright.target import Target
+
+
+def generate_verilog(target: Target, directory: str | os.PathLike[str]) -> Path:
+    """Write the engine of a target as Verilog-2005 and return the file's path.
+
+    Ports: ``clk``, ``rst``, AXI4 ``m_axi_*``, AXI4-Lite ``s_axil_*``, ``irq``; leave ``trace_*``
+    open.
+    """
+    path = Path(directory) / f"{TOP}.v"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(engine_verilog(target.engine))
+    temporary.replace(path)
+    return path
+
+
+def synthesize(
+    target: Target,
+    directory: str | os.PathLike[str],
+    *,
+    place_and_route: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Synthesis:
+    """Synthesize a target's engine; see :func:`tilewright.boards.flow.synthesize`.
+
+    With ``place_and_route``, the board's whole system is built instead, to a bitstream.
+    """
+    board = None if target.board is None else get_board(target.board)
+    return run_flow(
+        target.engine,
+        Path(directory),
+        board=board,
+        place_and_route=place_and_route,
+        progress=progress,
+    )

@@ -1,0 +1,249 @@
+"""The command line: the public API under the same names."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+import tilewright as tw
+from tilewright.errors import Error
+
+app = typer.Typer(
+    help="Quantized PyTorch networks to bit-exact convolution accelerators on FPGAs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Python file and function, as in net.py:make: called without arguments, it returns "
+        "(model, example_inputs)."
+    ),
+]
+ProgramArgument = Annotated[Path, typer.Argument(help="Program file written by `compile`.")]
+BoardOption = Annotated[str, typer.Option(help="Board to compile for.")]
+InputsOption = Annotated[
+    Path | None,
+    typer.Option(help=".npy file of (N, C, H, W) floats, or integers on the input's grid."),
+]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")]
+DEFAULT_BOARD = "ulx3s-85f"
+
+
+class Backend(StrEnum):
+    """Executors of `simulate`."""
+
+    golden = "golden"
+    isa = "isa"
+    rtl = "rtl"
+
+
+def load_model(where: str) -> tuple[Any, Any]:
+    """Call the function that ``file.py:function`` names.
+
+    Raises
+    ------
+    Error
+        If there is no such file or function, or it does not return a model and its inputs.
+    """
+    path, _, name = where.rpartition(":")
+    if not path or not Path(path).is_file():
+        raise Error(f"{where!r} must be file.py:function, with a file that exists")
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise Error(f"{path} has no function {name!r}")
+    result = function()
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise Error(f"{where} must return (model, example_inputs)")
+    return result
+
+
+def write_json(path: Path | None, record: Any) -> None:
+    """Write figures, if asked to."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+        temporary.replace(path)
+
+
+def read_inputs(program: tw.Program, path: Path | None) -> Any:
+    """Return the inputs in a file, or one random image."""
+    if path is None:
+        rng = np.random.default_rng(0)
+        kinds = [program.graph.values[op.output] for op in program.graph.inputs]
+        return [rng.integers(k.qmin, k.qmax + 1, (1, *k.shape)) for k in kinds]
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise Error(f"{path} is not a .npy file: {error}") from error
+
+
+def layer_table(layers: Any) -> Table:
+    """Return the table of a run, layer by layer."""
+    table = Table("layer", "kind", "MACs", "cycles", "utilization", "bytes", "stall cycles")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for layer in layers:
+        stalls = ", ".join(f"{cause} {n:,}" for cause, n in layer.stalls.items() if n)
+        table.add_row(
+            layer.name,
+            layer.kind,
+            f"{layer.macs:,}",
+            f"{layer.cycles:,}",
+            f"{layer.utilization:.1%}",
+            f"{layer.bytes_read + layer.bytes_written:,}",
+            stalls or "-",
+        )
+    return table
+
+
+@app.command("compile")
+def compile_command(
+    model: ModelArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Program file.")] = Path(
+        "build/program.tw"
+    ),
+    board: BoardOption = DEFAULT_BOARD,
+    round_bias: Annotated[
+        bool, typer.Option(help="Round biases that are not on the accumulator's grid.")
+    ] = False,
+) -> None:
+    """Compile a Brevitas network to a program file."""
+    net, examples = load_model(model)
+    program = tw.compile(net, examples, tw.Target.from_board(board), round_bias=round_bias)
+    program.save(output)
+    macs = sum(layer.macs for layer in program.layers)
+    console.print(f"{output}: {len(program.layers)} layers, {macs:,} MACs, for {board}")
+    for name, error in program.rounded_biases:
+        console.print(f"  {name}: bias rounded, by at most {error:.2g} LSB of the output")
+
+
+@app.command()
+def simulate(
+    program: ProgramArgument,
+    inputs: InputsOption = None,
+    backend: Annotated[Backend, typer.Option(help="Executor.")] = Backend.isa,
+    output: Annotated[Path | None, typer.Option(help="Write the outputs to this .npz.")] = None,
+    json_path: JsonOption = None,
+) -> None:
+    """Run a program; without inputs, on one random image."""
+    loaded = tw.Program.load(program)
+    data = read_inputs(loaded, inputs)
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(f"{backend.value}", total=None)
+        result = tw.simulate(
+            loaded,
+            data,
+            backend=backend.value,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if output is not None:
+        np.savez(output, *result.outputs)  # type: ignore[arg-type]
+    if result.cycles is None:
+        console.print(f"{len(result.outputs[0])} images; this executor does not count cycles")
+    else:
+        console.print(layer_table(result.layers))
+        rate = loaded.target.clock_mhz * 1e6 / result.cycles
+        console.print(
+            f"{result.cycles:,} cycles per image: {rate:,.1f} images/s at "
+            f"{loaded.target.clock_mhz:g} MHz"
+        )
+    write_json(
+        json_path,
+        {
+            "backend": backend.value,
+            "cycles": result.cycles,
+            "layers": [asdict(layer) for layer in result.layers],
+        },
+    )
+
+
+@app.command()
+def verify(program: ProgramArgument, inputs: InputsOption = None) -> None:
+    """Run all executors and compare every output element and every command's cycles."""
+    loaded = tw.Program.load(program)
+    data = read_inputs(loaded, inputs)
+    with console.status("golden, isa and rtl"):
+        done = tw.verify(loaded, data)
+    console.print(
+        f"golden == isa == rtl: {done.elements:,} output elements, {done.commands:,} commands, "
+        f"{done.cycles:,} cycles per image"
+    )
+
+
+@app.command()
+def verilog(
+    directory: Annotated[Path, typer.Argument(help="Where the Verilog goes.")] = Path("build/rtl"),
+    board: BoardOption = DEFAULT_BOARD,
+) -> None:
+    """Write an engine's Verilog."""
+    with console.status("Verilog"):
+        path = tw.generate_verilog(tw.Target.from_board(board), directory)
+    console.print(f"{path}: {path.stat().st_size:,} bytes")
+
+
+@app.command()
+def synth(
+    directory: Annotated[Path, typer.Argument(help="Where the results go.")] = Path("build/synth"),
+    board: BoardOption = DEFAULT_BOARD,
+    place_and_route: Annotated[
+        bool, typer.Option(help="Also place, route and write a bitstream, for the board's system.")
+    ] = False,
+) -> None:
+    """Synthesize an engine with Yosys, and place and route it with nextpnr."""
+    result = tw.synthesize(
+        tw.Target.from_board(board),
+        directory,
+        place_and_route=place_and_route,
+        progress=console.print,
+    )
+    table = Table("resource", "count")
+    for name, count in result.resources.items():
+        table.add_row(name, f"{count:,}")
+    console.print(table)
+    if result.fmax_mhz is not None:
+        console.print(f"fmax {result.fmax_mhz:.1f} MHz")
+    if result.bitstream is not None:
+        console.print(f"bitstream {result.bitstream}")
+
+
+@app.command()
+def estimate(program: ProgramArgument, json_path: JsonOption = None) -> None:
+    """Estimate resources, latency and traffic of a program."""
+    figures = tw.estimate(tw.Program.load(program))
+    table = Table("figure", "value", "error")
+    for name, entry in figures.items():
+        error = "exact" if entry.relative_error == 0 else f"±{entry.relative_error:.0%}"
+        table.add_row(name, f"{entry.value:,.6g} {entry.unit}", f"{error}; {entry.basis}")
+    console.print(table)
+    write_json(json_path, {name: asdict(entry) for name, entry in figures.items()})
+
+
+def main(run: Callable[[], None] = app) -> None:
+    """Run the command line; errors of the user's making are one line."""
+    try:
+        run()
+    except Error as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
+        raise SystemExit(1) from None

@@ -1,0 +1,72 @@
+"""What a program will cost, before anything is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tilewright.compiler.isa import EngineConfig
+from tilewright.executors import simulate
+from tilewright.hdl.multiplier import WideMultiplier
+from tilewright.program import Program
+
+# Energy per event in pJ: M. Horowitz, "Computing's energy problem", ISSCC 2014, 45 nm: an 8-bit
+# multiply and a 32-bit add, a 64-bit access to a small SRAM, a byte of DRAM. An FPGA spends about
+# ten times as much on logic (I. Kuon and J. Rose, "Measuring the gap between FPGAs and ASICs",
+# IEEE TCAD 2007), hence the factor and the wide error.
+FPGA_FACTOR = 10
+MAC_PJ = 0.3 * FPGA_FACTOR
+SRAM_BYTE_PJ = 1.25 * FPGA_FACTOR
+DRAM_BYTE_PJ = 200.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure, with its relative error (0 is exact) and where it comes from."""
+
+    value: float
+    unit: str
+    relative_error: float
+    basis: str
+
+
+def multiplier_count(config: EngineConfig) -> int:
+    """Return the 18 x 18 multipliers of an engine: the array's and the requantizers'."""
+    parts = -(-32 // WideMultiplier.SPLIT) * -(-config.multiplier_width // WideMultiplier.SPLIT)
+    return config.multipliers + config.requantizer_count * parts
+
+
+def estimate(program: Program) -> dict[str, Estimate]:
+    """Return figures by name: cycles, latency, traffic, multipliers, buffer bytes, energy.
+
+    Latency assumes the program's memory timing and clock; energy covers multiplications, on-chip
+    operands and bus traffic, not clocks and leakage.
+    """
+    config, target = program.engine, program.target
+    kinds = [program.graph.values[op.output] for op in program.graph.inputs]
+    inputs = [np.full((1, *kind.shape), kind.zero_point, np.int64) for kind in kinds]
+    result = simulate(program, inputs)
+    assert result.cycles is not None
+    macs = sum(layer.macs for layer in program.layers)
+    read = sum(layer.bytes_read for layer in result.layers)
+    written = sum(layer.bytes_written for layer in result.layers)
+    # Each step of the array reads a weight word and, for every row, its pixels.
+    on_chip = macs * (1 / config.cols + 1 / config.rows)
+    energy = macs * MAC_PJ + on_chip * SRAM_BYTE_PJ + (read + written) * DRAM_BYTE_PJ
+    buffers = config.act_bytes + config.weight_bytes + config.out_bytes
+    return {
+        "cycles": Estimate(result.cycles, "cycles/image", 0.0, "cycle model"),
+        "latency": Estimate(
+            result.cycles / target.clock_mhz / 1e3, "ms/image", 0.0, f"{target.clock_mhz:g} MHz"
+        ),
+        "utilization": Estimate(
+            macs / (config.multipliers * result.cycles), "of peak", 0.0, "cycle model"
+        ),
+        "read": Estimate(read, "bytes/image", 0.0, "commands"),
+        "written": Estimate(written, "bytes/image", 0.0, "commands"),
+        "multipliers": Estimate(multiplier_count(config), "18x18", 0.0, "structure"),
+        "buffers": Estimate(buffers, "bytes", 0.0, "configuration"),
+        "energy": Estimate(energy / 1e6, "uJ/image", 3.0, "45 nm ASIC figures, scaled to FPGAs"),
+    }
+
