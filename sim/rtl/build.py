@@ -34,9 +34,10 @@ VERILATOR_FLAGS = (
 CXX_FLAGS = "-std=c++20 -fPIC -fvisibility=hidden -fno-gnu-unique"
 LINK_FLAGS = "-shared -Wl,-Bsymbolic"
 # The packaged makefile leaves out how gcc takes a precompiled header.
-# The code that runs once is left unoptimized: that halves the build. Verilator's package does not know
+# Code that runs once is left unoptimized, which halves the build; -O2 simulates 10 % faster than
+# -O1 but builds for 8 s more (16 x 7). Verilator's package does not know
 # how to tell g++ of a precompiled header, hence the last flag.
-MAKE_FLAGS = "OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O2 CFG_CXXFLAGS_PCH_I=-include"
+MAKE_FLAGS = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O2 CFG_CXXFLAGS_PCH_I=-include"
 
 
 def default_cache_dir() -> Path:
@@ -88,7 +89,11 @@ def build(
     digest = hashlib.sha256()
     for part in (
         verilog,
-        *(path.read_text() for path in sorted(HARNESS.iterdir()) if path.suffix in (".cpp", ".h", ".v")),
+        *(
+            path.read_text()
+            for path in sorted(HARNESS.iterdir())
+            if path.suffix in (".cpp", ".h", ".v")
+        ),
         versions(),
         *VERILATOR_FLAGS,
         CXX_FLAGS,
