@@ -33,10 +33,9 @@ VERILATOR_FLAGS = (
 # bind across libraries.
 CXX_FLAGS = "-std=c++20 -fPIC -fvisibility=hidden -fno-gnu-unique"
 LINK_FLAGS = "-shared -Wl,-Bsymbolic"
-# The packaged makefile leaves out how gcc takes a precompiled header.
 # Code that runs once is left unoptimized, which halves the build; -O2 simulates 10 % faster than
-# -O1 but builds for 8 s more (16 x 7). Verilator's package does not know
-# how to tell g++ of a precompiled header, hence the last flag.
+# -O1 but builds for 8 s more (16 x 7). The packaged makefile leaves out how gcc takes a precompiled
+# header, hence the last flag.
 MAKE_FLAGS = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O2 CFG_CXXFLAGS_PCH_I=-include"
 
 
