@@ -1,0 +1,113 @@
+"""A small memory behind AXI4, for boards whose own memory has no controller yet."""
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hdl.axi import AXI4
+
+__all__ = ["OnChipMemory"]
+
+
+class OnChipMemory(wiring.Component):
+    """Block RAM as an AXI4 subordinate, with a second port for the host.
+
+    Addresses wrap at ``size_bytes``. The host's accesses wait for nothing: use them while the
+    engine is idle.
+
+    Parameters
+    ----------
+    data_width : int, bits, 32, 64 or 128
+    size_bytes : int, power of two
+
+    Members
+    -------
+    axi : In(AXI4); one burst at a time in each direction, two cycles per beat read
+    addr : In(32), bytes; rounded down to 4
+    write : In(1), data : In(32); written in this cycle
+    o : Out(32); the word at ``addr``, one cycle later
+    """
+
+    def __init__(self, *, data_width, size_bytes):
+        self._data_width = data_width
+        self._size_bytes = size_bytes
+        super().__init__(
+            {
+                "axi": In(AXI4(data_width=data_width)),
+                "addr": In(32),
+                "write": In(1),
+                "data": In(32),
+                "o": Out(32),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        axi, words = self.axi, self._data_width // 32
+        low = (self._data_width // 8).bit_length() - 1
+        high = (self._size_bytes - 1).bit_length()
+        read_at, write_at = Signal(high - low), Signal(high - low)
+        read_beats = Signal(8)
+        host_word = Signal(range(max(words, 2)))
+        m.d.sync += host_word.eq(self.addr[2:low] if words > 1 else 0)
+
+        # One memory per 32-bit column, so that the host can write a single word.
+        written = Signal()
+        for column in range(words):
+            memory = Memory(shape=unsigned(32), depth=1 << (high - low), init=[])
+            m.submodules[f"column_{column}"] = memory
+            write, read, host = memory.write_port(), memory.read_port(), memory.read_port()
+            mine = self.write & (self.addr[2:low] == column if words > 1 else 1)
+            m.d.comb += [
+                write.en.eq(written | mine),
+                write.addr.eq(self.addr[low:high]),
+                write.data.eq(self.data),
+                read.en.eq(1),
+                read.addr.eq(read_at),
+                axi.rdata[32 * column : 32 * column + 32].eq(read.data),
+                host.en.eq(1),
+                host.addr.eq(self.addr[low:high]),
+            ]
+            with m.If(written):
+                m.d.comb += [
+                    write.addr.eq(write_at),
+                    write.data.eq(axi.wdata[32 * column : 32 * column + 32]),
+                ]
+            with m.If(host_word == column):
+                m.d.comb += self.o.eq(host.data)
+
+        m.d.comb += axi.rlast.eq(read_beats == 0)
+        with m.FSM(name="read"):
+            with m.State("IDLE"):
+                m.d.comb += axi.arready.eq(1)
+                m.d.sync += [read_at.eq(axi.araddr[low:high]), read_beats.eq(axi.arlen)]
+                with m.If(axi.arvalid):
+                    m.next = "LOOK UP"
+            with m.State("LOOK UP"):
+                m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.comb += axi.rvalid.eq(1)
+                with m.If(axi.rready):
+                    m.d.sync += [read_at.eq(read_at + 1), read_beats.eq(read_beats - 1)]
+                    m.next = "LOOK UP"
+                    with m.If(axi.rlast):
+                        m.next = "IDLE"
+        with m.FSM(name="write"):
+            with m.State("IDLE"):
+                m.d.comb += axi.awready.eq(1)
+                m.d.sync += write_at.eq(axi.awaddr[low:high])
+                with m.If(axi.awvalid):
+                    m.next = "DATA"
+            with m.State("DATA"):
+                m.d.comb += [axi.wready.eq(1), written.eq(axi.wvalid)]
+                with m.If(axi.wvalid):
+                    m.d.sync += write_at.eq(write_at + 1)
+                    with m.If(axi.wlast):
+                        m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.comb += axi.bvalid.eq(1)
+                with m.If(axi.bready):
+                    m.next = "IDLE"
+        return m

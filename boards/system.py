@@ -1,0 +1,105 @@
+"""What goes on a board: the engine, a memory, and the host link."""
+
+from amaranth.back import rtlil
+from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.boards.board import Board
+from tilewright.boards.bridge import HostBridge
+from tilewright.boards.memory import OnChipMemory
+from tilewright.boards.uart import UARTReceiver, UARTTransmitter
+from tilewright.hdl.axi import ports
+from tilewright.hdl.engine import Engine
+
+__all__ = ["BAUD", "MEMORY_BYTES", "TOP", "System", "system_rtlil"]
+
+TOP = "tilewright_system"
+BAUD = 1_000_000
+MEMORY_BYTES = 8192
+
+
+class System(wiring.Component):
+    """An engine whose memory and registers a host reaches over a serial line.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    divisor : int, clock cycles per bit of the serial line
+    memory_bytes : int, power of two
+
+    Members
+    -------
+    uart_rx : In(1), uart_tx : Out(1)
+    led : Out(1); the interrupt
+    """
+
+    def __init__(self, config, *, divisor, memory_bytes=MEMORY_BYTES):
+        self._config = config
+        self._divisor = divisor
+        self._memory_bytes = memory_bytes
+        super().__init__({"uart_rx": In(1, init=1), "uart_tx": Out(1, init=1), "led": Out(1)})
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        m.submodules.engine = engine = Engine(self._config)
+        m.submodules.memory = memory = OnChipMemory(
+            data_width=self._config.bus_width, size_bytes=self._memory_bytes
+        )
+        m.submodules.bridge = bridge = HostBridge()
+        m.submodules.receiver = receiver = UARTReceiver(divisor=self._divisor)
+        m.submodules.transmitter = transmitter = UARTTransmitter(divisor=self._divisor)
+        wiring.connect(m, receiver.o, bridge.i)
+        wiring.connect(m, bridge.o, transmitter.i)
+        wiring.connect(m, bridge.axil, engine.s_axil)
+        wiring.connect(m, engine.m_axi, memory.axi)
+        m.d.comb += [
+            receiver.rx.eq(self.uart_rx),
+            self.uart_tx.eq(transmitter.tx),
+            self.led.eq(engine.irq),
+            memory.addr.eq(bridge.addr),
+            memory.write.eq(bridge.write),
+            memory.data.eq(bridge.data),
+            bridge.memory.eq(memory.o),
+        ]
+        return m
+
+
+class _Top(wiring.Component):
+    """The system behind the board's clock pin, in reset for its first cycles."""
+
+    def __init__(self, board):
+        self._board = board
+        super().__init__(
+            {"clk": In(1), "uart_rx": In(1, init=1), "uart_tx": Out(1, init=1), "led": Out(1)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        board = self._board
+        m.domains.sync = ClockDomain()
+        m.domains.start = ClockDomain(reset_less=True)
+        started = Signal(4)
+        m.d.comb += [
+            ClockSignal("sync").eq(self.clk),
+            ClockSignal("start").eq(self.clk),
+            ResetSignal("sync").eq(started != 15),
+        ]
+        with m.If(started != 15):
+            m.d.start += started.eq(started + 1)
+        m.submodules.system = system = System(
+            board.engine, divisor=round(board.oscillator_mhz * 1e6 / BAUD)
+        )
+        m.d.comb += [
+            system.uart_rx.eq(self.uart_rx),
+            self.uart_tx.eq(system.uart_tx),
+            self.led.eq(system.led),
+        ]
+        return m
+
+
+def system_rtlil(board: Board) -> str:
+    """Return a board's system as RTLIL, top module ``TOP``; its clock is the oscillator's."""
+    top = _Top(board)
+    return rtlil.convert(top, name=TOP, ports=ports(top))

@@ -1,0 +1,63 @@
+"""What a wheel carries: the packages behind the symbolic links, and the data they need."""
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("hdl", "compiler", "sim", "boards")
+# What `git ls-files` has and a build needs; a copy, so that nothing is written into the checkout.
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "src", *PACKAGES)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    copy = tmp_path_factory.mktemp("checkout")
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, symlinks=True, ignore=ignore)
+        else:
+            shutil.copy(source, copy / name)
+    return copy
+
+
+def build(checkout, kind, target):
+    code = f"from setuptools.build_meta import build_{kind}; print(build_{kind}({str(target)!r}))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return Path(target) / result.stdout.splitlines()[-1]
+
+
+def expected():
+    """Return the path in a wheel of every source file."""
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*"):
+            if path.suffix in (".py", ".cpp", ".h", ".v"):
+                yield f"tilewright/{path.relative_to(ROOT)}"
+    for path in (ROOT / "src" / "tilewright").glob("*.py"):
+        yield f"tilewright/{path.name}"
+    yield "tilewright/py.typed"
+
+
+def test_wheel_carries_every_source_file(checkout, tmp_path):
+    with zipfile.ZipFile(build(checkout, "wheel", tmp_path)) as wheel:
+        missing = set(expected()) - set(wheel.namelist())
+    assert not missing
+
+
+def test_wheel_from_the_source_distribution_is_the_same(checkout, tmp_path):
+    with tarfile.open(build(checkout, "sdist", tmp_path)) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    with zipfile.ZipFile(build(unpacked, "wheel", tmp_path)) as wheel:
+        missing = set(expected()) - set(wheel.namelist())
+    assert not missing
