@@ -1,0 +1,165 @@
+"""The command line: what it prints, what it writes, how it fails."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import tilewright as tw
+from tilewright.cli import app, load_model, main
+
+NET = """
+import brevitas.nn as qnn
+import torch
+from brevitas.quant import (
+    Int8ActPerTensorFixedPoint, Int8WeightPerTensorFixedPoint, Int32Bias,
+    Uint8ActPerTensorFixedPoint,
+)
+from torch import nn
+
+
+def make():
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        qnn.QuantIdentity(act_quant=Int8ActPerTensorFixedPoint, return_quant_tensor=True),
+        qnn.QuantConv2d(3, 5, 3, padding=1, weight_quant=Int8WeightPerTensorFixedPoint,
+                        bias_quant=Int32Bias),
+        qnn.QuantReLU(act_quant=Uint8ActPerTensorFixedPoint, return_quant_tensor=True),
+    )
+    inputs = torch.randn(2, 3, 6, 6)
+    net(inputs)
+    return net.eval(), inputs
+
+
+def only_a_model():
+    return make()[0]
+
+
+not_a_function = 3
+"""
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory):
+    path = tmp_path_factory.mktemp("net") / "net.py"
+    path.write_text(NET)
+    return path
+
+
+@pytest.fixture(scope="module")
+def program(net):
+    path = net.parent / "net.tw"
+    result = CliRunner().invoke(app, ["compile", f"{net}:make", "-o", str(path)])
+    assert result.exit_code == 0, result.output
+    assert "1 layers" in result.output
+    return path
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_commands_are_all_in_the_help():
+    output = invoke("--help")
+    for name in ("compile", "simulate", "verify", "verilog", "synth", "estimate"):
+        assert name in output
+
+
+@pytest.mark.parametrize(
+    "command", ["compile", "simulate", "verify", "verilog", "synth", "estimate"]
+)
+def test_every_option_has_a_help_text(command):
+    import typer
+
+    group = typer.main.get_command(app)
+    parameters = group.commands[command].params
+    assert group.commands[command].help
+    for parameter in parameters:
+        assert getattr(parameter, "help", None), f"{command}: {parameter.name}"
+
+
+def test_simulate_writes_what_the_api_returns(program, tmp_path):
+    inputs = np.random.default_rng(1).normal(size=(2, 3, 6, 6)).astype(np.float32)
+    np.save(tmp_path / "in.npy", inputs)
+    outputs, figures = tmp_path / "out.npz", tmp_path / "figures.json"
+    text = invoke(
+        *("simulate", program, "--inputs", tmp_path / "in.npy"),
+        *("--output", outputs, "--json", figures),
+    )
+    expected = tw.simulate(tw.Program.load(program), inputs, backend="golden").outputs
+    with np.load(outputs) as written:
+        for name, array in zip(written.files, expected, strict=True):
+            np.testing.assert_array_equal(written[name], array)
+    record = json.loads(figures.read_text())
+    assert record["backend"] == "isa"
+    assert f"{record['cycles']:,}" in text
+    assert sum(layer["macs"] for layer in record["layers"]) == 5 * 3 * 9 * 36
+
+
+def test_simulate_without_inputs_and_cycles(program):
+    assert "does not count cycles" in invoke("simulate", program, "--backend", "golden")
+
+
+def test_estimate_writes_json(program, tmp_path):
+    path = tmp_path / "deep" / "estimate.json"
+    invoke("estimate", program, "--json", path)
+    figures = json.loads(path.read_text())
+    assert figures["cycles"]["value"] > 0
+    assert figures["cycles"]["relative_error"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing.py:make", "must be file.py:function, with a file that exists"),
+        ("net.py", "must be file.py:function, with a file that exists"),
+        ("net.py:absent", "has no function 'absent'"),
+        ("net.py:not_a_function", "has no function 'not_a_function'"),
+        ("net.py:only_a_model", r"must return \(model, example_inputs\)"),
+    ],
+)
+def test_bad_model_names(net, name, message):
+    with pytest.raises(tw.Error, match=message):
+        load_model(str(net.parent / name))
+
+
+def test_unknown_board_lists_the_boards(net):
+    with pytest.raises(tw.Error, match=r"no board 'icebreaker'; there are ulx3s-12f, ulx3s-85f"):
+        CliRunner().invoke(
+            app, ["compile", f"{net}:make", "--board", "icebreaker"], catch_exceptions=False
+        )
+
+
+def test_inputs_that_are_not_a_file(program, tmp_path):
+    (tmp_path / "bad.npy").write_text("no array")
+    for path in (tmp_path / "bad.npy", tmp_path / "absent.npy"):
+        with pytest.raises(tw.Error, match=r"is not a \.npy file"):
+            CliRunner().invoke(
+                app, ["simulate", str(program), "--inputs", str(path)], catch_exceptions=False
+            )
+
+
+def test_errors_are_one_line_and_status_one(capsys):
+    def fail():
+        raise tw.Error("the [red] board is missing")
+
+    with pytest.raises(SystemExit) as stop:
+        main(fail)
+    assert stop.value.code == 1
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == ["error: the [red] board is missing"]
+    assert captured.out == ""
+
+
+def test_the_installed_command_fails_without_a_traceback(tmp_path):
+    command = [Path(sys.executable).parent / "tilewright", "simulate", tmp_path / "absent.tw"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "absent.tw" in result.stderr.replace("\n", "")
