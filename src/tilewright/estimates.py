@@ -69,4 +69,3 @@ def estimate(program: Program) -> dict[str, Estimate]:
         "buffers": Estimate(buffers, "bytes", 0.0, "configuration"),
         "energy": Estimate(energy / 1e6, "uJ/image", 3.0, "45 nm ASIC figures, scaled to FPGAs"),
     }
-

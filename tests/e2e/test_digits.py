@@ -43,7 +43,9 @@ def test_every_executor_gives_pytorch_outputs(digits, net):
     rtl, isa = verified.results["rtl"], verified.results["isa"]
     assert rtl.counters["CYCLES"] == isa.cycles
     assert rtl.counters["BYTES_WRITTEN"] == sum(layer.bytes_written for layer in isa.layers)
-    waits = {cause: sum(layer.stalls[cause] for layer in isa.layers) for cause in isa.layers[0].stalls}
+    waits = {
+        cause: sum(layer.stalls[cause] for layer in isa.layers) for cause in isa.layers[0].stalls
+    }
     assert rtl.counters["STALL_LOAD"] == waits["weights"] + waits["activations"]
     assert rtl.counters["STALL_STORE"] == waits["stores"]
     steps = rtl.counters["COMPUTE_STEPS"]

@@ -1,0 +1,49 @@
+"""The generated Verilog under ``verilator --lint-only -Wall``."""
+
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from tests.cosim.engines import ENGINES
+from tilewright.hdl.verilog import TOP, engine_verilog
+from tilewright.sim.rtl.build import HARNESS
+from tilewright.sim.rtl.tools import environment
+
+# What is not wrong in Verilog that Amaranth and Yosys wrote, and why.
+WAIVERS = {
+    "CASEINCOMPLETE": "Amaranth gives every target a default before the case statement",
+    "DECLFILENAME": "the engine is one file of many modules",
+    "PROCASSINIT": "registers have an initial value and a reset, by design",
+    "UNUSEDSIGNAL": "results are computed whole and then cut: carries, upper bits of addresses",
+    "WIDTHEXPAND": "Yosys writes operators without padding; Verilog's own extension is meant",
+    "WIDTHTRUNC": "likewise: assignments keep the low bits",
+}
+
+
+@pytest.mark.parametrize("dsp", ["inferred", "ecp5"])
+def test_verilog_is_clean_but_for_waivers(tmp_path, dsp):
+    source = tmp_path / f"{TOP}.v"
+    source.write_text(engine_verilog(replace(ENGINES["4x4-bus64"], dsp=dsp)))
+    models = sorted(HARNESS.glob("*.v")) if dsp == "ecp5" else []
+    result = subprocess.run(
+        [
+            "verilator",
+            "--lint-only",
+            "-Wall",
+            "--default-language",
+            "1364-2005",
+            "--top-module",
+            TOP,
+            *(f"-Wno-{name}" for name in WAIVERS),
+            *(["-Wno-UNUSEDPARAM"] if models else []),  # the primitive's, which the model ignores
+            str(source),
+            *map(str, models),
+        ],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "%Warning" not in result.stderr
