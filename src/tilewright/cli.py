@@ -159,7 +159,7 @@ def simulate(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if output is not None:
-        np.savez(output, *result.outputs)  # type: ignore[arg-type]
+        np.savez(output, *result.outputs)
     if result.cycles is None:
         console.print(f"{len(result.outputs[0])} images; this executor does not count cycles")
     else:

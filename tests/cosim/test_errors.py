@@ -159,13 +159,20 @@ def test_input_in_another_memory_order_gives_the_same(program_and_inputs):
 def test_engine_too_small_names_the_parameter(parameter):
     for seed in range(200):
         graph, _ = random_layer(np.random.default_rng(seed), ENGINE.rows, 18)
-        try:
-            assemble(graph, replace(ENGINE, **{parameter: 16}))
-        except EngineLimitError as error:
-            assert parameter in str(error)
-            assert "layer" in str(error)
+        small = replace(ENGINE, **{parameter: 16})
+        if fails(graph, small):
+            with pytest.raises(EngineLimitError, match=rf"layer: .*{parameter}"):
+                assemble(graph, small)
             return
     pytest.fail("16 words were always enough")
+
+
+def fails(graph, config):
+    try:
+        assemble(graph, config)
+    except EngineLimitError:
+        return True
+    return False
 
 
 def test_a_difference_is_reported_with_its_place(program_and_inputs):
