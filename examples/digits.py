@@ -130,13 +130,17 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
 def fit(model: nn.Module, epochs: int, rate: float, tick: Any) -> None:
     """Train on the training images; leaves the model in evaluation mode."""
     images, labels, _, _ = digits()
-    optimizer = torch.optim.Adam(model.parameters(), rate)
+    optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.01)
+    batches = -(-len(labels) // 64)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * batches)
+    loss = nn.CrossEntropyLoss(label_smoothing=0.05)
     model.train()
     for _ in range(epochs):
         for batch in torch.randperm(len(labels)).split(64):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(logits(model, images[batch]), labels[batch]).backward()
+            loss(logits(model, images[batch]), labels[batch]).backward()
             optimizer.step()
+            schedule.step()
         tick()
     model.eval()
 
@@ -153,9 +157,9 @@ def trained(tick: Any = lambda: None, *, epochs: tuple[int, int] = (40, 6)) -> n
         return net.eval()
     torch.manual_seed(0)
     start = DigitsNet(quantized=False)
-    fit(start, epochs[0], 2e-3, tick)
+    fit(start, epochs[0], 1e-2, tick)
     net.load_state_dict(start.state_dict(), strict=False)
-    fit(net, epochs[1], 5e-4, tick)
+    fit(net, epochs[1], 1e-3, tick)
     BUILD.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     torch.save(net.state_dict(), temporary)
