@@ -14,7 +14,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -112,6 +112,7 @@ def main(
     bus_width: int = 64,
     only: Annotated[str, typer.Option(help="Only layers whose name contains this.")] = "",
     output: Path = RESULTS / "array.json",
+    markdown: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
 ) -> None:
     """Measure every layer of the suite."""
     config = replace(
@@ -170,6 +171,31 @@ def main(
     temporary = output.with_suffix(".tmp")
     temporary.write_text(text + "\n")
     temporary.replace(output)
+    if markdown is not None:
+        markdown.write_text(page(config, records))
+
+
+def page(config: tw.EngineConfig, records: list[dict[str, Any]]) -> str:
+    """Return the table as Markdown."""
+    lines = [
+        "# Single layers on the array",
+        "",
+        f"Written by `benchmarks/array.py`: a {config.rows} x {config.cols} engine, "
+        f"{config.bus_width}-bit AXI with one beat per cycle after 20 cycles, every layer whole "
+        "from memory to memory, commands included. The bus floor is what the layer's own inputs, "
+        "weights and outputs take; a layer near it is bound by the bus, not by the array. The "
+        "cycles are the cycle model's"
+        + (", and equal to the RTL's." if all(r["rtl_equal"] for r in records) else "."),
+        "",
+        "| layer | cycles | floor | bus floor | share of peak |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['name']} | {r['cycles']:,} | {r['floor_cycles']:,} | {r['bus_floor_cycles']:,} "
+        f"| {r['utilization']:.1%} |"
+        for r in records
+    ]
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
