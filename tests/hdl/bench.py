@@ -15,8 +15,14 @@ from tilewright.sim.rtl.tools import environment
 ROOT = Path(__file__).parents[2]
 
 
-def simulate(component, module, directory, monkeypatch, **variables):
-    """Run the cocotb tests of ``module`` on a component; every one must pass."""
+def simulate(
+    component, module, directory, monkeypatch, *, package="tests.hdl", models=(), **variables
+):
+    """Run the cocotb tests of ``module`` on a component; every one must pass.
+
+    ``models`` are Verilog files of the primitives that the component instantiates; ``variables``
+    go to the environment.
+    """
     source = directory / "dut.v"
     source.write_text(verilog.convert(component, name="dut", ports=ports(component)))
     for name, value in environment().items():
@@ -24,14 +30,14 @@ def simulate(component, module, directory, monkeypatch, **variables):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
     runner = get_runner("verilator")
     runner.build(
-        sources=[source],
+        sources=[source, *models],
         hdl_toplevel="dut",
         build_dir=directory / "build",
         build_args=["-Wno-fatal", "-Wno-lint"],
     )
     results = runner.test(
         hdl_toplevel="dut",
-        test_module=f"tests.hdl.{module}",
+        test_module=f"{package}.{module}",
         test_dir=directory,
         extra_env={name: str(value) for name, value in variables.items()},
     )
