@@ -51,7 +51,7 @@ class Bench:
         self.addresses.append(address)
         self.addresses.pop(0)
         # Address in cycle t, data in cycle t + OUT_LATENCY.
-        ctx.set(u.out_data, self.words[self.addresses[1 - len(self.addresses)] % len(self.words)])
+        ctx.set(u.out_data, self.words[self.addresses[0] % len(self.words)])
         memory.step(ctx, values[len(own) :])
 
     async def command(self, ctx, command, limit=20_000):
@@ -161,10 +161,15 @@ async def recover(ctx, bench):
     ctx.set(bench.unit.halt, 1)
     ctx.set(bench.unit.i.valid, 0)
     await bench.step(ctx)
-    for _ in range(200):
+    # What has begun is at most one address more than memory knows of, and goes on at full speed.
+    owed = sum(left for _, left, _ in bench.memory.writes) + CONFIG.burst_beats
+    begun = len(bench.memory.bursts)
+    for _ in range(owed + MemoryTiming().write_latency + 10):
         if ctx.get(bench.unit.quiet):
             break
         await bench.step(ctx)
+    assert ctx.get(bench.unit.quiet)
+    assert len(bench.memory.bursts) <= begun + 1, "a burst began after the halt"
     assert not bench.memory.busy, "a burst that had begun was not completed"
     ctx.set(bench.reset, 1)
     await bench.step(ctx)
