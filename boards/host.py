@@ -9,7 +9,7 @@ import numpy as np
 import serial
 from numpy.typing import NDArray
 
-from tilewright.boards.system import BAUD
+from tilewright.boards.system import BAUD, MEMORY_BYTES
 from tilewright.compiler.isa.registers import OFFSET, Status
 from tilewright.errors import Error
 
@@ -78,8 +78,13 @@ class HostLink:
         Raises
         ------
         LinkError
-            If the engine stops with an error, or not at all.
+            If the image is larger than the board's memory, or the engine stops with an error, or
+            not at all.
         """
+        if memory.size > MEMORY_BYTES:
+            raise LinkError(
+                f"the program takes {memory.size} bytes, the board's memory has {MEMORY_BYTES}"
+            )
         for offset in range(0, memory.size, 4):
             word = int.from_bytes(memory[offset : offset + 4].tobytes(), "little")
             self.write(b"w", offset, word)

@@ -3,6 +3,7 @@
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
+from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from tilewright.boards.board import Board
@@ -66,8 +67,8 @@ class System(wiring.Component):
         return m
 
 
-def pll(clk, clk_out, board):
-    """Return the ECP5's PLL as a multiplier of the oscillator.
+def pll(clk, clk_out, locked, board):
+    """Return the ECP5's PLL as a multiplier of the oscillator; ``locked`` is asynchronous.
 
     Source: Lattice FPGA-TN-02200, ECP5 and ECP5-5G sysCLOCK PLL/DLL Usage Guide; the oscillator of
     the loop must run at 400..800 MHz.
@@ -81,7 +82,6 @@ def pll(clk, clk_out, board):
     if factor != int(factor):
         raise ValueError(f"{board.name}: clock_mhz must be a multiple of {board.oscillator_mhz}")
     divider = round(600 / board.clock_mhz)
-    locked = Signal()
     return Instance(
         "EHXPLLL",
         a_ICP_CURRENT="12",
@@ -117,7 +117,7 @@ def pll(clk, clk_out, board):
 
 
 class _Top(wiring.Component):
-    """The system behind the board's clock pin, in reset for its first cycles."""
+    """The system behind the board's clock pin, in reset until the clock is steady."""
 
     def __init__(self, board):
         self._board = board
@@ -130,17 +130,20 @@ class _Top(wiring.Component):
         board = self._board
         m.domains.sync = ClockDomain()
         m.domains.start = ClockDomain(reset_less=True)
-        started = Signal(4)
+        started, locked, steady = Signal(4), Signal(), Signal()
         m.d.comb += [
             ClockSignal("sync").eq(ClockSignal("start")),
             ResetSignal("sync").eq(started != 15),
         ]
-        with m.If(started != 15):
+        m.submodules.steady = FFSynchronizer(locked, steady, o_domain="start", reset_less=True)
+        with m.If(~steady):
+            m.d.start += started.eq(0)
+        with m.Elif(started != 15):
             m.d.start += started.eq(started + 1)
         if board.clock_mhz == board.oscillator_mhz:
-            m.d.comb += ClockSignal("start").eq(self.clk)
+            m.d.comb += [ClockSignal("start").eq(self.clk), locked.eq(1)]
         else:
-            m.submodules.pll = pll(self.clk, ClockSignal("start"), board)
+            m.submodules.pll = pll(self.clk, ClockSignal("start"), locked, board)
         m.submodules.system = system = System(
             board.engine, divisor=round(board.clock_mhz * 1e6 / BAUD)
         )

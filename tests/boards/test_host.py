@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tilewright.boards.host import HostLink, LinkError
+from tilewright.boards.system import MEMORY_BYTES
 from tilewright.compiler.isa.registers import OFFSET, Status
 
 
@@ -41,6 +42,12 @@ def test_run_moves_memory_there_and_back():
 def test_engine_error_is_named():
     with pytest.raises(LinkError, match="READ_ERROR"):
         HostLink(Board(Status.READ_ERROR)).run(np.zeros(8, np.uint8), 0, 1)
+
+
+def test_program_larger_than_the_memory_is_refused():
+    image = np.zeros(MEMORY_BYTES + 4, np.uint8)
+    with pytest.raises(LinkError, match="8196 bytes, the board's memory has 8192"):
+        HostLink(Board()).run(image, 0, 1)
 
 
 def test_silent_line_and_missing_port_are_errors():

@@ -1,14 +1,19 @@
 """The board's system over its serial line, as a host sees it."""
 
+import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+import tilewright as tw
+from tests.hdl.bench import simulate
 from tilewright.boards import BOARDS, get_board
 from tilewright.boards.system import System
 from tilewright.boards.uart import UARTReceiver
+from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
 from tilewright.compiler.isa import EngineConfig, Fetch, Unit, encode
 from tilewright.compiler.isa.registers import IDENTITY, OFFSET, Status
 from tilewright.errors import Error
+from tilewright.sim.rtl.build import HARNESS
 
 DIVISOR = 4
 CONFIG = EngineConfig(
@@ -92,6 +97,45 @@ def test_host_reaches_registers_and_memory_and_sees_a_refused_program():
     assert seen["memory"] == [0x12345678, 0xCAFEF00D]
     assert seen["unknown"] == b"?"
     assert seen["status"] & 0xFF == Status.BAD_COMMAND
+
+
+def small_layer():
+    """Return a convolution whose program fits the board's memory."""
+    rng = np.random.default_rng(5)
+    values = {
+        "x": TensorType((3, 6, 7), 8, True, 1.0, 3),
+        "y": TensorType((5, 3, 4), 8, True, 1.0, -4),
+    }
+    requantize = Requantize(
+        tuple(map(int, rng.integers(1 << 16, 1 << 18, 5))), (26,) * 5, -4, -128, 127
+    )
+    conv = Conv2d(
+        "layer", "x", "y", rng.integers(-128, 128, (5, 3, 3, 3)), 8,
+        rng.integers(-1000, 1000, 5), (2, 2), (1, 1, 1, 1), (1, 1), 1, requantize,
+    )  # fmt: skip
+    graph = Graph("small", values, (Input("input", "x"), conv, Output("output", "y")))
+    return graph, rng.integers(-128, 128, (3, 6, 7))
+
+
+@pytest.mark.slow
+def test_host_runs_a_layer_on_the_system_of_the_bitstream(tmp_path, monkeypatch):
+    graph, image = small_layer()
+    program = tw.compile_graph(graph, tw.Target.from_board("ulx3s-12f"))
+    expected = program.reference([image])[0][0]
+    assert len(np.unique(expected)) > 20  # not all saturated
+    vectors = tmp_path / "vectors.npz"
+    np.savez(vectors, image=image, expected=expected)
+    simulate(
+        System(program.engine, divisor=DIVISOR),
+        "cocotb_system",
+        tmp_path,
+        monkeypatch,
+        package="tests.boards",
+        models=[HARNESS / "mult18x18d.v"],
+        PROGRAM=program.save(tmp_path / "small.tw"),
+        VECTORS=vectors,
+        DIVISOR=DIVISOR,
+    )
 
 
 def test_unknown_board_names_those_there_are():
