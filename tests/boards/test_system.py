@@ -6,13 +6,11 @@ from amaranth.sim import Simulator
 
 import tilewright as tw
 from tests.hdl.bench import simulate
-from tilewright.boards import BOARDS, get_board
 from tilewright.boards.system import System
 from tilewright.boards.uart import UARTReceiver
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
 from tilewright.compiler.isa import EngineConfig, Fetch, Unit, encode
 from tilewright.compiler.isa.registers import IDENTITY, OFFSET, Status
-from tilewright.errors import Error
 from tilewright.sim.rtl.build import HARNESS
 
 DIVISOR = 4
@@ -138,12 +136,33 @@ def test_host_runs_a_layer_on_the_system_of_the_bitstream(tmp_path, monkeypatch)
     )
 
 
-def test_unknown_board_names_those_there_are():
-    with pytest.raises(Error, match="ulx3s-12f, ulx3s-85f"):
-        get_board("nexys")
-    assert all(name == board.name for name, board in BOARDS.items())
-
-
 def test_serial_line_needs_four_cycles_per_bit():
     with pytest.raises(ValueError, match="divisor must be at least 4, not 3"):
         UARTReceiver(divisor=3)
+
+
+@pytest.mark.parametrize("skew", [0.97, 1.0, 1.03])
+def test_serial_line_takes_a_host_whose_clock_is_off(skew):
+    divisor = 16
+    receiver = UARTReceiver(divisor=divisor)
+    sent, received = bytes(range(0, 256, 5)), bytearray()
+
+    async def line(ctx):
+        for byte in sent:
+            for bit in (0, *((byte >> i) & 1 for i in range(8)), 1):
+                ctx.set(receiver.rx, bit)
+                await ctx.delay(divisor * skew * 1e-6)
+        await ctx.delay(divisor * 1e-6)
+
+    async def taker(ctx):
+        ctx.set(receiver.o.ready, 1)
+        async for _, _, valid, payload in ctx.tick().sample(receiver.o.valid, receiver.o.payload):
+            if valid:
+                received.append(payload)
+
+    simulator = Simulator(receiver)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(line)
+    simulator.add_testbench(taker, background=True)
+    simulator.run()
+    assert received == sent
