@@ -188,17 +188,18 @@ class ComputeUnit(wiring.Component):
         ]
 
         # Drain. Several passes are on their way between sequencer and capture.
-        m.submodules.places = places = SyncFIFO(width=16 + len(taps.i.payload.pixels) + 1, depth=16)
+        m.submodules.places = places = SyncFIFO(width=32 + len(taps.i.payload.pixels), depth=16)
         place = taps.i.payload
         to_capture = WordBuffer.LATENCY + MacArray.LATENCY
         m.d.comb += [
             places.w_en.eq(taps.began),
-            places.w_data.eq(Cat(place.dst, place.pixels, place.first_of_command)),
+            places.w_data.eq(Cat(place.dst, place.out, place.pixels)),
             places.r_en.eq(drain.capture),
-            Cat(drain.i.dst, drain.i.pixels, drain.i.first_of_command).eq(places.r_data),
+            Cat(drain.i.dst, drain.i.out, drain.i.pixels).eq(places.r_data),
             drain.i.to_act.eq(command.to_act),
             drain.i.to_out.eq(command.to_out),
-            drain.i.out_base.eq(command.out_base),
+            drain.i.step.eq(command.dst_step),
+            drain.i.lane.eq(command.dst_lane),
             drain.i.zero_point.eq(command.zero_point),
             drain.i.qmin.eq(command.qmin),
             drain.i.qmax.eq(command.qmax),

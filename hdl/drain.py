@@ -1,6 +1,6 @@
 """Results on their way from the array: requantized and written, one pixel after another."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,12 +14,13 @@ def result_layout(config):
     """Return where the results of a pass go, and the command's constants for them."""
     return data.StructLayout(
         {
-            "first_of_command": 1,
-            "dst": 16,  # lane word in the activation buffer
+            "dst": 16,  # lane word of the first result in the activation buffer
+            "out": 16,  # word of the first result in the output buffer
             "pixels": range(config.cols + 1),
             "to_act": 1,
             "to_out": 1,
-            "out_base": 16,
+            "step": 3,  # pixels from one result to the next
+            "lane": range(config.cols),  # of the first result
             "zero_point": signed(9),
             "qmin": signed(9),
             "qmax": signed(9),
@@ -172,24 +173,38 @@ class Drain(wiring.Component):
 
         # The word is whole in the cycle after its last row left the requantizer.
         done, written = stages[-1], Signal(head)
-        next_out = Signal(16)
         m.d.sync += written.eq(done)
         valid = Signal()
+        # Lane and word of each result; a step is a few bits: small tables, no division.
+        lane, dst, out = Signal(range(cols)), Signal(16), Signal(16)
+        step_lane, step_word = Signal(range(cols)), Signal(3)
+        with m.Switch(written.result.step):
+            for step in range(8):
+                with m.Case(step):
+                    m.d.comb += [step_lane.eq(step % cols), step_word.eq(step // cols)]
+        next_lane = Signal(range(2 * cols))
+        m.d.comb += next_lane.eq(lane + step_lane)
+        with m.If(done.complete & (done.lane == 0)):
+            m.d.sync += [
+                lane.eq(done.result.lane),
+                dst.eq(done.result.dst),
+                out.eq(done.result.out),
+            ]
+        with m.Elif(written.complete):
+            m.d.sync += [
+                lane.eq(Mux(next_lane >= cols, next_lane - cols, next_lane)),
+                dst.eq(dst + step_word + (next_lane >= cols)),
+                out.eq(out + written.result.step),
+            ]
         m.d.comb += [
             valid.eq(written.complete & (written.lane < written.result.pixels)),
             self.o_act.valid.eq(valid & written.result.to_act),
-            self.o_act.lane.eq(written.lane),
-            self.o_act.addr.eq(written.result.dst),
+            self.o_act.lane.eq(lane),
+            self.o_act.addr.eq(dst),
             self.o_act.data.eq(Cat(words)),
             self.o_out.valid.eq(valid & written.result.to_out),
-            self.o_out.addr.eq(next_out),
+            self.o_out.addr.eq(out),
             self.o_out.data.eq(Cat(words)),
             self.done.eq(written.done),
         ]
-        # Results of a command lie one after another: the address is a count.
-        begins = done.complete & done.result.first_of_command & (done.lane == 0)
-        with m.If(begins):
-            m.d.sync += next_out.eq(done.result.out_base)
-        with m.Elif(self.o_out.valid):
-            m.d.sync += next_out.eq(next_out + 1)
         return m

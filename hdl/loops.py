@@ -1,10 +1,10 @@
-"""Nested loops without long carry chains."""
+"""Nested loops without long carry chains, and addresses that run in rings."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["LoopCounter"]
+__all__ = ["LoopCounter", "RingStep"]
 
 
 class LoopCounter(wiring.Component):
@@ -33,4 +33,36 @@ class LoopCounter(wiring.Component):
             m.d.sync += [left.eq(self.count - 1), self.last.eq(self.count == 1)]
         with m.Elif(self.step):
             m.d.sync += [left.eq(left - 1), self.last.eq(left == 1)]
+        return m
+
+
+class RingStep(wiring.Component):
+    """Advance an offset in a ring: ``o = (i + step) % ring``, combinational.
+
+    Members
+    -------
+    ring, step : In(16); stable, ``step`` below ``ring``
+    i : In(16); below ``ring``
+    o : Out(16)
+
+    Timing
+    ------
+    The ring's part in the sum is registered: ``ring`` and ``step`` must be stable for a cycle
+    before ``o`` is used.
+    """
+
+    def __init__(self):
+        super().__init__({"ring": In(16), "step": In(16), "i": In(16), "o": Out(16)})
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        # Both sums run side by side; the sign of the smaller one chooses.
+        back = Signal(signed(17))
+        wrapped = Signal(signed(18))
+        m.d.sync += back.eq(self.step - self.ring)
+        m.d.comb += [
+            wrapped.eq(self.i + back),
+            self.o.eq(Mux(wrapped < 0, self.i + self.step, wrapped)),
+        ]
         return m

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import Compute
-from tilewright.hdl.loops import LoopCounter
+from tilewright.hdl.loops import LoopCounter, RingStep
 from tilewright.hdl.records import command_layout
 
 __all__ = ["PassSequencer", "pass_layout"]
@@ -15,11 +15,13 @@ def pass_layout(config):
     """Return the description of one pass: ``rows`` channels of one word of output pixels."""
     return data.StructLayout(
         {
-            "addr": 16,  # lane word of kernel row 0, input column 0
+            "group": 16,  # lane word of the first channel group's ring
+            "row": 16,  # lane words from there to kernel row 0, input column 0
             "y": signed(17),  # input row of kernel row 0
             "x": signed(17),  # input column of output pixel 0, kernel column 0
             "word": signed(13),  # floor(x / cols)
-            "dst": 16,  # lane word of the results, where they go to the activation buffer
+            "dst": 16,  # lane word of the first result, where they go to the activation buffer
+            "out": 16,  # word of the first result, where they go to the output buffer
             "pixels": range(config.cols + 1),  # valid output pixels
             "first_of_command": 1,
             "first_of_kg": 1,
@@ -80,48 +82,69 @@ class PassSequencer(wiring.Component):
             o.last_of_command.eq(ox.last & oy.last & kg.last),
         ]
 
-        # stride_x is four bits: the product is a small table, not a multiplier.
-        pixels_per_word = Signal(8)
+        # These are a few bits: the products are small tables, not multipliers.
+        pixels_per_word, results_per_word = Signal(8), Signal(8)
         with m.Switch(c.stride_x):
             for stride in range(16):
                 with m.Case(stride):
                     m.d.comb += pixels_per_word.eq(stride * config.cols)
+        with m.Switch(c.dst_step):
+            for dst_step in range(8):
+                with m.Case(dst_step):
+                    m.d.comb += results_per_word.eq(dst_step * config.cols)
 
-        kg_addr, kg_dst, row_dst = Signal(16), Signal(16), Signal(16)
+        m.submodules.next_row = next_row = RingStep()
+        m.d.comb += [
+            next_row.ring.eq(c.act_ring),
+            next_row.step.eq(c.oy_step),
+            next_row.i.eq(o.row),
+        ]
+
+        # Where the results of the row, of the kernel group begin.
+        kg_dst, row_dst = Signal(16), Signal(16)
+        kg_out, row_out = Signal(16), Signal(16)
         left = Signal(16)  # output pixels in this row from this pass on
         m.d.comb += o.pixels.eq(Mux(left >= config.cols, config.cols, left[:5]))
 
         with m.If(self.start):
             m.d.sync += [
                 self.o.valid.eq(1),
-                o.addr.eq(c.act_base),
+                o.group.eq(c.act_base),
+                o.row.eq(c.act_row),
                 o.y.eq(c.y0),
                 o.dst.eq(c.dst_base),
-                kg_addr.eq(c.act_base),
                 kg_dst.eq(c.dst_base),
                 row_dst.eq(c.dst_base),
+                o.out.eq(c.out_base),
+                kg_out.eq(c.out_base),
+                row_out.eq(c.out_base),
                 o.first_of_command.eq(1),
                 o.first_of_kg.eq(1),
             ]
         with m.Elif(step):
             m.d.sync += [o.first_of_command.eq(0), o.first_of_kg.eq(0)]
             with m.If(~ox.last):
-                m.d.sync += o.dst.eq(o.dst + 1)
+                m.d.sync += [o.dst.eq(o.dst + c.dst_step), o.out.eq(o.out + results_per_word)]
             with m.Elif(~oy.last):
                 m.d.sync += [
-                    o.addr.eq(o.addr + c.oy_step),
+                    o.row.eq(next_row.o),
                     o.y.eq(o.y + c.oy_dy),
                     o.dst.eq(row_dst + c.dst_row_step),
                     row_dst.eq(row_dst + c.dst_row_step),
+                    o.out.eq(row_out + c.out_row_step),
+                    row_out.eq(row_out + c.out_row_step),
                 ]
             with m.Else():
                 m.d.sync += [
-                    o.addr.eq(kg_addr + c.kg_step),
-                    kg_addr.eq(kg_addr + c.kg_step),
+                    o.group.eq(o.group + c.kg_step),
+                    o.row.eq(c.act_row),
                     o.y.eq(c.y0),
                     o.dst.eq(kg_dst + c.dst_kg_step),
                     kg_dst.eq(kg_dst + c.dst_kg_step),
                     row_dst.eq(kg_dst + c.dst_kg_step),
+                    o.out.eq(kg_out + c.out_kg_step),
+                    kg_out.eq(kg_out + c.out_kg_step),
+                    row_out.eq(kg_out + c.out_kg_step),
                     o.first_of_kg.eq(1),
                 ]
             with m.If(o.last_of_command):

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import Compute
-from tilewright.hdl.loops import LoopCounter
+from tilewright.hdl.loops import LoopCounter, RingStep
 from tilewright.hdl.passes import pass_layout
 from tilewright.hdl.records import command_layout
 
@@ -18,7 +18,8 @@ def access_layout(config):
     """Return one read of the activation buffer: a window of ``cols`` pixels, or a part of it."""
     return data.StructLayout(
         {
-            "addr": 16,  # lane word of the kernel row's input column 0
+            "group": 16,  # lane word of the channel group's ring
+            "row": 16,  # lane words from there to the kernel row's input column 0
             "row_valid": 1,  # the kernel row lies inside the input
             "x": signed(17),  # input column of output pixel 0
             "word": signed(13),  # floor(x / cols)
@@ -132,16 +133,19 @@ class TapSequencer(wiring.Component):
         ]
 
         # Addresses: one register per loop level, reloaded from the level above.
-        group_addr = Signal(16)
-        next_group = Signal(16)
         y = Signal(signed(17))
-        m.d.comb += next_group.eq(group_addr + c.cg_step)
+        m.submodules.next_row = next_row = RingStep()
+        m.d.comb += [
+            next_row.ring.eq(c.act_ring),
+            next_row.step.eq(c.r_step),
+            next_row.i.eq(access.row),
+        ]
         with m.If(load):
             p = self.i.payload
             m.d.sync += [
                 current.eq(p),
-                access.addr.eq(p.addr),
-                group_addr.eq(p.addr),
+                access.group.eq(p.group),
+                access.row.eq(p.row),
                 y.eq(p.y),
                 access.x.eq(p.x),
                 access.word.eq(p.word),
@@ -163,11 +167,11 @@ class TapSequencer(wiring.Component):
                     access.lane.eq(c.x0_lane),
                 ]
                 with m.If(~r.last):
-                    m.d.sync += [access.addr.eq(access.addr + c.r_step), y.eq(y + c.r_dy)]
+                    m.d.sync += [access.row.eq(next_row.o), y.eq(y + c.r_dy)]
                 with m.Else():
                     m.d.sync += [
-                        access.addr.eq(next_group),
-                        group_addr.eq(next_group),
+                        access.group.eq(access.group + c.cg_step),
+                        access.row.eq(current.row),
                         y.eq(current.y),
                     ]
 

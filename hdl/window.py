@@ -62,7 +62,7 @@ class WindowFeeder(wiring.Component):
         # Where each window pixel lies. Lane and word of j * stride_x are small tables of the
         # stride: no multiplier, no division.
         base = Signal(16)
-        m.d.sync += base.eq(a.addr + a.word)
+        m.d.sync += base.eq(a.group + a.row + a.word)
         lanes, words, inside, wanted = [], [], [], []
         for j in range(cols):
             table = Signal(data.StructLayout({"x": 8, "lane": 4, "word": 8, "part": 4}))

@@ -180,15 +180,17 @@ class Emitter:
             n_s=op.kernel[1],
             stride_x=op.stride[1],
             weight_base=first_word % config.weight_depth,
-            act_base=(act_base + first_group * group_step + y0 * row) % _WORD,
+            act_base=act_base + first_group * group_step,
+            act_row=y0 * row % group_step,
+            act_ring=group_step,
             kg_step=group_step if op.per_group else 0,
-            cg_step=group_step,
-            oy_step=op.stride[0] * row % _WORD,
-            # The second operand of an addition lies behind the first, like a kernel row.
-            r_step=(groups * group_step if adds else op.dilation[0] * row) % _WORD,
+            # The second operand of an addition lies behind the first, like a channel group.
+            cg_step=groups * group_step if adds else group_step,
+            oy_step=op.stride[0] * row % group_step,
+            r_step=op.dilation[0] * row % group_step,
             y0=y0,
             oy_dy=op.stride[0],
-            r_dy=0 if adds else op.dilation[0],
+            r_dy=op.dilation[0],
             in_h=strip.n_iy,
             x0=x0,
             x0_word=x0 // config.cols,
@@ -203,6 +205,8 @@ class Emitter:
             qmax=op.qmax,
             out_w=out_width,
             out_base=out_base,
+            out_kg_step=tile.n_oy * out_width,
+            out_row_step=out_width,
         )
         for field_ in Compute.FIELDS:
             low, high = field_.range

@@ -19,7 +19,7 @@ from typing import ClassVar
 from tilewright.compiler.isa.fields import Field, pack, unpack
 from tilewright.errors import Error
 
-ISA_VERSION = 1
+ISA_VERSION = 2
 
 
 class Unit(enum.IntEnum):
@@ -53,7 +53,7 @@ class Command:
     layer: int = 0
 
 
-_LAYER = Field("layer", 16, "layer of the network that this command works for; profiling only")
+_LAYER = Field("layer", 12, "layer of the network that this command works for; profiling only")
 _WAIT_LOAD = Field(
     "wait_load", 16, "load commands to be complete before this one starts (mod 2**16)"
 )
@@ -180,8 +180,15 @@ class Compute(Command):
     the stride and ``cols`` have a common divisor g, a window takes g accesses to assemble, and a
     segment at least g cycles.
 
+    Input rows lie in rings: input row y of a channel group begins ``act_row + (y - y0) * row
+    words`` lane words behind the group's base, modulo ``act_ring``.
+
     Weights: per kernel group ``param_words`` words of requantization parameters, then one word
     per step, in the order of the loops above; the ring address runs on from group to group.
+
+    Result x of a row goes to word ``x * dst_step`` of the row in the output buffer, and to pixel
+    ``dst_lane + x * dst_step`` of the row in the activation buffer, where ``dst_step`` must not be
+    a multiple of ``cols``.
     """
 
     UNIT = Unit.COMPUTE
@@ -197,49 +204,53 @@ class Compute(Command):
         Field("to_out", 1, "1: results go to the output buffer"),
         Field(
             "segment_log2",
-            4,
+            3,
             "log2 of the rows that share a broadcast: 0 depthwise .. log2(rows) dense",
         ),
-        Field("segment", 8, "steps of every segment but those of the last channel group"),
-        Field("last_segment", 8, "steps of the segments of the last channel group"),
-        Field("n_kg", 16, "kernel groups (of `rows` output channels)"),
-        Field("n_oy", 16, "output rows"),
-        Field("n_ox", 16, "output words of `cols` pixels per row"),
-        Field("n_cg", 16, "channel groups reduced over"),
+        Field("segment", 7, "steps of every segment but those of the last channel group"),
+        Field("last_segment", 7, "steps of the segments of the last channel group"),
+        Field("n_kg", 12, "kernel groups (of `rows` output channels)"),
+        Field("n_oy", 12, "output rows"),
+        Field("n_ox", 12, "output words of `cols` pixels per row"),
+        Field("n_cg", 12, "channel groups reduced over"),
         Field("n_r", 8, "kernel rows"),
         Field("n_s", 8, "kernel columns"),
         Field("stride_x", 4, "input pixels per output pixel, 1..15"),
         Field("weight_base", 16, "weight word of the first parameter word"),
-        Field(
-            "act_base", 16, "lane word of input row y0, column 0, first channel group (mod 2**16)"
-        ),
+        Field("act_base", 16, "lane word of the first channel group's ring (mod 2**16)"),
+        Field("act_row", 16, "lane words from there to input row y0, below act_ring"),
+        Field("act_ring", 16, "lane words of one channel group's ring of rows"),
         Field("kg_step", 16, "lane words from one kernel group's channels to the next (mod 2**16)"),
         Field("cg_step", 16, "lane words from one channel group to the next (mod 2**16)"),
-        Field("oy_step", 16, "lane words from one output row's input row to the next (mod 2**16)"),
-        Field("r_step", 16, "lane words from one kernel row to the next (mod 2**16)"),
+        Field("oy_step", 16, "lane words from one output row's input row to the next, in the ring"),
+        Field("r_step", 16, "lane words from one kernel row to the next, in the ring"),
         Field(
             "y0",
-            16,
+            14,
             "input row of output row 0, kernel row 0; rows outside 0..in_h-1 are padding",
             True,
         ),
-        Field("oy_dy", 8, "input rows per output row"),
-        Field("r_dy", 8, "input rows per kernel row"),
-        Field("in_h", 16, "input rows"),
-        Field("x0", 16, "input column of output column 0, kernel column 0", True),
-        Field("x0_word", 12, "floor(x0 / cols)", True),
+        Field("oy_dy", 4, "input rows per output row"),
+        Field("r_dy", 6, "input rows per kernel row"),
+        Field("in_h", 13, "input rows"),
+        Field("x0", 10, "input column of output column 0, kernel column 0", True),
+        Field("x0_word", 9, "floor(x0 / cols)", True),
         Field("x0_lane", 4, "x0 mod cols"),
-        Field("s_dx", 8, "input columns per kernel column"),
-        Field("s_word", 8, "s_dx // cols"),
+        Field("s_dx", 6, "input columns per kernel column"),
+        Field("s_word", 6, "s_dx // cols"),
         Field("s_lane", 4, "s_dx mod cols"),
-        Field("in_w", 16, "input columns"),
+        Field("in_w", 13, "input columns"),
         Field("pad", 8, "byte that stands for every pixel outside the input"),
         Field("zero_point", 9, "added after scaling", True),
         Field("qmin", 9, "smallest result", True),
         Field("qmax", 9, "largest result", True),
-        Field("out_w", 16, "valid output pixels per row; at most n_ox * cols"),
-        Field("out_base", 16, "output buffer: first pixel word; pixels follow in (kg, y, x) order"),
-        Field("dst_base", 16, "activation buffer: lane word of the first result"),
+        Field("out_w", 13, "valid output pixels per row; at most n_ox * cols"),
+        Field("dst_step", 3, "pixels from one result to the next, 1..7"),
+        Field("out_base", 16, "output buffer: word of the first result (mod out_depth)"),
+        Field("out_kg_step", 16, "output buffer: words per kernel group"),
+        Field("out_row_step", 14, "output buffer: words per output row"),
+        Field("dst_base", 16, "activation buffer: lane word of the first row's pixel 0"),
+        Field("dst_lane", 4, "activation buffer: pixel of the first result, below cols"),
         Field("dst_kg_step", 16, "activation buffer: lane words per kernel group"),
         Field("dst_row_step", 16, "activation buffer: lane words per output row"),
     )
@@ -263,6 +274,8 @@ class Compute(Command):
     stride_x: int
     weight_base: int
     act_base: int
+    act_row: int
+    act_ring: int
     kg_step: int
     cg_step: int
     oy_step: int
@@ -283,8 +296,12 @@ class Compute(Command):
     qmin: int
     qmax: int
     out_w: int
+    dst_step: int = 1
     out_base: int = 0
+    out_kg_step: int = 0
+    out_row_step: int = 0
     dst_base: int = 0
+    dst_lane: int = 0
     dst_kg_step: int = 0
     dst_row_step: int = 0
 

@@ -28,7 +28,7 @@ class ArrayOp:
     ----------
     name, kind : the layer's module path and operator
     layer : int, index in ``Graph.layers``
-    inputs : value names; two for an addition, which are read like two kernel rows
+    inputs : value names; two for an addition, which are read like two channel groups
     output : value name
     input_type, output_type : TensorType; both inputs of an addition have one shape and sign
     kernel, stride, dilation : (vertical, horizontal)
@@ -82,7 +82,8 @@ class ArrayOp:
     def segments(self, config: EngineConfig) -> tuple[int, int, int]:
         """Return channel groups per kernel group, steps of a segment, and of the last group's."""
         if self.segment_log2 < (config.rows - 1).bit_length():
-            return 1, 1 << self.segment_log2, 1 << self.segment_log2
+            # An addition reads its operands like two channel groups.
+            return len(self.inputs), 1 << self.segment_log2, 1 << self.segment_log2
         groups = -(-self.channels // config.rows)
         last = self.channels - (groups - 1) * config.rows
         return groups, config.rows if groups > 1 else last, last

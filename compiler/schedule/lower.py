@@ -309,7 +309,7 @@ class _Lowering:
             self.rescale(index, f"{op.name}.{side}", value, scaled, requantize)
             operands.append(scaled)
             total_zero += requantize.zero_point
-        # The two operands are read like two rows of a kernel.
+        # The two operands are read like two channel groups.
         self.per_channel(
             index,
             op.name,
@@ -319,7 +319,6 @@ class _Lowering:
             op.requantize,
             taps=2,
             bias=-total_zero,
-            kernel=(2, 1),
         )
 
 

@@ -36,7 +36,7 @@ def run_compute(
     if (c.x0_word, c.x0_lane) != divmod(c.x0, cols) or (c.s_word, c.s_lane) != divmod(c.s_dx, cols):
         raise ExecutionError("a compute command's columns and words disagree")
     steps = c.n_r * c.n_s * ((c.n_cg - 1) * c.segment + c.last_segment)
-    weight_addr, out_addr = c.weight_base, c.out_base
+    weight_addr = c.weight_base
     size = 1 << c.segment_log2
     pixels = np.arange(c.n_ox * cols)
     oy = np.arange(c.n_oy)
@@ -54,8 +54,8 @@ def run_compute(
             count = c.last_segment if cg == c.n_cg - 1 else c.segment
             for r in range(c.n_r):
                 y = c.y0 + oy * c.oy_dy + r * c.r_dy
-                row_addr = c.act_base + kg * c.kg_step + cg * c.cg_step + oy * c.oy_step
-                row_addr = row_addr + r * c.r_step
+                row = (c.act_row + oy * c.oy_step + r * c.r_step) % c.act_ring
+                row_addr = c.act_base + kg * c.kg_step + cg * c.cg_step + row
                 for s in range(c.n_s):
                     x = c.x0 + pixels * c.stride_x + s * c.s_dx
                     addr = (row_addr[:, None] + x // cols) % _WORD
@@ -82,14 +82,17 @@ def run_compute(
         total = (total + (1 << 31)) % (1 << 32) - (1 << 31)
         scale = Requantize(multiplier, shift, c.zero_point, c.qmin, c.qmax)
         out = requantize(total.transpose(2, 0, 1), scale).transpose(1, 2, 0).astype(np.uint8)
-        valid = out[:, : c.out_w].reshape(-1, rows)
+        column = np.arange(c.out_w) * c.dst_step
         if c.to_out:
-            results[np.arange(out_addr, out_addr + len(valid)) % config.out_depth] = valid
-        out_addr += len(valid)
+            words = c.out_base + kg * c.out_kg_step + oy[:, None] * c.out_row_step + column
+            results[words % _WORD % config.out_depth] = out[:, : c.out_w]
         if c.to_act:
+            column = column + c.dst_lane
             dst = c.dst_base + kg * c.dst_kg_step + oy[:, None] * c.dst_row_step
-            x = np.arange(c.out_w)
-            activations[x % cols, (dst + x // cols) % _WORD] = out[:, : c.out_w]
+            dst = (dst + column // cols) % _WORD
+            if int(dst.max()) >= config.act_depth:
+                raise ExecutionError("a compute command writes beyond the activation buffer")
+            activations[column % cols, dst] = out[:, : c.out_w]
 
 
 def _unpack_parameters(
