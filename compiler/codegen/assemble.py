@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.codegen.emit import Emitter
-from tilewright.compiler.codegen.memory import Region, place_feature_maps, weight_image
+from tilewright.compiler.codegen.memory import Region, place_feature_maps, place_weights
 from tilewright.compiler.codegen.streams import Streams, build_streams
 from tilewright.compiler.ir import Graph
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.layout import align
-from tilewright.compiler.schedule import LoweredGraph, Tiling, lower, tile_op
+from tilewright.compiler.schedule import LoweredGraph, Objective, Plan, lower, search
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,20 @@ class Assembly:
 
     Parameters
     ----------
-    lowered, tilings : the work and how it is cut, one tiling per array operation
+    lowered, plans : the work and how it is cut: groups of stages that run together
     feature_maps : where each value lies
     streams : the commands
     image : memory from its start to the last command; feature maps are zero
     """
 
     lowered: LoweredGraph
-    tilings: tuple[Tiling, ...]
+    plans: tuple[Plan, ...]
     feature_maps: dict[str, Region]
     streams: Streams
     image: NDArray[np.uint8]
 
 
-def assemble(graph: Graph, config: EngineConfig) -> Assembly:
+def assemble(graph: Graph, config: EngineConfig, objective: Objective = "time") -> Assembly:
     """Generate the program of a graph for one engine.
 
     Raises
@@ -45,15 +45,15 @@ def assemble(graph: Graph, config: EngineConfig) -> Assembly:
     """
     graph.verify()
     lowered = lower(graph, config)
-    tilings = [tile_op(op, config) for op in lowered.ops]
-    constants, weights = weight_image(lowered, tilings, config)
-    feature_maps, end = place_feature_maps(lowered, config, constants.size)
-    emitter = Emitter(config, lowered, feature_maps)
-    for op, tiling, blocks in zip(lowered.ops, tilings, weights, strict=True):
-        emitter.emit(op, tiling, blocks)
+    plans = search(lowered, config, objective)
+    constants, weights = place_weights(plans, config)
+    feature_maps, end = place_feature_maps(lowered, plans, config, constants.size)
+    emitter = Emitter(config, lowered, feature_maps, constants.size, end)
+    for plan, blocks in zip(plans, weights, strict=True):
+        emitter.emit(plan, blocks)
     streams = build_streams(emitter.entries, config, end)
     commands = np.frombuffer(streams.image(), np.uint8)
     image = np.zeros(align(end + commands.size, 4096), np.uint8)
     image[: constants.size] = constants.image()
     image[end : end + commands.size] = commands
-    return Assembly(lowered, tuple(tilings), feature_maps, streams, image)
+    return Assembly(lowered, plans, feature_maps, streams, image)

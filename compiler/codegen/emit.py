@@ -1,8 +1,9 @@
-"""Array operations as commands, in the order in which the network runs."""
+"""Planned groups as commands, in the order in which the network runs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from tilewright.compiler.codegen.hazards import HazardTracker, Span, ring_spans
 from tilewright.compiler.codegen.memory import Region
@@ -16,8 +17,21 @@ from tilewright.compiler.isa import (
     Unit,
 )
 from tilewright.compiler.isa.layout import FeatureMapLayout
-from tilewright.compiler.schedule import ArrayOp, EngineLimitError, LoweredGraph, Tile, Tiling
-from tilewright.compiler.schedule.tiling import Block, Strip
+from tilewright.compiler.schedule import (
+    ArrayOp,
+    EngineLimitError,
+    LoweredGraph,
+    Plan,
+    Section,
+    Stage,
+)
+from tilewright.compiler.schedule.plan import (
+    Block,
+    channel_groups,
+    kernel_words,
+    out_rows,
+    row_words,
+)
 
 _WORD = 1 << 16
 
@@ -30,184 +44,382 @@ class Entry:
     after: dict[Unit, int]
 
 
+@dataclass(frozen=True)
+class Ring:
+    """A value in the activation buffer: for each channel group a ring of rows.
+
+    ``base``: lane word of channel group ``first``; ``row``: lane words of a row.
+    """
+
+    base: int
+    first: int
+    groups: int
+    rows: int
+    row: int
+
+    @property
+    def words(self) -> int:
+        """Lane words of one channel group."""
+        return self.rows * self.row
+
+    def offset(self, y: int) -> int:
+        """Return where row y begins in its ring."""
+        return y % self.rows * self.row
+
+    def spans(self, start: int, stop: int, cg: int, groups: int) -> list[Span]:
+        """Return the words of rows ``start .. stop - 1`` of some channel groups."""
+        base = self.base + (cg - self.first) * self.words
+        count = (stop - start) * self.row
+        return ring_spans(
+            "activations", self.offset(start), count, self.words, base=base, copies=groups
+        )
+
+
+@dataclass
+class _Stream:
+    """Where weights that take turns go: ``words`` words of the weight ring from ``start``."""
+
+    start: int
+    words: int
+    used: int = 0
+
+    def place(self, words: int) -> int:
+        if self.used + words > self.words:
+            self.used = 0
+        base = self.start + self.used
+        self.used += words
+        return base
+
+
 @dataclass
 class Emitter:
-    """Write the commands of one array operation after another.
+    """Write the commands of one group after another.
 
-    The buffers are used as rings; the hazard tracker finds what each command must wait for, so
+    The buffers are used in turns; the hazard tracker finds what each command must wait for, so
     loads run ahead of the array as far as the buffers allow.
     """
 
     config: EngineConfig
     lowered: LoweredGraph
     feature_maps: dict[str, Region]
+    memory_start: int
+    memory_end: int
     entries: list[Entry] = field(default_factory=list)
-    _hazards: HazardTracker = field(default_factory=HazardTracker)
     _counts: dict[Unit, int] = field(default_factory=lambda: dict.fromkeys(Unit, 0))
     _act_next: int = 0
     _weight_next: int = 0
     _out_next: int = 0
+    _rings: dict[str, Ring] = field(default_factory=dict)
+    _weights: dict[tuple[ArrayOp, Block], int] = field(default_factory=dict)
+    _compute_end: list[int] = field(default_factory=lambda: [0])
 
-    def emit(self, op: ArrayOp, tiling: Tiling, weights: dict[int, Region]) -> None:
-        """Append the commands of an operation.
+    def __post_init__(self) -> None:
+        config = self.config
+        self._hazards = HazardTracker(
+            {
+                "activations": config.act_depth,
+                "weights": config.weight_depth,
+                "results": config.out_depth,
+                "memory": (self.memory_end - self.memory_start) // config.bus_bytes,
+            }
+        )
+
+    def emit(self, plan: Plan, weights: list[dict[Block, Region]]) -> None:
+        """Append the commands of a group; ``weights`` has each operation's blocks in memory.
 
         Raises
         ------
         EngineLimitError
             If a number does not fit its field; the message names the layer.
         """
-        resident: dict[Block, int] = {}
-        acts: tuple[Strip, Block | None] | None = None
-        act_base = 0
-        for tile in tiling.tiles():
-            if tile.block not in resident:
-                if not tiling.resident:
-                    resident.clear()
-                resident[tile.block] = self._load_weights(op, tile.block, weights[tile.block.kg])
-            wanted = (tile.strip, tile.block if op.per_group else None)
-            if acts != wanted:
-                act_base = self._load_activations(op, tile)
-                acts = wanted
-            out_base = self._compute(op, tile, act_base, resident[tile.block])
-            self._store(op, tile, out_base)
+        group = plan.group
+        self._weights.clear()
+        index = {op: i for i, op in enumerate(group.ops)}
+        in_turns = _Stream(0, 0)
+        if plan.steps > 1 and len(plan.blocks) == 1 and not all(plan.resident):
+            in_turns = _Stream(self._weight_next, plan.stream_words)
+            self._weight_next = (self._weight_next + plan.stream_words) % self.config.weight_depth
+        for block in plan.blocks:
+            self._place_rings(plan, block)
+            for step in range(1, plan.steps + 1):
+                for number, stage in enumerate(group.stages):
+                    for value in stage.inputs:
+                        if value in group.loads:
+                            rows = plan.frontier[value][step - 1 : step + 1]
+                            self._load_rows(stage.ops[0], value, rows[0], rows[1])
+                    rows = plan.frontier[stage.output][step - 1 : step + 1]
+                    if rows[0] == rows[1]:
+                        continue
+                    kept = plan.resident[number] or len(plan.blocks) > 1
+                    for weight_block in plan.weight_blocks[number]:
+                        if len(plan.blocks) > 1 and weight_block != block:
+                            continue
+                        for op in stage.ops:
+                            if not (kept and (op, weight_block) in self._weights):
+                                self._weights[op, weight_block] = self._load_weights(
+                                    op,
+                                    weights[index[op]][weight_block],
+                                    None if kept or not in_turns.words else in_turns,
+                                )
+                        self._compute_rows(plan, stage, weight_block, rows[0], rows[1])
 
-    def _append(self, command: Command, reads: list[Span], writes: list[Span]) -> None:
+    def _append(self, command: Command, reads: list[Span], writes: list[Span]) -> dict[Unit, int]:
         unit = command.UNIT
         after = self._hazards.access(unit, self._counts[unit], reads, writes)
         self._counts[unit] += 1
         self.entries.append(Entry(command, after))
+        return after
 
-    def _load_weights(self, op: ArrayOp, block: Block, region: Region) -> int:
+    def _place_rings(self, plan: Plan, block: Block) -> None:
+        """Give every value on chip its room, behind that of the group before if it fits there."""
+        config = self.config
+        sizes = {}
+        for value, rows in plan.rings.items():
+            first, end = 0, len(self.lowered.orders[value]) // config.rows
+            if len(plan.blocks) > 1:
+                first, end = channel_groups(plan.group.ops[0], block, config)
+            sizes[value] = (first, end - first, rows, row_words(self.lowered, value, config))
+        total = sum(groups * rows * row for _, groups, rows, row in sizes.values())
+        if self._act_next + total > config.act_depth:
+            self._act_next = 0
+        self._rings = {}
+        for value, (first, groups, rows, row) in sizes.items():
+            self._rings[value] = Ring(self._act_next, first, groups, rows, row)
+            self._act_next += groups * rows * row
+
+    def _load_weights(self, op: ArrayOp, region: Region, stream: _Stream | None) -> int:
         """Load a block and return its first word in the buffer."""
         config = self.config
-        base = self._weight_next
         words = region.size // config.rows
+        if stream is None:
+            base = self._weight_next
+            self._weight_next = (base + words) % config.weight_depth
+        else:
+            base = stream.place(words)
         # In pieces, so that the first can go where the array is already done.
         piece = max(64, config.weight_depth // 4)
         for first in range(0, words, piece):
             count = min(piece, words - first)
-            address = region.address + first * config.rows
             self._append(
                 LoadWeights(
                     layer=op.layer,
-                    address=address,
+                    address=region.address + first * config.rows,
                     words=count,
                     base=(base + first) % config.weight_depth,
                 ),
                 [],
                 ring_spans("weights", base + first, count, config.weight_depth),
             )
-        self._weight_next = (base + words) % config.weight_depth
         return base
 
-    def _act_region(self, words: int) -> int:
-        if self._act_next + words > self.config.act_depth:
-            self._act_next = 0
-        base = self._act_next
-        self._act_next += words
-        return base
+    def _layout(self, value: str) -> FeatureMapLayout:
+        shape = self.lowered.values[value].shape
+        return FeatureMapLayout(self.config, *shape, order=tuple(self.lowered.orders[value]))
 
-    def _load_activations(self, op: ArrayOp, tile: Tile) -> int:
-        """Load the input rows of a strip and return their first lane word."""
-        config, strip = self.config, tile.strip
-        channels, height, width = op.input_type.shape
-        layout = FeatureMapLayout(config, channels, height, width)
-        first, groups = (tile.block.kg, tile.block.n_kg) if op.per_group else (0, layout.groups)
-        row = -(-width // config.cols)
-        words = groups * strip.n_iy * row
-        base = self._act_region(words * len(op.inputs))
-        for index, value in enumerate(op.inputs):
+    def _memory_span(self, address: int, length: int, count: int, stride: int) -> Span:
+        unit = self.config.bus_bytes
+        start = (address - self.memory_start) // unit
+        return Span("memory", start, length // unit, count, stride // unit)
+
+    def _load_rows(self, op: ArrayOp, value: str, start: int, stop: int) -> None:
+        """Load rows of a value into its ring."""
+        ring = self._rings[value]
+        layout = self._layout(value)
+        for first, end in _unwrapped(start, stop, ring.rows):
             address = (
                 self.feature_maps[value].address
-                + first * layout.group_bytes
-                + strip.iy * layout.row_bytes
+                + ring.first * layout.group_bytes
+                + first * layout.row_bytes
             )
-            start = base + index * words
             self._append(
                 LoadActivations(
                     layer=op.layer,
                     address=address,
-                    groups=groups,
+                    groups=ring.groups,
                     group_stride=layout.group_bytes,
-                    height=strip.n_iy,
-                    width=width,
-                    base=start,
-                    row_step=row,
-                    group_step=strip.n_iy * row,
+                    height=end - first,
+                    width=layout.width,
+                    base=ring.base + ring.offset(first),
+                    row_step=ring.row,
+                    group_step=ring.words,
                 ),
                 [
-                    Span(
-                        "memory",
-                        address + g * layout.group_bytes,
-                        address + g * layout.group_bytes + strip.n_iy * layout.row_bytes,
+                    self._memory_span(
+                        address, (end - first) * layout.row_bytes, ring.groups, layout.group_bytes
                     )
-                    for g in range(groups)
                 ],
-                [Span("activations", start, start + words)],
+                ring.spans(first, end, ring.first, ring.groups),
             )
-        return base
 
-    def _compute(self, op: ArrayOp, tile: Tile, act_base: int, weight_base: int) -> int:
-        """Compute a tile and return its first word in the output buffer."""
-        config, strip = self.config, tile.strip
-        channels, _, width = op.input_type.shape
+    def _compute_rows(self, plan: Plan, stage: Stage, block: Block, start: int, stop: int) -> None:
+        """Compute rows of a stage's output, and store them if anyone needs them in memory."""
+        config, ops, output = self.config, stage.ops, stage.output
+        to_out, to_act = output in plan.group.stores, output in self._rings
+        tile_rows, tile_kg = stop - start, block.n_kg
+        if to_out:
+            tile_rows, tile_kg = out_rows(ops[0], config, stop - start, block.n_kg)
+        width = ops[0].output_type.shape[2]
+        wrap = self._rings[output].rows if to_act else stop
+        for kg in range(block.kg, block.kg + block.n_kg, tile_kg):
+            part = Block(kg, min(tile_kg, block.kg + block.n_kg - kg))
+            for outer in _unwrapped(start, stop, wrap):
+                for first in range(outer[0], outer[1], tile_rows):
+                    end = min(first + tile_rows, outer[1])
+                    out_base = self._out_next
+                    for op in ops:
+                        for section in op.sections:
+                            low = max(section.kg, part.kg)
+                            high = min(section.kg + section.n_kg, part.kg + part.n_kg)
+                            mine = op.own_rows(first, end)
+                            if low < high and mine[0] < mine[1]:
+                                self._compute(
+                                    op, section, Block(low, high - low), part, first, end,
+                                    self._weight_base(op, block, low),
+                                    out_base if to_out else None, to_act,
+                                )  # fmt: skip
+                    if to_out:
+                        self._store(ops[0], part, first, end, out_base)
+                        count = part.n_kg * (end - first) * width
+                        self._out_next = (out_base + count) % config.out_depth
+
+    def _weight_base(self, op: ArrayOp, block: Block, kg: int) -> int:
+        before = sum(kernel_words(op, i, self.config) for i in range(block.kg, kg))
+        return self._weights[op, block] + before
+
+    def _compute(
+        self,
+        op: ArrayOp,
+        section: Section,
+        block: Block,
+        part: Block,
+        start: int,
+        stop: int,
+        first_word: int,
+        out_base: int | None,
+        to_act: bool,
+    ) -> None:
+        """Compute kernel groups ``block`` of output rows ``start .. stop - 1``.
+
+        ``part`` is what goes through the output buffer together, from ``out_base`` on.
+        """
+        config = self.config
+        ring = self._rings[op.inputs[0]]
+        first, end = op.own_rows(start, stop)
         out_width = op.output_type.shape[2]
-        row = -(-width // config.cols)
-        group_step = strip.n_iy * row
-        groups = tile.block.n_kg if op.per_group else -(-channels // config.rows)
-        n_cg, segment, last_segment = op.segments(config)
+        n_cg, segment, last_segment = op.segments(config, section)
         adds = len(op.inputs) == 2
-        y0 = tile.oy * op.stride[0] - op.padding[0] - strip.iy
-        x0 = -op.padding[2]
-        kernel_words = config.param_words + op.steps
-        first_word = weight_base + (tile.kg - tile.block.kg) * kernel_words
-        count = tile.n_kg * tile.n_oy * out_width
-        out_base = self._out_next
-        self._out_next = (out_base + count) % config.out_depth
-        first_group = (tile.kg - tile.block.kg) if op.per_group else 0
+        y0 = first * op.stride[0] - op.padding[0]
+        x0 = -op.padding[1]
+        cg = section.cg + (block.kg - section.kg if op.per_group else 0)
+        step_y, step_x = op.out_step
+        row = op.out_offset[0] + first * step_y - start
+        act_base = ring.base + (cg - ring.first) * ring.words
         command = Compute(
             layer=op.layer,
             maximum=int(op.maximum),
             signed=int(op.input_type.signed),
+            to_act=int(to_act),
+            to_out=int(out_base is not None),
             segment_log2=op.segment_log2,
             segment=segment,
             last_segment=last_segment,
-            n_kg=tile.n_kg,
-            n_oy=tile.n_oy,
-            n_ox=-(-out_width // config.cols),
+            n_kg=block.n_kg,
+            n_oy=end - first,
+            n_ox=-(-op.columns // config.cols),
             n_cg=n_cg,
             n_r=op.kernel[0],
             n_s=op.kernel[1],
             stride_x=op.stride[1],
             weight_base=first_word % config.weight_depth,
-            act_base=act_base + first_group * group_step,
-            act_row=y0 * row % group_step,
-            act_ring=group_step,
-            kg_step=group_step if op.per_group else 0,
-            # The second operand of an addition lies behind the first, like a channel group.
-            cg_step=groups * group_step if adds else group_step,
-            oy_step=op.stride[0] * row % group_step,
-            r_step=op.dilation[0] * row % group_step,
+            act_base=act_base,
+            act_row=ring.offset(y0),
+            act_ring=ring.words,
+            kg_step=ring.words if op.per_group else 0,
+            # The second operand of an addition is read like a channel group.
+            cg_step=(self._rings[op.inputs[1]].base - ring.base) % _WORD if adds else ring.words,
+            oy_step=ring.offset(op.stride[0]),
+            r_step=ring.offset(op.dilation[0]),
             y0=y0,
             oy_dy=op.stride[0],
             r_dy=op.dilation[0],
-            in_h=strip.n_iy,
+            in_h=op.input_type.shape[1],
             x0=x0,
             x0_word=x0 // config.cols,
             x0_lane=x0 % config.cols,
             s_dx=op.dilation[1],
             s_word=op.dilation[1] // config.cols,
             s_lane=op.dilation[1] % config.cols,
-            in_w=width,
+            in_w=op.input_type.shape[2],
             pad=op.pad & 0xFF,
             zero_point=op.zero_point,
             qmin=op.qmin,
             qmax=op.qmax,
-            out_w=out_width,
-            out_base=out_base,
-            out_kg_step=tile.n_oy * out_width,
-            out_row_step=out_width,
+            out_w=op.columns,
+            dst_step=step_x,
         )
+        changes: dict[str, int] = {}
+        writes: list[Span] = []
+        if out_base is not None:
+            rows_of_part = stop - start
+            changes |= {
+                "out_base": (
+                    out_base
+                    + ((block.kg - part.kg) * rows_of_part + row) * out_width
+                    + op.out_offset[1]
+                )
+                % config.out_depth,
+                "out_kg_step": rows_of_part * out_width,
+                "out_row_step": step_y * out_width,
+            }
+            writes += ring_spans(
+                "results",
+                out_base + (block.kg - part.kg) * rows_of_part * out_width,
+                block.n_kg * rows_of_part * out_width,
+                config.out_depth,
+            )
+        if to_act:
+            target = self._rings[op.output]
+            changes |= {
+                "dst_base": target.base + block.kg * target.words + target.offset(start + row),
+                "dst_lane": op.out_offset[1],
+                "dst_kg_step": target.words,
+                "dst_row_step": step_y * target.row,
+            }
+            writes += target.spans(start, stop, block.kg, block.n_kg)
+        input_rows = op.input_rows(start, stop)
+        reads_spans = [
+            span
+            for value in op.inputs
+            for span in self._rings[value].spans(
+                *input_rows,
+                cg,
+                block.n_kg if op.per_group else n_cg,
+            )
+        ]
+        words = block.n_kg * (config.param_words + section.steps)
+        reads_spans += ring_spans("weights", first_word, words, config.weight_depth)
+        self._append_compute(op, section, replace(command, **changes), reads_spans, writes)
+
+    def _append_compute(
+        self,
+        op: ArrayOp,
+        section: Section,
+        command: Compute,
+        reads: list[Span],
+        writes: list[Span],
+    ) -> None:
+        config = self.config
+        index = self._counts[Unit.COMPUTE]
+        passes = command.n_kg * command.n_oy * command.n_ox
+        # At least so long does the command keep the array.
+        cycles = passes * op.pass_cycles(config, section)
+        after = self._hazards.access(Unit.COMPUTE, index, reads, writes)
+        last = after.get(Unit.COMPUTE, -1)
+        fence = 0
+        if last >= 0:
+            since = self._compute_end[index] - self._compute_end[last + 1]
+            fence = int(since < config.drain_cycles + config.RESULT_LATENCY)
+        command = replace(command, fence=fence)
         for field_ in Compute.FIELDS:
             low, high = field_.range
             value = getattr(command, field_.name)
@@ -215,42 +427,37 @@ class Emitter:
                 raise EngineLimitError(
                     f"{op.name}: {field_.doc} must be in {low}..{high}, not {value}"
                 )
-        self._append(
-            command,
-            [
-                Span("activations", act_base, act_base + len(op.inputs) * groups * group_step),
-                *ring_spans("weights", first_word, tile.n_kg * kernel_words, config.weight_depth),
-            ],
-            ring_spans("results", out_base, count, config.out_depth),
-        )
-        return out_base
+        self._compute_end.append(self._compute_end[-1] + cycles)
+        self._counts[Unit.COMPUTE] += 1
+        self.entries.append(Entry(command, after))
 
-    def _store(self, op: ArrayOp, tile: Tile, out_base: int) -> None:
+    def _store(self, op: ArrayOp, block: Block, start: int, stop: int, out_base: int) -> None:
         config = self.config
-        layout = FeatureMapLayout(config, *op.output_type.shape)
-        width = op.output_type.shape[2]
+        layout = self._layout(op.output)
         address = (
             self.feature_maps[op.output].address
-            + tile.kg * layout.group_bytes
-            + tile.oy * layout.row_bytes
+            + block.kg * layout.group_bytes
+            + start * layout.row_bytes
         )
+        height = stop - start
         self._append(
             Store(
                 layer=op.layer,
                 address=address,
-                groups=tile.n_kg,
+                groups=block.n_kg,
                 group_stride=layout.group_bytes,
-                height=tile.n_oy,
-                width=width,
+                height=height,
+                width=layout.width,
                 base=out_base,
             ),
-            ring_spans("results", out_base, tile.n_kg * tile.n_oy * width, config.out_depth),
-            [
-                Span(
-                    "memory",
-                    address + g * layout.group_bytes,
-                    address + g * layout.group_bytes + tile.n_oy * layout.row_bytes,
-                )
-                for g in range(tile.n_kg)
-            ],
+            ring_spans("results", out_base, block.n_kg * height * layout.width, config.out_depth),
+            [self._memory_span(address, height * layout.row_bytes, block.n_kg, layout.group_bytes)],
         )
+
+
+def _unwrapped(start: int, stop: int, rows: int) -> Iterator[tuple[int, int]]:
+    """Cut rows ``start .. stop - 1`` where a ring of ``rows`` rows ends."""
+    while start < stop:
+        end = min(stop, (start // rows + 1) * rows)
+        yield start, end
+        start = end

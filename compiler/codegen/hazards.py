@@ -7,63 +7,94 @@ command says what it reads and writes, and the waits follow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
 
 from tilewright.compiler.isa import Unit
 
 
 @dataclass(frozen=True)
 class Span:
-    """Words ``start .. stop - 1`` of one memory."""
+    """``count`` runs of ``length`` words of one memory, ``stride`` words apart."""
 
     memory: str
     start: int
-    stop: int
+    length: int
+    count: int = 1
+    stride: int = 0
 
 
-@dataclass(frozen=True)
-class _Access:
-    start: int
-    stop: int
-    unit: Unit
-    index: int
-    writes: bool
-
-
-@dataclass
 class HazardTracker:
-    """Remember who touched what, in program order."""
+    """Remember, for every word, which command of each unit read and wrote it last.
 
-    _memories: dict[str, list[_Access]] = field(default_factory=dict)
+    Parameters
+    ----------
+    sizes : words of each memory
+    """
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        def table(size: int) -> NDArray[np.int32]:
+            return np.full(size, -1, np.int32)
+
+        self._reads = {(m, u): table(size) for m, size in sizes.items() for u in Unit}
+        self._writes = {(m, u): table(size) for m, size in sizes.items() for u in Unit}
 
     def access(
         self, unit: Unit, index: int, reads: Iterable[Span], writes: Iterable[Span]
     ) -> dict[Unit, int]:
         """Record command ``index`` of ``unit`` and return the commands that it must follow.
 
-        Returns, per unit (its own too), the largest index of a command that must be complete.
+        Returns, per unit, the largest index of a command that must be complete. For the unit
+        itself, which runs its commands in order, that is the last whose results are read.
         """
         after: dict[Unit, int] = {}
-        spans = [(span, False) for span in reads] + [(span, True) for span in writes]
-        for span, is_write in spans:
-            kept = []
-            for old in self._memories.setdefault(span.memory, []):
-                overlaps = old.start < span.stop and span.start < old.stop
-                if overlaps and (is_write or old.writes) and (old.unit, old.index) != (unit, index):
-                    after[old.unit] = max(after.get(old.unit, -1), old.index)
-                # Whoever comes later waits for this write, and so for what it covers.
-                covered = is_write and span.start <= old.start and old.stop <= span.stop
-                if not covered:
-                    kept.append(old)
-            kept.append(_Access(span.start, span.stop, unit, index, is_write))
-            self._memories[span.memory] = kept
+
+        def follow(other: Unit, last: int) -> None:
+            if last >= 0:
+                after[other] = max(after.get(other, -1), last)
+
+        read_spans, write_spans = list(reads), list(writes)
+        for span in read_spans:
+            for other in Unit:
+                follow(other, int(_words(self._writes[span.memory, other], span).max(initial=-1)))
+        for span in write_spans:
+            for other in Unit:
+                if other is unit:
+                    continue
+                for table in (self._writes, self._reads):
+                    last = _words(table[span.memory, other], span).max(initial=-1)
+                    follow(other, int(last))
+        for span in read_spans:
+            _words(self._reads[span.memory, unit], span)[:] = index
+        for span in write_spans:
+            _words(self._writes[span.memory, unit], span)[:] = index
         return after
 
 
-def ring_spans(memory: str, start: int, count: int, depth: int) -> list[Span]:
-    """Return the one or two spans of ``count`` words from ``start`` in a ring of ``depth``."""
+def _words(table: NDArray[np.int32], span: Span) -> NDArray[np.int32]:
+    """Return the (count, length) entries of a span, to read or to change."""
+    last = span.start + (span.count - 1) * span.stride + span.length
+    if span.length and not 0 <= span.start <= last <= table.size:
+        raise ValueError(f"{span} leaves a memory of {table.size} words")
+    size = table.itemsize
+    return as_strided(table[span.start :], (span.count, span.length), (span.stride * size, size))
+
+
+def ring_spans(
+    memory: str, start: int, count: int, depth: int, *, base: int = 0, copies: int = 1
+) -> list[Span]:
+    """Return the one or two spans of ``count`` words from ``start`` in a ring of ``depth`` words.
+
+    The ring begins at ``base``, and there are ``copies`` of it, one behind the other.
+    """
+    count = min(count, depth)
     start %= depth
-    if start + count <= depth:
-        return [Span(memory, start, start + count)]
-    return [Span(memory, start, depth), Span(memory, 0, start + count - depth)]
+    first = min(count, depth - start)
+    spans = [Span(memory, base + start, first, copies, depth)]
+    if first < count:
+        spans.append(Span(memory, base, count - first, copies, depth))
+    return spans

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.layout import FeatureMapLayout, align, pack_parameters
-from tilewright.compiler.schedule import ArrayOp, LoweredGraph, Tiling
+from tilewright.compiler.schedule import ArrayOp, Block, LoweredGraph, Plan
 
 PAGE = 64
 """Alignment of everything in memory, in bytes: whole beats of any bus."""
@@ -28,12 +29,13 @@ class Region:
         return self.address + self.size
 
 
-def weight_block(op: ArrayOp, kg: int, n_kg: int, config: EngineConfig) -> NDArray[np.uint8]:
+def weight_image(op: ArrayOp, block: Block, config: EngineConfig) -> NDArray[np.uint8]:
     """Return the bytes of a block of kernel groups: parameters, then weight words, of each."""
     words = []
-    for group in range(kg, kg + n_kg):
-        words.append(pack_parameters(config, op.bias[group], op.multiplier[group], op.shift[group]))
-        words.append(op.weights[group].view(np.uint8))
+    for kg in range(block.kg, block.kg + block.n_kg):
+        section = op.section_of[kg]
+        words.append(pack_parameters(config, op.bias[kg], op.multiplier[kg], op.shift[kg]))
+        words.append(section.weights[kg - section.kg].view(np.uint8))
     return np.concatenate(words).reshape(-1)
 
 
@@ -58,38 +60,36 @@ class Constants:
 
 
 def place_feature_maps(
-    lowered: LoweredGraph, config: EngineConfig, start: int
+    lowered: LoweredGraph, plans: Sequence[Plan], config: EngineConfig, start: int
 ) -> tuple[dict[str, Region], int]:
-    """Give every value a region, sharing memory between values that never live together.
+    """Give every value that goes to memory a region, shared by values that never live together.
 
     Inputs and outputs of the network keep theirs for the whole run. Returns the regions and the
     end of the last.
     """
-    last_use = {value: -1 for value in lowered.values}
     first_use: dict[str, int] = {}
-    for index, op in enumerate(lowered.ops):
-        first_use[op.output] = index
-        for value in op.inputs:
+    last_use: dict[str, int] = {}
+    for index, plan in enumerate(plans):
+        for value in plan.group.stores:
+            first_use[value] = last_use[value] = index
+        for value in plan.group.loads:
             last_use[value] = index
-    forever = len(lowered.ops)
-    for graph_input in lowered.graph.inputs:
-        first_use[graph_input.output] = -1
-        last_use[graph_input.output] = forever
-    for graph_output in lowered.graph.outputs:
-        last_use[graph_output.input] = forever
-        # Outputs must survive to the end, inputs must not be overwritten before the run.
-        first_use[graph_output.input] = -1
+    ends = [op.output for op in lowered.graph.inputs] + [op.input for op in lowered.graph.outputs]
+    for value in ends:
+        first_use[value], last_use[value] = -1, len(plans)
 
     regions: dict[str, Region] = {}
     end = start
     for value in sorted(first_use, key=lambda v: (first_use[v], v)):
-        size = align(FeatureMapLayout(config, *lowered.values[value].shape).size_bytes, PAGE)
-        born, dies = first_use[value], max(last_use[value], first_use[value])
+        layout = FeatureMapLayout(
+            config, *lowered.values[value].shape, order=tuple(lowered.orders[value])
+        )
+        size = align(layout.size_bytes, PAGE)
         rivals = sorted(
             (
                 region
                 for other, region in regions.items()
-                if first_use[other] <= dies and born <= max(last_use[other], first_use[other])
+                if first_use[other] <= last_use[value] and first_use[value] <= last_use[other]
             ),
             key=lambda region: region.address,
         )
@@ -103,17 +103,17 @@ def place_feature_maps(
     return regions, end
 
 
-def weight_image(
-    lowered: LoweredGraph, tilings: list[Tiling], config: EngineConfig
-) -> tuple[Constants, list[dict[int, Region]]]:
-    """Lay out all weight blocks; returns them and, per operation, each block's region by its kg."""
+def place_weights(
+    plans: Sequence[Plan], config: EngineConfig
+) -> tuple[Constants, list[list[dict[Block, Region]]]]:
+    """Lay out all weight blocks; returns them and, per group and operation, the blocks' regions."""
     constants = Constants()
-    regions = []
-    for op, tiling in zip(lowered.ops, tilings, strict=True):
-        regions.append(
-            {
-                block.kg: constants.add(weight_block(op, block.kg, block.n_kg, config))
-                for block in tiling.blocks
-            }
-        )
+    regions = [
+        [
+            {block: constants.add(weight_image(op, block, config)) for block in blocks}
+            for stage, blocks in zip(plan.group.stages, plan.weight_blocks, strict=True)
+            for op in stage.ops
+        ]
+        for plan in plans
+    ]
     return constants, regions

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 from tilewright.errors import Error
 
@@ -60,6 +61,10 @@ class EngineConfig:
     ConfigError
         If a parameter is out of range; the message names it.
     """
+
+    #: After a compute command has left the array, its last result is written within this many
+    #: cycles and ``drain_cycles``: an upper bound that the hardware keeps.
+    RESULT_LATENCY: ClassVar[int] = 64
 
     rows: int = 16
     cols: int = 7

@@ -26,17 +26,29 @@ def align(value: int, unit: int) -> int:
 
 @dataclass(frozen=True)
 class FeatureMapLayout:
-    """Where the bytes of a (C, H, W) feature map lie in memory, from its first byte."""
+    """Where the bytes of a (C, H, W) feature map lie in memory, from its first byte.
+
+    ``order``: the channel in each of the groups' places, -1 for none; empty if they lie in order.
+    """
 
     config: EngineConfig
     channels: int
     height: int
     width: int
+    order: tuple[int, ...] = ()
 
     @property
     def groups(self) -> int:
         """Channel groups of ``rows`` channels."""
-        return -(-self.channels // self.config.rows)
+        return -(-(len(self.order) or self.channels) // self.config.rows)
+
+    def _slots(self) -> NDArray[np.int64]:
+        """Return the place of each channel."""
+        if not self.order:
+            return np.arange(self.channels)
+        order = np.array(self.order, np.int64)
+        slots = np.flatnonzero(order >= 0)
+        return np.asarray(slots[np.argsort(order[slots])])
 
     @property
     def row_bytes(self) -> int:
@@ -54,11 +66,11 @@ class FeatureMapLayout:
         return self.groups * self.group_bytes
 
     def pack(self, tensor: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Return the bytes of an integer tensor of shape (C, H, W); channels past C are zero."""
+        """Return the bytes of a (C, H, W) integer tensor; places without a channel are zero."""
         rows = self.config.rows
         out = np.zeros((self.groups, self.height, self.row_bytes), np.uint8)
         padded = np.zeros((self.groups * rows, self.height, self.width), np.uint8)
-        padded[: self.channels] = tensor.astype(np.int64).astype(np.uint8)
+        padded[self._slots()] = tensor.astype(np.int64).astype(np.uint8)
         pixels = padded.reshape(self.groups, rows, self.height, self.width).transpose(0, 2, 3, 1)
         out[:, :, : self.width * rows] = pixels.reshape(self.groups, self.height, -1)
         return out.reshape(-1)
@@ -68,7 +80,7 @@ class FeatureMapLayout:
         rows = self.config.rows
         pixels = data.reshape(self.groups, self.height, self.row_bytes)[:, :, : self.width * rows]
         pixels = pixels.reshape(self.groups, self.height, self.width, rows).transpose(0, 3, 1, 2)
-        values = pixels.reshape(-1, self.height, self.width)[: self.channels]
+        values = pixels.reshape(-1, self.height, self.width)[self._slots()]
         return (values.astype(np.int8) if signed else values).astype(np.int64)
 
 

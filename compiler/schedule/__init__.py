@@ -1,20 +1,27 @@
-"""From the integer graph to tiled work on one engine.
+"""From the integer graph to planned work on one engine.
 
 ``array_op``   what the array can do: one loop nest with its weight words, and nothing else
-``lower``      every operator of the IR as one or more array operations
-``tiling``     strips of rows and blocks of channels that fit the buffers; a readable table
+``channels``   in which order the channels of a value lie
+``lower``      every operator of the IR as array operations
+``plan``       groups of stages that run strip by strip, with what is between them on chip
+``search``     which stages run together, and in how many strips
 """
 
-from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError
+from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError, Section, Stage
 from tilewright.compiler.schedule.lower import LoweredGraph, lower
-from tilewright.compiler.schedule.tiling import Tile, Tiling, tile_op
+from tilewright.compiler.schedule.plan import Block, Group, Plan
+from tilewright.compiler.schedule.search import Objective, search
 
 __all__ = [
     "ArrayOp",
+    "Block",
     "EngineLimitError",
+    "Group",
     "LoweredGraph",
-    "Tile",
-    "Tiling",
+    "Objective",
+    "Plan",
+    "Section",
+    "Stage",
     "lower",
-    "tile_op",
+    "search",
 ]

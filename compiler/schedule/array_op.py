@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import gcd
 
 import numpy as np
@@ -17,7 +18,35 @@ class EngineLimitError(Error):
     """An engine is too small for a layer; the message names the parameter that must grow."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Section:
+    """Kernel groups of an operation that reduce over the same channels.
+
+    Parameters
+    ----------
+    kg : int, the first kernel group, counted over the operation
+    cg : int, the first channel group read
+    channels : int, channels reduced over, from the first of group ``cg``
+    weights : (n_kg, steps, rows) int8, the weight words of each kernel group
+    """
+
+    kg: int
+    cg: int
+    channels: int
+    weights: NDArray[np.int8]
+
+    @property
+    def n_kg(self) -> int:
+        """Kernel groups, of ``rows`` output channels."""
+        return int(self.weights.shape[0])
+
+    @property
+    def steps(self) -> int:
+        """Weight words of a kernel group: cycles in which a pass multiplies."""
+        return int(self.weights.shape[1])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ArrayOp:
     """A layer, or a part of one, as the engine runs it.
 
@@ -32,14 +61,15 @@ class ArrayOp:
     output : value name
     input_type, output_type : TensorType; both inputs of an addition have one shape and sign
     kernel, stride, dilation : (vertical, horizontal)
-    padding : (top, bottom, left, right)
+    padding : (top, left); negative where the first window begins inside the input
+    out_step, out_offset : (vertical, horizontal); the results are the output's rows
+        ``out_offset + i * out_step``, and its columns likewise: a phase of a transposed convolution
     segment_log2 : log2 of the rows that share a channel
-    channels : channels reduced over by one kernel group
-    per_group : kernel group g reads channel group g only, instead of all
+    per_group : kernel group g of a section reads channel group ``cg + g`` only, instead of all
     maximum : accumulate by maximum
     pad : int, what stands for pixels outside the input
     zero_point, qmin, qmax : int, of the result
-    weights : (n_kg, steps, rows) int8, the weight words of each kernel group
+    sections : in order, covering all kernel groups
     bias, multiplier, shift : (n_kg, rows), requantization parameters
     macs : int, useful multiply-accumulates
     """
@@ -54,40 +84,99 @@ class ArrayOp:
     kernel: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int]
-    padding: tuple[int, int, int, int]
+    padding: tuple[int, int]
+    out_step: tuple[int, int] = (1, 1)
+    out_offset: tuple[int, int] = (0, 0)
     segment_log2: int
-    channels: int
     per_group: bool
     maximum: bool
     pad: int
     zero_point: int
     qmin: int
     qmax: int
-    weights: NDArray[np.int8]
+    sections: tuple[Section, ...]
     bias: NDArray[np.int64]
     multiplier: NDArray[np.int64]
     shift: NDArray[np.int64]
     macs: int
 
-    @property
+    @cached_property
     def n_kg(self) -> int:
         """Kernel groups, of ``rows`` output channels."""
-        return int(self.weights.shape[0])
+        return sum(section.n_kg for section in self.sections)
 
-    @property
-    def steps(self) -> int:
-        """Weight words of a kernel group: cycles in which a pass multiplies."""
-        return int(self.weights.shape[1])
+    @cached_property
+    def section_of(self) -> tuple[Section, ...]:
+        """The section of each kernel group."""
+        return tuple(section for section in self.sections for _ in range(section.n_kg))
 
-    def segments(self, config: EngineConfig) -> tuple[int, int, int]:
+    def segments(self, config: EngineConfig, section: Section) -> tuple[int, int, int]:
         """Return channel groups per kernel group, steps of a segment, and of the last group's."""
         if self.segment_log2 < (config.rows - 1).bit_length():
             # An addition reads its operands like two channel groups.
             return len(self.inputs), 1 << self.segment_log2, 1 << self.segment_log2
-        groups = -(-self.channels // config.rows)
-        last = self.channels - (groups - 1) * config.rows
+        groups = -(-section.channels // config.rows)
+        last = section.channels - (groups - 1) * config.rows
         return groups, config.rows if groups > 1 else last, last
 
     def parts(self, config: EngineConfig) -> int:
         """Return the accesses that assemble one window."""
         return gcd(self.stride[1], config.cols)
+
+    def pass_cycles(self, config: EngineConfig, section: Section) -> int:
+        """Return the cycles of one pass: ``rows`` channels of ``cols`` pixels."""
+        parts = self.parts(config)
+        groups, segment, last = self.segments(config, section)
+        taps = self.kernel[0] * self.kernel[1]
+        busy = taps * ((groups - 1) * max(segment, parts) + max(last, parts))
+        return max(busy, config.drain_cycles)
+
+    def own_rows(self, start: int, stop: int) -> tuple[int, int]:
+        """Return which of this operation's rows lie in rows ``start .. stop - 1`` of the output."""
+        step, offset = self.out_step[0], self.out_offset[0]
+        return -(-(start - offset) // step), -(-(stop - offset) // step)
+
+    @property
+    def columns(self) -> int:
+        """Results per row."""
+        return -(-(self.output_type.shape[2] - self.out_offset[1]) // self.out_step[1])
+
+    def input_rows(self, start: int, stop: int) -> tuple[int, int]:
+        """Return the input rows that output rows ``start .. stop - 1`` read, as (first, end).
+
+        Rows outside the input are left out; nothing to compute, or padding only, is an empty range
+        inside the input.
+        """
+        height = self.input_type.shape[1]
+        start, stop = self.own_rows(start, stop)
+        first = start * self.stride[0] - self.padding[0]
+        last = (stop - 1) * self.stride[0] - self.padding[0]
+        end = last + (self.kernel[0] - 1) * self.dilation[0] + 1 if stop > start else first
+        return min(max(first, 0), height), min(max(end, 0), height)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """Operations that together compute one value, from the same inputs: one, or its phases."""
+
+    ops: tuple[ArrayOp, ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Values read."""
+        return self.ops[0].inputs
+
+    @property
+    def output(self) -> str:
+        """The value written."""
+        return self.ops[0].output
+
+    @property
+    def output_type(self) -> TensorType:
+        """Type of the value written."""
+        return self.ops[0].output_type
+
+    def input_rows(self, start: int, stop: int) -> tuple[int, int]:
+        """Return the input rows that output rows ``start .. stop - 1`` read, as (first, end)."""
+        ranges = [op.input_rows(start, stop) for op in self.ops]
+        return min(first for first, _ in ranges), max(end for _, end in ranges)

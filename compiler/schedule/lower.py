@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,24 @@ from tilewright.compiler.ir import (
     TensorType,
 )
 from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError
+from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError, Section, Stage
+from tilewright.compiler.schedule.channels import (
+    ChannelOrder,
+    connected,
+    multiplied_order,
+    natural_order,
+)
 from tilewright.errors import UnsupportedError
 
 
 @dataclass(frozen=True)
 class LoweredGraph:
-    """Array operations in execution order, and the types of all values they touch."""
+    """Stages in execution order, and the types and channel orders of all values they touch."""
 
     graph: Graph
     values: dict[str, TensorType]
-    ops: tuple[ArrayOp, ...]
+    orders: dict[str, ChannelOrder]
+    stages: tuple[Stage, ...]
 
 
 def lower(graph: Graph, config: EngineConfig) -> LoweredGraph:
@@ -47,17 +55,23 @@ def lower(graph: Graph, config: EngineConfig) -> LoweredGraph:
     lowering = _Lowering(graph, config)
     for index, op in enumerate(graph.layers):
         lowering.lower(index, op)
-    return LoweredGraph(graph, lowering.values, tuple(lowering.ops))
+    return LoweredGraph(graph, lowering.values, lowering.orders, tuple(lowering.stages))
 
 
 class _Lowering:
     def __init__(self, graph: Graph, config: EngineConfig) -> None:
         self.config = config
         self.values = dict(graph.values)
-        self.ops: list[ArrayOp] = []
+        self.stages: list[Stage] = []
+        self.orders: dict[str, ChannelOrder] = {}
+        for graph_input in graph.inputs:
+            self.orders[graph_input.output] = self.natural(graph_input.output)
         for op in graph.ops:
             for value in op.outputs:
                 self.check_width(op.name, self.values[value])
+
+    def natural(self, value: str) -> ChannelOrder:
+        return natural_order(self.values[value].shape[0], self.config.rows)
 
     def check_width(self, name: str, kind: TensorType) -> None:
         if kind.bits > 8:
@@ -86,7 +100,7 @@ class _Lowering:
                     op.name, f"the engine has no {op.kind}", "See docs/supported_ops.md."
                 )
 
-    def emit(
+    def array_op(
         self,
         index: int,
         name: str,
@@ -94,11 +108,17 @@ class _Lowering:
         inputs: tuple[str, ...],
         output: str,
         requantize: Requantize | None,
+        *,
+        bias: Any,
         **geometry: Any,
-    ) -> None:
-        """Append an array operation; ``geometry`` is what differs between operators."""
+    ) -> ArrayOp:
+        """Return an array operation; ``geometry`` is what differs between operators.
+
+        ``bias`` is by channel; the order of the output's channels must be known.
+        """
         config = self.config
         in_type, out_type = self.values[inputs[0]], self.values[output]
+        order = self.orders[output]
         if requantize is None:
             channels = out_type.shape[0]
             requantize = Requantize(
@@ -112,89 +132,120 @@ class _Lowering:
         geometry.setdefault("kernel", (1, 1))
         geometry.setdefault("stride", (1, 1))
         geometry.setdefault("dilation", (1, 1))
-        geometry.setdefault("padding", (0, 0, 0, 0))
+        geometry.setdefault("padding", (0, 0))
         geometry.setdefault("maximum", False)
-        bias = geometry.pop("bias")
-        n_kg = geometry["weights"].shape[0]
+        geometry.setdefault("pad", in_type.zero_point)
 
         def rows(values: Any) -> NDArray[np.int64]:
-            padded = np.zeros(n_kg * config.rows, np.int64)
-            padded[: len(values)] = values
-            return padded.reshape(n_kg, config.rows)
+            by_slot = np.where(order >= 0, np.asarray(values, np.int64)[order], 0)
+            return by_slot.reshape(-1, config.rows)
 
-        self.ops.append(
-            ArrayOp(
-                name=name,
-                kind=kind,
-                layer=index,
-                inputs=inputs,
-                output=output,
-                input_type=in_type,
-                output_type=out_type,
-                pad=geometry.pop("pad", in_type.zero_point),
-                zero_point=requantize.zero_point,
-                qmin=requantize.qmin,
-                qmax=requantize.qmax,
-                bias=rows(bias),
-                multiplier=rows(requantize.multiplier),
-                shift=rows(requantize.shift),
-                **geometry,
+        return ArrayOp(
+            name=name,
+            kind=kind,
+            layer=index,
+            inputs=inputs,
+            output=output,
+            input_type=in_type,
+            output_type=out_type,
+            zero_point=requantize.zero_point,
+            qmin=requantize.qmin,
+            qmax=requantize.qmax,
+            bias=rows(bias),
+            multiplier=rows(requantize.multiplier),
+            shift=rows(requantize.shift),
+            **geometry,
+        )
+
+    def emit(self, *ops: ArrayOp) -> None:
+        """Append a stage."""
+        self.stages.append(Stage(ops))
+
+    def conv(self, index: int, op: Conv2d) -> None:
+        in_type, out_type = self.values[op.input], self.values[op.output]
+        common = self.weighted(op.input, op.output, op.weight, op.groups)
+        zero_points = op.weight.reshape(len(op.weight), -1).sum(1) * in_type.zero_point
+        self.emit(
+            self.array_op(
+                index,
+                op.name,
+                op.kind,
+                (op.input,),
+                op.output,
+                op.requantize,
+                kernel=op.kernel,
+                stride=op.stride,
+                dilation=op.dilation,
+                padding=(op.padding[0], op.padding[2]),
+                bias=op.bias - zero_points,
+                macs=op.weight.size * out_type.shape[1] * out_type.shape[2],
+                **common,
             )
         )
 
-    def conv(self, index: int, op: Conv2d) -> None:
-        weight, groups = op.weight, op.groups
-        kernels, per_group = weight.shape[0], weight.shape[1]
-        in_type, out_type = self.values[op.input], self.values[op.output]
-        channels = in_type.shape[0]
+    def weighted(
+        self, source: str, output: str, weight: NDArray[np.int64], groups: int
+    ) -> dict[str, Any]:
+        """Choose the order of the output's channels and the mapping of a convolution's groups.
+
+        Either every group lies inside a segment of rows, or the array runs a dense layer over the
+        channel groups that a kernel group reads, with zero weights between groups; whichever
+        takes fewer steps.
+        """
         rows = self.config.rows
-        zero_points = weight.reshape(kernels, -1).sum(1) * in_type.zero_point
-        common: dict[str, Any] = {
-            "kernel": op.kernel,
-            "stride": op.stride,
-            "dilation": op.dilation,
-            "padding": op.padding,
-            "bias": op.bias - zero_points,
-            "macs": weight.size * out_type.shape[1] * out_type.shape[2],
+        order = self.orders[source]
+        kernels, per_group, height, width = weight.shape
+        dense_order = natural_order(kernels, rows)
+        dense = dense_sections(weight, groups, order, dense_order, rows)
+        if (
+            groups > 1
+            and per_group <= rows
+            and per_group & (per_group - 1) == 0
+            and np.array_equal(order, natural_order(per_group * groups, rows))
+        ):
+            segment_order = multiplied_order(groups, per_group, kernels // groups, rows)
+            segmented = segment_sections(weight, groups, segment_order, rows, len(order) // rows)
+            if total_steps(segmented) <= total_steps(dense):
+                self.orders[output] = segment_order
+                return {
+                    "sections": segmented,
+                    "segment_log2": per_group.bit_length() - 1,
+                    "per_group": True,
+                }
+        self.orders[output] = dense_order
+        if per_group == 1 and kernels == groups:
+            # Depthwise on channels in another order: row by row, whatever the order is.
+            self.orders[output] = order
+            taps = height * width
+            by_slot = np.where(order >= 0, weight.reshape(kernels, taps)[order].T, 0)
+            words = by_slot.reshape(taps, -1, rows).transpose(1, 0, 2).astype(np.int8)
+            dense = (Section(kg=0, cg=0, channels=1, weights=np.ascontiguousarray(words)),)
+            return {"sections": dense, "segment_log2": 0, "per_group": True}
+        return {
+            "sections": dense,
+            "segment_log2": (rows - 1).bit_length(),
+            "per_group": False,
         }
-        segmented = per_group <= rows and per_group & (per_group - 1) == 0 and channels == kernels
-        if groups > 1 and segmented:
-            # Whole groups lie inside the rows: each segment of rows is a group.
-            common |= {
-                "weights": segment_words(weight, per_group, rows),
-                "segment_log2": per_group.bit_length() - 1,
-                "channels": per_group,
-                "per_group": True,
-            }
-        else:
-            # Groups that do not line up with the rows run as a dense layer with zero weights.
-            common |= {
-                "weights": dense_words(ungrouped(weight, groups), rows),
-                "segment_log2": (rows - 1).bit_length(),
-                "channels": channels,
-                "per_group": False,
-            }
-        self.emit(index, op.name, op.kind, (op.input,), op.output, op.requantize, **common)
 
     def linear(self, index: int, op: Linear) -> None:
         # The flattened input is a kernel as large as the feature map.
         in_type = self.values[op.input]
         channels, height, width = in_type.shape
         weight = op.weight.reshape(-1, channels, height, width)
+        common = self.weighted(op.input, op.output, weight, 1)
         self.emit(
-            index,
-            op.name,
-            op.kind,
-            (op.input,),
-            op.output,
-            op.requantize,
-            kernel=(height, width),
-            weights=dense_words(weight, self.config.rows),
-            segment_log2=(self.config.rows - 1).bit_length(),
-            channels=channels,
-            per_group=False,
-            bias=op.bias - op.weight.sum(1) * in_type.zero_point,
-            macs=op.weight.size,
+            self.array_op(
+                index,
+                op.name,
+                op.kind,
+                (op.input,),
+                op.output,
+                op.requantize,
+                kernel=(height, width),
+                bias=op.bias - op.weight.sum(1) * in_type.zero_point,
+                macs=op.weight.size,
+                **common,
+            )
         )
 
     def per_channel(
@@ -213,22 +264,24 @@ class _Lowering:
         """Emit an operation whose weights are all one and whose channels stay apart."""
         rows = self.config.rows
         out_type = self.values[output]
-        channels = out_type.shape[0]
-        n_kg = -(-channels // rows)
+        order = self.orders[output] = self.orders[inputs[0]]
+        n_kg = len(order) // rows
+        words = np.ones((n_kg, taps, rows), np.int8)
         self.emit(
-            index,
-            name,
-            kind,
-            inputs,
-            output,
-            requantize,
-            weights=np.ones((n_kg, taps, rows), np.int8),
-            segment_log2=0,
-            channels=1,
-            per_group=True,
-            bias=[bias] * channels,
-            macs=taps * out_type.numel,
-            **geometry,
+            self.array_op(
+                index,
+                name,
+                kind,
+                inputs,
+                output,
+                requantize,
+                sections=(Section(kg=0, cg=0, channels=1, weights=words),),
+                segment_log2=0,
+                per_group=True,
+                bias=[bias] * out_type.shape[0],
+                macs=taps * out_type.numel,
+                **geometry,
+            )
         )
 
     def max_pool(self, index: int, op: MaxPool2d) -> None:
@@ -244,7 +297,7 @@ class _Lowering:
             kernel=op.kernel,
             stride=op.stride,
             dilation=op.dilation,
-            padding=op.padding,
+            padding=(op.padding[0], op.padding[2]),
             pad=self.values[op.input].qmin,
             maximum=True,
         )
@@ -262,7 +315,7 @@ class _Lowering:
             bias=-taps * self.values[op.input].zero_point,
             kernel=op.kernel,
             stride=op.stride,
-            padding=op.padding,
+            padding=(op.padding[0], op.padding[2]),
         )
 
     def rescale(
@@ -293,6 +346,13 @@ class _Lowering:
                 f"the operands' common grid takes {shared.bits} bits and the engine's activations "
                 "are bytes",
                 "Give both operands one scale: a shared QuantIdentity, or QuantEltwiseAdd.",
+            )
+        if not np.array_equal(self.orders[op.input_a], self.orders[op.input_b]):
+            raise UnsupportedError(
+                op.name,
+                "its operands' channels lie in different orders, since one comes from a group "
+                "convolution with more outputs than inputs",
+                "Put a 1x1 convolution between that and the addition.",
             )
         operands, total_zero = [], 0
         for value, requantize, side in (
@@ -333,40 +393,61 @@ def changes_nothing(requantize: Requantize, kind: TensorType) -> bool:
     )
 
 
-def ungrouped(weight: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
-    """Return the (K, C, R, S) weights of the dense convolution that equals a grouped one."""
-    if groups == 1:
-        return weight
-    kernels, per_group = weight.shape[:2]
-    dense = np.zeros((kernels, per_group * groups, *weight.shape[2:]), np.int64)
-    for kernel in range(kernels):
-        first = kernel // (kernels // groups) * per_group
-        dense[kernel, first : first + per_group] = weight[kernel]
-    return dense
+def total_steps(sections: tuple[Section, ...]) -> int:
+    """Return the array's steps for one word of output pixels."""
+    return sum(section.n_kg * section.steps for section in sections)
 
 
-def dense_words(weight: NDArray[np.int64], rows: int) -> NDArray[np.int8]:
-    """Return (n_kg, steps, rows) weight words of a dense (K, C, R, S) layer.
+def dense_sections(
+    weight: NDArray[np.int64],
+    groups: int,
+    order: ChannelOrder,
+    out_order: ChannelOrder,
+    rows: int,
+) -> tuple[Section, ...]:
+    """Return sections of a (K, C / groups, R, S) layer that broadcast to all rows.
 
-    Steps run over channel groups, kernel rows, kernel columns, channels of the group; the last
-    channel group has only the channels that exist.
+    Each kernel group reads the channel groups between the first and the last that one of its
+    outputs is connected to. Steps run over channel groups, kernel rows, kernel columns, channels
+    of the group; the last channel group has only the channels that exist.
     """
-    kernels, channels, height, width = weight.shape
-    n_kg = -(-kernels // rows)
-    padded = np.zeros((n_kg * rows, channels, height, width), np.int8)
-    padded[:kernels] = weight
-    parts = []
-    for first in range(0, channels, rows):
-        group = padded[:, first : first + rows]
-        parts.append(group.transpose(2, 3, 1, 0).reshape(-1, n_kg, rows))
-    return np.ascontiguousarray(np.concatenate(parts).transpose(1, 0, 2))
+    by_slot = np.zeros((len(out_order), len(order), *weight.shape[2:]), np.int8)
+    joined = connected(order, out_order, groups, weight.shape[1], len(weight) // groups)
+    out_slot, in_slot = np.nonzero(joined)
+    by_slot[out_slot, in_slot] = weight[out_order[out_slot], order[in_slot] % weight.shape[1]]
+
+    def reach(kg: int) -> tuple[int, int]:
+        used = np.flatnonzero(joined[kg * rows : (kg + 1) * rows].any(0))
+        return int(used[0]) // rows, int(used[-1]) + 1
+
+    sections = []
+    for (cg, end), members in groupby(range(len(out_order) // rows), reach):
+        kernel_groups = list(members)
+        first, last = kernel_groups[0] * rows, (kernel_groups[-1] + 1) * rows
+        parts = []
+        for channel in range(cg * rows, end, rows):
+            part = by_slot[first:last, channel : min(channel + rows, end)]
+            parts.append(part.transpose(2, 3, 1, 0).reshape(-1, len(kernel_groups), rows))
+        words = np.ascontiguousarray(np.concatenate(parts).transpose(1, 0, 2))
+        sections.append(
+            Section(kg=kernel_groups[0], cg=cg, channels=end - cg * rows, weights=words)
+        )
+    return tuple(sections)
 
 
-def segment_words(weight: NDArray[np.int64], segment: int, rows: int) -> NDArray[np.int8]:
-    """Return (n_kg, steps, rows) weight words of a layer whose groups are segments of rows."""
-    kernels, _, height, width = weight.shape
-    n_kg = -(-kernels // rows)
-    padded = np.zeros((n_kg * rows, segment, height, width), np.int8)
-    padded[:kernels] = weight
-    words = padded.reshape(n_kg, rows, segment, height, width).transpose(0, 3, 4, 2, 1)
-    return np.ascontiguousarray(words.reshape(n_kg, -1, rows))
+def segment_sections(
+    weight: NDArray[np.int64], groups: int, out_order: ChannelOrder, rows: int, n_cg: int
+) -> tuple[Section, ...]:
+    """Return sections of a layer whose groups lie inside segments of rows.
+
+    ``out_order`` is that of :func:`multiplied_order`: section j computes the j-th part of every
+    group's outputs.
+    """
+    per_group = weight.shape[1]
+    by_slot = np.where((out_order >= 0)[:, None, None, None], weight[out_order], 0).astype(np.int8)
+    words = by_slot.reshape(-1, n_cg, rows, per_group, *weight.shape[2:])
+    words = words.transpose(0, 1, 4, 5, 3, 2).reshape(len(words), n_cg, -1, rows)
+    return tuple(
+        Section(kg=part * n_cg, cg=0, channels=per_group, weights=np.ascontiguousarray(block))
+        for part, block in enumerate(words)
+    )

@@ -78,11 +78,11 @@ def run_compute(
                     term = term.reshape(c.n_oy, -1, rows)
                     acc = term if acc is None else acc + term
         assert acc is not None
-        total = acc.astype(np.int64) + bias
+        total: NDArray[np.int64] = acc.astype(np.int64) + bias
         total = (total + (1 << 31)) % (1 << 32) - (1 << 31)
         scale = Requantize(multiplier, shift, c.zero_point, c.qmin, c.qmax)
         out = requantize(total.transpose(2, 0, 1), scale).transpose(1, 2, 0).astype(np.uint8)
-        column = np.arange(c.out_w) * c.dst_step
+        column: NDArray[np.int64] = np.arange(c.out_w) * c.dst_step
         if c.to_out:
             words = c.out_base + kg * c.out_kg_step + oy[:, None] * c.out_row_step + column
             results[words % _WORD % config.out_depth] = out[:, : c.out_w]

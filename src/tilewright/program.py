@@ -56,6 +56,7 @@ class Program:
     boot_count : int
         Load commands in the first fetch (the COUNT register).
     addresses : per input and output value, its feature map's byte address
+    orders : per input and output value, the channel in each place of its channel groups
     layers : LayerInfo of each layer; commands refer to them by index
     rounded_biases : module path and error in output LSB of each bias that batch norm left off the
         accumulator's grid
@@ -67,6 +68,7 @@ class Program:
     streams: dict[Unit, tuple[int, int]]
     boot_count: int
     addresses: dict[str, int]
+    orders: dict[str, tuple[int, ...]]
     layers: tuple[LayerInfo, ...]
     rounded_biases: tuple[tuple[str, float], ...] = ()
 
@@ -83,7 +85,8 @@ class Program:
         return [decode(unit, data[i : i + size]) for i in range(0, len(data), size)]
 
     def _layout(self, value: str) -> FeatureMapLayout:
-        return FeatureMapLayout(self.engine, *self.graph.values[value].shape)
+        shape = self.graph.values[value].shape
+        return FeatureMapLayout(self.engine, *shape, order=self.orders[value])
 
     def quantize(self, inputs: Any) -> list[NDArray[np.int64]]:
         """Return inputs as (N, C, H, W) integers, one array per input of the model.
@@ -169,6 +172,7 @@ class Program:
             "streams": {unit.name.lower(): list(self.streams[unit]) for unit in Unit},
             "boot_count": self.boot_count,
             "addresses": self.addresses,
+            "orders": self.orders,
             "layers": [asdict(layer) for layer in self.layers],
             "rounded_biases": [list(entry) for entry in self.rounded_biases],
             "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
@@ -225,6 +229,7 @@ class Program:
                 streams={unit: tuple(manifest["streams"][unit.name.lower()]) for unit in Unit},
                 boot_count=manifest["boot_count"],
                 addresses=manifest["addresses"],
+                orders={value: tuple(order) for value, order in manifest["orders"].items()},
                 layers=tuple(LayerInfo(**layer) for layer in manifest["layers"]),
                 rounded_biases=tuple((n, e) for n, e in manifest["rounded_biases"]),
             )
@@ -246,8 +251,9 @@ def compile_graph(graph: Graph, target: Target) -> Program:
     """
     assembly = assemble(graph, target.engine)
     macs = [0] * len(graph.layers)
-    for op in assembly.lowered.ops:
-        macs[op.layer] += op.macs
+    for stage in assembly.lowered.stages:
+        for op in stage.ops:
+            macs[op.layer] += op.macs
     ends = [op.output for op in graph.inputs] + [op.input for op in graph.outputs]
     streams = assembly.streams
     return Program(
@@ -257,6 +263,7 @@ def compile_graph(graph: Graph, target: Target) -> Program:
         streams={unit: (streams.addresses[unit], len(streams.commands[unit])) for unit in Unit},
         boot_count=streams.boot_count,
         addresses={value: assembly.feature_maps[value].address for value in ends},
+        orders={value: tuple(map(int, assembly.lowered.orders[value])) for value in ends},
         layers=tuple(
             LayerInfo(op.name, op.kind, count) for op, count in zip(graph.layers, macs, strict=True)
         ),

@@ -1,0 +1,385 @@
+"""Groups of stages that run strip by strip, with everything between them on chip.
+
+A group is a run of consecutive stages. Its values live in rings of rows: those it computes are read
+by later stages of the group straight from the activation buffer, those it reads from memory are
+loaded once. In each step every stage computes as many rows as the group's outputs will need next,
+so that no row is computed or loaded twice and none is kept longer than its last reader needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.isa.layout import align
+from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError, Stage
+from tilewright.compiler.schedule.lower import LoweredGraph
+
+# Cycles that a command costs beside its passes, and that a reader waits for the results of the
+# command before it; only to weigh plans against each other, the exact figures are the cycle
+# model's.
+_COMMAND_CYCLES = 20
+_FENCE_CYCLES = 30
+
+
+@dataclass(frozen=True)
+class Block:
+    """Kernel groups ``kg .. kg + n_kg - 1``."""
+
+    kg: int
+    n_kg: int
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Stages ``first .. first + len(stages) - 1`` of a network.
+
+    ``loads``: values read from memory; ``stores``: values written to memory.
+    """
+
+    first: int
+    stages: tuple[Stage, ...]
+    loads: tuple[str, ...]
+    stores: frozenset[str]
+
+    @cached_property
+    def consumers(self) -> dict[str, tuple[Stage, ...]]:
+        """Stages of the group that read each value."""
+        result: dict[str, tuple[Stage, ...]] = {}
+        for stage in self.stages:
+            for value in dict.fromkeys(stage.inputs):
+                result[value] = (*result.get(value, ()), stage)
+        return result
+
+    @cached_property
+    def ops(self) -> tuple[ArrayOp, ...]:
+        """All operations, in order."""
+        return tuple(op for stage in self.stages for op in stage.ops)
+
+
+def make_group(lowered: LoweredGraph, first: int, count: int) -> Group:
+    """Return the group of ``count`` stages from ``first``."""
+    stages = lowered.stages[first : first + count]
+    inside = {stage.output for stage in stages}
+    read = dict.fromkeys(value for stage in stages for value in stage.inputs)
+    later = {value for stage in lowered.stages[first + count :] for value in stage.inputs}
+    later |= {op.input for op in lowered.graph.outputs}
+    return Group(
+        first,
+        stages,
+        tuple(value for value in read if value not in inside),
+        frozenset(inside & later),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How a group runs.
+
+    Parameters
+    ----------
+    group : Group
+    steps : int, strips
+    blocks : the whole group runs once for each block of kernel groups; several only where the group
+        is one stage
+    ahead : there is room to load the next strip beside the one in use
+    frontier : per value, its complete rows after each step, from 0 before the first
+    rings : per value on chip, rows of its ring
+    resident : per stage, whether its weights stay in the buffer over all steps
+    weight_blocks : per stage, the kernel groups whose weights are loaded together
+    stream_words : weight words in which weights that are not resident take turns
+    cycles : float, estimated
+    traffic : int, bytes to and from memory
+    """
+
+    group: Group
+    steps: int
+    blocks: tuple[Block, ...]
+    ahead: bool
+    frontier: dict[str, tuple[int, ...]]
+    rings: dict[str, int]
+    resident: tuple[bool, ...]
+    weight_blocks: tuple[tuple[Block, ...], ...]
+    stream_words: int
+    cycles: float
+    traffic: int
+
+
+def frontiers(group: Group, lowered: LoweredGraph, steps: int) -> dict[str, tuple[int, ...]]:
+    """Return, per value, its rows complete after each step."""
+    result: dict[str, tuple[int, ...]] = {}
+    values = [stage.output for stage in group.stages]
+    for value in (*reversed(values), *group.loads):
+        height = lowered.values[value].shape[1]
+        readers = group.consumers.get(value, ())
+        rows = [0]
+        for step in range(1, steps + 1):
+            needed = 0 if readers else -(-height * step // steps)
+            for stage in readers:
+                done, due = result[stage.output][step - 1 : step + 1]
+                if due > done:
+                    needed = max(needed, stage.input_rows(done, due)[1])
+            if step == steps and value in group.stores:
+                needed = height
+            rows.append(max(rows[-1], needed))
+        result[value] = tuple(rows)
+    return result
+
+
+def ring_rows(
+    group: Group, lowered: LoweredGraph, frontier: dict[str, tuple[int, ...]], ahead: bool
+) -> dict[str, int]:
+    """Return the rows of the ring that each value on chip needs."""
+    rings = {}
+    for value, readers in group.consumers.items():
+        rows = frontier[value]
+        ring = 1
+        for step in range(1, len(rows)):
+            first = rows[step]
+            for stage in readers:
+                height = stage.output_type.shape[1]
+                done = frontier[stage.output][step - 1]
+                if done < frontier[stage.output][-1]:
+                    first = min(first, stage.input_rows(done, height)[0])
+            last = (
+                rows[min(step + 1, len(rows) - 1)] if ahead and value in group.loads else rows[step]
+            )
+            ring = max(ring, last - first)
+        rings[value] = ring
+    # Both operands of an addition are addressed alike, so their rows take turns alike.
+    pairs = [stage.inputs for stage in group.stages if len(stage.inputs) == 2]
+    for _ in pairs:
+        for a, b in pairs:
+            rings[a] = rings[b] = max(rings[a], rings[b])
+    return rings
+
+
+def kernel_words(op: ArrayOp, kg: int, config: EngineConfig) -> int:
+    """Return the weight words of a kernel group, its parameters included."""
+    return config.param_words + op.section_of[kg].steps
+
+
+def block_words(stage: Stage, block: Block, config: EngineConfig) -> int:
+    """Return the weight words of a block, of all operations of a stage."""
+    return sum(
+        kernel_words(op, kg, config)
+        for op in stage.ops
+        for kg in range(block.kg, block.kg + block.n_kg)
+    )
+
+
+def channel_groups(op: ArrayOp, block: Block, config: EngineConfig) -> tuple[int, int]:
+    """Return the channel groups that a block reads, as (first, end)."""
+    spans = []
+    for section in op.sections:
+        first = max(section.kg, block.kg)
+        last = min(section.kg + section.n_kg, block.kg + block.n_kg) - 1
+        if last < first:
+            continue
+        if op.per_group:
+            spans.append((section.cg + first - section.kg, section.cg + last - section.kg + 1))
+        else:
+            groups = -(-section.channels // config.rows)
+            spans.append((section.cg, section.cg + groups))
+    return min(first for first, _ in spans), max(end for _, end in spans)
+
+
+def row_words(lowered: LoweredGraph, value: str, config: EngineConfig) -> int:
+    """Return the lane words of one row of one channel group."""
+    return -(-lowered.values[value].shape[2] // config.cols)
+
+
+def out_rows(op: ArrayOp, config: EngineConfig, rows: int, n_kg: int) -> tuple[int, int]:
+    """Return how many output rows and kernel groups go through the output buffer at a time."""
+    width = op.output_type.shape[2]
+    half = max(config.out_depth // 2, width)
+    tile_rows = max(1, min(rows, half // width))
+    return tile_rows, max(1, min(n_kg, half // (tile_rows * width)))
+
+
+def _cut_weights(stage: Stage, config: EngineConfig, words: int) -> tuple[Block, ...]:
+    """Cut a stage's kernel groups into blocks of at most ``words`` words, or single ones."""
+    result: list[Block] = []
+    used = 0
+    for kg in range(stage.ops[0].n_kg):
+        size = block_words(stage, Block(kg, 1), config)
+        if result and used + size <= words:
+            result[-1] = Block(result[-1].kg, result[-1].n_kg + 1)
+            used += size
+        else:
+            result.append(Block(kg, 1))
+            used = size
+    return tuple(result)
+
+
+def plan_group(
+    group: Group,
+    lowered: LoweredGraph,
+    config: EngineConfig,
+    *,
+    steps: int,
+    blocks: Sequence[Block],
+    ahead: bool,
+) -> Plan | EngineLimitError:
+    """Return a plan, or why there is none: the error names the parameter that must grow."""
+    name = group.ops[0].name
+    frontier = frontiers(group, lowered, steps)
+    rings = ring_rows(group, lowered, frontier, ahead)
+
+    # Activations.
+    most = 0
+    for block in blocks:
+        words = 0
+        for value, rows in rings.items():
+            if len(blocks) > 1:
+                first, end = channel_groups(group.ops[0], block, config)
+                groups = end - first
+            else:
+                groups = len(lowered.orders[value]) // config.rows
+            words += groups * rows * row_words(lowered, value, config)
+        most = max(most, words)
+    if most > config.act_depth:
+        return EngineLimitError(
+            f"{name}: the input rows of one output row take {most} words of each lane; the "
+            f"engine's act_depth must be at least that, not {config.act_depth}"
+        )
+
+    # Weights.
+    widest = max(
+        block_words(stage, Block(kg, 1), config)
+        for stage in group.stages
+        for kg in range(stage.ops[0].n_kg)
+    )
+    if len(blocks) > 1:
+        widest = max(block_words(group.stages[0], block, config) for block in blocks)
+    if widest > config.weight_depth:
+        return EngineLimitError(
+            f"{name}: the weights of {config.rows} output channels take {widest} words; the "
+            f"engine's weight_depth must be at least that, not {config.weight_depth}"
+        )
+    whole = [Block(0, stage.ops[0].n_kg) for stage in group.stages]
+    sizes = [
+        block_words(stage, block, config) for stage, block in zip(group.stages, whole, strict=True)
+    ]
+    resident, stream = (False,) * len(sizes), config.weight_depth
+    if len(blocks) == 1 and steps > 1:
+        resident, stream = _residents(sizes, widest, config)
+    if len(blocks) > 1:
+        weight_blocks: tuple[tuple[Block, ...], ...] = (tuple(blocks),)
+    else:
+        weight_blocks = tuple(
+            (block,) if kept else _cut_weights(stage, config, stream // 4)
+            for stage, block, kept in zip(group.stages, whole, resident, strict=True)
+        )
+    for stage in group.stages:
+        width = stage.output_type.shape[2]
+        if stage.output in group.stores and width > config.out_depth:
+            return EngineLimitError(
+                f"{stage.ops[0].name}: an output row has {width} pixels; the engine's out_depth "
+                f"must be at least that, not {config.out_depth}"
+            )
+    cycles, traffic = _cost(
+        group, lowered, config, steps, len(blocks), ahead, frontier, resident, sizes, weight_blocks
+    )
+    return Plan(
+        group=group,
+        steps=steps,
+        blocks=tuple(blocks),
+        ahead=ahead,
+        frontier=frontier,
+        rings=rings,
+        resident=resident,
+        weight_blocks=weight_blocks,
+        stream_words=stream,
+        cycles=cycles,
+        traffic=traffic,
+    )
+
+
+def _residents(
+    sizes: Sequence[int], widest: int, config: EngineConfig
+) -> tuple[tuple[bool, ...], int]:
+    """Return which stages' weights stay in the buffer, and the words in which the rest pass."""
+    if sum(sizes) <= config.weight_depth:
+        return (True,) * len(sizes), 0
+    # Keep what is small: every word kept saves as much.
+    stream = min(2 * widest, config.weight_depth)
+    free = config.weight_depth - stream
+    kept = set()
+    for index in sorted(range(len(sizes)), key=lambda i: sizes[i]):
+        if sizes[index] <= free:
+            kept.add(index)
+            free -= sizes[index]
+    return tuple(index in kept for index in range(len(sizes))), stream + free
+
+
+def _cost(
+    group: Group,
+    lowered: LoweredGraph,
+    config: EngineConfig,
+    steps: int,
+    n_blocks: int,
+    ahead: bool,
+    frontier: dict[str, tuple[int, ...]],
+    resident: tuple[bool, ...],
+    sizes: list[int],
+    weight_blocks: tuple[tuple[Block, ...], ...],
+) -> tuple[float, int]:
+    """Estimate cycles: the slowest unit, and what does not overlap with it; and bytes moved."""
+    rows, bus = config.rows, config.bus_bytes
+
+    def row_bytes(value: str) -> int:
+        width = lowered.values[value].shape[2]
+        groups = len(lowered.orders[value]) // rows
+        return groups * align(width * rows, bus)
+
+    in_blocks = 1 if n_blocks == 1 or group.ops[0].per_group else n_blocks
+    loads = sum(frontier[value][-1] * row_bytes(value) for value in group.loads) * in_blocks
+    first = sum(frontier[value][1] * row_bytes(value) for value in group.loads)
+    if group.ops[0].per_group:
+        first //= n_blocks
+    stores = sum(lowered.values[v].shape[1] * row_bytes(v) for v in group.stores)
+    again = [1 if kept or n_blocks > 1 or steps == 1 else steps for kept in resident]
+    weights = sum(size * times for size, times in zip(sizes, again, strict=True)) * rows
+
+    compute = 0.0
+    overhead = 2 + config.param_words
+    for stage, cuts in zip(group.stages, weight_blocks, strict=True):
+        made = frontier[stage.output]
+        strip = max(b - a for a, b in pairwise(made))
+        for op in stage.ops:
+            _, out_height = op.own_rows(0, made[-1])
+            words = -(-op.columns // config.cols)
+            busy = sum(s.n_kg * op.pass_cycles(config, s) for s in op.sections)
+            compute += out_height * words * busy
+            chunks, commands = steps, steps * max(len(cuts), len(op.sections))
+            if op.output in group.stores:
+                tile_rows, tile_kg = out_rows(op, config, strip, op.n_kg)
+                chunks *= -(-strip // tile_rows)
+                per_cut = -(-op.n_kg // len(cuts))
+                commands *= -(-strip // tile_rows) * -(-per_cut // tile_kg)
+            fence = _FENCE_CYCLES if any(v not in group.loads for v in op.inputs) else 0
+            compute += op.n_kg * chunks * overhead + commands * (_COMMAND_CYCLES + fence)
+    load = (loads + weights) / bus
+    slowest = max(compute, load, stores / bus)
+    if not ahead and steps > 1:
+        slowest = max(compute + loads / bus, load)
+    last = stores / bus / steps if steps > 1 else 0
+    return slowest + first / bus + last / 4, loads + weights + stores
+
+
+def strip_counts(height: int) -> Iterator[int]:
+    """Yield numbers of strips, from one to one per row, the distinct heights about by halves."""
+    seen = set()
+    height_of_strip = height
+    while height_of_strip >= 1:
+        steps = -(-height // height_of_strip)
+        if steps not in seen:
+            seen.add(steps)
+            yield steps
+        if height_of_strip == 1:
+            break
+        height_of_strip = max(1, height_of_strip * 2 // 3)
