@@ -36,7 +36,7 @@ class ComputeUnit(wiring.Component):
     o_act : Out(lane_write), o_out : Out(word_write); results
     start, done : Out(1); a command is taken; a command's last result is being written
     error : Out(1), status : Out(8); the command that waits is none
-    busy, step, stall_load, stall_store, stall_command : Out(1); for the counters
+    busy, step, stall_load, stall_store, stall_command, stall_result : Out(1); for the counters
 
     Timing
     ------
@@ -74,6 +74,7 @@ class ComputeUnit(wiring.Component):
                 "stall_load": Out(1),
                 "stall_store": Out(1),
                 "stall_command": Out(1),
+                "stall_result": Out(1),
             }
         )
 
@@ -96,7 +97,7 @@ class ComputeUnit(wiring.Component):
         occupied, captured_last, launched = Signal(), Signal(), Signal()
         pending = Signal(8)  # commands started but not done
         load_ready, store_ready = Signal(), Signal()
-        legal = Signal()
+        legal, fenced = Signal(), Signal()
         m.d.comb += [
             load_ready.eq(~(self.done_load - waiting.wait_load)[15]),
             store_ready.eq(~(self.done_store - waiting.wait_store)[15]),
@@ -108,19 +109,15 @@ class ComputeUnit(wiring.Component):
             self.error.eq(self.i.valid & ~legal),
             self.status.eq(Status.BAD_COMMAND),
             self.start.eq(
-                self.i.valid
-                & legal
-                & load_ready
-                & store_ready
-                & ~occupied
-                & ~self.halt
-                & (~waiting.fence | (pending == 0))
+                self.i.valid & legal & load_ready & store_ready & ~occupied & ~self.halt & ~fenced
             ),
             self.i.ready.eq(self.start),
             self.busy.eq(occupied | (pending != 0)),
             self.stall_load.eq(self.i.valid & ~occupied & ~load_ready),
             self.stall_store.eq(self.i.valid & ~occupied & load_ready & ~store_ready),
             self.stall_command.eq(~self.i.valid & ~occupied),
+            self.stall_result.eq(self.i.valid & ~occupied & load_ready & store_ready & fenced),
+            fenced.eq(waiting.fence & (pending != 0)),
             self.done.eq(drain.done),
         ]
         m.d.sync += [launched.eq(self.start), pending.eq(pending + self.start - self.done)]

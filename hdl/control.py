@@ -47,7 +47,8 @@ class Control(wiring.Component):
     done : In(3)              pulses, by Unit: a command is complete
     done_count : In(16).array(3)   commands completed, by Unit: the index of the next
     busy : In(3)              by Unit: counted in LOAD_BUSY, COMPUTE_BUSY, STORE_BUSY
-    steps, stall_load, stall_store, stall_command : In(1)   each counted in its register
+    steps, stall_load, stall_store, stall_command, stall_result : In(1)   each counted in its own
+        register
     read_beat, write_beat : In(1)   pulse per beat
 
     Timing
@@ -79,6 +80,7 @@ class Control(wiring.Component):
                 "stall_load": In(1),
                 "stall_store": In(1),
                 "stall_command": In(1),
+                "stall_result": In(1),
                 "read_beat": In(1),
                 "write_beat": In(1),
             }
@@ -243,6 +245,7 @@ class Control(wiring.Component):
             "LOAD_DONE": self.done[Unit.LOAD],
             "COMPUTE_DONE": self.done[Unit.COMPUTE],
             "STORE_DONE": self.done[Unit.STORE],
+            "STALL_RESULT": self.stall_result,
         }
         weights = {name: 1 for name in events}
         weights["BYTES_READ"] = weights["BYTES_WRITTEN"] = self._config.bus_bytes

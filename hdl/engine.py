@@ -129,6 +129,7 @@ class Engine(wiring.Component):
             control.stall_load.eq(compute.stall_load),
             control.stall_store.eq(compute.stall_store),
             control.stall_command.eq(compute.stall_command),
+            control.stall_result.eq(compute.stall_result),
             control.read_beat.eq(load.beat),
             control.write_beat.eq(store.beat),
         ]

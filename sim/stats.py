@@ -20,7 +20,7 @@ from tilewright.hdl.load import LoadUnit
 from tilewright.hdl.queue import CommandQueue
 from tilewright.sim.timing.compute import compute_timing
 
-STALL_CAUSES = ("weights", "activations", "stores", "commands")
+STALL_CAUSES = ("weights", "activations", "stores", "results", "commands")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def compute_stalls(
     """Return, for each compute command, how long the free array waited for what.
 
     A cycle counts for the command itself until its queue presents it, then for the load it waits
-    for, then for the store: as the hardware's counters do.
+    for, then for the store, then for results of commands before: as the hardware's counters do.
     """
     loads, computes = commands[Unit.LOAD], commands[Unit.COMPUTE]
     words = Unit.COMPUTE.command_bytes // config.bus_bytes
@@ -92,7 +92,13 @@ def compute_stalls(
             cause = "weights" if isinstance(loads[needed - 1], LoadWeights) else "activations"
             stalls[cause] = max(0, ready - now)
             now = max(now, ready)
-        stalls["stores"] = start - now
+        if command.wait_store:
+            stores, store_dones = commands[Unit.STORE], dones[Unit.STORE]
+            needed = _unwrapped(command.wait_store, stores, store_dones, start)
+            ready = min(int(store_dones[needed - 1]) + 1, start)
+            stalls["stores"] = max(0, ready - now)
+            now = max(now, ready)
+        stalls["results"] = start - now
         result.append(stalls)
         free = start + compute_timing(config, command).free
         popped = start

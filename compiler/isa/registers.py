@@ -83,6 +83,9 @@ REGISTERS = (
     Register("LOAD_DONE", 0x68, "RO", "load commands completed"),
     Register("COMPUTE_DONE", 0x6C, "RO", "compute commands completed"),
     Register("STORE_DONE", 0x70, "RO", "store commands completed"),
+    Register(
+        "STALL_RESULT", 0x74, "RO", "cycles in which the next compute command waited for results"
+    ),
 )
 
 OFFSET = {register.name: register.offset for register in REGISTERS}

@@ -84,8 +84,8 @@ def run_compute(
         out = requantize(total.transpose(2, 0, 1), scale).transpose(1, 2, 0).astype(np.uint8)
         column: NDArray[np.int64] = np.arange(c.out_w) * c.dst_step
         if c.to_out:
-            words = c.out_base + kg * c.out_kg_step + oy[:, None] * c.out_row_step + column
-            results[words % _WORD % config.out_depth] = out[:, : c.out_w]
+            place = c.out_base + kg * c.out_kg_step + oy[:, None] * c.out_row_step + column
+            results[place % _WORD % config.out_depth] = out[:, : c.out_w]
         if c.to_act:
             column = column + c.dst_lane
             dst = c.dst_base + kg * c.dst_kg_step + oy[:, None] * c.dst_row_step

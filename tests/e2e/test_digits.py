@@ -124,6 +124,7 @@ def test_every_executor_gives_pytorch_outputs(digits, net):
     }
     assert rtl.counters["STALL_LOAD"] == waits["weights"] + waits["activations"]
     assert rtl.counters["STALL_STORE"] == waits["stores"]
+    assert rtl.counters["STALL_RESULT"] == waits["results"]
     steps = rtl.counters["COMPUTE_STEPS"]
     assert 0 < steps < isa.cycles
     with np.errstate(all="raise"):

@@ -12,7 +12,8 @@ from tilewright.compiler.isa.registers import IDENTITY, OFFSET, Status
 async def registers_keep_what_is_written(dut):
     rng = seeded(1)
     for name in ("quiet", "boot_ready", "finished", "overflow", "done", "busy", "steps",
-                 "stall_load", "stall_store", "stall_command", "read_beat", "write_beat",
+                 "stall_load", "stall_store", "stall_command", "stall_result", "read_beat",
+                 "write_beat",
                  *(f"fault_{k}_error" for k in range(3))):  # fmt: skip
         getattr(dut, name).value = 0
     master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "axil"), dut.clk, dut.rst)

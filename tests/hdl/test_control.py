@@ -157,9 +157,10 @@ async def test_run_resets_boots_and_completes(b, ctx):
 async def test_counters_count_every_event_once(b, ctx):
     d, rng = b.dut, random.Random(1)
     await b.begin(ctx)
-    single = ("steps", "stall_load", "stall_store", "stall_command", "read_beat", "write_beat")
-    names = ("COMPUTE_STEPS", "STALL_LOAD", "STALL_STORE", "STALL_COMMAND", "BYTES_READ",
-             "BYTES_WRITTEN")  # fmt: skip
+    single = ("steps", "stall_load", "stall_store", "stall_command", "stall_result",
+              "read_beat", "write_beat")  # fmt: skip
+    names = ("COMPUTE_STEPS", "STALL_LOAD", "STALL_STORE", "STALL_COMMAND", "STALL_RESULT",
+             "BYTES_READ", "BYTES_WRITTEN")  # fmt: skip
     counts = dict.fromkeys(OFFSET, 0)
     bursts = [rng.random() for _ in range(8)]
     for cycle in range(1500):
