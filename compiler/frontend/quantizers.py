@@ -109,6 +109,8 @@ def activation_bounds(where: str, proxy: Any) -> tuple[float, float]:
         return -math.inf, math.inf
     if type(function) is nn.ReLU:
         return 0.0, math.inf
+    if type(function) is nn.ReLU6:
+        return 0.0, 6.0
     raise UnsupportedError(
         where,
         f"the activation function {type(function).__name__}",
