@@ -87,6 +87,20 @@ class Mixed(nn.Module):
         return u, F.avg_pool2d(F.relu(self.d(v)), 2)
 
 
+class Decoder(nn.Module):
+    """Transposed convolutions, with batch norm and with groups."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(8, 8, 3, 2, 1, output_padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(8)
+        self.again = nn.ConvTranspose2d(8, 4, 4, 2, 1, groups=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.again(F.relu6(self.bn(self.up(F.relu(self.down(x))))))
+
+
 def network(block: type[nn.Module]) -> nn.Module:
     torch.manual_seed(SEED)
     model = Net(block) if block in (Basic, Inverted) else block()
@@ -127,7 +141,7 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("block", [Basic, Inverted, Mixed])
+@pytest.mark.parametrize("block", [Basic, Inverted, Mixed, Decoder])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_graph_is_the_float64_model(block, variant) -> None:
     images, options = batches(1)[0], VARIANTS[variant]

@@ -19,6 +19,7 @@ from tilewright.errors import UnsupportedError
 _TRANSPARENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 _QUANTIZABLE = (
     nn.Conv2d,
+    nn.ConvTranspose2d,
     nn.Linear,
     nn.ReLU,
     nn.ReLU6,

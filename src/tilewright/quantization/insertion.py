@@ -68,7 +68,8 @@ def _replace_layers(model: GraphModule, quantizers: Quantizers) -> None:
         module = _module(model, node)
         if type(module) in quantizers.layers:
             replacement = quantizers.layers[type(module)]
-            ModuleToModuleByInstance(module, replacement, **quantizers.weighted).apply(model)
+            keywords = quantizers.weighted(module)
+            ModuleToModuleByInstance(module, replacement, **keywords).apply(model)
 
 
 def _computes(model: GraphModule, node: fx.Node, quantizers: Quantizers) -> bool:

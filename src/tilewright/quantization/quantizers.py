@@ -11,6 +11,8 @@ from brevitas.quant import (
     Int8ActPerTensorFloat,
     Int8WeightPerChannelFloat,
     Int8WeightPerChannelFloatMSE,
+    Int8WeightPerTensorFloat,
+    Int8WeightPerTensorFloatMSE,
     Int32Bias,
     Uint8ActPerTensorFloat,
 )
@@ -18,11 +20,25 @@ from brevitas.quant.fixed_point import (
     Int8ActPerTensorFixedPoint,
     Int8WeightPerChannelFixedPoint,
     Int8WeightPerChannelFixedPointMSE,
+    Int8WeightPerTensorFixedPoint,
+    Int8WeightPerTensorFixedPointMSE,
     Uint8ActPerTensorFixedPoint,
 )
 from torch import nn
 
 from tilewright.errors import Error
+
+# By (power of two, per channel, eight bits).
+_WEIGHTS = {
+    (False, False, False): Int8WeightPerTensorFloatMSE,
+    (False, False, True): Int8WeightPerTensorFloat,
+    (False, True, False): Int8WeightPerChannelFloatMSE,
+    (False, True, True): Int8WeightPerChannelFloat,
+    (True, False, False): Int8WeightPerTensorFixedPointMSE,
+    (True, False, True): Int8WeightPerTensorFixedPoint,
+    (True, True, False): Int8WeightPerChannelFixedPointMSE,
+    (True, True, True): Int8WeightPerChannelFixedPoint,
+}
 
 
 class QuantReLU6(qnn.QuantReLU):  # type: ignore[misc]
@@ -77,19 +93,20 @@ class Quantizers:
     @property
     def layers(self) -> Mapping[type[nn.Module], type[nn.Module]]:
         """What replaces a layer; takes the arguments of :meth:`weighted`."""
-        return {nn.Conv2d: qnn.QuantConv2d, nn.Linear: qnn.QuantLinear}
-
-    @property
-    def weighted(self) -> dict[str, Any]:
-        """Keyword arguments of a layer with weights."""
-        # Weights of eight bits lose more by clipping than by rounding, narrower ones less.
-        wide = self.weight_bits == 8
-        if self.power_of_two:
-            weight = Int8WeightPerChannelFixedPoint if wide else Int8WeightPerChannelFixedPointMSE
-        else:
-            weight = Int8WeightPerChannelFloat if wide else Int8WeightPerChannelFloatMSE
         return {
-            "weight_quant": weight,
+            nn.Conv2d: qnn.QuantConv2d,
+            nn.ConvTranspose2d: qnn.QuantConvTranspose2d,
+            nn.Linear: qnn.QuantLinear,
+        }
+
+    def weighted(self, layer: nn.Module) -> dict[str, Any]:
+        """Keyword arguments of what replaces ``layer``, which has weights."""
+        # Brevitas has no scale per channel for transposed convolutions with groups.
+        per_channel = not isinstance(layer, nn.ConvTranspose2d) or layer.groups == 1
+        # Weights of eight bits lose more by clipping than by rounding, narrower ones less.
+        widest = self.weight_bits == 8
+        return {
+            "weight_quant": _WEIGHTS[self.power_of_two, per_channel, widest],
             "weight_bit_width": self.weight_bits,
             "bias_quant": Int32Bias,
             "return_quant_tensor": True,
