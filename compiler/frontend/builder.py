@@ -12,14 +12,25 @@ from tilewright.compiler.frontend.values import (
     Abstract,
     AddSource,
     ConvSource,
+    ConvTransposeSource,
     LinearSource,
     Pending,
     PoolSource,
     Quantized,
     RealInput,
     RescaleSource,
+    WeightedSource,
 )
-from tilewright.compiler.ir.ops import AvgPool2d, Conv2d, Input, Linear, Op, Output, Rescale
+from tilewright.compiler.ir.ops import (
+    AvgPool2d,
+    Conv2d,
+    ConvTranspose2d,
+    Input,
+    Linear,
+    Op,
+    Output,
+    Rescale,
+)
 from tilewright.compiler.ir.types import Requantize, TensorType
 from tilewright.errors import UnsupportedError
 
@@ -143,7 +154,7 @@ class Builder:
     def _finish(self, x: Pending, grid: Grid) -> Quantized:
         name = self.unique(x.where)
         match x.source:
-            case ConvSource() | LinearSource():
+            case ConvSource() | ConvTransposeSource() | LinearSource():
                 return self._finish_weighted(name, x, x.source, grid)
             case AddSource():
                 op: Op = finish_add(name, x, x.source, grid, self.multiplier_width)
@@ -162,7 +173,7 @@ class Builder:
         )
 
     def _finish_weighted(
-        self, name: str, x: Pending, source: ConvSource | LinearSource, grid: Grid
+        self, name: str, x: Pending, source: WeightedSource, grid: Grid
     ) -> Quantized:
         folded = fold(
             x.where,
@@ -177,22 +188,37 @@ class Builder:
         if folded.bias_error > 0:
             self.rounded.append(RoundedBias(x.where, folded.bias_error))
         bits, reads = source.weight.bits, source.x.value
-        if isinstance(source, ConvSource):
-            op: Op = Conv2d(
-                name,
-                reads,
-                name,
-                folded.weight,
-                bits,
-                folded.bias,
-                source.stride,
-                source.padding,
-                source.dilation,
-                source.groups,
-                folded.requantize,
-            )
-        else:
-            op = Linear(name, reads, name, folded.weight, bits, folded.bias, folded.requantize)
+        match source:
+            case ConvSource():
+                op: Op = Conv2d(
+                    name,
+                    reads,
+                    name,
+                    folded.weight,
+                    bits,
+                    folded.bias,
+                    source.stride,
+                    source.padding,
+                    source.dilation,
+                    source.groups,
+                    folded.requantize,
+                )
+            case ConvTransposeSource():
+                op = ConvTranspose2d(
+                    name,
+                    reads,
+                    name,
+                    folded.weight,
+                    bits,
+                    folded.bias,
+                    source.stride,
+                    source.padding,
+                    source.output_padding,
+                    source.groups,
+                    folded.requantize,
+                )
+            case LinearSource():
+                op = Linear(name, reads, name, folded.weight, bits, folded.bias, folded.requantize)
         return self.emit(op, grid, x.shape, x.flat)
 
 

@@ -22,11 +22,13 @@ from tilewright.compiler.frontend.values import (
     Abstract,
     AddSource,
     ConvSource,
+    ConvTransposeSource,
     LinearSource,
     Pending,
     Quantized,
     RealInput,
     Shape,
+    WeightedSource,
 )
 from tilewright.errors import UnsupportedError
 
@@ -114,6 +116,34 @@ def _conv(module: Any, call: Call) -> Abstract:
     return _weighted(module, call, source)
 
 
+@handles(qnn.QuantConvTranspose2d)
+def _conv_transpose(module: Any, call: Call) -> Abstract:
+    """Becomes ConvTranspose2d: as QuantConv2d, with a dilation of 1 and no output_size.
+
+    Brevitas runs groups only with one weight scale per tensor.
+    """
+    if windows.pair(module.dilation) != (1, 1):
+        raise UnsupportedError(
+            call.where,
+            f"a transposed convolution with dilation={module.dilation}",
+            "Use dilation=1, with a larger kernel that holds the zeros.",
+        )
+    if len(call.args) > 1:
+        raise UnsupportedError(
+            call.where, "an output_size", "Choose the size with output_padding instead."
+        )
+    x = _input_quantized(module, call, 0)
+    source = ConvTransposeSource(
+        x,
+        quantized_weight(call.where, module),
+        windows.pair(module.stride),
+        windows.symmetric_padding(module.padding),
+        windows.pair(module.output_padding),
+        int(module.groups),
+    )
+    return _weighted(module, call, source)
+
+
 @handles(qnn.QuantLinear)
 def _linear(module: Any, call: Call) -> Abstract:
     """Becomes Linear: as QuantConv2d, on a flattened input."""
@@ -160,13 +190,13 @@ def _eltwise_add(module: Any, call: Call) -> Abstract:
 
 @handles(nn.BatchNorm2d, nn.BatchNorm1d)
 def _batch_norm(module: Any, call: Call) -> Abstract:
-    """Folds into the QuantConv2d or QuantLinear before it.
+    """Folds into the QuantConv2d, QuantConvTranspose2d or QuantLinear before it.
 
     Its scale goes into the multipliers, the rest into the bias, which is rounded to the
     accumulator's grid: an output of that layer can change by one LSB, and capture reports it.
     """
     x = call.tensor(0)
-    weighted = isinstance(x, Pending) and isinstance(x.source, ConvSource | LinearSource)
+    weighted = isinstance(x, Pending) and isinstance(x.source, WeightedSource)
     if not isinstance(x, Pending) or not weighted or (x.lower, x.upper) != (-math.inf, math.inf):
         raise UnsupportedError(
             call.where,
@@ -292,7 +322,7 @@ def _output_quantized(module: Any, call: Call, x: Pending) -> Abstract:
     return clipped if grid is None else call.builder.quantize(call.where, clipped, grid)
 
 
-def _weighted(module: Any, call: Call, source: ConvSource | LinearSource) -> Abstract:
+def _weighted(module: Any, call: Call, source: WeightedSource) -> Abstract:
     scale = source.weight.scale * source.x.type.scale
     offset = np.zeros_like(scale)
     if module.bias is not None:

@@ -109,6 +109,8 @@ def activation_bounds(where: str, proxy: Any) -> tuple[float, float]:
         return -math.inf, math.inf
     if type(function) is nn.ReLU:
         return 0.0, math.inf
+    if type(function) is nn.ReLU6:
+        return 0.0, 6.0
     raise UnsupportedError(
         where,
         f"the activation function {type(function).__name__}",
@@ -151,8 +153,10 @@ def quantized_weight(where: str, module: Any) -> Weight:
         raise UnsupportedError(where, f"weights of type {type(quantized).__name__}", fix)
     scale = quantized.scale.detach().double().numpy()
     value = quantized.value.detach().double().numpy()
-    outputs = value.shape[0]
-    if scale.size != 1 and scale.shape != (outputs,) + (1,) * (value.ndim - 1):
+    # Transposed convolutions have their output channels second, those of one group.
+    axis = int(module.output_channel_dim)
+    per_channel = tuple(n if i == axis else 1 for i, n in enumerate(value.shape))
+    if scale.size != 1 and scale.shape != per_channel:
         raise UnsupportedError(where, f"weight scales of shape {scale.shape}", fix)
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         bad = scale[~(np.isfinite(scale) & (scale > 0))].flat[0]
@@ -170,7 +174,17 @@ def quantized_weight(where: str, module: Any) -> Weight:
     integers = np.rint(ratio).astype(np.int64)
     if not np.isfinite(ratio).all() or np.abs(ratio - integers).max() > 1e-6:
         raise UnsupportedError(where, "weights are not integers times their scale", fix)
+    if axis == 1:
+        integers = _outputs_first(integers, int(module.groups))
+    outputs = integers.shape[0]
     return Weight(integers, np.broadcast_to(scale.reshape(-1), (outputs,)).copy(), bits)
+
+
+def _outputs_first(weight: IntArray, groups: int) -> IntArray:
+    """Turn (C, K / groups, R, S) of a transposed convolution into (K, C / groups, R, S)."""
+    c, k, *kernel = weight.shape
+    grouped = weight.reshape(groups, c // groups, k, *kernel).swapaxes(1, 2)
+    return grouped.reshape(groups * k, c // groups, *kernel)
 
 
 def _scalar_scale(where: str, attribute: str, scale: Tensor) -> float:

@@ -8,9 +8,7 @@ _CAT = "Convolve each tensor and add the results, which equals convolving their 
 _REMEDIES = {
     "Conv2d": "Use brevitas.nn.QuantConv2d.",
     "Linear": "Use brevitas.nn.QuantLinear.",
-    "QuantConvTranspose2d": "Upsample outside the model, or use brevitas.nn.QuantConv2d with more "
-    "output channels and a pixel shuffle outside the model.",
-    "ConvTranspose2d": "Upsample outside the model, or use brevitas.nn.QuantConv2d.",
+    "ConvTranspose2d": "Use brevitas.nn.QuantConvTranspose2d.",
     "QuantConv1d": "Use brevitas.nn.QuantConv2d with a kernel of height 1.",
     "QuantConv3d": "Use brevitas.nn.QuantConv2d.",
     "TruncAvgPool2d": "Use nn.AvgPool2d followed by brevitas.nn.QuantIdentity.",

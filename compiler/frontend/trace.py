@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from brevitas.nn.mixin import QuantWeightMixin
+from brevitas.nn.quant_layer import QuantNonLinearActLayer
 from brevitas.quant_tensor import QuantTensor
 from torch import Tensor, fx, nn
 
@@ -46,7 +47,7 @@ class _Tracer(fx.Tracer):
         brevitas = type(m).__module__.startswith("brevitas.")
         return (
             brevitas
-            or isinstance(m, QuantWeightMixin)
+            or isinstance(m, QuantWeightMixin | QuantNonLinearActLayer)
             or super().is_leaf_module(m, module_qualified_name)
         )
 

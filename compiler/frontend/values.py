@@ -48,6 +48,18 @@ class ConvSource:
 
 
 @dataclass(frozen=True)
+class ConvTransposeSource:
+    """Transposed convolution of ``x`` with integer weights (K, C / groups, R, S)."""
+
+    x: Quantized
+    weight: Weight
+    stride: Pair
+    padding: Padding
+    output_padding: Pair
+    groups: int
+
+
+@dataclass(frozen=True)
 class LinearSource:
     """Matrix-vector product of the flattened ``x`` with integer weights."""
 
@@ -81,7 +93,8 @@ class RescaleSource:
     x: Quantized
 
 
-Source = ConvSource | LinearSource | PoolSource | AddSource | RescaleSource
+WeightedSource = ConvSource | ConvTransposeSource | LinearSource
+Source = WeightedSource | PoolSource | AddSource | RescaleSource
 
 
 @dataclass(frozen=True)

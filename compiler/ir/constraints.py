@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tilewright.compiler.ir.intervals import accumulator_range, weighted_range
+from tilewright.compiler.ir.intervals import accumulator_range
 from tilewright.compiler.ir.ops import (
     Add,
     AvgPool2d,
     Conv2d,
+    ConvTranspose2d,
     Linear,
     MaxPool2d,
     Op,
@@ -67,8 +68,8 @@ def check_op(op: Op, types: Types) -> None:
                 raise VerifyError(f"{op.name}: {op.kind}.{rule.attribute}: {rule.text} ({found})")
 
 
-@constraint("weight", Conv2d)
-def _conv_weight_shape(op: Conv2d, types: Types) -> str | None:
+@constraint("weight", Conv2d, ConvTranspose2d)
+def _conv_weight_shape(op: Conv2d | ConvTranspose2d, types: Types) -> str | None:
     """Weights have the shape (K, C / groups, R, S)."""
     shape = op.weight.shape
     if len(shape) != 4 or min(shape) < 1:
@@ -76,8 +77,8 @@ def _conv_weight_shape(op: Conv2d, types: Types) -> str | None:
     return None
 
 
-@constraint("groups", Conv2d)
-def _groups_divide(op: Conv2d, types: Types) -> str | None:
+@constraint("groups", Conv2d, ConvTranspose2d)
+def _groups_divide(op: Conv2d | ConvTranspose2d, types: Types) -> str | None:
     """The number of groups divides the input and the output channels."""
     c, k = types[op.input].shape[0], op.weight.shape[0]
     if op.groups < 1 or c % op.groups or k % op.groups:
@@ -85,8 +86,8 @@ def _groups_divide(op: Conv2d, types: Types) -> str | None:
     return None
 
 
-@constraint("weight", Conv2d)
-def _conv_channels(op: Conv2d, types: Types) -> str | None:
+@constraint("weight", Conv2d, ConvTranspose2d)
+def _conv_channels(op: Conv2d | ConvTranspose2d, types: Types) -> str | None:
     """Weights cover C / groups input channels."""
     c = types[op.input].shape[0]
     if op.weight.shape[1] != c // op.groups:
@@ -103,14 +104,14 @@ def _linear_weight_shape(op: Linear, types: Types) -> str | None:
     return None
 
 
-@constraint("weight_bits", Conv2d, Linear)
-def _weight_bits(op: Conv2d | Linear, types: Types) -> str | None:
+@constraint("weight_bits", Conv2d, ConvTranspose2d, Linear)
+def _weight_bits(op: Conv2d | ConvTranspose2d | Linear, types: Types) -> str | None:
     """Weights have 2 to 8 bits."""
     return None if 2 <= op.weight_bits <= 8 else f"{op.weight_bits} bits"
 
 
-@constraint("weight", Conv2d, Linear)
-def _weights_fit(op: Conv2d | Linear, types: Types) -> str | None:
+@constraint("weight", Conv2d, ConvTranspose2d, Linear)
+def _weights_fit(op: Conv2d | ConvTranspose2d | Linear, types: Types) -> str | None:
     """Every weight is a signed integer of weight_bits bits."""
     limit = 1 << (op.weight_bits - 1)
     low, high = int(op.weight.min()), int(op.weight.max())
@@ -119,8 +120,8 @@ def _weights_fit(op: Conv2d | Linear, types: Types) -> str | None:
     return None
 
 
-@constraint("bias", Conv2d, Linear)
-def _bias_shape(op: Conv2d | Linear, types: Types) -> str | None:
+@constraint("bias", Conv2d, ConvTranspose2d, Linear)
+def _bias_shape(op: Conv2d | ConvTranspose2d | Linear, types: Types) -> str | None:
     """There is one int32 bias per output channel."""
     if op.bias.shape != op.weight.shape[:1]:
         return f"shape {op.bias.shape} for {op.weight.shape[0]} channels"
@@ -135,8 +136,10 @@ def _kernel_positive(op: MaxPool2d | AvgPool2d, types: Types) -> str | None:
     return None if min(op.kernel) >= 1 else f"{op.kernel}"
 
 
-@constraint("stride", Conv2d, MaxPool2d, AvgPool2d)
-def _stride_positive(op: Conv2d | MaxPool2d | AvgPool2d, types: Types) -> str | None:
+@constraint("stride", Conv2d, ConvTranspose2d, MaxPool2d, AvgPool2d)
+def _stride_positive(
+    op: Conv2d | ConvTranspose2d | MaxPool2d | AvgPool2d, types: Types
+) -> str | None:
     """Strides are at least 1."""
     return None if min(op.stride) >= 1 else f"{op.stride}"
 
@@ -147,8 +150,10 @@ def _dilation_positive(op: Conv2d | MaxPool2d, types: Types) -> str | None:
     return None if min(op.dilation) >= 1 else f"{op.dilation}"
 
 
-@constraint("padding", Conv2d, MaxPool2d, AvgPool2d)
-def _padding_not_negative(op: Conv2d | MaxPool2d | AvgPool2d, types: Types) -> str | None:
+@constraint("padding", Conv2d, ConvTranspose2d, MaxPool2d, AvgPool2d)
+def _padding_not_negative(
+    op: Conv2d | ConvTranspose2d | MaxPool2d | AvgPool2d, types: Types
+) -> str | None:
     """Padding is not negative."""
     return None if len(op.padding) == 4 and min(op.padding) >= 0 else f"{op.padding}"
 
@@ -160,6 +165,29 @@ def _padding_inside_kernel(op: MaxPool2d, types: Types) -> str | None:
     if any(p > m for p, m in zip(op.padding, limit, strict=True)):
         return f"padding {op.padding} with kernel {op.kernel}"
     return None
+
+
+@constraint("padding", ConvTranspose2d)
+def _cut_inside_kernel(op: ConvTranspose2d, types: Types) -> str | None:
+    """Padding is less than the kernel, so that every input element counts."""
+    limit = [op.kernel[0]] * 2 + [op.kernel[1]] * 2
+    if any(p >= m for p, m in zip(op.padding, limit, strict=True)):
+        return f"padding {op.padding} with kernel {op.kernel}"
+    return None
+
+
+@constraint("output_padding", ConvTranspose2d)
+def _output_padding_below_stride(op: ConvTranspose2d, types: Types) -> str | None:
+    """Output padding is not negative and less than the stride."""
+    fits = all(0 <= p < s for p, s in zip(op.output_padding, op.stride, strict=True))
+    return None if fits else f"output_padding {op.output_padding} with stride {op.stride}"
+
+
+@constraint("output", ConvTranspose2d)
+def _something_left(op: ConvTranspose2d, types: Types) -> str | None:
+    """Padding leaves at least one row and column."""
+    shape = output_shape(op, types)
+    return None if min(shape) >= 1 else f"output would be {shape}"
 
 
 @constraint("output", Conv2d, MaxPool2d, AvgPool2d)
@@ -176,7 +204,7 @@ def _add_shapes(op: Add, types: Types) -> str | None:
     return None if a == b else f"{a} and {b}"
 
 
-@constraint("output", Conv2d, Linear, MaxPool2d, AvgPool2d, Add, Rescale)
+@constraint("output", Conv2d, ConvTranspose2d, Linear, MaxPool2d, AvgPool2d, Add, Rescale)
 def _shape_agrees(op: Op, types: Types) -> str | None:
     """The declared output shape is the inferred one."""
     inferred, declared = output_shape(op, types), types[op.outputs[0]].shape
@@ -197,8 +225,8 @@ def _requantize_matches_output(op: AvgPool2d | Add | Rescale, types: Types) -> s
     return _requantize_problem(op.requantize, types[op.output])
 
 
-@constraint("requantize", Conv2d, Linear)
-def _requantize_fits_output(op: Conv2d | Linear, types: Types) -> str | None:
+@constraint("requantize", Conv2d, ConvTranspose2d, Linear)
+def _requantize_fits_output(op: Conv2d | ConvTranspose2d | Linear, types: Types) -> str | None:
     """It has one multiplier per output channel, and the range and zero point of the output.
 
     An odd zero point may be one less, with one output step in the bias, to round ties as Brevitas.
@@ -229,12 +257,13 @@ def _operands_match_shared_type(op: Add, types: Types) -> str | None:
     return None
 
 
-@constraint("accumulator", Conv2d, Linear, AvgPool2d, Add, Rescale)
+@constraint("accumulator", Conv2d, ConvTranspose2d, Linear, AvgPool2d, Add, Rescale)
 def _accumulator_fits(op: Op, types: Types) -> str | None:
     """The accumulator stays within int32 for every possible input, with and without bias."""
     ranges = [accumulator_range(op, types)]
-    if isinstance(op, Conv2d | Linear):
-        ranges.append(weighted_range(op.weight, np.zeros_like(op.bias), types[op.input]))
+    if isinstance(op, Conv2d | ConvTranspose2d | Linear):
+        lo, hi = ranges[0]
+        ranges.append((lo - op.bias, hi - op.bias))
     for lo, hi in ranges:
         worst = np.maximum(-lo, hi)
         if int(worst.max()) >= 1 << 31:

@@ -4,7 +4,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tilewright.compiler.ir.ops import Add, AvgPool2d, Conv2d, IntArray, Linear, Op, Rescale
+from tilewright.compiler.ir.ops import (
+    Add,
+    AvgPool2d,
+    Conv2d,
+    ConvTranspose2d,
+    IntArray,
+    Linear,
+    Op,
+    Rescale,
+)
 from tilewright.compiler.ir.types import TensorType
 
 
@@ -24,6 +33,8 @@ def accumulator_range(op: Op, types: Mapping[str, TensorType]) -> tuple[IntArray
     match op:
         case Conv2d() | Linear():
             return weighted_range(op.weight, op.bias, types[op.input])
+        case ConvTranspose2d():
+            return _transposed_range(op, types[op.input])
         case AvgPool2d():
             t = types[op.input]
             area = op.kernel[0] * op.kernel[1]
@@ -57,6 +68,18 @@ def weighted_range(
     low = input_type.qmin - input_type.zero_point
     high = input_type.qmax - input_type.zero_point
     return positive * low + negative * high + bias, positive * high + negative * low + bias
+
+
+def _transposed_range(op: ConvTranspose2d, input_type: TensorType) -> tuple[IntArray, IntArray]:
+    """Range over all phases: neighbouring positions meet every ``stride``-th tap."""
+    lows, highs = [op.bias], [op.bias]
+    for i in range(op.stride[0]):
+        for j in range(op.stride[1]):
+            taps = op.weight[:, :, i :: op.stride[0], j :: op.stride[1]]
+            low, high = weighted_range(taps, op.bias, input_type)
+            lows.append(low)
+            highs.append(high)
+    return np.minimum.reduce(lows), np.maximum.reduce(highs)
 
 
 def accumulator_bits(op: Op, types: Mapping[str, TensorType]) -> int:

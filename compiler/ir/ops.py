@@ -141,6 +141,41 @@ class Conv2d(_Unary):
 
 
 @dataclass(frozen=True, eq=False)
+class ConvTranspose2d(_Unary):
+    """Transposed convolution with groups, stride and padding; its dilation is 1.
+
+    ``acc[k, y, x] = sum(w[k, c, r, s] * (q[c, i, j] - zero_point_in)) + bias[k]`` over all elements
+    and taps with ``y = stride * i + r - top`` and ``x = stride * j + s - left``. A position that no
+    tap reaches holds the bias.
+
+    Parameters
+    ----------
+    weight : (K, C / groups, R, S) and not PyTorch's (C, K / groups, R, S), signed
+    weight_bits : int, 2..8
+    bias : (K,), int32 at scale ``s_in * s_w``
+    stride : (vertical, horizontal), at least 1
+    padding : (top, bottom, left, right), rows and columns cut off the output, less than the kernel
+    output_padding : (bottom, right), how much less is cut off there, less than the stride
+    groups : int, divides C and K
+    requantize : one multiplier per output channel
+    """
+
+    weight: IntArray
+    weight_bits: int
+    bias: IntArray
+    stride: Pair
+    padding: Padding
+    output_padding: Pair
+    groups: int
+    requantize: Requantize
+
+    @property
+    def kernel(self) -> Pair:
+        """(R, S)."""
+        return int(self.weight.shape[2]), int(self.weight.shape[3])
+
+
+@dataclass(frozen=True, eq=False)
 class Linear(_Unary):
     """Fully connected layer over the flattened (C, H, W) input; the output is (K, 1, 1).
 
@@ -244,6 +279,7 @@ class Rescale(_Unary):
 OPS: tuple[type[Op], ...] = (
     Input,
     Conv2d,
+    ConvTranspose2d,
     Linear,
     MaxPool2d,
     AvgPool2d,

@@ -9,6 +9,7 @@ from tilewright.compiler.ir.ops import (
     Add,
     AvgPool2d,
     Conv2d,
+    ConvTranspose2d,
     Input,
     IntArray,
     Linear,
@@ -18,7 +19,7 @@ from tilewright.compiler.ir.ops import (
     Pair,
     Rescale,
 )
-from tilewright.compiler.ir.shapes import window_shape
+from tilewright.compiler.ir.shapes import transposed_shape, window_shape
 from tilewright.compiler.ir.types import Requantize, TensorType
 from tilewright.errors import Error
 
@@ -84,6 +85,33 @@ def conv2d_accumulator(op: Conv2d, x: IntArray, x_type: TensorType) -> IntArray:
             taps = _window(padded, origin, op.stride, (rows, columns))
             acc += weight[:, :, :, i, j] @ taps.reshape(g, c, rows * columns)
     result: IntArray = acc.astype(np.int64).reshape(k, rows, columns)
+    return result + op.bias[:, None, None]
+
+
+def conv_transpose2d(op: ConvTranspose2d, x: IntArray, x_type: TensorType) -> IntArray:
+    """Transposed convolution of x (C, H, W); returns (K, H', W')."""
+    return requantize(conv_transpose2d_accumulator(op, x, x_type), op.requantize)
+
+
+def conv_transpose2d_accumulator(op: ConvTranspose2d, x: IntArray, x_type: TensorType) -> IntArray:
+    """Accumulator of :func:`conv_transpose2d`, bias included, before requantization."""
+    k, c, r, s = op.weight.shape
+    (_, h, w), g = x.shape, op.groups
+    (top, _, left, _), (below, beside) = op.padding, op.output_padding
+    rows, columns = transposed_shape((h, w), (r, s), op.stride, op.padding, op.output_padding)
+    real = (x - x_type.zero_point).reshape(g, c, h * w)
+    dtype = np.float64 if _fits_float64(op.weight, real) else np.int64
+    real, weight = real.astype(dtype), op.weight.reshape(g, k // g, c, r, s).astype(dtype)
+    # Every element adds a kernel to a canvas, from which padding is cut off.
+    canvas = np.zeros(
+        (k, (h - 1) * op.stride[0] + r + below, (w - 1) * op.stride[1] + s + beside), dtype
+    )
+    for i in range(r):
+        for j in range(s):
+            taps = (weight[:, :, :, i, j] @ real).reshape(k, h, w)
+            window = _window(canvas, (i, j), op.stride, (h, w))
+            np.add(window, taps, out=window)
+    result: IntArray = canvas[:, top : top + rows, left : left + columns].astype(np.int64)
     return result + op.bias[:, None, None]
 
 
@@ -156,6 +184,8 @@ def run(graph: Graph, inputs: Sequence[IntArray]) -> dict[str, IntArray]:
                 continue
             case Conv2d():
                 result = conv2d(op, values[op.input], types[op.input])
+            case ConvTranspose2d():
+                result = conv_transpose2d(op, values[op.input], types[op.input])
             case Linear():
                 result = linear(op, values[op.input], types[op.input])
             case MaxPool2d():

@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 
-from tilewright.compiler.ir.ops import AvgPool2d, Conv2d, Linear, MaxPool2d, Op, Padding, Pair
+from tilewright.compiler.ir.ops import (
+    AvgPool2d,
+    Conv2d,
+    ConvTranspose2d,
+    Linear,
+    MaxPool2d,
+    Op,
+    Padding,
+    Pair,
+)
 from tilewright.compiler.ir.types import TensorType
 
 Shape = tuple[int, int, int]
@@ -24,6 +33,23 @@ def window_shape(
     return rows // stride[0] + 1, columns // stride[1] + 1
 
 
+def transposed_shape(
+    size: Pair, kernel: Pair, stride: Pair, padding: Padding, output_padding: Pair
+) -> Pair:
+    """Rows and columns that a transposed convolution makes of ``size``.
+
+    Parameters
+    ----------
+    size : (H, W) of the input
+    kernel, stride : (vertical, horizontal)
+    padding : (top, bottom, left, right), cut off
+    output_padding : (bottom, right), appended
+    """
+    rows = (size[0] - 1) * stride[0] + kernel[0] - padding[0] - padding[1] + output_padding[0]
+    columns = (size[1] - 1) * stride[1] + kernel[1] - padding[2] - padding[3] + output_padding[1]
+    return rows, columns
+
+
 def output_shape(op: Op, types: Mapping[str, TensorType]) -> Shape:
     """Shape (C, H, W) of what ``op`` writes.
 
@@ -37,6 +63,9 @@ def output_shape(op: Op, types: Mapping[str, TensorType]) -> Shape:
     match op:
         case Conv2d():
             size = window_shape((h, w), op.kernel, op.stride, op.padding, op.dilation)
+            return (op.weight.shape[0], *size)
+        case ConvTranspose2d():
+            size = transposed_shape((h, w), op.kernel, op.stride, op.padding, op.output_padding)
             return (op.weight.shape[0], *size)
         case Linear():
             return (op.weight.shape[0], 1, 1)

@@ -6,6 +6,13 @@ from tilewright.errors import Error, UnsupportedError
 from tilewright.estimates import Estimate, estimate
 from tilewright.executors import Result, Verification, simulate, verify
 from tilewright.program import Program, compile, compile_graph
+from tilewright.quantization import (
+    LayerAccuracy,
+    QuantizationReport,
+    Quantized,
+    quantize,
+    quantize_with_report,
+)
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
 
@@ -13,8 +20,11 @@ __all__ = [
     "EngineConfig",
     "Error",
     "Estimate",
+    "LayerAccuracy",
     "MemoryTiming",
     "Program",
+    "QuantizationReport",
+    "Quantized",
     "Result",
     "Target",
     "UnsupportedError",
@@ -23,6 +33,8 @@ __all__ = [
     "compile_graph",
     "estimate",
     "generate_verilog",
+    "quantize",
+    "quantize_with_report",
     "simulate",
     "synthesize",
     "verify",

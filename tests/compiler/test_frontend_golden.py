@@ -71,6 +71,11 @@ class Kit:
             **kw,
         )
 
+    def conv_transpose(self, c: int, k: int, r, **kw):
+        return qnn.QuantConvTranspose2d(
+            c, k, r, bias=True, bias_quant=Int32Bias, **({"weight_quant": self.channel} | kw)
+        )
+
     def linear(self, c: int, k: int, **kw) -> nn.Module:
         return qnn.QuantLinear(
             c, k, bias=True, bias_quant=Int32Bias, weight_quant=self.tensor,
@@ -101,6 +106,20 @@ def grouped_and_narrow(q: Kit) -> nn.Module:
         q.relu8(bit_width=16),
         q.conv(8, 4, 2, groups=4, weight_bit_width=2, padding="valid"),
         q.identity(narrow_range=True),
+    )
+
+
+def transposed(q: Kit) -> nn.Module:
+    return nn.Sequential(
+        q.identity(),
+        q.conv_transpose(3, 8, 4, stride=2, padding=1, return_quant_tensor=True),
+        q.relu8(),
+        q.conv_transpose(8, 6, (3, 2), stride=(1, 3), padding=(2, 0), output_padding=(0, 2)),
+        q.asymmetric(),
+        q.conv_transpose(
+            6, 4, 3, stride=2, padding=1, output_padding=1, groups=2, weight_quant=q.tensor
+        ),
+        q.identity(),
     )
 
 
@@ -210,7 +229,7 @@ def differences(model: nn.Module, graph: ir.Graph, images: Tensor) -> list[np.nd
     return found
 
 
-NETWORKS = [plain, grouped_and_narrow, zero_points, Residual, Clipped]
+NETWORKS = [plain, grouped_and_narrow, transposed, zero_points, Residual, Clipped]
 
 
 @pytest.mark.parametrize("build", [*NETWORKS, DifferentScales])

@@ -95,9 +95,24 @@ CASES = {
         lambda: chain(nn.Flatten(), nn.Linear(72, 4)),
         ("2", "Linear", "brevitas.nn.QuantLinear"),
     ),
-    "transposed conv": (
-        lambda: chain(qnn.QuantConvTranspose2d(2, 4, 3, bias=False)),
-        ("1", "QuantConvTranspose2d", "Upsample outside"),
+    "dilated transposed conv": (
+        lambda: chain(qnn.QuantConvTranspose2d(2, 4, 3, dilation=2, bias=False)),
+        ("1", r"dilation=\(2, 2\)", "dilation=1"),
+    ),
+    "cut transposed conv": (
+        lambda: chain(qnn.QuantConvTranspose2d(2, 4, 3, padding=3, bias=False)),
+        ("Sequential", "1: ConvTranspose2d.padding: Padding is less", "supported_ops"),
+    ),
+    "transposed conv with output_size": (
+        lambda: Forward(
+            lambda m, x: m.quant(m.up(m.quant(x), [12, 12])),
+            up=qnn.QuantConvTranspose2d(2, 4, 2, stride=2, bias=False),
+        ),
+        ("up", "output_size", "output_padding"),
+    ),
+    "float transposed conv": (
+        lambda: chain(nn.ConvTranspose2d(2, 4, 3)),
+        ("1", "ConvTranspose2d", "brevitas.nn.QuantConvTranspose2d"),
     ),
     "sigmoid": (lambda: chain(conv(), nn.Sigmoid()), ("2", "Sigmoid", "QuantReLU")),
     "quantized sigmoid": (

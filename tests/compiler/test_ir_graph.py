@@ -35,16 +35,35 @@ def conv(**kw) -> ir.Conv2d:
     return ir.Conv2d(**(fields | kw))
 
 
+def transposed(**kw) -> ir.ConvTranspose2d:
+    rng = np.random.default_rng(8)
+    fields = {
+        "name": "up",
+        "input": "d",
+        "output": "t",
+        "weight": rng.integers(-128, 128, (4, 2, 3, 2)),
+        "weight_bits": 8,
+        "bias": rng.integers(-(10**6), 10**6, 4),
+        "stride": (1, 1),
+        "padding": (1, 1, 0, 1),
+        "output_padding": (0, 0),
+        "groups": 2,
+        "requantize": scale(4),
+    }
+    return ir.ConvTranspose2d(**(fields | kw))
+
+
 def graph(**replaced) -> ir.Graph:
     """Every operator once; ``replaced`` gives other operators by value name."""
     values = types(x=(2, 6, 6), c=(4, 6, 6), d=(4, 6, 6), m=(4, 3, 3), s=(4, 3, 3), p=(4, 1, 1))
-    values |= types(y=(5, 1, 1))
+    values |= types(t=(4, 6, 6), y=(5, 1, 1))
     sum_type = scale(4)
     ops = {
         "x": ir.Input("input", "x"),
         "c": conv(),
         "d": ir.Rescale("rescale", "c", "d", scale(4)),
-        "m": ir.MaxPool2d("pool", "d", "m", (3, 3), (2, 2), (1, 1, 1, 1), (1, 1)),
+        "t": transposed(),
+        "m": ir.MaxPool2d("pool", "t", "m", (3, 3), (2, 2), (1, 1, 1, 1), (1, 1)),
         "s": ir.Add("add", "m", "m", "s", scale(4), scale(4), sum_type, 8, True),
         "p": ir.AvgPool2d("mean", "s", "p", (3, 3), (3, 3), (0, 0, 0, 0), scale(4)),
         "y": ir.Linear("fc", "p", "y", np.ones((5, 4), int), 2, np.zeros(5, int), scale(5)),
@@ -56,7 +75,15 @@ def graph(**replaced) -> ir.Graph:
 def test_graph_verifies_and_knows_its_structure() -> None:
     g = graph()
     g.verify()
-    assert [op.name for op in g.layers] == ["features.0", "rescale", "pool", "add", "mean", "fc"]
+    assert [op.name for op in g.layers] == [
+        "features.0",
+        "rescale",
+        "up",
+        "pool",
+        "add",
+        "mean",
+        "fc",
+    ]
     assert g.op_types == set(ir.OPS)
     assert g.producers()["m"].name == "pool"
     assert [op.name for op in g.consumers()["m"]] == ["add", "aux"]
@@ -99,6 +126,18 @@ BROKEN = [
     ({"c": conv(requantize=scale(3))}, "Conv2d.requantize: .*3 multipliers"),
     ({"c": conv(requantize=scale(4, qmax=128))}, "Conv2d.requantize: .*outside"),
     ({"c": conv(requantize=scale(4, zero_point=-2))}, "Conv2d.requantize: .*zero point -2"),
+    ({"t": transposed(weight=np.ones((4, 1, 3, 2), int))}, "up: ConvTranspose2d.weight: Weights"),
+    ({"t": transposed(groups=3)}, "ConvTranspose2d.groups: .*groups=3"),
+    ({"t": transposed(weight_bits=1)}, "ConvTranspose2d.weight_bits: "),
+    ({"t": transposed(weight_bits=7)}, "ConvTranspose2d.weight: Every weight"),
+    ({"t": transposed(bias=np.zeros(2, int))}, "ConvTranspose2d.bias: "),
+    ({"t": transposed(bias=np.full(4, 2**31 - 1))}, "ConvTranspose2d.accumulator: "),
+    ({"t": transposed(stride=(1, 0))}, "ConvTranspose2d.stride: "),
+    ({"t": transposed(padding=(1, -1, 0, 1))}, "ConvTranspose2d.padding: Padding is not neg"),
+    ({"t": transposed(padding=(1, 3, 0, 1))}, "ConvTranspose2d.padding: Padding is less than"),
+    ({"t": transposed(output_padding=(0, 1))}, r"ConvTranspose2d.output_padding: .*\(0, 1\) with"),
+    ({"t": transposed(stride=(2, 1))}, "ConvTranspose2d.output: The declared output shape"),
+    ({"t": transposed(requantize=scale(3))}, "ConvTranspose2d.requantize: .*3 multipliers"),
     ({"m": pool(kernel=(0, 3))}, "pool: MaxPool2d.kernel: "),
     ({"m": pool(padding=(2, 2, 1, 1))}, "MaxPool2d.padding: Padding is at most half"),
     ({"p": mean(requantize=scale(4, zero_point=-4))}, "mean: AvgPool2d.requantize: "),

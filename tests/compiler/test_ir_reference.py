@@ -80,6 +80,95 @@ def test_conv2d(seed) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_conv_transpose2d(seed) -> None:
+    rng = np.random.default_rng(seed)
+    g, cg, kg = (int(v) for v in rng.integers(1, 4, 3))
+    kernel = tuple(int(v) for v in rng.integers(1, 5, 2))
+    stride = tuple(int(v) for v in rng.integers(1, 4, 2))
+    vertical, horizontal = (int(rng.integers(0, k)) for k in kernel)
+    output_padding = tuple(int(rng.integers(0, s)) for s in stride)
+    t = random_type(rng, g * cg, (int(rng.integers(4, 8)), int(rng.integers(4, 8))))
+    x, w = random_values(rng, t), rng.integers(-128, 128, (g * cg, kg, *kernel))
+    bias = rng.integers(-1000, 1000, g * kg)
+    r = random_requantize(rng, g * kg, 12)
+    # PyTorch keeps (C, K / groups, R, S); inputs of a group come first in its slice.
+    ours = w.reshape(g, cg, kg, *kernel).transpose(0, 2, 1, 3, 4).reshape(g * kg, cg, *kernel)
+    # One row or column less at the end than at the beginning, which PyTorch cannot express.
+    bottom, right = max(vertical - 1, 0), max(horizontal - 1, 0)
+    op = ir.ConvTranspose2d(
+        "c", "x", "y", ours, 8, bias, stride, (vertical, bottom, horizontal, right),
+        output_padding, g, r,
+    )  # fmt: skip
+    whole = F.conv_transpose2d(
+        real(x, t),
+        torch.from_numpy(w).double(),
+        torch.from_numpy(bias).double(),
+        stride,
+        0,
+        0,
+        g,
+    )
+    appended = F.pad(
+        whole - torch.from_numpy(bias)[:, None, None], (0, max(stride), 0, max(stride))
+    )
+    appended += torch.from_numpy(bias)[:, None, None]
+    rows = whole.shape[2] - bottom + output_padding[0]
+    columns = whole.shape[3] - right + output_padding[1]
+    acc = appended[0, :, vertical:rows, horizontal:columns]
+    assert np.array_equal(reference.conv_transpose2d_accumulator(op, x, t), acc.numpy())
+    assert np.array_equal(reference.conv_transpose2d(op, x, t), scaled(acc, r)), f"seed {seed}"
+    assert output_shape(op, {"x": t}) == tuple(acc.shape)
+    lo, hi = ir.accumulator_range(op, {"x": t})
+    assert (acc.amin((1, 2)).numpy() >= lo).all(), f"seed {seed}"
+    assert (acc.amax((1, 2)).numpy() <= hi).all(), f"seed {seed}"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_conv_transpose2d_with_the_padding_of_pytorch(seed) -> None:
+    rng = np.random.default_rng(seed)
+    kernel, stride = int(rng.integers(2, 5)), int(rng.integers(1, 4))
+    p, extra = int(rng.integers(0, kernel)), int(rng.integers(0, stride))
+    t = random_type(rng, 3, (5, 6))
+    x, w, r = (
+        random_values(rng, t),
+        rng.integers(-8, 8, (3, 2, kernel, kernel)),
+        random_requantize(rng, 2, 4),
+    )
+    op = ir.ConvTranspose2d(
+        "c", "x", "y", w.swapaxes(0, 1), 4, np.zeros(2, int), (stride,) * 2, (p,) * 4,
+        (extra,) * 2, 1, r,
+    )  # fmt: skip
+    acc = F.conv_transpose2d(real(x, t), torch.from_numpy(w).double(), None, stride, p, extra)[0]
+    assert np.array_equal(reference.conv_transpose2d(op, x, t), scaled(acc, r)), f"seed {seed}"
+    assert output_shape(op, {"x": t}) == tuple(acc.shape)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_interval_of_a_transposed_convolution_is_tight(seed) -> None:
+    rng = np.random.default_rng(seed)
+    t = random_type(rng, 2, (3, 3))
+    kernel, stride = tuple(rng.integers(1, 5, 2)), tuple(int(v) for v in rng.integers(1, 4, 2))
+    w, bias = rng.integers(-128, 128, (1, 2, *kernel)), rng.integers(-100, 100, 1)
+    r = random_requantize(rng, 1, 12)
+    op = ir.ConvTranspose2d("c", "x", "y", w, 8, bias, stride, (0,) * 4, (0, 0), 1, r)
+    types = {"x": ir.TensorType((2, 9, 9), t.bits, t.signed, 1.0, t.zero_point)}
+    lo, hi = (int(v[0]) for v in ir.accumulator_range(op, types))
+    # Each position in the middle meets its own inputs: the worst are those that suit its taps.
+    reached = []
+    for y in range(4 * stride[0], 5 * stride[0]):
+        for z in range(4 * stride[1], 5 * stride[1]):
+            for low, high in ((t.qmin, t.qmax), (t.qmax, t.qmin)):
+                x = np.full((2, 9, 9), t.zero_point)
+                for i, j in np.ndindex(9, 9):
+                    a, b = y - i * stride[0], z - j * stride[1]
+                    if 0 <= a < kernel[0] and 0 <= b < kernel[1]:
+                        x[:, i, j] = np.where(w[0, :, a, b] > 0, high, low)
+                acc = reference.conv_transpose2d_accumulator(op, x, types["x"])
+                reached.append(int(acc[0, y, z]))
+    assert (min(reached), max(reached)) == (lo, hi), f"seed {seed}"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_interval_analysis_is_tight(seed) -> None:
     rng = np.random.default_rng(seed)
     t = random_type(rng, 3, (2, 2))

@@ -49,7 +49,9 @@ def random_network(rng, rows, multiplier_width, size):
             kernels = groups * int(rng.integers(1, 6))
         elif kind in ("max", "avg"):
             kernels = channels
-            padding = tuple(min(p, k // 2) for p, k in zip(padding, np.repeat(kernel, 2)))
+            padding = tuple(
+                min(p, k // 2) for p, k in zip(padding, np.repeat(kernel, 2), strict=True)
+            )
         elif kind == "add":
             alike = [v for v, t in values.items() if t.shape == x.shape]
             other = str(rng.choice(alike))

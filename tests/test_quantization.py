@@ -1,0 +1,316 @@
+"""Post-training quantization: exactness of what it makes, accuracy, errors."""
+
+import copy
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import tilewright as tw
+from tilewright.compiler import ir
+from tilewright.compiler.frontend import capture_with_report, float64_outputs, quantize_input
+from tilewright.quantization.calibration import Histogram
+
+torch.set_num_threads(1)
+SEED = 20240612
+
+
+class Basic(nn.Module):
+    """Residual block whose operands are a ReLU and a convolution, added in place."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        y += x
+        return self.relu(y)
+
+
+class Inverted(nn.Module):
+    """Linear bottleneck with ReLU6 that reaches its bound."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        wide = 2 * channels
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, wide, 1, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU6(),
+            nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU6(),
+            nn.Conv2d(wide, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class Net(nn.Module):
+    def __init__(self, block: type[nn.Module]) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 2, 1, bias=False)
+        self.bn = nn.BatchNorm2d(8)
+        self.blocks = nn.Sequential(block(8), block(8), nn.Dropout(), block(8))
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.fc = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu(self.bn(self.stem(x))), 2)
+        return self.fc(self.flatten(self.pool(self.blocks(x))))
+
+
+class Mixed(nn.Module):
+    """One tensor in two additions, and an output that is read again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.c, self.d = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = F.relu(self.a(x))
+        u = y + self.b(y)
+        v = y + self.c(u)
+        return u, F.avg_pool2d(F.relu(self.d(v)), 2)
+
+
+class Decoder(nn.Module):
+    """Transposed convolutions, with batch norm and with groups."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(8, 8, 3, 2, 1, output_padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(8)
+        self.again = nn.ConvTranspose2d(8, 4, 4, 2, 1, groups=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.again(F.relu6(self.bn(self.up(F.relu(self.down(x))))))
+
+
+def network(block: type[nn.Module]) -> nn.Module:
+    torch.manual_seed(SEED)
+    model = Net(block) if block in (Basic, Inverted) else block()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 3.0)
+            nn.init.normal_(module.bias, 0.0, 0.5)
+            nn.init.normal_(module.running_mean, 0.0, 0.2)
+            nn.init.uniform_(module.running_var, 0.2, 1.0)
+    return model
+
+
+def batches(count: int = 2) -> list[Tensor]:
+    torch.manual_seed(SEED + 1)
+    return [torch.randn(4, 3, 16, 16) for _ in range(count)]
+
+
+def differences(model: nn.Module, images: Tensor, width: int) -> tuple[ir.Graph, list[np.ndarray]]:
+    result = capture_with_report(model, images, multiplier_width=width)
+    assert result.rounded_biases == ()
+    graph = result.graph
+    golden = float64_outputs(model, images, graph)
+    found = []
+    for n, image in enumerate(quantize_input(graph, images.numpy())):
+        values = ir.run(graph, [image])
+        found += [values[o.input] - g[n] for o, g in zip(graph.outputs, golden, strict=True)]
+    kinds = [graph.values[o.input] for o in graph.outputs]
+    wide = [np.ptp(g) > 0.4 * 2**t.bits for g, t in zip(golden, kinds, strict=True)]
+    assert all(wide), "the golden outputs say too little"
+    return graph, found
+
+
+VARIANTS = {
+    "int8": {},
+    "4-bit weights": {"weight_bits": 4},
+    "powers of two": {"power_of_two": True},
+    "narrow": {"weight_bits": 5, "activation_bits": 5},
+}
+
+
+@pytest.mark.parametrize("block", [Basic, Inverted, Mixed, Decoder])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_graph_is_the_float64_model(block, variant) -> None:
+    images, options = batches(1)[0], VARIANTS[variant]
+    model = tw.quantize(network(block), batches(), **options)
+    graph, exact = differences(model, images, 31)
+    assert not any(d.any() for d in exact)
+    _, close = differences(model, images, 18)
+    assert max(np.abs(d).max() for d in close) <= (not options.get("power_of_two", False))
+    bits = options.get("activation_bits", 8)
+    assert {t.bits for t in graph.values.values()} == {bits}
+    for op in graph.layers:
+        if isinstance(op, ir.Add):
+            assert op.shared_bits == bits, "operands share a grid and a sign"
+            assert {*op.requantize_a.multiplier, *op.requantize_b.multiplier} == {1}
+        if isinstance(op, ir.Conv2d | ir.Linear):
+            assert op.weight_bits == options.get("weight_bits", 8)
+    if "power_of_two" in options:
+        assert all(math.frexp(t.scale)[0] == 0.5 for t in graph.values.values())
+
+
+@pytest.mark.parametrize("block", [Basic, Inverted])
+def test_compiled_program_is_the_golden(block) -> None:
+    engine = tw.EngineConfig(rows=8, cols=7, act_depth=1024, weight_depth=512, out_depth=512)
+    images = batches(1)[0][:1]
+    model = tw.quantize(network(block), batches())
+    program = tw.compile(model, images, tw.Target(engine=engine))
+    result = tw.simulate(program, images)
+    assert np.array_equal(result.outputs[0], program.reference(images)[0])
+    assert np.allclose(result.dequantized()[0][0, :, 0, 0], model(images).detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_report_tells_the_accuracy(variant) -> None:
+    model = network(Basic)
+    result = tw.quantize_with_report(model, batches(), **VARIANTS[variant])
+    report = result.report
+    least = {"int8": 30.0, "4-bit weights": 14.0, "powers of two": 25.0, "narrow": 12.0}[variant]
+    assert all(x.snr_db is not None and x.snr_db > least for x in report.layers), str(report)
+    assert [x.name for x in report.layers][:3] == ["x", "stem", "blocks.0.conv1"]
+    assert report.outputs == ("fc",)
+    # The last figure is that of the outputs, computed here from the two models.
+    images = batches(1)[0]
+    with torch.no_grad():
+        expected = model.eval()(images).double()
+        noise = result.model(images).double() - expected
+    snr = 10 * math.log10(float((expected**2).sum() / (noise**2).sum()))
+    assert report.output_snr_db == pytest.approx(snr, abs=0.01)
+    assert "blocks.3.conv2" in str(report)
+    assert "fc (output)" in str(report)
+    assert json.loads(report.to_json())["layers"][1]["name"] == "stem"
+
+
+def test_float_model_is_not_modified() -> None:
+    model = network(Inverted).train()
+    before = copy.deepcopy(model.state_dict())
+    modules = dict(model.named_modules())
+    tw.quantize(model, batches(1))
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert dict(model.named_modules()) == modules
+    assert all(m.training for m in model.modules())
+
+
+def test_a_tensor_that_cannot_be_negative_is_unsigned() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.AvgPool2d(3), nn.Conv2d(4, 4, 1)
+    )
+    graph = capture_with_report(
+        tw.quantize(model, [torch.rand(4, 1, 12, 12)]), torch.rand(1, 1, 12, 12)
+    ).graph
+    assert [t.signed for t in graph.values.values()] == [False, False, False, False, True]
+
+
+def test_relu6_ends_at_six() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.ReLU6())
+    nn.init.constant_(model[0].weight, 1.0)
+    images = torch.linspace(-9, 9, 64).reshape(1, 1, 8, 8)
+    for power_of_two in (False, True):
+        quantized = tw.quantize(model, [images], power_of_two=power_of_two)
+        quantized.requires_grad_(False)
+        assert float(quantized(images).max()) == pytest.approx(6.0, abs=0.1)
+        assert (quantized(images) - model(images)).abs().max() < 0.1
+
+
+def test_scale_of_least_squared_error() -> None:
+    histogram = Histogram()
+    rng = np.random.default_rng(SEED)
+    values = torch.from_numpy(rng.normal(size=20000))
+    for part in values.split(5000):
+        histogram.add(part)
+    histogram.add(torch.tensor([100.0]))  # grows the range and is clipped
+    assert histogram.counts.sum() == 20001
+    errors = [histogram.squared_error(t / 15, 15) for t in (0.3, 3.0, 100.0)]
+    assert min(errors) == errors[1], "of three: clips too much, just right, too coarse"
+    low = histogram.squared_error(3.0 / 15, 15) - 97.0**2
+    expected = ((values.abs() - (values.abs() / 0.2).round().clamp(max=15) * 0.2) ** 2).sum()
+    assert low == pytest.approx(float(expected), rel=0.05)
+
+
+def test_dead_layer_does_not_break_calibration() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 2, 1))
+    nn.init.constant_(model[0].bias, -100.0)
+    report = tw.quantize_with_report(model, [torch.rand(1, 1, 4, 4)]).report
+    assert report.layers[1].snr_db is None
+    assert json.loads(report.to_json())["layers"][1]["snr_db"] is None
+
+
+def test_progress_counts_to_its_total() -> None:
+    seen: list[tuple[int, int]] = []
+    tw.quantize(network(Mixed), batches(3), progress=lambda *step: seen.append(step))
+    assert seen == [(n, 6) for n in range(1, 7)]
+
+
+class Call(nn.Module):
+    def __init__(self, body) -> None:
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+        self.relu, self.act = nn.ReLU(inplace=True), nn.GELU()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(self, x)
+
+
+IMAGES = torch.rand(2, 3, 6, 6)
+REFUSED = {
+    "float activation": (lambda m, x: m.act(m.conv(x)), "^act: GELU cannot be quantized.*Quant"),
+    "function": (lambda m, x: torch.sigmoid(m.conv(x)), "sigmoid"),
+    "batch norm alone": (lambda m, x: m.bn(x), "^bn: batch norm"),
+    "shared with batch norm": (
+        lambda m, x: (lambda y: m.bn(y) + y)(m.conv(x)),
+        "^bn: batch norm .* nothing else reads",
+    ),
+    "control flow": (lambda m, x: m.conv(x) if x.sum() > 0 else x, "Call: .*cannot be traced"),
+    "in-place": (
+        lambda m, x: (lambda y: m.relu(y) + y)(m.conv(x)),
+        "^relu: an in-place operation .* read again",
+    ),
+    "added constant": (lambda m, x: m.conv(x) + 1.0, "add.*not an activation"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case) -> None:
+    body, message = REFUSED[case]
+    with pytest.raises(tw.UnsupportedError, match=message):
+        tw.quantize(Call(body), [IMAGES])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "no calibration batches"),
+        (IMAGES, r"not one tensor: pass \[images\]"),
+        (["x"], "batch 0 holds str"),
+        ([torch.zeros(1, 3, 4, 4, dtype=torch.int64)], "batch 0 holds torch.int64"),
+        ([torch.zeros(0, 3, 4, 4)], r"batch 0 holds torch.float32 \(0, 3"),
+        ([IMAGES, IMAGES[:, :, :3]], r"batch 1 has shapes .*3, 6\).*batch 0 has .*6, 6\)"),
+        ([IMAGES[:, :2]], r"does not run on calibration batches of \(2, 2, 6, 6\): "),
+        ([(IMAGES, torch.zeros(2))], "takes 1 inputs and calibration batch 0 holds 2"),
+        ([IMAGES, IMAGES / 0], "batch 1 holds NaN"),
+    ],
+)
+def test_wrong_batches(given, message) -> None:
+    with pytest.raises(tw.Error, match=message):
+        tw.quantize(Call(lambda m, x: m.conv(x)), given)
+
+
+@pytest.mark.parametrize("option", ["weight_bits", "activation_bits"])
+@pytest.mark.parametrize("bits", [1, 9])
+def test_wrong_widths(option, bits) -> None:
+    with pytest.raises(tw.Error, match=f"{option} must be in 2..8, not {bits}"):
+        tw.quantize(Call(lambda m, x: m.conv(x)), [IMAGES], **{option: bits})
