@@ -13,6 +13,7 @@ from tilewright.compiler.ir import (
     Add,
     AvgPool2d,
     Conv2d,
+    ConvTranspose2d,
     Graph,
     Linear,
     MaxPool2d,
@@ -85,6 +86,8 @@ class _Lowering:
         match op:
             case Conv2d():
                 self.conv(index, op)
+            case ConvTranspose2d():
+                self.conv_transpose(index, op)
             case Linear():
                 self.linear(index, op)
             case MaxPool2d():
@@ -182,6 +185,48 @@ class _Lowering:
                 **common,
             )
         )
+
+    def conv_transpose(self, index: int, op: ConvTranspose2d) -> None:
+        """Emit a convolution of stride 1 for every phase of the output.
+
+        Output row ``stride * q + phase`` is reached by every stride-th kernel row only, in reverse
+        order; columns likewise. No multiplication with an inserted zero remains.
+        """
+        in_type, (_, out_height, out_width) = self.values[op.input], self.values[op.output].shape
+        taps = [
+            [reached(phase, s, pad, kernel) for phase in range(min(s, size))]
+            for s, pad, kernel, size in zip(
+                op.stride, op.padding[::2], op.kernel, (out_height, out_width), strict=True
+            )
+        ]
+        ops = []
+        for phase_y, (rows, top) in enumerate(taps[0]):
+            for phase_x, (columns, left) in enumerate(taps[1]):
+                weight = op.weight[:, :, rows][:, :, :, columns]
+                if not weight.size:  # nothing but the bias arrives here
+                    weight = np.zeros((*op.weight.shape[:2], 1, 1), np.int64)
+                common = self.weighted(op.input, op.output, weight, op.groups)
+                pixels = len(range(phase_y, out_height, op.stride[0])) * len(
+                    range(phase_x, out_width, op.stride[1])
+                )
+                ops.append(
+                    self.array_op(
+                        index,
+                        op.name,
+                        op.kind,
+                        (op.input,),
+                        op.output,
+                        op.requantize,
+                        kernel=weight.shape[2:],
+                        padding=(top, left),
+                        out_step=op.stride,
+                        out_offset=(phase_y, phase_x),
+                        bias=op.bias - weight.reshape(len(weight), -1).sum(1) * in_type.zero_point,
+                        macs=weight.size * pixels,
+                        **common,
+                    )
+                )
+        self.emit(*ops)
 
     def weighted(
         self, source: str, output: str, weight: NDArray[np.int64], groups: int
@@ -391,6 +436,18 @@ def changes_nothing(requantize: Requantize, kind: TensorType) -> bool:
         and requantize.qmin <= kind.qmin + moved
         and requantize.qmax >= kind.qmax + moved
     )
+
+
+def reached(phase: int, stride: int, crop: int, kernel: int) -> tuple[NDArray[np.int64], int]:
+    """Return the kernel rows that reach a phase of a transposed convolution, and their padding.
+
+    Output row y holds kernel row r of input row i where ``y = stride * i + r - crop``. For rows
+    ``y = stride * q + phase``, the kernel rows are returned in the order of the input rows that
+    they read, ``q - padding`` first.
+    """
+    first = (phase + crop) % stride
+    rows = np.arange(first, kernel, stride)[::-1]
+    return rows, len(rows) - 1 - (phase + crop - first) // stride
 
 
 def total_steps(sections: tuple[Section, ...]) -> int:

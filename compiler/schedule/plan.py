@@ -247,6 +247,13 @@ def plan_group(
             f"engine's act_depth must be at least that, not {config.act_depth}"
         )
 
+    for op in group.ops:
+        if op.output in rings and op.out_step[1] % config.cols == 0:
+            return EngineLimitError(
+                f"{op.name}: results {op.out_step[1]} pixels apart all go to one lane of an engine "
+                f"with {config.cols} columns; cols must not divide it"
+            )
+
     # Weights.
     widest = max(
         block_words(stage, Block(kg, 1), config)

@@ -8,6 +8,7 @@ from tilewright.compiler.ir import (
     Add,
     AvgPool2d,
     Conv2d,
+    ConvTranspose2d,
     Graph,
     Input,
     Linear,
@@ -18,8 +19,10 @@ from tilewright.compiler.ir import (
     TensorType,
 )
 
-KINDS = ("conv", "depthwise", "group", "linear", "max", "avg", "add", "rescale")
-SHARES = (0.5, 0.08, 0.08, 0.08, 0.08, 0.06, 0.06, 0.06)
+KINDS = (
+    "conv", "depthwise", "group", "linear", "max", "avg", "add", "rescale", "large", "transposed",
+)  # fmt: skip
+SHARES = (0.4, 0.08, 0.1, 0.08, 0.06, 0.06, 0.04, 0.04, 0.04, 0.1)
 
 
 def random_type(rng, shape, bits=None):
@@ -55,7 +58,9 @@ def random_layer(rng, rows, multiplier_width):
     """Return a graph of one layer and its integer inputs.
 
     Kernel 1..7 (rectangular), stride 1..3, padding 0..3 (asymmetric), dilation 1..3 now and then,
-    channels up to three groups and rarely whole ones, 2..8-bit weights and activations.
+    channels up to three groups and rarely whole ones, any number of convolution groups with any
+    number of channels each, 2..8-bit weights and activations. "large": one side of the kernel up to
+    31, stride up to 4, dilation up to 18. "transposed": kernel 1..4, stride 1..3.
     """
     kind = str(rng.choice(KINDS, p=SHARES))
     channels, kernels = (int(n) for n in rng.integers(1, 3 * rows, 2))
@@ -68,8 +73,29 @@ def random_layer(rng, rows, multiplier_width):
     if kind == "depthwise":
         groups = channels = kernels
     elif kind == "group":
-        per_group, groups = 2 ** int(rng.integers(1, 3)), int(rng.integers(2, 5))
-        channels = kernels = per_group * groups
+        per_group, groups = int(rng.integers(1, 7)), int(rng.integers(2, 7))
+        multiple = rng.random() < 0.5
+        channels = per_group * groups
+        kernels = groups * (per_group if multiple else int(rng.integers(1, 7)))
+    elif kind == "large":
+        channels, kernels = (int(n) for n in rng.integers(1, rows, 2))
+        if rng.random() < 0.5:
+            groups = channels = kernels
+        kernel = (int(rng.integers(1, 32)), int(rng.integers(1, 4)))
+        dilation = (1, int(rng.integers(1, 19)))
+        if rng.random() < 0.5:
+            kernel, dilation = kernel[::-1], dilation[::-1]
+        stride = tuple(int(n) for n in rng.integers(1, 5, 2))
+        padding = tuple(int(n) for n in rng.integers(0, 18, 4))
+    elif kind == "transposed":
+        kernel = tuple(int(n) for n in rng.integers(1, 5, 2))
+        padding = tuple(int(rng.integers(k)) for k in np.repeat(kernel, 2))
+        dilation = (1, 1)
+        if rng.random() < 0.3:
+            groups = channels = kernels
+        output_padding = tuple(int(rng.integers(s)) for s in stride)
+        # Every crop leaves something.
+        height, width = height + 3, width + 3
     elif kind in ("linear", "add", "rescale"):
         kernel, stride, dilation, padding = (1, 1), (1, 1), (1, 1), (0, 0, 0, 0)
     elif kind in ("max", "avg"):
@@ -79,12 +105,19 @@ def random_layer(rng, rows, multiplier_width):
         dilation = (1, 1) if kind == "avg" else dilation
     if kind == "linear":
         height, width = min(height, 5), min(width, 5)
-    height = max(height, (kernel[0] - 1) * dilation[0] + 1 - padding[0] - padding[1])
-    width = max(width, (kernel[1] - 1) * dilation[1] + 1 - padding[2] - padding[3])
+    if kind != "transposed":
+        height = max(height, (kernel[0] - 1) * dilation[0] + 1 - padding[0] - padding[1])
+        width = max(width, (kernel[1] - 1) * dilation[1] + 1 - padding[2] - padding[3])
     if kind in ("add", "rescale"):
         kernels = channels
     out_shape = (kernels, 1, 1)
-    if kind != "linear":
+    if kind == "transposed":
+        out_shape = (
+            kernels,
+            (height - 1) * stride[0] + kernel[0] - sum(padding[:2]) + output_padding[0],
+            (width - 1) * stride[1] + kernel[1] - sum(padding[2:]) + output_padding[1],
+        )
+    elif kind != "linear":
         out_shape = (
             kernels,
             window_out(height, kernel[0], stride[0], dilation[0], padding[:2]),
@@ -98,11 +131,17 @@ def random_layer(rng, rows, multiplier_width):
     low, high = -(1 << (weight_bits - 1)), 1 << (weight_bits - 1)
     bias = rng.integers(-1000, 1000, kernels)
     match kind:
-        case "conv" | "depthwise" | "group":
+        case "conv" | "depthwise" | "group" | "large":
             weight = rng.integers(low, high, (kernels, channels // groups, *kernel))
             op = Conv2d(
                 "layer", "x", "y", weight, weight_bits, bias,
                 stride, padding, dilation, groups, requantize,
+            )  # fmt: skip
+        case "transposed":
+            weight = rng.integers(low, high, (kernels, channels // groups, *kernel))
+            op = ConvTranspose2d(
+                "layer", "x", "y", weight, weight_bits, bias,
+                stride, padding, output_padding, groups, requantize,
             )  # fmt: skip
         case "linear":
             weight = rng.integers(low, high, (kernels, channels * height * width))
