@@ -29,7 +29,8 @@ class LayerStats:
 
     Parameters
     ----------
-    cycles : from the end of the layer before to this one's last command
+    cycles : in which the array worked for the layer or waited for its next command, so that all
+        layers' cycles are the run's; the last layer has the time of the last stores too
     steps : cycles in which the array multiplied
     stalls : cycles in which the array waited, by cause
     bytes_read, bytes_written : on the bus, padding and commands included
@@ -121,30 +122,29 @@ def layer_stats(
     dones: Mapping[Unit, Sequence[int]],
 ) -> list[LayerStats]:
     """Return the statistics of each layer of a complete run."""
-    ends = [0] * layers
-    steps = [0] * layers
+    steps, cycles = [0] * layers, [0] * layers
     read, written = [0] * layers, [0] * layers
     stalls = [dict.fromkeys(STALL_CAUSES, 0) for _ in range(layers)]
-    for unit, stream in commands.items():
-        for command, done in zip(stream, dones[unit], strict=True):
-            layer = command.layer
+    for stream in commands.values():
+        for command in stream:
             more_read, more_written = bytes_moved(config, command)
-            read[layer] += more_read
-            written[layer] += more_written
-            if unit is not Unit.LOAD:  # loads run ahead, in the time of layers before
-                ends[layer] = max(ends[layer], int(done))
-            if isinstance(command, Compute):
-                steps[layer] += compute_timing(config, command).steps
-    for command, causes in zip(
-        commands[Unit.COMPUTE], compute_stalls(config, commands, starts, dones), strict=True
-    ):
-        for cause, cycles in causes.items():
-            stalls[command.layer][cause] += cycles
-    result, before = [], 0
-    for layer in range(layers):
-        end = max(before, ends[layer])
-        result.append(
-            LayerStats(end - before, steps[layer], stalls[layer], read[layer], written[layer])
-        )
-        before = end
-    return result
+            read[command.layer] += more_read
+            written[command.layer] += more_written
+    computes = commands[Unit.COMPUTE]
+    causes = compute_stalls(config, commands, starts, dones)
+    now = 0
+    for command, start, waits in zip(computes, starts[Unit.COMPUTE], causes, strict=True):
+        assert isinstance(command, Compute)
+        timing = compute_timing(config, command)
+        steps[command.layer] += timing.steps
+        for cause, count in waits.items():
+            stalls[command.layer][cause] += count
+        free = int(start) + timing.free
+        cycles[command.layer] += free - now
+        now = free
+    end = int(dones[Unit.LOAD][-1]) + 1
+    cycles[computes[-1].layer] += end - now
+    return [
+        LayerStats(cycles[layer], steps[layer], stalls[layer], read[layer], written[layer])
+        for layer in range(layers)
+    ]

@@ -113,6 +113,7 @@ class _Lowering:
         requantize: Requantize | None,
         *,
         bias: Any,
+        macs: int,
         **geometry: Any,
     ) -> ArrayOp:
         """Return an array operation; ``geometry`` is what differs between operators.
@@ -157,6 +158,7 @@ class _Lowering:
             bias=rows(bias),
             multiplier=rows(requantize.multiplier),
             shift=rows(requantize.shift),
+            macs=int(macs),
             **geometry,
         )
 
