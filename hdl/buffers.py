@@ -107,14 +107,15 @@ class WordBuffer(wiring.Component):
 
     Parameters
     ----------
-    width : int, bits
-    depth : int, power of two
+    width : int, bits of a word as it is written
+    depth : int, power of two, in words as they are written
+    parts : int, power of two; words that are read of each that is written
 
     Members
     -------
     i : In(word_write(width)); the address wraps at ``depth``
-    addr : In(16)
-    o : Out(width)
+    addr : In(16); in parts of words
+    o : Out(width / parts)
 
     Timing
     ------
@@ -123,23 +124,28 @@ class WordBuffer(wiring.Component):
 
     LATENCY = 2
 
-    def __init__(self, *, width, depth):
-        self._depth = depth
-        super().__init__({"i": In(word_write(width)), "addr": In(16), "o": Out(width)})
+    def __init__(self, *, width, depth, parts=1):
+        self._depth, self._parts = depth, parts
+        super().__init__({"i": In(word_write(width)), "addr": In(16), "o": Out(width // parts)})
 
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
         m.submodules.memory = memory = Memory(
-            shape=unsigned(len(self.o)), depth=self._depth, init=[]
+            shape=unsigned(len(self.i.data)), depth=self._depth, init=[]
         )
+        which = (self._parts - 1).bit_length()  # address bits that choose a part
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [
             write.en.eq(self.i.valid),
             write.addr.eq(self.i.addr[: len(write.addr)]),
             write.data.eq(self.i.data),
             read.en.eq(1),
-            read.addr.eq(self.addr[: len(read.addr)]),
+            read.addr.eq(self.addr[which : which + len(read.addr)]),
         ]
-        m.d.sync += self.o.eq(read.data)
+        part = Signal(which)
+        m.d.sync += [
+            part.eq(self.addr[:which]),
+            self.o.eq(read.data.word_select(part, len(self.o))),
+        ]
         return m

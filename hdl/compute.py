@@ -62,7 +62,7 @@ class ComputeUnit(wiring.Component):
                 "act_addr": Out(data.ArrayLayout(unsigned(16), config.cols)),
                 "act_data": In(data.ArrayLayout(unsigned(config.rows * 8), config.cols)),
                 "weight_addr": Out(16),
-                "weight_data": In(config.rows * 8),
+                "weight_data": In(config.rows * config.weight_bits),
                 "o_act": Out(lane_write(config)),
                 "o_out": Out(word_write(config.rows * 8)),
                 "start": Out(1),
@@ -104,6 +104,7 @@ class ComputeUnit(wiring.Component):
             legal.eq(
                 (waiting.opcode == Compute.OPCODE)
                 & ~self.i.payload[layout.size :].any()
+                & (waiting.segment_log2 >= config.least_segment_log2)
                 & (waiting.segment_log2 <= (config.rows - 1).bit_length())
             ),
             self.error.eq(self.i.valid & ~legal),
@@ -205,7 +206,7 @@ class ComputeUnit(wiring.Component):
             drain.new_parameters.eq(delayed(steps.last & steps.first_of_kg, to_capture)),
             drain.last.eq(delayed(steps.last & steps.last_of_command, to_capture)),
             drain.parameter.eq(delayed(steps.parameter, WordBuffer.LATENCY)),
-            drain.parameter_bytes.eq(self.weight_data),
+            drain.parameter_word.eq(self.weight_data),
         ]
         wiring.connect(m, wiring.flipped(self.o_act), drain.o_act)
         wiring.connect(m, wiring.flipped(self.o_out), drain.o_out)

@@ -46,7 +46,7 @@ class Drain(wiring.Component):
     i : In(result_layout); sampled with ``capture``
     new_parameters : In(1); with ``capture``: the parameters shifted in are those of this pass on
     last : In(1); with ``capture``: this pass is its command's last
-    parameter : In(1), parameter_bytes : In(array of rows bytes); one parameter word
+    parameter : In(1), parameter_word : In(array of rows weight_bits); one parameter word
     o_act : Out(lane_write), o_out : Out(word_write)
     done : Out(1); the last result of a command is written in this cycle
 
@@ -68,7 +68,7 @@ class Drain(wiring.Component):
                 "new_parameters": In(1),
                 "last": In(1),
                 "parameter": In(1),
-                "parameter_bytes": In(data.ArrayLayout(8, config.rows)),
+                "parameter_word": In(data.ArrayLayout(config.weight_bits, config.rows)),
                 "o_act": Out(lane_write(config)),
                 "o_out": Out(word_write(config.rows * 8)),
                 "done": Out(1),
@@ -95,15 +95,15 @@ class Drain(wiring.Component):
         )
         now = Signal(head)
 
-        # Parameters: shifted in bytewise from each row's weights, taken over at a capture.
+        # Parameters: shifted in from each row's weights, taken over at a capture.
         layout = data.StructLayout(
             {"bias": signed(32), "multiplier": config.multiplier_width, "shift": 6}
         )
         parameters = [Signal(layout, name=f"parameters_{k}") for k in range(rows)]
         for k in range(rows):
-            waiting = Signal(config.param_words * 8)
+            waiting = Signal(config.param_words * config.weight_bits)
             with m.If(self.parameter):
-                m.d.sync += waiting.eq(Cat(waiting[8:], self.parameter_bytes[k]))
+                m.d.sync += waiting.eq(Cat(waiting[config.weight_bits :], self.parameter_word[k]))
             first = k - k % share
             successor = first + (k + 1 - first) % share
             with m.If(self.capture & self.new_parameters):

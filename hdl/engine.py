@@ -61,7 +61,9 @@ class Engine(wiring.Component):
             m.submodules[f"{unit.name.lower()}_queue"] = reset(queue)
         m.submodules.activations = activations = ActivationBuffer(config)
         m.submodules.weights = weights = WordBuffer(
-            width=8 * config.rows, depth=config.weight_depth
+            width=8 * config.rows,
+            depth=config.weight_depth // config.weights_per_byte,
+            parts=config.weights_per_byte,
         )
         m.submodules.results = results = WordBuffer(width=8 * config.rows, depth=config.out_depth)
 

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.multiplier import Multiplier
+from tilewright.hdl.multiplier import Multiplier, PairMultiplier
 
 __all__ = ["MacArray"]
 
@@ -21,8 +21,8 @@ class MacArray(wiring.Component):
 
     Members
     -------
-    x : In(array of rows x cols signed(9))
-    w : In(array of rows signed(8))
+    x : In(array of rows x cols signed(9)); with 4-bit weights, only the even rows' are used
+    w : In(array of rows signed(weight_bits))
     valid : In(1); accumulate the product of this cycle's ``x`` and ``w``
     first : In(1); start from this product instead of adding it
     maximum : In(1); keep the larger instead of the sum
@@ -45,7 +45,7 @@ class MacArray(wiring.Component):
         super().__init__(
             {
                 "x": In(cells(signed(9))),
-                "w": In(data.ArrayLayout(signed(8), config.rows)),
+                "w": In(data.ArrayLayout(signed(config.weight_bits), config.rows)),
                 "valid": In(1),
                 "first": In(1),
                 "maximum": In(1),
@@ -64,21 +64,35 @@ class MacArray(wiring.Component):
             control = delayed
         valid, first, maximum = control
 
-        for k in range(config.rows):
+        # Rows of a pair have one activation: with 4-bit weights, one multiplier has both products.
+        paired = config.weight_bits == 4
+        for k in range(0, config.rows, 1 + paired):
             for j in range(config.cols):
-                mul = Multiplier(a_shape=signed(9), b_shape=signed(8), dsp=config.dsp)
-                m.submodules[f"mul_{k}_{j}"] = mul
-                m.d.comb += [mul.a.eq(self.x[k][j]), mul.b.eq(self.w[k])]
-                acc = self.acc[k][j]
-                # One adder serves both: acc + ~p = acc - p - 1 is negative iff p >= acc.
-                operand, total = Signal(signed(32)), Signal(signed(32))
-                m.d.comb += [
-                    operand.eq(Mux(maximum, ~mul.p, mul.p)),
-                    total.eq(acc + operand),
-                ]
-                with m.If(valid):
-                    with m.If(first | (maximum & total[-1])):
-                        m.d.sync += acc.eq(mul.p)
-                    with m.Elif(~maximum):
-                        m.d.sync += acc.eq(total)
+                if paired:
+                    m.submodules[f"mul_{k}_{j}"] = mul = PairMultiplier(dsp=config.dsp)
+                    m.d.comb += [mul.a.eq(self.x[k][j]), mul.low.eq(self.w[k])]
+                    m.d.comb += mul.high.eq(self.w[k + 1])
+                    products = [mul.p_low, mul.p_high]
+                else:
+                    mul = Multiplier(
+                        a_shape=signed(9), b_shape=signed(config.weight_bits), dsp=config.dsp
+                    )
+                    m.submodules[f"mul_{k}_{j}"] = mul
+                    m.d.comb += [mul.a.eq(self.x[k][j]), mul.b.eq(self.w[k])]
+                    products = [mul.p]
+                for row, product in enumerate(products, k):
+                    self._accumulate(m, self.acc[row][j], product, valid, first, maximum)
         return m
+
+    def _accumulate(self, m, acc, product, valid, first, maximum):
+        # One adder serves both: acc + ~p = acc - p - 1 is negative iff p >= acc.
+        operand, total = Signal(signed(32)), Signal(signed(32))
+        m.d.comb += [
+            operand.eq(Mux(maximum, ~product, product)),
+            total.eq(acc + operand),
+        ]
+        with m.If(valid):
+            with m.If(first | (maximum & total[-1])):
+                m.d.sync += acc.eq(product)
+            with m.Elif(~maximum):
+                m.d.sync += acc.eq(total)

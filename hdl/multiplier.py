@@ -4,7 +4,7 @@ from amaranth.hdl import ClockSignal, Const, Instance, Module, Shape, Signal, si
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Multiplier", "WideMultiplier"]
+__all__ = ["Multiplier", "PairMultiplier", "WideMultiplier"]
 
 
 class Multiplier(wiring.Component):
@@ -93,6 +93,56 @@ class Multiplier(wiring.Component):
             "p_RESETMODE": "SYNC",
         }
         m.submodules.mult = Instance("MULT18X18D", **parameters, **ports)
+        return m
+
+
+class PairMultiplier(wiring.Component):
+    """Multiply one activation by two 4-bit weights with one :class:`Multiplier`.
+
+    ``a * (high * 2**12 + low)``: the lower product has 12 bits, and where it is negative it has
+    borrowed from the upper one.
+
+    Parameters
+    ----------
+    dsp : str
+        As for :class:`Multiplier`.
+
+    Members
+    -------
+    a : In(signed(9)); -128..255, so that a product fits 12 bits
+    low, high : In(signed(4))
+    p_low, p_high : Out(signed(12))
+
+    Timing
+    ------
+    latency ``LATENCY`` cycles, one pair of products per cycle, no reset. ``p_high`` has an addition
+    behind the multiplier's register.
+    """
+
+    LATENCY = Multiplier.LATENCY
+
+    def __init__(self, *, dsp):
+        self._dsp = dsp
+        super().__init__(
+            {
+                "a": In(signed(9)),
+                "low": In(signed(4)),
+                "high": In(signed(4)),
+                "p_low": Out(signed(12)),
+                "p_high": Out(signed(12)),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        m.submodules.mul = mul = Multiplier(a_shape=signed(9), b_shape=signed(17), dsp=self._dsp)
+        m.d.comb += [
+            mul.a.eq(self.a),
+            mul.b.eq((self.high << 12) + self.low),
+            self.p_low.eq(mul.p[:12]),
+            self.p_high.eq(mul.p[12:24].as_signed() + mul.p[11]),
+        ]
         return m
 
 

@@ -190,7 +190,7 @@ class Emitter:
     def _load_weights(self, op: ArrayOp, region: Region, stream: _Stream | None) -> int:
         """Load a block and return its first word in the buffer."""
         config = self.config
-        words = region.size // config.rows
+        words = region.size // config.rows * config.weights_per_byte
         if stream is None:
             base = self._weight_next
             self._weight_next = (base + words) % config.weight_depth
@@ -203,9 +203,9 @@ class Emitter:
             self._append(
                 LoadWeights(
                     layer=op.layer,
-                    address=region.address + first * config.rows,
-                    words=count,
-                    base=(base + first) % config.weight_depth,
+                    address=region.address + first // config.weights_per_byte * config.rows,
+                    words=count // config.weights_per_byte,
+                    base=(base + first) % config.weight_depth // config.weights_per_byte,
                 ),
                 [],
                 ring_spans("weights", base + first, count, config.weight_depth),

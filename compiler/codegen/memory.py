@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.isa.layout import FeatureMapLayout, align, pack_parameters
+from tilewright.compiler.isa.layout import FeatureMapLayout, align, pack_parameters, pack_weights
 from tilewright.compiler.schedule import ArrayOp, Block, LoweredGraph, Plan
 
 PAGE = 64
@@ -36,7 +36,7 @@ def weight_image(op: ArrayOp, block: Block, config: EngineConfig) -> NDArray[np.
         section = op.section_of[kg]
         words.append(pack_parameters(config, op.bias[kg], op.multiplier[kg], op.shift[kg]))
         words.append(section.weights[kg - section.kg].view(np.uint8))
-    return np.concatenate(words).reshape(-1)
+    return pack_weights(config, np.concatenate(words))
 
 
 class Constants:

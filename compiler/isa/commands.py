@@ -137,15 +137,18 @@ class LoadActivations(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class LoadWeights(Command):
-    """Read ``words`` words of ``rows`` bytes into the weight buffer, wrapping at its end."""
+    """Read ``words`` times ``rows`` bytes into the weight buffer, wrapping at its end.
+
+    They hold one weight word each, or two of 4-bit weights.
+    """
 
     UNIT = Unit.LOAD
     OPCODE = 4
     FIELDS = (
         *_LOAD_HEAD,
         _ADDRESS,
-        Field("words", 16, "weight words"),
-        Field("base", 16, "first weight word in the buffer"),
+        Field("words", 16, "times `rows` bytes"),
+        Field("base", 16, "place of the first in the buffer, in units of `rows` bytes"),
     )
 
     wait_compute: int = 0

@@ -22,8 +22,8 @@ def _is_power_of_two(value: int) -> bool:
 class EngineConfig:
     """Parameters of one segment-broadcast engine; hashable, and the same in hardware and compiler.
 
-    Activations and weights are bytes (2..8-bit values are sign- or zero-extended into them);
-    accumulators are 32 bits.
+    Activations are bytes (2..8-bit values are sign- or zero-extended into them), weights bytes or
+    half bytes; accumulators are 32 bits.
 
     Parameters
     ----------
@@ -36,12 +36,16 @@ class EngineConfig:
     requantizers : int or None, divides rows
         Requantization pipelines; a pass of the array takes at least
         ``cols * rows / requantizers`` cycles. None means one per row.
+    weight_bits : int, 8 or 4
+        4: weights of at most 4 bits, and one multiplier for the two products of a pair of rows,
+        whose activation must be the same: a layer without common channels (depthwise) runs at one
+        product per multiplier.
     multiplier_width : int, bits, 8..31
         Width of the requantization multiplier M. 18 is one DSP, 31 is exact (see the design).
     act_depth : int, 16..65536
         Pixel words per lane of the activation buffer (``act_bytes`` in all).
     weight_depth : int, power of two, 16..65536
-        Words of ``rows`` bytes in the weight buffer, addressed as a ring.
+        Words of ``rows`` weights in the weight buffer, addressed as a ring.
     out_depth : int, power of two, 16..65536
         Pixel words in the output buffer, addressed as a ring.
     bus_width : int, 32, 64 or 128
@@ -69,6 +73,7 @@ class EngineConfig:
     rows: int = 16
     cols: int = 7
     requantizers: int | None = None
+    weight_bits: int = 8
     multiplier_width: int = 18
     act_depth: int = 1024
     weight_depth: int = 4096
@@ -94,6 +99,7 @@ class EngineConfig:
             "requantizers",
             f"a divisor of rows ({self.rows}) or None",
         )
+        check(self.weight_bits in (4, 8), "weight_bits", "4 or 8")
         check(8 <= self.multiplier_width <= 31, "multiplier_width", "in 8..31")
         check(16 <= self.act_depth <= 65536, "act_depth", "in 16..65536")
         for name in ("weight_depth", "out_depth"):
@@ -137,7 +143,17 @@ class EngineConfig:
     @property
     def param_words(self) -> int:
         """Weight words before a weight block that hold bias, multiplier and shift of each row."""
-        return (32 + self.multiplier_width + 6 + 7) // 8
+        return -(-(32 + self.multiplier_width + 6) // self.weight_bits)
+
+    @property
+    def least_segment_log2(self) -> int:
+        """Log2 of the rows that always have the same activation."""
+        return 0 if self.weight_bits == 8 else 1
+
+    @property
+    def weights_per_byte(self) -> int:
+        """Weight words in as many bytes as there are rows: what is loaded as one."""
+        return 8 // self.weight_bits
 
     @property
     def act_bytes(self) -> int:
@@ -147,7 +163,7 @@ class EngineConfig:
     @property
     def weight_bytes(self) -> int:
         """Bytes in the weight buffer."""
-        return self.weight_depth * self.rows
+        return self.weight_depth * self.rows // self.weights_per_byte
 
     @property
     def out_bytes(self) -> int:
@@ -156,7 +172,7 @@ class EngineConfig:
 
     @property
     def multipliers(self) -> int:
-        """Multipliers in the array: the peak number of MACs per cycle."""
+        """Cells of the array: the peak number of MACs per cycle."""
         return self.rows * self.cols
 
     def to_json(self) -> str:

@@ -4,9 +4,11 @@ Feature map (C, H, W): channels in groups of ``rows``; ``[group][y][x][channel i
 byte each, every row padded to whole bus beats. A *pixel word* is the ``rows`` bytes of one pixel
 of one group. Source: docs/decisions/0003-activation-layout.md.
 
-Weight block: the words of :class:`~tilewright.compiler.isa.commands.Compute`, one byte per array
-row; ``param_words`` parameter words, whose byte k in word i is byte i of row k's parameters
-(bias in bits 0..31, multiplier above it, shift in the six bits above that).
+Weight block: the words of :class:`~tilewright.compiler.isa.commands.Compute`, ``weight_bits`` per
+array row; ``param_words`` parameter words, of which word i has the i-th ``weight_bits`` of each
+row's parameters (bias in bits 0..31, multiplier above it, shift in the six bits above that). A
+word's rows follow one another from the least significant bit, and words follow one another, filled
+up with zeros to whole units of ``rows`` bytes.
 """
 
 from __future__ import annotations
@@ -92,13 +94,33 @@ def pack_parameters(
 ) -> NDArray[np.uint8]:
     """Return the (param_words, rows) parameter words of one kernel group.
 
-    Arguments have one entry per array row: bias int32, multiplier below ``2**multiplier_width``,
-    shift in 0..63.
+    Entries have ``weight_bits`` bits. Arguments have one entry per array row: bias int32,
+    multiplier below ``2**multiplier_width``, shift in 0..63.
     """
     words = np.zeros((config.param_words, config.rows), np.uint8)
+    mask = (1 << config.weight_bits) - 1
     for row in range(config.rows):
         value = int(bias[row]) & 0xFFFFFFFF
         value |= int(multiplier[row]) << 32
         value |= int(shift[row]) << (32 + config.multiplier_width)
-        words[:, row] = np.frombuffer(value.to_bytes(config.param_words, "little"), np.uint8)
+        words[:, row] = [
+            value >> (config.weight_bits * i) & mask for i in range(config.param_words)
+        ]
     return words
+
+
+def pack_weights(config: EngineConfig, words: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the bytes of (n, rows) weight words; of each entry the low ``weight_bits`` count."""
+    flat: NDArray[np.uint8] = words.reshape(-1)
+    if config.weight_bits == 4:
+        flat = np.concatenate([flat, np.zeros(-flat.size % (2 * config.rows), np.uint8)])
+        flat = ((flat[::2] & 15) | (flat[1::2] << 4)).astype(np.uint8)
+    return flat
+
+
+def unpack_weights(config: EngineConfig, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the (n, rows) weight words in ``data``: bytes, or half bytes below 16."""
+    if config.weight_bits == 4:
+        halves = np.stack([data & 15, data >> 4], axis=-1).astype(np.uint8)
+        return halves.reshape(-1, config.rows)
+    return data.reshape(-1, config.rows)

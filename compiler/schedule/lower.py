@@ -168,6 +168,7 @@ class _Lowering:
 
     def conv(self, index: int, op: Conv2d) -> None:
         in_type, out_type = self.values[op.input], self.values[op.output]
+        self.check_weights(op.name, op.weight)
         common = self.weighted(op.input, op.output, op.weight, op.groups)
         zero_points = op.weight.reshape(len(op.weight), -1).sum(1) * in_type.zero_point
         self.emit(
@@ -194,6 +195,7 @@ class _Lowering:
         Output row ``stride * q + phase`` is reached by every stride-th kernel row only, in reverse
         order; columns likewise. No multiplication with an inserted zero remains.
         """
+        self.check_weights(op.name, op.weight)
         in_type, (_, out_height, out_width) = self.values[op.input], self.values[op.output].shape
         taps = [
             [reached(phase, s, pad, kernel) for phase in range(min(s, size))]
@@ -230,6 +232,29 @@ class _Lowering:
                 )
         self.emit(*ops)
 
+    def check_weights(self, name: str, weight: NDArray[np.int64]) -> None:
+        limit = 1 << (self.config.weight_bits - 1)
+        if weight.min(initial=0) < -limit or weight.max(initial=0) >= limit:
+            raise UnsupportedError(
+                name,
+                f"a weight is not in {-limit}..{limit - 1}: the engine's weights have "
+                f"{self.config.weight_bits} bits",
+                "Quantize it to 4 bits, or take an engine with weight_bits=8.",
+            )
+
+    def apart(self, words: NDArray[np.int8]) -> dict[str, Any]:
+        """Return the sections of an operation whose channels stay apart.
+
+        ``words`` (n_kg, taps, rows) are its weights. Where rows share their activation in pairs,
+        they take turns: each step belongs to one row of a pair, and is zero for the other.
+        """
+        log2 = self.config.least_segment_log2
+        size = 1 << log2
+        mine = np.arange(self.config.rows) % size == np.arange(size)[:, None]
+        turns = np.where(mine, words[:, :, None, :], 0).reshape(len(words), -1, self.config.rows)
+        section = Section(kg=0, cg=0, channels=size, weights=np.ascontiguousarray(turns))
+        return {"sections": (section,), "segment_log2": log2, "per_group": True}
+
     def weighted(
         self, source: str, output: str, weight: NDArray[np.int64], groups: int
     ) -> dict[str, Any]:
@@ -242,11 +267,18 @@ class _Lowering:
         rows = self.config.rows
         order = self.orders[source]
         kernels, per_group, height, width = weight.shape
+        if per_group == 1 and kernels == groups:
+            # Depthwise: row by row, in whatever order the channels come.
+            self.orders[output] = order
+            taps = height * width
+            by_slot = np.where(order >= 0, weight.reshape(kernels, taps)[order].T, 0)
+            words = by_slot.reshape(taps, -1, rows).transpose(1, 0, 2).astype(np.int8)
+            return self.apart(words)
         dense_order = natural_order(kernels, rows)
         dense = dense_sections(weight, groups, order, dense_order, rows)
         if (
             groups > 1
-            and per_group <= rows
+            and 1 << self.config.least_segment_log2 <= per_group <= rows
             and per_group & (per_group - 1) == 0
             and np.array_equal(order, natural_order(per_group * groups, rows))
         ):
@@ -260,14 +292,6 @@ class _Lowering:
                     "per_group": True,
                 }
         self.orders[output] = dense_order
-        if per_group == 1 and kernels == groups:
-            # Depthwise on channels in another order: row by row, whatever the order is.
-            self.orders[output] = order
-            taps = height * width
-            by_slot = np.where(order >= 0, weight.reshape(kernels, taps)[order].T, 0)
-            words = by_slot.reshape(taps, -1, rows).transpose(1, 0, 2).astype(np.int8)
-            dense = (Section(kg=0, cg=0, channels=1, weights=np.ascontiguousarray(words)),)
-            return {"sections": dense, "segment_log2": 0, "per_group": True}
         return {
             "sections": dense,
             "segment_log2": (rows - 1).bit_length(),
@@ -279,6 +303,7 @@ class _Lowering:
         in_type = self.values[op.input]
         channels, height, width = in_type.shape
         weight = op.weight.reshape(-1, channels, height, width)
+        self.check_weights(op.name, op.weight)
         common = self.weighted(op.input, op.output, weight, 1)
         self.emit(
             self.array_op(
@@ -312,8 +337,7 @@ class _Lowering:
         rows = self.config.rows
         out_type = self.values[output]
         order = self.orders[output] = self.orders[inputs[0]]
-        n_kg = len(order) // rows
-        words = np.ones((n_kg, taps, rows), np.int8)
+        words = np.ones((len(order) // rows, taps, rows), np.int8)
         self.emit(
             self.array_op(
                 index,
@@ -322,16 +346,22 @@ class _Lowering:
                 inputs,
                 output,
                 requantize,
-                sections=(Section(kg=0, cg=0, channels=1, weights=words),),
-                segment_log2=0,
-                per_group=True,
                 bias=[bias] * out_type.shape[0],
                 macs=taps * out_type.numel,
+                **self.apart(words),
                 **geometry,
             )
         )
 
     def max_pool(self, index: int, op: MaxPool2d) -> None:
+        if self.config.weight_bits == 4 and self.values[op.input].signed:
+            # The steps that belong to a row's neighbour give it a zero.
+            raise UnsupportedError(
+                op.name,
+                "the input is signed, and an engine with 4-bit weights finds the maximum of "
+                "unsigned values only",
+                "Put it behind a ReLU, or take an engine with weight_bits=8.",
+            )
         self.per_channel(
             index,
             op.name,

@@ -163,11 +163,11 @@ def kernel_words(op: ArrayOp, kg: int, config: EngineConfig) -> int:
 
 
 def block_words(stage: Stage, block: Block, config: EngineConfig) -> int:
-    """Return the weight words of a block, of all operations of a stage."""
+    """Return the weight words of a block, of all operations of a stage, as they are loaded."""
+    kernel_groups = range(block.kg, block.kg + block.n_kg)
     return sum(
-        kernel_words(op, kg, config)
+        align(sum(kernel_words(op, kg, config) for kg in kernel_groups), config.weights_per_byte)
         for op in stage.ops
-        for kg in range(block.kg, block.kg + block.n_kg)
     )
 
 

@@ -29,10 +29,12 @@ def run_compute(
     Parameters
     ----------
     activations : (cols, act_depth, rows) bytes
-    weights : (weight_depth, rows) bytes
+    weights : (weight_depth, rows) bytes, or half bytes below 16
     results : (out_depth, rows) bytes
     """
     c, rows, cols = command, config.rows, config.cols
+    if c.segment_log2 < config.least_segment_log2:
+        raise ExecutionError("a pair of rows has one activation: segments are at least 2 rows")
     if (c.x0_word, c.x0_lane) != divmod(c.x0, cols) or (c.s_word, c.s_lane) != divmod(c.s_dx, cols):
         raise ExecutionError("a compute command's columns and words disagree")
     steps = c.n_r * c.n_s * ((c.n_cg - 1) * c.segment + c.last_segment)
@@ -47,7 +49,7 @@ def run_compute(
         weight_addr += config.param_words + steps
         block = weights[span]
         bias, multiplier, shift = _unpack_parameters(config, block[: config.param_words])
-        words = block[config.param_words :].view(np.int8).astype(np.float64)
+        words = _signed(config, block[config.param_words :]).astype(np.float64)
         acc: NDArray[np.float64] | None = None
         step = 0
         for cg in range(c.n_cg):
@@ -71,7 +73,8 @@ def run_compute(
                     segment = words[step : step + count].reshape(count, rows // size, size)
                     step += count
                     if c.maximum:
-                        term = np.repeat(heard[..., 0], size, -1)
+                        products = heard[..., None] * segment.transpose(1, 0, 2)
+                        term = products.max(-2).reshape(c.n_oy, -1, rows)
                         acc = term if acc is None else np.maximum(acc, term)
                         continue
                     term = np.einsum("ypgi,igk->ypgk", heard, segment, optimize=True)
@@ -95,10 +98,20 @@ def run_compute(
             activations[column % cols, dst] = out[:, : c.out_w]
 
 
+def _signed(config: EngineConfig, words: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """Return weights as integers, from the low ``weight_bits`` of each entry."""
+    unused = 8 - config.weight_bits
+    return (words << unused).view(np.int8) >> unused
+
+
 def _unpack_parameters(
     config: EngineConfig, words: NDArray[np.uint8]
 ) -> tuple[NDArray[np.int64], tuple[int, ...], tuple[int, ...]]:
-    values = [int.from_bytes(words[:, row].tobytes(), "little") for row in range(config.rows)]
+    places = [config.weight_bits * i for i in range(config.param_words)]
+    values = [
+        sum(int(part) << place for part, place in zip(words[:, row], places, strict=True))
+        for row in range(config.rows)
+    ]
     bias = [((v & 0xFFFFFFFF) ^ (1 << 31)) - (1 << 31) for v in values]
     multiplier = [v >> 32 & ((1 << config.multiplier_width) - 1) for v in values]
     shift = [v >> (32 + config.multiplier_width) & 63 for v in values]

@@ -27,7 +27,7 @@ from tilewright.compiler.isa import (
     Unit,
     decode,
 )
-from tilewright.compiler.isa.layout import align
+from tilewright.compiler.isa.layout import align, unpack_weights
 from tilewright.hdl.queue import CommandQueue
 from tilewright.sim.isa.array import ExecutionError, run_compute
 from tilewright.sim.timing.compute import compute_timing
@@ -183,8 +183,10 @@ class Machine:
                 self._load_activations(command)
             case LoadWeights():
                 data = self._bytes(command.address, command.words * config.rows)
-                span = np.arange(command.base, command.base + command.words) % config.weight_depth
-                self.weights[span] = data.reshape(-1, config.rows)
+                words = unpack_weights(config, data)
+                first = command.base * config.weights_per_byte
+                span = np.arange(first, first + len(words)) % config.weight_depth
+                self.weights[span] = words
             case End():
                 self.finished = start + timing.done
         self._record(Unit.LOAD, command, start, start + timing.done)

@@ -34,7 +34,7 @@ class Estimate:
 def multiplier_count(config: EngineConfig) -> int:
     """Return the 18 x 18 multipliers of an engine: the array's and the requantizers'."""
     parts = -(-32 // WideMultiplier.SPLIT) * -(-config.multiplier_width // WideMultiplier.SPLIT)
-    return config.multipliers + config.requantizer_count * parts
+    return config.multipliers // config.weights_per_byte + config.requantizer_count * parts
 
 
 def estimate(program: Program) -> dict[str, Estimate]:

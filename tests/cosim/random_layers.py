@@ -54,7 +54,7 @@ def window_out(size, kernel, stride, dilation, padding):
     return (size + sum(padding) - (kernel - 1) * dilation - 1) // stride + 1
 
 
-def random_layer(rng, rows, multiplier_width):
+def random_layer(rng, config):
     """Return a graph of one layer and its integer inputs.
 
     Kernel 1..7 (rectangular), stride 1..3, padding 0..3 (asymmetric), dilation 1..3 now and then,
@@ -62,6 +62,7 @@ def random_layer(rng, rows, multiplier_width):
     number of channels each, 2..8-bit weights and activations. "large": one side of the kernel up to
     31, stride up to 4, dilation up to 18. "transposed": kernel 1..4, stride 1..3.
     """
+    rows, multiplier_width = config.rows, config.multiplier_width
     kind = str(rng.choice(KINDS, p=SHARES))
     channels, kernels = (int(n) for n in rng.integers(1, 3 * rows, 2))
     height, width = int(rng.integers(1, 14)), int(rng.integers(1, 20))
@@ -124,10 +125,12 @@ def random_layer(rng, rows, multiplier_width):
             window_out(width, kernel[1], stride[1], dilation[1], padding[2:]),
         )
     x = random_type(rng, (channels, height, width))
+    if kind == "max" and config.weight_bits == 4:
+        x = replace(x, signed=False, zero_point=0)
     y = random_type(rng, out_shape, bits=8)
     values = {"x": x, "y": y}
     requantize = random_requantize(rng, y, multiplier_width)
-    weight_bits = int(rng.integers(2, 9))
+    weight_bits = int(rng.integers(2, config.weight_bits + 1))
     low, high = -(1 << (weight_bits - 1)), 1 << (weight_bits - 1)
     bias = rng.integers(-1000, 1000, kernels)
     match kind:

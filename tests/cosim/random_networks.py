@@ -19,8 +19,9 @@ from tilewright.compiler.ir import (
 KINDS = ("conv", "pointwise", "depthwise", "group", "multiplier", "max", "avg", "add")
 
 
-def random_network(rng, rows, multiplier_width, size):
+def random_network(rng, config, size):
     """Return a graph of 3..8 layers on ``size`` pixels (height, width), and its inputs."""
+    rows, multiplier_width = config.rows, config.multiplier_width
     values = {"x": random_type(rng, (int(rng.integers(1, 2 * rows)), *size), bits=8)}
     ops = [Input("input", "x")]
     read = set()
@@ -48,6 +49,8 @@ def random_network(rng, rows, multiplier_width, size):
             groups = int(rng.choice([g for g in range(1, channels + 1) if channels % g == 0]))
             kernels = groups * int(rng.integers(1, 6))
         elif kind in ("max", "avg"):
+            if kind == "max" and config.weight_bits == 4 and x.signed:
+                continue
             kernels = channels
             padding = tuple(
                 min(p, k // 2) for p, k in zip(padding, np.repeat(kernel, 2), strict=True)
@@ -80,7 +83,7 @@ def random_network(rng, rows, multiplier_width, size):
         elif kind == "avg":
             op = AvgPool2d(name, source, output, kernel, stride, padding, requantize)
         else:
-            bits = int(rng.integers(2, 9))
+            bits = int(rng.integers(2, config.weight_bits + 1))
             weight = rng.integers(
                 -(1 << (bits - 1)), 1 << (bits - 1), (kernels, channels // groups, *kernel)
             )

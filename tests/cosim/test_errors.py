@@ -25,7 +25,7 @@ ENGINE = ENGINES["4x4-bus64"]
 
 @pytest.fixture(scope="module")
 def program_and_inputs():
-    graph, inputs = random_layer(np.random.default_rng(2), ENGINE.rows, ENGINE.multiplier_width)
+    graph, inputs = random_layer(np.random.default_rng(2), ENGINE)
     return tw.compile_graph(graph, tw.Target(engine=ENGINE)), inputs
 
 
@@ -81,7 +81,7 @@ def test_random_stalls_change_nothing_but_time(program_and_inputs, rtl):
 def test_program_for_another_engine_is_refused(program_and_inputs, rtl):
     _, inputs = program_and_inputs
     other = replace(ENGINE, act_depth=2 * ENGINE.act_depth)
-    graph, inputs = random_layer(np.random.default_rng(2), ENGINE.rows, ENGINE.multiplier_width)
+    graph, inputs = random_layer(np.random.default_rng(2), ENGINE)
     foreign = tw.compile_graph(graph, tw.Target(engine=other))
     memory = foreign.memory([array[0] for array in inputs])
     with rtl.session() as session:
@@ -158,7 +158,7 @@ def test_input_in_another_memory_order_gives_the_same(program_and_inputs):
 @pytest.mark.parametrize("parameter", ["act_depth", "weight_depth", "out_depth"])
 def test_engine_too_small_names_the_parameter(parameter):
     for seed in range(200):
-        graph, _ = random_layer(np.random.default_rng(seed), ENGINE.rows, 18)
+        graph, _ = random_layer(np.random.default_rng(seed), ENGINE)
         small = replace(ENGINE, **{parameter: 16})
         if fails(graph, small):
             with pytest.raises(EngineLimitError, match=rf"layer: .*{parameter}"):

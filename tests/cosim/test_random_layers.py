@@ -20,7 +20,7 @@ def test_random_layers_agree(engine):
     for seed in range(CASES):
         rng = np.random.default_rng(seed)
         latency = MemoryTiming(*(int(n) for n in rng.integers(1, 60, 2)))
-        graph, inputs = random_layer(rng, config.rows, config.multiplier_width)
+        graph, inputs = random_layer(rng, config)
         program = compile_graph(graph, Target(engine=config, memory=latency))
         try:
             verify(program, inputs)

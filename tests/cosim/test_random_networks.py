@@ -23,7 +23,7 @@ def test_random_networks_agree(engine):
         rng = np.random.default_rng(seed)
         latency = MemoryTiming(*(int(n) for n in rng.integers(1, 60, 2)))
         size = tuple(int(n) for n in rng.integers(3, 30, 2))
-        graph, inputs = random_network(rng, config.rows, config.multiplier_width, size)
+        graph, inputs = random_network(rng, config, size)
         program = compile_graph(graph, Target(engine=config, memory=latency))
         plans = assemble(graph, config).plans
         fused += any(len(plan.group.stages) > 1 for plan in plans)
