@@ -143,9 +143,12 @@ class WordBuffer(wiring.Component):
             read.en.eq(1),
             read.addr.eq(self.addr[which : which + len(read.addr)]),
         ]
-        part = Signal(which)
-        m.d.sync += [
-            part.eq(self.addr[:which]),
-            self.o.eq(read.data.word_select(part, len(self.o))),
-        ]
+        if not which:
+            m.d.sync += self.o.eq(read.data)
+        else:
+            part = Signal(which)
+            m.d.sync += [
+                part.eq(self.addr[:which]),
+                self.o.eq(read.data.word_select(part, len(self.o))),
+            ]
         return m

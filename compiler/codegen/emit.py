@@ -25,13 +25,7 @@ from tilewright.compiler.schedule import (
     Section,
     Stage,
 )
-from tilewright.compiler.schedule.plan import (
-    Block,
-    channel_groups,
-    kernel_words,
-    out_rows,
-    row_words,
-)
+from tilewright.compiler.schedule.plan import Block, Ring, kernel_words, out_rows, room
 
 _WORD = 1 << 16
 
@@ -42,37 +36,6 @@ class Entry:
 
     command: Command
     after: dict[Unit, int]
-
-
-@dataclass(frozen=True)
-class Ring:
-    """A value in the activation buffer: for each channel group a ring of rows.
-
-    ``base``: lane word of channel group ``first``; ``row``: lane words of a row.
-    """
-
-    base: int
-    first: int
-    groups: int
-    rows: int
-    row: int
-
-    @property
-    def words(self) -> int:
-        """Lane words of one channel group."""
-        return self.rows * self.row
-
-    def offset(self, y: int) -> int:
-        """Return where row y begins in its ring."""
-        return y % self.rows * self.row
-
-    def spans(self, start: int, stop: int, cg: int, groups: int) -> list[Span]:
-        """Return the words of rows ``start .. stop - 1`` of some channel groups."""
-        base = self.base + (cg - self.first) * self.words
-        count = (stop - start) * self.row
-        return ring_spans(
-            "activations", self.offset(start), count, self.words, base=base, copies=groups
-        )
 
 
 @dataclass
@@ -139,12 +102,14 @@ class Emitter:
         if plan.steps > 1 and len(plan.blocks) == 1 and not all(plan.resident):
             in_turns = _Stream(self._weight_next, plan.stream_words)
             self._weight_next = (self._weight_next + plan.stream_words) % self.config.weight_depth
-        for block in plan.blocks:
-            self._place_rings(plan, block)
+        for block, rings in zip(plan.blocks, plan.rings, strict=True):
+            self._place_rings(rings)
             for step in range(1, plan.steps + 1):
+                to_load = set(group.loads)
                 for number, stage in enumerate(group.stages):
                     for value in stage.inputs:
-                        if value in group.loads:
+                        if value in to_load:
+                            to_load.remove(value)
                             rows = plan.frontier[value][step - 1 : step + 1]
                             self._load_rows(stage.ops[0], value, rows[0], rows[1])
                     rows = plan.frontier[stage.output][step - 1 : step + 1]
@@ -170,22 +135,15 @@ class Emitter:
         self.entries.append(Entry(command, after))
         return after
 
-    def _place_rings(self, plan: Plan, block: Block) -> None:
-        """Give every value on chip its room, behind that of the group before if it fits there."""
-        config = self.config
-        sizes = {}
-        for value, rows in plan.rings.items():
-            first, end = 0, len(self.lowered.orders[value]) // config.rows
-            if len(plan.blocks) > 1:
-                first, end = channel_groups(plan.group.ops[0], block, config)
-            sizes[value] = (first, end - first, rows, row_words(self.lowered, value, config))
-        total = sum(groups * rows * row for _, groups, rows, row in sizes.values())
-        if self._act_next + total > config.act_depth:
+    def _place_rings(self, rings: dict[str, Ring]) -> None:
+        """Give the values on chip their room, behind that of the group before if it fits there."""
+        total = room(rings)
+        if self._act_next + total > self.config.act_depth:
             self._act_next = 0
-        self._rings = {}
-        for value, (first, groups, rows, row) in sizes.items():
-            self._rings[value] = Ring(self._act_next, first, groups, rows, row)
-            self._act_next += groups * rows * row
+        self._rings = {
+            value: replace(ring, base=self._act_next + ring.base) for value, ring in rings.items()
+        }
+        self._act_next += total
 
     def _load_weights(self, op: ArrayOp, region: Region, stream: _Stream | None) -> int:
         """Load a block and return its first word in the buffer."""
@@ -248,7 +206,7 @@ class Emitter:
                         address, (end - first) * layout.row_bytes, ring.groups, layout.group_bytes
                     )
                 ],
-                ring.spans(first, end, ring.first, ring.groups),
+                _ring_rows(ring, first, end, ring.first, ring.groups),
             )
 
     def _compute_rows(self, plan: Plan, stage: Stage, block: Block, start: int, stop: int) -> None:
@@ -385,12 +343,13 @@ class Emitter:
                 "dst_kg_step": target.words,
                 "dst_row_step": step_y * target.row,
             }
-            writes += target.spans(start, stop, block.kg, block.n_kg)
+            writes += _ring_rows(target, start, stop, block.kg, block.n_kg)
         input_rows = op.input_rows(start, stop)
         reads_spans = [
             span
             for value in op.inputs
-            for span in self._rings[value].spans(
+            for span in _ring_rows(
+                self._rings[value],
                 *input_rows,
                 cg,
                 block.n_kg if op.per_group else n_cg,
@@ -453,6 +412,15 @@ class Emitter:
             ring_spans("results", out_base, block.n_kg * height * layout.width, config.out_depth),
             [self._memory_span(address, height * layout.row_bytes, block.n_kg, layout.group_bytes)],
         )
+
+
+def _ring_rows(ring: Ring, start: int, stop: int, cg: int, groups: int) -> list[Span]:
+    """Return the words of rows ``start .. stop - 1`` of some channel groups."""
+    base = ring.base + (cg - ring.first) * ring.words
+    count = (stop - start) * ring.row
+    return ring_spans(
+        "activations", ring.offset(start), count, ring.words, base=base, copies=groups
+    )
 
 
 def _unwrapped(start: int, stop: int, rows: int) -> Iterator[tuple[int, int]]:

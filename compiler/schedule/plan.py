@@ -9,7 +9,7 @@ so that no row is computed or loaded twice and none is kept longer than its last
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -31,6 +31,34 @@ class Block:
 
     kg: int
     n_kg: int
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A value in the activation buffer: for each channel group a ring of rows.
+
+    ``base``: lane word of channel group ``first``; ``row``: lane words of a row.
+    """
+
+    base: int
+    first: int
+    groups: int
+    rows: int
+    row: int
+
+    @property
+    def words(self) -> int:
+        """Lane words of one channel group."""
+        return self.rows * self.row
+
+    @property
+    def size(self) -> int:
+        """Lane words of all channel groups."""
+        return self.groups * self.words
+
+    def offset(self, y: int) -> int:
+        """Return where row y begins in its ring."""
+        return y % self.rows * self.row
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +115,7 @@ class Plan:
         is one stage
     ahead : there is room to load the next strip beside the one in use
     frontier : per value, its complete rows after each step, from 0 before the first
-    rings : per value on chip, rows of its ring
+    rings : per block, the room of each value on chip, from word 0 of the group's room on
     resident : per stage, whether its weights stay in the buffer over all steps
     weight_blocks : per stage, the kernel groups whose weights are loaded together
     stream_words : weight words in which weights that are not resident take turns
@@ -100,7 +128,7 @@ class Plan:
     blocks: tuple[Block, ...]
     ahead: bool
     frontier: dict[str, tuple[int, ...]]
-    rings: dict[str, int]
+    rings: tuple[dict[str, Ring], ...]
     resident: tuple[bool, ...]
     weight_blocks: tuple[tuple[Block, ...], ...]
     stream_words: int
@@ -129,32 +157,83 @@ def frontiers(group: Group, lowered: LoweredGraph, steps: int) -> dict[str, tupl
     return result
 
 
-def ring_rows(
-    group: Group, lowered: LoweredGraph, frontier: dict[str, tuple[int, ...]], ahead: bool
-) -> dict[str, int]:
-    """Return the rows of the ring that each value on chip needs."""
-    rings = {}
-    for value, readers in group.consumers.items():
-        rows = frontier[value]
-        ring = 1
-        for step in range(1, len(rows)):
-            first = rows[step]
-            for stage in readers:
-                height = stage.output_type.shape[1]
-                done = frontier[stage.output][step - 1]
+def _kept_rows(
+    group: Group, frontier: dict[str, tuple[int, ...]], value: str, readers: Sequence[Stage]
+) -> Iterator[tuple[int, int]]:
+    """Yield, per step, the first row that a reader needs in the step, and after it."""
+    rows = frontier[value]
+    for step in range(1, len(rows)):
+        needed = [rows[step], rows[step]]
+        for stage in readers:
+            height = stage.output_type.shape[1]
+            for later in (0, 1):
+                done = frontier[stage.output][step - 1 + later]
                 if done < frontier[stage.output][-1]:
-                    first = min(first, stage.input_rows(done, height)[0])
-            last = (
-                rows[min(step + 1, len(rows) - 1)] if ahead and value in group.loads else rows[step]
-            )
-            ring = max(ring, last - first)
-        rings[value] = ring
+                    needed[later] = min(needed[later], stage.input_rows(done, height)[0])
+        yield needed[0], needed[1]
+
+
+def place_rings(
+    group: Group,
+    lowered: LoweredGraph,
+    config: EngineConfig,
+    frontier: dict[str, tuple[int, ...]],
+    *,
+    block: Block | None,
+    ahead: bool,
+) -> dict[str, Ring]:
+    """Return where each value on chip lies, from word 0 on.
+
+    A value of which nothing is kept from step to step shares its room with those that live before
+    and after it in a step. ``block``: place only the channel groups that it reads.
+    """
+    rows: dict[str, int] = {}
+    lives: dict[str, tuple[int, int]] = {}
+    end = len(group.stages)
+    for value, readers in group.consumers.items():
+        made, loaded = frontier[value], value in group.loads
+        kept = list(_kept_rows(group, frontier, value, readers))
+        rows[value] = 1
+        for step, (first, _) in enumerate(kept, 1):
+            last = made[min(step + 1, len(made) - 1)] if ahead and loaded else made[step]
+            rows[value] = max(rows[value], last - first)
+        numbers = [group.stages.index(stage) for stage in readers]
+        lives[value] = (0, end)
+        if all(later == made[step] for step, (_, later) in enumerate(kept, 1)):
+            if not loaded:
+                producer = next(i for i, s in enumerate(group.stages) if s.output == value)
+                lives[value] = (producer, max(numbers) + 1)
+            elif len(kept) == 1:
+                lives[value] = (0, max(numbers) + 1)
     # Both operands of an addition are addressed alike, so their rows take turns alike.
     pairs = [stage.inputs for stage in group.stages if len(stage.inputs) == 2]
     for _ in pairs:
         for a, b in pairs:
-            rings[a] = rings[b] = max(rings[a], rings[b])
-    return rings
+            rows[a] = rows[b] = max(rows[a], rows[b])
+
+    sizes: dict[str, Ring] = {}
+    for value, count in rows.items():
+        first, last = 0, len(lowered.orders[value]) // config.rows
+        if block is not None:
+            first, last = channel_groups(group.ops[0], block, config)
+        sizes[value] = Ring(0, first, last - first, count, row_words(lowered, value, config))
+    placed: dict[str, Ring] = {}
+    # The largest first, each at the lowest place that is free for all of its life.
+    for value in sorted(sizes, key=lambda v: (lives[v][0] - lives[v][1], -sizes[v].size)):
+        ring, (begin, stop) = sizes[value], lives[value]
+        base = 0
+        rivals = [r for v, r in placed.items() if lives[v][0] < stop and begin < lives[v][1]]
+        for rival in sorted(rivals, key=lambda r: r.base):
+            if base + ring.size <= rival.base:
+                break
+            base = max(base, rival.base + rival.size)
+        placed[value] = replace(ring, base=base)
+    return placed
+
+
+def room(rings: dict[str, Ring]) -> int:
+    """Return the lane words that rings take together."""
+    return max((ring.base + ring.size for ring in rings.values()), default=0)
 
 
 def kernel_words(op: ArrayOp, kg: int, config: EngineConfig) -> int:
@@ -227,20 +306,13 @@ def plan_group(
     """Return a plan, or why there is none: the error names the parameter that must grow."""
     name = group.ops[0].name
     frontier = frontiers(group, lowered, steps)
-    rings = ring_rows(group, lowered, frontier, ahead)
-
-    # Activations.
-    most = 0
-    for block in blocks:
-        words = 0
-        for value, rows in rings.items():
-            if len(blocks) > 1:
-                first, end = channel_groups(group.ops[0], block, config)
-                groups = end - first
-            else:
-                groups = len(lowered.orders[value]) // config.rows
-            words += groups * rows * row_words(lowered, value, config)
-        most = max(most, words)
+    rings = tuple(
+        place_rings(
+            group, lowered, config, frontier, block=block if len(blocks) > 1 else None, ahead=ahead
+        )
+        for block in blocks
+    )
+    most = max(map(room, rings))
     if most > config.act_depth:
         return EngineLimitError(
             f"{name}: the input rows of one output row take {most} words of each lane; the "
@@ -248,7 +320,7 @@ def plan_group(
         )
 
     for op in group.ops:
-        if op.output in rings and op.out_step[1] % config.cols == 0:
+        if op.output in rings[0] and op.out_step[1] % config.cols == 0:
             return EngineLimitError(
                 f"{op.name}: results {op.out_step[1]} pixels apart all go to one lane of an engine "
                 f"with {config.cols} columns; cols must not divide it"

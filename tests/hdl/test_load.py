@@ -7,6 +7,7 @@ from amaranth.hdl import ResetInserter, Signal
 
 from tests.hdl.fixed_memory import FixedMemory, run
 from tilewright.compiler.isa import (
+    ISA_VERSION,
     Check,
     End,
     EngineConfig,
@@ -263,7 +264,7 @@ BAD = {
     "opcode": 9,
     "opcode 0": 0,
     "digest": Check(digest=CONFIG.digest ^ 1),
-    "version": Check(digest=CONFIG.digest, version=2),
+    "version": Check(digest=CONFIG.digest, version=ISA_VERSION + 1),
     "no groups": LoadActivations(**{**GOOD, "groups": 0}),
     "no rows": LoadActivations(**{**GOOD, "height": 0}),
     "no pixels": LoadActivations(**{**GOOD, "width": 0}),
