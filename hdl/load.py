@@ -22,6 +22,7 @@ from tilewright.hdl.queue import QueueWrite
 from tilewright.hdl.reader import Reader
 from tilewright.hdl.unpack import Unpack
 from tilewright.hdl.walk import Walk
+from tilewright.hdl.widen import Widen
 
 __all__ = ["ActivationWrite", "LoadUnit", "WeightWrite"]
 
@@ -135,7 +136,6 @@ class LoadUnit(wiring.Component):
         m.submodules.reader = reader = Reader(config)
         m.submodules.unpack = unpack = Unpack(config)
         m.submodules.walk = walk = Walk(config)
-        wiring.connect(m, reader.o, unpack.i)
         join(m, self.axi, reader.axi)
 
         command = Signal(8 * Unit.LOAD.command_bytes)
@@ -146,6 +146,17 @@ class LoadUnit(wiring.Component):
         status = Signal(8)
         error, failed = Signal(), Signal()
         row_beats = Signal(row_beats_width(config))
+
+        if config.pixel_sizes:
+            m.submodules.widen = widen = Widen(config)
+            wiring.connect(m, reader.o, widen.i)
+            wiring.connect(m, widen.o, unpack.i)
+            m.d.comb += [
+                widen.pixel.eq(Mux(is_act, act.pixel, 0)),
+                widen.drop.eq(unpack.take & walk.last),
+            ]
+        else:
+            wiring.connect(m, reader.o, unpack.i)
 
         m.d.comb += [
             self.beat.eq(reader.beat),
@@ -220,6 +231,12 @@ class LoadUnit(wiring.Component):
                     is_fetch.eq(act.opcode == Fetch.OPCODE),
                     row_beats.eq(row_beats_of(config, act.width)),
                 ]
+                with m.Switch(act.pixel):
+                    for size in config.pixel_sizes:
+                        with m.Case(size.bit_length()):
+                            per_beat = config.bus_bytes // size
+                            beats = (act.width + (per_beat - 1)) >> (per_beat.bit_length() - 1)
+                            m.d.sync += row_beats.eq(beats)
                 with m.If(act.opcode == LoadWeights.OPCODE):
                     m.d.sync += row_beats.eq(row_beats_of(config, weights.words))
                 with m.If(act.opcode == Fetch.OPCODE):
@@ -276,8 +293,10 @@ class LoadUnit(wiring.Component):
             | (fetch.count == 0)
             | (fetch.count > self._config.queue_depth)
         )
+        known = [act.pixel == size.bit_length() for size in (0, *self._config.pixel_sizes)]
         bad[LoadActivations] |= (
             skewed
+            | ~Cat(known).any()
             | act.group_stride[:beat_log2].any()
             | (act.groups == 0)
             | (act.height == 0)

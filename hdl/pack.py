@@ -121,7 +121,7 @@ class Pack(wiring.Component):
         beats = self._config.rows // self._config.bus_bytes
         hold = Signal(8 * self._config.rows)
         full, last = Signal(), Signal()
-        left = Signal(range(beats))  # beats of the word after the one at `o`
+        left = Signal(range(max(beats, 2)))  # beats of the word after the one at `o`
         gone = Signal()
         m.d.comb += [
             gone.eq(full & self.o.ready),

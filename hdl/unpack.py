@@ -92,7 +92,7 @@ class Unpack(wiring.Component):
         words = self._config.bus_bytes // self._config.rows
         hold = Signal(self._config.bus_width)
         full = Signal()  # the lowest word of `hold` is shown, or waits for the next cycle
-        left = Signal(range(words))  # words above it
+        left = Signal(range(max(words, 2)))  # words above it
         last = Signal()  # it is the last of its row, or of its beat if raw
         over, accept, shift = Signal(), Signal(), Signal()
         m.d.comb += [

@@ -51,7 +51,7 @@ def bytes_moved(config: EngineConfig, command: Command) -> tuple[int, int]:
         case LoadWeights():
             return align(command.words * config.rows, config.bus_bytes), 0
         case LoadActivations():
-            row = align(command.width * config.rows, config.bus_bytes)
+            row = align(command.width * (command.pixel_bytes or config.rows), config.bus_bytes)
             return command.groups * command.height * row, 0
         case Store():
             row = align(command.width * config.rows, config.bus_bytes)

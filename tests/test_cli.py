@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import tilewright as tw
-from tilewright.cli import app, load_model, main
+from tests.cosim.engines import ENGINES
+from tilewright.cli import app, load_model, main, parse_window
 
 NET = """
 import brevitas.nn as qnn
@@ -59,6 +61,14 @@ def program(net):
     return path
 
 
+@pytest.fixture(scope="module")
+def small(net):
+    """Return the program of an engine that the suite builds anyway."""
+    model, inputs = load_model(f"{net}:make")
+    target = tw.Target(engine=ENGINES["4x4-bus64"])
+    return tw.compile(model, inputs, target).save(net.parent / "small.tw")
+
+
 def invoke(*arguments):
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.output
@@ -104,6 +114,83 @@ def test_simulate_writes_what_the_api_returns(program, tmp_path):
 
 def test_simulate_without_inputs_and_cycles(program):
     assert "does not count cycles" in invoke("simulate", program, "--backend", "golden")
+
+
+def test_compile_shows_the_schedule(net, tmp_path):
+    path = tmp_path / "schedule.json"
+    output = invoke(
+        *("compile", f"{net}:make", "-o", tmp_path / "net.tw", "--show", "schedule"),
+        *("--objective", "traffic", "--json", path),
+    )
+    (group,) = json.loads(path.read_text())["schedule"]
+    (layer,) = group["layers"]
+    assert f"{layer['name']}: {group['strips']} strip" in output
+    assert f"{layer['reads'][0]} -> {layer['writes']}" in output
+    loaded = tw.Program.load(tmp_path / "net.tw")
+    assert [asdict(entry) for entry in loaded.schedule] == tuples(group)
+
+
+def tuples(group):
+    """Return the list of a group as dataclasses hold it: tuples where JSON has lists."""
+    layers = tuple({**layer, "reads": tuple(layer["reads"])} for layer in group["layers"])
+    ends = {name: tuple(group[name]) for name in ("loads", "stores")}
+    return [{**group, **ends, "layers": layers}]
+
+
+def test_simulate_writes_a_timeline(program, tmp_path):
+    path = tmp_path / "timeline.json"
+    invoke("simulate", program, "--timeline", path)
+    events = json.loads(path.read_text())["traceEvents"]
+    tracks = {e["tid"]: e["args"]["name"] for e in events if e["ph"] == "M"}
+    assert sorted(tracks.values()) == ["compute", "load", "store"]
+    slices = [e for e in events if e["ph"] == "X"]
+    result = tw.simulate(tw.Program.load(program), np.zeros((1, 3, 6, 6), int))
+    assert len(slices) == sum(map(len, result.starts.values()))
+    assert max(e["args"]["done"] for e in slices) + 1 == result.cycles
+    for track in tracks:
+        ends = 0
+        for event in (e for e in slices if e["tid"] == track):
+            assert event["ts"] >= ends
+            assert event["dur"] > 0
+            ends = event["ts"] + event["dur"]
+
+
+def test_simulate_in_rtl_with_checkpoint_and_waves(small, tmp_path):
+    waves = tmp_path / "waves.fst"
+    data = tmp_path / "in.npy"
+    np.save(data, np.random.default_rng(2).integers(-128, 128, (2, 3, 6, 6)))
+    arguments = (
+        *("simulate", small, "--backend", "rtl", "--inputs", data),
+        *("--checkpoint", tmp_path / "state", "--output", tmp_path / "out.npz"),
+    )
+    first = invoke(*arguments, "--waves", f"{waves}:100:200")
+    assert waves.stat().st_size > 0
+    # Finished images are not run again, and give the same.
+    assert len(list((tmp_path / "state").iterdir())) == 2
+    assert invoke(*arguments) == first
+    expected = tw.simulate(tw.Program.load(small), np.load(data), backend="golden").outputs
+    with np.load(tmp_path / "out.npz") as written:
+        for name, array in zip(written.files, expected, strict=True):
+            np.testing.assert_array_equal(written[name], array)
+
+
+@pytest.mark.parametrize(
+    ("window", "message"),
+    [
+        ("x.fst", "must be FILE:FIRST:LAST"),
+        ("x.fst:3:2", "FIRST <= LAST"),
+        ("x.fst:a:2", "must be FILE:FIRST:LAST"),
+        ("x.txt:1:2", r"must end in .fst or .vcd"),
+    ],
+)
+def test_a_window_that_is_none(window, message):
+    with pytest.raises(tw.Error, match=message):
+        parse_window(window)
+
+
+def test_only_rtl_has_waves(program):
+    with pytest.raises(tw.Error, match="has no checkpoint and no waveforms"):
+        tw.simulate(tw.Program.load(program), np.zeros((1, 3, 6, 6), int), waves=("x.fst", 0, 1))
 
 
 def test_estimate_writes_json(program, tmp_path):

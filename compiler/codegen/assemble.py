@@ -47,7 +47,7 @@ def assemble(graph: Graph, config: EngineConfig, objective: Objective = "time") 
     lowered = lower(graph, config)
     plans = search(lowered, config, objective)
     constants, weights = place_weights(plans, config)
-    feature_maps, end = place_feature_maps(lowered, plans, config, constants.size)
+    feature_maps, end = place_feature_maps(lowered, plans, constants.size)
     emitter = Emitter(config, lowered, feature_maps, constants.size, end)
     for plan, blocks in zip(plans, weights, strict=True):
         emitter.emit(plan, blocks)

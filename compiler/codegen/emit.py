@@ -16,7 +16,6 @@ from tilewright.compiler.isa import (
     Store,
     Unit,
 )
-from tilewright.compiler.isa.layout import FeatureMapLayout
 from tilewright.compiler.schedule import (
     ArrayOp,
     EngineLimitError,
@@ -170,10 +169,6 @@ class Emitter:
             )
         return base
 
-    def _layout(self, value: str) -> FeatureMapLayout:
-        shape = self.lowered.values[value].shape
-        return FeatureMapLayout(self.config, *shape, order=tuple(self.lowered.orders[value]))
-
     def _memory_span(self, address: int, length: int, count: int, stride: int) -> Span:
         unit = self.config.bus_bytes
         start = (address - self.memory_start) // unit
@@ -182,7 +177,7 @@ class Emitter:
     def _load_rows(self, op: ArrayOp, value: str, start: int, stop: int) -> None:
         """Load rows of a value into its ring."""
         ring = self._rings[value]
-        layout = self._layout(value)
+        layout = self.lowered.layout(value)
         for first, end in _unwrapped(start, stop, ring.rows):
             address = (
                 self.feature_maps[value].address
@@ -200,6 +195,7 @@ class Emitter:
                     base=ring.base + ring.offset(first),
                     row_step=ring.row,
                     group_step=ring.words,
+                    pixel=layout.pixel.bit_length(),
                 ),
                 [
                     self._memory_span(
@@ -392,7 +388,7 @@ class Emitter:
 
     def _store(self, op: ArrayOp, block: Block, start: int, stop: int, out_base: int) -> None:
         config = self.config
-        layout = self._layout(op.output)
+        layout = self.lowered.layout(op.output)
         address = (
             self.feature_maps[op.output].address
             + block.kg * layout.group_bytes

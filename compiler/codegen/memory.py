@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.isa.layout import FeatureMapLayout, align, pack_parameters, pack_weights
+from tilewright.compiler.isa.layout import align, pack_parameters, pack_weights
 from tilewright.compiler.schedule import ArrayOp, Block, LoweredGraph, Plan
 
 PAGE = 64
@@ -60,7 +60,7 @@ class Constants:
 
 
 def place_feature_maps(
-    lowered: LoweredGraph, plans: Sequence[Plan], config: EngineConfig, start: int
+    lowered: LoweredGraph, plans: Sequence[Plan], start: int
 ) -> tuple[dict[str, Region], int]:
     """Give every value that goes to memory a region, shared by values that never live together.
 
@@ -81,10 +81,7 @@ def place_feature_maps(
     regions: dict[str, Region] = {}
     end = start
     for value in sorted(first_use, key=lambda v: (first_use[v], v)):
-        layout = FeatureMapLayout(
-            config, *lowered.values[value].shape, order=tuple(lowered.orders[value])
-        )
-        size = align(layout.size_bytes, PAGE)
+        size = align(lowered.layout(value).size_bytes, PAGE)
         rivals = sorted(
             (
                 region

@@ -106,7 +106,8 @@ class LoadActivations(Command):
     """Read ``groups`` x ``height`` x ``width`` pixel words into the activation buffer.
 
     Pixel x of a row goes to lane ``x % cols``, word ``x // cols`` of the row. Rows follow one
-    another in memory, each padded to whole bus beats.
+    another in memory, each padded to whole bus beats. Pixels may lie in memory in fewer bytes than
+    ``rows``; the bytes above them are zero in the buffer.
     """
 
     UNIT = Unit.LOAD
@@ -121,6 +122,7 @@ class LoadActivations(Command):
         Field("base", 16, "lane word of the first pixel"),
         Field("row_step", 16, "lane words from one row to the next"),
         Field("group_step", 16, "lane words from one group to the next"),
+        Field("pixel", 3, "bytes of a pixel in memory: 0 for `rows`, else 1 + log2"),
     )
 
     wait_compute: int = 0
@@ -133,6 +135,12 @@ class LoadActivations(Command):
     base: int
     row_step: int
     group_step: int
+    pixel: int = 0
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of a pixel in memory; 0 for ``rows``."""
+        return (1 << self.pixel) >> 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -141,6 +141,13 @@ class EngineConfig:
         return self.bus_width // 8
 
     @property
+    def pixel_sizes(self) -> tuple[int, ...]:
+        """Bytes that a pixel of few channels may have in memory instead of ``rows``."""
+        if self.rows <= self.bus_bytes:
+            return ()
+        return tuple(1 << i for i in range(self.bus_bytes.bit_length()))
+
+    @property
     def param_words(self) -> int:
         """Weight words before a weight block that hold bias, multiplier and shift of each row."""
         return -(-(32 + self.multiplier_width + 6) // self.weight_bits)

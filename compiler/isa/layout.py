@@ -2,7 +2,8 @@
 
 Feature map (C, H, W): channels in groups of ``rows``; ``[group][y][x][channel in group]``, one
 byte each, every row padded to whole bus beats. A *pixel word* is the ``rows`` bytes of one pixel
-of one group. Source: docs/decisions/0003-activation-layout.md.
+of one group; in memory a network's input of few channels may have fewer. Source:
+docs/decisions/0003-activation-layout.md.
 
 Weight block: the words of :class:`~tilewright.compiler.isa.commands.Compute`, ``weight_bits`` per
 array row; ``param_words`` parameter words, of which word i has the i-th ``weight_bits`` of each
@@ -31,6 +32,7 @@ class FeatureMapLayout:
     """Where the bytes of a (C, H, W) feature map lie in memory, from its first byte.
 
     ``order``: the channel in each of the groups' places, -1 for none; empty if they lie in order.
+    ``pixel``: bytes of a pixel, one of the engine's ``pixel_sizes``, or 0 for ``rows``.
     """
 
     config: EngineConfig
@@ -38,6 +40,7 @@ class FeatureMapLayout:
     height: int
     width: int
     order: tuple[int, ...] = ()
+    pixel: int = 0
 
     @property
     def groups(self) -> int:
@@ -53,9 +56,14 @@ class FeatureMapLayout:
         return np.asarray(slots[np.argsort(order[slots])])
 
     @property
+    def pixel_bytes(self) -> int:
+        """Bytes from one pixel to the next."""
+        return self.pixel or self.config.rows
+
+    @property
     def row_bytes(self) -> int:
         """Bytes from one row to the next: whole bus beats."""
-        return align(self.width * self.config.rows, self.config.bus_bytes)
+        return align(self.width * self.pixel_bytes, self.config.bus_bytes)
 
     @property
     def group_bytes(self) -> int:
@@ -69,19 +77,20 @@ class FeatureMapLayout:
 
     def pack(self, tensor: NDArray[np.integer]) -> NDArray[np.uint8]:
         """Return the bytes of a (C, H, W) integer tensor; places without a channel are zero."""
-        rows = self.config.rows
+        rows, size = self.config.rows, self.pixel_bytes
         out = np.zeros((self.groups, self.height, self.row_bytes), np.uint8)
         padded = np.zeros((self.groups * rows, self.height, self.width), np.uint8)
         padded[self._slots()] = tensor.astype(np.int64).astype(np.uint8)
         pixels = padded.reshape(self.groups, rows, self.height, self.width).transpose(0, 2, 3, 1)
-        out[:, :, : self.width * rows] = pixels.reshape(self.groups, self.height, -1)
+        pixels = pixels[..., :size]
+        out[:, :, : self.width * size] = pixels.reshape(self.groups, self.height, -1)
         return out.reshape(-1)
 
     def unpack(self, data: NDArray[np.uint8], *, signed: bool) -> NDArray[np.int64]:
         """Return the (C, H, W) integers that lie in ``data``."""
-        rows = self.config.rows
-        pixels = data.reshape(self.groups, self.height, self.row_bytes)[:, :, : self.width * rows]
-        pixels = pixels.reshape(self.groups, self.height, self.width, rows).transpose(0, 3, 1, 2)
+        size = self.pixel_bytes
+        pixels = data.reshape(self.groups, self.height, self.row_bytes)[:, :, : self.width * size]
+        pixels = pixels.reshape(self.groups, self.height, self.width, size).transpose(0, 3, 1, 2)
         values = pixels.reshape(-1, self.height, self.width)[self._slots()]
         return (values.astype(np.int8) if signed else values).astype(np.int64)
 

@@ -5,18 +5,21 @@
 ``lower``      every operator of the IR as array operations
 ``plan``       groups of stages that run strip by strip, with what is between them on chip
 ``search``     which stages run together, and in how many strips
+``view``       the result as people read it
 """
 
 from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError, Section, Stage
 from tilewright.compiler.schedule.lower import LoweredGraph, lower
 from tilewright.compiler.schedule.plan import Block, Group, Plan
 from tilewright.compiler.schedule.search import Objective, search
+from tilewright.compiler.schedule.view import GroupView, view
 
 __all__ = [
     "ArrayOp",
     "Block",
     "EngineLimitError",
     "Group",
+    "GroupView",
     "LoweredGraph",
     "Objective",
     "Plan",
@@ -24,4 +27,5 @@ __all__ = [
     "Stage",
     "lower",
     "search",
+    "view",
 ]

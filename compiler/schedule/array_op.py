@@ -178,5 +178,7 @@ class Stage:
 
     def input_rows(self, start: int, stop: int) -> tuple[int, int]:
         """Return the input rows that output rows ``start .. stop - 1`` read, as (first, end)."""
+        if len(self.ops) == 1:
+            return self.ops[0].input_rows(start, stop)
         ranges = [op.input_rows(start, stop) for op in self.ops]
         return min(first for first, _ in ranges), max(end for _, end in ranges)

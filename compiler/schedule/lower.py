@@ -23,6 +23,7 @@ from tilewright.compiler.ir import (
     TensorType,
 )
 from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.isa.layout import FeatureMapLayout
 from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError, Section, Stage
 from tilewright.compiler.schedule.channels import (
     ChannelOrder,
@@ -35,12 +36,22 @@ from tilewright.errors import UnsupportedError
 
 @dataclass(frozen=True)
 class LoweredGraph:
-    """Stages in execution order, and the types and channel orders of all values they touch."""
+    """Stages in execution order, and the types and channel orders of all values they touch.
+
+    ``pixels``: bytes of a pixel in memory, of those that have fewer than ``rows``.
+    """
 
     graph: Graph
+    config: EngineConfig
     values: dict[str, TensorType]
     orders: dict[str, ChannelOrder]
+    pixels: dict[str, int]
     stages: tuple[Stage, ...]
+
+    def layout(self, value: str) -> FeatureMapLayout:
+        """Return how a value lies in memory."""
+        shape, order = self.values[value].shape, tuple(self.orders[value])
+        return FeatureMapLayout(self.config, *shape, order=order, pixel=self.pixels.get(value, 0))
 
 
 def lower(graph: Graph, config: EngineConfig) -> LoweredGraph:
@@ -56,7 +67,22 @@ def lower(graph: Graph, config: EngineConfig) -> LoweredGraph:
     lowering = _Lowering(graph, config)
     for index, op in enumerate(graph.layers):
         lowering.lower(index, op)
-    return LoweredGraph(graph, lowering.values, lowering.orders, tuple(lowering.stages))
+    stages = tuple(lowering.stages)
+    return LoweredGraph(
+        graph, config, lowering.values, lowering.orders, _narrow_inputs(graph, config), stages
+    )
+
+
+def _narrow_inputs(graph: Graph, config: EngineConfig) -> dict[str, int]:
+    """Return the inputs of few channels, and the bytes that their pixels need in memory."""
+    outputs = {op.input for op in graph.outputs}
+    result = {}
+    for op in graph.inputs:
+        channels = graph.values[op.output].shape[0]
+        sizes = [size for size in config.pixel_sizes if size >= channels]
+        if sizes and op.output not in outputs:
+            result[op.output] = min(sizes)
+    return result
 
 
 class _Lowering:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from tilewright.compiler.isa import EngineConfig
@@ -241,6 +241,7 @@ def kernel_words(op: ArrayOp, kg: int, config: EngineConfig) -> int:
     return config.param_words + op.section_of[kg].steps
 
 
+@lru_cache(maxsize=65536)
 def block_words(stage: Stage, block: Block, config: EngineConfig) -> int:
     """Return the weight words of a block, of all operations of a stage, as they are loaded."""
     kernel_groups = range(block.kg, block.kg + block.n_kg)
@@ -248,6 +249,12 @@ def block_words(stage: Stage, block: Block, config: EngineConfig) -> int:
         align(sum(kernel_words(op, kg, config) for kg in kernel_groups), config.weights_per_byte)
         for op in stage.ops
     )
+
+
+@lru_cache(maxsize=65536)
+def _widest(stage: Stage, config: EngineConfig) -> int:
+    """Return the weight words of the largest kernel group of a stage."""
+    return max(block_words(stage, Block(kg, 1), config) for kg in range(stage.ops[0].n_kg))
 
 
 def channel_groups(op: ArrayOp, block: Block, config: EngineConfig) -> tuple[int, int]:
@@ -279,6 +286,7 @@ def out_rows(op: ArrayOp, config: EngineConfig, rows: int, n_kg: int) -> tuple[i
     return tile_rows, max(1, min(n_kg, half // (tile_rows * width)))
 
 
+@lru_cache(maxsize=65536)
 def _cut_weights(stage: Stage, config: EngineConfig, words: int) -> tuple[Block, ...]:
     """Cut a stage's kernel groups into blocks of at most ``words`` words, or single ones."""
     result: list[Block] = []
@@ -327,11 +335,8 @@ def plan_group(
             )
 
     # Weights.
-    widest = max(
-        block_words(stage, Block(kg, 1), config)
-        for stage in group.stages
-        for kg in range(stage.ops[0].n_kg)
-    )
+    whole = [Block(0, stage.ops[0].n_kg) for stage in group.stages]
+    widest = max(_widest(stage, config) for stage in group.stages)
     if len(blocks) > 1:
         widest = max(block_words(group.stages[0], block, config) for block in blocks)
     if widest > config.weight_depth:
@@ -339,7 +344,6 @@ def plan_group(
             f"{name}: the weights of {config.rows} output channels take {widest} words; the "
             f"engine's weight_depth must be at least that, not {config.weight_depth}"
         )
-    whole = [Block(0, stage.ops[0].n_kg) for stage in group.stages]
     sizes = [
         block_words(stage, block, config) for stage, block in zip(group.stages, whole, strict=True)
     ]
@@ -411,9 +415,8 @@ def _cost(
     rows, bus = config.rows, config.bus_bytes
 
     def row_bytes(value: str) -> int:
-        width = lowered.values[value].shape[2]
-        groups = len(lowered.orders[value]) // rows
-        return groups * align(width * rows, bus)
+        layout = lowered.layout(value)
+        return layout.groups * layout.row_bytes
 
     in_blocks = 1 if n_blocks == 1 or group.ops[0].per_group else n_blocks
     loads = sum(frontier[value][-1] * row_bytes(value) for value in group.loads) * in_blocks
@@ -448,17 +451,3 @@ def _cost(
         slowest = max(compute + loads / bus, load)
     last = stores / bus / steps if steps > 1 else 0
     return slowest + first / bus + last / 4, loads + weights + stores
-
-
-def strip_counts(height: int) -> Iterator[int]:
-    """Yield numbers of strips, from one to one per row, the distinct heights about by halves."""
-    seen = set()
-    height_of_strip = height
-    while height_of_strip >= 1:
-        steps = -(-height // height_of_strip)
-        if steps not in seen:
-            seen.add(steps)
-            yield steps
-        if height_of_strip == 1:
-            break
-        height_of_strip = max(1, height_of_strip * 2 // 3)

@@ -14,7 +14,6 @@ from tilewright.compiler.schedule.plan import (
     Plan,
     make_group,
     plan_group,
-    strip_counts,
 )
 
 Objective: TypeAlias = Literal["time", "traffic", "energy"]
@@ -26,7 +25,11 @@ Objective: TypeAlias = Literal["time", "traffic", "energy"]
 _CYCLES_PER_BYTE = {"time": 0.01, "traffic": 1000.0, "energy": 2.0}
 
 #: Longest group considered.
-MAX_STAGES = 16
+MAX_STAGES = 24
+
+#: Numbers of strips tried beyond the fewest that fit: more strips start and end sooner, but repeat
+#: more.
+_TRIED = 5
 
 
 def search(
@@ -48,9 +51,10 @@ def search(
     for first in range(count):
         start = best[first]
         assert start is not None  # every stage fits alone
-        misfits = 0
+        misfits, least = 0, 1
         for length in range(1, min(MAX_STAGES, count - first) + 1):
-            plan = best_plan(make_group(lowered, first, length), lowered, config, per_byte)
+            group = make_group(lowered, first, length)
+            plan, steps = best_plan(group, lowered, config, per_byte, least)
             if isinstance(plan, EngineLimitError):
                 if length == 1:
                     raise plan
@@ -59,6 +63,8 @@ def search(
                 if misfits > 2:
                     break
                 continue
+            # What a longer group keeps on chip is more, strip for strip.
+            least = steps
             cost = start[0] + plan.cycles + per_byte * plan.traffic
             known = best[first + length]
             if known is None or cost < known[0]:
@@ -69,29 +75,43 @@ def search(
 
 
 def best_plan(
-    group: Group, lowered: LoweredGraph, config: EngineConfig, per_byte: float
-) -> Plan | EngineLimitError:
-    """Return the best plan of a group, or why there is none."""
+    group: Group, lowered: LoweredGraph, config: EngineConfig, per_byte: float, least: int = 1
+) -> tuple[Plan, int] | tuple[EngineLimitError, int]:
+    """Return the best plan of a group, or why there is none; and the fewest strips that fit.
+
+    ``least``: fewer strips need not be tried.
+    """
     best: Plan | None = None
+    fewest = 0
     error = EngineLimitError(f"{group.ops[0].name}: there is no plan")
-    for steps, blocks, ahead in _candidates(group, lowered):
-        plan = plan_group(group, lowered, config, steps=steps, blocks=blocks, ahead=ahead)
-        if isinstance(plan, EngineLimitError):
-            error = plan
-        elif best is None or _cost(plan, per_byte) < _cost(best, per_byte):
-            best = plan
-    return error if best is None else best
+    for blocks in _cuts(group):
+        fitting = 0
+        for steps in _strip_counts(group, lowered):
+            if steps < least:
+                continue
+            plans = [
+                plan_group(group, lowered, config, steps=steps, blocks=blocks, ahead=ahead)
+                for ahead in ((True, False) if steps > 1 else (True,))
+            ]
+            for plan in plans:
+                if isinstance(plan, EngineLimitError):
+                    error = plan
+                elif best is None or _cost(plan, per_byte) < _cost(best, per_byte):
+                    best = plan
+            if isinstance(plans[0], Plan):
+                fewest = min(fewest or steps, steps)
+                fitting += 1
+                if fitting == _TRIED:
+                    break
+    return (error, least) if best is None else (best, max(fewest, least))
 
 
 def _cost(plan: Plan, per_byte: float) -> float:
     return plan.cycles + per_byte * plan.traffic
 
 
-def _candidates(
-    group: Group, lowered: LoweredGraph
-) -> Iterator[tuple[int, tuple[Block, ...], bool]]:
-    """Yield steps, blocks and whether to load ahead."""
-    height = max(lowered.values[stage.output].shape[1] for stage in group.stages[-1:])
+def _cuts(group: Group) -> Iterator[tuple[Block, ...]]:
+    """Yield ways to run a group once for each of several blocks of kernel groups."""
     n_kg = group.ops[0].n_kg
     counts = {1}
     if len(group.stages) == 1:
@@ -99,8 +119,18 @@ def _candidates(
     for n_blocks in sorted(counts):
         size = -(-n_kg // n_blocks)
         blocks = tuple(Block(kg, min(size, n_kg - kg)) for kg in range(0, n_kg, size))
-        if len(blocks) != n_blocks:
-            continue
-        for steps in strip_counts(height):
-            for ahead in (True, False) if steps > 1 else (True,):
-                yield steps, blocks, ahead
+        if len(blocks) == n_blocks:
+            yield blocks
+
+
+def _strip_counts(group: Group, lowered: LoweredGraph) -> Iterator[int]:
+    """Yield numbers of strips, from one to one per row, each strip about two thirds of before."""
+    height = lowered.values[group.stages[-1].output].shape[1]
+    seen = set()
+    rows = height
+    while rows >= 1:
+        steps = -(-height // rows)
+        if steps not in seen:
+            seen.add(steps)
+            yield steps
+        rows = max(1, rows * 2 // 3) if rows > 1 else 0

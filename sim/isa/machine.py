@@ -191,17 +191,19 @@ class Machine:
                 self.finished = start + timing.done
         self._record(Unit.LOAD, command, start, start + timing.done)
 
-    def _rows(self, address: int, height: int, width: int) -> NDArray[np.uint8]:
-        """Return the (height, row bytes) bytes of feature map rows."""
-        row_bytes = align(width * self.config.rows, self.config.bus_bytes)
+    def _rows(self, address: int, height: int, width: int, pixel: int) -> NDArray[np.uint8]:
+        """Return the (height, row bytes) bytes of feature map rows of ``pixel`` bytes a pixel."""
+        row_bytes = align(width * pixel, self.config.bus_bytes)
         return self._bytes(address, height * row_bytes).reshape(height, row_bytes)
 
     def _load_activations(self, command: LoadActivations) -> None:
         c, rows, cols = command, self.config.rows, self.config.cols
         x = np.arange(c.width)
+        size = c.pixel_bytes or rows
         for group in range(c.groups):
-            data = self._rows(c.address + group * c.group_stride, c.height, c.width)
-            pixels = data[:, : c.width * rows].reshape(c.height, c.width, rows)
+            data = self._rows(c.address + group * c.group_stride, c.height, c.width, size)
+            pixels = np.zeros((c.height, c.width, rows), np.uint8)
+            pixels[:, :, :size] = data[:, : c.width * size].reshape(c.height, c.width, size)
             row = c.base + group * c.group_step + np.arange(c.height)[:, None] * c.row_step
             addr = row + x // cols
             if int(addr.max()) >= self.config.act_depth:
@@ -221,6 +223,6 @@ class Machine:
         span = np.arange(c.base, c.base + c.groups * c.height * c.width) % config.out_depth
         pixels = self.results[span].reshape(c.groups, c.height, c.width * config.rows)
         for group in range(c.groups):
-            data = self._rows(c.address + group * c.group_stride, c.height, c.width)
+            data = self._rows(c.address + group * c.group_stride, c.height, c.width, config.rows)
             data[:, : c.width * config.rows] = pixels[group]
             data[:, c.width * config.rows :] = 0

@@ -5,12 +5,15 @@ Files, in the order in which an engine passes through them:
 ``tools``    the programs that a build needs, and what to say when one is missing
 ``build``    Verilog and the C++ bench to a shared library, cached
 ``library``  the bench's functions as Python sees them
+``checkpoint`` the state of a run in a file, from which it goes on
+``waves``    waveforms as FST
 ``engine``   a run of a program: registers, status, counters, the trace of every command
 ``harness/`` the bench in C++: clock, AXI4 memory, register port, trace recorder
 """
 
 from tilewright.sim.rtl.build import build
+from tilewright.sim.rtl.checkpoint import Checkpoint
 from tilewright.sim.rtl.engine import RtlEngine, RtlRun, RtlSession
 from tilewright.sim.rtl.tools import RtlError
 
-__all__ = ["RtlEngine", "RtlError", "RtlRun", "RtlSession", "build"]
+__all__ = ["Checkpoint", "RtlEngine", "RtlError", "RtlRun", "RtlSession", "build"]

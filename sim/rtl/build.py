@@ -28,6 +28,7 @@ VERILATOR_FLAGS = (
     "-Wno-fatal",
     "-Wno-lint",
     "--output-split", "20000",
+    "--savable",
 )  # fmt: skip
 # A bench is loaded beside others, of other engines, with classes of the same names: nothing may
 # bind across libraries.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 from tilewright.compiler.isa import EngineConfig, Unit
 from tilewright.compiler.isa.registers import OFFSET, REGISTERS, Status
 from tilewright.sim.rtl.build import build
+from tilewright.sim.rtl.checkpoint import Checkpoint
 from tilewright.sim.rtl.library import NO_ADDRESS, MemoryOptions, Progress, load
 from tilewright.sim.rtl.tools import RtlError
+from tilewright.sim.rtl.waves import vcd_to_fst
 
 __all__ = ["MemoryTiming", "RtlEngine", "RtlRun", "RtlSession"]
 
@@ -85,6 +88,7 @@ class RtlSession:
         self._handle: int | None = library.tw_open()
         self._fresh = True
         self._memory: NDArray[np.uint8] | None = None
+        self._waves: tuple[Path, Path] | None = None
 
     def __enter__(self) -> RtlSession:
         return self
@@ -102,6 +106,11 @@ class RtlSession:
         if self._handle is not None:
             self._library.tw_close(self._handle)
             self._handle = None
+        if self._waves is not None:
+            dump, path = self._waves
+            self._waves = None
+            vcd_to_fst(dump, path)
+            dump.unlink()
 
     def _call(self, name: str, *arguments: object) -> int:
         if self._handle is None:
@@ -124,9 +133,30 @@ class RtlSession:
         """Clock cycles since power-up."""
         return self._call("tw_elapsed")
 
-    def record_waves(self, path: Path | str, first: int, last: int) -> None:
-        """Write cycles ``first..last`` of the next run, counted from its start, to a VCD file."""
-        self._call("tw_waves", str(path).encode(), first, last)
+    def record_waves(self, path: str | os.PathLike[str], first: int, last: int) -> None:
+        """Write cycles ``first..last`` of the next run, counted from its start, to a file.
+
+        A VCD file, or FST if its name ends so, which is there when the session is closed.
+        """
+        path = dump = Path(path)
+        if path.suffix == ".fst":
+            dump = path.with_suffix(".fst.vcd")
+        self._call("tw_waves", str(dump).encode(), first, last)
+        if dump != path:
+            self._waves = (dump, path)
+
+    def save_state(self, path: Path | str) -> None:
+        """Write the state of engine and bus, but not of the memory, to a file."""
+        self._call("tw_save", str(path).encode())
+
+    def restore_state(self, path: Path | str) -> None:
+        """Return to a state that :meth:`save_state` wrote, with the memory attached."""
+        self._call("tw_restore", str(path).encode())
+
+    @property
+    def completed(self) -> tuple[int, ...]:
+        """Commands completed in the run, by Unit."""
+        return tuple(self._call("tw_events", 1, int(unit), None, 0) for unit in Unit)
 
     def attach(
         self,
@@ -183,6 +213,7 @@ class RtlSession:
         stop_after: int | None = None,
         progress: Callable[[int], None] | None = None,
         progress_interval: int = 100_000,
+        checkpoint: Checkpoint | None = None,
     ) -> RtlRun:
         """Run one program; see :meth:`RtlEngine.run`."""
         if not self._fresh:
@@ -196,19 +227,29 @@ class RtlSession:
             error_on=error_on,
             check_hazards=check_hazards,
         )
-        self.write_register("BASE", base)
-        self.write_register("PROGRAM", program_offset)
-        self.write_register("COUNT", count)
-        self.write_register("WATCHDOG", watchdog)
-        self.write_register("INTERRUPT", INTERRUPT_PENDING | INTERRUPT_ENABLE)
-        self.write_register("CONTROL", START)
-        if stop_after is not None and not self._wait(stop_after, progress_interval, progress):
+        if checkpoint is None or not checkpoint.restore(self, memory):
+            self.write_register("BASE", base)
+            self.write_register("PROGRAM", program_offset)
+            self.write_register("COUNT", count)
+            self.write_register("WATCHDOG", watchdog)
+            self.write_register("INTERRUPT", INTERRUPT_PENDING | INTERRUPT_ENABLE)
+            self.write_register("CONTROL", START)
+
+        def report(cycles: int) -> None:
+            if checkpoint is not None and checkpoint.due:
+                checkpoint.save(self, memory)
+            if progress is not None:
+                progress(cycles)
+
+        if stop_after is not None and not self._wait(stop_after, progress_interval, report):
             self.write_register("CONTROL", STOP)
-        if not self._wait(cycle_limit, progress_interval, progress):
+        if not self._wait(cycle_limit, progress_interval, report):
             raise RtlError(
                 f"no interrupt within {cycle_limit} cycles; commands completed: "
-                + ", ".join(f"{unit.name.lower()} {self._events(1, unit).size}" for unit in Unit)
+                + ", ".join(f"{unit.name.lower()} {self.completed[unit]}" for unit in Unit)
             )
+        if checkpoint is not None:
+            checkpoint.remove()
         word = self.read_register("STATUS")
         counters = {name: self.read_register(name) for name in COUNTERS}
         return RtlRun(
@@ -232,15 +273,14 @@ class RtlSession:
         if not self._call("tw_bus_is_quiet"):
             raise RtlError("the soft reset ended while the bus was not quiet")
 
-    def _wait(self, limit: int, interval: int, progress: Callable[[int], None] | None) -> bool:
+    def _wait(self, limit: int, interval: int, progress: Callable[[int], None]) -> bool:
         """Return whether the interrupt came within ``limit`` cycles."""
         failures: list[BaseException] = []
 
-        # Also without a callback: only Python code lets control-C end a run.
+        # Only Python code lets control-C end a run.
         def report(cycles: int) -> int:
             try:
-                if progress is not None:
-                    progress(cycles)
+                progress(cycles)
             except BaseException as error:
                 failures.append(error)
                 return 1
@@ -314,6 +354,7 @@ class RtlEngine:
         stop_after: int | None = None,
         progress: Callable[[int], None] | None = None,
         progress_interval: int = 100_000,
+        checkpoint: Checkpoint | None = None,
         waves: tuple[Path | str, int, int] | None = None,
     ) -> RtlRun:
         """Run one program on a freshly powered engine.
@@ -342,9 +383,12 @@ class RtlEngine:
         stop_after : int, optional
             Cycles after which to write the stop bit.
         progress : callable, optional
-            Called with the cycles so far every ``progress_interval`` cycles.
+            Called with the cycles since the start every ``progress_interval`` cycles.
+        checkpoint : Checkpoint, optional
+            Go on from its file, if there is one, and write it now and then.
         waves : (path, first cycle, last cycle), optional
-            Record a VCD waveform; cycles count from the start of the program.
+            Record a waveform, VCD or, if the name ends in ``.fst``, FST; cycles count from the
+            start of the program.
 
         Raises
         ------
@@ -369,4 +413,5 @@ class RtlEngine:
                 stop_after=stop_after,
                 progress=progress,
                 progress_interval=progress_interval,
+                checkpoint=checkpoint,
             )

@@ -52,6 +52,8 @@ def load(path: Path) -> ctypes.CDLL:
             [handle, ctypes.c_uint32, ctypes.c_uint32, handle, ctypes.c_uint64],
         ),
         "tw_elapsed": (ctypes.c_int64, [handle]),
+        "tw_save": (ctypes.c_int64, [handle, ctypes.c_char_p]),
+        "tw_restore": (ctypes.c_int64, [handle, ctypes.c_char_p]),
         "tw_bus_is_quiet": (ctypes.c_int64, [handle]),
     }
     for name, (result, arguments) in signatures.items():

@@ -98,21 +98,27 @@ class _Pace:
         return self.before(beat + 1) - self.before(beat)
 
 
-def _pace(config: EngineConfig, block: _Block, *, raw: bool, lanes: bool) -> _Pace:
-    per_beat = max(1, config.bus_bytes // config.rows)
-    if raw or config.rows > config.bus_bytes:
+def _pace(
+    config: EngineConfig, block: _Block, *, raw: bool = False, lanes: bool = False, pixel: int = 0
+) -> _Pace:
+    if raw or (config.rows > config.bus_bytes and not pixel):
         return _Pace(block.row_beats, 1, 1, 0)
+    per_beat = config.bus_bytes // (pixel or config.rows)
     last = block.words - (block.row_beats - 1) * per_beat
+    if pixel:  # of several beats each when widened: no word is shown right after another
+        each = config.rows // config.bus_bytes
+        return _Pace(block.row_beats, per_beat * each, last * each, 0)
     wait = lanes and (block.words - 1) % config.cols == 0
     return _Pace(block.row_beats, per_beat, last, int(wait))
 
 
-def _row_beats(config: EngineConfig, words: int) -> int:
-    return -(-words * config.rows // config.bus_bytes)
+def _row_beats(config: EngineConfig, words: int, pixel: int = 0) -> int:
+    return -(-words * (pixel or config.rows) // config.bus_bytes)
 
 
 def load_timing(config: EngineConfig, memory: MemoryTiming, command: Command) -> LoadTiming:
     """Return the timing of a load command on an idle bus."""
+    pixel = 0
     match command:
         case Fetch():
             size = Unit(command.unit).command_bytes
@@ -122,7 +128,8 @@ def load_timing(config: EngineConfig, memory: MemoryTiming, command: Command) ->
             beats = _row_beats(config, command.words)
             block = _Block(command.address, 1, 0, 1, command.words, beats)
         case LoadActivations():
-            beats = _row_beats(config, command.width)
+            pixel = command.pixel_bytes
+            beats = _row_beats(config, command.width, pixel)
             block = _Block(
                 command.address,
                 command.groups,
@@ -138,6 +145,7 @@ def load_timing(config: EngineConfig, memory: MemoryTiming, command: Command) ->
         block,
         raw=isinstance(command, Fetch),
         lanes=isinstance(command, LoadActivations),
+        pixel=pixel,
     )
     asked = LoadUnit.FIRST_ADDRESS - Bursts.NEXT
     accepted, ready = -1, -1  # the last beat so far; when the next one can be taken
@@ -157,8 +165,9 @@ def load_timing(config: EngineConfig, memory: MemoryTiming, command: Command) ->
             spared = 0
         ready = accepted + pace.of(last) - spared
         ends.append(accepted)
-    # Where a beat holds one word or less, it is shown in the cycle after it was accepted.
-    shown = ready if ready > accepted else accepted + 1
+    # Where a beat holds one word or less, it is shown in the cycle after it was accepted; pixels
+    # that are widened come one cycle later.
+    shown = max(ready + (pixel > 0), accepted + 1)
     return LoadTiming(shown + LoadUnit.DRAIN, shown)
 
 
@@ -173,7 +182,7 @@ def store_cycles(config: EngineConfig, memory: MemoryTiming, command: Store) -> 
         command.width,
         beats_per_row,
     )
-    pace = _pace(config, block, raw=False, lanes=False)
+    pace = _pace(config, block)
     asked = StoreUnit.FIRST_ADDRESS - Bursts.NEXT
     written = StoreUnit.FIRST_BEAT
     confirmed = -1

@@ -14,7 +14,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 import tilewright as tw
@@ -42,6 +49,20 @@ InputsOption = Annotated[
 ]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")]
 DEFAULT_BOARD = "ulx3s-85f"
+
+
+class Objective(StrEnum):
+    """What a schedule minimizes."""
+
+    time = "time"
+    traffic = "traffic"
+    energy = "energy"
+
+
+class Show(StrEnum):
+    """What `compile` can print."""
+
+    schedule = "schedule"
 
 
 class Backend(StrEnum):
@@ -99,6 +120,29 @@ def read_inputs(program: tw.Program, path: Path | None) -> Any:
         raise Error(f"{path} is not a .npy file: {error}") from error
 
 
+def progress_bar() -> Progress:
+    """Return a bar with elapsed and remaining time."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def parse_window(text: str) -> tuple[str, int, int]:
+    """Read FILE:FIRST:LAST."""
+    path, first, last = [*text.rsplit(":", 2), "", ""][:3]
+    if not path or not first.isdecimal() or not last.isdecimal() or int(first) > int(last):
+        raise Error(f"{text!r} must be FILE:FIRST:LAST, with cycles FIRST <= LAST")
+    if not path.endswith((".fst", ".vcd")):
+        raise Error(f"{path} must end in .fst or .vcd")
+    return path, int(first), int(last)
+
+
 def layer_table(layers: Any) -> Table:
     """Return the table of a run, layer by layer."""
     table = Table("layer", "kind", "MACs", "cycles", "utilization", "bytes", "stall cycles")
@@ -125,14 +169,30 @@ def compile_command(
         "build/program.tw"
     ),
     board: BoardOption = DEFAULT_BOARD,
+    objective: Annotated[
+        Objective, typer.Option(help="What the schedule minimizes.")
+    ] = Objective.time,
+    show: Annotated[Show | None, typer.Option(help="Print how the layers run.")] = None,
     round_bias: Annotated[
         bool, typer.Option(help="Round biases that are not on the accumulator's grid.")
     ] = False,
+    json_path: JsonOption = None,
 ) -> None:
     """Compile a Brevitas network to a program file."""
     net, examples = load_model(model)
-    program = tw.compile(net, examples, tw.Target.from_board(board), round_bias=round_bias)
+    with console.status("compile"):
+        program = tw.compile(
+            net,
+            examples,
+            tw.Target.from_board(board),
+            objective=objective.value,
+            round_bias=round_bias,
+        )
     program.save(output)
+    if show is Show.schedule:
+        for group in program.schedule:
+            console.print(str(group), markup=False, highlight=False, soft_wrap=True)
+    write_json(json_path, {"schedule": [asdict(group) for group in program.schedule]})
     macs = sum(layer.macs for layer in program.layers)
     console.print(f"{output}: {len(program.layers)} layers, {macs:,} MACs, for {board}")
     for name, error in program.rounded_biases:
@@ -145,19 +205,34 @@ def simulate(
     inputs: InputsOption = None,
     backend: Annotated[Backend, typer.Option(help="Executor.")] = Backend.isa,
     output: Annotated[Path | None, typer.Option(help="Write the outputs to this .npz.")] = None,
+    timeline: Annotated[
+        Path | None, typer.Option(help="Write every command's cycles, for ui.perfetto.dev.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="rtl: directory that keeps the run's state; go on from there."),
+    ] = None,
+    waves: Annotated[
+        str | None,
+        typer.Option(help="rtl: FILE:FIRST:LAST, record these cycles to a .fst or .vcd file."),
+    ] = None,
     json_path: JsonOption = None,
 ) -> None:
     """Run a program; without inputs, on one random image."""
     loaded = tw.Program.load(program)
     data = read_inputs(loaded, inputs)
-    with Progress(console=console, transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(f"{backend.value}", total=None)
         result = tw.simulate(
             loaded,
             data,
             backend=backend.value,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
+            checkpoint=checkpoint,
+            waves=None if waves is None else parse_window(waves),
         )
+    if timeline is not None:
+        result.write_timeline(timeline)
     if output is not None:
         np.savez(output, *result.outputs)
     if result.cycles is None:
@@ -184,8 +259,13 @@ def verify(program: ProgramArgument, inputs: InputsOption = None) -> None:
     """Run all executors and compare every output element and every command's cycles."""
     loaded = tw.Program.load(program)
     data = read_inputs(loaded, inputs)
-    with console.status("golden, isa and rtl"):
-        done = tw.verify(loaded, data)
+    with progress_bar() as bar:
+        task = bar.add_task("golden, isa, rtl", total=None)
+        done = tw.verify(
+            loaded,
+            data,
+            progress=lambda images, total: bar.update(task, completed=images, total=total),
+        )
     console.print(
         f"golden == isa == rtl: {done.elements:,} output elements, {done.commands:,} commands, "
         f"{done.cycles:,} cycles per image"

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.isa import Unit
+from tilewright.compiler.isa import Compute, Unit
 from tilewright.compiler.isa.layout import align
 from tilewright.compiler.isa.registers import Status
 from tilewright.errors import Error
 from tilewright.program import Program
 from tilewright.sim.isa.machine import Machine
-from tilewright.sim.rtl import RtlEngine
+from tilewright.sim.rtl import Checkpoint, RtlEngine
 from tilewright.sim.stats import LayerStats, layer_stats
+from tilewright.sim.timeline import write_timeline
+from tilewright.sim.timing.compute import compute_timing
 
 Backend = Literal["golden", "isa", "rtl"]
-Progress = Callable[[int, int], None]
-"""Called with the images done and the images in all."""
+PROGRESS_CYCLES = 2_000  # of RTL from report to report, a fraction of a second
+Progress = Callable[[float, int], None]
+"""Called with the images done, in fractions while one runs, and the images in all."""
 
 
 class SimulationError(Error):
@@ -69,6 +76,14 @@ class Result:
     dones: Mapping[Unit, Sequence[int]]
     counters: Mapping[str, int]
 
+    def write_timeline(self, path: str | os.PathLike[str]) -> None:
+        """Write every command of the first image, one track per unit, for ui.perfetto.dev."""
+        if self.cycles is None:
+            raise Error(f"the {self.backend} executor counts no cycles: use 'isa' or 'rtl'")
+        commands = {unit: self.program.commands(unit) for unit in Unit}
+        names = [layer.name for layer in self.program.layers]
+        write_timeline(Path(path), names, commands, self.starts, self.dones)
+
     def dequantized(self) -> list[NDArray[np.float64]]:
         """Return the outputs as the floats that PyTorch would have given."""
         graph = self.program.graph
@@ -80,7 +95,13 @@ class Result:
 
 
 def simulate(
-    program: Program, inputs: Any, *, backend: Backend = "isa", progress: Progress | None = None
+    program: Program,
+    inputs: Any,
+    *,
+    backend: Backend = "isa",
+    progress: Progress | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    waves: tuple[str | os.PathLike[str], int, int] | None = None,
 ) -> Result:
     """Run a program on a batch of inputs, image by image.
 
@@ -89,6 +110,11 @@ def simulate(
     inputs : what the PyTorch model takes, or integers on the input's grid
     backend : "golden" (the integer graph in NumPy), "isa" (commands on a memory model, with exact
         cycles) or "rtl" (the generated Verilog in Verilator)
+    progress : called now and then
+    checkpoint : rtl only: a directory that keeps the state of the run; a run that was interrupted
+        goes on from there
+    waves : rtl only: a .vcd or .fst file, and the first and last cycle of the first image that it
+        records
 
     Raises
     ------
@@ -96,6 +122,8 @@ def simulate(
         If the inputs do not fit.
     SimulationError
         If the engine stops with an error status.
+    RtlError
+        If a tool fails, or the checkpoint is of another run.
     """
     arrays = program.quantize(inputs)
     count = len(arrays[0])
@@ -103,12 +131,19 @@ def simulate(
         return Result(program, backend, program.reference(arrays), None, (), {}, {}, {})
     if backend not in ("isa", "rtl"):
         raise Error(f"backend must be 'golden', 'isa' or 'rtl', not {backend!r}")
-    engine = RtlEngine(program.engine) if backend == "rtl" else None
+    if backend != "rtl" and (checkpoint or waves):
+        raise Error(f"the {backend} executor has no checkpoint and no waveforms: use 'rtl'")
+    runner = _Rtl(program, waves=waves, checkpoint=checkpoint) if backend == "rtl" else None
     outputs: list[list[NDArray[np.int64]]] = []
     first: _Run | None = None
     for index in range(count):
         memory = program.memory([array[index] for array in arrays])
-        run = _run_rtl(program, engine, memory) if engine else _run_isa(program, memory)
+
+        def report(fraction: float, index: int = index) -> None:
+            if progress is not None:
+                progress(index + fraction, count)
+
+        run = runner.run(index, memory, report) if runner else _run_isa(program, memory, report)
         outputs.append(program.outputs(memory))
         first = first or run
         if run.cycles != first.cycles:
@@ -116,8 +151,7 @@ def simulate(
                 f"image {index} took {run.cycles} cycles and image 0 {first.cycles}: with fixed "
                 "memory latency they must be equal"
             )
-        if progress is not None:
-            progress(index + 1, count)
+        report(1.0)
     assert first is not None
     stacked = [np.stack(column) for column in zip(*outputs, strict=True)]
     commands = {unit: program.commands(unit) for unit in Unit}
@@ -138,9 +172,14 @@ class _Run:
     counters: Mapping[str, int]
 
 
-def _run_isa(program: Program, memory: NDArray[np.uint8]) -> _Run:
+def _run_isa(program: Program, memory: NDArray[np.uint8], report: Callable[[float], None]) -> _Run:
     machine = Machine(program.engine, memory, program.target.memory)
-    events = machine.run(program.streams[Unit.LOAD][0], program.boot_count)
+    total = sum(count for _, count in program.streams.values())
+    events = machine.run(
+        program.streams[Unit.LOAD][0],
+        program.boot_count,
+        progress=lambda executed: report(min(1.0, executed / total)),
+    )
     assert machine.finished is not None
     return _Run(
         machine.finished + 1,
@@ -150,20 +189,94 @@ def _run_isa(program: Program, memory: NDArray[np.uint8]) -> _Run:
     )
 
 
-def _run_rtl(program: Program, engine: RtlEngine, memory: NDArray[np.uint8]) -> _Run:
-    # The base register counts whole pages.
-    assert memory.size == align(memory.size, 4096)
-    run = engine.run(
-        memory, 0, program.streams[Unit.LOAD][0], program.boot_count, program.target.memory
+class _Rtl:
+    """The engine's RTL, and where the state of its runs is kept."""
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        waves: tuple[str | os.PathLike[str], int, int] | None,
+        checkpoint: str | os.PathLike[str] | None,
+    ) -> None:
+        self._program = program
+        self._waves = waves
+        self._directory = None if checkpoint is None else Path(checkpoint)
+        if self._directory is not None:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        self._engine = RtlEngine(program.engine, waves=waves is not None)
+        # The array's time up to each of its commands: what progress is measured by.
+        cycles = [compute_timing(program.engine, c).free for c in _computes(program)]
+        self._cycles = np.concatenate([[0], np.cumsum(cycles)])
+
+    def run(self, index: int, memory: NDArray[np.uint8], report: Callable[[float], None]) -> _Run:
+        program = self._program
+        # The base register counts whole pages.
+        assert memory.size == align(memory.size, 4096)
+        key = hashlib.sha256(f"{self._engine.path.name} {program.target.memory}".encode())
+        key.update(memory.tobytes())
+        finished = state = None
+        if self._directory is not None:
+            finished = self._directory / f"image-{index}-{key.hexdigest()[:16]}.npz"
+            state = Checkpoint(self._directory / f"image-{index}.state", key.hexdigest())
+            if finished.exists():
+                return _load_run(finished, memory)
+        with self._engine.session() as session:
+            if self._waves is not None and index == 0:
+                session.record_waves(*self._waves)
+            done = session.run(
+                memory,
+                0,
+                program.streams[Unit.LOAD][0],
+                program.boot_count,
+                program.target.memory,
+                progress=lambda _: report(
+                    float(self._cycles[session.completed[Unit.COMPUTE]] / self._cycles[-1])
+                ),
+                progress_interval=PROGRESS_CYCLES,
+                checkpoint=state,
+            )
+        if done.status is not Status.DONE:
+            raise SimulationError(
+                f"the engine stopped with {done.status.name} at command {done.index} of the "
+                f"{done.unit.name.lower()} unit"
+            )
+        starts = {unit: done.starts[unit].tolist() for unit in Unit}
+        dones = {unit: done.dones[unit].tolist() for unit in Unit}
+        run = _Run(done.cycles, starts, dones, done.counters)
+        if finished is not None:
+            _save_run(finished, run, memory)
+        return run
+
+
+def _save_run(path: Path, run: _Run, memory: NDArray[np.uint8]) -> None:
+    """Keep a finished image's run, so that a batch that is interrupted does not repeat it."""
+    temporary = path.with_name(path.name + ".tmp")
+    record = {
+        "cycles": run.cycles,
+        "counters": dict(run.counters),
+        "starts": [run.starts[unit] for unit in Unit],
+        "dones": [run.dones[unit] for unit in Unit],
+    }
+    with temporary.open("wb") as file:
+        np.savez(file, memory=memory, record=np.array(json.dumps(record)))
+    temporary.replace(path)
+
+
+def _load_run(path: Path, memory: NDArray[np.uint8]) -> _Run:
+    with np.load(path, allow_pickle=False) as archive:
+        memory[:] = archive["memory"]
+        record = json.loads(str(archive["record"]))
+    return _Run(
+        record["cycles"],
+        dict(zip(Unit, record["starts"], strict=True)),
+        dict(zip(Unit, record["dones"], strict=True)),
+        record["counters"],
     )
-    if run.status is not Status.DONE:
-        raise SimulationError(
-            f"the engine stopped with {run.status.name} at command {run.index} of the "
-            f"{run.unit.name.lower()} unit"
-        )
-    starts = {unit: run.starts[unit].tolist() for unit in Unit}
-    dones = {unit: run.dones[unit].tolist() for unit in Unit}
-    return _Run(run.cycles, starts, dones, run.counters)
+
+
+def _computes(program: Program) -> list[Compute]:
+    return [c for c in program.commands(Unit.COMPUTE) if isinstance(c, Compute)]
 
 
 def _layer_result(program: Program, info: Any, stats: LayerStats) -> LayerResult:

@@ -20,6 +20,7 @@ from tilewright.compiler.frontend import capture_with_report, quantize_input
 from tilewright.compiler.ir import Graph, parse_graph, print_graph, reference
 from tilewright.compiler.isa import ISA_VERSION, Command, EngineConfig, Unit, decode
 from tilewright.compiler.isa.layout import FeatureMapLayout
+from tilewright.compiler.schedule import GroupView, Objective, view
 from tilewright.errors import Error
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
@@ -57,7 +58,9 @@ class Program:
         Load commands in the first fetch (the COUNT register).
     addresses : per input and output value, its feature map's byte address
     orders : per input and output value, the channel in each place of its channel groups
+    pixels : of inputs of few channels, the bytes of a pixel in memory
     layers : LayerInfo of each layer; commands refer to them by index
+    schedule : how the layers run, group by group
     rounded_biases : module path and error in output LSB of each bias that batch norm left off the
         accumulator's grid
     """
@@ -69,7 +72,9 @@ class Program:
     boot_count: int
     addresses: dict[str, int]
     orders: dict[str, tuple[int, ...]]
+    pixels: dict[str, int]
     layers: tuple[LayerInfo, ...]
+    schedule: tuple[GroupView, ...]
     rounded_biases: tuple[tuple[str, float], ...] = ()
 
     @property
@@ -86,7 +91,9 @@ class Program:
 
     def _layout(self, value: str) -> FeatureMapLayout:
         shape = self.graph.values[value].shape
-        return FeatureMapLayout(self.engine, *shape, order=self.orders[value])
+        return FeatureMapLayout(
+            self.engine, *shape, order=self.orders[value], pixel=self.pixels.get(value, 0)
+        )
 
     def quantize(self, inputs: Any) -> list[NDArray[np.int64]]:
         """Return inputs as (N, C, H, W) integers, one array per input of the model.
@@ -173,7 +180,9 @@ class Program:
             "boot_count": self.boot_count,
             "addresses": self.addresses,
             "orders": self.orders,
+            "pixels": self.pixels,
             "layers": [asdict(layer) for layer in self.layers],
+            "schedule": [asdict(group) for group in self.schedule],
             "rounded_biases": [list(entry) for entry in self.rounded_biases],
             "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
         }
@@ -230,7 +239,9 @@ class Program:
                 boot_count=manifest["boot_count"],
                 addresses=manifest["addresses"],
                 orders={value: tuple(order) for value, order in manifest["orders"].items()},
+                pixels=dict(manifest["pixels"]),
                 layers=tuple(LayerInfo(**layer) for layer in manifest["layers"]),
+                schedule=tuple(map(GroupView.from_dict, manifest["schedule"])),
                 rounded_biases=tuple((n, e) for n, e in manifest["rounded_biases"]),
             )
         except FileNotFoundError as error:
@@ -241,15 +252,18 @@ class Program:
             ) from error
 
 
-def compile_graph(graph: Graph, target: Target) -> Program:
+def compile_graph(graph: Graph, target: Target, *, objective: Objective = "time") -> Program:
     """Compile an integer graph.
+
+    ``objective``: what the schedule minimizes; "time", "traffic" (bytes to and from memory) or
+    "energy".
 
     Raises
     ------
     Error
         Naming the layer, if the graph is wrong or the engine cannot run it.
     """
-    assembly = assemble(graph, target.engine)
+    assembly = assemble(graph, target.engine, objective)
     macs = [0] * len(graph.layers)
     for stage in assembly.lowered.stages:
         for op in stage.ops:
@@ -264,9 +278,11 @@ def compile_graph(graph: Graph, target: Target) -> Program:
         boot_count=streams.boot_count,
         addresses={value: assembly.feature_maps[value].address for value in ends},
         orders={value: tuple(map(int, assembly.lowered.orders[value])) for value in ends},
+        pixels=assembly.lowered.pixels,
         layers=tuple(
             LayerInfo(op.name, op.kind, count) for op, count in zip(graph.layers, macs, strict=True)
         ),
+        schedule=view(assembly.plans, target.engine),
     )
 
 
@@ -275,6 +291,7 @@ def compile(
     example_inputs: Tensor | tuple[Tensor, ...],
     target: Target,
     *,
+    objective: Objective = "time",
     round_bias: bool = False,
 ) -> Program:
     """Compile a quantized network for an engine.
@@ -284,6 +301,8 @@ def compile(
     model : nn.Module of Brevitas layers, in evaluation mode; not modified
     example_inputs : (N, C, H, W) float tensors, as the model takes them
     target : Target
+    objective : what the schedule minimizes: "time", "traffic" (bytes to and from memory) or
+        "energy"
     round_bias : round biases to the accumulator's grid that are not on it
 
     Raises
@@ -299,6 +318,6 @@ def compile(
         multiplier_width=target.engine.multiplier_width,
         round_bias=round_bias,
     )
-    program = compile_graph(captured.graph, target)
+    program = compile_graph(captured.graph, target, objective=objective)
     rounded = tuple((entry.where, float(entry.error)) for entry in captured.rounded_biases)
     return replace(program, rounded_biases=rounded)

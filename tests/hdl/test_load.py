@@ -93,8 +93,8 @@ class Bench:
         raise AssertionError(f"no end of {command}")
 
 
-def row_bytes(config, width):
-    return -(-width * config.rows // config.bus_bytes) * config.bus_bytes
+def row_bytes(config, width, size):
+    return -(-width * size // config.bus_bytes) * config.bus_bytes
 
 
 def random_load(rng, config):
@@ -109,7 +109,10 @@ def random_load(rng, config):
         return kind(address=address, unit=rng.choice(tuple(Unit)), count=count)
     width = rng.choice((1, rng.randint(1, 5), rng.randint(1, 3) * config.cols + 1, 20))
     height, groups = rng.choice(((1, 1), (rng.randint(1, 9), 1), (3, 3), (rng.randint(1, 30), 2)))
-    stride = height * row_bytes(config, width) + rng.choice((0, beat, 7 * beat))
+    size = rng.choice((0, *config.pixel_sizes))
+    stride = height * row_bytes(config, width, size or config.rows) + rng.choice(
+        (0, beat, 7 * beat)
+    )
     return kind(
         address=address,
         groups=groups,
@@ -119,6 +122,7 @@ def random_load(rng, config):
         base=rng.randrange(65536),
         row_step=rng.randrange(65536),
         group_step=rng.randrange(65536),
+        pixel=size.bit_length(),
     )
 
 
@@ -138,18 +142,22 @@ def check_placement(config, command, bench):
     """Compare what was written with what the command says; clear the record."""
     data, size = bench.memory.data, config.rows
 
-    def word(at):
+    def word(at, size=size):
         return int.from_bytes(data[at : at + size], "little")
 
     match command:
         case LoadActivations() as c:
-            expected = []
+            expected, size = [], c.pixel_bytes or size
             for g in range(c.groups):
                 for y in range(c.height):
-                    row = c.address + g * c.group_stride + y * row_bytes(config, c.width)
+                    row = c.address + g * c.group_stride + y * row_bytes(config, c.width, size)
                     base = c.base + g * c.group_step + y * c.row_step
                     expected += [
-                        (x % config.cols, (base + x // config.cols) % 65536, word(row + x * size))
+                        (
+                            x % config.cols,
+                            (base + x // config.cols) % 65536,
+                            word(row + x * size, size),
+                        )
                         for x in range(c.width)
                     ]
             assert [write[1:] for write in bench.act] == expected
@@ -171,7 +179,7 @@ def check_placement(config, command, bench):
         log.clear()
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(32))
 def test_cycles_and_placement_match_the_model(seed):
     rng = random.Random(seed)
     config = random_config(rng)
@@ -270,13 +278,14 @@ BAD = {
     "no pixels": LoadActivations(**{**GOOD, "width": 0}),
     "skewed": LoadActivations(**{**GOOD, "address": 2}),
     "skewed stride": LoadActivations(**{**GOOD, "group_stride": 1}),
+    "pixel": LoadActivations(**{**GOOD, "pixel": 1}),  # rows are no wider than the bus
     "no words": LoadWeights(address=0, words=0, base=0),
     "no commands": Fetch(address=0, unit=0, count=0),
     "too many commands": Fetch(address=0, unit=0, count=CONFIG.queue_depth + 1),
     "unit": Fetch(address=0, unit=3, count=1),
     **{
         f"reserved {kind.OPCODE}": kind.OPCODE | 1 << bit
-        for kind, bit in ((End, 56), (Fetch, 106), (LoadWeights, 120), (LoadActivations, 216))
+        for kind, bit in ((End, 56), (Fetch, 106), (LoadWeights, 120), (LoadActivations, 219))
     },
     "last bit": LoadActivations.OPCODE | 1 << 255,
 }

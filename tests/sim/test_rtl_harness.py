@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pylibfst import fstReaderIterBlocks2, get_scopes_signals2, lib, string
 
 from tilewright.compiler.isa import EngineConfig, Unit
 from tilewright.compiler.isa.registers import Status
 from tilewright.sim.rtl import RtlEngine, RtlError, build
 from tilewright.sim.rtl.build import default_cache_dir
+from tilewright.sim.rtl.checkpoint import Checkpoint
 
 SOURCE = (Path(__file__).parent / "copy_machine.v").read_text()
 FAULT_WLAST, FAULT_UNSTABLE, FAULT_SIZE, FAULT_HANG, FAULT_HAZARD = 1, 2, 3, 4, 5
@@ -160,8 +162,9 @@ def test_hazard_check_can_be_left_out(engine):
 
 def test_progress_is_reported_and_its_exceptions_end_the_run(engine):
     seen = []
-    run(engine, image(), progress=seen.append, progress_interval=10)
-    assert seen[:2] == [10, 20]
+    end = run(engine, image(), progress=seen.append, progress_interval=10).cycles
+    assert seen[1] - seen[0] == 10
+    assert 0 < seen[0] < seen[-1] <= end + 10
 
     def fail(cycles):
         raise KeyboardInterrupt
@@ -239,6 +242,78 @@ def test_waveform_of_a_window(tmp_path):
     # Two half cycles each, counted from the start of the program.
     assert min(times) == 2 * 2
     assert max(times) == 2 * 20 + 1
+
+
+def test_waveform_as_fst(tmp_path):
+    engine = RtlEngine(
+        EngineConfig(), verilog=verilog(8), cache_dir=default_cache_dir(), waves=True
+    )
+    path = tmp_path / "window.fst"
+    run(engine, image(), waves=(path, 2, 20))
+    run(engine, image(), waves=(path.with_suffix(".vcd"), 2, 20))
+    assert set(tmp_path.iterdir()) == {path, path.with_suffix(".vcd")}
+    reader = lib.fstReaderOpen(str(path).encode())
+    assert lib.fstReaderGetStartTime(reader) == 2 * 2
+    assert lib.fstReaderGetEndTime(reader) == 2 * 20 + 1
+    _, signals = get_scopes_signals2(reader)
+    changes = {}
+    lib.fstReaderSetFacProcessMaskAll(reader)
+    fstReaderIterBlocks2(
+        reader,
+        lambda _, time, handle, value: changes.setdefault((time, handle), string(value)),
+        None,
+        None,
+    )
+    lib.fstReaderClose(reader)
+    names = [line.split()[3:5] for line in open(path.with_suffix(".vcd")) if "$var" in line]
+    clk = next(s for name, s in signals.by_name.items() if name.endswith(".clk"))
+    assert [changes[time, clk.handle] for time in (5, 6, 7)] == ["1", "0", "1"]
+    assert len(signals.by_name) <= len(names)
+
+
+def test_a_run_goes_on_from_its_checkpoint(engine, tmp_path):
+    """An interrupted run and its continuation are one run, cycle for cycle."""
+    path = tmp_path / "state"
+    whole = image()
+    expected = run(engine, whole, random_seed=7)
+    for stop in range(1, expected.cycles, 3):
+        calls = []
+
+        def interrupt(cycles, stop=stop, calls=calls):
+            calls.append(cycles)
+            if len(calls) == stop:
+                raise KeyboardInterrupt
+
+        memory = image()
+        with pytest.raises(KeyboardInterrupt):
+            run(
+                engine, memory, random_seed=7, progress=interrupt, progress_interval=1,
+                checkpoint=Checkpoint(path, "a", seconds=0),
+            )  # fmt: skip
+        memory[:] = 0
+        result = run(engine, memory, random_seed=7, checkpoint=Checkpoint(path, "a"))
+        assert (memory == whole).all(), stop
+        assert result.cycles == expected.cycles, stop
+        assert all(np.array_equal(*pair) for pair in zip(result.dones, expected.dones, strict=True))
+        assert not path.exists()
+
+
+def test_the_checkpoint_of_another_run_is_refused(engine, tmp_path):
+    path = tmp_path / "state"
+
+    def interrupt(cycles):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            engine, image(), progress=interrupt, progress_interval=5,
+            checkpoint=Checkpoint(path, "a", seconds=0),
+        )  # fmt: skip
+    with pytest.raises(RtlError, match="of another run"):
+        run(engine, image(), checkpoint=Checkpoint(path, "b"))
+    path.write_bytes(b"PK")
+    with pytest.raises(RtlError, match="is no checkpoint"):
+        run(engine, image(), checkpoint=Checkpoint(path, "a"))
 
 
 def test_waveform_without_the_build_for_it(engine, tmp_path):

@@ -4,6 +4,7 @@
 // Compiled with BUS_BYTES (bytes per beat of m_axi), and WAVES for a build that can record them.
 
 #include "Vtop.h"
+#include "checkpoint.h"
 #include "memory.h"
 #include "verilated.h"
 #ifdef WAVES
@@ -142,7 +143,7 @@ public:
                 return INTERRUPT;
             if (done == cycle_limit)
                 return CYCLE_LIMIT;
-            if (progress && interval && done % interval == interval - 1 && progress(done + 1))
+            if (progress && interval && done % interval == interval - 1 && progress(clock - go))
                 return ABORTED;
             cycle();
         }
@@ -156,9 +157,37 @@ public:
 
     bool bus_is_quiet() const { return memory.quiet(); }
 
+    // The state of everything but the memory's image.
+    void save(const char *path) {
+        VerilatedSave file;
+        file.open(path);
+        if (!file.isOpen())
+            throw std::runtime_error(std::string("cannot write ") + path);
+        file << top;
+        Saver saver{file};
+        archive(saver);
+        file.close();
+    }
+
+    void restore(const char *path) {
+        VerilatedRestore file;
+        file.open(path);
+        if (!file.isOpen())
+            throw std::runtime_error(std::string("cannot read ") + path);
+        file >> top;
+        Restorer restorer{file};
+        archive(restorer);
+        file.close();
+    }
+
     std::string error;
 
 private:
+    template <typename Archive> void archive(Archive &archive) {
+        memory.archive(archive);
+        archive(random, random_lite, seen, clock, reset_started, go, starts, dones);
+    }
+
     using Axi = Memory<BUS_BYTES>;
 
     // The register port and the interrupt as they were just before the last clock edge.
@@ -327,6 +356,20 @@ ENTRY int64_t tw_read(void *handle, uint32_t offset) {
 ENTRY int64_t tw_wait(void *handle, uint64_t cycle_limit, uint64_t interval, Progress progress) {
     return guarded(handle, [&](Bench &bench) {
         return int64_t(bench.wait(cycle_limit, interval, progress));
+    });
+}
+
+ENTRY int64_t tw_save(void *handle, const char *path) {
+    return guarded(handle, [&](Bench &bench) {
+        bench.save(path);
+        return 0;
+    });
+}
+
+ENTRY int64_t tw_restore(void *handle, const char *path) {
+    return guarded(handle, [&](Bench &bench) {
+        bench.restore(path);
+        return 0;
     });
 }
 

@@ -188,6 +188,12 @@ public:
 
     bool quiet() const { return reads.empty() && writes.empty() && beats.empty(); }
 
+    // Everything but the image and the options, in the order in which a checkpoint keeps it.
+    template <typename Archive> void archive(Archive &archive) {
+        archive(random, stall_chance, now, origin, outputs, before_outputs, before, reads, writes,
+                beats, beat_index, beat_due);
+    }
+
 private:
     enum Channel { AR, R, AW, W, B, CHANNELS };
 

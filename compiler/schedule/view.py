@@ -1,0 +1,123 @@
+"""A schedule as people read it, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.schedule.plan import Plan, block_words, room
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """A layer in a group.
+
+    ``weights``: "resident", "streamed" (loaded again for every strip) or "once".
+    """
+
+    name: str
+    kind: str
+    reads: tuple[str, ...]
+    writes: str
+    weights: str
+    weight_words: int
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """Layers that run together, strip by strip.
+
+    Parameters
+    ----------
+    layers : LayerView, in order
+    strips : steps in which the group runs
+    blocks : blocks of output channels, for each of which it runs once
+    rows_on_chip : rows that the activation buffer holds of each value
+    loads, stores : values read from and written to memory
+    lane_words : of the activation buffer's ``act_depth``
+    weight_words : of the weight buffer's ``weight_depth``, for weights that stay
+    cycles, bytes : estimated
+    """
+
+    layers: tuple[LayerView, ...]
+    strips: int
+    blocks: int
+    rows_on_chip: dict[str, int]
+    loads: tuple[str, ...]
+    stores: tuple[str, ...]
+    lane_words: int
+    weight_words: int
+    cycles: int
+    bytes: int
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> GroupView:
+        """Read what ``dataclasses.asdict`` made, also after a round through JSON."""
+        layers = tuple(
+            LayerView(**{**layer, "reads": tuple(layer["reads"])}) for layer in fields["layers"]
+        )
+        ends = {name: tuple(fields[name]) for name in ("loads", "stores")}
+        return cls(**{**fields, **ends, "layers": layers})
+
+    def __str__(self) -> str:
+        names = [layer.name for layer in self.layers]
+        span = names[0] if len(names) == 1 else f"{names[0]} .. {names[-1]}"
+        cut = f"{self.strips} strip{'s' * (self.strips > 1)}"
+        if self.blocks > 1:
+            cut += f" x {self.blocks} blocks of channels"
+        costs = f"about {self.cycles:,} cycles and {self.bytes:,} bytes"
+        lines = [f"{span}: {cut}, {self.lane_words} lane words, {costs}"]
+        for value in self.loads:
+            lines.append(f"  load   {value}, {self.rows_on_chip[value]} rows on chip")
+        for layer in self.layers:
+            where = []
+            if layer.writes in self.rows_on_chip:
+                where.append(f"{self.rows_on_chip[layer.writes]} rows on chip")
+            if layer.writes in self.stores:
+                where.append("memory")
+            lines.append(
+                f"  {layer.kind:<6} {layer.name}: {', '.join(layer.reads)} -> {layer.writes} "
+                f"({' and '.join(where)}), weights {layer.weights}"
+            )
+        return "\n".join(lines)
+
+
+def view(plans: Sequence[Plan], config: EngineConfig) -> tuple[GroupView, ...]:
+    """Return what plans say, for people and for files."""
+    return tuple(_group(plan, config) for plan in plans)
+
+
+def _group(plan: Plan, config: EngineConfig) -> GroupView:
+    layers = []
+    resident = 0
+    for stage, kept, blocks in zip(
+        plan.group.stages, plan.resident, plan.weight_blocks, strict=True
+    ):
+        words = sum(block_words(stage, block, config) for block in blocks)
+        once = plan.steps == 1 or len(plan.blocks) > 1
+        resident += words if kept else 0
+        op = stage.ops[0]
+        layers.append(
+            LayerView(
+                name=op.name,
+                kind=op.kind,
+                reads=stage.inputs,
+                writes=stage.output,
+                weights="resident" if kept else "once" if once else "streamed",
+                weight_words=words,
+            )
+        )
+    return GroupView(
+        layers=tuple(layers),
+        strips=plan.steps,
+        blocks=len(plan.blocks),
+        rows_on_chip={value: ring.rows for value, ring in plan.rings[0].items()},
+        loads=plan.group.loads,
+        stores=tuple(sorted(plan.group.stores)),
+        lane_words=max(map(room, plan.rings)),
+        weight_words=resident,
+        cycles=round(plan.cycles),
+        bytes=plan.traffic,
+    )
