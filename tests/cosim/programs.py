@@ -57,6 +57,7 @@ class HandMade:
 
     def rtl(self, session, timing, **options):
         """Run on the RTL; return the memory and the run."""
+        options = {"cycle_limit": 1_000_000, **options}  # of a few thousand that it takes
         memory = self.image.copy()
         first, count = self.streams.addresses[Unit.LOAD], self.streams.boot_count
         return memory, session.run(memory, 0, first, count, timing, **options)
