@@ -111,7 +111,8 @@ class ComputeUnit(wiring.Component):
                 )
                 & (waiting.segment_log2 <= (config.rows - 1).bit_length())
             ),
-            self.error.eq(self.i.valid & ~legal),
+            # Not before those before it are done: their number says which one it is.
+            self.error.eq(self.i.valid & ~legal & ~self.busy),
             self.status.eq(Status.BAD_COMMAND),
             self.start.eq(
                 self.i.valid & legal & load_ready & store_ready & ~occupied & ~self.halt & ~fenced

@@ -53,9 +53,10 @@ class Control(wiring.Component):
 
     Timing
     ------
-    CYCLES counts the cycle of ``go``, that of ``finished`` and those between. A fault halts the
-    engine from the next cycle on. The watchdog halts it when ``WATCHDOG + 1`` cycles passed without
-    a done pulse. A soft reset waits for ``quiet``; if the bus never answers, forever.
+    CYCLES counts the cycle of ``go``, that of ``finished`` and those between; other counters of
+    cycles count none but these. A fault halts the engine from the next cycle on. The watchdog halts
+    it when ``WATCHDOG + 1`` cycles passed without a done pulse. A soft reset waits for ``quiet``;
+    if the bus never answers, forever.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -233,19 +234,19 @@ class Control(wiring.Component):
         """Connect the counters, in the order of their registers."""
         events = {
             "CYCLES": running,
-            "LOAD_BUSY": self.busy[Unit.LOAD],
-            "COMPUTE_BUSY": self.busy[Unit.COMPUTE],
-            "STORE_BUSY": self.busy[Unit.STORE],
-            "COMPUTE_STEPS": self.steps,
-            "STALL_LOAD": self.stall_load,
-            "STALL_STORE": self.stall_store,
-            "STALL_COMMAND": self.stall_command,
+            "LOAD_BUSY": running & self.busy[Unit.LOAD],
+            "COMPUTE_BUSY": running & self.busy[Unit.COMPUTE],
+            "STORE_BUSY": running & self.busy[Unit.STORE],
+            "COMPUTE_STEPS": running & self.steps,
+            "STALL_LOAD": running & self.stall_load,
+            "STALL_STORE": running & self.stall_store,
+            "STALL_COMMAND": running & self.stall_command,
             "BYTES_READ": self.read_beat,
             "BYTES_WRITTEN": self.write_beat,
             "LOAD_DONE": self.done[Unit.LOAD],
             "COMPUTE_DONE": self.done[Unit.COMPUTE],
             "STORE_DONE": self.done[Unit.STORE],
-            "STALL_RESULT": self.stall_result,
+            "STALL_RESULT": running & self.stall_result,
         }
         weights = {name: 1 for name in events}
         weights["BYTES_READ"] = weights["BYTES_WRITTEN"] = self._config.bus_bytes

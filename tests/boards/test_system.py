@@ -125,10 +125,9 @@ def test_host_runs_a_layer_on_the_system_of_the_bitstream(tmp_path, monkeypatch)
     np.savez(vectors, image=image, expected=expected)
     simulate(
         System(program.engine, divisor=DIVISOR),
-        "cocotb_system",
+        ["tests.boards.cocotb_system"],
         tmp_path,
         monkeypatch,
-        package="tests.boards",
         models=[HARNESS / "mult18x18d.v"],
         PROGRAM=program.save(tmp_path / "small.tw"),
         VECTORS=vectors,

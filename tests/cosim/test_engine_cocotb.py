@@ -1,19 +1,15 @@
 """The whole engine under cocotb, with cocotbext-axi as an independent memory and master."""
 
-import os
 import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cocotb_tools.check_results import get_results
-from cocotb_tools.runner import get_runner
 
 import tilewright as tw
+from tests.hdl.bench import simulate_verilog
 from tilewright.compiler.frontend import float64_outputs
 from tilewright.hdl.verilog import TOP, engine_verilog
-from tilewright.sim.rtl.tools import environment
 
 ROOT = Path(__file__).parents[2]
 ENGINE = tw.EngineConfig(
@@ -31,25 +27,13 @@ def test_demo_network_under_cocotb(tmp_path, monkeypatch):
     vectors = tmp_path / "vectors.npz"
     expected = float64_outputs(net, images, program.graph)[0]
     np.savez(vectors, images=images.numpy()[:, None], expected=expected)
-    verilog = tmp_path / f"{TOP}.v"
-    verilog.write_text(engine_verilog(ENGINE))
-
-    for name, value in environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
-    runner = get_runner("verilator")
-    runner.build(
-        sources=[verilog],
-        hdl_toplevel=TOP,
-        build_dir=tmp_path / "build",
-        build_args=["-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast"],
+    simulate_verilog(
+        engine_verilog(ENGINE),
+        TOP,
+        ["tests.cosim.cocotb_engine"],
+        tmp_path,
+        monkeypatch,
+        optimize="-O1",
+        PROGRAM=program.save(tmp_path / "net.tw"),
+        VECTORS=vectors,
     )
-    results = runner.test(
-        hdl_toplevel=TOP,
-        test_module="tests.cosim.cocotb_engine",
-        test_dir=tmp_path,
-        extra_env={"PROGRAM": str(program.save(tmp_path / "net.tw")), "VECTORS": str(vectors)},
-    )
-    tests, failures = get_results(results)
-    assert tests == 1
-    assert failures == 0

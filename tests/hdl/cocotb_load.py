@@ -1,42 +1,37 @@
 """The load unit (and with it reader, burst cutter, unpacker) against cocotbext-axi's memory."""
 
+import random
+
 import cocotb
 from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiRamRead, AxiReadBus
 
-from tests.hdl.configs import MEMORY_BYTES, load_cases
-from tests.hdl.streams import record, reset, seeded, send, throttle
+from tests.hdl.configs import CONFIGS, MEMORY_BYTES, load_cases
+from tests.hdl.streams import Part, record, reset, send, throttle
 from tilewright.compiler.isa import Unit, encode
 
 
-@cocotb.test()
-async def loads_arrive_where_they_belong(dut):
-    for seed in range(3):
-        rng = seeded(seed)
-        commands, expected = load_cases(rng)
-        await reset(dut) if seed == 0 else await RisingEdge(dut.clk)
-        if seed == 0:
-            ram = AxiRamRead(
-                AxiReadBus.from_prefix(dut, "axi"), dut.clk, dut.rst, size=MEMORY_BYTES
-            )
-            logs = {"act_write": [], "weight_write": [], "fetch_1": []}
-            cocotb.start_soon(record(dut, "act_write", logs["act_write"], "lane", "addr", "data"))
-            cocotb.start_soon(record(dut, "weight_write", logs["weight_write"], "addr", "data"))
-            cocotb.start_soon(record(dut, "fetch_1", logs["fetch_1"], "data"))
-        for log in logs.values():
-            log.clear()
-        for signal in ("halt", "base", "done_compute", "done_store", "boot_valid"):
-            getattr(dut, signal).value = 0
-        ram.write(0, bytes(rng.randrange(256) for _ in range(MEMORY_BYTES)))
-        throttle(rng, ram.ar_channel, ram.r_channel)
-        memory = ram.read(0, MEMORY_BYTES)
-        words = [int.from_bytes(encode(command), "little") for command in commands]
-        assert all(command.UNIT is Unit.LOAD for command in commands)
-        await send(dut, "i", words, rng)
-        for _ in range(20_000):
-            await RisingEdge(dut.clk)
-            if not dut.busy.value:
-                break
-        assert not dut.error.value
-        for name, log in logs.items():
-            assert log == expected(name, memory), f"seed {seed}: {name}"
+@cocotb.test(timeout_time=200, timeout_unit="us")
+@cocotb.parametrize(config=tuple(CONFIGS), seed=range(3))
+async def loads_arrive_where_they_belong(dut, config, seed):
+    load, rng = Part(dut, f"load_{config}"), random.Random(seed)
+    commands, expected = load_cases(rng, CONFIGS[config])
+    load.clear("halt", "base", "done_compute", "done_store", "boot_valid", "i_valid")
+    await reset(dut)
+    ram = AxiRamRead(load.bus(AxiReadBus, "axi"), dut.clk, dut.rst, size=MEMORY_BYTES)
+    logs = {"act_write": [], "weight_write": [], "fetch_1": []}
+    cocotb.start_soon(record(load, "act_write", logs["act_write"], "lane", "addr", "data"))
+    cocotb.start_soon(record(load, "weight_write", logs["weight_write"], "addr", "data"))
+    cocotb.start_soon(record(load, "fetch_1", logs["fetch_1"], "data"))
+    memory = rng.randbytes(MEMORY_BYTES)
+    ram.write(0, memory)
+    throttle(rng, ram.ar_channel, ram.r_channel)
+    words = [int.from_bytes(encode(command), "little") for command in commands]
+    assert all(command.UNIT is Unit.LOAD for command in commands)
+    await send(load, "i", words, rng)
+    await RisingEdge(dut.clk)
+    while load.busy.value:
+        await RisingEdge(dut.clk)
+    assert not load.error.value
+    for name, log in logs.items():
+        assert log == expected(name, memory), name

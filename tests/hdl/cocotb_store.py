@@ -1,44 +1,42 @@
 """The store unit (and with it packer and writer) against cocotbext-axi's memory."""
 
+import random
+
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 from cocotbext.axi import AxiRamWrite, AxiWriteBus
 
-from tests.hdl.configs import MEMORY_BYTES, OUT_WORDS, store_cases
-from tests.hdl.streams import reset, seeded, send, throttle
+from tests.hdl.configs import CONFIGS, MEMORY_BYTES, store_cases
+from tests.hdl.streams import Part, reset, send, throttle
 from tilewright.compiler.isa import encode
+from tilewright.hdl.store import StoreUnit
 
 
-async def buffer(dut, words):
-    """Answer ``out_addr`` two cycles later."""
-    pending = [0, 0]
+async def buffer(store, words):
+    """Answer ``out_addr``."""
+    pending = [0] * StoreUnit.OUT_LATENCY
     while True:
         await ReadOnly()
-        pending.append(int(dut.out_addr.value))
-        await RisingEdge(dut.clk)
-        dut.out_data.value = words[pending.pop(1) % len(words)]
+        pending.append(int(store.out_addr.value))
+        await RisingEdge(store.clk)
         pending.pop(0)
-        pending.insert(0, 0)
+        store.out_data.value = words[pending[0] % len(words)]
 
 
-@cocotb.test()
-async def results_arrive_in_memory(dut):
+@cocotb.test(timeout_time=200, timeout_unit="us")
+@cocotb.parametrize(config=tuple(CONFIGS), seed=range(4))
+async def results_arrive_in_memory(dut, config, seed):
+    store, rng = Part(dut, f"store_{config}"), random.Random(seed)
+    commands, expected, width = store_cases(rng, CONFIGS[config])
+    words = [rng.getrandbits(width) for _ in range(CONFIGS[config].out_depth)]
+    store.clear("halt", "base", "done_load", "done_compute", "i_valid")
     await reset(dut)
-    ram = AxiRamWrite(AxiWriteBus.from_prefix(dut, "axi"), dut.clk, dut.rst, size=MEMORY_BYTES)
-    words = [0] * OUT_WORDS
-    cocotb.start_soon(buffer(dut, words))
-    for signal in ("halt", "base", "done_load", "done_compute"):
-        getattr(dut, signal).value = 0
-    for seed in range(4):
-        rng = seeded(seed)
-        throttle(rng, ram.aw_channel, ram.w_channel, ram.b_channel)
-        commands, expected, width = store_cases(rng)
-        words[:] = [rng.getrandbits(width) for _ in words]
-        ram.write(0, bytes(MEMORY_BYTES))
-        await send(dut, "i", [int.from_bytes(encode(c), "little") for c in commands], rng)
-        for _ in range(20_000):
-            await RisingEdge(dut.clk)
-            if not dut.busy.value:
-                break
-        assert not dut.error.value
-        assert ram.read(0, MEMORY_BYTES) == expected(words), f"seed {seed}"
+    ram = AxiRamWrite(store.bus(AxiWriteBus, "axi"), dut.clk, dut.rst, size=MEMORY_BYTES)
+    cocotb.start_soon(buffer(store, words))
+    throttle(rng, ram.aw_channel, ram.w_channel, ram.b_channel)
+    await send(store, "i", [int.from_bytes(encode(c), "little") for c in commands], rng)
+    await RisingEdge(dut.clk)
+    while store.busy.value:
+        await RisingEdge(dut.clk)
+    assert not store.error.value
+    assert ram.read(0, MEMORY_BYTES) == expected(words)

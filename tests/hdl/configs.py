@@ -1,48 +1,49 @@
 """Commands of the load and store benches, and what they must do, in plain Python."""
 
-import os
-
 from tilewright.compiler.isa import EngineConfig, Fetch, LoadActivations, LoadWeights, Store, Unit
 
 MEMORY_BYTES = 1 << 16
 CONFIGS = {
-    "wide-words": EngineConfig(rows=16, cols=3, bus_width=32, burst_beats=8, outstanding=2),
-    "narrow-words": EngineConfig(rows=2, cols=2, bus_width=64, burst_beats=4, outstanding=3),
+    "wide_words": EngineConfig(rows=16, cols=3, bus_width=32, burst_beats=8, outstanding=2),
+    "narrow_words": EngineConfig(rows=2, cols=2, bus_width=64, burst_beats=4, outstanding=3),
 }
-CONFIG = CONFIGS[os.environ.get("CONFIG", "wide-words")]
-OUT_WORDS = CONFIG.out_depth
+# Of all other components: even columns, so that windows of even strides come in parts.
+CONFIG = EngineConfig(
+    rows=4, cols=4, requantizers=2, act_depth=64, weight_depth=256, out_depth=64, bus_width=64,
+    queue_depth=8, burst_beats=8, outstanding=2,
+)  # fmt: skip
 
 
-def row_bytes(width):
-    beats = -(-width * CONFIG.rows // CONFIG.bus_bytes)
-    return beats * CONFIG.bus_bytes
+def row_bytes(config, width):
+    beats = -(-width * config.rows // config.bus_bytes)
+    return beats * config.bus_bytes
 
 
-def words_of(data):
-    size = CONFIG.rows
+def words_of(config, data):
+    size = config.rows
     return [int.from_bytes(data[i : i + size], "little") for i in range(0, len(data), size)]
 
 
-def random_block(rng):
+def random_block(rng, config):
     width, height, groups = rng.randint(1, 9), rng.randint(1, 5), rng.randint(1, 3)
-    size = height * row_bytes(width)
-    stride = size + CONFIG.bus_bytes * rng.randint(0, 40)
-    address = CONFIG.bus_bytes * rng.randint(0, 300)
+    size = height * row_bytes(config, width)
+    stride = size + config.bus_bytes * rng.randint(0, 40)
+    address = config.bus_bytes * rng.randint(0, 300)
     return {
         "width": width, "height": height, "groups": groups, "group_stride": stride,
         "address": address,
     }  # fmt: skip
 
 
-def load_cases(rng):
+def load_cases(rng, config):
     """Return random load commands, and a function that says what each port must show."""
     commands = []
     for _ in range(6):
         kind = rng.choice((LoadActivations, LoadActivations, LoadWeights, Fetch))
-        address = CONFIG.bus_bytes * rng.randint(0, 300)
+        address = config.bus_bytes * rng.randint(0, 300)
         if kind is LoadActivations:
             steps = {"base": rng.randint(0, 50), "row_step": 7, "group_step": 60}
-            commands.append(kind(**random_block(rng), **steps))
+            commands.append(kind(**random_block(rng, config), **steps))
         elif kind is LoadWeights:
             commands.append(
                 kind(address=address, words=rng.randint(1, 70), base=rng.randint(0, 99))
@@ -56,18 +57,18 @@ def load_cases(rng):
             if isinstance(c, LoadActivations) and port == "act_write":
                 for group in range(c.groups):
                     for row in range(c.height):
-                        at = c.address + group * c.group_stride + row * row_bytes(c.width)
-                        data = words_of(memory[at : at + c.width * CONFIG.rows])
+                        at = c.address + group * c.group_stride + row * row_bytes(config, c.width)
+                        data = words_of(config, memory[at : at + c.width * config.rows])
                         first = c.base + group * c.group_step + row * c.row_step
                         log += [
-                            (x % CONFIG.cols, first + x // CONFIG.cols, word)
+                            (x % config.cols, first + x // config.cols, word)
                             for x, word in enumerate(data)
                         ]
             elif isinstance(c, LoadWeights) and port == "weight_write":
-                data = words_of(memory[c.address : c.address + c.words * CONFIG.rows])
+                data = words_of(config, memory[c.address : c.address + c.words * config.rows])
                 log += [(c.base + i, word) for i, word in enumerate(data)]
             elif isinstance(c, Fetch) and port == "fetch_1":
-                size = CONFIG.bus_bytes
+                size = config.bus_bytes
                 for at in range(c.address, c.address + c.count * Unit.COMPUTE.command_bytes, size):
                     log.append((int.from_bytes(memory[at : at + size], "little"),))
         return log
@@ -75,10 +76,10 @@ def load_cases(rng):
     return commands, expected
 
 
-def store_cases(rng):
+def store_cases(rng, config):
     """Return random store commands, what memory must hold after them, and the word's bits."""
-    blocks = [random_block(rng) for _ in range(3)]
-    commands = [Store(**block, base=rng.randint(0, OUT_WORDS - 1)) for block in blocks]
+    blocks = [random_block(rng, config) for _ in range(3)]
+    commands = [Store(**block, base=rng.randint(0, config.out_depth - 1)) for block in blocks]
 
     def expected(words):
         memory = bytearray(MEMORY_BYTES)
@@ -86,12 +87,13 @@ def store_cases(rng):
             index = c.base
             for group in range(c.groups):
                 for row in range(c.height):
-                    at = c.address + group * c.group_stride + row * row_bytes(c.width)
+                    at = c.address + group * c.group_stride + row * row_bytes(config, c.width)
                     data = b""
                     for _ in range(c.width):
-                        data += words[index % OUT_WORDS].to_bytes(CONFIG.rows, "little")
+                        data += words[index % config.out_depth].to_bytes(config.rows, "little")
                         index += 1
-                    memory[at : at + row_bytes(c.width)] = data.ljust(row_bytes(c.width), b"\0")
+                    size = row_bytes(config, c.width)
+                    memory[at : at + size] = data.ljust(size, b"\0")
         return bytes(memory)
 
-    return commands, expected, 8 * CONFIG.rows
+    return commands, expected, 8 * config.rows

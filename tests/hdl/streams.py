@@ -1,10 +1,32 @@
 """Both ends of a valid-ready stream, for cocotb; and what every bench needs."""
 
-import random
-
 import cocotb
+from amaranth.hdl import Shape
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
+
+
+class Part:
+    """One of the components side by side in the design (``tests.hdl.components``).
+
+    Its ports are attributes, under the names that they have in the component.
+    """
+
+    def __init__(self, dut, name):
+        self._dut, self._name = dut, name
+        self.clk, self.rst = dut.clk, dut.rst
+
+    def __getattr__(self, port):
+        return getattr(self._dut, f"{self._name}_{port}")
+
+    def bus(self, kind, port):
+        """Return a bus of cocotbext-axi."""
+        return kind.from_prefix(self._dut, f"{self._name}_{port}")
+
+    def clear(self, *ports):
+        """Drive zero."""
+        for port in ports:
+            getattr(self, port).value = 0
 
 
 def pauses(rng, share):
@@ -46,11 +68,15 @@ async def send(dut, prefix, items, rng, share=0.4):
         valid.value = 0
 
 
-async def receive(dut, prefix, count, rng, share=0.4):
-    """Take items with ready low at random; what is offered must stay until it is taken."""
+async def receive(dut, prefix, count, rng, share=0.4, items=None):
+    """Take items with ready low at random; what is offered must stay until it is taken.
+
+    They are returned, and appended to ``items`` as they come.
+    """
     valid, ready = getattr(dut, f"{prefix}_valid"), getattr(dut, f"{prefix}_ready")
     payload = getattr(dut, f"{prefix}_payload")
-    items, offered = [], None
+    items = [] if items is None else items
+    offered = None
     while len(items) < count:
         ready.value = int(rng.random() >= share)
         await ReadOnly()
@@ -76,7 +102,20 @@ async def record(dut, prefix, log, *names):
         await RisingEdge(dut.clk)
 
 
-def seeded(seed):
-    """Return a random generator; the seed goes to the log."""
-    cocotb.log.info("seed %d", seed)
-    return random.Random(seed)
+def pack(layout, values):
+    """Return the bits of a structure."""
+    word = 0
+    for name, field in layout:
+        word |= (int(values[name]) & ((1 << field.width) - 1)) << field.offset
+    return word
+
+
+def unpack(layout, word):
+    """Return the fields of a structure's bits."""
+    values = {}
+    for name, field in layout:
+        value = word >> field.offset & ((1 << field.width) - 1)
+        if Shape.cast(field.shape).signed and value >> (field.width - 1):
+            value -= 1 << field.width
+        values[name] = value
+    return values

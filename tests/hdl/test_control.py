@@ -5,7 +5,6 @@ import random
 
 import pytest
 
-from tests.hdl.bench import simulate
 from tests.hdl.fixed_memory import run
 from tilewright.compiler.isa import ISA_VERSION, EngineConfig, Unit
 from tilewright.compiler.isa.registers import IDENTITY, OFFSET, REGISTERS, Status
@@ -305,8 +304,3 @@ def test_rejects_numbers_of_counters(weights):
     with pytest.raises(ValueError, match=r"weights must have 1\.\.16 entries, not"):
         Counters(weights)
     gc.collect()  # of the half-made component, while its warning is filtered
-
-
-@pytest.mark.slow
-def test_registers_through_an_independent_master(tmp_path, monkeypatch):
-    simulate(Control(CONFIG), "cocotb_control", tmp_path, monkeypatch)

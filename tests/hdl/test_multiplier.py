@@ -13,7 +13,7 @@ from tilewright.sim.rtl.build import HARNESS
 @pytest.mark.slow
 def test_primitive_and_inferred_products_are_python_products(tmp_path, monkeypatch):
     models = [HARNESS / "mult18x18d.v"]
-    simulate(SideBySide(), "cocotb_multiplier", tmp_path, monkeypatch, models=models)
+    simulate(SideBySide(), ["tests.hdl.cocotb_multiplier"], tmp_path, monkeypatch, models=models)
 
 
 @pytest.mark.parametrize("shapes", [(signed(19), signed(8)), (unsigned(8), unsigned(19))])

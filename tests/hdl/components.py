@@ -1,0 +1,67 @@
+"""The components that the cocotb tests drive, side by side in one design."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+from tests.hdl.configs import CONFIG, CONFIGS
+from tilewright.boards.bridge import HostBridge
+from tilewright.boards.memory import OnChipMemory
+from tilewright.boards.uart import UARTReceiver, UARTTransmitter
+from tilewright.compiler.isa import Unit
+from tilewright.hdl.compute import ComputeUnit
+from tilewright.hdl.control import Control
+from tilewright.hdl.load import LoadUnit
+from tilewright.hdl.passes import PassSequencer
+from tilewright.hdl.queue import CommandQueue
+from tilewright.hdl.reader import Reader
+from tilewright.hdl.store import StoreUnit
+from tilewright.hdl.taps import TapSequencer
+from tilewright.hdl.writer import Writer
+
+MEMORY_BYTES = 4096  # of the board's memory
+DIVISOR = 4  # cycles per bit of the serial line
+
+
+class Components(wiring.Component):
+    """Unconnected components, compiled and simulated at once.
+
+    A bench of its own for each would spend most of its time in building and starting.
+
+    Parameters
+    ----------
+    parts : components by name; the ports of each begin with its name
+    """
+
+    def __init__(self, parts):
+        self._parts = parts
+        super().__init__({name: Out(part.signature) for name, part in parts.items()})
+        for name, part in parts.items():
+            setattr(self, name, part)  # its own signals are the ports
+
+    def elaborate(self, platform):
+        m = Module()
+        for name, part in self._parts.items():
+            m.submodules[name] = part
+        return m
+
+
+def components():
+    """Return every component that has a stream or a bus."""
+    return Components(
+        {
+            **{f"load_{name}": LoadUnit(config) for name, config in CONFIGS.items()},
+            **{f"store_{name}": StoreUnit(config) for name, config in CONFIGS.items()},
+            "reader": Reader(CONFIG),
+            "writer": Writer(CONFIG),
+            "queue": CommandQueue(CONFIG, Unit.COMPUTE),
+            "control": Control(CONFIG),
+            "passes": PassSequencer(CONFIG),
+            "taps": TapSequencer(CONFIG),
+            "compute": ComputeUnit(CONFIG),
+            "memory": OnChipMemory(data_width=CONFIG.bus_width, size_bytes=MEMORY_BYTES),
+            "bridge": HostBridge(),
+            "receiver": UARTReceiver(divisor=DIVISOR),
+            "transmitter": UARTTransmitter(divisor=DIVISOR),
+        }
+    )

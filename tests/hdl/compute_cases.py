@@ -1,0 +1,167 @@
+"""Random compute commands and what they mean, loop by loop in plain Python."""
+
+from fractions import Fraction
+
+from tilewright.compiler.isa import Compute
+
+WORD = 1 << 16  # addresses are modulo this
+
+
+def random_compute(rng, config, **fields):
+    """Return a command that may run on an engine with memories of ``WORD`` words.
+
+    Small loops, one iteration being as likely as several; anything that wraps does so often.
+    """
+
+    def some(most):
+        return rng.choice((1, rng.randint(1, most)))
+
+    cols, ring = config.cols, rng.randint(8, 60)
+    segment_log2 = rng.randrange(config.rows.bit_length())
+    out_w = rng.randint(1, 2 * cols + 1)
+    x0, s_dx = rng.randint(-2 * cols, cols), rng.randint(1, 2 * cols + 1)
+    qmin = rng.randint(-128, 0)
+    values = {
+        "signed": rng.randrange(2),
+        "maximum": int(rng.random() < 0.2),
+        "to_act": rng.randrange(2),
+        "to_out": rng.randrange(2),
+        "segment_log2": segment_log2,
+        "segment": rng.randint(1, 1 << segment_log2),
+        "last_segment": rng.randint(1, 1 << segment_log2),
+        "n_kg": some(2),
+        "n_oy": some(3),
+        "n_ox": -(-out_w // cols),
+        "n_cg": some(3),
+        "n_r": some(3),
+        "n_s": some(3),
+        "stride_x": rng.randint(1, cols + 1),
+        "weight_base": rng.randrange(WORD),
+        "act_base": rng.randrange(WORD),
+        "act_row": rng.randrange(ring),
+        "act_ring": ring,
+        "kg_step": rng.randrange(WORD),
+        "cg_step": rng.randrange(WORD),
+        "oy_step": rng.randrange(ring),
+        "r_step": rng.randrange(ring),
+        "y0": rng.randint(-3, 2),
+        "oy_dy": rng.randint(1, 3),
+        "r_dy": rng.randint(1, 3),
+        "in_h": rng.randint(1, 8),
+        "x0": x0,
+        "x0_word": x0 // cols,
+        "x0_lane": x0 % cols,
+        "s_dx": s_dx,
+        "s_word": s_dx // cols,
+        "s_lane": s_dx % cols,
+        "in_w": rng.randint(1, 4 * cols),
+        "pad": rng.randrange(256),
+        "zero_point": rng.randint(-20, 20),
+        "qmin": qmin,
+        "qmax": rng.randint(qmin, 127),
+        "out_w": out_w,
+        "dst_step": rng.choice([step for step in range(1, 8) if step % cols]),
+        "out_base": rng.randrange(WORD),
+        "out_kg_step": rng.randrange(WORD),
+        "out_row_step": rng.randrange(1 << 14),
+        "dst_base": rng.randrange(WORD),
+        "dst_lane": rng.randrange(cols),
+        "dst_kg_step": rng.randrange(WORD),
+        "dst_row_step": rng.randrange(WORD),
+    }
+    return Compute(**{**values, **fields})
+
+
+def passes(c, config):
+    """Yield the passes of a command, with the fields of ``pass_layout``."""
+    for kg in range(c.n_kg):
+        for oy in range(c.n_oy):
+            for ox in range(c.n_ox):
+                out = c.out_base + kg * c.out_kg_step + oy * c.out_row_step
+                dst = c.dst_base + kg * c.dst_kg_step + oy * c.dst_row_step
+                x = c.x0 + ox * config.cols * c.stride_x
+                yield {
+                    "group": (c.act_base + kg * c.kg_step) % WORD,
+                    "row": (c.act_row + oy * c.oy_step) % c.act_ring,
+                    "y": c.y0 + oy * c.oy_dy,
+                    "x": x,
+                    "word": x // config.cols,
+                    "dst": (dst + ox * c.dst_step) % WORD,
+                    "out": (out + ox * config.cols * c.dst_step) % WORD,
+                    "pixels": min(config.cols, c.out_w - ox * config.cols),
+                    "first_of_command": int((kg, oy, ox) == (0, 0, 0)),
+                    "first_of_kg": int((oy, ox) == (0, 0)),
+                    "last_of_command": int((kg, oy, ox) == (c.n_kg - 1, c.n_oy - 1, c.n_ox - 1)),
+                }
+
+
+def segments(c, config, one_pass):
+    """Yield the segments of a pass: where the window lies, and how many steps it is used for."""
+    for cg in range(c.n_cg):
+        for r in range(c.n_r):
+            for s in range(c.n_s):
+                x, y = one_pass["x"] + s * c.s_dx, one_pass["y"] + r * c.r_dy
+                yield {
+                    "group": (one_pass["group"] + cg * c.cg_step) % WORD,
+                    "row": (one_pass["row"] + r * c.r_step) % c.act_ring,
+                    "row_valid": int(0 <= y < c.in_h),
+                    "x": x,
+                    "word": x // config.cols,
+                    "lane": x % config.cols,
+                    "count": c.last_segment if cg == c.n_cg - 1 else c.segment,
+                    "first": int((cg, r, s) == (0, 0, 0)),
+                    "last": int((cg, r, s) == (c.n_cg - 1, c.n_r - 1, c.n_s - 1)),
+                }
+
+
+def requantize(total, multiplier, shift, c):
+    """Return the byte of an accumulator: scaled, rounded half to even, saturated."""
+    value = round(Fraction(total * multiplier, 1 << shift)) + c.zero_point
+    return max(c.qmin, min(c.qmax, value)) & 0xFF
+
+
+def results(c, config, activation, weight, parameters):
+    """Return the words that a command writes: (address, word) and (lane, address, word), in order.
+
+    ``activation(lane, address)`` and ``weight(address)`` return lists of ``rows`` bytes and of
+    ``rows`` signed weights; ``parameters[kg][row]`` is bias, multiplier and shift.
+    """
+    out, act = [], []
+    for index, one_pass in enumerate(passes(c, config)):
+        kg, oy, ox = index // (c.n_oy * c.n_ox), index // c.n_ox % c.n_oy, index % c.n_ox
+        taps = list(segments(c, config, one_pass))
+        # A kernel group's weights follow its parameters, and the next group follows them.
+        block = config.param_words + sum(tap["count"] for tap in taps)
+        step = c.weight_base + kg * block + config.param_words
+        products = [[[] for _ in range(config.rows)] for _ in range(one_pass["pixels"])]
+        for tap in taps:
+            windows = []
+            for j in range(one_pass["pixels"]):
+                x = tap["x"] + j * c.stride_x
+                word = [c.pad] * config.rows
+                if tap["row_valid"] and 0 <= x < c.in_w:
+                    place = tap["group"] + tap["row"] + x // config.cols
+                    word = activation(x % config.cols, place % WORD)
+                windows.append([b - 256 if c.signed and b > 127 else b for b in word])
+            for i in range(tap["count"]):
+                weights = weight(step % WORD)
+                step += 1
+                for j, window in enumerate(windows):
+                    for row in range(config.rows):
+                        channel = row - row % (1 << c.segment_log2) + i
+                        products[j][row].append(window[channel] * weights[row])
+        for j, of_pixel in enumerate(products):
+            word = 0
+            for row, terms in enumerate(of_pixel):
+                bias, multiplier, shift = parameters[kg][row]
+                total = (max(terms) if c.maximum else sum(terms)) + bias
+                word |= requantize(total, multiplier, shift, c) << 8 * row
+            x = ox * config.cols + j
+            place = c.out_base + kg * c.out_kg_step + oy * c.out_row_step + x * c.dst_step
+            if c.to_out:
+                out.append((place % WORD, word))
+            pixel = c.dst_lane + x * c.dst_step
+            place = c.dst_base + kg * c.dst_kg_step + oy * c.dst_row_step + pixel // config.cols
+            if c.to_act:
+                act.append((pixel % config.cols, place % WORD, word))
+    return out, act
