@@ -41,7 +41,8 @@ class ComputeUnit(wiring.Component):
     Timing
     ------
     Exact and closed: ``tilewright.sim.timing.compute``. A command occupies the array from its
-    start until its last pass is captured; its drain overlaps the next command.
+    start until its last pass is captured, and ``settle_cycles`` longer; its drain overlaps the
+    next command.
     """
 
     #: Cycles from a burst to its first weight address, so that weights meet their window.
@@ -50,6 +51,16 @@ class ComputeUnit(wiring.Component):
     START_LATENCY = 3
     #: Cycles from a burst to the capture after its first step, if that is the pass's last.
     CAPTURE_LATENCY = BURST_DELAY + StepSequencer.LATENCY + WordBuffer.LATENCY + MacArray.LATENCY
+
+    @classmethod
+    def settle_cycles(cls, config):
+        """Return for how long a command keeps the array after its last capture.
+
+        Requantizers that are shared by many rows may still be busy with it when a command of short
+        passes captures for the first time, which is at least ``first`` cycles after its start.
+        """
+        first = cls.START_LATENCY + 2 + config.param_words + cls.CAPTURE_LATENCY
+        return max(0, config.drain_cycles - first - 1)
 
     def __init__(self, config):
         self._config = config
@@ -94,7 +105,7 @@ class ComputeUnit(wiring.Component):
 
         # Start.
         waiting = layout(self.i.payload[: layout.size])
-        occupied, captured_last, launched = Signal(), Signal(), Signal()
+        occupied, finished, launched = Signal(), Signal(), Signal()
         pending = Signal(8)  # commands started but not done
         load_ready, store_ready = Signal(), Signal()
         legal, fenced = Signal(), Signal()
@@ -128,7 +139,7 @@ class ComputeUnit(wiring.Component):
         ]
         m.d.sync += [launched.eq(self.start), pending.eq(pending + self.start - self.done)]
         with m.If(self.start):
-            m.d.sync += [command.eq(waiting), occupied.eq(1), captured_last.eq(0)]
+            m.d.sync += [command.eq(waiting), occupied.eq(1), finished.eq(0)]
 
         # Sequencers.
         m.d.comb += [
@@ -215,10 +226,18 @@ class ComputeUnit(wiring.Component):
         ]
         wiring.connect(m, wiring.flipped(self.o_act), drain.o_act)
         wiring.connect(m, wiring.flipped(self.o_out), drain.o_out)
-        captures_last = Signal()
-        m.d.comb += captures_last.eq(drain.capture & drain.last)
-        with m.If(captures_last):
-            m.d.sync += captured_last.eq(1)
-        with m.If(occupied & (captured_last | captures_last) & taps.idle):
+        settle_cycles = self.settle_cycles(config)
+        settled, left = Signal(), Signal(range(settle_cycles + 1))
+        if settle_cycles:
+            m.d.comb += settled.eq(left == 1)
+            with m.If(drain.capture & drain.last):
+                m.d.sync += left.eq(settle_cycles)
+            with m.Elif(left != 0):
+                m.d.sync += left.eq(left - 1)
+        else:
+            m.d.comb += settled.eq(drain.capture & drain.last)
+        with m.If(settled):
+            m.d.sync += finished.eq(1)
+        with m.If(occupied & (finished | settled) & taps.idle):
             m.d.sync += occupied.eq(0)
         return m

@@ -15,6 +15,7 @@ from tilewright.compiler.ir import (
     Conv2d,
     ConvTranspose2d,
     Graph,
+    Input,
     Linear,
     MaxPool2d,
     Op,
@@ -88,6 +89,7 @@ def _narrow_inputs(graph: Graph, config: EngineConfig) -> dict[str, int]:
 class _Lowering:
     def __init__(self, graph: Graph, config: EngineConfig) -> None:
         self.config = config
+        self.producers = graph.producers()
         self.values = dict(graph.values)
         self.stages: list[Stage] = []
         self.orders: dict[str, ChannelOrder] = {}
@@ -99,6 +101,17 @@ class _Lowering:
 
     def natural(self, value: str) -> ChannelOrder:
         return natural_order(self.values[value].shape[0], self.config.rows)
+
+    def lowest(self, value: str) -> int:
+        """Return the least integer that a value of the graph can hold."""
+        match self.producers[value]:
+            case MaxPool2d(input=source):
+                return self.lowest(source)
+            case Input():
+                return self.values[value].qmin
+            case op:
+                requantize: Requantize = op.requantize  # type: ignore[attr-defined]
+                return requantize.qmin
 
     def check_width(self, name: str, kind: TensorType) -> None:
         if kind.bits > 8:
@@ -160,7 +173,11 @@ class _Lowering:
                 f"multiplier_width must be at least that, not {config.multiplier_width}"
             )
         geometry.setdefault("kernel", (1, 1))
-        geometry.setdefault("stride", (1, 1))
+        # Where there is one window only, as in global pooling, its stride means nothing; engines
+        # are slower with strides that share a divisor with cols, and limit them.
+        vertical, horizontal = geometry.get("stride", (1, 1))
+        _, height, width = out_type.shape
+        geometry["stride"] = (vertical if height > 1 else 1, horizontal if width > 1 else 1)
         geometry.setdefault("dilation", (1, 1))
         geometry.setdefault("padding", (0, 0))
         geometry.setdefault("maximum", False)
@@ -380,12 +397,12 @@ class _Lowering:
         )
 
     def max_pool(self, index: int, op: MaxPool2d) -> None:
-        if self.config.weight_bits == 4 and self.values[op.input].signed:
+        if self.config.weight_bits == 4 and self.lowest(op.input) < 0:
             # The steps that belong to a row's neighbour give it a zero.
             raise UnsupportedError(
                 op.name,
-                "the input is signed, and an engine with 4-bit weights finds the maximum of "
-                "unsigned values only",
+                "the input can be negative, and an engine with 4-bit weights finds the maximum of "
+                "other values only",
                 "Put it behind a ReLU, or take an engine with weight_bits=8.",
             )
         self.per_channel(

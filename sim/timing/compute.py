@@ -51,7 +51,7 @@ def compute_timing(config: EngineConfig, command: Compute) -> ComputeTiming:
     capture = burst + ComputeUnit.CAPTURE_LATENCY + command.last_segment - 1
     idle = last_pass + whole
     return ComputeTiming(
-        free=max(idle, capture) + 1,
+        free=max(idle, capture + ComputeUnit.settle_cycles(config)) + 1,
         done=capture + config.drain_cycles + Drain.LATENCY,
         steps=command.n_kg * passes * pass_steps(command),
     )

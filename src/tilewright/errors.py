@@ -23,3 +23,7 @@ class UnsupportedError(Error):
         self.where = where
         self.what = what
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[Error], tuple[str, str, str]]:
+        """Pickle by the constructor's arguments, so that it comes back from other processes."""
+        return type(self), (self.where, self.what, self.remedy)

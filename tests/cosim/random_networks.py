@@ -24,7 +24,7 @@ def random_network(rng, config, size):
     rows, multiplier_width = config.rows, config.multiplier_width
     values = {"x": random_type(rng, (int(rng.integers(1, 2 * rows)), *size), bits=8)}
     ops = [Input("input", "x")]
-    read = set()
+    read, nonnegative = set(), {v for v, t in values.items() if not t.signed}
     for index in range(int(rng.integers(3, 9))):
         name, output = f"layer{index}", f"v{index}"
         # Mostly the value before, so that chains form; sometimes an older one.
@@ -49,7 +49,7 @@ def random_network(rng, config, size):
             groups = int(rng.choice([g for g in range(1, channels + 1) if channels % g == 0]))
             kernels = groups * int(rng.integers(1, 6))
         elif kind in ("max", "avg"):
-            if kind == "max" and config.weight_bits == 4 and x.signed:
+            if kind == "max" and config.weight_bits == 4 and source not in nonnegative:
                 continue
             kernels = channels
             padding = tuple(
@@ -77,6 +77,10 @@ def random_network(rng, config, size):
             continue
         y = random_type(rng, shape, bits=8)
         requantize = random_requantize(rng, y, multiplier_width)
+        if rng.random() < 0.4:
+            requantize = replace(requantize, qmin=max(0, y.qmin))
+        if source in nonnegative if kind == "max" else requantize.qmin >= 0:
+            nonnegative.add(output)
         if kind == "max":
             y = replace(x, shape=shape)
             op = MaxPool2d(name, source, output, kernel, stride, padding, (1, 1))

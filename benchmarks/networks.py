@@ -1,0 +1,207 @@
+"""Whole networks at full size: cycles, share of the peak, memory traffic, and what it takes here.
+
+    python -m benchmarks.networks [--networks resnet18,ds_cnn] [--bits 4] [--rtl ds_cnn]
+
+For each network of ``examples.networks``, quantized after training: multiply-accumulates (MACs),
+cycles of one image by the cycle model (checked against the integer graph, and against the RTL for
+the networks of ``--rtl``), MACs / (rows * cols * cycles), bytes to and from memory against the
+compulsory ones (input, weights and output once, without padding), seconds of compilation and
+simulation, and the peak memory of the process that did both. Prints a table and writes JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import re
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+import tilewright as tw
+from examples.networks import NETWORKS
+from tilewright.compiler.frontend import capture_with_report
+from tilewright.compiler.ir import Conv2d, ConvTranspose2d, Graph, Linear
+from tilewright.executors import compare_outputs
+
+RESULTS = Path(__file__).parent / "results"
+MULTIPLIER_WIDTH = 18
+
+
+def quantized(name: str, bits: int) -> tuple[Graph, NDArray[np.int64]]:
+    """Return a network's integer graph and one input."""
+    network = NETWORKS[name]
+    images = network.images(1)
+    model = tw.quantize(network.build(), network.calibration(2, 4), weight_bits=bits)
+    graph = capture_with_report(model, images, multiplier_width=MULTIPLIER_WIDTH).graph
+    kind = graph.values[graph.inputs[0].output]
+    integers = np.rint(images.double().numpy() / kind.scale + kind.zero_point)
+    return graph, np.clip(integers, kind.qmin, kind.qmax).astype(np.int64)
+
+
+def compulsory_bytes(graph: Graph) -> int:
+    """Return the bytes of inputs, weights and outputs, each once."""
+    values = [op.output for op in graph.inputs] + [op.input for op in graph.outputs]
+    weighted = [op for op in graph.layers if isinstance(op, Conv2d | ConvTranspose2d | Linear)]
+    weights = sum(op.weight.size * (1 if op.weight_bits > 4 else 0.5) for op in weighted)
+    return round(sum(graph.values[v].numel for v in values) + weights)
+
+
+def measure(
+    name: str, graph: Graph, image: NDArray[np.int64], target: tw.Target, rtl: bool
+) -> dict[str, Any]:
+    """Compile and simulate a graph; meant for a process of its own, whose memory is reported."""
+    begin = time.monotonic()
+    program = tw.compile_graph(graph, target)
+    compiled = time.monotonic()
+    result = tw.simulate(program, image)
+    simulated = time.monotonic()
+    peak = _peak_memory_bytes()
+    golden = tw.simulate(program, image, backend="golden")
+    compare_outputs(program, golden, result)
+    if rtl:
+        tw.verify(program, image)
+    assert result.cycles is not None
+    macs = sum(layer.macs for layer in result.layers)
+    compulsory = compulsory_bytes(graph)
+    moved = sum(layer.bytes_read + layer.bytes_written for layer in result.layers)
+    return {
+        "name": name,
+        "input": graph.values[graph.inputs[0].output].shape,
+        "macs": macs,
+        "cycles": result.cycles,
+        "utilization": macs / (target.engine.multipliers * result.cycles),
+        "memory_bytes": moved,
+        "compulsory_bytes": compulsory,
+        "traffic": moved / compulsory,
+        "compile_seconds": round(compiled - begin, 1),
+        "isa_seconds": round(simulated - compiled, 1),
+        "peak_bytes": peak,
+        "rtl_equal": rtl,
+    }
+
+
+def main(
+    networks: Annotated[str, typer.Option(help="Names, with commas; all by default.")] = "",
+    rtl: Annotated[str, typer.Option(help="Names of networks to run in RTL too (slow).")] = "",
+    bits: Annotated[int, typer.Option(help="Weight bits of networks and engine: 8 or 4.")] = 8,
+    rows: int = 16,
+    cols: int = 7,
+    act_depth: int = 2340,
+    weight_bytes: int = 1 << 17,
+    out_depth: int = 1024,
+    bus_width: int = 64,
+    output: Path = RESULTS / "networks.json",
+    markdown: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
+) -> None:
+    """Measure networks."""
+    config = tw.EngineConfig(
+        rows=rows,
+        cols=cols,
+        weight_bits=bits,
+        multiplier_width=MULTIPLIER_WIDTH,
+        act_depth=act_depth,
+        weight_depth=weight_bytes * 8 // bits // rows,
+        out_depth=out_depth,
+        bus_width=bus_width,
+    )
+    target = tw.Target(engine=config, memory=tw.MemoryTiming(20, 5))
+    names = _names(networks) or list(NETWORKS)
+    in_rtl = _names(rtl)
+    console = Console()
+    records = []
+    for name in names:
+        graph, image = quantized(name, bits)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            record = pool.submit(measure, name, graph, image, target, name in in_rtl).result()
+        records.append(record)
+        console.print(f"{name}: {record['utilization']:.1%}", style="dim")
+    console.print(table_of(records), width=None if console.is_terminal else 140)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_suffix(".tmp")
+    text = json.dumps({"engine": asdict(config), "networks": records}, indent=1)
+    temporary.write_text(text + "\n")
+    temporary.replace(output)
+    if markdown is not None:
+        markdown.write_text(page(config, records))
+
+
+def _peak_memory_bytes() -> int:
+    # getrusage would not do: a new process starts from its parent's peak.
+    (line,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    return int(line) * 1024
+
+
+def _names(text: str) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    if unknown := set(names) - set(NETWORKS):
+        raise typer.BadParameter(f"no network is called {min(unknown)}; there are {[*NETWORKS]}")
+    return names
+
+
+HEADINGS = (
+    "network", "input", "MACs", "cycles", "share of peak", "memory bytes", "of compulsory",
+    "compile", "simulate", "peak memory",
+)  # fmt: skip
+
+
+def row_of(record: dict[str, Any]) -> Sequence[str]:
+    """Return the cells below HEADINGS."""
+    return (
+        record["name"],
+        "x".join(map(str, record["input"])),
+        f"{record['macs'] / 1e6:,.1f} M",
+        f"{record['cycles']:,}" + (" = RTL" if record["rtl_equal"] else ""),
+        f"{record['utilization']:.1%}",
+        f"{record['memory_bytes']:,}",
+        f"{record['traffic']:.2f}",
+        f"{record['compile_seconds']:.1f} s",
+        f"{record['isa_seconds']:.1f} s",
+        f"{record['peak_bytes'] / 1e6:,.0f} MB",
+    )
+
+
+def table_of(records: Sequence[dict[str, Any]]) -> Table:
+    """Return the table for a terminal."""
+    table = Table(*HEADINGS)
+    for record in records:
+        table.add_row(*row_of(record))
+    return table
+
+
+def page(config: tw.EngineConfig, records: Sequence[dict[str, Any]]) -> str:
+    """Return the table as Markdown."""
+    introduction = (
+        f"Written by `benchmarks/networks.py`: a {config.rows} x {config.cols} engine, "
+        f"{config.act_bytes >> 10} KiB of activations, {config.weight_bytes >> 10} KiB of "
+        f"{config.weight_bits}-bit weights, {config.bus_width}-bit AXI with one beat per cycle "
+        "after 20 cycles; one image from memory to memory, commands included. Outputs equal the "
+        "integer graph's. Cycles are the cycle model's; where marked, all outputs and the cycles "
+        "of every command were compared with the RTL's. Compulsory are input, weights and output "
+        "once. Peak memory is that of compiling and simulating, libraries included."
+    )
+    lines = [
+        "# Networks on the engine",
+        "",
+        introduction,
+        "",
+        f"| {' | '.join(HEADINGS)} |",
+        f"|{'---|' * len(HEADINGS)}",
+    ]
+    lines += [f"| {' | '.join(row_of(record))} |" for record in records]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    typer.run(main)

@@ -1,0 +1,46 @@
+"""What several networks are made of."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+def scaled(channels: int, width: float, divisor: int = 8) -> int:
+    """Scale a number of channels; rounds to a multiple of ``divisor``, at most a tenth down."""
+    rounded = max(divisor, int(channels * width + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels * width else rounded
+
+
+def convolution(
+    inputs: int,
+    outputs: int,
+    kernel: int | tuple[int, int] = 1,
+    *,
+    stride: int = 1,
+    padding: int | tuple[int, int] | None = None,
+    groups: int = 1,
+    activation: type[nn.Module] | None = nn.ReLU,
+) -> nn.Sequential:
+    """Return convolution, batch norm and activation; by default, an odd kernel keeps the size."""
+    if padding is None:
+        assert isinstance(kernel, int)
+        padding = kernel // 2
+    layers: list[nn.Module] = [
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
+    if activation is not None:
+        layers.append(activation())
+    return nn.Sequential(*layers)
+
+
+def separable(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+    """Return a 3x3 depthwise convolution and a 1x1 one."""
+    return nn.Sequential(
+        convolution(inputs, inputs, 3, stride=stride, groups=inputs), convolution(inputs, outputs)
+    )
+
+
+def classifier(channels: int, classes: int) -> nn.Sequential:
+    """Return global average pooling and a linear layer."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))

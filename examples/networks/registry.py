@@ -1,0 +1,69 @@
+"""Every network by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from examples.networks.initialize import initialize, random_images
+from examples.networks.keyword_spotting import DSCNN
+from examples.networks.mobilenet import MobileNetV1, MobileNetV2
+from examples.networks.resnet import ResNet
+
+
+@dataclass(frozen=True)
+class Network:
+    """An architecture and the size of its input.
+
+    Parameters
+    ----------
+    architecture : takes ``width`` and, where it has them, ``classes``
+    input_shape : (C, H, W)
+    width : float, factor of all channels
+    classes : int or None, channels of the result; None for the architecture's own
+    """
+
+    architecture: Callable[..., nn.Module]
+    input_shape: tuple[int, int, int]
+    width: float = 1.0
+    classes: int | None = None
+
+    def reduced(
+        self, *, width: float, size: tuple[int, int], classes: int | None = None
+    ) -> Network:
+        """Return the same with fewer channels, on inputs of ``size`` (H, W)."""
+        return replace(
+            self,
+            input_shape=(self.input_shape[0], *size),
+            width=width,
+            classes=classes or self.classes,
+        )
+
+    def build(self, *, seed: int = 0) -> nn.Module:
+        """Return the float network, in evaluation mode, always with the same random weights."""
+        options = {} if self.classes is None else {"classes": self.classes}
+        with torch.random.fork_rng([]):
+            model = self.architecture(width=self.width, **options)
+        initialize(model, self.input_shape, seed=seed)
+        return model
+
+    def images(self, count: int, *, seed: int = 1000) -> Tensor:
+        """Return random inputs (N, C, H, W)."""
+        return random_images(count, self.input_shape, seed=seed)
+
+    def calibration(self, batches: int = 4, count: int = 8) -> Iterator[Tensor]:
+        """Yield batches to calibrate with, none of which is in the default :meth:`images`."""
+        for batch in range(batches):
+            yield self.images(count, seed=2000 + batch)
+
+
+NETWORKS: dict[str, Network] = {
+    "resnet18": Network(ResNet, (3, 224, 224)),
+    "mobilenet_v2": Network(MobileNetV2, (3, 224, 224)),
+    # As in the visual wake words benchmark: is there a person?
+    "mobilenet_v1_025": Network(MobileNetV1, (3, 96, 96), width=0.25, classes=2),
+    "ds_cnn": Network(DSCNN, (1, 49, 10)),
+}

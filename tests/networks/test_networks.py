@@ -1,0 +1,60 @@
+"""Example networks at reduced size: accuracy after quantization, exactness on every executor."""
+
+import numpy as np
+import pytest
+import torch
+
+import tilewright as tw
+from examples.networks import NETWORKS
+from tests.cosim.engines import ENGINES
+from tilewright.compiler.frontend import float64_outputs
+from tilewright.quantization import quantize_with_report
+
+torch.set_num_threads(1)
+
+# Multipliers of 31 bits: nothing but a tie could tell the integer graph from PyTorch.
+ENGINE = ENGINES["8x7-bus32"]
+
+# Width, input size, and the least signal-to-noise ratio of a layer in dB. Errors add up from layer
+# to layer, and random weights do not forgive them as trained ones do.
+REDUCED = {
+    "resnet18": (1 / 8, (32, 32), 20),
+    "mobilenet_v2": (1 / 4, (32, 32), 12),
+    "mobilenet_v1_025": (1 / 4, (32, 32), 16),
+    "ds_cnn": (1 / 2, (24, 10), 25),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_agrees_everywhere(name):
+    width, size, least_snr_db = REDUCED[name]
+    network = NETWORKS[name].reduced(width=width, size=size, classes=10)
+    quantized = quantize_with_report(network.build(), network.calibration(2))
+    report = quantized.report
+    assert all(layer.snr_db >= least_snr_db for layer in report.layers), str(report)
+    images = network.images(1)
+    program = tw.compile(quantized.model, images, tw.Target(engine=ENGINE))
+    verified = tw.verify(program, images)
+    golden = verified.results["golden"].outputs
+    expected = float64_outputs(quantized.model, images, program.graph)
+    for have, want in zip(golden, expected, strict=True):
+        np.testing.assert_array_equal(have, want)
+        assert len(np.unique(have)) > 1
+
+
+def test_networks_are_the_published_ones():
+    """Parameters and multiply-accumulates are those of the papers."""
+    millions = {"resnet18": 11.69, "mobilenet_v2": 3.50}
+    for name, expected in millions.items():
+        model = NETWORKS[name].architecture()
+        parameters = sum(p.numel() for p in model.parameters()) / 1e6
+        assert parameters == pytest.approx(expected, abs=0.01)
+
+
+def test_building_is_repeatable():
+    network = NETWORKS["ds_cnn"].reduced(width=1 / 4, size=(16, 8))
+    state = torch.get_rng_state()
+    first, second = network.build().state_dict(), network.build().state_dict()
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(first[key], second[key]) for key in first)
