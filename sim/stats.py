@@ -97,7 +97,7 @@ def compute_stalls(
         if command.wait_store:
             stores, store_dones = commands[Unit.STORE], dones[Unit.STORE]
             needed = _unwrapped(command.wait_store, stores, store_dones, start)
-            ready = min(int(store_dones[needed - 1]) + 1, start)
+            ready = min(int(store_dones[needed - 1]) + 1 + WAIT_LATENCY, start)
             stalls["stores"] = max(0, ready - now)
             now = max(now, ready)
         stalls["results"] = start - now
