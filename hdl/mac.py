@@ -1,6 +1,6 @@
 """The array: one multiplier and one accumulator per cell."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -93,10 +93,10 @@ class MacArray(wiring.Component):
         # both: acc + ~p = acc - p - 1 is negative iff p >= acc.
         operand = Signal.like(product, reset_less=True)
         total, value = Signal(signed(32)), Signal(signed(32), reset_less=True)
-        m.d.sync += operand.eq(product ^ maximum.replicate(len(product)))
+        m.d.sync += operand.eq(Mux(maximum, ~product, product))
         m.d.comb += [total.eq(value + operand), acc.eq(value)]
         with m.If(valid):
             with m.If(first | (maximum & total[-1])):
-                m.d.sync += value.eq((operand ^ maximum.replicate(len(operand))).as_signed())
+                m.d.sync += value.eq(Mux(maximum, ~operand, operand))
             with m.Elif(~maximum):
                 m.d.sync += value.eq(total)
