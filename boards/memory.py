@@ -86,11 +86,15 @@ class OnChipMemory(wiring.Component):
                 with m.If(axi.arvalid):
                     m.next = "LOOK UP"
             with m.State("LOOK UP"):
+                m.d.sync += axi.rvalid.eq(1)
                 m.next = "ANSWER"
             with m.State("ANSWER"):
-                m.d.comb += axi.rvalid.eq(1)
                 with m.If(axi.rready):
-                    m.d.sync += [read_at.eq(read_at + 1), read_beats.eq(read_beats - 1)]
+                    m.d.sync += [
+                        axi.rvalid.eq(0),
+                        read_at.eq(read_at + 1),
+                        read_beats.eq(read_beats - 1),
+                    ]
                     m.next = "LOOK UP"
                     with m.If(axi.rlast):
                         m.next = "IDLE"
@@ -99,12 +103,14 @@ class OnChipMemory(wiring.Component):
                 m.d.comb += axi.awready.eq(1)
                 m.d.sync += write_at.eq(axi.awaddr[low:high])
                 with m.If(axi.awvalid):
+                    m.d.sync += axi.wready.eq(1)
                     m.next = "DATA"
             with m.State("DATA"):
-                m.d.comb += [axi.wready.eq(1), written.eq(axi.wvalid)]
+                m.d.comb += written.eq(axi.wvalid)
                 with m.If(axi.wvalid):
                     m.d.sync += write_at.eq(write_at + 1)
                     with m.If(axi.wlast):
+                        m.d.sync += axi.wready.eq(0)
                         m.next = "ANSWER"
             with m.State("ANSWER"):
                 m.d.comb += axi.bvalid.eq(1)

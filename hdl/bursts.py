@@ -97,24 +97,29 @@ class Bursts(wiring.Component):
         address, run = Signal(32), Signal(32)  # of the next burst, of the first of this run
         groups, rows = Signal(16), Signal(16)  # left after this one
         have = Signal(len(block.row_beats) + 1)  # beats known to be left in this run
-        room = Signal(range(burst_beats + 1))  # beats up to the next multiple of the burst size
+        # Beats from `address` to the next multiple of the burst size.
+        room = Signal(range(burst_beats + 1))
         whole, final = Signal(), Signal()  # the burst is: full, the last of its run
         beats = Signal.like(room)  # of the burst at `o`
         stride_run = Signal(32)
 
         m.d.comb += [
-            room.eq(burst_beats - address[beat_log2 : beat_log2 + burst_log2]),
             whole.eq(have >= room),
             stride_run.eq(run + block.stride),
             burst.address.eq(address),
             burst.len.eq(beats - 1),
             self.i.ready.eq(self.idle),
         ]
+
+        def room_at(address):
+            return burst_beats - address[beat_log2 : beat_log2 + burst_log2]
+
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.idle.eq(1)
                 m.d.sync += [
                     address.eq(block.address),
+                    room.eq(room_at(block.address)),
                     run.eq(block.address),
                     groups.eq(block.groups - 1),
                     rows.eq(block.height - 1),
@@ -136,12 +141,14 @@ class Bursts(wiring.Component):
                 with m.If(self.o.ready):
                     m.d.sync += [
                         address.eq(address + (beats << beat_log2)),
+                        room.eq(burst_beats),  # only the last burst of a run ends before
                         have.eq(have - beats),
                     ]
                     m.next = "GATHER"
                     with m.If(final):
                         m.d.sync += [
                             address.eq(stride_run),
+                            room.eq(room_at(stride_run)),
                             run.eq(stride_run),
                             groups.eq(groups - 1),
                             rows.eq(block.height - 1),

@@ -8,12 +8,16 @@ from amaranth.lib.wiring import In, Out
 from tilewright.compiler.isa import Compute, Unit
 from tilewright.compiler.isa.registers import Status
 from tilewright.hdl.buffers import WordBuffer, lane_write, word_write
+from tilewright.hdl.decode import reached
 from tilewright.hdl.drain import Drain
+from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.mac import MacArray
+from tilewright.hdl.pace import PaceSequencer
 from tilewright.hdl.passes import PassSequencer
 from tilewright.hdl.records import command_layout
+from tilewright.hdl.skid import SkidBuffer
 from tilewright.hdl.steps import StepSequencer
-from tilewright.hdl.taps import TapSequencer
+from tilewright.hdl.taps import TapSequencer, segment_layout
 from tilewright.hdl.window import WindowFeeder
 
 __all__ = ["ComputeUnit"]
@@ -45,12 +49,18 @@ class ComputeUnit(wiring.Component):
     next command.
     """
 
+    #: Cycles from a window to the array's activations.
+    BROADCAST = 3
     #: Cycles from a burst to its first weight address, so that weights meet their window.
-    BURST_DELAY = WindowFeeder.LATENCY + 2 - WordBuffer.LATENCY - StepSequencer.LATENCY
+    BURST_DELAY = WindowFeeder.LATENCY + BROADCAST - WordBuffer.LATENCY - StepSequencer.LATENCY
     #: Cycles from a start to the first kernel group's first cycle.
-    START_LATENCY = 3
+    START_LATENCY = 3 + TapSequencer.LATENCY + SkidBuffer.LATENCY
+    #: Cycles from a burst's first weight address to its first product.
+    PRODUCT_LATENCY = WordBuffer.LATENCY + MacArray.LATENCY
     #: Cycles from a burst to the capture after its first step, if that is the pass's last.
-    CAPTURE_LATENCY = BURST_DELAY + StepSequencer.LATENCY + WordBuffer.LATENCY + MacArray.LATENCY
+    CAPTURE_LATENCY = BURST_DELAY + StepSequencer.LATENCY + PRODUCT_LATENCY - Drain.AHEAD
+    #: Rows that share the registers which feed the queue of channels.
+    FAN_OUT = 4
 
     @classmethod
     def settle_cycles(cls, config):
@@ -98,6 +108,8 @@ class ComputeUnit(wiring.Component):
 
         m.submodules.passes = passes = PassSequencer(config)
         m.submodules.taps = taps = TapSequencer(config)
+        m.submodules.segments = segments = SkidBuffer(segment_layout(config))
+        m.submodules.pace = pace = PaceSequencer(config)
         m.submodules.steps = steps = StepSequencer(config)
         m.submodules.feeder = feeder = WindowFeeder(config)
         m.submodules.array = array = MacArray(config)
@@ -107,11 +119,27 @@ class ComputeUnit(wiring.Component):
         waiting = layout(self.i.payload[: layout.size])
         occupied, finished, launched = Signal(), Signal(), Signal()
         pending = Signal(8)  # commands started but not done
+        known, legal, fenced = Signal(), Signal(), Signal()
         load_ready, store_ready = Signal(), Signal()
-        legal, fenced = Signal(), Signal()
         m.d.comb += [
-            load_ready.eq(~(self.done_load - waiting.wait_load)[15]),
-            store_ready.eq(~(self.done_store - waiting.wait_store)[15]),
+            # Not before those before it are done: their number says which one it is.
+            self.error.eq(known & ~legal & ~self.busy),
+            self.status.eq(Status.BAD_COMMAND),
+            self.start.eq(
+                known & legal & load_ready & store_ready & ~occupied & ~self.halt & ~fenced
+            ),
+            self.i.ready.eq(self.start),
+            self.busy.eq(occupied | (pending != 0)),
+            self.stall_load.eq(known & ~occupied & ~load_ready),
+            self.stall_store.eq(known & ~occupied & load_ready & ~store_ready),
+            self.stall_command.eq(~known & ~occupied),
+            self.stall_result.eq(known & ~occupied & load_ready & store_ready & fenced),
+            self.done.eq(drain.done),
+        ]
+        m.d.sync += [
+            known.eq(self.i.valid & ~self.start),
+            load_ready.eq(reached(self.done_load, waiting.wait_load)),
+            store_ready.eq(reached(self.done_store, waiting.wait_store)),
             legal.eq(
                 (waiting.opcode == Compute.OPCODE)
                 & ~self.i.payload[layout.size :].any()
@@ -122,24 +150,14 @@ class ComputeUnit(wiring.Component):
                 )
                 & (waiting.segment_log2 <= (config.rows - 1).bit_length())
             ),
-            # Not before those before it are done: their number says which one it is.
-            self.error.eq(self.i.valid & ~legal & ~self.busy),
-            self.status.eq(Status.BAD_COMMAND),
-            self.start.eq(
-                self.i.valid & legal & load_ready & store_ready & ~occupied & ~self.halt & ~fenced
-            ),
-            self.i.ready.eq(self.start),
-            self.busy.eq(occupied | (pending != 0)),
-            self.stall_load.eq(self.i.valid & ~occupied & ~load_ready),
-            self.stall_store.eq(self.i.valid & ~occupied & load_ready & ~store_ready),
-            self.stall_command.eq(~self.i.valid & ~occupied),
-            self.stall_result.eq(self.i.valid & ~occupied & load_ready & store_ready & fenced),
             fenced.eq(waiting.fence & (pending != 0)),
-            self.done.eq(drain.done),
+            launched.eq(self.start),
+            pending.eq(pending + self.start - self.done),
         ]
-        m.d.sync += [launched.eq(self.start), pending.eq(pending + self.start - self.done)]
+        with m.If(~occupied):
+            m.d.sync += command.eq(waiting)
         with m.If(self.start):
-            m.d.sync += [command.eq(waiting), occupied.eq(1), finished.eq(0)]
+            m.d.sync += [occupied.eq(1), finished.eq(0)]
 
         # Sequencers.
         m.d.comb += [
@@ -150,41 +168,71 @@ class ComputeUnit(wiring.Component):
             feeder.stride_x.eq(command.stride_x),
             feeder.in_w.eq(command.in_w),
             feeder.pad.eq(command.pad),
-            feeder.access.eq(taps.access),
-            feeder.access_valid.eq(taps.access_valid),
+            pace.command.eq(command),
+            feeder.access.eq(pace.access),
+            feeder.access_valid.eq(pace.access_valid),
             self.act_addr.eq(feeder.addr),
             feeder.i_lanes.eq(self.act_data),
             self.weight_addr.eq(steps.addr),
             self.step.eq(steps.step),
         ]
         wiring.connect(m, passes.o, taps.i)
-        burst, burst_valid = taps.burst, taps.burst_valid
+        wiring.connect(m, taps.o, segments.i)
+        wiring.connect(m, segments.o, pace.i)
+        bursts = [(pace.burst, pace.burst_valid)]
         for _ in range(self.BURST_DELAY):
-            later, later_valid = Signal.like(burst), Signal()
-            m.d.sync += [later.eq(burst), later_valid.eq(burst_valid)]
-            burst, burst_valid = later, later_valid
-        m.d.comb += [steps.i.eq(burst), steps.i_valid.eq(burst_valid)]
+            later, later_valid = Signal.like(pace.burst, reset_less=True), Signal()
+            m.d.sync += [later.eq(bursts[-1][0]), later_valid.eq(bursts[-1][1])]
+            bursts.append((later, later_valid))
+        m.d.comb += [steps.i.eq(bursts[-1][0]), steps.i_valid.eq(bursts[-1][1])]
 
         # Segment broadcast: channels queue up towards row 0, one row a cycle, and every segment
-        # of rows listens to its own lowest row.
-        window_complete = Signal()
-        m.d.sync += window_complete.eq(burst_valid & ~burst.parameters)
-        queue = [Signal(8 * config.cols, name=f"queue_{k}") for k in range(config.rows)]
-        for k in range(config.rows):
-            channel = Cat(feeder.window[j][8 * k : 8 * k + 8] for j in range(config.cols))
-            with m.If(window_complete):
+        # of rows listens to its own lowest row; long ways have a register at half-way.
+        rows, cols = config.rows, config.cols
+        share = min(rows, self.FAN_OUT)
+        m.submodules.complete = complete = Fanout(width=1, copies=rows // share, dsp=config.dsp)
+        burst, burst_valid = bursts[WindowFeeder.LATENCY - Fanout.LATENCY]
+        m.d.comb += complete.i.eq(burst_valid & ~burst.parameters)
+
+        def register(name, width=8 * cols):
+            return Signal(width, name=name, reset_less=True)
+
+        queue = [register(f"queue_{k}") for k in range(rows)]
+        near = [register(f"near_{k}") for k in range(rows)]
+        far = [register(f"far_{k}") for k in range(0, rows, share)]
+        m.submodules.listen = listen = Fanout(
+            width=len(command.segment_log2) + 1, copies=rows // share, dsp=config.dsp
+        )
+        m.d.comb += listen.i.eq(Cat(command.segment_log2, command.signed))
+        share_log2 = share.bit_length() - 1
+        for k in range(rows):
+            channel = Cat(feeder.window[j][8 * k : 8 * k + 8] for j in range(cols))
+            with m.If(complete.o[k // share]):
                 m.d.sync += queue[k].eq(channel)
-            if k + 1 < config.rows:
+            if k + 1 < rows:
                 with m.Else():
                     m.d.sync += queue[k].eq(queue[k + 1])
-            heard = Signal(8 * config.cols)
-            with m.Switch(command.segment_log2):
-                for log2 in range((config.rows - 1).bit_length() + 1):
+            m.d.sync += near[k].eq(queue[k])
+            segment_log2, signed = listen.o[k // share][:-1], listen.o[k // share][-1]
+            if k % share == 0:
+                with m.Switch(segment_log2):
+                    for log2 in range(share_log2 + 1, (rows - 1).bit_length() + 1):
+                        with m.Case(log2):
+                            m.d.sync += far[k // share].eq(queue[k >> log2 << log2])
+                    with m.Default():
+                        m.d.sync += far[k // share].eq(queue[k])
+            heard = Signal(8 * cols)
+            with m.Switch(segment_log2):
+                for log2 in range(share_log2):
                     with m.Case(log2):
-                        m.d.comb += heard.eq(queue[k >> log2 << log2])
-            for j in range(config.cols):
+                        m.d.comb += heard.eq(near[k >> log2 << log2])
+                with m.Default():
+                    m.d.comb += heard.eq(far[k // share])
+            for j in range(cols):
                 pixel = heard[8 * j : 8 * j + 8]
-                m.d.sync += array.x[k][j].eq(Cat(pixel, pixel[7] & command.signed).as_signed())
+                x = register(f"x_{k}_{j}", 9)
+                m.d.comb += array.x[k][j].eq(x)
+                m.d.sync += x.eq(Cat(pixel, pixel[7] & signed))
 
         # Array.
         def delayed(signal, cycles):
@@ -204,9 +252,9 @@ class ComputeUnit(wiring.Component):
         # Drain. Several passes are on their way between sequencer and capture.
         m.submodules.places = places = SyncFIFO(width=32 + len(taps.i.payload.pixels), depth=16)
         place = taps.i.payload
-        to_capture = WordBuffer.LATENCY + MacArray.LATENCY
+        to_capture = self.PRODUCT_LATENCY - Drain.AHEAD
         m.d.comb += [
-            places.w_en.eq(taps.began),
+            places.w_en.eq(taps.i.valid & taps.i.ready),
             places.w_data.eq(Cat(place.dst, place.out, place.pixels)),
             places.r_en.eq(drain.capture),
             Cat(drain.i.dst, drain.i.out, drain.i.pixels).eq(places.r_data),
@@ -238,6 +286,6 @@ class ComputeUnit(wiring.Component):
             m.d.comb += settled.eq(drain.capture & drain.last)
         with m.If(settled):
             m.d.sync += finished.eq(1)
-        with m.If(occupied & (finished | settled) & taps.idle):
+        with m.If(occupied & (finished | settled) & pace.idle):
             m.d.sync += occupied.eq(0)
         return m

@@ -40,7 +40,7 @@ class Control(wiring.Component):
     go : Out(1)               pulse: ``boot`` is taken, the run begins
     halt : Out(1)             no unit may start anything; high whenever the engine is not running
     quiet : In(1)             nothing is in flight on the bus
-    unit_reset : Out(1)       pulse: reset units, queues and done counters
+    unit_reset : Out(1)       reset units, queues and done counters; also high in reset
     finished : In(1)          pulse: the run is complete
     fault : In(Fault).array(3)   by Unit
     overflow : In(1)          pulse: a queue overflowed; the load unit's fault
@@ -70,7 +70,7 @@ class Control(wiring.Component):
                 "go": Out(1),
                 "halt": Out(1),
                 "quiet": In(1),
-                "unit_reset": Out(1),
+                "unit_reset": Out(1, init=1),
                 "finished": In(1),
                 "fault": In(Fault).array(3),
                 "overflow": In(1),
@@ -95,7 +95,7 @@ class Control(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        running = Signal()
+        running = Signal()  # high in BOOT and RUN
         code, unit, index = Signal(8), Signal(2), Signal(16)  # the fields of STATUS
         base, program, count, watchdog = Signal(20), Signal(32), Signal(16), Signal(32)
         pending, enable = Signal(), Signal()
@@ -166,19 +166,18 @@ class Control(wiring.Component):
             with m.State("RESET"):
                 m.d.sync += [unit.eq(0), index.eq(0)]
                 with m.If(starting & ~reset):
-                    m.d.sync += code.eq(Status.RUNNING)
+                    m.d.sync += [code.eq(Status.RUNNING), running.eq(1)]
                     m.next = "BOOT"
                 with m.Else():
                     m.d.sync += [code.eq(Status.IDLE), pending.eq(0)]
                     m.next = "STILL"
             with m.State("BOOT"):
-                m.d.comb += [running.eq(1), self.boot.valid.eq(1)]
+                m.d.comb += self.boot.valid.eq(1)
                 m.next = "RUN"  # the load unit is idle: it was reset in the cycle before
                 with m.If(reset):
-                    m.d.sync += starting.eq(0)
+                    m.d.sync += [starting.eq(0), running.eq(0)]
                     m.next = "FLUSH"
             with m.State("RUN"):
-                m.d.comb += running.eq(1)
                 with m.If(fault.valid):
                     m.d.sync += [
                         code.eq(fault.status),
@@ -190,10 +189,10 @@ class Control(wiring.Component):
                 with m.Elif(stop):
                     m.d.sync += code.eq(Status.STOPPED)
                 with m.If(fault.valid | self.finished | stop):
-                    m.d.sync += pending.eq(1)
+                    m.d.sync += [pending.eq(1), running.eq(0)]
                     m.next = "STILL"
                 with m.If(reset):
-                    m.d.sync += starting.eq(0)
+                    m.d.sync += [starting.eq(0), running.eq(0)]
                     m.next = "FLUSH"
         return m
 
@@ -258,17 +257,20 @@ class Control(wiring.Component):
         return counters
 
     def _writes(self, m: Module) -> data.View:
-        """Take writes; return the one of this cycle: valid, addr (of words), data."""
+        """Take writes; return the one of the cycle before: valid, addr (of words), data."""
         write = Signal(data.StructLayout({"valid": 1, "addr": 6, "data": 32}))
-        axil = self.axil
+        axil, taken = self.axil, Signal()
         m.d.comb += [
-            write.valid.eq(axil.awvalid & axil.wvalid & ~axil.bvalid),
+            taken.eq(axil.awvalid & axil.wvalid & ~axil.bvalid),
+            axil.awready.eq(taken),
+            axil.wready.eq(taken),
+        ]
+        m.d.sync += [
+            write.valid.eq(taken),
             write.addr.eq(axil.awaddr[2:]),
             write.data.eq(axil.wdata),
-            axil.awready.eq(write.valid),
-            axil.wready.eq(write.valid),
         ]
-        with m.If(write.valid):
+        with m.If(taken):
             m.d.sync += axil.bvalid.eq(1)
         with m.Elif(axil.bready):
             m.d.sync += axil.bvalid.eq(0)

@@ -8,7 +8,11 @@ from amaranth.lib import data
 from tilewright.compiler.isa import Command
 from tilewright.hdl.records import command_layout
 
-__all__ = ["command_view", "reached", "reserved"]
+__all__ = ["WAIT_LATENCY", "command_view", "reached", "reserved"]
+
+#: Cycles from the arrival of a command, or of the last count that it waits for, to its start:
+#: units decide in one cycle and start in the next.
+WAIT_LATENCY = 1
 
 
 def command_view(command: type[Command], bits: Value) -> data.View:

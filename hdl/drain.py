@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.buffers import lane_write, word_write
+from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.requantize import Requantize
 
 __all__ = ["Drain", "result_layout"]
@@ -42,7 +43,8 @@ class Drain(wiring.Component):
     Members
     -------
     acc : In(array of rows x cols signed(32))
-    capture : In(1); at least ``config.drain_cycles`` cycles apart
+    capture : In(1); the accumulators are complete ``AHEAD`` cycles later; at least
+        ``config.drain_cycles`` cycles apart
     i : In(result_layout); sampled with ``capture``
     new_parameters : In(1); with ``capture``: the parameters shifted in are those of this pass on
     last : In(1); with ``capture``: this pass is its command's last
@@ -55,7 +57,9 @@ class Drain(wiring.Component):
     ``done`` follows the capture by ``config.drain_cycles + LATENCY`` cycles.
     """
 
-    LATENCY = Requantize.LATENCY + 1
+    #: Cycles from ``capture`` to the accumulators' last.
+    AHEAD = 1
+    LATENCY = AHEAD + Requantize.LATENCY + 1
 
     def __init__(self, config):
         self._config = config
@@ -100,20 +104,26 @@ class Drain(wiring.Component):
             {"bias": signed(32), "multiplier": config.multiplier_width, "shift": 6}
         )
         parameters = [Signal(layout, name=f"parameters_{k}") for k in range(rows)]
+        m.submodules.control = control = Fanout(width=3, copies=rows, dsp=config.dsp)
+        m.d.comb += control.i.eq(Cat(self.capture, self.new_parameters, self.parameter))
         for k in range(rows):
+            capture, new_parameters, parameter = control.o[k]
+            word = Signal(config.weight_bits)
             waiting = Signal(config.param_words * config.weight_bits)
-            with m.If(self.parameter):
-                m.d.sync += waiting.eq(Cat(waiting[config.weight_bits :], self.parameter_word[k]))
+            m.d.sync += word.eq(self.parameter_word[k])
+            with m.If(parameter):
+                m.d.sync += waiting.eq(Cat(waiting[config.weight_bits :], word))
             first = k - k % share
             successor = first + (k + 1 - first) % share
-            with m.If(self.capture & self.new_parameters):
+            with m.If(capture & new_parameters):
                 m.d.sync += parameters[k].eq(waiting)
             with m.Elif(now.valid & (share > 1)):
                 m.d.sync += parameters[k].eq(parameters[successor])
 
         # Copies of the accumulators.
         copies = [
-            [Signal(signed(32), name=f"copy_{k}_{j}") for j in range(cols)] for k in range(rows)
+            [Signal(signed(32), name=f"copy_{k}_{j}", reset_less=True) for j in range(cols)]
+            for k in range(rows)
         ]
         for k in range(rows):
             for j in range(cols):
@@ -121,7 +131,7 @@ class Drain(wiring.Component):
                     successor = copies[k + 1][j]
                 else:
                     successor = copies[k - k % share][j + 1] if j + 1 < cols else None
-                with m.If(self.capture):
+                with m.If(control.o[k][0]):
                     m.d.sync += copies[k][j].eq(self.acc[k][j])
                 if successor is not None:
                     with m.Else():
@@ -139,13 +149,15 @@ class Drain(wiring.Component):
                 m.d.sync += [row.eq(0), now.lane.eq(now.lane + 1)]
                 with m.If(now.lane == cols - 1):
                     m.d.sync += now.valid.eq(0)
-        with m.If(self.capture):
+        captured, place, place_last = Signal(), Signal.like(result), Signal()
+        m.d.sync += [captured.eq(self.capture), place.eq(self.i), place_last.eq(self.last)]
+        with m.If(captured):
             m.d.sync += [
                 now.valid.eq(1),
                 now.lane.eq(0),
                 row.eq(0),
-                result.eq(self.i),
-                last.eq(self.last),
+                result.eq(place),
+                last.eq(place_last),
             ]
         stages = [now]
         for _ in range(Requantize.LATENCY):
@@ -174,16 +186,19 @@ class Drain(wiring.Component):
         # The word is whole in the cycle after its last row left the requantizer.
         done, written = stages[-1], Signal(head)
         m.d.sync += written.eq(done)
-        valid = Signal()
         # Lane and word of each result; a step is a few bits: small tables, no division.
         lane, dst, out = Signal(range(cols)), Signal(16), Signal(16)
         step_lane, step_word = Signal(range(cols)), Signal(3)
-        with m.Switch(written.result.step):
+        wraps_from, wraps = Signal(range(cols + 1)), Signal()
+        with m.Switch(done.result.step):
             for step in range(8):
                 with m.Case(step):
-                    m.d.comb += [step_lane.eq(step % cols), step_word.eq(step // cols)]
-        next_lane = Signal(range(2 * cols))
-        m.d.comb += next_lane.eq(lane + step_lane)
+                    m.d.sync += [
+                        step_lane.eq(step % cols),
+                        step_word.eq(step // cols),
+                        wraps_from.eq(cols - step % cols),
+                    ]
+        m.d.comb += wraps.eq(lane >= wraps_from)
         with m.If(done.complete & (done.lane == 0)):
             m.d.sync += [
                 lane.eq(done.result.lane),
@@ -192,17 +207,19 @@ class Drain(wiring.Component):
             ]
         with m.Elif(written.complete):
             m.d.sync += [
-                lane.eq(Mux(next_lane >= cols, next_lane - cols, next_lane)),
-                dst.eq(dst + step_word + (next_lane >= cols)),
+                lane.eq(lane + step_lane - Mux(wraps, cols, 0)),
+                dst.eq(dst + step_word + wraps),
                 out.eq(out + written.result.step),
             ]
+        valid = done.complete & (done.lane < done.result.pixels)
+        m.d.sync += [
+            self.o_act.valid.eq(valid & done.result.to_act),
+            self.o_out.valid.eq(valid & done.result.to_out),
+        ]
         m.d.comb += [
-            valid.eq(written.complete & (written.lane < written.result.pixels)),
-            self.o_act.valid.eq(valid & written.result.to_act),
             self.o_act.lane.eq(lane),
             self.o_act.addr.eq(dst),
             self.o_act.data.eq(Cat(words)),
-            self.o_out.valid.eq(valid & written.result.to_out),
             self.o_out.addr.eq(out),
             self.o_out.data.eq(Cat(words)),
             self.done.eq(written.done),

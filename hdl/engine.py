@@ -1,6 +1,14 @@
 """The whole accelerator."""
 
-from amaranth.hdl import Cat, Module, ResetInserter, Signal
+from amaranth.hdl import (
+    Cat,
+    ClockDomain,
+    ClockSignal,
+    DomainRenamer,
+    Module,
+    ResetSignal,
+    Signal,
+)
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -51,14 +59,20 @@ class Engine(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.control = control = Control(config)
-        reset = ResetInserter(control.unit_reset)
+        # One clock; the units' reset is a register.
+        m.domains.unit = ClockDomain(local=True)
+        m.d.comb += [
+            ClockSignal("unit").eq(ClockSignal("sync")),
+            ResetSignal("unit").eq(control.unit_reset),
+        ]
+        in_unit = DomainRenamer("unit")
         load, compute, store = LoadUnit(config), ComputeUnit(config), StoreUnit(config)
         queues = [CommandQueue(config, unit) for unit in Unit]
-        m.submodules.load = reset(load)
-        m.submodules.compute = reset(compute)
-        m.submodules.store = reset(store)
+        m.submodules.load = in_unit(load)
+        m.submodules.compute = in_unit(compute)
+        m.submodules.store = in_unit(store)
         for unit, queue in zip(Unit, queues, strict=True):
-            m.submodules[f"{unit.name.lower()}_queue"] = reset(queue)
+            m.submodules[f"{unit.name.lower()}_queue"] = in_unit(queue)
         m.submodules.activations = activations = ActivationBuffer(config)
         m.submodules.weights = weights = WordBuffer(
             width=8 * config.rows,
@@ -74,10 +88,8 @@ class Engine(wiring.Component):
             wiring.connect(m, load.fetch[index], queue.i)
             wiring.connect(m, queue.o, unit.i)
             count = Signal(16, name=f"done_{Unit(index).name.lower()}")
-            with m.If(control.unit_reset):
-                m.d.sync += count.eq(0)
-            with m.Elif(unit.done):
-                m.d.sync += count.eq(count + 1)
+            with m.If(unit.done):
+                m.d.unit += count.eq(count + 1)
             counts.append(count)
             m.d.comb += [
                 unit.halt.eq(control.halt),

@@ -143,6 +143,7 @@ class LoadUnit(wiring.Component):
         head = command_view(End, self.i.payload)  # every command begins so
         booting = Signal()
         is_act, is_weights, is_fetch = Signal(), Signal(), Signal()
+        allowed = Signal()
         status = Signal(8)
         error, failed = Signal(), Signal()
         row_beats = Signal(row_beats_width(config))
@@ -187,6 +188,12 @@ class LoadUnit(wiring.Component):
             self.weight_write.data.eq(unpack.word),
         ]
         m.d.sync += [
+            allowed.eq(
+                self.i.valid
+                & ~self.start
+                & reached(self.done_compute, head.wait_compute)
+                & reached(self.done_store, head.wait_store)
+            ),
             self.act_write.valid.eq(unpack.show & is_act),
             self.weight_write.valid.eq(unpack.show & is_weights),
             self.error.eq(error),
@@ -206,12 +213,7 @@ class LoadUnit(wiring.Component):
                 m.d.comb += [
                     self.busy.eq(0),
                     self.boot.ready.eq(~self.halt),
-                    self.i.ready.eq(
-                        ~self.halt
-                        & ~self.boot.valid
-                        & reached(self.done_compute, head.wait_compute)
-                        & reached(self.done_store, head.wait_store)
-                    ),
+                    self.i.ready.eq(~self.halt & ~self.boot.valid & allowed),
                 ]
                 m.d.sync += [command.eq(self.i.payload), booting.eq(self.boot.valid)]
                 with m.If(self.boot.valid):
@@ -253,6 +255,7 @@ class LoadUnit(wiring.Component):
             with m.State("LAUNCH"):
                 with m.If(status != Status.IDLE):
                     m.d.comb += error.eq(1)
+                    m.d.sync += failed.eq(1)
                     m.next = "FAILED"
                 with m.Elif(is_act | is_weights | is_fetch):
                     m.d.comb += [reader.i.valid.eq(1), walk.start.eq(1)]
@@ -262,7 +265,7 @@ class LoadUnit(wiring.Component):
             with m.State("RUN"):
                 with m.If(reader.error):
                     m.d.comb += error.eq(1)
-                    m.d.sync += status.eq(Status.READ_ERROR)
+                    m.d.sync += [failed.eq(1), status.eq(Status.READ_ERROR)]
                     m.next = "FAILED"
                 with m.Elif(unpack.valid & walk.final):
                     m.next = "DRAIN_1"
@@ -277,7 +280,7 @@ class LoadUnit(wiring.Component):
                 ]
                 m.next = "IDLE"
             with m.State("FAILED"):
-                m.d.comb += failed.eq(1)
+                pass
         return m
 
     def _judge(self, m: Module, command: Signal, booting: Signal, status: Signal) -> None:

@@ -1,9 +1,10 @@
 """The array: one multiplier and one accumulator per cell."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.multiplier import Multiplier, PairMultiplier
 
 __all__ = ["MacArray"]
@@ -30,11 +31,11 @@ class MacArray(wiring.Component):
 
     Timing
     ------
-    ``acc`` shows a product ``LATENCY`` cycles after its operands; ``valid``, ``first`` and
-    ``maximum`` belong to the operands of the same cycle.
+    ``acc`` shows a product ``LATENCY`` cycles after its operands; ``valid`` and ``first`` belong to
+    the operands of the same cycle, ``maximum`` must be steady while there are products.
     """
 
-    LATENCY = Multiplier.LATENCY + 1
+    LATENCY = Multiplier.LATENCY + 2
 
     def __init__(self, config):
         self._config = config
@@ -57,12 +58,14 @@ class MacArray(wiring.Component):
         """Build the netlist."""
         m = Module()
         config = self._config
-        control = [self.valid, self.first, self.maximum]
-        for _ in range(Multiplier.LATENCY):
-            delayed = [Signal() for _ in control]
-            m.d.sync += [d.eq(c) for d, c in zip(delayed, control, strict=True)]
-            control = delayed
-        valid, first, maximum = control
+        control = Cat(self.valid, self.first)
+        for _ in range(Multiplier.LATENCY + 1 - Fanout.LATENCY):
+            later = Signal.like(control)
+            m.d.sync += later.eq(control)
+            control = later
+        m.submodules.control = copies = Fanout(width=2, copies=config.rows, dsp=config.dsp)
+        m.submodules.maximum = maxima = Fanout(width=1, copies=config.rows, dsp=config.dsp)
+        m.d.comb += [copies.i.eq(control), maxima.i.eq(self.maximum)]
 
         # Rows of a pair have one activation: with 4-bit weights, one multiplier has both products.
         paired = config.weight_bits == 4
@@ -81,18 +84,19 @@ class MacArray(wiring.Component):
                     m.d.comb += [mul.a.eq(self.x[k][j]), mul.b.eq(self.w[k])]
                     products = [mul.p]
                 for row, product in enumerate(products, k):
-                    self._accumulate(m, self.acc[row][j], product, valid, first, maximum)
+                    control = (*copies.o[row], maxima.o[row])
+                    self._accumulate(m, self.acc[row][j], product, *control)
         return m
 
     def _accumulate(self, m, acc, product, valid, first, maximum):
-        # One adder serves both: acc + ~p = acc - p - 1 is negative iff p >= acc.
-        operand, total = Signal(signed(32)), Signal(signed(32))
-        m.d.comb += [
-            operand.eq(Mux(maximum, ~product, product)),
-            total.eq(acc + operand),
-        ]
+        # A register between the multiplier, whose place is fixed, and the adder, which serves
+        # both: acc + ~p = acc - p - 1 is negative iff p >= acc.
+        operand = Signal.like(product, reset_less=True)
+        total, value = Signal(signed(32)), Signal(signed(32), reset_less=True)
+        m.d.sync += operand.eq(Mux(maximum, ~product, product))
+        m.d.comb += [total.eq(value + operand), acc.eq(value)]
         with m.If(valid):
             with m.If(first | (maximum & total[-1])):
-                m.d.sync += acc.eq(product)
+                m.d.sync += value.eq(Mux(maximum, ~operand, operand))
             with m.Elif(~maximum):
-                m.d.sync += acc.eq(total)
+                m.d.sync += value.eq(total)

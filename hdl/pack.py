@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import EngineConfig
+from tilewright.hdl.loops import LoopCounter
 from tilewright.hdl.writer import BeatLayout
 
 __all__ = ["Pack"]
@@ -62,32 +63,27 @@ class Pack(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        take, last, last_row = Signal(), Signal(), Signal()
-        word, ready = self._prefetch(m, take)
-
-        x, y = Signal(16), Signal(16)  # words and rows after the next word
-        m.d.comb += [last.eq(x == 0), last_row.eq(y == 0)]
-        with m.If(take):
-            m.d.sync += x.eq(Mux(last, self.width - 1, x - 1))
-            with m.If(last):
-                m.d.sync += y.eq(Mux(last_row, self.height - 1, y - 1))
-        with m.If(self.start):
-            m.d.sync += [x.eq(self.width - 1), y.eq(self.height - 1)]
-
+        take = Signal()
+        item, ready = self._prefetch(m, take)
         if self._config.rows >= self._config.bus_bytes:
-            self._cut(m, word, ready, take, last & last_row)
+            self._cut(m, item.word, ready, take, item.last & item.last_row)
         else:
-            self._gather(m, word, ready, take, last, last_row)
+            self._gather(m, item.word, ready, take, item.last, item.last_row)
         return m
 
-    def _prefetch(self, m: Module, take: Signal) -> tuple[Value, Value]:
+    def _prefetch(self, m: Module, take: Signal) -> tuple[data.View, Value]:
         """Read ahead into a small FIFO; return its next word and whether there is one.
+
+        With the word: whether it is the last of its row, and its row the last of its run.
 
         OUT_LATENCY + 2 words keep up one word per cycle.
         """
         depth = 1 << (self.OUT_LATENCY + 1).bit_length()
-        m.submodules.fifo = fifo = Memory(shape=8 * self._config.rows, depth=depth, init=[])
+        layout = data.StructLayout({"word": 8 * self._config.rows, "last": 1, "last_row": 1})
+        m.submodules.fifo = fifo = Memory(shape=layout, depth=depth, init=[])
         write, read = fifo.write_port(), fifo.read_port(domain="comb")
+        m.submodules.x = x = LoopCounter(width=16)
+        m.submodules.y = y = LoopCounter(width=16)
         spoken_for = Signal(range(depth + 1))  # words in the FIFO or on their way
         level = Signal(range(depth + 1))
         flight = Signal(self.OUT_LATENCY)
@@ -95,7 +91,15 @@ class Pack(wiring.Component):
         m.d.comb += [
             issue.eq(spoken_for != depth),
             write.en.eq(flight[-1]),
-            write.data.eq(self.out_data),
+            write.data.word.eq(self.out_data),
+            write.data.last.eq(x.last),
+            write.data.last_row.eq(y.last),
+            x.count.eq(self.width),
+            y.count.eq(self.height),
+            x.start.eq(self.start),
+            y.start.eq(self.start),
+            x.step.eq(write.en),
+            y.step.eq(write.en & x.last),
         ]
         m.d.sync += [
             flight.eq(Cat(issue, flight)),

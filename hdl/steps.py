@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.taps import burst_layout
+from tilewright.hdl.pace import burst_layout
 
 __all__ = ["StepSequencer"]
 

@@ -94,6 +94,7 @@ class StoreUnit(wiring.Component):
         bits = Signal(8 * Unit.STORE.command_bytes)
         command = command_view(Store, bits)
         head = command_view(Store, self.i.payload)
+        allowed = Signal()
         status, error, failed = Signal(8), Signal(), Signal()
         row_beats = Signal(row_beats_width(config))
         beat_log2 = config.bus_bytes.bit_length() - 1
@@ -125,17 +126,21 @@ class StoreUnit(wiring.Component):
                 | (command.width == 0)
             ),
         ]
-        m.d.sync += self.error.eq(error)
+        m.d.sync += [
+            self.error.eq(error),
+            allowed.eq(
+                self.i.valid
+                & ~self.start
+                & reached(self.done_load, head.wait_load)
+                & reached(self.done_compute, head.wait_compute)
+            ),
+        ]
         m.d.comb += self.busy.eq(1)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [
                     self.busy.eq(0),
-                    self.i.ready.eq(
-                        ~self.halt
-                        & reached(self.done_load, head.wait_load)
-                        & reached(self.done_compute, head.wait_compute)
-                    ),
+                    self.i.ready.eq(~self.halt & allowed),
                 ]
                 m.d.sync += bits.eq(self.i.payload)
                 with m.If(self.start):
@@ -150,6 +155,7 @@ class StoreUnit(wiring.Component):
             with m.State("LAUNCH"):
                 with m.If(status != Status.IDLE):
                     m.d.comb += error.eq(1)
+                    m.d.sync += failed.eq(1)
                     m.next = "FAILED"
                 with m.Else():
                     m.d.comb += writer.i.valid.eq(1)
@@ -157,7 +163,7 @@ class StoreUnit(wiring.Component):
             with m.State("RUN"):
                 with m.If(writer.error):
                     m.d.comb += error.eq(1)
-                    m.d.sync += status.eq(Status.WRITE_ERROR)
+                    m.d.sync += [failed.eq(1), status.eq(Status.WRITE_ERROR)]
                     m.next = "FAILED"
                 with m.Elif(writer.complete):
                     m.next = "DONE"
@@ -165,5 +171,5 @@ class StoreUnit(wiring.Component):
                 m.d.comb += self.done.eq(1)
                 m.next = "IDLE"
             with m.State("FAILED"):
-                m.d.comb += failed.eq(1)
+                pass
         return m

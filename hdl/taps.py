@@ -1,6 +1,4 @@
-"""The inner loops of a compute command: channel group, kernel row, kernel column, access."""
-
-from math import gcd
+"""The inner loops of a compute command: channel group, kernel row, kernel column."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -11,45 +9,32 @@ from tilewright.hdl.loops import LoopCounter, RingStep
 from tilewright.hdl.passes import pass_layout
 from tilewright.hdl.records import command_layout
 
-__all__ = ["TapSequencer", "access_layout", "burst_layout"]
+__all__ = ["TapSequencer", "segment_layout"]
 
 
-def access_layout(config):
-    """Return one read of the activation buffer: a window of ``cols`` pixels, or a part of it."""
+def segment_layout(config):
+    """Return the description of one segment: a window, and the steps that it is used for."""
     return data.StructLayout(
         {
             "group": 16,  # lane word of the channel group's ring
             "row": 16,  # lane words from there to the kernel row's input column 0
-            "row_valid": 1,  # the kernel row lies inside the input
+            "y": signed(17),  # input row
             "x": signed(17),  # input column of output pixel 0
             "word": signed(13),  # floor(x / cols)
             "lane": range(config.cols),  # x mod cols
-            "part": range(config.cols),  # which part of the window, where one access is too few
-        }
-    )
-
-
-def burst_layout(config):
-    """Return a run of weight words that the step sequencer reads, one per cycle."""
-    return data.StructLayout(
-        {
-            "parameters": 1,  # requantization parameters instead of weights
-            "count": 8,
-            "first_of_command": 1,
-            "first_of_kg": 1,  # first pass of its kernel group
+            "short": 1,  # of the last channel group
             "first": 1,  # first segment of its pass
             "last": 1,  # last segment of its pass
-            "last_of_command": 1,
+            "new_kg": 1,  # first segment of its kernel group
+            "first_of_command": 1,  # its pass is the command's first
+            "first_of_kg": 1,  # its pass is its kernel group's first
+            "last_of_command": 1,  # its pass is the command's last
         }
     )
 
 
 class TapSequencer(wiring.Component):
-    """Issue the accesses and the weight bursts of each pass, at a fixed pace.
-
-    A segment takes ``max(steps, parts)`` cycles: its window is read in ``parts`` accesses in the
-    first of them, while the array still works on the window before. Nothing behind this sequencer
-    can stall, so all of a command's timing is decided here.
+    """Describe the segments of each pass, one after another.
 
     Parameters
     ----------
@@ -59,18 +44,16 @@ class TapSequencer(wiring.Component):
     -------
     command : In(Compute layout)
     i : In(stream of pass_layout)
-    access : Out(access_layout), access_valid : Out(1)
-    burst : Out(burst_layout), burst_valid : Out(1), in the cycle of the window's last access
-    began : Out(1); a pass begins: ``i.payload`` is its description in this cycle
-    idle : Out(1)
+    o : Out(stream of segment_layout)
 
     Timing
     ------
-    From idle, the first kernel group begins in the cycle after ``i`` is valid. A kernel group
-    takes ``parts + 1 + param_words`` cycles and then its passes, each its segments' cycles or
-    ``config.drain_cycles``, whichever is more. ``parts`` and the segment lengths follow
-    ``command`` by two cycles.
+    The first segment of a pass is valid two cycles after ``i``, or in the cycle after the last
+    segment of the pass before, if ``i`` came in time. The next segment is valid in the cycle after
+    each transfer. A pass must last two cycles.
     """
+
+    LATENCY = 2
 
     def __init__(self, config):
         self._config = config
@@ -78,161 +61,106 @@ class TapSequencer(wiring.Component):
             {
                 "command": In(command_layout(Compute)),
                 "i": In(stream.Signature(pass_layout(config))),
-                "access": Out(access_layout(config)),
-                "access_valid": Out(1),
-                "burst": Out(burst_layout(config)),
-                "burst_valid": Out(1),
-                "began": Out(1),
-                "idle": Out(1),
+                "o": Out(stream.Signature(segment_layout(config))),
             }
         )
 
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        config, c = self._config, self.command
-        access, burst = self.access, self.burst
-
-        parts = Signal(range(config.cols + 1))
-        with m.Switch(c.stride_x):
-            for stride in range(16):
-                with m.Case(stride):
-                    m.d.sync += parts.eq(gcd(stride, config.cols))
-
-        # Cycles of a segment, less one: registered, the command is stable.
-        full, short = Signal(8), Signal(8)
-        m.d.sync += [
-            full.eq(Mux(c.segment > parts, c.segment, parts) - 1),
-            short.eq(Mux(c.last_segment > parts, c.last_segment, parts) - 1),
-        ]
+        config, c, o = self._config, self.command, self.o.payload
 
         m.submodules.cg = cg = LoopCounter(width=16)
         m.submodules.r = r = LoopCounter(width=8)
         m.submodules.s = s = LoopCounter(width=8)
 
-        current = Signal(pass_layout(config))
-        load, running, segment_end, pass_end = Signal(), Signal(), Signal(), Signal()
-        phase = Signal(8)  # cycle of this segment, or of the parameters
-        spare = Signal(range(config.drain_cycles + 1))  # cycles that the pass must still last
-        first = Signal()
-
+        # The next pass waits here, so that the loops above and below are apart.
+        p = Signal(pass_layout(config), reset_less=True)
+        waiting = Signal()
+        load, step = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(load),
-            self.began.eq(load),
+            self.i.ready.eq(~waiting),
+            step.eq(self.o.valid & self.o.ready),
+            load.eq(waiting & (~self.o.valid | (step & o.last))),
             cg.count.eq(c.n_cg),
             r.count.eq(c.n_r),
             s.count.eq(c.n_s),
-            cg.start.eq(load),
-            r.start.eq(load),
-            s.start.eq(load),
-            segment_end.eq(running & (phase == Mux(cg.last, short, full))),
-            pass_end.eq(s.last & r.last & cg.last),
-            s.step.eq(segment_end),
-            r.step.eq(segment_end & s.last),
-            cg.step.eq(segment_end & s.last & r.last),
+            # After a pass they begin again by themselves.
+            cg.start.eq(waiting & ~self.o.valid),
+            r.start.eq(waiting & ~self.o.valid),
+            s.start.eq(waiting & ~self.o.valid),
+            s.step.eq(step),
+            r.step.eq(step & s.last),
+            cg.step.eq(step & s.last & r.last),
+            o.short.eq(cg.last),
+            o.last.eq(s.last & r.last & cg.last),
         ]
+        with m.If(~waiting):
+            m.d.sync += [p.eq(self.i.payload), waiting.eq(self.i.valid)]
+        with m.Elif(load):
+            m.d.sync += waiting.eq(0)
+        with m.If(load):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(step & o.last):
+            m.d.sync += self.o.valid.eq(0)
+
+        # A step to the next kernel column, without and with a wrap of the lane.
+        wraps_from = Signal(range(config.cols + 1))
+        lane_steps = [Signal(signed(5), name=f"lane_step_{k}") for k in range(2)]
+        word_steps = [Signal(9, name=f"word_step_{k}") for k in range(2)]
+        wraps = Signal()
+        m.d.sync += [
+            wraps_from.eq(config.cols - c.s_lane),
+            lane_steps[0].eq(c.s_lane),
+            lane_steps[1].eq(c.s_lane - config.cols),
+            word_steps[0].eq(c.s_word),
+            word_steps[1].eq(c.s_word + 1),
+        ]
+        m.d.comb += wraps.eq(o.lane >= wraps_from)
 
         # Addresses: one register per loop level, reloaded from the level above.
-        y = Signal(signed(17))
+        first_x, first_word = Signal.like(o.x), Signal.like(o.word)
+        first_y, first_row = Signal.like(o.y), Signal.like(o.row)
         m.submodules.next_row = next_row = RingStep()
         m.d.comb += [
             next_row.ring.eq(c.act_ring),
             next_row.step.eq(c.r_step),
-            next_row.i.eq(access.row),
+            next_row.i.eq(o.row),
         ]
         with m.If(load):
-            p = self.i.payload
             m.d.sync += [
-                current.eq(p),
-                access.group.eq(p.group),
-                access.row.eq(p.row),
-                y.eq(p.y),
-                access.x.eq(p.x),
-                access.word.eq(p.word),
-                access.lane.eq(c.x0_lane),
+                first_x.eq(p.x),
+                first_word.eq(p.word),
+                first_y.eq(p.y),
+                first_row.eq(p.row),
+                o.group.eq(p.group),
+                o.row.eq(p.row),
+                o.y.eq(p.y),
+                o.x.eq(p.x),
+                o.word.eq(p.word),
+                o.lane.eq(c.x0_lane),
+                o.first.eq(1),
+                o.new_kg.eq(p.first_of_kg),
+                o.first_of_command.eq(p.first_of_command),
+                o.first_of_kg.eq(p.first_of_kg),
+                o.last_of_command.eq(p.last_of_command),
             ]
-        with m.Elif(segment_end):
-            lane = Signal(5)
-            m.d.comb += lane.eq(access.lane + c.s_lane)
+        with m.Elif(step):
+            m.d.sync += [o.first.eq(0), o.new_kg.eq(0)]
             with m.If(~s.last):
                 m.d.sync += [
-                    access.x.eq(access.x + c.s_dx),
-                    access.lane.eq(Mux(lane >= config.cols, lane - config.cols, lane)),
-                    access.word.eq(access.word + c.s_word + (lane >= config.cols)),
+                    o.x.eq(o.x + c.s_dx),
+                    o.lane.eq(o.lane + Mux(wraps, lane_steps[1], lane_steps[0])),
+                    o.word.eq(o.word + Mux(wraps, word_steps[1], word_steps[0])),
                 ]
             with m.Else():
-                m.d.sync += [
-                    access.x.eq(current.x),
-                    access.word.eq(current.word),
-                    access.lane.eq(c.x0_lane),
-                ]
+                m.d.sync += [o.x.eq(first_x), o.word.eq(first_word), o.lane.eq(c.x0_lane)]
                 with m.If(~r.last):
-                    m.d.sync += [access.row.eq(next_row.o), y.eq(y + c.r_dy)]
+                    m.d.sync += [o.row.eq(next_row.o), o.y.eq(o.y + c.r_dy)]
                 with m.Else():
                     m.d.sync += [
-                        access.group.eq(access.group + c.cg_step),
-                        access.row.eq(current.row),
-                        y.eq(current.y),
+                        o.group.eq(o.group + c.cg_step),
+                        o.row.eq(first_row),
+                        o.y.eq(first_y),
                     ]
-
-        m.d.comb += [
-            access.part.eq(phase),
-            access.row_valid.eq((y >= 0) & (y < c.in_h)),
-            burst.first_of_command.eq(current.first_of_command),
-            burst.first_of_kg.eq(current.first_of_kg),
-            burst.last_of_command.eq(current.last_of_command),
-            burst.first.eq(first),
-            burst.last.eq(pass_end),
-            burst.count.eq(Mux(cg.last, c.last_segment, c.segment)),
-        ]
-
-        def proceed():
-            """Take the next pass, if there is one."""
-            with m.If(self.i.valid):
-                m.d.comb += load.eq(1)
-                with m.If(self.i.payload.first_of_kg):
-                    m.next = "PARAMETERS"
-                with m.Else():
-                    m.next = "RUN"
-            with m.Else():
-                m.next = "IDLE"
-
-        with m.If(spare != 0):
-            m.d.sync += spare.eq(spare - 1)
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.idle.eq(1)
-                with m.If(self.i.valid):
-                    proceed()
-            with m.State("PARAMETERS"):
-                # The pause lets the last pass of the kernel group before be captured, and with it
-                # that group's parameters be taken over, before these replace them.
-                m.d.comb += [
-                    burst.parameters.eq(1),
-                    burst.count.eq(config.param_words),
-                    self.burst_valid.eq(phase == parts + 1),
-                ]
-                m.d.sync += phase.eq(phase + 1)
-                with m.If(phase == parts + config.param_words):
-                    m.d.sync += [phase.eq(0), spare.eq(config.drain_cycles - 1)]
-                    m.next = "RUN"
-            with m.State("RUN"):
-                m.d.comb += [
-                    running.eq(1),
-                    self.access_valid.eq(phase < parts),
-                    self.burst_valid.eq(phase == parts - 1),
-                ]
-                m.d.sync += phase.eq(phase + 1)
-                with m.If(segment_end):
-                    m.d.sync += [phase.eq(0), first.eq(0)]
-                    with m.If(pass_end):
-                        with m.If(spare == 0):
-                            proceed()
-                        with m.Else():
-                            m.next = "WAIT"
-            with m.State("WAIT"):
-                with m.If(spare == 0):
-                    proceed()
-        with m.If(load):
-            m.d.sync += [phase.eq(0), first.eq(1), spare.eq(config.drain_cycles - 1)]
         return m

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import EngineConfig
+from tilewright.hdl.loops import LoopCounter
 
 __all__ = ["Walk"]
 
@@ -63,24 +64,29 @@ class Walk(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        # Words that follow the next one: in its row, rows in its group, groups.
-        x, y, g = Signal(16), Signal(16), Signal(16)
+        m.submodules.x = x = LoopCounter(width=16)
+        m.submodules.y = y = LoopCounter(width=16)
+        m.submodules.g = g = LoopCounter(width=16)
         lane, addr = Signal.like(self.lane), Signal(16)  # of the next word
         row, group = Signal(16), Signal(16)  # where its row and its group begin
         next_row, next_group = Signal(16), Signal(16)
-        last_row = Signal()
         m.d.comb += [
-            self.last.eq(x == 0),
+            x.count.eq(self.width),
+            y.count.eq(self.height),
+            g.count.eq(self.groups),
+            x.start.eq(self.start),
+            y.start.eq(self.start),
+            g.start.eq(self.start),
+            x.step.eq(self.take),
+            y.step.eq(self.take & x.last),
+            g.step.eq(self.take & x.last & y.last),
+            self.last.eq(x.last),
             self.wait.eq(self.lanes & (lane == self.lane)),
-            last_row.eq(y == 0),
             next_row.eq(row + self.row_step),
             next_group.eq(group + self.group_step),
         ]
         with m.If(self.start):
             m.d.sync += [
-                x.eq(self.width - 1),
-                y.eq(self.height - 1),
-                g.eq(self.groups - 1),
                 lane.eq(0),
                 addr.eq(self.base),
                 row.eq(self.base),
@@ -91,21 +97,17 @@ class Walk(wiring.Component):
             m.d.sync += [
                 self.lane.eq(lane),
                 self.addr.eq(addr),
-                self.final.eq(self.last & last_row & (g == 0)),
+                self.final.eq(x.last & y.last & g.last),
             ]
-            with m.If(self.last):
+            with m.If(x.last):
                 m.d.sync += [
-                    x.eq(self.width - 1),
                     lane.eq(0),
-                    addr.eq(Mux(last_row, next_group, next_row)),
-                    row.eq(Mux(last_row, next_group, next_row)),
+                    addr.eq(Mux(y.last, next_group, next_row)),
+                    row.eq(Mux(y.last, next_group, next_row)),
                 ]
-                with m.If(last_row):
-                    m.d.sync += [y.eq(self.height - 1), g.eq(g - 1), group.eq(next_group)]
-                with m.Else():
-                    m.d.sync += y.eq(y - 1)
+                with m.If(y.last):
+                    m.d.sync += group.eq(next_group)
             with m.Else():
-                m.d.sync += x.eq(x - 1)
                 with m.If((lane == self._config.cols - 1) | ~self.lanes):
                     m.d.sync += [lane.eq(0), addr.eq(addr + 1)]
                 with m.Else():

@@ -1,13 +1,16 @@
 """From accesses to windows: the same ``cols`` pixels of every channel of a group."""
 
+from functools import reduce
 from math import gcd
+from operator import or_
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.buffers import ActivationBuffer
-from tilewright.hdl.taps import access_layout
+from tilewright.hdl.fanout import Fanout
+from tilewright.hdl.pace import access_layout
 
 __all__ = ["WindowFeeder"]
 
@@ -35,7 +38,9 @@ class WindowFeeder(wiring.Component):
     ``window`` shows a part ``LATENCY`` cycles after its access.
     """
 
-    LATENCY = 2 + ActivationBuffer.LATENCY + 1
+    LATENCY = 3 + ActivationBuffer.LATENCY + 2
+    #: Channels that share the registers which pick their pixels.
+    FAN_OUT = 4
 
     def __init__(self, config):
         self._config = config
@@ -56,62 +61,89 @@ class WindowFeeder(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        cols = self._config.cols
-        a = self.access
+        config, a = self._config, self.access
+        cols = config.cols
 
         # Where each window pixel lies. Lane and word of j * stride_x are small tables of the
         # stride: no multiplier, no division.
-        base = Signal(16)
-        m.d.sync += base.eq(a.group + a.row + a.word)
-        lanes, words, inside, wanted = [], [], [], []
+        base_1, base_2 = Signal(16, reset_less=True), Signal(16, reset_less=True)
+        m.d.sync += [base_1.eq(a.group + a.row + a.word), base_2.eq(base_1)]
+        pixels = []
         for j in range(cols):
             table = Signal(data.StructLayout({"x": 8, "lane": 4, "word": 8, "part": 4}))
             with m.Switch(self.stride_x):
                 for stride in range(16):
                     with m.Case(stride):
-                        m.d.comb += [
+                        m.d.sync += [
                             table.x.eq(j * stride),
                             table.lane.eq(j * stride % cols),
                             table.word.eq(j * stride // cols),
                             table.part.eq(j // (cols // gcd(stride, cols))),
                         ]
-            lane_sum, column = Signal(5), Signal(17)
-            lane, word, ok, want = Signal(range(cols)), Signal(5), Signal(), Signal()
-            m.d.comb += [lane_sum.eq(a.lane + table.lane), column.eq(a.x + table.x)]
+            lane_sum = Signal(5)
+            pixel = Signal(
+                data.StructLayout(
+                    {"lane": range(cols), "word": 5, "column": 17, "row_valid": 1, "wanted": 1}
+                ),
+                reset_less=True,
+                name=f"pixel_{j}",
+            )
+            m.d.comb += lane_sum.eq(a.lane + table.lane)
             m.d.sync += [
-                lane.eq(Mux(lane_sum >= cols, lane_sum - cols, lane_sum)),
-                word.eq(table.word + (lane_sum >= cols)),
-                # A negative column is a large unsigned one.
-                ok.eq(a.row_valid & (column < self.in_w)),
-                want.eq(self.access_valid & (table.part == a.part)),
+                pixel.lane.eq(Mux(lane_sum >= cols, lane_sum - cols, lane_sum)),
+                pixel.word.eq(table.word + (lane_sum >= cols)),
+                pixel.column.eq(a.x + table.x),
+                pixel.row_valid.eq(a.row_valid),
+                pixel.wanted.eq(self.access_valid & (table.part == a.part)),
             ]
-            lanes.append(lane)
-            words.append(word)
-            inside.append(ok)
-            wanted.append(want)
+            pixels.append(pixel)
 
-        # Address of each lane: the word of the pixel that wants it.
+        # Address of each lane: the word of the pixel that wants it, of which there is one at most.
         for lane in range(cols):
-            offset = Signal(5)
-            for j in range(cols):
-                with m.If(wanted[j] & (lanes[j] == lane)):
-                    m.d.comb += offset.eq(words[j])
-            m.d.sync += self.addr[lane].eq(base + offset)
-
-        # The same decisions again when the words arrive.
-        for j in range(cols):
-            lane, ok, want = lanes[j], inside[j], wanted[j]
-            for _ in range(1 + ActivationBuffer.LATENCY):
-                later = [Signal.like(lane), Signal(), Signal()]
-                m.d.sync += [d.eq(s) for d, s in zip(later, (lane, ok, want), strict=True)]
-                lane, ok, want = later
-            picked = Signal(self._config.rows * 8)
-            with m.Switch(lane):
-                for i in range(cols):
-                    with m.Case(i):
-                        m.d.comb += picked.eq(self.i_lanes[i])
-            with m.If(want):
-                m.d.sync += self.window[j].eq(
-                    Mux(ok, picked, self.pad.replicate(self._config.rows))
+            offset = Signal(5, reset_less=True)
+            m.d.sync += offset.eq(
+                reduce(
+                    or_,
+                    (
+                        pixel.word & (pixel.wanted & (pixel.lane == lane)).replicate(5)
+                        for pixel in pixels
+                    ),
                 )
+            )
+            m.d.sync += self.addr[lane].eq(base_2 + offset)
+
+        # The same decisions again when the words arrive, for a few channels each.
+        share = min(config.rows, self.FAN_OUT)
+        for j, pixel in enumerate(pixels):
+            late = Signal(
+                data.StructLayout({"lane": range(cols), "inside": 1, "wanted": 1}), reset_less=True
+            )
+            m.d.sync += [
+                late.lane.eq(pixel.lane),
+                # A negative column is a large unsigned one.
+                late.inside.eq(pixel.row_valid & (pixel.column < self.in_w)),
+                late.wanted.eq(pixel.wanted),
+            ]
+            for _ in range(ActivationBuffer.LATENCY):
+                later = Signal.like(late, reset_less=True)
+                m.d.sync += later.eq(late)
+                late = later
+            m.submodules[f"late_{j}"] = copies = Fanout(
+                width=len(late.as_value()), copies=config.rows // share, dsp=config.dsp
+            )
+            m.d.comb += copies.i.eq(late)
+            for k in range(config.rows // share):
+                part = slice(8 * share * k, 8 * share * (k + 1))
+                copy = data.View(late.shape(), copies.o[k])
+                picked = Signal(8 * share, reset_less=True)
+                inside, wanted = Signal(reset_less=True), Signal(reset_less=True)
+                with m.Switch(copy.lane):
+                    for i in range(cols):
+                        with m.Case(i):
+                            m.d.sync += picked.eq(self.i_lanes[i][part])
+                m.d.sync += [inside.eq(copy.inside), wanted.eq(copy.wanted)]
+                window = Signal(8 * share, reset_less=True)
+                m.d.comb += self.window[j][part].eq(window)
+                with m.If(wanted):
+                    m.d.sync += window.eq(Mux(inside, picked, self.pad.replicate(share)))
         return m

@@ -77,6 +77,7 @@ class Writer(wiring.Component):
 
         pending = Signal(range(self.PENDING + 1))  # bursts whose address was taken, unconfirmed
         credit = Signal(range(self.PENDING + 1))  # of these, those whose beats are to come
+        following, may_write = Signal.like(credit), Signal()
         issued, beat, confirmed = Signal(), Signal(), Signal()
 
         # Place in its burst of the next beat, and of the first beat of the run.
@@ -92,11 +93,12 @@ class Writer(wiring.Component):
             bursts.o.ready.eq(axi.awready),
             bursts.enable.eq((pending != self.PENDING) & ~self.halt),
             issued.eq(axi.awvalid & axi.awready),
-            axi.wvalid.eq(self.i_beats.valid & (credit != 0)),
+            axi.wvalid.eq(self.i_beats.valid & may_write),
             axi.wdata.eq(self.i_beats.payload.data),
             axi.wstrb.eq(~0),
             axi.wlast.eq(self.i_beats.payload.last | (index + 1)[high - low]),
-            self.i_beats.ready.eq(axi.wready & (credit != 0)),
+            self.i_beats.ready.eq(axi.wready & may_write),
+            following.eq(credit + issued - (beat & axi.wlast)),
             beat.eq(axi.wvalid & axi.wready),
             axi.bready.eq(1),
             confirmed.eq(axi.bvalid & axi.bready),
@@ -106,7 +108,8 @@ class Writer(wiring.Component):
         ]
         m.d.sync += [
             pending.eq(pending + issued - confirmed),
-            credit.eq(credit + issued - (beat & axi.wlast)),
+            credit.eq(following),
+            may_write.eq(following != 0),
             self.beat.eq(beat),
             self.error.eq(confirmed & (axi.bresp != 0)),
         ]

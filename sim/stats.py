@@ -16,6 +16,7 @@ from tilewright.compiler.isa import (
     Unit,
 )
 from tilewright.compiler.isa.layout import align
+from tilewright.hdl.decode import WAIT_LATENCY
 from tilewright.hdl.load import LoadUnit
 from tilewright.hdl.queue import CommandQueue
 from tilewright.sim.timing.compute import compute_timing
@@ -81,7 +82,7 @@ def compute_stalls(
     for index, command in enumerate(computes):
         assert isinstance(command, Compute)
         start = int(starts[Unit.COMPUTE][index])
-        valid = max(popped, commits[index]) + words + CommandQueue.REFILL
+        valid = max(popped, commits[index]) + words + CommandQueue.REFILL + WAIT_LATENCY
         stalls = dict.fromkeys(STALL_CAUSES, 0)
         now = free
         stalls["commands"] = max(0, min(valid, start) - now)
@@ -89,14 +90,14 @@ def compute_stalls(
         if command.wait_load:
             # Counts are modulo 2**16; the last load complete by the start is the one meant.
             needed = _unwrapped(command.wait_load, loads, dones[Unit.LOAD], start)
-            ready = min(int(dones[Unit.LOAD][needed - 1]) + 1, start)
+            ready = min(int(dones[Unit.LOAD][needed - 1]) + 1 + WAIT_LATENCY, start)
             cause = "weights" if isinstance(loads[needed - 1], LoadWeights) else "activations"
             stalls[cause] = max(0, ready - now)
             now = max(now, ready)
         if command.wait_store:
             stores, store_dones = commands[Unit.STORE], dones[Unit.STORE]
             needed = _unwrapped(command.wait_store, stores, store_dones, start)
-            ready = min(int(store_dones[needed - 1]) + 1, start)
+            ready = min(int(store_dones[needed - 1]) + 1 + WAIT_LATENCY, start)
             stalls["stores"] = max(0, ready - now)
             now = max(now, ready)
         stalls["results"] = start - now

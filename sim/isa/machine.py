@@ -28,6 +28,7 @@ from tilewright.compiler.isa import (
     decode,
 )
 from tilewright.compiler.isa.layout import align, unpack_weights
+from tilewright.hdl.decode import WAIT_LATENCY
 from tilewright.hdl.queue import CommandQueue
 from tilewright.sim.isa.array import ExecutionError, run_compute
 from tilewright.sim.timing.compute import compute_timing
@@ -126,13 +127,13 @@ class Machine:
             if behind >= 32768:
                 return False
             needed = len(events) - behind
-            waits[other] = events[needed - 1].done + 1 if needed else 0
+            waits[other] = events[needed - 1].done + 1 + WAIT_LATENCY if needed else 0
         state.queue.pop(0)
         words = unit.command_bytes // self.config.bus_bytes
         valid = max(state.popped, commit) + words + CommandQueue.REFILL
-        start = max(state.free, valid, *waits.values())
+        start = max(state.free, valid + WAIT_LATENCY, *waits.values())
         if isinstance(command, Compute) and command.fence:
-            start = max(start, self._drained + 1)
+            start = max(start, self._drained + 1 + WAIT_LATENCY)
         state.popped = start
         match command:
             case Compute():

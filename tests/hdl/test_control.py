@@ -30,7 +30,7 @@ class Bench:
             if ctx.get(d.go):
                 self.gos.append(self.cycle)
                 self.last_boot = (ctx.get(d.boot.p.address), ctx.get(d.boot.p.count))
-            if ctx.get(d.unit_reset):
+            if ctx.get(d.unit_reset) and self.cycle:  # not the one of power-up
                 self.resets.append(self.cycle)
             await ctx.tick()
             self.cycle += 1

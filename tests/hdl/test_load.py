@@ -18,6 +18,7 @@ from tilewright.compiler.isa import (
     encode,
 )
 from tilewright.compiler.isa.registers import Status
+from tilewright.hdl.decode import WAIT_LATENCY
 from tilewright.hdl.load import LoadUnit
 from tilewright.sim.timing.memory import MemoryTiming, load_timing
 
@@ -237,8 +238,10 @@ def test_waits_for_the_other_units():
             await bench.step(ctx)
         assert not bench.starts
         ctx.set(bench.unit.done_compute, 1)
-        await bench.step(ctx)
-        assert len(bench.starts) == 1
+        begin = bench.memory.cycle
+        for _ in range(4):
+            await bench.step(ctx)
+        assert bench.starts == [begin + WAIT_LATENCY]
 
     run(bench.component, testbench)
 

@@ -8,6 +8,7 @@ from amaranth.hdl import ResetInserter, Signal
 from tests.hdl.fixed_memory import FixedMemory, run
 from tilewright.compiler.isa import EngineConfig, Store, encode
 from tilewright.compiler.isa.registers import Status
+from tilewright.hdl.decode import WAIT_LATENCY
 from tilewright.hdl.store import StoreUnit
 from tilewright.sim.timing.memory import MemoryTiming, store_cycles
 
@@ -218,11 +219,14 @@ def test_waits_for_the_other_units():
         assert not bench.starts
         ctx.set(bench.unit.done_load, 3)
         ctx.set(bench.unit.done_compute, 65534)
-        await bench.step(ctx)
+        for _ in range(4):
+            await bench.step(ctx)
         assert not bench.starts
         ctx.set(bench.unit.done_compute, 2)
-        await bench.step(ctx)
-        assert len(bench.starts) == 1
+        begin = bench.memory.cycle
+        for _ in range(4):
+            await bench.step(ctx)
+        assert bench.starts == [begin + WAIT_LATENCY]
 
     run(bench.component, testbench)
 

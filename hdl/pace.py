@@ -1,0 +1,183 @@
+"""When a compute command's segments run."""
+
+from math import gcd
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.compiler.isa import Compute
+from tilewright.hdl.records import command_layout
+from tilewright.hdl.taps import segment_layout
+
+__all__ = ["PaceSequencer", "access_layout", "burst_layout"]
+
+
+def access_layout(config):
+    """Return one read of the activation buffer: a window of ``cols`` pixels, or a part of it."""
+    return data.StructLayout(
+        {
+            "group": 16,  # lane word of the channel group's ring
+            "row": 16,  # lane words from there to the kernel row's input column 0
+            "row_valid": 1,  # the kernel row lies inside the input
+            "x": signed(17),  # input column of output pixel 0
+            "word": signed(13),  # floor(x / cols)
+            "lane": range(config.cols),  # x mod cols
+            "part": range(config.cols),  # which part of the window, where one access is too few
+        }
+    )
+
+
+def burst_layout(config):
+    """Return a run of weight words that the step sequencer reads, one per cycle."""
+    return data.StructLayout(
+        {
+            "parameters": 1,  # requantization parameters instead of weights
+            "count": 8,
+            "first_of_command": 1,
+            "first_of_kg": 1,  # first pass of its kernel group
+            "first": 1,  # first segment of its pass
+            "last": 1,  # last segment of its pass
+            "last_of_command": 1,
+        }
+    )
+
+
+class PaceSequencer(wiring.Component):
+    """Issue the accesses and the weight burst of each segment, at a fixed pace.
+
+    A segment takes ``max(steps, parts)`` cycles: its window is read in ``parts`` accesses in the
+    first of them, while the array still works on the window before. Nothing behind this sequencer
+    can stall, so all of a command's timing is decided here. What ends in the next cycle is decided
+    in this one: every decision starts from a few registers.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    command : In(Compute layout)
+    i : In(stream of segment_layout)
+    access : Out(access_layout), access_valid : Out(1)
+    burst : Out(burst_layout), burst_valid : Out(1), in the cycle of the window's last access
+    idle : Out(1)
+
+    Timing
+    ------
+    From idle, the first kernel group begins in the cycle after ``i`` is valid. A kernel group
+    takes ``parts + 1 + param_words`` cycles and then its passes, each its segments' cycles or
+    ``config.drain_cycles``, whichever is more. ``parts`` and the segment lengths follow
+    ``command`` by three cycles.
+    """
+
+    def __init__(self, config):
+        self._config = config
+        super().__init__(
+            {
+                "command": In(command_layout(Compute)),
+                "i": In(stream.Signature(segment_layout(config))),
+                "access": Out(access_layout(config)),
+                "access_valid": Out(1),
+                "burst": Out(burst_layout(config)),
+                "burst_valid": Out(1),
+                "idle": Out(1, init=1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        config, c = self._config, self.command
+        segment, access, burst = self.i.payload, self.access, self.burst
+
+        # Of the command, which is stable.
+        parts, last_part = Signal(range(config.cols + 1)), Signal(range(config.cols))
+        with m.Switch(c.stride_x):
+            for stride in range(16):
+                with m.Case(stride):
+                    m.d.sync += parts.eq(gcd(stride, config.cols))
+        # Cycles of a segment, less one; whether that is none.
+        full, short = Signal(8), Signal(8)
+        full_is_one, short_is_one = Signal(), Signal()
+        ready_after = Signal(range(config.cols + config.param_words + 1))
+        m.d.sync += [
+            last_part.eq(parts - 1),
+            full.eq(Mux(c.segment > parts, c.segment, parts) - 1),
+            short.eq(Mux(c.last_segment > parts, c.last_segment, parts) - 1),
+            full_is_one.eq(full == 0),
+            short_is_one.eq(short == 0),
+            ready_after.eq(parts + config.param_words - 1),
+        ]
+
+        take = Signal()
+        left, over = Signal(8), Signal(init=1)  # of this segment: cycles after this one; none
+        # Of this pass: cycles that it must still last after this one; none.
+        spare, spent = Signal(range(config.drain_cycles)), Signal(init=1)
+        # The pause before a kernel group.
+        begin, pausing, ready = Signal(), Signal(), Signal()
+        elapsed, parameters = Signal.like(ready_after), Signal()
+        m.d.comb += [
+            self.i.ready.eq(
+                over & (~segment.first | (spent & (~segment.new_kg | ready))),
+            ),
+            take.eq(self.i.valid & self.i.ready),
+            begin.eq(self.i.valid & over & spent & segment.new_kg & ~pausing),
+            self.burst_valid.eq(parameters | (self.access_valid & (access.part == last_part))),
+        ]
+        m.d.sync += self.idle.eq(over & spent & ~self.i.valid)
+
+        with m.If(take):
+            m.d.sync += [
+                left.eq(Mux(segment.short, short, full)),
+                over.eq(Mux(segment.short, short_is_one, full_is_one)),
+                access.group.eq(segment.group),
+                access.row.eq(segment.row),
+                access.row_valid.eq((segment.y >= 0) & (segment.y < c.in_h)),
+                access.x.eq(segment.x),
+                access.word.eq(segment.word),
+                access.lane.eq(segment.lane),
+                access.part.eq(0),
+                self.access_valid.eq(1),
+            ]
+        with m.Else():
+            m.d.sync += [
+                left.eq(left - 1),
+                over.eq(over | (left == 1)),
+                access.part.eq(access.part + 1),
+            ]
+            with m.If(access.part == last_part):
+                m.d.sync += self.access_valid.eq(0)
+
+        with m.If(take & segment.first):
+            m.d.sync += [spare.eq(config.drain_cycles - 1), spent.eq(0)]
+        with m.Else():
+            m.d.sync += [spare.eq(spare - 1), spent.eq(spent | (spare == 1))]
+
+        # The pause lets the last pass of the kernel group before be captured, and with it that
+        # group's parameters be taken over, before these replace them.
+        m.d.sync += [
+            elapsed.eq(elapsed + 1),
+            parameters.eq(pausing & (elapsed == parts)),
+            ready.eq(pausing & (elapsed == ready_after)),
+        ]
+        with m.If(begin):
+            m.d.sync += [
+                pausing.eq(1),
+                elapsed.eq(0),
+                burst.parameters.eq(1),
+                burst.count.eq(config.param_words),
+                burst.first_of_command.eq(segment.first_of_command),
+            ]
+        with m.Elif(take):
+            m.d.sync += [
+                pausing.eq(0),
+                burst.parameters.eq(0),
+                burst.count.eq(Mux(segment.short, c.last_segment, c.segment)),
+                burst.first_of_command.eq(segment.first_of_command),
+                burst.first_of_kg.eq(segment.first_of_kg),
+                burst.first.eq(segment.first),
+                burst.last.eq(segment.last),
+                burst.last_of_command.eq(segment.last_of_command),
+            ]
+        return m
