@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from tilewright.compiler.isa import Compute, Unit
+from tilewright.compiler.isa import Compute, EngineConfig, Unit
 from tilewright.compiler.isa.registers import Status
 from tilewright.hdl.buffers import WordBuffer, lane_write, word_write
 from tilewright.hdl.decode import reached
@@ -63,7 +63,7 @@ class ComputeUnit(wiring.Component):
     FAN_OUT = 4
 
     @classmethod
-    def settle_cycles(cls, config):
+    def settle_cycles(cls, config: EngineConfig) -> int:
         """Return for how long a command keeps the array after its last capture.
 
         Requantizers that are shared by many rows may still be busy with it when a command of short
