@@ -110,7 +110,7 @@ class Plan:
     Parameters
     ----------
     group : Group
-    steps : int, strips
+    strips : rows of the last output that are complete after each step
     blocks : the whole group runs once for each block of kernel groups; several only where the group
         is one stage
     ahead : there is room to load the next strip beside the one in use
@@ -124,7 +124,7 @@ class Plan:
     """
 
     group: Group
-    steps: int
+    strips: tuple[int, ...]
     blocks: tuple[Block, ...]
     ahead: bool
     frontier: dict[str, tuple[int, ...]]
@@ -135,9 +135,17 @@ class Plan:
     cycles: float
     traffic: int
 
+    @property
+    def steps(self) -> int:
+        """Number of strips."""
+        return len(self.strips)
 
-def frontiers(group: Group, lowered: LoweredGraph, steps: int) -> dict[str, tuple[int, ...]]:
+
+def frontiers(
+    group: Group, lowered: LoweredGraph, strips: tuple[int, ...]
+) -> dict[str, tuple[int, ...]]:
     """Return, per value, its rows complete after each step."""
+    steps = len(strips)
     result: dict[str, tuple[int, ...]] = {}
     values = [stage.output for stage in group.stages]
     for value in (*reversed(values), *group.loads):
@@ -145,7 +153,7 @@ def frontiers(group: Group, lowered: LoweredGraph, steps: int) -> dict[str, tupl
         readers = group.consumers.get(value, ())
         rows = [0]
         for step in range(1, steps + 1):
-            needed = 0 if readers else -(-height * step // steps)
+            needed = 0 if readers else -(-height * strips[step - 1] // strips[-1])
             for stage in readers:
                 done, due = result[stage.output][step - 1 : step + 1]
                 if due > done:
@@ -307,13 +315,13 @@ def plan_group(
     lowered: LoweredGraph,
     config: EngineConfig,
     *,
-    steps: int,
+    strips: tuple[int, ...],
     blocks: Sequence[Block],
     ahead: bool,
 ) -> Plan | EngineLimitError:
     """Return a plan, or why there is none: the error names the parameter that must grow."""
     name = group.ops[0].name
-    frontier = frontiers(group, lowered, steps)
+    frontier = frontiers(group, lowered, strips)
     rings = tuple(
         place_rings(
             group, lowered, config, frontier, block=block if len(blocks) > 1 else None, ahead=ahead
@@ -348,7 +356,7 @@ def plan_group(
         block_words(stage, block, config) for stage, block in zip(group.stages, whole, strict=True)
     ]
     resident, stream = (False,) * len(sizes), config.weight_depth
-    if len(blocks) == 1 and steps > 1:
+    if len(blocks) == 1 and len(strips) > 1:
         resident, stream = _residents(sizes, widest, config)
     if len(blocks) > 1:
         weight_blocks: tuple[tuple[Block, ...], ...] = (tuple(blocks),)
@@ -365,11 +373,11 @@ def plan_group(
                 f"must be at least that, not {config.out_depth}"
             )
     cycles, traffic = _cost(
-        group, lowered, config, steps, len(blocks), ahead, frontier, resident, sizes, weight_blocks
+        group, lowered, config, strips, len(blocks), ahead, frontier, resident, sizes, weight_blocks
     )
     return Plan(
         group=group,
-        steps=steps,
+        strips=strips,
         blocks=tuple(blocks),
         ahead=ahead,
         frontier=frontier,
@@ -403,7 +411,7 @@ def _cost(
     group: Group,
     lowered: LoweredGraph,
     config: EngineConfig,
-    steps: int,
+    strips: tuple[int, ...],
     n_blocks: int,
     ahead: bool,
     frontier: dict[str, tuple[int, ...]],
@@ -412,7 +420,7 @@ def _cost(
     weight_blocks: tuple[tuple[Block, ...], ...],
 ) -> tuple[float, int]:
     """Estimate cycles: the slowest unit, and what does not overlap with it; and bytes moved."""
-    rows, bus = config.rows, config.bus_bytes
+    rows, bus, steps = config.rows, config.bus_bytes, len(strips)
 
     def row_bytes(value: str) -> int:
         layout = lowered.layout(value)
@@ -449,5 +457,7 @@ def _cost(
     slowest = max(compute, load, stores / bus)
     if not ahead and steps > 1:
         slowest = max(compute + loads / bus, load)
-    last = stores / bus / steps if steps > 1 else 0
-    return slowest + first / bus + last / 4, loads + weights + stores
+    # Nothing overlaps with the store of the last results.
+    share = 1 - strips[-2] / strips[-1] if steps > 1 else 1
+    last = min(stores * share, config.out_depth // 2 * rows)
+    return slowest + (first + last) / bus, loads + weights + stores

@@ -86,11 +86,12 @@ def best_plan(
     error = EngineLimitError(f"{group.ops[0].name}: there is no plan")
     for blocks in _cuts(group):
         fitting = 0
-        for steps in _strip_counts(group, lowered):
+        for strips in _strips(group, lowered):
+            steps = len(strips)
             if steps < least:
                 continue
             plans = [
-                plan_group(group, lowered, config, steps=steps, blocks=blocks, ahead=ahead)
+                plan_group(group, lowered, config, strips=strips, blocks=blocks, ahead=ahead)
                 for ahead in ((True, False) if steps > 1 else (True,))
             ]
             for plan in plans:
@@ -123,14 +124,15 @@ def _cuts(group: Group) -> Iterator[tuple[Block, ...]]:
             yield blocks
 
 
-def _strip_counts(group: Group, lowered: LoweredGraph) -> Iterator[int]:
-    """Yield numbers of strips, from one to one per row, each strip about two thirds of before."""
+def _strips(group: Group, lowered: LoweredGraph) -> Iterator[tuple[int, ...]]:
+    """Yield ways to cut the rows, from one strip to one per row, as complete rows after each.
+
+    The first strip has half the rows of the others, since nothing overlaps with its load.
+    """
     height = lowered.values[group.stages[-1].output].shape[1]
-    seen = set()
     rows = height
-    while rows >= 1:
-        steps = -(-height // rows)
-        if steps not in seen:
-            seen.add(steps)
-            yield steps
-        rows = max(1, rows * 2 // 3) if rows > 1 else 0
+    yield (height,)
+    while rows > 1:
+        rows = max(1, rows * 2 // 3)
+        first = (rows + 1) // 2
+        yield (*range(first, height, rows), height)
