@@ -30,7 +30,8 @@ class HostBridge(wiring.Component):
     -------
     i : In(stream of bytes), o : Out(stream of bytes)
     axil : Out(AXI4Lite)
-    addr : Out(32), write : Out(1), data : Out(32), memory : In(32); of the memory's host port
+    addr : Out(32), write : Out(1), data : Out(32), memory : In(32); of the memory's host port;
+        ``memory`` is the word at ``addr`` two cycles before
     """
 
     def __init__(self):
@@ -114,7 +115,9 @@ class HostBridge(wiring.Component):
                     m.d.sync += answer.eq(ord("K"))
                     m.next = "ANSWER"
                 with m.Else():
-                    m.next = "READ"
+                    m.next = "LOOK UP"
+            with m.State("LOOK UP"):
+                m.next = "READ"
             with m.State("READ"):
                 m.d.sync += [answer.eq(self.memory), answers.eq(4)]
                 m.next = "ANSWER"

@@ -23,10 +23,10 @@ class OnChipMemory(wiring.Component):
 
     Members
     -------
-    axi : In(AXI4); one burst at a time in each direction, two cycles per beat read
+    axi : In(AXI4); one burst at a time in each direction, three cycles per beat read
     addr : In(32), bytes; rounded down to 4
     write : In(1), data : In(32); written in this cycle
-    o : Out(32); the word at ``addr``, one cycle later
+    o : Out(32); the word at ``addr``, two cycles later
     """
 
     def __init__(self, *, data_width, size_bytes):
@@ -66,17 +66,17 @@ class OnChipMemory(wiring.Component):
                 write.data.eq(self.data),
                 read.en.eq(1),
                 read.addr.eq(read_at),
-                axi.rdata[32 * column : 32 * column + 32].eq(read.data),
                 host.en.eq(1),
                 host.addr.eq(self.addr[low:high]),
             ]
+            m.d.sync += axi.rdata[32 * column : 32 * column + 32].eq(read.data)
             with m.If(written):
                 m.d.comb += [
                     write.addr.eq(write_at),
                     write.data.eq(axi.wdata[32 * column : 32 * column + 32]),
                 ]
             with m.If(host_word == column):
-                m.d.comb += self.o.eq(host.data)
+                m.d.sync += self.o.eq(host.data)
 
         m.d.comb += axi.rlast.eq(read_beats == 0)
         with m.FSM(name="read"):
@@ -86,6 +86,8 @@ class OnChipMemory(wiring.Component):
                 with m.If(axi.arvalid):
                     m.next = "LOOK UP"
             with m.State("LOOK UP"):
+                m.next = "REGISTER"
+            with m.State("REGISTER"):
                 m.d.sync += axi.rvalid.eq(1)
                 m.next = "ANSWER"
             with m.State("ANSWER"):

@@ -96,6 +96,7 @@ class Bursts(wiring.Component):
 
         address, run = Signal(32), Signal(32)  # of the next burst, of the first of this run
         groups, rows = Signal(16), Signal(16)  # left after this one
+        last_row = Signal()
         have = Signal(len(block.row_beats) + 1)  # beats known to be left in this run
         # Beats from `address` to the next multiple of the burst size.
         room = Signal(range(burst_beats + 1))
@@ -123,17 +124,22 @@ class Bursts(wiring.Component):
                     run.eq(block.address),
                     groups.eq(block.groups - 1),
                     rows.eq(block.height - 1),
+                    last_row.eq(block.height == 1),
                     have.eq(block.row_beats),
                 ]
                 with m.If(self.i.valid):
                     m.next = "GATHER"
             with m.State("GATHER"):
-                with m.If(~whole & (rows != 0)):
-                    m.d.sync += [have.eq(have + block.row_beats), rows.eq(rows - 1)]
+                with m.If(~whole & ~last_row):
+                    m.d.sync += [
+                        have.eq(have + block.row_beats),
+                        rows.eq(rows - 1),
+                        last_row.eq(rows == 1),
+                    ]
                 with m.Elif(self.enable):
                     m.d.sync += [
                         beats.eq(Mux(whole, room, have)),
-                        final.eq((have <= room) & (rows == 0)),
+                        final.eq((have <= room) & last_row),
                     ]
                     m.next = "BURST"
             with m.State("BURST"):
@@ -152,6 +158,7 @@ class Bursts(wiring.Component):
                             run.eq(stride_run),
                             groups.eq(groups - 1),
                             rows.eq(block.height - 1),
+                            last_row.eq(block.height == 1),
                             have.eq(block.row_beats),
                         ]
                         with m.If(groups == 0):

@@ -51,12 +51,14 @@ class ComputeUnit(wiring.Component):
 
     #: Cycles from a window to the array's activations.
     BROADCAST = 3
+    #: Cycles from a weight's address to the array: a register between buffer and multipliers.
+    WEIGHT_LATENCY = WordBuffer.LATENCY + 1
     #: Cycles from a burst to its first weight address, so that weights meet their window.
-    BURST_DELAY = WindowFeeder.LATENCY + BROADCAST - WordBuffer.LATENCY - StepSequencer.LATENCY
+    BURST_DELAY = WindowFeeder.LATENCY + BROADCAST - WEIGHT_LATENCY - StepSequencer.LATENCY
     #: Cycles from a start to the first kernel group's first cycle.
     START_LATENCY = 3 + TapSequencer.LATENCY + SkidBuffer.LATENCY
     #: Cycles from a burst's first weight address to its first product.
-    PRODUCT_LATENCY = WordBuffer.LATENCY + MacArray.LATENCY
+    PRODUCT_LATENCY = WEIGHT_LATENCY + MacArray.LATENCY
     #: Cycles from a burst to the capture after its first step, if that is the pass's last.
     CAPTURE_LATENCY = BURST_DELAY + StepSequencer.LATENCY + PRODUCT_LATENCY - Drain.AHEAD
     #: Rows that share the registers which feed the queue of channels.
@@ -122,8 +124,6 @@ class ComputeUnit(wiring.Component):
         known, legal, fenced = Signal(), Signal(), Signal()
         load_ready, store_ready = Signal(), Signal()
         m.d.comb += [
-            # Not before those before it are done: their number says which one it is.
-            self.error.eq(known & ~legal & ~self.busy),
             self.status.eq(Status.BAD_COMMAND),
             self.start.eq(
                 known & legal & load_ready & store_ready & ~occupied & ~self.halt & ~fenced
@@ -137,6 +137,8 @@ class ComputeUnit(wiring.Component):
             self.done.eq(drain.done),
         ]
         m.d.sync += [
+            # Not before those before it are done: their number says which one it is.
+            self.error.eq(known & ~legal & ~self.busy),
             known.eq(self.i.valid & ~self.start),
             load_ready.eq(reached(self.done_load, waiting.wait_load)),
             store_ready.eq(reached(self.done_store, waiting.wait_store)),
@@ -200,11 +202,17 @@ class ComputeUnit(wiring.Component):
         queue = [register(f"queue_{k}") for k in range(rows)]
         near = [register(f"near_{k}") for k in range(rows)]
         far = [register(f"far_{k}") for k in range(0, rows, share)]
-        m.submodules.listen = listen = Fanout(
-            width=len(command.segment_log2) + 1, copies=rows // share, dsp=config.dsp
-        )
-        m.d.comb += listen.i.eq(Cat(command.segment_log2, command.signed))
+        # Whom each row listens to: another near one, by the segment's size, or a far one.
         share_log2 = share.bit_length() - 1
+        choice = Signal(share_log2 + 1)
+        m.d.sync += choice.eq(
+            Cat(*(command.segment_log2 == log2 for log2 in range(share_log2)), command.signed)
+        )
+        m.submodules.listen = listen = Fanout(width=len(choice), copies=rows, dsp=config.dsp)
+        m.submodules.distance = distance = Fanout(
+            width=len(command.segment_log2), copies=rows // share, dsp=config.dsp
+        )
+        m.d.comb += [listen.i.eq(choice), distance.i.eq(command.segment_log2)]
         for k in range(rows):
             channel = Cat(feeder.window[j][8 * k : 8 * k + 8] for j in range(cols))
             with m.If(complete.o[k // share]):
@@ -213,26 +221,23 @@ class ComputeUnit(wiring.Component):
                 with m.Else():
                     m.d.sync += queue[k].eq(queue[k + 1])
             m.d.sync += near[k].eq(queue[k])
-            segment_log2, signed = listen.o[k // share][:-1], listen.o[k // share][-1]
             if k % share == 0:
-                with m.Switch(segment_log2):
+                with m.Switch(distance.o[k // share]):
                     for log2 in range(share_log2 + 1, (rows - 1).bit_length() + 1):
                         with m.Case(log2):
                             m.d.sync += far[k // share].eq(queue[k >> log2 << log2])
                     with m.Default():
                         m.d.sync += far[k // share].eq(queue[k])
             heard = Signal(8 * cols)
-            with m.Switch(segment_log2):
-                for log2 in range(share_log2):
-                    with m.Case(log2):
-                        m.d.comb += heard.eq(near[k >> log2 << log2])
-                with m.Default():
-                    m.d.comb += heard.eq(far[k // share])
+            m.d.comb += heard.eq(far[k // share])
+            for log2 in range(share_log2):
+                with m.If(listen.o[k][log2]):
+                    m.d.comb += heard.eq(near[k >> log2 << log2])
             for j in range(cols):
                 pixel = heard[8 * j : 8 * j + 8]
                 x = register(f"x_{k}_{j}", 9)
                 m.d.comb += array.x[k][j].eq(x)
-                m.d.sync += x.eq(Cat(pixel, pixel[7] & signed))
+                m.d.sync += x.eq(Cat(pixel, pixel[7] & listen.o[k][-1]))
 
         # Array.
         def delayed(signal, cycles):
@@ -242,10 +247,12 @@ class ComputeUnit(wiring.Component):
                 signal = later
             return signal
 
+        weights = register("weights", len(self.weight_data))
+        m.d.sync += weights.eq(self.weight_data)
         m.d.comb += [
-            array.w.eq(self.weight_data),
-            array.valid.eq(delayed(steps.step, WordBuffer.LATENCY)),
-            array.first.eq(delayed(steps.first, WordBuffer.LATENCY)),
+            array.w.eq(weights),
+            array.valid.eq(delayed(steps.step, self.WEIGHT_LATENCY)),
+            array.first.eq(delayed(steps.first, self.WEIGHT_LATENCY)),
             array.maximum.eq(command.maximum),
         ]
 
@@ -269,8 +276,8 @@ class ComputeUnit(wiring.Component):
             drain.capture.eq(delayed(steps.last, to_capture)),
             drain.new_parameters.eq(delayed(steps.last & steps.first_of_kg, to_capture)),
             drain.last.eq(delayed(steps.last & steps.last_of_command, to_capture)),
-            drain.parameter.eq(delayed(steps.parameter, WordBuffer.LATENCY)),
-            drain.parameter_word.eq(self.weight_data),
+            drain.parameter.eq(delayed(steps.parameter, self.WEIGHT_LATENCY)),
+            drain.parameter_word.eq(weights),
         ]
         wiring.connect(m, wiring.flipped(self.o_act), drain.o_act)
         wiring.connect(m, wiring.flipped(self.o_out), drain.o_out)

@@ -96,6 +96,7 @@ class Control(wiring.Component):
         """Build the netlist."""
         m = Module()
         running = Signal()  # high in BOOT and RUN
+        clear = Signal()  # as unit_reset, for the counters only: that one has far to go
         code, unit, index = Signal(8), Signal(2), Signal(16)  # the fields of STATUS
         base, program, count, watchdog = Signal(20), Signal(32), Signal(16), Signal(32)
         pending, enable = Signal(), Signal()
@@ -103,10 +104,9 @@ class Control(wiring.Component):
         starting = Signal()  # the reset under way is followed by a run
 
         write = self._writes(m)
+        m.d.comb += Cat(start, reset, stop).eq(write.control)
         with m.If(write.valid):
             with m.Switch(write.addr):
-                with m.Case(OFFSET["CONTROL"] >> 2):
-                    m.d.comb += Cat(start, reset, stop).eq(write.data)
                 with m.Case(OFFSET["INTERRUPT"] >> 2):
                     m.d.sync += [pending.eq(pending & ~write.data[0]), enable.eq(write.data[1])]
                 with m.Case(OFFSET["BASE"] >> 2):
@@ -136,7 +136,7 @@ class Control(wiring.Component):
                     index * command_bytes[Unit.LOAD],
                 ),
             },
-            self._counters(m, running),
+            self._counters(m, running, clear),
         )
 
         m.d.comb += [
@@ -148,7 +148,7 @@ class Control(wiring.Component):
             self.halt.eq(~running),
         ]
         fault = self._faults(m, running, watchdog)
-        m.d.sync += self.unit_reset.eq(0)
+        m.d.sync += [self.unit_reset.eq(0), clear.eq(0)]
         with m.FSM():
             with m.State("STILL"):  # idle, done or at fault
                 with m.If(start & (code <= Status.DONE)):
@@ -159,7 +159,7 @@ class Control(wiring.Component):
                     m.next = "FLUSH"
             with m.State("FLUSH"):
                 with m.If(self.quiet):
-                    m.d.sync += self.unit_reset.eq(1)
+                    m.d.sync += [self.unit_reset.eq(1), clear.eq(1)]
                     m.next = "RESET"
                 with m.If(reset):
                     m.d.sync += starting.eq(0)
@@ -199,17 +199,21 @@ class Control(wiring.Component):
     def _faults(self, m: Module, running: Signal, watchdog: Signal) -> data.View:
         """Return what is wrong, if anything: valid, status, unit, index."""
         fault = Signal(data.StructLayout({"valid": 1, "status": 8, "unit": 2, "index": 16}))
-        timer, armed = Signal(33), Signal()
-        m.d.sync += [armed.eq(watchdog != 0), timer.eq(timer - 1)]
+        timer, armed, suspect = Signal(33), Signal(), Signal(2)
+        m.d.sync += [armed.eq(watchdog != 0), timer.eq(timer - 1), suspect.eq(0)]
+        for unit in reversed(Unit):
+            with m.If(self.busy[unit]):
+                m.d.sync += suspect.eq(unit)
         with m.If(~running | self.done.any() | ~armed):
             m.d.sync += timer.eq(watchdog)
 
         # The watchdog names the first unit that is at work; else the first unit.
         with m.If(timer[32]):
-            m.d.comb += [fault.valid.eq(1), fault.status.eq(Status.WATCHDOG)]
-            for unit in reversed(Unit):
-                with m.If(self.busy[unit]):
-                    m.d.comb += fault.unit.eq(unit)
+            m.d.comb += [
+                fault.valid.eq(1),
+                fault.status.eq(Status.WATCHDOG),
+                fault.unit.eq(suspect),
+            ]
         with m.If(self.overflow):
             m.d.comb += [
                 fault.valid.eq(1),
@@ -229,7 +233,7 @@ class Control(wiring.Component):
                     m.d.comb += fault.index.eq(self.done_count[unit])
         return fault
 
-    def _counters(self, m: Module, running: Signal) -> Counters:
+    def _counters(self, m: Module, running: Signal, clear: Signal) -> Counters:
         """Connect the counters, in the order of their registers."""
         events = {
             "CYCLES": running,
@@ -251,14 +255,17 @@ class Control(wiring.Component):
         weights["BYTES_READ"] = weights["BYTES_WRITTEN"] = self._config.bus_bytes
         m.submodules.counters = counters = Counters(tuple(weights[name] for name in _COUNTERS))
         m.d.comb += [
-            counters.clear.eq(self.unit_reset),
+            counters.clear.eq(clear),
             counters.events.eq(Cat(events[name] for name in _COUNTERS)),
         ]
         return counters
 
     def _writes(self, m: Module) -> data.View:
-        """Take writes; return the one of the cycle before: valid, addr (of words), data."""
-        write = Signal(data.StructLayout({"valid": 1, "addr": 6, "data": 32}))
+        """Take writes; return the one of the cycle before: valid, addr (of words), data.
+
+        ``control`` is what it wrote to CONTROL, else 0.
+        """
+        write = Signal(data.StructLayout({"valid": 1, "addr": 6, "data": 32, "control": 3}))
         axil, taken = self.axil, Signal()
         m.d.comb += [
             taken.eq(axil.awvalid & axil.wvalid & ~axil.bvalid),
@@ -269,6 +276,9 @@ class Control(wiring.Component):
             write.valid.eq(taken),
             write.addr.eq(axil.awaddr[2:]),
             write.data.eq(axil.wdata),
+            write.control.eq(
+                Mux(taken & (axil.awaddr[2:] == OFFSET["CONTROL"] >> 2), axil.wdata, 0)
+            ),
         ]
         with m.If(taken):
             m.d.sync += axil.bvalid.eq(1)

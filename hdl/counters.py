@@ -23,7 +23,7 @@ class Counters(wiring.Component):
     clear : In(1)            set all counters to 0
     events : In(len(weights))
     index : Out(4)           whose ``value`` is shown
-    value : Out(32)          complete up to the cycle before this one
+    value : Out(32)          complete up to the cycle before the one before this
 
     Timing
     ------
@@ -63,26 +63,28 @@ class Counters(wiring.Component):
         recent = [
             Signal(range(self.ROUND + 1), name=f"recent_{k}") for k in range(len(self._weights))
         ]
-        added = Signal(range(self.ROUND * max(self._weights) + 1))
+        added = Signal(range(self.ROUND * max(self._weights) + 1), reset_less=True)
+        ahead = Signal.like(self.index, init=1)  # the next index
         fresh = Signal(init=1)  # the memory's contents are from before the clear
 
-        with m.Switch(self.index):
+        m.d.sync += added.eq(0)
+        with m.Switch(ahead):
             for k, weight in enumerate(self._weights):
                 with m.Case(k):
-                    m.d.comb += added.eq(recent[k] * weight)
+                    m.d.sync += added.eq(recent[k] * weight)
         m.d.comb += [
-            read.addr.eq(self.index + 1),
+            read.addr.eq(ahead),
             self.value.eq(Mux(fresh, 0, read.data) + added),
             write.addr.eq(self.index),
             write.data.eq(self.value),
             write.en.eq(1),
         ]
-        m.d.sync += self.index.eq(self.index + 1)
+        m.d.sync += [self.index.eq(ahead), ahead.eq(ahead + 1)]
         with m.If(self.index == self.ROUND - 1):
             m.d.sync += fresh.eq(0)
         for k, count in enumerate(recent):
-            m.d.sync += count.eq(Mux(self.index == k, 0, count) + self.events[k])
+            m.d.sync += count.eq(Mux(ahead == k, 0, count) + self.events[k])
         with m.If(self.clear):
-            m.d.sync += [self.index.eq(0), fresh.eq(1)]
+            m.d.sync += [self.index.eq(0), ahead.eq(1), added.eq(0), fresh.eq(1)]
             m.d.sync += [count.eq(0) for count in recent]
         return m

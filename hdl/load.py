@@ -142,9 +142,10 @@ class LoadUnit(wiring.Component):
         _, fetch, act, weights, _ = (command_view(kind, command) for kind in _KINDS)
         head = command_view(End, self.i.payload)  # every command begins so
         booting = Signal()
-        is_act, is_weights, is_fetch = Signal(), Signal(), Signal()
+        is_act, is_weights, is_fetch, is_end = Signal(), Signal(), Signal(), Signal()
         allowed = Signal()
-        status = Signal(8)
+        status, refused, moves = Signal(8), Signal(), Signal()
+        extra = Signal(len(_KINDS))  # per kind of command: a bit above its fields is set
         error, failed = Signal(), Signal()
         row_beats = Signal(row_beats_width(config))
 
@@ -215,7 +216,11 @@ class LoadUnit(wiring.Component):
                     self.boot.ready.eq(~self.halt),
                     self.i.ready.eq(~self.halt & ~self.boot.valid & allowed),
                 ]
-                m.d.sync += [command.eq(self.i.payload), booting.eq(self.boot.valid)]
+                m.d.sync += [
+                    command.eq(self.i.payload),
+                    booting.eq(self.boot.valid),
+                    extra.eq(Cat(reserved(self.i.payload, _KINDS)[kind] for kind in _KINDS)),
+                ]
                 with m.If(self.boot.valid):
                     m.d.sync += [
                         fetch.opcode.eq(Fetch.OPCODE),
@@ -226,11 +231,13 @@ class LoadUnit(wiring.Component):
                 with m.If((self.boot.valid & self.boot.ready) | self.start):
                     m.next = "DECODE"
             with m.State("DECODE"):
-                self._judge(m, command, booting, status)
+                self._judge(m, command, booting, extra, status, refused)
                 m.d.sync += [
                     is_act.eq(act.opcode == LoadActivations.OPCODE),
                     is_weights.eq(act.opcode == LoadWeights.OPCODE),
                     is_fetch.eq(act.opcode == Fetch.OPCODE),
+                    moves.eq((act.opcode != Check.OPCODE) & (act.opcode != End.OPCODE)),
+                    is_end.eq(act.opcode == End.OPCODE),
                     row_beats.eq(row_beats_of(config, act.width)),
                 ]
                 with m.Switch(act.pixel):
@@ -253,12 +260,13 @@ class LoadUnit(wiring.Component):
                     )
                 m.next = "LAUNCH"
             with m.State("LAUNCH"):
-                with m.If(status != Status.IDLE):
+                m.d.comb += walk.start.eq(moves)
+                with m.If(refused):
                     m.d.comb += error.eq(1)
                     m.d.sync += failed.eq(1)
                     m.next = "FAILED"
-                with m.Elif(is_act | is_weights | is_fetch):
-                    m.d.comb += [reader.i.valid.eq(1), walk.start.eq(1)]
+                with m.Elif(moves):
+                    m.d.comb += reader.i.valid.eq(1)
                     m.next = "RUN"
                 with m.Else():
                     m.next = "DONE"
@@ -276,19 +284,27 @@ class LoadUnit(wiring.Component):
             with m.State("DONE"):
                 m.d.comb += [
                     self.done.eq(~booting),
-                    self.finished.eq(act.opcode == End.OPCODE),
+                    self.finished.eq(is_end),
                 ]
                 m.next = "IDLE"
             with m.State("FAILED"):
                 pass
         return m
 
-    def _judge(self, m: Module, command: Signal, booting: Signal, status: Signal) -> None:
-        """Set ``status`` to the one that refuses ``command``, or IDLE."""
+    def _judge(
+        self,
+        m: Module,
+        command: Signal,
+        booting: Signal,
+        extra: Signal,
+        status: Signal,
+        refused: Signal,
+    ) -> None:
+        """Set ``status`` to the one that refuses ``command``, and ``refused``, or IDLE."""
         check, fetch, act, weights, _ = (command_view(kind, command) for kind in _KINDS)
         beat_log2 = self._config.bus_bytes.bit_length() - 1
         skewed = act.address[:beat_log2].any()  # three commands have their address here
-        bad = reserved(command, _KINDS)
+        bad = dict(zip(_KINDS, extra, strict=True))
         bad[Fetch] = ~booting & bad[Fetch]  # at boot the upper bits are not ours
         bad[Fetch] |= (
             skewed
@@ -311,8 +327,9 @@ class LoadUnit(wiring.Component):
             for kind in _KINDS:
                 with m.Case(kind.OPCODE):
                     m.d.sync += status.eq(Mux(bad[kind], Status.BAD_COMMAND, Status.IDLE))
+                    m.d.sync += refused.eq(bad[kind])
                     if kind is Check:
                         with m.If(~bad[kind] & other):
-                            m.d.sync += status.eq(Status.CONFIG_MISMATCH)
+                            m.d.sync += [status.eq(Status.CONFIG_MISMATCH), refused.eq(1)]
             with m.Default():
-                m.d.sync += status.eq(Status.BAD_COMMAND)
+                m.d.sync += [status.eq(Status.BAD_COMMAND), refused.eq(1)]

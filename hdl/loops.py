@@ -29,10 +29,12 @@ class LoopCounter(wiring.Component):
         """Build the netlist."""
         m = Module()
         left = Signal(len(self.count))  # iterations after this one
-        with m.If(self.start | (self.step & self.last)):
-            m.d.sync += [left.eq(self.count - 1), self.last.eq(self.count == 1)]
-        with m.Elif(self.step):
-            m.d.sync += [left.eq(left - 1), self.last.eq(left == 1)]
+        with m.If(self.start | self.step):
+            # What comes next does not depend on `step`, which is often late.
+            with m.If(self.start | self.last):
+                m.d.sync += [left.eq(self.count - 1), self.last.eq(self.count == 1)]
+            with m.Else():
+                m.d.sync += [left.eq(left - 1), self.last.eq(left == 1)]
         return m
 
 

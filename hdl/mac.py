@@ -95,8 +95,9 @@ class MacArray(wiring.Component):
         total, value = Signal(signed(32)), Signal(signed(32), reset_less=True)
         m.d.sync += operand.eq(Mux(maximum, ~product, product))
         m.d.comb += [total.eq(value + operand), acc.eq(value)]
-        with m.If(valid):
-            with m.If(first | (maximum & total[-1])):
+        # A maximum is a product: one more bit holds the difference.
+        with m.If(valid & (first | ~maximum | total[len(operand)])):
+            with m.If(first | maximum):
                 m.d.sync += value.eq(Mux(maximum, ~operand, operand))
-            with m.Elif(~maximum):
+            with m.Else():
                 m.d.sync += value.eq(total)

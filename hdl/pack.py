@@ -85,11 +85,12 @@ class Pack(wiring.Component):
         m.submodules.x = x = LoopCounter(width=16)
         m.submodules.y = y = LoopCounter(width=16)
         spoken_for = Signal(range(depth + 1))  # words in the FIFO or on their way
-        level = Signal(range(depth + 1))
+        level, following, some = Signal(range(depth + 1)), Signal(range(depth + 1)), Signal()
         flight = Signal(self.OUT_LATENCY)
         issue = Signal()
         m.d.comb += [
             issue.eq(spoken_for != depth),
+            following.eq(level + write.en - take),
             write.en.eq(flight[-1]),
             write.data.word.eq(self.out_data),
             write.data.last.eq(x.last),
@@ -105,7 +106,8 @@ class Pack(wiring.Component):
             flight.eq(Cat(issue, flight)),
             self.out_addr.eq(self.out_addr + issue),
             spoken_for.eq(spoken_for + issue - take),
-            level.eq(level + write.en - take),
+            level.eq(following),
+            some.eq(following != 0),
             write.addr.eq(write.addr + write.en),
             read.addr.eq(read.addr + take),
         ]
@@ -115,30 +117,31 @@ class Pack(wiring.Component):
                 self.out_addr.eq(self.base),
                 spoken_for.eq(0),
                 level.eq(0),
+                some.eq(0),
                 write.addr.eq(0),
                 read.addr.eq(0),
             ]
-        return read.data, level != 0
+        return read.data, some
 
     def _cut(self, m: Module, word: Value, ready: Value, take: Signal, end: Value) -> None:
         """Hold a word and shift its beats out below."""
         beats = self._config.rows // self._config.bus_bytes
         hold = Signal(8 * self._config.rows)
         full, last = Signal(), Signal()
-        left = Signal(range(max(beats, 2)))  # beats of the word after the one at `o`
+        place = Signal(beats)  # one bit: which beat of the word is at `o`
         gone = Signal()
         m.d.comb += [
             gone.eq(full & self.o.ready),
-            take.eq(ready & (~full | (gone & (left == 0)))),
+            take.eq(ready & (~full | (gone & place[-1]))),
             self.o.valid.eq(full),
             self.o.payload.data.eq(hold),
-            self.o.payload.last.eq(last & (left == 0)),
+            self.o.payload.last.eq(last & place[-1]),
         ]
         with m.If(take):
-            m.d.sync += [hold.eq(word), left.eq(beats - 1), last.eq(end), full.eq(1)]
+            m.d.sync += [hold.eq(word), place.eq(1), last.eq(end), full.eq(1)]
         with m.Elif(gone):
-            m.d.sync += [hold.eq(hold >> self._config.bus_width), full.eq(left != 0)]
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [hold.eq(hold >> self._config.bus_width), full.eq(~place[-1])]
+            m.d.sync += place.eq(place << 1)
         with m.If(self.start):
             m.d.sync += full.eq(0)
 

@@ -150,12 +150,13 @@ class PassSequencer(wiring.Component):
             with m.If(o.last_of_command):
                 m.d.sync += self.o.valid.eq(0)
 
-        with m.If(self.start | (step & ox.last)):
-            m.d.sync += [o.x.eq(c.x0), o.word.eq(c.x0_word), left.eq(c.out_w)]
-        with m.Elif(step):
-            m.d.sync += [
-                o.x.eq(o.x + pixels_per_word),
-                o.word.eq(o.word + c.stride_x),
-                left.eq(left - config.cols),
-            ]
+        with m.If(self.start | step):
+            with m.If(self.start | ox.last):
+                m.d.sync += [o.x.eq(c.x0), o.word.eq(c.x0_word), left.eq(c.out_w)]
+            with m.Else():
+                m.d.sync += [
+                    o.x.eq(o.x + pixels_per_word),
+                    o.word.eq(o.word + c.stride_x),
+                    left.eq(left - config.cols),
+                ]
         return m

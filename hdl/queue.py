@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import EngineConfig, Unit
+from tilewright.hdl.fanout import Fanout
 
 __all__ = ["CommandQueue", "QueueWrite"]
 
@@ -115,7 +116,10 @@ class CommandQueue(wiring.Component):
         with m.If(reading):
             advance(read.addr)
             m.d.sync += index.eq(index + 1)  # words is a power of two
-        with m.If(shift):
+        # This copy serves the long register: what it does after a reset is no matter.
+        m.submodules.shift = wide = Fanout(width=1, copies=1, dsp=self._config.dsp)
+        m.d.comb += wide.i.eq(reading)
+        with m.If(wide.o[0]):
             m.d.sync += self.o.payload.eq(Cat(self.o.payload, read.data)[len(read.data) :])
         with m.If(shift & (index == 0)):
             m.d.sync += valid.eq(1)

@@ -23,7 +23,8 @@ class Reader(wiring.Component):
     i : In(stream.Signature(BlockLayout))   see :class:`Bursts`
     o : Out(stream.Signature(bus_width))    combinational from the R channel
     axi : Out(AXI4Read)
-    halt : In(1)              start no burst; accept and drop what is in flight
+    halt : In(1)              start no burst; accept what is in flight, and drop it from the next
+                              cycle on
     quiet : Out(1)            no burst is in flight or about to be: with ``halt``, it stays so
     beat : Out(1)             pulse: a beat was accepted in the previous cycle
     error : Out(1)            pulse: a beat that was no OKAY was accepted in the previous cycle
@@ -63,7 +64,7 @@ class Reader(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), bursts.i)
 
         flying = Signal(range(limit + 1))
-        issued, beat = Signal(), Signal()
+        issued, beat, drop = Signal(), Signal(), Signal()
         m.d.comb += [
             axi.arvalid.eq(bursts.o.valid),
             axi.araddr.eq(bursts.o.payload.address),
@@ -71,13 +72,14 @@ class Reader(wiring.Component):
             bursts.o.ready.eq(axi.arready),
             bursts.enable.eq((flying != limit) & ~self.halt),
             issued.eq(axi.arvalid & axi.arready),
-            self.o.valid.eq(axi.rvalid & ~self.halt),
+            self.o.valid.eq(axi.rvalid & ~drop),
             self.o.payload.eq(axi.rdata),
-            axi.rready.eq(self.o.ready | self.halt),
+            axi.rready.eq(self.o.ready | drop),
             beat.eq(axi.rvalid & axi.rready),
             self.quiet.eq(~axi.arvalid & (flying == 0)),
         ]
         m.d.sync += [
+            drop.eq(self.halt),
             flying.eq(flying + issued - (beat & axi.rlast)),
             self.beat.eq(beat),
             self.error.eq(beat & (axi.rresp != 0)),

@@ -68,25 +68,29 @@ class Requantize(wiring.Component):
         m.d.sync += [total_1.eq(self.acc + self.bias), multiplier_1.eq(self.multiplier)]
         m.d.comb += [mul.a.eq(total_1), mul.b.eq(multiplier_1)]
 
-        shift = self.shift
+        shifts = [self.shift]
         for _ in range(1 + WideMultiplier.LATENCY):
             delayed = Signal.like(self.shift)
-            m.d.sync += delayed.eq(shift)
-            shift = delayed
+            m.d.sync += delayed.eq(shifts[-1])
+            shifts.append(delayed)
+        shift = shifts[-1]
 
         # Shift right, keeping one bit below the point (guard) and whether anything was lost
         # below that (sticky): all that rounding to nearest even needs.
         guarded = Cat(0, mul.p).as_signed()
         coarse, sticky_a = Signal.like(guarded), Signal()
-        fine_shift = Signal(3)
-        m.d.sync += fine_shift.eq(shift[:3])
+        fine_shift, lost = Signal(3), Signal(7)  # lost: the bytes that are shifted out whole
+        m.d.sync += [
+            fine_shift.eq(shift[:3]),
+            lost.eq(Cat(shifts[-2][3:] > i for i in range(7))),
+            sticky_a.eq(
+                Cat(guarded[8 * i : 8 * i + 8].any() & lost[i] for i in range(len(lost))).any()
+            ),
+        ]
         with m.Switch(shift[3:]):
             for i in range(8):
                 with m.Case(i):
-                    m.d.sync += [
-                        coarse.eq(guarded >> 8 * i),
-                        sticky_a.eq(guarded[: 8 * i].any()),
-                    ]
+                    m.d.sync += coarse.eq(guarded >> 8 * i)
         fine, sticky_b = Signal.like(guarded), Signal()
         with m.Switch(fine_shift):
             for i in range(8):

@@ -86,9 +86,9 @@ class TapSequencer(wiring.Component):
             r.count.eq(c.n_r),
             s.count.eq(c.n_s),
             # After a pass they begin again by themselves.
-            cg.start.eq(waiting & ~self.o.valid),
-            r.start.eq(waiting & ~self.o.valid),
-            s.start.eq(waiting & ~self.o.valid),
+            cg.start.eq(~self.o.valid),
+            r.start.eq(~self.o.valid),
+            s.start.eq(~self.o.valid),
             s.step.eq(step),
             r.step.eq(step & s.last),
             cg.step.eq(step & s.last & r.last),
@@ -127,40 +127,42 @@ class TapSequencer(wiring.Component):
             next_row.step.eq(c.r_step),
             next_row.i.eq(o.row),
         ]
-        with m.If(load):
-            m.d.sync += [
-                first_x.eq(p.x),
-                first_word.eq(p.word),
-                first_y.eq(p.y),
-                first_row.eq(p.row),
-                o.group.eq(p.group),
-                o.row.eq(p.row),
-                o.y.eq(p.y),
-                o.x.eq(p.x),
-                o.word.eq(p.word),
-                o.lane.eq(c.x0_lane),
-                o.first.eq(1),
-                o.new_kg.eq(p.first_of_kg),
-                o.first_of_command.eq(p.first_of_command),
-                o.first_of_kg.eq(p.first_of_kg),
-                o.last_of_command.eq(p.last_of_command),
-            ]
-        with m.Elif(step):
-            m.d.sync += [o.first.eq(0), o.new_kg.eq(0)]
-            with m.If(~s.last):
+        # Which way it goes on does not depend on `o.ready`, which is late.
+        with m.If(~self.o.valid | self.o.ready):
+            with m.If(~self.o.valid | o.last):
                 m.d.sync += [
-                    o.x.eq(o.x + c.s_dx),
-                    o.lane.eq(o.lane + Mux(wraps, lane_steps[1], lane_steps[0])),
-                    o.word.eq(o.word + Mux(wraps, word_steps[1], word_steps[0])),
+                    first_x.eq(p.x),
+                    first_word.eq(p.word),
+                    first_y.eq(p.y),
+                    first_row.eq(p.row),
+                    o.group.eq(p.group),
+                    o.row.eq(p.row),
+                    o.y.eq(p.y),
+                    o.x.eq(p.x),
+                    o.word.eq(p.word),
+                    o.lane.eq(c.x0_lane),
+                    o.first.eq(1),
+                    o.new_kg.eq(p.first_of_kg),
+                    o.first_of_command.eq(p.first_of_command),
+                    o.first_of_kg.eq(p.first_of_kg),
+                    o.last_of_command.eq(p.last_of_command),
                 ]
             with m.Else():
-                m.d.sync += [o.x.eq(first_x), o.word.eq(first_word), o.lane.eq(c.x0_lane)]
-                with m.If(~r.last):
-                    m.d.sync += [o.row.eq(next_row.o), o.y.eq(o.y + c.r_dy)]
-                with m.Else():
+                m.d.sync += [o.first.eq(0), o.new_kg.eq(0)]
+                with m.If(~s.last):
                     m.d.sync += [
-                        o.group.eq(o.group + c.cg_step),
-                        o.row.eq(first_row),
-                        o.y.eq(first_y),
+                        o.x.eq(o.x + c.s_dx),
+                        o.lane.eq(o.lane + Mux(wraps, lane_steps[1], lane_steps[0])),
+                        o.word.eq(o.word + Mux(wraps, word_steps[1], word_steps[0])),
                     ]
+                with m.Else():
+                    m.d.sync += [o.x.eq(first_x), o.word.eq(first_word), o.lane.eq(c.x0_lane)]
+                    with m.If(~r.last):
+                        m.d.sync += [o.row.eq(next_row.o), o.y.eq(o.y + c.r_dy)]
+                    with m.Else():
+                        m.d.sync += [
+                            o.group.eq(o.group + c.cg_step),
+                            o.row.eq(first_row),
+                            o.y.eq(first_y),
+                        ]
         return m

@@ -92,11 +92,11 @@ class Unpack(wiring.Component):
         words = self._config.bus_bytes // self._config.rows
         hold = Signal(self._config.bus_width)
         full = Signal()  # the lowest word of `hold` is shown, or waits for the next cycle
-        left = Signal(range(max(words, 2)))  # words above it
-        last = Signal()  # it is the last of its row, or of its beat if raw
+        place = Signal(words)  # one bit: which word of its beat it is
+        ends = Signal()  # it is the last of its row or of its beat
         over, accept, shift = Signal(), Signal(), Signal()
         m.d.comb += [
-            over.eq(self.valid & (last | (left == 0))),
+            over.eq(self.valid & ends),
             self.i.ready.eq(~full | over),
             accept.eq(self.i.valid & self.i.ready),
             shift.eq(self.valid & ~over),
@@ -106,9 +106,15 @@ class Unpack(wiring.Component):
             self.beat.eq(hold),
         ]
         m.d.sync += full.eq(accept | (full & ~over))
-        with m.If(self.take):
-            m.d.sync += last.eq(self.last | self.raw)
         with m.If(accept):
-            m.d.sync += [hold.eq(self.i.payload), left.eq(words - 1)]
+            m.d.sync += [
+                hold.eq(self.i.payload),
+                place.eq(1),
+                ends.eq(self.last | self.raw | (words == 1)),
+            ]
         with m.Elif(shift):
-            m.d.sync += [hold.eq(hold >> (8 * self._config.rows)), left.eq(left - 1)]
+            m.d.sync += [
+                hold.eq(hold >> (8 * self._config.rows)),
+                place.eq(place << 1),
+                ends.eq(self.last | self.raw | place[max(words - 2, 0)]),
+            ]

@@ -1,11 +1,12 @@
 """Where the words of a load go."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import EngineConfig
 from tilewright.hdl.loops import LoopCounter
+from tilewright.hdl.skid import SkidBuffer
 
 __all__ = ["Walk"]
 
@@ -23,7 +24,8 @@ class Walk(wiring.Component):
     lanes : In(1)             1: pixels go to lane after lane, 0: words go to address after address
     groups, height, width : In(16)   words to come, each at least 1
     base, row_step, group_step : In(16)   as in LoadActivations
-    take : In(1)              on to the next word
+    take : In(1)              on to the next word; the first ``LATENCY`` cycles after ``start`` or
+                              later
     last : Out(1)             the next word is the last of its row
     wait : Out(1)             the next word goes to the lane of the word before
     lane : Out(range(cols))   of the word taken last
@@ -32,8 +34,10 @@ class Walk(wiring.Component):
 
     Timing
     ------
-    ``last`` and ``wait`` are combinational from registers; one word per cycle.
+    Outputs are registers; one word per cycle. Every word must be taken before the next ``start``.
     """
+
+    LATENCY = 1 + SkidBuffer.LATENCY
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
@@ -64,52 +68,71 @@ class Walk(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
+        config = self._config
+        layout = {"lane": range(config.cols), "addr": 16, "last": 1, "final": 1, "wait": 1}
+        m.submodules.ahead = ahead = SkidBuffer(data.StructLayout(layout))
         m.submodules.x = x = LoopCounter(width=16)
         m.submodules.y = y = LoopCounter(width=16)
         m.submodules.g = g = LoopCounter(width=16)
-        lane, addr = Signal.like(self.lane), Signal(16)  # of the next word
+
+        # Words are described ahead of their arrival, so that what comes after a word is no part of
+        # the way from the bus to its buffer.
+        word, step = ahead.i.payload, Signal()
+        lane_before = Signal.like(self.lane)
         row, group = Signal(16), Signal(16)  # where its row and its group begin
         next_row, next_group = Signal(16), Signal(16)
         m.d.comb += [
+            step.eq(ahead.i.valid & ahead.i.ready),
             x.count.eq(self.width),
             y.count.eq(self.height),
             g.count.eq(self.groups),
             x.start.eq(self.start),
             y.start.eq(self.start),
             g.start.eq(self.start),
-            x.step.eq(self.take),
-            y.step.eq(self.take & x.last),
-            g.step.eq(self.take & x.last & y.last),
-            self.last.eq(x.last),
-            self.wait.eq(self.lanes & (lane == self.lane)),
+            x.step.eq(step),
+            y.step.eq(step & x.last),
+            g.step.eq(step & x.last & y.last),
+            word.last.eq(x.last),
+            word.final.eq(x.last & y.last & g.last),
+            word.wait.eq(self.lanes & (word.lane == lane_before)),
             next_row.eq(row + self.row_step),
             next_group.eq(group + self.group_step),
         ]
         with m.If(self.start):
             m.d.sync += [
-                lane.eq(0),
-                addr.eq(self.base),
+                ahead.i.valid.eq(1),
+                word.lane.eq(0),
+                word.addr.eq(self.base),
                 row.eq(self.base),
                 group.eq(self.base),
-                self.final.eq(0),
             ]
-        with m.If(self.take):
-            m.d.sync += [
-                self.lane.eq(lane),
-                self.addr.eq(addr),
-                self.final.eq(x.last & y.last & g.last),
-            ]
+        with m.Elif(step):
+            m.d.sync += [ahead.i.valid.eq(~word.final), lane_before.eq(word.lane)]
             with m.If(x.last):
                 m.d.sync += [
-                    lane.eq(0),
-                    addr.eq(Mux(y.last, next_group, next_row)),
+                    word.lane.eq(0),
+                    word.addr.eq(Mux(y.last, next_group, next_row)),
                     row.eq(Mux(y.last, next_group, next_row)),
                 ]
                 with m.If(y.last):
                     m.d.sync += group.eq(next_group)
             with m.Else():
-                with m.If((lane == self._config.cols - 1) | ~self.lanes):
-                    m.d.sync += [lane.eq(0), addr.eq(addr + 1)]
+                with m.If((word.lane == config.cols - 1) | ~self.lanes):
+                    m.d.sync += [word.lane.eq(0), word.addr.eq(word.addr + 1)]
                 with m.Else():
-                    m.d.sync += lane.eq(lane + 1)
+                    m.d.sync += word.lane.eq(word.lane + 1)
+
+        m.d.comb += [
+            ahead.o.ready.eq(self.take),
+            self.last.eq(ahead.o.payload.last),
+            self.wait.eq(ahead.o.payload.wait),
+        ]
+        with m.If(self.start):
+            m.d.sync += self.final.eq(0)
+        with m.If(self.take):
+            m.d.sync += [
+                self.lane.eq(ahead.o.payload.lane),
+                self.addr.eq(ahead.o.payload.addr),
+                self.final.eq(ahead.o.payload.final),
+            ]
         return m

@@ -128,7 +128,7 @@ def test_host_runs_a_layer_on_the_system_of_the_bitstream(tmp_path, monkeypatch)
         ["tests.boards.cocotb_system"],
         tmp_path,
         monkeypatch,
-        models=[HARNESS / "mult18x18d.v"],
+        models=sorted(HARNESS.glob("*.v")),
         PROGRAM=program.save(tmp_path / "small.tw"),
         VECTORS=vectors,
         DIVISOR=DIVISOR,
