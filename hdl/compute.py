@@ -37,6 +37,7 @@ class ComputeUnit(wiring.Component):
     halt : In(1); start nothing more
     act_addr : Out, act_data : In; the activation buffer's read port
     weight_addr : Out(16), weight_data : In; the weight buffer's read port
+    table_write : In(word_write(8)); activation tables
     o_act : Out(lane_write), o_out : Out(word_write); results
     start, done : Out(1); a command is taken; a command's last result is being written
     error : Out(1), status : Out(8); the command that waits is none
@@ -86,6 +87,7 @@ class ComputeUnit(wiring.Component):
                 "act_data": In(data.ArrayLayout(unsigned(config.rows * 8), config.cols)),
                 "weight_addr": Out(16),
                 "weight_data": In(config.rows * config.weight_bits),
+                "table_write": In(word_write(8)),
                 "o_act": Out(lane_write(config)),
                 "o_out": Out(word_write(config.rows * 8)),
                 "start": Out(1),
@@ -151,6 +153,7 @@ class ComputeUnit(wiring.Component):
                     else 1  # the comparison would be constant, which linters report
                 )
                 & (waiting.segment_log2 <= (config.rows - 1).bit_length())
+                & (waiting.table <= config.tables)
             ),
             fenced.eq(waiting.fence & (pending != 0)),
             launched.eq(self.start),
@@ -272,6 +275,7 @@ class ComputeUnit(wiring.Component):
             drain.i.zero_point.eq(command.zero_point),
             drain.i.qmin.eq(command.qmin),
             drain.i.qmax.eq(command.qmax),
+            drain.i.table.eq(command.table),
             drain.acc.eq(array.acc),
             drain.capture.eq(delayed(steps.last, to_capture)),
             drain.new_parameters.eq(delayed(steps.last & steps.first_of_kg, to_capture)),
@@ -279,6 +283,7 @@ class ComputeUnit(wiring.Component):
             drain.parameter.eq(delayed(steps.parameter, self.WEIGHT_LATENCY)),
             drain.parameter_word.eq(weights),
         ]
+        wiring.connect(m, wiring.flipped(self.table_write), drain.table_write)
         wiring.connect(m, wiring.flipped(self.o_act), drain.o_act)
         wiring.connect(m, wiring.flipped(self.o_out), drain.o_out)
         settle_cycles = self.settle_cycles(config)

@@ -4,8 +4,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.compiler.isa import EngineConfig
 from tilewright.hdl.buffers import lane_write, word_write
 from tilewright.hdl.fanout import Fanout
+from tilewright.hdl.lookup import Lookup
 from tilewright.hdl.requantize import Requantize
 
 __all__ = ["Drain", "result_layout"]
@@ -25,6 +27,7 @@ def result_layout(config):
             "zero_point": signed(9),
             "qmin": signed(9),
             "qmax": signed(9),
+            "table": range(config.tables + 1),
         }
     )
 
@@ -49,17 +52,22 @@ class Drain(wiring.Component):
     new_parameters : In(1); with ``capture``: the parameters shifted in are those of this pass on
     last : In(1); with ``capture``: this pass is its command's last
     parameter : In(1), parameter_word : In(array of rows weight_bits); one parameter word
+    table_write : In(word_write(8)); into every requantizer's tables
     o_act : Out(lane_write), o_out : Out(word_write)
     done : Out(1); the last result of a command is written in this cycle
 
     Timing
     ------
-    ``done`` follows the capture by ``config.drain_cycles + LATENCY`` cycles.
+    ``done`` follows the capture by ``config.drain_cycles + latency(config)`` cycles.
     """
 
     #: Cycles from ``capture`` to the accumulators' last.
     AHEAD = 1
-    LATENCY = AHEAD + Requantize.LATENCY + 1
+
+    @classmethod
+    def latency(cls, config: EngineConfig) -> int:
+        """Return the cycles that a result is on its way, after its turn has come."""
+        return cls.AHEAD + Requantize.LATENCY + (Lookup.LATENCY if config.tables else 0) + 1
 
     def __init__(self, config):
         self._config = config
@@ -73,6 +81,7 @@ class Drain(wiring.Component):
                 "last": In(1),
                 "parameter": In(1),
                 "parameter_word": In(data.ArrayLayout(config.weight_bits, config.rows)),
+                "table_write": In(word_write(8)),
                 "o_act": Out(lane_write(config)),
                 "o_out": Out(word_write(config.rows * 8)),
                 "done": Out(1),
@@ -160,11 +169,17 @@ class Drain(wiring.Component):
                 last.eq(place_last),
             ]
         stages = [now]
-        for _ in range(Requantize.LATENCY):
+        for _ in range(Requantize.LATENCY + (Lookup.LATENCY if config.tables else 0)):
             later = Signal(head)
             m.d.sync += later.eq(stages[-1])
             stages.append(later)
 
+        table_write = word_write(8).create()
+        m.d.sync += [
+            table_write.valid.eq(self.table_write.valid),
+            table_write.addr.eq(self.table_write.addr),
+            table_write.data.eq(self.table_write.data),
+        ]
         late = stages[Requantize.LATE].result
         words = []
         for i in range(config.requantizer_count):
@@ -179,8 +194,17 @@ class Drain(wiring.Component):
                 requantize.qmin.eq(late.qmin),
                 requantize.qmax.eq(late.qmax),
             ]
+            byte = requantize.o
+            if config.tables:
+                m.submodules[f"lookup_{i}"] = lookup = Lookup(tables=config.tables)
+                wiring.connect(m, table_write, lookup.write)
+                m.d.comb += [
+                    lookup.i.eq(byte),
+                    lookup.table.eq(stages[Requantize.LATENCY].result.table),
+                ]
+                byte = lookup.o
             word = Signal(share * 8)
-            m.d.sync += word.eq(Cat(word[8:], requantize.o) if share > 1 else requantize.o)
+            m.d.sync += word.eq(Cat(word[8:], byte) if share > 1 else byte)
             words.append(word)
 
         # The word is whole in the cycle after its last row left the requantizer.

@@ -114,6 +114,7 @@ class Engine(wiring.Component):
         wiring.connect(m, load.act_write, activations.i_load)
         wiring.connect(m, compute.o_act, activations.i_drain)
         wiring.connect(m, load.weight_write, weights.i)
+        wiring.connect(m, load.table_write, compute.table_write)
         wiring.connect(m, compute.o_out, results.i)
         m.d.comb += [
             activations.addr.eq(compute.act_addr),

@@ -11,11 +11,13 @@ from tilewright.compiler.isa import (
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadTable,
     LoadWeights,
     Unit,
 )
 from tilewright.compiler.isa.registers import Status
 from tilewright.hdl.axi import AXI4Read, join
+from tilewright.hdl.buffers import word_write
 from tilewright.hdl.bursts import Bursts, row_beats_of, row_beats_width
 from tilewright.hdl.decode import command_view, reached, reserved
 from tilewright.hdl.queue import QueueWrite
@@ -26,7 +28,7 @@ from tilewright.hdl.widen import Widen
 
 __all__ = ["ActivationWrite", "LoadUnit", "WeightWrite"]
 
-_KINDS = (Check, Fetch, LoadActivations, LoadWeights, End)
+_KINDS = (Check, Fetch, LoadActivations, LoadWeights, LoadTable, End)
 
 
 class ActivationWrite(wiring.Signature):
@@ -74,6 +76,7 @@ class LoadUnit(wiring.Component):
     axi : Out(AXI4Read)
     act_write : Out(ActivationWrite)
     weight_write : Out(WeightWrite)
+    table_write : Out(word_write(8))
     fetch : Out(QueueWrite).array(3)    by Unit
     halt : In(1)              start nothing, drop what is in flight; ends with a reset
     quiet : Out(1)            nothing is in flight; with ``halt``, it stays so
@@ -111,6 +114,7 @@ class LoadUnit(wiring.Component):
                 "axi": Out(AXI4Read(data_width=config.bus_width)),
                 "act_write": Out(ActivationWrite(config)),
                 "weight_write": Out(WeightWrite(config)),
+                "table_write": Out(word_write(8)),
                 "fetch": Out(QueueWrite(config)).array(3),
                 "halt": In(1),
                 "quiet": Out(1),
@@ -139,10 +143,10 @@ class LoadUnit(wiring.Component):
         join(m, self.axi, reader.axi)
 
         command = Signal(8 * Unit.LOAD.command_bytes)
-        _, fetch, act, weights, _ = (command_view(kind, command) for kind in _KINDS)
+        _, fetch, act, weights, _, _ = (command_view(kind, command) for kind in _KINDS)
         head = command_view(End, self.i.payload)  # every command begins so
         booting = Signal()
-        is_act, is_weights, is_fetch, is_end = Signal(), Signal(), Signal(), Signal()
+        is_act, is_weights, is_table, is_fetch, is_end = (Signal() for _ in range(5))
         allowed = Signal()
         status, refused, moves = Signal(8), Signal(), Signal()
         extra = Signal(len(_KINDS))  # per kind of command: a bit above its fields is set
@@ -187,6 +191,8 @@ class LoadUnit(wiring.Component):
             self.act_write.data.eq(unpack.word),
             self.weight_write.addr.eq(walk.addr),
             self.weight_write.data.eq(unpack.word),
+            self.table_write.addr.eq(walk.addr),
+            self.table_write.data.eq(unpack.word),
         ]
         m.d.sync += [
             allowed.eq(
@@ -196,7 +202,8 @@ class LoadUnit(wiring.Component):
                 & reached(self.done_store, head.wait_store)
             ),
             self.act_write.valid.eq(unpack.show & is_act),
-            self.weight_write.valid.eq(unpack.show & is_weights),
+            self.weight_write.valid.eq(unpack.show & is_weights & ~is_table),
+            self.table_write.valid.eq(unpack.show & is_table),
             self.error.eq(error),
         ]
         for unit, port in enumerate(self.fetch):
@@ -208,6 +215,7 @@ class LoadUnit(wiring.Component):
             ]
             m.d.sync += port.valid.eq(unpack.show & is_fetch & (fetch.unit == unit))
 
+        weighty = (act.opcode == LoadWeights.OPCODE) | (act.opcode == LoadTable.OPCODE)
         m.d.comb += self.busy.eq(1)
         with m.FSM():
             with m.State("IDLE"):
@@ -234,7 +242,9 @@ class LoadUnit(wiring.Component):
                 self._judge(m, command, booting, extra, status, refused)
                 m.d.sync += [
                     is_act.eq(act.opcode == LoadActivations.OPCODE),
-                    is_weights.eq(act.opcode == LoadWeights.OPCODE),
+                    # A table is loaded like weights, but for where it goes.
+                    is_weights.eq(weighty),
+                    is_table.eq(act.opcode == LoadTable.OPCODE),
                     is_fetch.eq(act.opcode == Fetch.OPCODE),
                     moves.eq((act.opcode != Check.OPCODE) & (act.opcode != End.OPCODE)),
                     is_end.eq(act.opcode == End.OPCODE),
@@ -246,7 +256,7 @@ class LoadUnit(wiring.Component):
                             per_beat = config.bus_bytes // size
                             beats = (act.width + (per_beat - 1)) >> (per_beat.bit_length() - 1)
                             m.d.sync += row_beats.eq(beats)
-                with m.If(act.opcode == LoadWeights.OPCODE):
+                with m.If(weighty):
                     m.d.sync += row_beats.eq(row_beats_of(config, weights.words))
                 with m.If(act.opcode == Fetch.OPCODE):
                     # Truncation is harmless: the verdict refuses more than queue_depth commands.
@@ -301,7 +311,7 @@ class LoadUnit(wiring.Component):
         refused: Signal,
     ) -> None:
         """Set ``status`` to the one that refuses ``command``, and ``refused``, or IDLE."""
-        check, fetch, act, weights, _ = (command_view(kind, command) for kind in _KINDS)
+        check, fetch, act, weights, _, _ = (command_view(kind, command) for kind in _KINDS)
         beat_log2 = self._config.bus_bytes.bit_length() - 1
         skewed = act.address[:beat_log2].any()  # three commands have their address here
         bad = dict(zip(_KINDS, extra, strict=True))
@@ -321,7 +331,9 @@ class LoadUnit(wiring.Component):
             | (act.height == 0)
             | (act.width == 0)
         )
-        bad[LoadWeights] |= skewed | (weights.words == 0)
+        for kind in (LoadWeights, LoadTable):
+            bad[kind] |= skewed | (weights.words == 0)
+        bad[LoadTable] |= not self._config.tables
         other = (check.digest != self._config.digest) | (check.version != ISA_VERSION)
         with m.Switch(act.opcode):
             for kind in _KINDS:

@@ -11,6 +11,7 @@ from tilewright.compiler.isa import (
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadTable,
     LoadWeights,
     Store,
     Unit,
@@ -49,7 +50,7 @@ def bytes_moved(config: EngineConfig, command: Command) -> tuple[int, int]:
     match command:
         case Fetch():
             return command.count * Unit(command.unit).command_bytes, 0
-        case LoadWeights():
+        case LoadWeights() | LoadTable():
             return align(command.words * config.rows, config.bus_bytes), 0
         case LoadActivations():
             row = align(command.width * (command.pixel_bytes or config.rows), config.bus_bytes)

@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.codegen.emit import Emitter
-from tilewright.compiler.codegen.memory import Region, place_feature_maps, place_weights
+from tilewright.compiler.codegen.memory import (
+    Constants,
+    Region,
+    place_feature_maps,
+    place_tables,
+    place_weights,
+)
 from tilewright.compiler.codegen.streams import Streams, build_streams
 from tilewright.compiler.ir import Graph
 from tilewright.compiler.isa import EngineConfig
@@ -46,9 +52,11 @@ def assemble(graph: Graph, config: EngineConfig, objective: Objective = "time") 
     graph.verify()
     lowered = lower(graph, config)
     plans = search(lowered, config, objective)
-    constants, weights = place_weights(plans, config)
+    constants = Constants()
+    weights = place_weights(constants, plans, config)
+    tables = place_tables(constants, plans, config)
     feature_maps, end = place_feature_maps(lowered, plans, constants.size)
-    emitter = Emitter(config, lowered, feature_maps, constants.size, end)
+    emitter = Emitter(config, lowered, feature_maps, tables, constants.size, end)
     for plan, blocks in zip(plans, weights, strict=True):
         emitter.emit(plan, blocks)
     streams = build_streams(emitter.entries, config, end)

@@ -12,6 +12,7 @@ from tilewright.compiler.isa import (
     Compute,
     EngineConfig,
     LoadActivations,
+    LoadTable,
     LoadWeights,
     Store,
     Unit,
@@ -64,6 +65,7 @@ class Emitter:
     config: EngineConfig
     lowered: LoweredGraph
     feature_maps: dict[str, Region]
+    tables: dict[bytes, Region]
     memory_start: int
     memory_end: int
     entries: list[Entry] = field(default_factory=list)
@@ -73,6 +75,7 @@ class Emitter:
     _out_next: int = 0
     _rings: dict[str, Ring] = field(default_factory=dict)
     _weights: dict[tuple[ArrayOp, Block], int] = field(default_factory=dict)
+    _held: dict[bytes, int] = field(default_factory=dict)
     _compute_end: list[int] = field(default_factory=lambda: [0])
 
     def __post_init__(self) -> None:
@@ -82,6 +85,7 @@ class Emitter:
                 "activations": config.act_depth,
                 "weights": config.weight_depth,
                 "results": config.out_depth,
+                "tables": config.tables,
                 "memory": (self.memory_end - self.memory_start) // config.bus_bytes,
             }
         )
@@ -168,6 +172,31 @@ class Emitter:
                 ring_spans("weights", base + first, count, config.weight_depth),
             )
         return base
+
+    def _load_table(self, op: ArrayOp) -> int:
+        """Return the number of an operation's table, from 1; load it unless the engine holds it.
+
+        It takes the place of the one that was used longest ago.
+        """
+        assert op.table is not None
+        content = op.table.tobytes()
+        slot = self._held.pop(content, None)
+        if slot is None:
+            slot = len(self._held)
+            if slot == self.config.tables:
+                slot = self._held.pop(next(iter(self._held)))
+            self._append(
+                LoadTable(
+                    layer=op.layer,
+                    address=self.tables[content].address,
+                    words=len(op.table),
+                    base=len(op.table) * slot,
+                ),
+                [],
+                [Span("tables", slot, 1)],
+            )
+        self._held[content] = slot
+        return slot + 1
 
     def _memory_span(self, address: int, length: int, count: int, stride: int) -> Span:
         unit = self.config.bus_bytes
@@ -267,6 +296,7 @@ class Emitter:
         cg = section.cg + (block.kg - section.kg if op.per_group else 0)
         step_y, step_x = op.out_step
         row = op.out_offset[0] + first * step_y - start
+        table = 0 if op.table is None else self._load_table(op)
         act_base = ring.base + (cg - ring.first) * ring.words
         command = Compute(
             layer=op.layer,
@@ -310,6 +340,7 @@ class Emitter:
             qmax=op.qmax,
             out_w=op.columns,
             dst_step=step_x,
+            table=table,
         )
         changes: dict[str, int] = {}
         writes: list[Span] = []
@@ -351,6 +382,8 @@ class Emitter:
                 block.n_kg if op.per_group else n_cg,
             )
         ]
+        if table:
+            reads_spans.append(Span("tables", table - 1, 1))
         words = block.n_kg * (config.param_words + section.steps)
         reads_spans += ring_spans("weights", first_word, words, config.weight_depth)
         self._append_compute(op, section, replace(command, **changes), reads_spans, writes)

@@ -100,12 +100,24 @@ def place_feature_maps(
     return regions, end
 
 
+def place_tables(
+    constants: Constants, plans: Sequence[Plan], config: EngineConfig
+) -> dict[bytes, Region]:
+    """Append the activation tables, each once: an entry is the first of ``rows`` bytes."""
+    regions: dict[bytes, Region] = {}
+    for op in (op for plan in plans for op in plan.group.ops):
+        if op.table is not None and op.table.tobytes() not in regions:
+            entries = np.zeros((len(op.table), config.rows), np.uint8)
+            entries[:, 0] = op.table
+            regions[op.table.tobytes()] = constants.add(entries.reshape(-1))
+    return regions
+
+
 def place_weights(
-    plans: Sequence[Plan], config: EngineConfig
-) -> tuple[Constants, list[list[dict[Block, Region]]]]:
-    """Lay out all weight blocks; returns them and, per group and operation, the blocks' regions."""
-    constants = Constants()
-    regions = [
+    constants: Constants, plans: Sequence[Plan], config: EngineConfig
+) -> list[list[dict[Block, Region]]]:
+    """Append all weight blocks; returns, per group and operation, the blocks' regions."""
+    return [
         [
             {block: constants.add(weight_image(op, block, config)) for block in blocks}
             for stage, blocks in zip(plan.group.stages, plan.weight_blocks, strict=True)
@@ -113,4 +125,3 @@ def place_weights(
         ]
         for plan in plans
     ]
-    return constants, regions

@@ -14,6 +14,7 @@ from tilewright.compiler.frontend.values import (
     ConvSource,
     ConvTransposeSource,
     LinearSource,
+    Mapped,
     Pending,
     PoolSource,
     Quantized,
@@ -27,6 +28,7 @@ from tilewright.compiler.ir.ops import (
     ConvTranspose2d,
     Input,
     Linear,
+    Lookup,
     Op,
     Output,
     Rescale,
@@ -104,6 +106,12 @@ class Builder:
                     "Use brevitas.nn.QuantReLU, brevitas.nn.QuantIdentity or the layer's "
                     "output_quant=Int8ActPerTensorFloat after it.",
                 )
+            case Mapped():
+                raise UnsupportedError(
+                    x.where,
+                    f"its output is not quantized where {where} reads it",
+                    "Use brevitas.nn.QuantIdentity after the activation function.",
+                )
             case None:
                 raise UnsupportedError(
                     where,
@@ -132,6 +140,8 @@ class Builder:
                 return self._finish(pending_rescale(where, x), grid)
             case Pending():
                 return self._finish(x, grid.clipped(x.lower, x.upper))
+            case Mapped():
+                return self._lookup(x, grid)
 
     def _input(self, where: str, x: RealInput, grid: Grid) -> Quantized:
         if x in self.inputs:
@@ -150,6 +160,30 @@ class Builder:
             if (grid.qmin, grid.qmax) == (t.qmin, t.qmax)
             else self._quantize(where, full, grid)
         )
+
+    def _lookup(self, x: Mapped, grid: Grid) -> Quantized:
+        """Tabulate a function: PyTorch's value at every point of the input's grid, quantized."""
+        t = x.x.type
+        if max(t.bits, grid.bits) > 8:
+            raise UnsupportedError(
+                x.where,
+                f"an activation function from {t.bits} to {grid.bits} bits",
+                "Quantize its input and its output to at most 8 bits.",
+            )
+        grid_points = np.arange(t.qmin, t.qmax + 1, dtype=np.float64) - t.zero_point
+        reals = x.function(t.scale * grid_points)
+        if not np.isfinite(reals).all():
+            raise UnsupportedError(
+                x.where,
+                f"the function is not finite at {reals[~np.isfinite(reals)][0]}",
+                "Use a function that is finite on the whole range of its input's quantizer.",
+            )
+        table = np.rint(reals / grid.scale + grid.zero_point).clip(grid.qmin, grid.qmax)
+        name = self.unique(x.where)
+        op = Lookup(name, x.x.value, name, table.astype(np.int64))
+        result = self.emit(op, grid, t.shape, x.x.flat)
+        low, high = int(table.min()), int(table.max())
+        return replace(result, qmin=low, qmax=high)
 
     def _finish(self, x: Pending, grid: Grid) -> Quantized:
         name = self.unique(x.where)
@@ -237,6 +271,9 @@ def clip(where: str, x: Abstract, lower: float, upper: float) -> Abstract:
             return replace(x, lower=low, upper=high)
         case Quantized():
             return replace(pending_rescale(where, x), lower=lower, upper=upper)
+        case Mapped():
+            inner = x.function
+            return replace(x, function=lambda reals: inner(reals).clip(lower, upper))
         case RealInput():
             raise UnsupportedError(
                 where,

@@ -11,11 +11,11 @@ from tilewright.compiler.frontend.functions import FUNCTIONS, IN_PLACE, METHODS
 from tilewright.compiler.frontend.modules import Call, handler_for
 from tilewright.compiler.frontend.remedies import remedy_for
 from tilewright.compiler.frontend.trace import Trace, record
-from tilewright.compiler.frontend.values import Abstract, Pending, Quantized, RealInput
+from tilewright.compiler.frontend.values import Abstract, Mapped, Pending, Quantized, RealInput
 from tilewright.compiler.ir.graph import Graph, VerifyError
 from tilewright.errors import UnsupportedError
 
-_TENSORS = (RealInput, Quantized, Pending)
+_TENSORS = (RealInput, Quantized, Pending, Mapped)
 
 
 class BiasRoundedWarning(UserWarning):

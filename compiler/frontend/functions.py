@@ -8,12 +8,19 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from tilewright.compiler.frontend import windows
 from tilewright.compiler.frontend.builder import clip
-from tilewright.compiler.frontend.modules import Call, add, flatten
+from tilewright.compiler.frontend.modules import Call, add, apply, flatten
 from tilewright.compiler.frontend.values import Abstract
 from tilewright.errors import UnsupportedError
+
+ELEMENTWISE: tuple[Callable[..., Tensor], ...] = (
+    torch.sigmoid, torch.tanh, F.sigmoid, F.tanh, F.silu, F.gelu, F.hardswish, F.hardsigmoid,
+    F.elu, F.selu, F.celu, F.leaky_relu, F.mish, F.softplus, F.hardtanh,
+)  # fmt: skip
+"""Functions that become a Lookup."""
 
 Keywords = dict[str, Any]
 FunctionHandler = Callable[[Call, Keywords], Abstract]
@@ -93,6 +100,14 @@ def _relu6(call: Call, keywords: Keywords) -> Abstract:
     return clip(call.where, call.tensor(0), 0.0, 6.0)
 
 
+def _function(function: Callable[..., Tensor]) -> FunctionHandler:
+    def handle(call: Call, keywords: Keywords) -> Abstract:
+        rest = {k: v for k, v in keywords.items() if k != "inplace"}
+        return apply(call, lambda x: function(x, *call.args[1:], **rest))
+
+    return handle
+
+
 def _dropout(call: Call, keywords: Keywords) -> Abstract:
     if _bind(call, ("p", "training", "inplace"), keywords).get("training", True):
         raise UnsupportedError(
@@ -119,6 +134,7 @@ FUNCTIONS: dict[Any, FunctionHandler] = {
     torch.relu: _relu,
     F.relu: _relu,
     F.relu6: _relu6,
+    **{f: _function(f) for f in ELEMENTWISE},
     F.dropout: _dropout,
     F.max_pool2d: _max_pool,
     F.avg_pool2d: _avg_pool,
@@ -134,6 +150,8 @@ METHODS: dict[str, FunctionHandler] = {
     "reshape": _flatten,
     "mean": _mean,
     "relu": _relu,
+    "sigmoid": _function(torch.sigmoid),
+    "tanh": _function(torch.tanh),
     "relu_": _relu,
     "contiguous": _same,
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 import brevitas.nn as qnn
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from tilewright.compiler.frontend import windows
@@ -24,6 +25,7 @@ from tilewright.compiler.frontend.values import (
     ConvSource,
     ConvTransposeSource,
     LinearSource,
+    Mapped,
     Pending,
     Quantized,
     RealInput,
@@ -54,7 +56,7 @@ class Call:
     def tensor(self, index: int) -> Abstract:
         """Argument ``index``, which must be an activation."""
         x = self.args[index] if index < len(self.args) else None
-        if not isinstance(x, RealInput | Quantized | Pending):
+        if not isinstance(x, RealInput | Quantized | Pending | Mapped):
             self.builder.quantized(self.where, None)
             raise AssertionError("unreachable")
         return x
@@ -169,6 +171,14 @@ def _activation(module: Any, call: Call) -> Abstract:
     return call.builder.quantize(call.where, x, grid.clipped(*bounds))
 
 
+@handles(qnn.QuantSigmoid, qnn.QuantTanh)
+def _quantized_function(module: Any, call: Call) -> Abstract:
+    """Becomes Lookup, after a quantizer of at most 8 bits."""
+    grid = activation_grid(call.where, "act_quant", module.act_quant)
+    x = apply(call, module.act_quant.fused_activation_quant_proxy.activation_impl)
+    return x if grid is None else call.builder.quantize(call.where, x, grid)
+
+
 @handles(qnn.QuantEltwiseAdd)
 def _eltwise_add(module: Any, call: Call) -> Abstract:
     """Becomes Add on the grid of its input quantizer.
@@ -264,6 +274,15 @@ def _relu(module: Any, call: Call) -> Abstract:
     return clip(call.where, call.tensor(0), 0.0, 6.0 if type(module) is nn.ReLU6 else math.inf)
 
 
+@handles(
+    nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.ELU, nn.SELU, nn.CELU,
+    nn.LeakyReLU, nn.Mish, nn.Softplus, nn.Hardtanh,
+)  # fmt: skip
+def _function(module: Any, call: Call) -> Abstract:
+    """Becomes Lookup, between two quantizers of at most 8 bits."""
+    return apply(call, module)
+
+
 @handles(nn.Flatten)
 def _flatten(module: Any, call: Call) -> Abstract:
     """Folds into the QuantLinear behind it; it must keep the batch and flatten all the rest."""
@@ -276,9 +295,31 @@ def _identity(module: Any, call: Call) -> Abstract:
     return call.tensor(0)
 
 
+def apply(call: Call, function: Callable[[Tensor], Tensor]) -> Abstract:
+    """Apply an activation function to a quantized tensor."""
+    x = call.tensor(0)
+    inner = x.function if isinstance(x, Mapped) else None
+    source = x.x if isinstance(x, Mapped) else call.quantized(0)
+
+    def evaluate(reals: FloatArray) -> FloatArray:
+        tensor = torch.from_numpy(reals if inner is None else inner(reals))
+        with torch.no_grad():
+            return _numpy(function(tensor.clone()))
+
+    return Mapped(call.where, source, evaluate)
+
+
 def flatten(call: Call) -> Abstract:
     """View (N, C, H, W) as (N, C * H * W), or do nothing."""
     x = call.tensor(0)
+    if isinstance(x, Mapped):
+        return replace(x, x=_flattened(call, x.x))
+    result: Abstract = _flattened(call, x)
+    return result
+
+
+def _flattened(call: Call, x: Any) -> Any:
+    """``x``, a quantized value or one on its way there, as PyTorch sees it after the reshape."""
     shape = x.type.shape if isinstance(x, Quantized) else x.shape
     if call.flat and call.shape[0] == math.prod(shape):
         return replace(x, flat=True)

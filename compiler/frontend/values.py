@@ -6,6 +6,7 @@ convolution, batch norm, ReLU and quantizer into one operator with one rounding.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tilewright.compiler.frontend.quantizers import FloatArray, Grid, Weight
@@ -93,6 +94,18 @@ class RescaleSource:
     x: Quantized
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """An activation function of the elements of ``x``, which waits for its quantizer.
+
+    ``function`` takes and returns reals, element by element.
+    """
+
+    where: str
+    x: Quantized
+    function: Callable[[FloatArray], FloatArray]
+
+
 WeightedSource = ConvSource | ConvTransposeSource | LinearSource
 Source = WeightedSource | PoolSource | AddSource | RescaleSource
 
@@ -123,4 +136,4 @@ class Pending:
     upper: float = field(default=math.inf)
 
 
-Abstract = RealInput | Quantized | Pending
+Abstract = RealInput | Quantized | Pending | Mapped

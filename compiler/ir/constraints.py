@@ -18,6 +18,7 @@ from tilewright.compiler.ir.ops import (
     Conv2d,
     ConvTranspose2d,
     Linear,
+    Lookup,
     MaxPool2d,
     Op,
     Rescale,
@@ -204,7 +205,7 @@ def _add_shapes(op: Add, types: Types) -> str | None:
     return None if a == b else f"{a} and {b}"
 
 
-@constraint("output", Conv2d, ConvTranspose2d, Linear, MaxPool2d, AvgPool2d, Add, Rescale)
+@constraint("output", Conv2d, ConvTranspose2d, Linear, MaxPool2d, AvgPool2d, Add, Rescale, Lookup)
 def _shape_agrees(op: Op, types: Types) -> str | None:
     """The declared output shape is the inferred one."""
     inferred, declared = output_shape(op, types), types[op.outputs[0]].shape
@@ -235,6 +236,20 @@ def _requantize_fits_output(op: Conv2d | ConvTranspose2d | Linear, types: Types)
     if t.zero_point % 2 and r.zero_point == t.zero_point - 1:
         r = replace(r, zero_point=t.zero_point)
     return _requantize_problem(r, t)
+
+
+@constraint("table", Lookup)
+def _table_is_whole(op: Lookup, types: Types) -> str | None:
+    """It has an entry for every value of the input's 2 to 8 bits, within the output's range."""
+    source, result = types[op.input], types[op.output]
+    if source.bits > 8:
+        return f"the input has {source.bits} bits"
+    if op.table.shape != (1 << source.bits,):
+        return f"shape {op.table.shape} for an input of {source.bits} bits"
+    low, high = int(op.table.min()), int(op.table.max())
+    if low < result.qmin or high > result.qmax:
+        return f"entries {low}..{high} outside {result.qmin}..{result.qmax}"
+    return None
 
 
 @constraint("shared_bits", Add)

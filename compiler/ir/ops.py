@@ -276,6 +276,20 @@ class Rescale(_Unary):
     requantize: Requantize
 
 
+@dataclass(frozen=True, eq=False)
+class Lookup(_Unary):
+    """An activation function: every element is replaced by its entry in a table.
+
+    ``out = table[q - q_lowest]``, where ``q_lowest`` is the lowest value of the input's type.
+
+    Parameters
+    ----------
+    table : (2 ** bits,) integers, one for each value of the input's type, of at most 8 bits
+    """
+
+    table: IntArray
+
+
 OPS: tuple[type[Op], ...] = (
     Input,
     Conv2d,
@@ -285,6 +299,7 @@ OPS: tuple[type[Op], ...] = (
     AvgPool2d,
     Add,
     Rescale,
+    Lookup,
     Output,
 )
 """Every operator that a graph may hold."""

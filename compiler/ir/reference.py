@@ -13,6 +13,7 @@ from tilewright.compiler.ir.ops import (
     Input,
     IntArray,
     Linear,
+    Lookup,
     MaxPool2d,
     Output,
     Padding,
@@ -194,6 +195,8 @@ def run(graph: Graph, inputs: Sequence[IntArray]) -> dict[str, IntArray]:
                 result = avg_pool2d(op, values[op.input], types[op.input])
             case Rescale():
                 result = rescale(op, values[op.input], types[op.input])
+            case Lookup():
+                result = op.table[values[op.input] - types[op.input].qmin]
             case Add():
                 a, b = op.input_a, op.input_b
                 result = add(op, values[a], values[b], types[a], types[b])

@@ -167,6 +167,30 @@ class LoadWeights(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoadTable(Command):
+    """Read ``words`` entries of activation tables, from entry ``base`` on.
+
+    Table t of :class:`Compute` is entries ``256 * (t - 1)`` on. In memory an entry is the first of
+    ``rows`` bytes.
+    """
+
+    UNIT = Unit.LOAD
+    OPCODE = 6
+    FIELDS = (
+        *_LOAD_HEAD,
+        _ADDRESS,
+        Field("words", 16, "entries"),
+        Field("base", 16, "first entry"),
+    )
+
+    wait_compute: int = 0
+    wait_store: int = 0
+    address: int
+    words: int
+    base: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class End(Command):
     """Complete the run: set the done status and raise the interrupt."""
 
@@ -264,6 +288,7 @@ class Compute(Command):
         Field("dst_lane", 4, "activation buffer: pixel of the first result, below cols"),
         Field("dst_kg_step", 16, "activation buffer: lane words per kernel group"),
         Field("dst_row_step", 16, "activation buffer: lane words per output row"),
+        Field("table", 4, "activation table that results go through, from 1; 0 for none"),
     )
 
     wait_load: int = 0
@@ -315,6 +340,7 @@ class Compute(Command):
     dst_lane: int = 0
     dst_kg_step: int = 0
     dst_row_step: int = 0
+    table: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,6 +380,7 @@ COMMANDS: tuple[type[Command], ...] = (
     Fetch,
     LoadActivations,
     LoadWeights,
+    LoadTable,
     End,
     Compute,
     Store,

@@ -40,6 +40,8 @@ class EngineConfig:
         4: weights of at most 4 bits, and one multiplier for the two products of a pair of rows,
         whose activation must be the same: a layer without common channels (depthwise) runs at one
         product per multiplier.
+    tables : int, 0..15
+        Activation functions held at once, as tables of 256 entries behind the requantizers.
     multiplier_width : int, bits, 8..31
         Width of the requantization multiplier M. 18 is one DSP, 31 is exact (see the design).
     act_depth : int, 16..65536
@@ -74,6 +76,7 @@ class EngineConfig:
     cols: int = 7
     requantizers: int | None = None
     weight_bits: int = 8
+    tables: int = 0
     multiplier_width: int = 18
     act_depth: int = 1024
     weight_depth: int = 4096
@@ -109,6 +112,7 @@ class EngineConfig:
                 name,
                 "a power of two in 16..65536",
             )
+        check(0 <= self.tables <= 15, "tables", "in 0..15")
         check(self.bus_width in (32, 64, 128), "bus_width", "32, 64 or 128")
         check(
             self.queue_depth % 4 == 0 and 4 <= self.queue_depth <= 256,

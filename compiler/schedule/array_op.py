@@ -72,6 +72,7 @@ class ArrayOp:
     sections : in order, covering all kernel groups
     bias, multiplier, shift : (n_kg, rows), requantization parameters
     macs : int, useful multiply-accumulates
+    table : (256,) uint8, what each result's byte is replaced by, or None
     """
 
     name: str
@@ -99,6 +100,7 @@ class ArrayOp:
     multiplier: NDArray[np.int64]
     shift: NDArray[np.int64]
     macs: int
+    table: NDArray[np.uint8] | None = None
 
     @cached_property
     def n_kg(self) -> int:

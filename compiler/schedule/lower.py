@@ -17,6 +17,7 @@ from tilewright.compiler.ir import (
     Graph,
     Input,
     Linear,
+    Lookup,
     MaxPool2d,
     Op,
     Requantize,
@@ -89,6 +90,7 @@ def _narrow_inputs(graph: Graph, config: EngineConfig) -> dict[str, int]:
 class _Lowering:
     def __init__(self, graph: Graph, config: EngineConfig) -> None:
         self.config = config
+        self.graph = graph
         self.producers = graph.producers()
         self.values = dict(graph.values)
         self.stages: list[Stage] = []
@@ -109,6 +111,8 @@ class _Lowering:
                 return self.lowest(source)
             case Input():
                 return self.values[value].qmin
+            case Lookup(table=table):
+                return int(table.min())
             case op:
                 requantize: Requantize = op.requantize  # type: ignore[attr-defined]
                 return requantize.qmin
@@ -135,6 +139,8 @@ class _Lowering:
                 self.avg_pool(index, op)
             case Rescale():
                 self.rescale(index, op.name, op.input, op.output, op.requantize)
+            case Lookup():
+                self.lookup(index, op)
             case Add():
                 self.add(index, op)
             case _:
@@ -451,6 +457,32 @@ class _Lowering:
             taps=1,
             bias=-self.values[source].zero_point,
         )
+
+    def lookup(self, index: int, op: Lookup) -> None:
+        """Give the operation before it the table, or run it alone if others read its input too."""
+        if not self.config.tables:
+            raise EngineLimitError(
+                f"{op.name}: an activation function needs a table; the engine's tables must be at "
+                "least 1, not 0"
+            )
+        kind = self.values[op.input]
+        table = np.zeros(256, np.uint8)
+        table[np.arange(kind.qmin, kind.qmax + 1) & 0xFF] = op.table & 0xFF
+        last = self.stages[-1] if self.stages else None
+        readers = sum(other.inputs.count(op.input) for other in self.graph.ops)
+        if last is None or last.output != op.input or last.ops[0].table is not None or readers > 1:
+            same = Requantize(
+                (1,) * kind.shape[0], (0,) * kind.shape[0], kind.zero_point, kind.qmin, kind.qmax
+            )
+            self.rescale(index, op.name, op.input, op.output, same)
+            last = self.stages[-1]
+        self.stages[-1] = Stage(
+            tuple(
+                replace(part, output=op.output, output_type=self.values[op.output], table=table)
+                for part in last.ops
+            )
+        )
+        self.orders[op.output] = self.orders[op.input]
 
     def add(self, index: int, op: Add) -> None:
         shared = TensorType(

@@ -23,6 +23,7 @@ def run_compute(
     activations: NDArray[np.uint8],
     weights: NDArray[np.uint8],
     results: NDArray[np.uint8],
+    tables: NDArray[np.uint8],
 ) -> None:
     """Execute a command.
 
@@ -31,12 +32,15 @@ def run_compute(
     activations : (cols, act_depth, rows) bytes
     weights : (weight_depth, rows) bytes, or half bytes below 16
     results : (out_depth, rows) bytes
+    tables : (256 * tables,) bytes
     """
     c, rows, cols = command, config.rows, config.cols
     if c.segment_log2 < config.least_segment_log2:
         raise ExecutionError("a pair of rows has one activation: segments are at least 2 rows")
     if (c.x0_word, c.x0_lane) != divmod(c.x0, cols) or (c.s_word, c.s_lane) != divmod(c.s_dx, cols):
         raise ExecutionError("a compute command's columns and words disagree")
+    if c.table > config.tables:
+        raise ExecutionError(f"a compute command uses table {c.table} of {config.tables}")
     steps = c.n_r * c.n_s * ((c.n_cg - 1) * c.segment + c.last_segment)
     weight_addr = c.weight_base
     size = 1 << c.segment_log2
@@ -85,6 +89,8 @@ def run_compute(
         total = (total + (1 << 31)) % (1 << 32) - (1 << 31)
         scale = Requantize(multiplier, shift, c.zero_point, c.qmin, c.qmax)
         out = requantize(total.transpose(2, 0, 1), scale).transpose(1, 2, 0).astype(np.uint8)
+        if c.table:
+            out = tables[256 * (c.table - 1) + out.astype(np.int64)]
         column: NDArray[np.int64] = np.arange(c.out_w) * c.dst_step
         if c.to_out:
             place = c.out_base + kg * c.out_kg_step + oy[:, None] * c.out_row_step + column

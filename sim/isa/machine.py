@@ -22,6 +22,7 @@ from tilewright.compiler.isa import (
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadTable,
     LoadWeights,
     Store,
     Unit,
@@ -89,6 +90,7 @@ class Machine:
         self.activations = np.zeros((config.cols, config.act_depth, config.rows), np.uint8)
         self.weights = np.zeros((config.weight_depth, config.rows), np.uint8)
         self.results = np.zeros((config.out_depth, config.rows), np.uint8)
+        self.tables = np.zeros(256 * config.tables, np.uint8)
         self.units = {unit: _UnitState() for unit in Unit}
         self.finished: int | None = None
         self._drained = 0  # when the last compute command started so far is done
@@ -188,6 +190,12 @@ class Machine:
                 first = command.base * config.weights_per_byte
                 span = np.arange(first, first + len(words)) % config.weight_depth
                 self.weights[span] = words
+            case LoadTable():
+                data = self._bytes(command.address, command.words * config.rows)
+                span = np.arange(command.base, command.base + command.words)
+                if span[-1] >= self.tables.size:
+                    raise ExecutionError("a load command writes beyond the activation tables")
+                self.tables[span] = data[:: config.rows]
             case End():
                 self.finished = start + timing.done
         self._record(Unit.LOAD, command, start, start + timing.done)
@@ -213,7 +221,7 @@ class Machine:
 
     def _compute(self, command: Compute, start: int) -> None:
         timing = compute_timing(self.config, command)
-        run_compute(self.config, command, self.activations, self.weights, self.results)
+        run_compute(self.config, command, self.activations, self.weights, self.results, self.tables)
         self._record(Unit.COMPUTE, command, start, start + timing.done)
         # The drain overlaps the next command.
         self.units[Unit.COMPUTE].free = start + timing.free

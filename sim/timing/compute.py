@@ -52,6 +52,6 @@ def compute_timing(config: EngineConfig, command: Compute) -> ComputeTiming:
     idle = last_pass + whole
     return ComputeTiming(
         free=max(idle, capture + ComputeUnit.settle_cycles(config)) + 1,
-        done=capture + config.drain_cycles + Drain.LATENCY,
+        done=capture + config.drain_cycles + Drain.latency(config),
         steps=command.n_kg * passes * pass_steps(command),
     )

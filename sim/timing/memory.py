@@ -16,6 +16,7 @@ from tilewright.compiler.isa import (
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadTable,
     LoadWeights,
     Store,
     Unit,
@@ -124,7 +125,7 @@ def load_timing(config: EngineConfig, memory: MemoryTiming, command: Command) ->
             size = Unit(command.unit).command_bytes
             beats = command.count * size // config.bus_bytes
             block = _Block(command.address, 1, 0, 1, beats, beats)
-        case LoadWeights():
+        case LoadWeights() | LoadTable():
             beats = _row_beats(config, command.words)
             block = _Block(command.address, 1, 0, 1, command.words, beats)
         case LoadActivations():

@@ -17,7 +17,7 @@ ENGINES = {
     ),
     "8x7-bus32": EngineConfig(
         rows=8, cols=7, act_depth=512, weight_depth=2048, out_depth=128, bus_width=32,
-        queue_depth=16, multiplier_width=31, requantizers=2,
+        queue_depth=16, multiplier_width=31, requantizers=2, tables=2,
     ),
     "8x5-bus64-w4": EngineConfig(
         rows=8, cols=5, act_depth=512, weight_depth=4096, out_depth=128, bus_width=64,

@@ -11,6 +11,7 @@ from tilewright.compiler.ir import (
     Conv2d,
     Graph,
     Input,
+    Lookup,
     MaxPool2d,
     Output,
     Requantize,
@@ -30,7 +31,7 @@ def random_network(rng, config, size):
         # Mostly the value before, so that chains form; sometimes an older one.
         names = list(values)
         source = names[-1] if rng.random() < 0.75 else str(rng.choice(names))
-        kind = str(rng.choice(KINDS))
+        kind = str(rng.choice((*KINDS, "lookup") if config.tables else KINDS))
         x = values[source]
         channels, height, width = x.shape
         kernels, groups = int(rng.integers(1, 3 * rows)), 1
@@ -67,6 +68,15 @@ def random_network(rng, config, size):
             ops.append(Add(name, source, other, output, *sides, requantize, 8, True))
             values[output] = output_type
             read |= {source, other}
+            continue
+        elif kind == "lookup":
+            y = random_type(rng, x.shape)
+            table = rng.integers(y.qmin, y.qmax + 1, 1 << x.bits)
+            ops.append(Lookup(name, source, output, table))
+            values[output] = y
+            read.add(source)
+            if int(table.min()) >= 0:
+                nonnegative.add(output)
             continue
         shape = (
             kernels,
