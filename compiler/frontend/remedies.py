@@ -4,7 +4,6 @@ from torch import nn
 
 _DEFAULT = "Rewrite it with the modules listed in docs/supported_ops.md."
 _SIGMOID = "Use brevitas.nn.QuantReLU, or keep it outside the compiled model."
-_CAT = "Convolve each tensor and add the results, which equals convolving their concatenation."
 _REMEDIES = {
     "Conv2d": "Use brevitas.nn.QuantConv2d.",
     "Linear": "Use brevitas.nn.QuantLinear.",
@@ -14,8 +13,10 @@ _REMEDIES = {
     "TruncAvgPool2d": "Use nn.AvgPool2d followed by brevitas.nn.QuantIdentity.",
     "TruncAdaptiveAvgPool2d": "Use nn.AdaptiveAvgPool2d followed by brevitas.nn.QuantIdentity.",
     "AdaptiveMaxPool2d": "Use nn.MaxPool2d with an explicit kernel.",
-    "QuantCat": _CAT,
-    "cat": _CAT,
+    "QuantCat": "Use torch.cat on tensors that one shared QuantIdentity has quantized.",
+    "concat": "Use torch.cat.",
+    "transpose": "Use the modules listed in docs/supported_ops.md, such as nn.ChannelShuffle.",
+    "permute": "Use the modules listed in docs/supported_ops.md, such as nn.ChannelShuffle.",
     "pad": "Use the padding argument of the QuantConv2d behind it.",
     "ZeroPad2d": "Use the padding argument of the QuantConv2d behind it.",
     "LayerNorm": "Use nn.BatchNorm2d, which folds into the convolution before it.",

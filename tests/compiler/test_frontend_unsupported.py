@@ -127,9 +127,19 @@ CASES = {
         lambda: Forward(lambda m, x: m.quant(x).transpose(2, 3)),
         ("transpose", "the function transpose", "supported_ops"),
     ),
-    "concatenation": (
-        lambda: Forward(lambda m, x: m.quant(torch.cat([m.quant(x), m.quant(x)], 1))),
-        ("cat", "the function cat", "Convolve each"),
+    "concatenation of rows": (
+        lambda: Forward(lambda m, x: m.quant(torch.cat([m.quant(x), m.quant(x)], 2))),
+        ("cat", "over dim=2", "dim=1"),
+    ),
+    "bilinear": (
+        lambda: Forward(
+            lambda m, x: m.quant(F.interpolate(m.quant(x).value, scale_factor=2, mode="bilinear"))
+        ),
+        ("interpolate", "mode='bilinear'", "nearest"),
+    ),
+    "slice of rows": (
+        lambda: Forward(lambda m, x: m.quant(m.quant(x).value[:, :, 1:])),
+        ("getitem", "the index", "Slice channels only"),
     ),
     "max pool ceil_mode": (
         lambda: chain(nn.MaxPool2d(4, ceil_mode=True)),
