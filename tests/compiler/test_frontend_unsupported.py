@@ -133,12 +133,12 @@ CASES = {
     ),
     "bilinear": (
         lambda: Forward(
-            lambda m, x: m.quant(F.interpolate(m.quant(x).value, scale_factor=2, mode="bilinear"))
+            lambda m, x: m.quant(F.interpolate(m.quant(x), scale_factor=2, mode="bilinear"))
         ),
         ("interpolate", "mode='bilinear'", "nearest"),
     ),
     "slice of rows": (
-        lambda: Forward(lambda m, x: m.quant(m.quant(x).value[:, :, 1:])),
+        lambda: Forward(lambda m, x: m.quant(m.quant(x)[:, :, 1:])),
         ("getitem", "the index", "Slice channels only"),
     ),
     "max pool ceil_mode": (
@@ -258,8 +258,8 @@ CASES = {
         ("view", r"a reshape from \(2, 6, 6\) to \(1, 12, 6\)", "nn.Flatten"),
     ),
     "broadcast": (
-        lambda: Forward(lambda m, x: m.quant(m.quant(x) + m.quant(x[:, :1]))),
-        ("getitem", "the function getitem", "supported_ops"),
+        lambda: Forward(lambda m, x: m.quant(m.quant(x) + m.quant(x)[:, :1])),
+        ("add", r"shapes \(2, 6, 6\) and \(1, 6, 6\)", "same shape"),
     ),
     "added constant": (
         lambda: Forward(lambda m, x: m.quant(m.quant(x) + 1.0)),
