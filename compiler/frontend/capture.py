@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor, fx, nn
 
@@ -16,6 +16,7 @@ from tilewright.compiler.ir.graph import Graph, VerifyError
 from tilewright.errors import UnsupportedError
 
 _TENSORS = (RealInput, Quantized, Pending, Mapped)
+_Known: TypeAlias = dict[fx.Node, Abstract | tuple[Quantized, ...] | None]
 
 
 class BiasRoundedWarning(UserWarning):
@@ -78,7 +79,7 @@ def capture_with_report(
     """As :func:`capture`, and report rounded biases instead of warning."""
     trace = record(model, example_inputs)
     builder = Builder(multiplier_width=multiplier_width, round_bias=round_bias)
-    abstract: dict[fx.Node, Abstract | None] = {}
+    abstract: _Known = {}
     for node in trace.nodes:
         abstract[node] = _step(trace, builder, abstract, node)
         _check_metadata(trace, node, abstract[node])
@@ -101,8 +102,8 @@ def capture_with_report(
 
 
 def _step(
-    trace: Trace, builder: Builder, abstract: dict[fx.Node, Abstract | None], node: fx.Node
-) -> Abstract | None:
+    trace: Trace, builder: Builder, abstract: _Known, node: fx.Node
+) -> Abstract | tuple[Quantized, ...] | None:
     where = trace.where(node)
     args, keywords = _arguments(trace, abstract, node)
     match node.op:
@@ -113,7 +114,7 @@ def _step(
         case "output":
             _outputs(builder, args[0])
             return None
-    if not any(isinstance(abstract[n], _TENSORS) for n in node.all_input_nodes):
+    if not any(isinstance(abstract[n], (*_TENSORS, tuple)) for n in node.all_input_nodes):
         return None  # arithmetic on sizes, or on constants; using a constant is an error later
     shape, flat = _shape(where, trace.results[node])
     if node.op == "call_module":
@@ -138,7 +139,7 @@ def _step(
     return in_table[target](Call(builder, where, args, shape, flat), dict(keywords))
 
 
-def _arguments(trace: Trace, abstract: dict[fx.Node, Abstract | None], node: fx.Node) -> Any:
+def _arguments(trace: Trace, abstract: _Known, node: fx.Node) -> Any:
     """Arguments of a node: tensors as abstract values, sizes and constants as they are."""
 
     def known(n: fx.Node) -> Any:
@@ -195,7 +196,7 @@ def _check_in_place(where: str, node: fx.Node, in_place: bool) -> None:
         )
 
 
-def _check_metadata(trace: Trace, node: fx.Node, x: Abstract | None) -> None:
+def _check_metadata(trace: Trace, node: fx.Node, x: object) -> None:
     """Compare with what Brevitas itself recorded, where it is trustworthy."""
     if not isinstance(x, Quantized) or node not in trace.metadata:
         return

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilewright.compiler.frontend import windows
+from tilewright.compiler.frontend import movement, windows
 from tilewright.compiler.frontend.builder import clip
 from tilewright.compiler.frontend.modules import Call, add, apply, flatten
-from tilewright.compiler.frontend.values import Abstract
+from tilewright.compiler.frontend.values import Abstract, Quantized
 from tilewright.errors import UnsupportedError
 
 ELEMENTWISE: tuple[Callable[..., Tensor], ...] = (
@@ -23,7 +23,7 @@ ELEMENTWISE: tuple[Callable[..., Tensor], ...] = (
 """Functions that become a Lookup."""
 
 Keywords = dict[str, Any]
-FunctionHandler = Callable[[Call, Keywords], Abstract]
+FunctionHandler = Callable[[Call, Keywords], Abstract | tuple[Quantized, ...]]
 
 
 def _bind(call: Call, names: tuple[str, ...], keywords: Keywords) -> Keywords:
@@ -116,6 +116,78 @@ def _dropout(call: Call, keywords: Keywords) -> Abstract:
     return call.tensor(0)
 
 
+def _cat(call: Call, keywords: Keywords) -> Abstract:
+    parts = [call.builder.quantized(call.where, x) for x in call.parts(0)]
+    dim = _bind(call, ("dim",), keywords).get("dim", 0)
+    return movement.concat(call.builder, call.where, parts, dim)
+
+
+def _interpolate(call: Call, keywords: Keywords) -> Abstract:
+    names = (
+        "size",
+        "scale_factor",
+        "mode",
+        "align_corners",
+        "recompute_scale_factor",
+        "antialias",
+    )
+    mode = _bind(call, names, keywords).get("mode", "nearest")
+    return movement.upsample(call.builder, call.where, call.quantized(0), call.shape, mode)
+
+
+def _pixel_shuffle(call: Call, keywords: Keywords) -> Abstract:
+    factor = _bind(call, ("upscale_factor",), keywords)["upscale_factor"]
+    return movement.pixel_shuffle(call.builder, call.where, call.quantized(0), call.shape, factor)
+
+
+def _pixel_unshuffle(call: Call, keywords: Keywords) -> Abstract:
+    x, factor = call.quantized(0), _bind(call, ("downscale_factor",), keywords)["downscale_factor"]
+    return movement.pixel_unshuffle(call.builder, call.where, x, call.shape, factor)
+
+
+def _channel_shuffle(call: Call, keywords: Keywords) -> Abstract:
+    groups = _bind(call, ("groups",), keywords)["groups"]
+    return movement.channel_shuffle(call.builder, call.where, call.quantized(0), groups)
+
+
+def _chunk(call: Call, keywords: Keywords) -> tuple[Quantized, ...]:
+    bound = _bind(call, ("chunks", "dim"), keywords)
+    x = call.quantized(0)
+    return _split_every(call, x, -(-x.type.shape[0] // bound["chunks"]), bound.get("dim", 0))
+
+
+def _split(call: Call, keywords: Keywords) -> tuple[Quantized, ...]:
+    names = ("split_size_or_sections", "dim")
+    bound = _bind(call, names, keywords)
+    return _split_every(call, call.quantized(0), bound[names[0]], bound.get("dim", 0))
+
+
+def _split_every(call: Call, x: Quantized, size: Any, dim: Any) -> tuple[Quantized, ...]:
+    if dim not in (1, -3):
+        raise UnsupportedError(
+            call.where, f"a split over dim={dim}", "Split (N, C, H, W) over dim=1."
+        )
+    channels = x.type.shape[0]
+    if isinstance(size, int):
+        size = [min(size, channels - i) for i in range(0, channels, size)]
+    return tuple(movement.split(call.builder, call.where, x, size))
+
+
+def _getitem(call: Call, keywords: Keywords) -> Abstract:
+    items, key = call.args
+    if isinstance(items, tuple) and isinstance(key, int):
+        return replace(call, args=items).tensor(key)
+    x, whole = call.quantized(0), slice(None)
+    indices = list(key) if isinstance(key, tuple) else [key]
+    indices += [whole] * (4 - len(indices))
+    if indices[:1] + indices[2:] != [whole] * 3 or not isinstance(indices[1], slice):
+        raise UnsupportedError(
+            call.where, f"the index {key}", "Slice channels only: x[:, start:stop]."
+        )
+    channels = range(x.type.shape[0])[indices[1]]
+    return movement.select(call.builder, call.where, x, channels)
+
+
 def _flatten(call: Call, keywords: Keywords) -> Abstract:
     return flatten(call)
 
@@ -128,6 +200,10 @@ FUNCTIONS: dict[Any, FunctionHandler] = {
     operator.add: _add,
     operator.iadd: _add,
     torch.add: _add,
+    operator.getitem: _getitem,
+    torch.cat: _cat,
+    torch.chunk: _chunk,
+    torch.split: _split,
     torch.flatten: _flatten,
     torch.reshape: _flatten,
     torch.mean: _mean,
@@ -139,19 +215,23 @@ FUNCTIONS: dict[Any, FunctionHandler] = {
     F.max_pool2d: _max_pool,
     F.avg_pool2d: _avg_pool,
     F.adaptive_avg_pool2d: _adaptive_avg_pool,
+    F.interpolate: _interpolate,
+    F.pixel_shuffle: _pixel_shuffle,
+    F.pixel_unshuffle: _pixel_unshuffle,
+    F.channel_shuffle: _channel_shuffle,
 }
 METHODS: dict[str, FunctionHandler] = {
     "add": _add,
     "add_": _add,
     "__add__": _add,
     "__iadd__": _add,
+    "chunk": _chunk,
+    "split": _split,
     "flatten": _flatten,
     "view": _flatten,
     "reshape": _flatten,
     "mean": _mean,
     "relu": _relu,
-    "sigmoid": _function(torch.sigmoid),
-    "tanh": _function(torch.tanh),
     "relu_": _relu,
     "contiguous": _same,
 }

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tilewright.compiler.frontend import windows
+from tilewright.compiler.frontend import movement, windows
 from tilewright.compiler.frontend.builder import Builder, clip
 from tilewright.compiler.frontend.quantizers import (
     FloatArray,
@@ -64,6 +64,17 @@ class Call:
     def quantized(self, index: int) -> Quantized:
         """Argument ``index``, which must be a quantized activation."""
         return self.builder.quantized(self.where, self.tensor(index))
+
+    def parts(self, index: int) -> tuple[Abstract, ...]:
+        """Argument ``index``, which must be a list of activations."""
+        items = self.args[index] if index < len(self.args) else None
+        if not isinstance(items, tuple | list) or not items:
+            raise UnsupportedError(
+                self.where,
+                f"a concatenation of {type(items).__name__}",
+                "Pass a list of tensors by position.",
+            )
+        return tuple(replace(self, args=tuple(items)).tensor(i) for i in range(len(items)))
 
 
 Handler = Callable[[Any, Call], Abstract]
@@ -196,6 +207,36 @@ def _eltwise_add(module: Any, call: Call) -> Abstract:
     result = add(call, a, b)
     assert isinstance(result.source, AddSource)
     return _output_quantized(module, call, replace(result, source=AddSource(a, b, shared)))
+
+
+@handles(nn.Upsample, nn.UpsamplingNearest2d)
+def _upsample(module: Any, call: Call) -> Abstract:
+    """Becomes Upsample: mode 'nearest', integer factors, after a quantizer."""
+    return movement.upsample(call.builder, call.where, call.quantized(0), call.shape, module.mode)
+
+
+@handles(nn.PixelShuffle)
+def _pixel_shuffle(module: Any, call: Call) -> Abstract:
+    """Becomes PixelShuffle, after a quantizer."""
+    x = call.quantized(0)
+    return movement.pixel_shuffle(call.builder, call.where, x, call.shape, module.upscale_factor)
+
+
+@handles(nn.PixelUnshuffle)
+def _pixel_unshuffle(module: Any, call: Call) -> Abstract:
+    """Becomes PixelUnshuffle, after a quantizer."""
+    x, factor = call.quantized(0), module.downscale_factor
+    return movement.pixel_unshuffle(call.builder, call.where, x, call.shape, factor)
+
+
+@handles(nn.ChannelShuffle)
+def _channel_shuffle(module: Any, call: Call) -> Abstract:
+    """Becomes SelectChannels, after a quantizer.
+
+    Brevitas forgets the scale of what is shuffled, split or sliced: put a QuantIdentity behind it
+    that shares the quantizer in front of it.
+    """
+    return movement.channel_shuffle(call.builder, call.where, call.quantized(0), module.groups)
 
 
 @handles(nn.BatchNorm2d, nn.BatchNorm1d)

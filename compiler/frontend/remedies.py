@@ -3,8 +3,6 @@
 from torch import nn
 
 _DEFAULT = "Rewrite it with the modules listed in docs/supported_ops.md."
-_SIGMOID = "Use brevitas.nn.QuantReLU, or keep it outside the compiled model."
-_CAT = "Convolve each tensor and add the results, which equals convolving their concatenation."
 _REMEDIES = {
     "Conv2d": "Use brevitas.nn.QuantConv2d.",
     "Linear": "Use brevitas.nn.QuantLinear.",
@@ -14,35 +12,21 @@ _REMEDIES = {
     "TruncAvgPool2d": "Use nn.AvgPool2d followed by brevitas.nn.QuantIdentity.",
     "TruncAdaptiveAvgPool2d": "Use nn.AdaptiveAvgPool2d followed by brevitas.nn.QuantIdentity.",
     "AdaptiveMaxPool2d": "Use nn.MaxPool2d with an explicit kernel.",
-    "QuantCat": _CAT,
-    "cat": _CAT,
+    "QuantCat": "Use torch.cat on tensors that one shared QuantIdentity has quantized.",
+    "concat": "Use torch.cat.",
+    "transpose": "Use the modules listed in docs/supported_ops.md, such as nn.ChannelShuffle.",
+    "permute": "Use the modules listed in docs/supported_ops.md, such as nn.ChannelShuffle.",
     "pad": "Use the padding argument of the QuantConv2d behind it.",
     "ZeroPad2d": "Use the padding argument of the QuantConv2d behind it.",
     "LayerNorm": "Use nn.BatchNorm2d, which folds into the convolution before it.",
     "GroupNorm": "Use nn.BatchNorm2d, which folds into the convolution before it.",
     "Softmax": "Leave it out of the compiled model; the largest output stays the largest.",
     "softmax": "Leave it out of the compiled model; the largest output stays the largest.",
-    "LeakyReLU": "Use brevitas.nn.QuantReLU.",
+    "PReLU": "Use nn.LeakyReLU between two quantizers, or brevitas.nn.QuantReLU.",
     "max_pool2d_with_indices": "Use return_indices=False.",
     "mul": "Fold constant factors into weights or scales.",
     "sub": "Negate the weights of the subtracted branch and add.",
-} | dict.fromkeys(
-    (
-        "Sigmoid",
-        "sigmoid",
-        "Tanh",
-        "tanh",
-        "SiLU",
-        "silu",
-        "GELU",
-        "gelu",
-        "Hardswish",
-        "Hardsigmoid",
-        "QuantSigmoid",
-        "QuantTanh",
-    ),
-    _SIGMOID,
-)
+}
 
 
 def remedy_for(what: nn.Module | str) -> str:

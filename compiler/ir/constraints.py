@@ -15,13 +15,18 @@ from tilewright.compiler.ir.intervals import accumulator_range
 from tilewright.compiler.ir.ops import (
     Add,
     AvgPool2d,
+    Concat,
     Conv2d,
     ConvTranspose2d,
     Linear,
     Lookup,
     MaxPool2d,
     Op,
+    PixelShuffle,
+    PixelUnshuffle,
     Rescale,
+    SelectChannels,
+    Upsample,
 )
 from tilewright.compiler.ir.shapes import output_shape
 from tilewright.compiler.ir.types import Requantize, TensorType, VerifyError
@@ -205,19 +210,74 @@ def _add_shapes(op: Add, types: Types) -> str | None:
     return None if a == b else f"{a} and {b}"
 
 
-@constraint("output", Conv2d, ConvTranspose2d, Linear, MaxPool2d, AvgPool2d, Add, Rescale, Lookup)
+@constraint("sources", Concat)
+def _sources_fit(op: Concat, types: Types) -> str | None:
+    """There is at least one operand, and all have the same rows and columns."""
+    sizes = {types[v].shape[1:] for v in op.sources}
+    return None if len(sizes) == 1 else f"{sorted(sizes)}"
+
+
+@constraint("channels", SelectChannels)
+def _channels_exist(op: SelectChannels, types: Types) -> str | None:
+    """It names at least one channel, all of which exist."""
+    count = types[op.input].shape[0]
+    if op.channels.ndim != 1 or not op.channels.size:
+        return f"shape {op.channels.shape}"
+    low, high = int(op.channels.min()), int(op.channels.max())
+    return None if low >= 0 and high < count else f"channels {low}..{high} of {count}"
+
+
+@constraint("factor", Upsample, PixelShuffle, PixelUnshuffle)
+def _factor_positive(op: Upsample | PixelShuffle | PixelUnshuffle, types: Types) -> str | None:
+    """Factors are at least 1."""
+    factors = op.factor if isinstance(op, Upsample) else (op.factor,)
+    return None if min(factors) >= 1 else f"{op.factor}"
+
+
+@constraint("factor", PixelShuffle)
+def _blocks_divide_channels(op: PixelShuffle, types: Types) -> str | None:
+    """The factor's square divides the channels."""
+    c = types[op.input].shape[0]
+    return None if c % op.factor**2 == 0 else f"factor {op.factor}, C={c}"
+
+
+@constraint("factor", PixelUnshuffle)
+def _blocks_divide_size(op: PixelUnshuffle, types: Types) -> str | None:
+    """The factor divides rows and columns."""
+    _, h, w = types[op.input].shape
+    return None if h % op.factor == 0 and w % op.factor == 0 else f"factor {op.factor} of {h, w}"
+
+
+@constraint(
+    "output",
+    Conv2d,
+    ConvTranspose2d,
+    Linear,
+    MaxPool2d,
+    AvgPool2d,
+    Add,
+    Rescale,
+    Lookup,
+    Concat,
+    SelectChannels,
+    Upsample,
+    PixelShuffle,
+    PixelUnshuffle,
+)
 def _shape_agrees(op: Op, types: Types) -> str | None:
     """The declared output shape is the inferred one."""
     inferred, declared = output_shape(op, types), types[op.outputs[0]].shape
     return None if inferred == declared else f"inferred {inferred}, declared {declared}"
 
 
-@constraint("output", MaxPool2d)
-def _pool_keeps_type(op: MaxPool2d, types: Types) -> str | None:
-    """The output has the bits, sign, scale and zero point of the input."""
-    a, b = types[op.input], types[op.output]
-    same = (a.bits, a.signed, a.scale, a.zero_point) == (b.bits, b.signed, b.scale, b.zero_point)
-    return None if same else f"{a} and {b}"
+@constraint("output", MaxPool2d, Concat, SelectChannels, Upsample, PixelShuffle, PixelUnshuffle)
+def _keeps_type(op: Op, types: Types) -> str | None:
+    """The output has the bits, sign, scale and zero point of every input."""
+    b = types[op.outputs[0]]
+    for a in (types[v] for v in op.inputs):
+        if replace(a, shape=b.shape) != b:
+            return f"{a} and {b}"
+    return None
 
 
 @constraint("requantize", AvgPool2d, Add, Rescale)

@@ -15,6 +15,7 @@ from tilewright.compiler.ir.types import Requantize
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 Pair: TypeAlias = tuple[int, int]
+Names: TypeAlias = tuple[str, ...]
 Padding: TypeAlias = tuple[int, int, int, int]
 """(top, bottom, left, right) rows and columns."""
 
@@ -290,6 +291,79 @@ class Lookup(_Unary):
     table: IntArray
 
 
+@dataclass(frozen=True, eq=False)
+class Concat(Op):
+    """Concatenation along channels; scale and zero point stay.
+
+    Parameters
+    ----------
+    sources : value names, at least one
+    """
+
+    sources: Names
+    output: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the values read."""
+        return self.sources
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the values written."""
+        return (self.output,)
+
+
+@dataclass(frozen=True, eq=False)
+class SelectChannels(_Unary):
+    """Some of the channels, in any order: a slice, a split or a shuffle; the type stays.
+
+    Parameters
+    ----------
+    channels : (K,), the input channel of each output channel
+    """
+
+    channels: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Upsample(_Unary):
+    """Repetition of every pixel (nearest neighbour); the type stays.
+
+    Parameters
+    ----------
+    factor : (vertical, horizontal), at least 1
+    """
+
+    factor: Pair
+
+
+@dataclass(frozen=True, eq=False)
+class PixelShuffle(_Unary):
+    """Channels to blocks of pixels, (C * r * r, H, W) to (C, H * r, W * r); the type stays.
+
+    ``out[c, y * r + i, x * r + j] = in[c * r * r + i * r + j, y, x]``, as in PyTorch.
+
+    Parameters
+    ----------
+    factor : int, r, at least 1
+    """
+
+    factor: int
+
+
+@dataclass(frozen=True, eq=False)
+class PixelUnshuffle(_Unary):
+    """Blocks of pixels to channels, the inverse of PixelShuffle; the type stays.
+
+    Parameters
+    ----------
+    factor : int, r, at least 1
+    """
+
+    factor: int
+
+
 OPS: tuple[type[Op], ...] = (
     Input,
     Conv2d,
@@ -300,6 +374,11 @@ OPS: tuple[type[Op], ...] = (
     Add,
     Rescale,
     Lookup,
+    Concat,
+    SelectChannels,
+    Upsample,
+    PixelShuffle,
+    PixelUnshuffle,
     Output,
 )
 """Every operator that a graph may hold."""

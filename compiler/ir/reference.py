@@ -8,6 +8,7 @@ from tilewright.compiler.ir.graph import Graph
 from tilewright.compiler.ir.ops import (
     Add,
     AvgPool2d,
+    Concat,
     Conv2d,
     ConvTranspose2d,
     Input,
@@ -18,7 +19,11 @@ from tilewright.compiler.ir.ops import (
     Output,
     Padding,
     Pair,
+    PixelShuffle,
+    PixelUnshuffle,
     Rescale,
+    SelectChannels,
+    Upsample,
 )
 from tilewright.compiler.ir.shapes import transposed_shape, window_shape
 from tilewright.compiler.ir.types import Requantize, TensorType
@@ -157,6 +162,25 @@ def rescale(op: Rescale, x: IntArray, x_type: TensorType) -> IntArray:
     return requantize(x - x_type.zero_point, op.requantize)
 
 
+def upsample(op: Upsample, x: IntArray) -> IntArray:
+    """Repeat every pixel of x (C, H, W)."""
+    return np.repeat(np.repeat(x, op.factor[0], axis=1), op.factor[1], axis=2)
+
+
+def pixel_shuffle(op: PixelShuffle, x: IntArray) -> IntArray:
+    """Turn x (C * r * r, H, W) into (C, H * r, W * r)."""
+    (_, h, w), r = x.shape, op.factor
+    blocks = x.reshape(-1, r, r, h, w).transpose(0, 3, 1, 4, 2)
+    return blocks.reshape(-1, h * r, w * r)
+
+
+def pixel_unshuffle(op: PixelUnshuffle, x: IntArray) -> IntArray:
+    """Turn x (C, H * r, W * r) into (C * r * r, H, W)."""
+    (_, h, w), r = x.shape, op.factor
+    blocks = x.reshape(-1, h // r, r, w // r, r).transpose(0, 2, 4, 1, 3)
+    return blocks.reshape(-1, h // r, w // r)
+
+
 def run(graph: Graph, inputs: Sequence[IntArray]) -> dict[str, IntArray]:
     """Execute ``graph`` on one image.
 
@@ -200,6 +224,16 @@ def run(graph: Graph, inputs: Sequence[IntArray]) -> dict[str, IntArray]:
             case Add():
                 a, b = op.input_a, op.input_b
                 result = add(op, values[a], values[b], types[a], types[b])
+            case Concat():
+                result = np.concatenate([values[v] for v in op.sources])
+            case SelectChannels():
+                result = values[op.input][op.channels]
+            case Upsample():
+                result = upsample(op, values[op.input])
+            case PixelShuffle():
+                result = pixel_shuffle(op, values[op.input])
+            case PixelUnshuffle():
+                result = pixel_unshuffle(op, values[op.input])
             case _:
                 raise TypeError(f"{op.name}: no reference for {op.kind}")
         values[op.outputs[0]] = result

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tilewright.compiler.ir.ops import (
     AvgPool2d,
+    Concat,
     Conv2d,
     ConvTranspose2d,
     Linear,
@@ -11,6 +12,10 @@ from tilewright.compiler.ir.ops import (
     Op,
     Padding,
     Pair,
+    PixelShuffle,
+    PixelUnshuffle,
+    SelectChannels,
+    Upsample,
 )
 from tilewright.compiler.ir.types import TensorType
 
@@ -73,5 +78,15 @@ def output_shape(op: Op, types: Mapping[str, TensorType]) -> Shape:
             return (c, *window_shape((h, w), op.kernel, op.stride, op.padding, op.dilation))
         case AvgPool2d():
             return (c, *window_shape((h, w), op.kernel, op.stride, op.padding))
+        case Concat():
+            return (sum(types[v].shape[0] for v in op.sources), h, w)
+        case SelectChannels():
+            return (len(op.channels), h, w)
+        case Upsample():
+            return (c, h * op.factor[0], w * op.factor[1])
+        case PixelShuffle():
+            return (c // op.factor**2, h * op.factor, w * op.factor)
+        case PixelUnshuffle():
+            return (c * op.factor**2, h // op.factor, w // op.factor)
         case _:
             return (c, h, w)

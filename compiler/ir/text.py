@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tilewright.compiler.ir.graph import Graph
-from tilewright.compiler.ir.ops import OPS, IntArray, Op
+from tilewright.compiler.ir.ops import OPS, IntArray, Names, Op
 from tilewright.compiler.ir.types import Requantize, TensorType
 from tilewright.errors import Error
 
@@ -86,7 +86,7 @@ def _attribute(name: str, value: object) -> list[str]:
         case Requantize():
             inner = [(f"{name}.{f.name}", getattr(value, f.name)) for f in fields(value)]
             return [line for key, item in inner for line in _attribute(key, item)]
-        case tuple() if len(value) > 4 and len(set(value)) == 1:
+        case (int(), *_) if len(value) > 4 and len(set(value)) == 1:
             return [f"  {name} = [{value[0]}] * {len(value)}"]
         case _:
             return [f"  {name} = {json.dumps(value)}"]
@@ -218,6 +218,10 @@ class _Parser:
             expected = np.ndarray if field.type == IntArray else tuple
         if type(value) is not expected:
             self.fail(f"{key} must be of type {expected.__name__}, not {type(value).__name__}")
+        if expected is tuple:
+            item, what = (str, "names") if field.type == Names else (int, "integers")
+            if any(type(v) is not item for v in value):
+                self.fail(f"{key} must be a list of {what}, not {str(value)[:40]}")
         return value
 
     def attribute(self, text: str) -> Any:
@@ -229,7 +233,7 @@ class _Parser:
                 self.fail(f"{count} repetitions are too many")
             return (value,) * count
         value = self.json(text)
-        return self.integers(value) if isinstance(value, list) else value
+        return tuple(value) if isinstance(value, list) else value
 
     def array(self, dtype: str, shape: str, data: str) -> IntArray:
         sizes = self.integers(self.json(shape))

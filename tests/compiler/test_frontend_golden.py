@@ -109,6 +109,31 @@ def grouped_and_narrow(q: Kit) -> nn.Module:
     )
 
 
+class Functions(nn.Module):
+    """Activation functions as modules, as functions, one behind another."""
+
+    def __init__(self, q: Kit) -> None:
+        super().__init__()
+        modules = (
+            nn.Hardswish(), nn.SiLU(), nn.GELU(), nn.ELU(0.5), nn.LeakyReLU(0.1), nn.Mish(),
+        )  # fmt: skip
+        self.quant = q.identity()
+        self.convs = nn.ModuleList(q.conv(3, 6, 3, padding=1) for _ in modules)
+        self.before = nn.ModuleList(q.identity(bit_width=8 - i % 3) for i in range(6))
+        self.functions = nn.ModuleList(modules)
+        self.after = nn.ModuleList(q.asymmetric() for _ in modules)
+        self.last = nn.ModuleList((q.identity(), q.identity(), q.identity(bit_width=5)))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = self.quant(x)
+        parts = zip(self.convs, self.before, self.functions, self.after, strict=True)
+        results = [after(function(before(conv(x)))) for conv, before, function, after in parts]
+        chained = self.last[0](F.relu(torch.tanh(F.hardsigmoid(results[0]))))
+        function = self.last[1](torch.sigmoid(results[1]))
+        both = self.last[2](F.elu(results[2], alpha=0.3))
+        return (*results, chained, function, both)
+
+
 def transposed(q: Kit) -> nn.Module:
     return nn.Sequential(
         q.identity(),
@@ -208,6 +233,31 @@ class Clipped(nn.Module):
         return y, z, self.signed(self.relu6(self.conv2(z))), self.shared(F.relu(z))
 
 
+class Moved(nn.Module):
+    """Everything that moves data without computing, between convolutions that need a scale."""
+
+    def __init__(self, q: Kit) -> None:
+        super().__init__()
+        self.quant = q.identity()
+        self.conv = q.conv(3, 8, 3, padding=1)
+        self.shuffle, self.up = nn.ChannelShuffle(2), nn.Upsample(scale_factor=2)
+        self.to_pixels, self.to_channels = nn.PixelShuffle(2), nn.PixelUnshuffle(2)
+        self.conv2 = q.conv(3, 4, 1)
+        self.last = q.identity()
+
+    def forward(self, x: Tensor):
+        x = self.quant(x)
+        y = self.quant(self.conv(x))
+        a, b = self.shuffle(y).chunk(2, dim=1)
+        z = torch.cat([self.quant(a), self.quant(b[:, 1:3]), x], 1)
+        c, d, e = torch.split(z.value, [4, 2, 3], 1)
+        c, d, e = self.quant(c), self.quant(d), self.quant(e)
+        wide = F.interpolate(torch.cat([c, d], 1), scale_factor=(1, 2))
+        small = self.to_channels(e)
+        mixed = torch.cat([self.last(self.conv2(e)), self.last(d)], 1)
+        return self.last(self.conv2(e)), self.to_pixels(small), wide, self.up(small), mixed
+
+
 def calibrated(build: Callable[[Kit], nn.Module], power_of_two: bool, seed: int = SEED):
     torch.manual_seed(seed)
     model = build(Kit(power_of_two))
@@ -229,7 +279,9 @@ def differences(model: nn.Module, graph: ir.Graph, images: Tensor) -> list[np.nd
     return found
 
 
-NETWORKS = [plain, grouped_and_narrow, transposed, zero_points, Residual, Clipped]
+NETWORKS = [
+    plain, grouped_and_narrow, transposed, zero_points, Residual, Clipped, Moved, Functions,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("build", [*NETWORKS, DifferentScales])

@@ -114,22 +114,40 @@ CASES = {
         lambda: chain(nn.ConvTranspose2d(2, 4, 3)),
         ("1", "ConvTranspose2d", "brevitas.nn.QuantConvTranspose2d"),
     ),
-    "sigmoid": (lambda: chain(conv(), nn.Sigmoid()), ("2", "Sigmoid", "QuantReLU")),
+    "sigmoid": (
+        lambda: chain(conv(), nn.Sigmoid()),
+        ("1", "its output is not quantized where 2 reads it", "QuantIdentity"),
+    ),
     "quantized sigmoid": (
         lambda: chain(conv(), qnn.QuantSigmoid()),
-        ("2", "QuantSigmoid", "QuantReLU"),
+        ("1", "its output is not quantized where 2 reads it", "QuantIdentity"),
     ),
-    "function": (
-        lambda: Forward(lambda m, x: m.quant(torch.sigmoid(m.quant(x)))),
-        ("sigmoid", "the function sigmoid", "QuantReLU"),
+    "function without quantizer": (
+        lambda: Forward(lambda m, x: torch.sigmoid(m.quant(x))),
+        ("sigmoid", "its output is not quantized where output reads it", "QuantIdentity"),
     ),
+    "wide function": (
+        lambda: chain(qnn.QuantIdentity(bit_width=9), nn.Tanh(), qnn.QuantIdentity()),
+        ("2", "from 9 to 8 bits", "at most 8 bits"),
+    ),
+    "prelu": (lambda: chain(conv(), nn.PReLU()), ("2", "PReLU", "LeakyReLU")),
     "method": (
         lambda: Forward(lambda m, x: m.quant(x).transpose(2, 3)),
         ("transpose", "the function transpose", "supported_ops"),
     ),
-    "concatenation": (
-        lambda: Forward(lambda m, x: m.quant(torch.cat([m.quant(x), m.quant(x)], 1))),
-        ("cat", "the function cat", "Convolve each"),
+    "concatenation of rows": (
+        lambda: Forward(lambda m, x: m.quant(torch.cat([m.quant(x), m.quant(x)], 2))),
+        ("cat", "over dim=2", "dim=1"),
+    ),
+    "bilinear": (
+        lambda: Forward(
+            lambda m, x: m.quant(F.interpolate(m.quant(x), scale_factor=2, mode="bilinear"))
+        ),
+        ("interpolate", "mode='bilinear'", "nearest"),
+    ),
+    "slice of rows": (
+        lambda: Forward(lambda m, x: m.quant(m.quant(x)[:, :, 1:])),
+        ("getitem", "the index", "Slice channels only"),
     ),
     "max pool ceil_mode": (
         lambda: chain(nn.MaxPool2d(4, ceil_mode=True)),
@@ -248,8 +266,8 @@ CASES = {
         ("view", r"a reshape from \(2, 6, 6\) to \(1, 12, 6\)", "nn.Flatten"),
     ),
     "broadcast": (
-        lambda: Forward(lambda m, x: m.quant(m.quant(x) + m.quant(x[:, :1]))),
-        ("getitem", "the function getitem", "supported_ops"),
+        lambda: Forward(lambda m, x: m.quant(m.quant(x) + m.quant(x)[:, :1])),
+        ("add", r"shapes \(2, 6, 6\) and \(1, 6, 6\)", "same shape"),
     ),
     "added constant": (
         lambda: Forward(lambda m, x: m.quant(m.quant(x) + 1.0)),

@@ -56,7 +56,8 @@ def transposed(**kw) -> ir.ConvTranspose2d:
 def graph(**replaced) -> ir.Graph:
     """Every operator once; ``replaced`` gives other operators by value name."""
     values = types(x=(2, 6, 6), c=(4, 6, 6), d=(4, 6, 6), m=(4, 3, 3), s=(4, 3, 3), p=(4, 1, 1))
-    values |= types(t=(4, 6, 6), y=(5, 1, 1))
+    values |= types(t=(4, 6, 6), y=(5, 1, 1), k=(8, 6, 6), e=(4, 6, 6), u=(4, 12, 6))
+    values |= types(v=(1, 24, 12), w=(9, 8, 4), f=(9, 8, 4))
     sum_type = scale(4)
     ops = {
         "x": ir.Input("input", "x"),
@@ -67,6 +68,12 @@ def graph(**replaced) -> ir.Graph:
         "s": ir.Add("add", "m", "m", "s", scale(4), scale(4), sum_type, 8, True),
         "p": ir.AvgPool2d("mean", "s", "p", (3, 3), (3, 3), (0, 0, 0, 0), scale(4)),
         "y": ir.Linear("fc", "p", "y", np.ones((5, 4), int), 2, np.zeros(5, int), scale(5)),
+        "k": ir.Concat("cat", ("c", "d"), "k"),
+        "e": ir.SelectChannels("split", "k", "e", np.array([7, 0, 2, 1])),
+        "u": ir.Upsample("up2", "e", "u", (2, 1)),
+        "v": ir.PixelShuffle("shuffle", "u", "v", 2),
+        "w": ir.PixelUnshuffle("unshuffle", "v", "w", 3),
+        "f": ir.Lookup("function", "w", "f", np.arange(256) // 2),
     }
     outputs = (ir.Output("out", "y"), ir.Output("aux", "m"))
     return ir.Graph("every operator", values, (*(ops | replaced).values(), *outputs))
@@ -83,6 +90,12 @@ def test_graph_verifies_and_knows_its_structure() -> None:
         "add",
         "mean",
         "fc",
+        "cat",
+        "split",
+        "up2",
+        "shuffle",
+        "unshuffle",
+        "function",
     ]
     assert g.op_types == set(ir.OPS)
     assert g.producers()["m"].name == "pool"
@@ -148,6 +161,20 @@ BROKEN = [
     ({"s": add(shared_signed=False)}, "requantize_a: .*zero_point"),
     ({"y": linear(weight=np.ones((5, 3), int))}, r"fc: Linear.weight: .*C \* H \* W = 4"),
     ({"y": linear(weight=np.full((5, 4), 2))}, "Linear.weight: .*in 2 bits"),
+    ({"k": ir.Concat("cat", (), "k")}, "cat: Concat.sources: "),
+    ({"k": ir.Concat("cat", ("c", "m"), "k")}, "Concat.sources: .*same rows"),
+    ({"k": ir.Concat("cat", ("c", "c", "d"), "k")}, "Concat.output: The declared output shape"),
+    (
+        {"e": ir.SelectChannels("s", "k", "e", np.array([8]))},
+        r"s: SelectChannels.channels: .*8\.\.8",
+    ),
+    ({"e": ir.SelectChannels("s", "k", "e", np.zeros(0, int))}, "SelectChannels.channels: "),
+    ({"u": ir.Upsample("up2", "e", "u", (0, 1))}, "up2: Upsample.factor: "),
+    ({"v": ir.PixelShuffle("s", "u", "v", 3)}, "s: PixelShuffle.factor: .*factor 3, C=4"),
+    ({"w": ir.PixelUnshuffle("s", "v", "w", 5)}, "s: PixelUnshuffle.factor: .*divides rows"),
+    ({"w": ir.PixelUnshuffle("s", "v", "w", 0)}, "s: PixelUnshuffle.factor: Factors"),
+    ({"f": ir.Lookup("l", "w", "f", np.zeros(255, int))}, r"l: Lookup.table: .*shape \(255,\)"),
+    ({"f": ir.Lookup("l", "w", "f", np.arange(256))}, "l: Lookup.table: .*entries 0..255 outside"),
     ({"y": linear(name="mean")}, "mean: Linear.name is used twice"),
     ({"d": ir.Rescale("r", "y", "d", scale(4))}, "r: Rescale reads 'y' before"),
     ({"d": ir.Rescale("r", "c", "c", scale(4))}, "r: Rescale writes 'c' a second time"),
@@ -212,6 +239,7 @@ def test_prints_and_parses_back_equal() -> None:
     g = graph()
     text = ir.print_graph(g)
     assert ir.parse_graph(text) == g
+    assert '  sources = ["c", "d"]\n' in text
     assert ir.print_graph(ir.parse_graph(text)) == text
     assert "  stride = [2, 2]\n" in text
 
@@ -245,6 +273,7 @@ DAMAGE = [
     ("  groups = 2", "  groups = true", "groups must be of type int"),
     ("int8 [4, 1, 3, 3] e", "int8 [4, 1, 3, 3] f", "damaged array"),
     ("int8 [4, 1, 3, 3]", "int8 [4, 1, 3, 4]", "damaged array"),
+    ('sources = ["c", "d"]', 'sources = ["c", 4]', "list of names"),
     ("requantize.shift = [", "requantize.shift = [64, ", "shift"),
     ("\nend\n", "\n", "ends before 'end'"),
     ("\nend\n", "\nend\nmore\n", "text after 'end'"),

@@ -1,5 +1,7 @@
 """Every operator of the reference against torch.nn.functional on integer-valued float64."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -274,3 +276,30 @@ def test_run_rejects_inputs(array, message) -> None:
         ir.run(graph, [array])
     with pytest.raises(Error, match="takes 1 inputs"):
         ir.run(graph, [])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_movement_of_data(seed) -> None:
+    """Concatenation, selection, repetition and pixel shuffles, as in torch."""
+    rng = np.random.default_rng(seed)
+    r = int(rng.integers(1, 4))
+    t = random_type(rng, int(rng.integers(1, 4)) * r * r, tuple(r * rng.integers(1, 4, 2)))
+    x, other = random_values(rng, t), random_values(rng, t)
+    factor = tuple(int(n) for n in rng.integers(1, 4, 2))
+    chosen = rng.integers(0, t.shape[0], int(rng.integers(1, 9)))
+    tensor = torch.from_numpy(x)[None]
+    cases = {
+        ir.Concat("o", ("x", "z", "x"), "y"): torch.cat(
+            [tensor, torch.from_numpy(other)[None], tensor], 1
+        ),
+        ir.SelectChannels("o", "x", "y", chosen): tensor[:, chosen],
+        ir.Upsample("o", "x", "y", factor): F.interpolate(tensor.double(), scale_factor=factor),
+        ir.PixelShuffle("o", "x", "y", r): F.pixel_shuffle(tensor, r),
+        ir.PixelUnshuffle("o", "x", "y", r): F.pixel_unshuffle(tensor, r),
+    }
+    for op, expected in cases.items():
+        types = {"x": t, "z": t, "y": replace(t, shape=tuple(expected.shape[1:]))}
+        inputs = (ir.Input("x", "x"), ir.Input("z", "z"))
+        graph = ir.Graph("g", types, (*inputs, op, ir.Output("y", "y")))
+        graph.verify()
+        assert np.array_equal(ir.run(graph, [x, other])["y"], expected[0].long().numpy()), op.kind
