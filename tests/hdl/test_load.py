@@ -13,6 +13,7 @@ from tilewright.compiler.isa import (
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadTable,
     LoadWeights,
     Unit,
     encode,
@@ -283,6 +284,7 @@ BAD = {
     "skewed stride": LoadActivations(**{**GOOD, "group_stride": 1}),
     "pixel": LoadActivations(**{**GOOD, "pixel": 1}),  # rows are no wider than the bus
     "no words": LoadWeights(address=0, words=0, base=0),
+    "table": LoadTable(address=0, words=256, base=0),  # the engine has none
     "no commands": Fetch(address=0, unit=0, count=0),
     "too many commands": Fetch(address=0, unit=0, count=CONFIG.queue_depth + 1),
     "unit": Fetch(address=0, unit=3, count=1),
