@@ -12,9 +12,11 @@ from tilewright.compiler.isa import Unit
 from tilewright.hdl.compute import ComputeUnit
 from tilewright.hdl.control import Control
 from tilewright.hdl.load import LoadUnit
+from tilewright.hdl.pace import PaceSequencer
 from tilewright.hdl.passes import PassSequencer
 from tilewright.hdl.queue import CommandQueue
 from tilewright.hdl.reader import Reader
+from tilewright.hdl.skid import SkidBuffer
 from tilewright.hdl.store import StoreUnit
 from tilewright.hdl.taps import TapSequencer
 from tilewright.hdl.writer import Writer
@@ -58,6 +60,8 @@ def components():
             "control": Control(CONFIG),
             "passes": PassSequencer(CONFIG),
             "taps": TapSequencer(CONFIG),
+            "pace": PaceSequencer(CONFIG),
+            "skid": SkidBuffer(16),
             "compute": ComputeUnit(CONFIG),
             "memory": OnChipMemory(data_width=CONFIG.bus_width, size_bytes=MEMORY_BYTES),
             "bridge": HostBridge(),

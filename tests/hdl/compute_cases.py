@@ -96,21 +96,29 @@ def passes(c, config):
 
 
 def segments(c, config, one_pass):
-    """Yield the segments of a pass: where the window lies, and how many steps it is used for."""
+    """Yield the segments of a pass, with the fields of ``segment_layout`` and a few more."""
+    flags = {
+        name: one_pass[name] for name in ("first_of_command", "first_of_kg", "last_of_command")
+    }
     for cg in range(c.n_cg):
         for r in range(c.n_r):
             for s in range(c.n_s):
                 x, y = one_pass["x"] + s * c.s_dx, one_pass["y"] + r * c.r_dy
+                first, short = int((cg, r, s) == (0, 0, 0)), int(cg == c.n_cg - 1)
                 yield {
                     "group": (one_pass["group"] + cg * c.cg_step) % WORD,
                     "row": (one_pass["row"] + r * c.r_step) % c.act_ring,
+                    "y": y,
                     "row_valid": int(0 <= y < c.in_h),
                     "x": x,
                     "word": x // config.cols,
                     "lane": x % config.cols,
-                    "count": c.last_segment if cg == c.n_cg - 1 else c.segment,
-                    "first": int((cg, r, s) == (0, 0, 0)),
+                    "short": short,
+                    "count": c.last_segment if short else c.segment,
+                    "first": first,
                     "last": int((cg, r, s) == (c.n_cg - 1, c.n_r - 1, c.n_s - 1)),
+                    "new_kg": first & one_pass["first_of_kg"],
+                    **flags,
                 }
 
 

@@ -13,6 +13,8 @@ MODULES = (
     "tests.hdl.cocotb_control",
     "tests.hdl.cocotb_passes",
     "tests.hdl.cocotb_taps",
+    "tests.hdl.cocotb_pace",
+    "tests.hdl.cocotb_skid",
     "tests.hdl.cocotb_compute",
     "tests.boards.cocotb_memory",
     "tests.boards.cocotb_bridge",
