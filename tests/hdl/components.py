@@ -19,6 +19,7 @@ from tilewright.hdl.reader import Reader
 from tilewright.hdl.skid import SkidBuffer
 from tilewright.hdl.store import StoreUnit
 from tilewright.hdl.taps import TapSequencer
+from tilewright.hdl.widen import Widen
 from tilewright.hdl.writer import Writer
 
 MEMORY_BYTES = 4096  # of the board's memory
@@ -61,6 +62,7 @@ def components():
             "passes": PassSequencer(CONFIG),
             "taps": TapSequencer(CONFIG),
             "pace": PaceSequencer(CONFIG),
+            "widen": Widen(CONFIGS["wide_words"]),
             "skid": SkidBuffer(16),
             "compute": ComputeUnit(CONFIG),
             "memory": OnChipMemory(data_width=CONFIG.bus_width, size_bytes=MEMORY_BYTES),

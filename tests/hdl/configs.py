@@ -14,8 +14,8 @@ CONFIG = EngineConfig(
 )  # fmt: skip
 
 
-def row_bytes(config, width):
-    beats = -(-width * config.rows // config.bus_bytes)
+def row_bytes(config, width, pixel_bytes=None):
+    beats = -(-width * (pixel_bytes or config.rows) // config.bus_bytes)
     return beats * config.bus_bytes
 
 
@@ -43,7 +43,8 @@ def load_cases(rng, config):
         address = config.bus_bytes * rng.randint(0, 300)
         if kind is LoadActivations:
             steps = {"base": rng.randint(0, 50), "row_step": 7, "group_step": 60}
-            commands.append(kind(**random_block(rng, config), **steps))
+            pixel = rng.choice((0, *(size.bit_length() for size in config.pixel_sizes)))
+            commands.append(kind(**random_block(rng, config), **steps, pixel=pixel))
         elif kind is LoadWeights:
             commands.append(
                 kind(address=address, words=rng.randint(1, 70), base=rng.randint(0, 99))
@@ -55,15 +56,15 @@ def load_cases(rng, config):
         log = []
         for c in commands:
             if isinstance(c, LoadActivations) and port == "act_write":
+                size = c.pixel_bytes or config.rows
                 for group in range(c.groups):
                     for row in range(c.height):
-                        at = c.address + group * c.group_stride + row * row_bytes(config, c.width)
-                        data = words_of(config, memory[at : at + c.width * config.rows])
+                        at = c.address + group * c.group_stride
+                        at += row * row_bytes(config, c.width, size)
                         first = c.base + group * c.group_step + row * c.row_step
-                        log += [
-                            (x % config.cols, first + x // config.cols, word)
-                            for x, word in enumerate(data)
-                        ]
+                        for x in range(c.width):
+                            word = int.from_bytes(memory[at + x * size :][:size], "little")
+                            log.append((x % config.cols, first + x // config.cols, word))
             elif isinstance(c, LoadWeights) and port == "weight_write":
                 data = words_of(config, memory[c.address : c.address + c.words * config.rows])
                 log += [(c.base + i, word) for i, word in enumerate(data)]

@@ -9,6 +9,7 @@ MODULES = (
     "tests.hdl.cocotb_load",
     "tests.hdl.cocotb_store",
     "tests.hdl.cocotb_blocks",
+    "tests.hdl.cocotb_widen",
     "tests.hdl.cocotb_queue",
     "tests.hdl.cocotb_control",
     "tests.hdl.cocotb_passes",
