@@ -31,7 +31,7 @@ class HostBridge(wiring.Component):
     i : In(stream of bytes), o : Out(stream of bytes)
     axil : Out(AXI4Lite)
     addr : Out(32), write : Out(1), data : Out(32), memory : In(32); of the memory's host port;
-        ``memory`` is the word at ``addr`` two cycles before
+        ``memory`` is the word at ``addr`` ``OnChipMemory.HOST_LATENCY`` cycles before
     """
 
     def __init__(self):

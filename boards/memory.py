@@ -26,8 +26,10 @@ class OnChipMemory(wiring.Component):
     axi : In(AXI4); one burst at a time in each direction, three cycles per beat read
     addr : In(32), bytes; rounded down to 4
     write : In(1), data : In(32); written in this cycle
-    o : Out(32); the word at ``addr``, two cycles later
+    o : Out(32); the word at ``addr``, ``HOST_LATENCY`` cycles later
     """
+
+    HOST_LATENCY = 2
 
     def __init__(self, *, data_width, size_bytes):
         self._data_width = data_width

@@ -7,19 +7,22 @@ from cocotb.triggers import ReadOnly, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteRam
 
 from tests.hdl.streams import Part, receive, reset, send, throttle
+from tilewright.boards.memory import OnChipMemory
 
 REGISTER_BYTES = 256
 
 
 async def memory(bridge, words):
-    """Answer the memory's port one cycle later."""
+    """Answer the memory's port."""
+    pending = [0] * (OnChipMemory.HOST_LATENCY - 1)
     while True:
         await ReadOnly()
         address = int(bridge.addr.value)
+        pending.append(words.get(address, 0))
         if bridge.write.value:
             words[address] = int(bridge.data.value)
         await RisingEdge(bridge.clk)
-        bridge.memory.value = words.get(address, 0)
+        bridge.memory.value = pending.pop(0)
 
 
 @cocotb.test(timeout_time=400, timeout_unit="us")

@@ -9,6 +9,7 @@ from cocotbext.axi import AxiBus, AxiMaster, AxiResp
 from tests.hdl.components import MEMORY_BYTES
 from tests.hdl.configs import CONFIG
 from tests.hdl.streams import Part, reset, throttle
+from tilewright.boards.memory import OnChipMemory
 
 BEAT = CONFIG.bus_bytes
 HALF = MEMORY_BYTES // 2
@@ -28,8 +29,9 @@ class Host:
 
     async def read(self, address):
         self.memory.addr.value = address
-        await RisingEdge(self.memory.clk)
-        self.memory.addr.value = 0  # the word comes one cycle later, whatever the address is then
+        for _ in range(OnChipMemory.HOST_LATENCY):
+            await RisingEdge(self.memory.clk)
+            self.memory.addr.value = 0  # the word comes later, whatever the address is then
         await ReadOnly()
         word = int(self.memory.o.value)
         await RisingEdge(self.memory.clk)

@@ -170,8 +170,10 @@ async def what_is_no_command_never_starts(dut, seed):
             await RisingEdge(dut.clk)
             if started:
                 part.i_payload.value = word
-        part.i_valid.value = 0
-        await RisingEdge(dut.clk)
+        part.i_valid.value, dut.rst.value = 0, 1  # as the engine does
+        for _ in range(2):
+            await RisingEdge(dut.clk)
+        dut.rst.value = 0
     # Nor does a good one, while the engine is halted.
     part.i_payload.value, part.i_valid.value, part.halt.value = good, 1, 1
     for _ in range(20):
