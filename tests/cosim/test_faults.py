@@ -19,8 +19,8 @@ from tilewright.compiler.isa import (
     LoadWeights,
     Unit,
 )
-from tilewright.compiler.isa.commands import DecodeError
 from tilewright.compiler.isa.registers import Status
+from tilewright.errors import Error
 from tilewright.sim.isa.array import ExecutionError
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.timing import MemoryTiming
@@ -107,10 +107,10 @@ def test_another_version_and_another_engine_are_refused_at_once(rtl, program):
 @pytest.mark.parametrize("unit", Unit)
 def test_bad_command_in_mid_run(rtl, program, unit):
     index = nth(program, LoadActivations, 4) if unit is Unit.LOAD else 4
-    for bits in (1 << (8 * unit.command_bytes - 1), 0x80):  # above all fields, in the opcode
+    for bits in (1 << (8 * unit.command_bytes - 1), 0x80):  # the last bit, the opcode
         bad = program.changed(unit, index, bits=bits)
         check_failure(rtl, bad, Status.BAD_COMMAND, unit, index, sound=program)
-        with pytest.raises(DecodeError):
+        with pytest.raises(Error):
             bad.isa(TIMING)
 
 

@@ -150,7 +150,7 @@ async def what_is_no_command_never_starts(dut, seed):
     good = bits(random_compute(rng, CONFIG))
     bad = {
         "opcode": good & ~0xFF | rng.choice((0, 2, 255)),
-        "bit 511": good | 1 << 511,
+        "the last bit": good | 1 << 511,
         "segment of 8 of 4 rows": bits(random_compute(rng, CONFIG, segment_log2=3)),
     }
     for name, word in bad.items():
