@@ -2,8 +2,8 @@
 
     python benchmarks/winograd.py [--quick]
 
-For every size: the usual points, and the best that the search finds for each objective. Bits are for
-int8 data and kernels, in one dimension and nested; multiplications saved is outputs times taps over
+For every size: the usual points, and the best that the search finds for each objective. Bits are
+for int8 data and kernels, in one dimension and nested; saved is outputs times taps over
 multiplications. Prints a table and writes JSON, with the seed and the settings of the search.
 """
 

@@ -1,4 +1,4 @@
-"""Transforms in integers: every point scaled on its own, all scales undone by one exact division."""
+"""Transforms in integers: every point has its scale, and one exact division undoes them all."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Interpolation points that are good for something.
 
-Source: the method of NOVA, "Numerical Optimization of Vandermonde Arithmetic" (2025): evolution over
-real points, snapped to simple rationals, verified exactly. Here with three objectives.
+Source: the method of NOVA, "Numerical Optimization of Vandermonde Arithmetic" (2025): evolution
+over real points, snapped to simple rationals, verified exactly. Here with three objectives.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def search(
 
     Returns
     -------
-    The best points seen, whose transform is proven; for an odd number of finite points beside zero, one has no opposite.
+    The best points seen, whose transform is proven; of an odd number of finite points beside zero,
+    one has no opposite.
     """
     rng = np.random.default_rng(seed)
     free = m + r - 3  # beside zero and infinity
