@@ -21,6 +21,7 @@ from tilewright.compiler.schedule import (
     ArrayOp,
     EngineLimitError,
     LoweredGraph,
+    Operand,
     Plan,
     Section,
     Stage,
@@ -206,6 +207,8 @@ class Emitter:
     def _load_rows(self, op: ArrayOp, value: str, start: int, stop: int) -> None:
         """Load rows of a value into its ring."""
         ring = self._rings[value]
+        if not ring.groups:
+            return
         layout = self.lowered.layout(value)
         for first, end in _unwrapped(start, stop, ring.rows):
             address = (
@@ -286,11 +289,11 @@ class Emitter:
         ``part`` is what goes through the output buffer together, from ``out_base`` on.
         """
         config = self.config
-        ring = self._rings[op.inputs[0]]
+        rings = [self._operand_ring(operand) for operand in op.operands]
+        ring = rings[0]
         first, end = op.own_rows(start, stop)
         out_width = op.output_type.shape[2]
         n_cg, segment, last_segment = op.segments(config, section)
-        adds = len(op.inputs) == 2
         y0 = first * op.stride[0] - op.padding[0]
         x0 = -op.padding[1]
         cg = section.cg + (block.kg - section.kg if op.per_group else 0)
@@ -320,7 +323,7 @@ class Emitter:
             act_ring=ring.words,
             kg_step=ring.words if op.per_group else 0,
             # The second operand of an addition is read like a channel group.
-            cg_step=(self._rings[op.inputs[1]].base - ring.base) % _WORD if adds else ring.words,
+            cg_step=(rings[1].base - ring.base) % _WORD if len(rings) == 2 else ring.words,
             oy_step=ring.offset(op.stride[0]),
             r_step=ring.offset(op.dilation[0]),
             y0=y0,
@@ -364,9 +367,11 @@ class Emitter:
             )
         if to_act:
             target = self._rings[op.output]
+            word, lane = divmod(op.out_offset[1], config.cols)
+            row_base = target.base + block.kg * target.words + target.offset(start + row)
             changes |= {
-                "dst_base": target.base + block.kg * target.words + target.offset(start + row),
-                "dst_lane": op.out_offset[1],
+                "dst_base": row_base + word,
+                "dst_lane": lane,
                 "dst_kg_step": target.words,
                 "dst_row_step": step_y * target.row,
             }
@@ -374,9 +379,9 @@ class Emitter:
         input_rows = op.input_rows(start, stop)
         reads_spans = [
             span
-            for value in op.inputs
+            for read in rings
             for span in _ring_rows(
-                self._rings[value],
+                read,
                 *input_rows,
                 cg,
                 block.n_kg if op.per_group else n_cg,
@@ -387,6 +392,19 @@ class Emitter:
         words = block.n_kg * (config.param_words + section.steps)
         reads_spans += ring_spans("weights", first_word, words, config.weight_depth)
         self._append_compute(op, section, replace(command, **changes), reads_spans, writes)
+
+    def _operand_ring(self, operand: Operand) -> Ring:
+        """Return the parts of an operand, which lie one behind the other, as one ring."""
+        before = -operand.first
+        for part in operand.parts:
+            ring = self._rings[part]
+            if ring.groups:
+                break
+            before += len(self.lowered.orders[part]) // self.config.rows
+        groups = sum(self._rings[part].groups for part in operand.parts)
+        # Counted over the operand, its first channel group may not be on chip.
+        first = before + ring.first
+        return replace(ring, base=ring.base - first * ring.words, first=0, groups=first + groups)
 
     def _append_compute(
         self,

@@ -8,7 +8,13 @@
 ``view``       the result as people read it
 """
 
-from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError, Section, Stage
+from tilewright.compiler.schedule.array_op import (
+    ArrayOp,
+    EngineLimitError,
+    Operand,
+    Section,
+    Stage,
+)
 from tilewright.compiler.schedule.lower import LoweredGraph, lower
 from tilewright.compiler.schedule.plan import Block, Group, Plan
 from tilewright.compiler.schedule.search import Objective, search
@@ -22,6 +28,7 @@ __all__ = [
     "GroupView",
     "LoweredGraph",
     "Objective",
+    "Operand",
     "Plan",
     "Section",
     "Stage",

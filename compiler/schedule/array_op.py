@@ -25,7 +25,7 @@ class Section:
     Parameters
     ----------
     kg : int, the first kernel group, counted over the operation
-    cg : int, the first channel group read
+    cg : int, the first channel group read, counted over the operand
     channels : int, channels reduced over, from the first of group ``cg``
     weights : (n_kg, steps, rows) int8, the weight words of each kernel group
     """
@@ -46,6 +46,20 @@ class Section:
         return int(self.weights.shape[1])
 
 
+@dataclass(frozen=True)
+class Operand:
+    """Channel groups that an operation reads, of stored values that lie one behind the other.
+
+    Parameters
+    ----------
+    parts : value names; a concatenation has several
+    first : int, channel groups of the first part that are left out
+    """
+
+    parts: tuple[str, ...]
+    first: int = 0
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ArrayOp:
     """A layer, or a part of one, as the engine runs it.
@@ -57,7 +71,7 @@ class ArrayOp:
     ----------
     name, kind : the layer's module path and operator
     layer : int, index in ``Graph.layers``
-    inputs : value names; two for an addition, which are read like two channel groups
+    operands : Operand; two for an addition, which are read like two channel groups
     output : value name
     input_type, output_type : TensorType; both inputs of an addition have one shape and sign
     kernel, stride, dilation : (vertical, horizontal)
@@ -78,7 +92,7 @@ class ArrayOp:
     name: str
     kind: str
     layer: int
-    inputs: tuple[str, ...]
+    operands: tuple[Operand, ...]
     output: str
     input_type: TensorType
     output_type: TensorType
@@ -103,6 +117,11 @@ class ArrayOp:
     table: NDArray[np.uint8] | None = None
 
     @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the stored values that are read, each once."""
+        return tuple(dict.fromkeys(v for operand in self.operands for v in operand.parts))
+
+    @cached_property
     def n_kg(self) -> int:
         """Kernel groups, of ``rows`` output channels."""
         return sum(section.n_kg for section in self.sections)
@@ -116,7 +135,7 @@ class ArrayOp:
         """Return channel groups per kernel group, steps of a segment, and of the last group's."""
         if self.segment_log2 < (config.rows - 1).bit_length():
             # An addition reads its operands like two channel groups.
-            return len(self.inputs), 1 << self.segment_log2, 1 << self.segment_log2
+            return len(self.operands), 1 << self.segment_log2, 1 << self.segment_log2
         groups = -(-section.channels // config.rows)
         last = section.channels - (groups - 1) * config.rows
         return groups, config.rows if groups > 1 else last, last
@@ -164,8 +183,13 @@ class Stage:
     ops: tuple[ArrayOp, ...]
 
     @property
+    def operands(self) -> tuple[Operand, ...]:
+        """What is read, by every operation alike."""
+        return self.ops[0].operands
+
+    @property
     def inputs(self) -> tuple[str, ...]:
-        """Values read."""
+        """Values read, each once."""
         return self.ops[0].inputs
 
     @property

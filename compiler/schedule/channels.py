@@ -1,12 +1,18 @@
-"""In which order the channels of a feature map lie.
+"""In which order the channels of a feature map lie, and in which stored values.
 
 A feature map has ``rows`` slots per channel group. Its channels need not lie in the model's order:
 a layer that computes them in another one leaves them so, and whoever reads them has its weights
 arranged to match. Only the network's own outputs are put in order, by the host.
+
+A concatenation or a selection of channels is not stored at all: it is a view of what is, and its
+readers read the slots of several stored values, or some of one's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -14,6 +20,38 @@ from numpy.typing import NDArray
 
 ChannelOrder: TypeAlias = NDArray[np.int64]
 """The channel in each slot, -1 for none; a whole number of channel groups."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Where the channels of a value lie.
+
+    Parameters
+    ----------
+    parts : names of stored values, which lie one behind the other on chip
+    first : int, the channel group of the first part at which the view begins
+    order : ChannelOrder, from there to the last channel
+    """
+
+    parts: tuple[str, ...]
+    first: int
+    order: ChannelOrder
+
+    @classmethod
+    def of(cls, orders: Mapping[str, ChannelOrder], rows: int) -> View:
+        """Make a view from the channel in each slot of stored values, -1 for none."""
+        used = {part: order for part, order in orders.items() if (order >= 0).any()}
+        order = np.concatenate(list(used.values()))
+        groups = np.flatnonzero((order >= 0).reshape(-1, rows).any(1))
+        first, end = int(groups[0]), int(groups[-1]) + 1
+        return cls(tuple(used), first, order[first * rows : end * rows])
+
+    def by_part(self, orders: Mapping[str, ChannelOrder], rows: int) -> dict[str, ChannelOrder]:
+        """Return the channel in each slot of the parts; ``orders`` are those of stored values."""
+        ends = np.cumsum([0, *(len(orders[part]) for part in self.parts)])
+        slots = np.full(ends[-1], -1, np.int64)
+        slots[self.first * rows :][: len(self.order)] = self.order
+        return {p: slots[a:b] for p, (a, b) in zip(self.parts, pairwise(ends), strict=True)}
 
 
 def natural_order(channels: int, rows: int) -> ChannelOrder:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tilewright.compiler.ir import (
     Add,
     AvgPool2d,
+    Concat,
     Conv2d,
     ConvTranspose2d,
     Graph,
@@ -20,15 +21,26 @@ from tilewright.compiler.ir import (
     Lookup,
     MaxPool2d,
     Op,
+    PixelShuffle,
+    PixelUnshuffle,
     Requantize,
     Rescale,
+    SelectChannels,
     TensorType,
+    Upsample,
 )
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.layout import FeatureMapLayout
-from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError, Section, Stage
+from tilewright.compiler.schedule.array_op import (
+    ArrayOp,
+    EngineLimitError,
+    Operand,
+    Section,
+    Stage,
+)
 from tilewright.compiler.schedule.channels import (
     ChannelOrder,
+    View,
     connected,
     multiplied_order,
     natural_order,
@@ -40,7 +52,8 @@ from tilewright.errors import UnsupportedError
 class LoweredGraph:
     """Stages in execution order, and the types and channel orders of all values they touch.
 
-    ``pixels``: bytes of a pixel in memory, of those that have fewer than ``rows``.
+    ``orders``: of stored values; ``pixels``: bytes of a pixel in memory, of those that have fewer
+    than ``rows``.
     """
 
     graph: Graph
@@ -95,6 +108,8 @@ class _Lowering:
         self.values = dict(graph.values)
         self.stages: list[Stage] = []
         self.orders: dict[str, ChannelOrder] = {}
+        self.views: dict[str, View] = {}
+        self.results = {op.input for op in graph.outputs}
         for graph_input in graph.inputs:
             self.orders[graph_input.output] = self.natural(graph_input.output)
         for op in graph.ops:
@@ -104,11 +119,23 @@ class _Lowering:
     def natural(self, value: str) -> ChannelOrder:
         return natural_order(self.values[value].shape[0], self.config.rows)
 
+    def view(self, value: str) -> View:
+        """Return where the channels of a value lie."""
+        return self.views.get(value) or View.of({value: self.orders[value]}, self.config.rows)
+
     def lowest(self, value: str) -> int:
         """Return the least integer that a value of the graph can hold."""
         match self.producers[value]:
-            case MaxPool2d(input=source):
-                return self.lowest(source)
+            case Concat(sources=sources):
+                return min(map(self.lowest, sources))
+            case (
+                MaxPool2d()
+                | SelectChannels()
+                | Upsample()
+                | PixelShuffle()
+                | PixelUnshuffle() as op
+            ):
+                return self.lowest(op.input)
             case Input():
                 return self.values[value].qmin
             case Lookup(table=table):
@@ -143,6 +170,12 @@ class _Lowering:
                 self.lookup(index, op)
             case Add():
                 self.add(index, op)
+            case Concat():
+                self.concat(index, op)
+            case SelectChannels():
+                self.select(index, op)
+            case Upsample() | PixelShuffle() | PixelUnshuffle():
+                self.move_pixels(index, op)
             case _:
                 raise UnsupportedError(
                     op.name, f"the engine has no {op.kind}", "See docs/supported_ops.md."
@@ -197,7 +230,7 @@ class _Lowering:
             name=name,
             kind=kind,
             layer=index,
-            inputs=inputs,
+            operands=tuple(Operand(v.parts, v.first) for v in map(self.view, inputs)),
             output=output,
             input_type=in_type,
             output_type=out_type,
@@ -215,7 +248,8 @@ class _Lowering:
         """Append a stage."""
         self.stages.append(Stage(ops))
 
-    def conv(self, index: int, op: Conv2d) -> None:
+    def conv(self, index: int, op: Conv2d, kind: str = "Conv2d") -> None:
+        """Emit a convolution; one of another kind computes nothing."""
         in_type, out_type = self.values[op.input], self.values[op.output]
         self.check_weights(op.name, op.weight)
         common = self.weighted(op.input, op.output, op.weight, op.groups)
@@ -224,7 +258,7 @@ class _Lowering:
             self.array_op(
                 index,
                 op.name,
-                op.kind,
+                kind,
                 (op.input,),
                 op.output,
                 op.requantize,
@@ -233,16 +267,19 @@ class _Lowering:
                 dilation=op.dilation,
                 padding=(op.padding[0], op.padding[2]),
                 bias=op.bias - zero_points,
-                macs=op.weight.size * out_type.shape[1] * out_type.shape[2],
+                macs=(kind == op.kind) * op.weight.size * out_type.shape[1] * out_type.shape[2],
                 **common,
             )
         )
 
-    def conv_transpose(self, index: int, op: ConvTranspose2d) -> None:
+    def conv_transpose(
+        self, index: int, op: ConvTranspose2d, kind: str = "ConvTranspose2d"
+    ) -> None:
         """Emit a convolution of stride 1 for every phase of the output.
 
-        Output row ``stride * q + phase`` is reached by every stride-th kernel row only, in reverse
-        order; columns likewise. No multiplication with an inserted zero remains.
+        One of another kind computes nothing. Output row ``stride * q + phase`` is reached by every
+        stride-th kernel row only, in reverse order; columns likewise. No multiplication with an
+        inserted zero remains.
         """
         self.check_weights(op.name, op.weight)
         in_type, (_, out_height, out_width) = self.values[op.input], self.values[op.output].shape
@@ -266,7 +303,7 @@ class _Lowering:
                     self.array_op(
                         index,
                         op.name,
-                        op.kind,
+                        kind,
                         (op.input,),
                         op.output,
                         op.requantize,
@@ -275,7 +312,7 @@ class _Lowering:
                         out_step=op.stride,
                         out_offset=(phase_y, phase_x),
                         bias=op.bias - weight.reshape(len(weight), -1).sum(1) * in_type.zero_point,
-                        macs=weight.size * pixels,
+                        macs=(kind == op.kind) * weight.size * pixels,
                         **common,
                     )
                 )
@@ -314,7 +351,7 @@ class _Lowering:
         takes fewer steps.
         """
         rows = self.config.rows
-        order = self.orders[source]
+        order = self.view(source).order
         kernels, per_group, height, width = weight.shape
         if per_group == 1 and kernels == groups:
             # Depthwise: row by row, in whatever order the channels come.
@@ -385,7 +422,7 @@ class _Lowering:
         """Emit an operation whose weights are all one and whose channels stay apart."""
         rows = self.config.rows
         out_type = self.values[output]
-        order = self.orders[output] = self.orders[inputs[0]]
+        order = self.orders[output] = self.view(inputs[0]).order
         words = np.ones((len(order) // rows, taps, rows), np.int8)
         self.emit(
             self.array_op(
@@ -396,7 +433,7 @@ class _Lowering:
                 output,
                 requantize,
                 bias=[bias] * out_type.shape[0],
-                macs=taps * out_type.numel,
+                macs=taps * out_type.numel if kind != "Copy" else 0,
                 **self.apart(words),
                 **geometry,
             )
@@ -482,7 +519,7 @@ class _Lowering:
                 for part in last.ops
             )
         )
-        self.orders[op.output] = self.orders[op.input]
+        self.orders[op.output] = self.orders[last.output]
 
     def add(self, index: int, op: Add) -> None:
         shared = TensorType(
@@ -499,13 +536,6 @@ class _Lowering:
                 "are bytes",
                 "Give both operands one scale: a shared QuantIdentity, or QuantEltwiseAdd.",
             )
-        if not np.array_equal(self.orders[op.input_a], self.orders[op.input_b]):
-            raise UnsupportedError(
-                op.name,
-                "its operands' channels lie in different orders, since one comes from a group "
-                "convolution with more outputs than inputs",
-                "Put a 1x1 convolution between that and the addition.",
-            )
         operands, total_zero = [], 0
         for value, requantize, side in (
             (op.input_a, op.requantize_a, "a"),
@@ -521,6 +551,12 @@ class _Lowering:
             self.rescale(index, f"{op.name}.{side}", value, scaled, requantize)
             operands.append(scaled)
             total_zero += requantize.zero_point
+        a, b = map(self.view, operands)
+        shares = a.parts != b.parts and set(a.parts) & set(b.parts)
+        if shares or not np.array_equal(a.order, b.order):
+            copy = f"{op.output}.arranged"
+            self.arrange(index, f"{op.name}.arranged", operands[1], copy, a.order)
+            operands[1] = copy
         # The two operands are read like two channel groups.
         self.per_channel(
             index,
@@ -532,6 +568,110 @@ class _Lowering:
             taps=2,
             bias=-total_zero,
         )
+
+    def copy(self, index: int, name: str, source: str, output: str) -> None:
+        """Emit a copy of a value, in the same order."""
+        self.values.setdefault(output, self.values[source])
+        self.per_channel(index, name, "Copy", (source,), output, None, taps=1, bias=0)
+
+    def arrange(self, index: int, name: str, source: str, output: str, order: ChannelOrder) -> None:
+        """Emit a copy of a value in another order."""
+        kind = self.values[output] = self.values[source]
+        self.orders[output] = order
+        channels, rows = kind.shape[0], self.config.rows
+        one_hot = np.eye(channels, dtype=np.int64)[:, :, None, None]
+        self.emit(
+            self.array_op(
+                index,
+                name,
+                "Copy",
+                (source,),
+                output,
+                None,
+                bias=[0] * channels,
+                macs=0,
+                sections=dense_sections(one_hot, 1, self.view(source).order, order, rows),
+                segment_log2=(rows - 1).bit_length(),
+                per_group=False,
+            )
+        )
+
+    def concat(self, index: int, op: Concat) -> None:
+        """Define a view of all operands; one that repeats a channel of another is copied."""
+        rows = self.config.rows
+        slots: dict[str, ChannelOrder] = {}
+        first = 0
+        for number, source in enumerate(op.sources):
+            mine = self.view(source).by_part(self.orders, rows)
+            if any(
+                ((slots[p] >= 0) & (order >= 0)).any() for p, order in mine.items() if p in slots
+            ):
+                copy = f"{op.output}.{number}"
+                self.copy(index, f"{op.name}.{number}", source, copy)
+                mine = {copy: self.orders[copy]}
+            for part, order in mine.items():
+                other = slots.get(part, np.full_like(order, -1))
+                slots[part] = np.where(order >= 0, order + first, other)
+            first += self.values[source].shape[0]
+        self.define(index, op, View.of(slots, rows))
+
+    def select(self, index: int, op: SelectChannels) -> None:
+        """Define a view of the channels chosen; those chosen again are copied."""
+        rows = self.config.rows
+        slots: dict[str, ChannelOrder] = {}
+        left, number = np.arange(len(op.channels)), 0
+        while left.size:
+            source = op.input
+            if number:
+                source = f"{op.output}.{number}"
+                self.copy(index, f"{op.name}.{number}", op.input, source)
+            chosen, places = np.unique(op.channels[left], return_index=True)
+            result = np.full(self.values[op.input].shape[0], -1, np.int64)
+            result[chosen] = left[places]
+            for part, order in self.view(source).by_part(self.orders, rows).items():
+                slots[part] = np.where(order >= 0, result[order], -1)
+            left, number = np.delete(left, places), number + 1
+        self.define(index, op, View.of(slots, rows))
+
+    def define(self, index: int, op: Concat | SelectChannels, view: View) -> None:
+        """Let a value be a view, or a copy of it where the host will read it."""
+        self.views[op.output] = view
+        if op.output in self.results:
+            name = f"{op.output}.copy"
+            self.views[name] = self.views.pop(op.output)
+            self.values[name] = self.values[op.output]
+            self.copy(index, op.name, name, op.output)
+
+    def move_pixels(self, index: int, op: Upsample | PixelShuffle | PixelUnshuffle) -> None:
+        """Emit a convolution with one weight of one for every result."""
+        kind = self.values[op.output]
+        channels = kind.shape[0]
+        bias = np.zeros(channels, np.int64)
+        keep = Requantize((1,) * channels, (0,) * channels, kind.zero_point, kind.qmin, kind.qmax)
+        none = (0, 0, 0, 0)
+        if isinstance(op, PixelUnshuffle):
+            r = op.factor
+            # Output channel c * r * r + i * r + j takes tap (i, j).
+            taps = np.eye(r * r, dtype=np.int64).reshape(r * r, 1, r, r)
+            weight = np.tile(taps, (channels // (r * r), 1, 1, 1))
+            conv = Conv2d(
+                op.name, op.input, op.output, weight, 2, bias,
+                (r, r), none, (1, 1), channels // (r * r), keep,
+            )  # fmt: skip
+            self.conv(index, conv, op.kind)
+            return
+        if isinstance(op, Upsample):
+            stride = op.factor
+            weight = np.ones((channels, 1, *stride), np.int64)
+        else:
+            r = op.factor
+            stride = (r, r)
+            taps = np.eye(r * r, dtype=np.int64).reshape(1, r * r, r, r)
+            weight = np.tile(taps, (channels, 1, 1, 1))
+        transposed = ConvTranspose2d(
+            op.name, op.input, op.output, weight, 2, bias, stride, none, (0, 0), channels, keep
+        )
+        self.conv_transpose(index, transposed, op.kind)
 
 
 def changes_nothing(requantize: Requantize, kind: TensorType) -> bool:
@@ -582,6 +722,8 @@ def dense_sections(
 
     def reach(kg: int) -> tuple[int, int]:
         used = np.flatnonzero(joined[kg * rows : (kg + 1) * rows].any(0))
+        if not used.size:  # no channels at all
+            return 0, 1
         return int(used[0]) // rows, int(used[-1]) + 1
 
     sections = []

@@ -187,10 +187,13 @@ def place_rings(
     config: EngineConfig,
     frontier: dict[str, tuple[int, ...]],
     *,
+    chains: tuple[tuple[str, ...], ...],
     block: Block | None,
     ahead: bool,
 ) -> dict[str, Ring]:
     """Return where each value on chip lies, from word 0 on.
+
+    The values of a chain lie one behind the other.
 
     A value of which nothing is kept from step to step shares its room with those that live before
     and after it in a step. ``block``: place only the channel groups that it reads.
@@ -213,30 +216,90 @@ def place_rings(
                 lives[value] = (producer, max(numbers) + 1)
             elif len(kept) == 1:
                 lives[value] = (0, max(numbers) + 1)
-    # Both operands of an addition are addressed alike, so their rows take turns alike.
-    pairs = [stage.inputs for stage in group.stages if len(stage.inputs) == 2]
-    for _ in pairs:
-        for a, b in pairs:
-            rows[a] = rows[b] = max(rows[a], rows[b])
+    # What a stage reads is addressed alike, so its rows take turns alike.
+    together = [stage.inputs for stage in group.stages if len(stage.inputs) > 1]
+    for _ in together:
+        for values in together:
+            rows |= dict.fromkeys(values, max(rows[value] for value in values))
 
+    spans = _read_groups(group, lowered, config, block)
     sizes: dict[str, Ring] = {}
     for value, count in rows.items():
-        first, last = 0, len(lowered.orders[value]) // config.rows
-        if block is not None:
-            first, last = channel_groups(group.ops[0], block, config)
+        first, last = spans[value]
         sizes[value] = Ring(0, first, last - first, count, row_words(lowered, value, config))
-    placed: dict[str, Ring] = {}
+    hulls = {
+        chain: (min(lives[v][0] for v in chain), max(lives[v][1] for v in chain))
+        for chain in chains
+    }
+    words = {chain: sum(sizes[v].size for v in chain) for chain in chains}
+    placed: dict[tuple[str, ...], int] = {}
+    result: dict[str, Ring] = {}
     # The largest first, each at the lowest place that is free for all of its life.
-    for value in sorted(sizes, key=lambda v: (lives[v][0] - lives[v][1], -sizes[v].size)):
-        ring, (begin, stop) = sizes[value], lives[value]
+    for chain in sorted(chains, key=lambda c: (hulls[c][0] - hulls[c][1], -words[c])):
+        begin, stop = hulls[chain]
         base = 0
-        rivals = [r for v, r in placed.items() if lives[v][0] < stop and begin < lives[v][1]]
-        for rival in sorted(rivals, key=lambda r: r.base):
-            if base + ring.size <= rival.base:
+        rivals = [c for c in placed if hulls[c][0] < stop and begin < hulls[c][1]]
+        for rival in sorted(rivals, key=lambda c: placed[c]):
+            if base + words[chain] <= placed[rival]:
                 break
-            base = max(base, rival.base + rival.size)
-        placed[value] = replace(ring, base=base)
-    return placed
+            base = max(base, placed[rival] + words[rival])
+        placed[chain] = base
+        for value in chain:
+            result[value] = replace(sizes[value], base=base)
+            base += sizes[value].size
+    return result
+
+
+def _chains(group: Group) -> tuple[tuple[str, ...], ...] | None:
+    """Return which values must lie one behind the other; None if readers contradict each other."""
+    after: dict[str, str] = {}
+    before: dict[str, str] = {}
+    for stage in group.stages:
+        for operand in stage.operands:
+            for a, b in pairwise(operand.parts):
+                if after.setdefault(a, b) != b or before.setdefault(b, a) != a:
+                    return None
+    chains = []
+    for value in group.consumers:
+        if value not in before:
+            chain = [value]
+            while chain[-1] in after:
+                chain.append(after[chain[-1]])
+            chains.append(tuple(chain))
+    return tuple(chains) if sum(map(len, chains)) == len(group.consumers) else None
+
+
+def _read_groups(
+    group: Group, lowered: LoweredGraph, config: EngineConfig, block: Block | None
+) -> dict[str, tuple[int, int]]:
+    """Return the channel groups of each value that are on chip, as (first, end).
+
+    What the group computes is there whole; of what it loads, what its stages read, or what the
+    given block does.
+    """
+    sizes = {v: len(lowered.orders[v]) // config.rows for v in group.consumers}
+    spans: dict[str, tuple[int, int]] = {
+        v: (0, size) for v, size in sizes.items() if v not in group.loads
+    }
+    for stage in group.stages:
+        read = _stage_span(stage, block or Block(0, stage.ops[0].n_kg), config)
+        for operand in stage.operands:
+            first, end = (n + operand.first for n in read)
+            for part in operand.parts:
+                low, high = min(max(first, 0), sizes[part]), min(max(end, 0), sizes[part])
+                if low < high:
+                    known = spans.get(part, (low, high))
+                    spans[part] = min(low, known[0]), max(high, known[1])
+                else:
+                    spans.setdefault(part, (low, low))
+                first, end = first - sizes[part], end - sizes[part]
+    return spans
+
+
+@lru_cache(maxsize=65536)
+def _stage_span(stage: Stage, block: Block, config: EngineConfig) -> tuple[int, int]:
+    spans = [channel_groups(op, block, config) for op in stage.ops]
+    return min(first for first, _ in spans), max(end for _, end in spans)
 
 
 def room(rings: dict[str, Ring]) -> int:
@@ -266,7 +329,7 @@ def _widest(stage: Stage, config: EngineConfig) -> int:
 
 
 def channel_groups(op: ArrayOp, block: Block, config: EngineConfig) -> tuple[int, int]:
-    """Return the channel groups that a block reads, as (first, end)."""
+    """Return the channel groups of its operands that a block reads, as (first, end)."""
     spans = []
     for section in op.sections:
         first = max(section.kg, block.kg)
@@ -322,9 +385,18 @@ def plan_group(
     """Return a plan, or why there is none: the error names the parameter that must grow."""
     name = group.ops[0].name
     frontier = frontiers(group, lowered, strips)
+    chains = _chains(group)
+    if chains is None:
+        return EngineLimitError(f"{name}: two concatenations need one value in different places")
     rings = tuple(
         place_rings(
-            group, lowered, config, frontier, block=block if len(blocks) > 1 else None, ahead=ahead
+            group,
+            lowered,
+            config,
+            frontier,
+            chains=chains,
+            block=block if len(blocks) > 1 else None,
+            ahead=ahead,
         )
         for block in blocks
     )
@@ -373,7 +445,7 @@ def plan_group(
                 f"must be at least that, not {config.out_depth}"
             )
     cycles, traffic = _cost(
-        group, lowered, config, strips, len(blocks), ahead, frontier, resident, sizes, weight_blocks
+        group, lowered, config, strips, rings, ahead, frontier, resident, sizes, weight_blocks
     )
     return Plan(
         group=group,
@@ -412,7 +484,7 @@ def _cost(
     lowered: LoweredGraph,
     config: EngineConfig,
     strips: tuple[int, ...],
-    n_blocks: int,
+    rings: tuple[dict[str, Ring], ...],
     ahead: bool,
     frontier: dict[str, tuple[int, ...]],
     resident: tuple[bool, ...],
@@ -422,16 +494,12 @@ def _cost(
     """Estimate cycles: the slowest unit, and what does not overlap with it; and bytes moved."""
     rows, bus, steps = config.rows, config.bus_bytes, len(strips)
 
-    def row_bytes(value: str) -> int:
-        layout = lowered.layout(value)
-        return layout.groups * layout.row_bytes
-
-    in_blocks = 1 if n_blocks == 1 or group.ops[0].per_group else n_blocks
-    loads = sum(frontier[value][-1] * row_bytes(value) for value in group.loads) * in_blocks
-    first = sum(frontier[value][1] * row_bytes(value) for value in group.loads)
-    if group.ops[0].per_group:
-        first //= n_blocks
-    stores = sum(lowered.values[v].shape[1] * row_bytes(v) for v in group.stores)
+    layouts = {v: lowered.layout(v) for v in (*group.loads, *group.stores)}
+    loaded = {v: layouts[v].row_bytes * sum(r[v].groups for r in rings) for v in group.loads}
+    loads = sum(frontier[v][-1] * size for v, size in loaded.items())
+    first = sum(frontier[v][1] * layouts[v].row_bytes * rings[0][v].groups for v in group.loads)
+    stores = sum(layouts[v].size_bytes for v in group.stores)
+    n_blocks = len(rings)
     again = [1 if kept or n_blocks > 1 or steps == 1 else steps for kept in resident]
     weights = sum(size * times for size, times in zip(sizes, again, strict=True)) * rows
 

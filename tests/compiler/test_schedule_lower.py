@@ -6,17 +6,20 @@ import numpy as np
 import pytest
 
 from tilewright.compiler.ir import (
+    Add,
     AvgPool2d,
+    Concat,
     Conv2d,
     Graph,
     Input,
     MaxPool2d,
     Output,
     Requantize,
+    SelectChannels,
     TensorType,
 )
 from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.schedule import lower
+from tilewright.compiler.schedule import Operand, lower
 from tilewright.errors import UnsupportedError
 
 BYTES = TensorType((4, 8, 8), 8, True, 1.0, 0)
@@ -58,3 +61,58 @@ def test_maximum_with_4_bit_weights_needs_values_that_are_not_negative(relu):
     else:
         with pytest.raises(UnsupportedError, match=r"pool\.z: .*negative.*ReLU"):
             lower(graph, EngineConfig(weight_bits=4))
+
+
+def moved(*ops, **shapes):
+    """Return the stages of a graph of movements between values of ``shapes``; y is its output."""
+    values = {v: replace(BYTES, shape=s) for v, s in shapes.items()}
+    graph = Graph("g", values, (Input("input", "x"), *ops, Output("output", "y")))
+    graph.verify()
+    return lower(graph, EngineConfig(rows=4)).stages
+
+
+def pointwise(source, output, channels, kernels):
+    r = Requantize((1,) * kernels, (6,) * kernels, 0, -128, 127)
+    return Conv2d(
+        output, source, output, np.ones((kernels, channels, 1, 1), int), 8,
+        np.zeros(kernels, int), (1, 1), (0, 0, 0, 0), (1, 1), 1, r,
+    )  # fmt: skip
+
+
+def test_splits_shuffles_and_concatenations_are_not_stored():
+    stages = moved(
+        SelectChannels("a", "x", "a", np.arange(4)),
+        SelectChannels("b", "x", "b", np.arange(4, 12)),
+        pointwise("b", "c", 8, 6),
+        Concat("cat", ("a", "c"), "d"),
+        SelectChannels("shuffle", "d", "e", np.arange(10).reshape(2, 5).T.reshape(-1)),
+        pointwise("e", "y", 10, 3),
+        x=(12, 5, 5), a=(4, 5, 5), b=(8, 5, 5), c=(6, 5, 5), d=(10, 5, 5), e=(10, 5, 5),
+        y=(3, 5, 5),
+    )  # fmt: skip
+    assert [stage.ops[0].name for stage in stages] == ["c", "y"]
+    assert stages[0].operands == (Operand(("x",), 1),)
+    assert stages[1].operands == (Operand(("x", "c"), 0),)
+
+
+def test_what_is_concatenated_twice_is_copied_once():
+    stages = moved(
+        Concat("cat", ("x", "x"), "d"), pointwise("d", "y", 8, 3), x=(4, 5, 5), d=(8, 5, 5),
+        y=(3, 5, 5),
+    )  # fmt: skip
+    assert [(stage.ops[0].name, stage.ops[0].kind) for stage in stages] == [
+        ("cat.1", "Copy"),
+        ("y", "Conv2d"),
+    ]
+    assert stages[1].operands == (Operand(("x", "d.1")),)
+
+
+def test_operands_in_different_orders_are_added_after_a_copy():
+    keep = Requantize((1,) * 4, (0,) * 4, 0, -128, 127)
+    stages = moved(
+        SelectChannels("flip", "x", "f", np.arange(4)[::-1]),
+        Add("add", "x", "f", "y", keep, keep, keep, 8, True),
+        x=(4, 5, 5), f=(4, 5, 5), y=(4, 5, 5),
+    )  # fmt: skip
+    assert [stage.ops[0].kind for stage in stages] == ["Copy", "Add"]
+    assert sum(op.macs for op in stages[0].ops) == 0

@@ -1,4 +1,4 @@
-"""Random small networks: chains with branches, shortcuts and several outputs."""
+"""Random small networks: chains with branches, shortcuts, movements and several outputs."""
 
 from dataclasses import replace
 
@@ -8,25 +8,75 @@ from tests.cosim.random_layers import random_requantize, random_type, window_out
 from tilewright.compiler.ir import (
     Add,
     AvgPool2d,
+    Concat,
     Conv2d,
     Graph,
     Input,
     Lookup,
     MaxPool2d,
     Output,
+    PixelShuffle,
+    PixelUnshuffle,
     Requantize,
+    SelectChannels,
+    Upsample,
 )
 
-KINDS = ("conv", "pointwise", "depthwise", "group", "multiplier", "max", "avg", "add")
+KINDS = (
+    "conv", "pointwise", "depthwise", "group", "multiplier", "max", "avg", "add",
+    "concat", "concat", "select", "upsample", "shuffle", "unshuffle",
+)  # fmt: skip
+
+
+def random_movement(rng, kind, name, source, output, values):
+    """Return an operator that moves data, and its output's shape."""
+    x = values[source]
+    channels, height, width = x.shape
+    r = int(rng.integers(1, 4))
+    match kind:
+        case "concat":
+            alike = [v for v, t in values.items() if replace(t, shape=x.shape) == x]
+            alike = [v for v in alike if values[v].shape[1:] == x.shape[1:]]
+            others = [str(v) for v in rng.choice(alike, int(rng.integers(1, 3)))]
+            sources = [str(v) for v in rng.permutation([source, *others])]
+            total = sum(values[v].shape[0] for v in sources)
+            return Concat(name, tuple(sources), output), (total, height, width)
+        case "select":
+            start = int(rng.integers(channels))
+            chosen = np.arange(channels)[start : int(rng.integers(start, channels)) + 1]
+            if rng.random() < 0.3:
+                chosen = rng.permutation(channels)
+            elif rng.random() < 0.2:
+                chosen = rng.integers(0, channels, 3)
+            return SelectChannels(name, source, output, chosen), (len(chosen), height, width)
+        case "upsample":
+            factor = tuple(int(n) for n in rng.integers(1, 4, 2))
+            shape = (channels, height * factor[0], width * factor[1])
+            return Upsample(name, source, output, factor), shape
+        case "shuffle" if channels % (r * r) == 0:
+            return PixelShuffle(name, source, output, r), (
+                channels // (r * r), height * r, width * r,
+            )  # fmt: skip
+        case "unshuffle" if height % r == width % r == 0:
+            return PixelUnshuffle(name, source, output, r), (
+                channels * r * r, height // r, width // r,
+            )  # fmt: skip
+    return Upsample(name, source, output, (1, 1)), x.shape
 
 
 def random_network(rng, config, size):
-    """Return a graph of 3..8 layers on ``size`` pixels (height, width), and its inputs."""
+    """Return a graph of 3..9 layers on ``size`` pixels (height, width), and its inputs."""
     rows, multiplier_width = config.rows, config.multiplier_width
-    values = {"x": random_type(rng, (int(rng.integers(1, 2 * rows)), *size), bits=8)}
+    # Few grids, so that values can be concatenated.
+    grids = [random_type(rng, (1, 1, 1), bits=8) for _ in range(2)]
+
+    def some_type(shape):
+        return replace(grids[rng.integers(2)], shape=tuple(map(int, shape)))
+
+    values = {"x": some_type((rng.integers(1, 2 * rows), *size))}
     ops = [Input("input", "x")]
     read, nonnegative = set(), {v for v, t in values.items() if not t.signed}
-    for index in range(int(rng.integers(3, 9))):
+    for index in range(int(rng.integers(3, 10))):
         name, output = f"layer{index}", f"v{index}"
         # Mostly the value before, so that chains form; sometimes an older one.
         names = list(values)
@@ -59,7 +109,7 @@ def random_network(rng, config, size):
         elif kind == "add":
             alike = [v for v, t in values.items() if t.shape == x.shape]
             other = str(rng.choice(alike))
-            output_type = random_type(rng, x.shape, bits=8)
+            output_type = some_type(x.shape)
             sides = [
                 Requantize((1,) * channels, (int(rng.integers(2)),) * channels, 0, -128, 127)
                 for _ in range(2)
@@ -78,6 +128,16 @@ def random_network(rng, config, size):
             if int(table.min()) >= 0:
                 nonnegative.add(output)
             continue
+        elif kind in ("concat", "select", "upsample", "shuffle", "unshuffle"):
+            op, shape = random_movement(rng, kind, name, source, output, values)
+            if shape[0] > 6 * rows or max(shape[1:]) > min(60, config.out_depth):
+                continue
+            ops.append(op)
+            values[output] = replace(x, shape=tuple(map(int, shape)))
+            read |= set(op.inputs)
+            if all(v in nonnegative for v in op.inputs):
+                nonnegative.add(output)
+            continue
         shape = (
             kernels,
             window_out(height, kernel[0], stride[0], 1, padding[:2]),
@@ -85,7 +145,7 @@ def random_network(rng, config, size):
         )
         if min(shape) < 1 or kernels > 6 * rows:
             continue
-        y = random_type(rng, shape, bits=8)
+        y = some_type(shape)
         requantize = random_requantize(rng, y, multiplier_width)
         if rng.random() < 0.4:
             requantize = replace(requantize, qmin=max(0, y.qmin))
