@@ -70,11 +70,12 @@ class Multiplier(wiring.Component):
         m.d.comb += [a.eq(self.a), b.eq(self.b), self.p.eq(p)]
         zero = Const(0)
         # SRIA and SRIB, the shift chain's inputs, cannot be routed to a constant: leave them open.
+        # C, which serves only a dynamic SOURCEB, stays open too: its zeros would have to be routed.
         ports = {"i_SIGNEDA": Const(int(self._a_shape.signed)), "o_SIGNEDP": Signal()}
         ports["i_SIGNEDB"] = Const(int(self._b_shape.signed))
         ports |= {"i_SOURCEA": zero, "i_SOURCEB": zero}
         for i in range(18):
-            ports |= {f"i_A{i}": a[i], f"i_B{i}": b[i], f"i_C{i}": zero}
+            ports |= {f"i_A{i}": a[i], f"i_B{i}": b[i]}
         for i in range(36):
             ports[f"o_P{i}"] = p[i]
         for i in range(4):

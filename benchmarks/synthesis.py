@@ -1,0 +1,149 @@
+"""Resources of engines by Yosys, and of a board's whole system with fmax by nextpnr.
+
+    python benchmarks/synthesis.py board [--board ulx3s-85f] [--place-and-route]
+    python benchmarks/synthesis.py options
+
+``board`` builds a board's engine alone, out of context: its AXI ports stay ports. With
+``--place-and-route``, engine, memory and host link go all the way to a bitstream. ``options``
+builds a small engine, and that engine with one parameter changed, for each of ``OPTIONS``: what a
+parameter costs is the difference.
+
+Each prints a table and writes JSON to ``results/``, with the commands and the versions of the
+tools; ``--markdown`` also writes the table as a page's section.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import tilewright as tw
+
+RESULTS = Path(__file__).parent / "results"
+WORK = Path("build/synthesis")
+
+BASE = tw.EngineConfig(
+    rows=4,
+    cols=5,
+    act_depth=512,
+    weight_depth=512,
+    out_depth=256,
+    bus_width=32,
+    queue_depth=8,
+    burst_beats=16,
+    outstanding=2,
+    dsp="ecp5",
+)
+OPTIONS: tuple[dict[str, Any], ...] = (
+    {"rows": 8},
+    {"cols": 4},
+    {"cols": 7},
+    {"requantizers": 2},
+    {"requantizers": 1},
+    {"weight_bits": 4},
+    {"multiplier_width": 31},
+    {"bus_width": 64},
+    {"bus_width": 128},
+    {"queue_depth": 32},
+    {"act_depth": 1024},
+    {"weight_depth": 4096},
+    {"outstanding": 8},
+    {"dsp": "inferred"},
+)
+COLUMNS = {
+    "LUT4": "LUT4",
+    "CCU2C": "CCU2C",
+    "TRELLIS_FF": "FF",
+    "TRELLIS_DPR16X4": "LUT RAM",
+    "DP16KD": "block RAM",
+    "MULT18X18D": "DSP",
+}
+
+app = typer.Typer(add_completion=False)
+console = Console()
+Work = Annotated[Path, typer.Option(help="Netlists and logs; up-to-date ones are reused.")]
+Output = Annotated[Path, typer.Option(help="Where the JSON goes.")]
+Markdown = Annotated[Path | None, typer.Option(help="Also write the table here.")]
+
+
+def write(path: Path, record: dict[str, Any]) -> None:
+    """Write a record whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(record, indent=1) + "\n")
+    temporary.replace(path)
+    console.print(f"{path}: written")
+
+
+def markdown_table(rows: list[list[str]]) -> str:
+    """Return rows, the first one the heads, as a Markdown table."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]) + "\n"
+
+
+@app.command()
+def board(
+    board: Annotated[str, typer.Option(help="A board's name.")] = "ulx3s-85f",
+    place_and_route: Annotated[bool, typer.Option(help="Go on to a bitstream.")] = False,
+    work: Work = WORK,
+    output: Output = RESULTS,
+    markdown: Markdown = None,
+) -> None:
+    """Build a board's engine, or its whole system."""
+    target = tw.Target.from_board(board)
+    start = time.monotonic()
+    result = tw.synthesize(
+        target, work / board, place_and_route=place_and_route, progress=console.print
+    )
+    console.print(f"{time.monotonic() - start:.0f} s")
+    rows = [["primitive or site", "used", "available"]]
+    rows += [[name, f"{count:,}", ""] for name, count in result.resources.items()]
+    for name, sites in (result.utilization or {}).items():
+        rows.append([f"{name} placed", f"{sites['used']:,}", f"{sites['available']:,}"])
+    if result.fmax_mhz is not None:
+        rows.append(["fmax, MHz", f"{result.fmax_mhz:.1f}", f"{target.clock_mhz:.1f} needed"])
+    table = Table(*rows[0])
+    for row in rows[1:]:
+        table.add_row(*row)
+    console.print(table)
+    record = {"board": board, "engine": asdict(target.engine), **json.loads(result.to_json())}
+    write(output / f"{board}-{'nextpnr' if place_and_route else 'yosys'}.json", record)
+    if markdown is not None:
+        markdown.write_text(markdown_table(rows))
+
+
+@app.command()
+def options(work: Work = WORK, output: Output = RESULTS, markdown: Markdown = None) -> None:
+    """Build ``BASE`` and, for each of ``OPTIONS``, ``BASE`` with that change."""
+    records: list[dict[str, Any]] = []
+    rows = [["change", *COLUMNS.values()]]
+    for change in ({}, *OPTIONS):
+        name = ", ".join(f"{key} {value}" for key, value in change.items())
+        console.print(name or "base", style="dim")
+        target = tw.Target(engine=replace(BASE, **change))
+        directory = work / "options" / (name or "base").replace(" ", "-")
+        result = tw.synthesize(target, directory)
+        records.append({"change": change, **json.loads(result.to_json())})
+        used, base = result.resources, records[0]["resources"]
+        if change:
+            rows.append([name, *(f"{used[cell] - base[cell]:+,}" for cell in COLUMNS)])
+        else:
+            rows.append(["none", *(f"{used[cell]:,}" for cell in COLUMNS)])
+    table = Table(*rows[0])
+    for row in rows[1:]:
+        table.add_row(*row)
+    console.print(table)
+    write(output / "options-yosys.json", {"engine": asdict(BASE), "options": records})
+    if markdown is not None:
+        markdown.write_text(markdown_table(rows))
+
+
+if __name__ == "__main__":
+    app()
