@@ -112,7 +112,7 @@ class Drain(wiring.Component):
         )
         now = Signal(head)
 
-        # Parameters: shifted in from each row's weights, taken over at a capture, or in their place.
+        # Parameters: shifted in from each row's weights, and taken over at a capture, if `early`.
         layout = data.StructLayout(
             {"bias": signed(config.acc_width), "multiplier": config.multiplier_width, "shift": 6}
         )

@@ -260,15 +260,16 @@ class PairMultiplier(wiring.Component):
 
 
 class WideMultiplier(wiring.Component):
-    """Multiply a signed operand of up to 36 bits by an unsigned one of up to 36 bits.
+    """Multiply a signed operand by an unsigned one of up to twice a multiplier's width.
 
-    Splits both at ``operand_width(dsp)`` bits into :class:`Multiplier` products and adds them in one more stage.
+    Splits both at ``operand_width(dsp)`` bits into :class:`Multiplier` products and adds them in
+    one more stage.
 
     Parameters
     ----------
-    a_width : int, bits, 2..36
+    a_width : int, bits, 2..2 * operand_width(dsp)
         Signed operand.
-    b_width : int, bits, 1..36
+    b_width : int, bits, 1..2 * operand_width(dsp)
         Unsigned operand.
     dsp : str
         As for :class:`Multiplier`.

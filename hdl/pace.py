@@ -19,9 +19,8 @@ def access_layout(config):
     return data.StructLayout(
         {
             "group": act_addr_width(config),  # lane word of the channel group's ring
-            "row": act_addr_width(
-                config
-            ),  # lane words from there to the kernel row's input column 0
+            # lane words from there to the kernel row's input column 0
+            "row": act_addr_width(config),
             "row_valid": 1,  # the kernel row lies inside the input
             "x": signed(column_width(config)),  # input column of output pixel 0
             "word": act_addr_width(config),  # floor(x / cols)
@@ -69,9 +68,9 @@ class PaceSequencer(wiring.Component):
     Timing
     ------
     From idle, the first kernel group begins in the cycle after ``i`` is valid. A kernel group
-    takes ``parts + 1 + param_words + parameter_pause`` cycles and then its passes, each its segments' cycles or
-    ``config.drain_cycles``, whichever is more. ``parts`` and the segment lengths follow
-    ``command`` by three cycles.
+    takes ``parts + 1 + parameter_pause + param_words`` cycles and then its passes, each its
+    segments' cycles or ``config.drain_cycles``, whichever is more. ``parts`` and the segment
+    lengths follow ``command`` by three cycles.
     """
 
     def __init__(self, config):

@@ -27,12 +27,10 @@ def pass_layout(config):
             "y": signed(ROW_WIDTH),  # input row of kernel row 0
             "x": signed(column_width(config)),  # input column of output pixel 0, kernel column 0
             "word": act_addr_width(config),  # floor(x / cols)
-            "dst": act_addr_width(
-                config
-            ),  # lane word of the first result, where they go to the activation buffer
-            "out": out_addr_width(
-                config
-            ),  # word of the first result, where they go to the output buffer
+            # lane word of the first result, where they go to the activation buffer
+            "dst": act_addr_width(config),
+            # word of the first result, where they go to the output buffer
+            "out": out_addr_width(config),
             "pixels": range(config.cols + 1),  # valid output pixels
             "first_of_command": 1,
             "first_of_kg": 1,

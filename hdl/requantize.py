@@ -24,7 +24,7 @@ class Requantize(wiring.Component):
 
     Members
     -------
-    acc, bias : In(signed(acc_width)); their sum must fit ``acc_width`` bits, which the compiler proves
+    acc, bias : In(signed(acc_width)); the compiler proves that their sum fits as many bits
     multiplier : In(unsigned(multiplier_width))
     shift : In(6)
     zero_point, qmin, qmax : In(signed(9)); sampled ``LATE`` cycles after ``acc``

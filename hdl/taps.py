@@ -18,9 +18,8 @@ def segment_layout(config):
     return data.StructLayout(
         {
             "group": act_addr_width(config),  # lane word of the channel group's ring
-            "row": act_addr_width(
-                config
-            ),  # lane words from there to the kernel row's input column 0
+            # lane words from there to the kernel row's input column 0
+            "row": act_addr_width(config),
             "y": signed(ROW_WIDTH),  # input row
             "x": signed(column_width(config)),  # input column of output pixel 0
             "word": act_addr_width(config),  # floor(x / cols)

@@ -7,9 +7,9 @@ docs/decisions/0003-activation-layout.md.
 
 Weight block: the words of :class:`~tilewright.compiler.isa.commands.Compute`, ``weight_bits`` per
 array row; ``param_words`` parameter words, of which word i has the i-th ``weight_bits`` of each
-row's parameters (bias in the lowest ``acc_width`` bits, multiplier above it, shift in the six bits above that). A
-word's rows follow one another from the least significant bit, and words follow one another, filled
-up with zeros to whole units of ``rows`` bytes.
+row's parameters (bias in the lowest ``acc_width`` bits, multiplier above it, shift in the six bits
+above that). A word's rows follow one another from the least significant bit, and words follow one
+another, filled up with zeros to whole units of ``rows`` bytes.
 """
 
 from __future__ import annotations

@@ -132,8 +132,8 @@ class _Lowering:
         needed = max((-low - 1).bit_length(), high.bit_length()) + 1
         if needed > self.config.acc_width:
             raise EngineLimitError(
-                f"{op.name}: the accumulator can reach {low}..{high}; the engine's acc_width must be "
-                f"at least {needed}, not {self.config.acc_width}"
+                f"{op.name}: the accumulator can reach {low}..{high}; the engine's acc_width must "
+                f"be at least {needed}, not {self.config.acc_width}"
             )
 
     def lower(self, index: int, op: Op) -> None:

@@ -3,7 +3,7 @@
 from tilewright.compiler.isa import EngineConfig
 
 ENGINES = {
-    "4x2-in-place": EngineConfig(
+    "4x2-small": EngineConfig(
         rows=4, cols=2, requantizers=1, act_depth=512, weight_depth=1024, out_depth=256,
         bus_width=32, queue_depth=8, burst_beats=4, outstanding=1, multiplier_width=16,
         prefetch=False, dsp="ice40", addr_width=20, counters=False, early_parameters=False,
