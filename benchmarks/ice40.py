@@ -1,6 +1,6 @@
 """Logic cells of small engines on the iCE40UP5K, by parameter.
 
-    python benchmarks/ice40.py --directory build/ice40 --json benchmarks/results/ice40.json
+    python -m benchmarks.ice40 --directory build/ice40 --json benchmarks/results/ice40.json
 
 Parameters change one after another, each on top of those before. Engines are synthesized and packed
 without a board; finished ones are reused.

@@ -18,7 +18,7 @@ from amaranth.lib.wiring import In, Out
 __all__ = ["DualMultiplier", "Multiplier", "PairMultiplier", "WideMultiplier", "operand_width"]
 
 
-def operand_width(dsp):
+def operand_width(dsp: str) -> int:
     """Return how wide, in bits, the operands of a multiplier may be, signed or not."""
     return 16 if dsp == "ice40" else 18
 
