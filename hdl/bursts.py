@@ -13,24 +13,26 @@ class BlockLayout(data.StructLayout):
     """A block of memory: ``groups`` runs of ``height * row_beats`` contiguous beats.
 
     ``address`` (of the first run) and ``stride`` (from run to run) are in bytes, multiples of the
-    bus width; ``groups``, ``height`` and ``row_beats`` are at least 1.
+    bus width; ``groups``, ``height`` and ``row_beats`` are at least 1. Counts have ``count_width``
+    bits.
     """
 
-    def __init__(self, config: EngineConfig) -> None:
+    def __init__(self, config: EngineConfig, *, count_width: int) -> None:
         super().__init__(
             {
-                "address": 32,
-                "groups": 16,
-                "stride": 32,
-                "height": 16,
-                "row_beats": row_beats_width(config),
+                "address": config.addr_width,
+                "groups": count_width,
+                "stride": config.addr_width,
+                "height": count_width,
+                "row_beats": row_beats_width(config, count_width),
             }
         )
 
 
-def row_beats_width(config: EngineConfig) -> int:
-    """Return the bits that hold the beats of the longest row, 65535 pixel words."""
-    return (-(-0xFFFF * config.rows // config.bus_bytes)).bit_length()
+def row_beats_width(config: EngineConfig, count_width: int) -> int:
+    """Return the bits that hold the beats of the longest row."""
+    longest = (1 << count_width) - 1
+    return (-(-longest * config.rows // config.bus_bytes)).bit_length()
 
 
 def row_beats_of(config: EngineConfig, words: Value) -> Value:
@@ -50,12 +52,13 @@ class Bursts(wiring.Component):
     Parameters
     ----------
     config : EngineConfig    ``burst_beats * bus_bytes`` is the burst size
+    count_width : int, bits
 
     Members
     -------
     i : In(stream.Signature(BlockLayout))   taken at once; ``stride``, ``height`` and ``row_beats``
                               must stay until ``idle``
-    o : Out(stream.Signature({address: 32, len: 8}))   ``len`` is beats - 1, as in AXI
+    o : Out(stream.Signature({address: addr_width, len: 8}))   ``len`` is beats - 1, as in AXI
     enable : In(1)            a new burst may be presented from the next cycle on; one that is
                               presented stays until taken
     idle : Out(1)             every burst of the last block has been taken
@@ -70,12 +73,13 @@ class Bursts(wiring.Component):
     FIRST = 2
     NEXT = 2
 
-    def __init__(self, config: EngineConfig) -> None:
+    def __init__(self, config: EngineConfig, *, count_width: int) -> None:
         self._config = config
+        burst = data.StructLayout({"address": config.addr_width, "len": 8})
         super().__init__(
             {
-                "i": In(stream.Signature(BlockLayout(config))),
-                "o": Out(stream.Signature(data.StructLayout({"address": 32, "len": 8}))),
+                "i": In(stream.Signature(BlockLayout(config, count_width=count_width))),
+                "o": Out(stream.Signature(burst)),
                 "enable": In(1),
                 "idle": Out(1),
             }
@@ -94,15 +98,16 @@ class Bursts(wiring.Component):
         burst_log2 = burst_beats.bit_length() - 1
         block, burst = self.i.payload, self.o.payload
 
-        address, run = Signal(32), Signal(32)  # of the next burst, of the first of this run
-        groups, rows = Signal(16), Signal(16)  # left after this one
+        address = Signal.like(block.address)  # of the next burst
+        run = Signal.like(block.address)  # of the first burst of this run
+        groups, rows = Signal.like(block.groups), Signal.like(block.height)  # left after this one
         last_row = Signal()
         have = Signal(len(block.row_beats) + 1)  # beats known to be left in this run
         # Beats from `address` to the next multiple of the burst size.
         room = Signal(range(burst_beats + 1))
         whole, final = Signal(), Signal()  # the burst is: full, the last of its run
         beats = Signal.like(room)  # of the burst at `o`
-        stride_run = Signal(32)
+        stride_run = Signal.like(run)
 
         m.d.comb += [
             whole.eq(have >= room),

@@ -32,14 +32,15 @@ class ComputeUnit(wiring.Component):
 
     Members
     -------
-    i : In(stream of one command's bits)
+    i : In(stream of one command's bits); taken at the start or, without ``config.prefetch``, when
+        the array is done with it
     done_load, done_store : In(16); commands that the other units have completed
     halt : In(1); start nothing more
     act_addr : Out, act_data : In; the activation buffer's read port
     weight_addr : Out(16), weight_data : In; the weight buffer's read port
     table_write : In(word_write(8)); activation tables
     o_act : Out(lane_write), o_out : Out(word_write); results
-    start, done : Out(1); a command is taken; a command's last result is being written
+    start, done : Out(1); a command starts; a command's last result is being written
     error : Out(1), status : Out(8); the command that waits is none
     busy, step, stall_load, stall_store, stall_command, stall_result : Out(1); for the counters
 
@@ -108,7 +109,6 @@ class ComputeUnit(wiring.Component):
         m = Module()
         config = self._config
         layout = command_layout(Compute)
-        command = Signal(layout)
 
         m.submodules.passes = passes = PassSequencer(config)
         m.submodules.taps = taps = TapSequencer(config)
@@ -121,7 +121,8 @@ class ComputeUnit(wiring.Component):
 
         # Start.
         waiting = layout(self.i.payload[: layout.size])
-        occupied, finished, launched = Signal(), Signal(), Signal()
+        command = Signal(layout) if config.prefetch else waiting
+        occupied, finished, launched, ends = Signal(), Signal(), Signal(), Signal()
         pending = Signal(8)  # commands started but not done
         known, legal, fenced = Signal(), Signal(), Signal()
         load_ready, store_ready = Signal(), Signal()
@@ -130,7 +131,7 @@ class ComputeUnit(wiring.Component):
             self.start.eq(
                 known & legal & load_ready & store_ready & ~occupied & ~self.halt & ~fenced
             ),
-            self.i.ready.eq(self.start),
+            self.i.ready.eq(self.start if config.prefetch else ends),
             self.busy.eq(occupied | (pending != 0)),
             self.stall_load.eq(known & ~occupied & ~load_ready),
             self.stall_store.eq(known & ~occupied & load_ready & ~store_ready),
@@ -141,12 +142,12 @@ class ComputeUnit(wiring.Component):
         m.d.sync += [
             # Not before those before it are done: their number says which one it is.
             self.error.eq(known & ~legal & ~self.busy),
-            known.eq(self.i.valid & ~self.start),
+            known.eq(self.i.valid & ~self.start & ~self.i.ready),
             load_ready.eq(reached(self.done_load, waiting.wait_load)),
             store_ready.eq(reached(self.done_store, waiting.wait_store)),
             legal.eq(
                 (waiting.opcode == Compute.OPCODE)
-                & ~self.i.payload[layout.size :].any()
+                & ~(self.i.payload[layout.size :].any() & config.prefetch)
                 & (
                     waiting.segment_log2 >= config.least_segment_log2
                     if config.least_segment_log2
@@ -159,8 +160,9 @@ class ComputeUnit(wiring.Component):
             launched.eq(self.start),
             pending.eq(pending + self.start - self.done),
         ]
-        with m.If(~occupied):
-            m.d.sync += command.eq(waiting)
+        if config.prefetch:
+            with m.If(~occupied):
+                m.d.sync += command.eq(waiting)
         with m.If(self.start):
             m.d.sync += [occupied.eq(1), finished.eq(0)]
 
@@ -260,21 +262,22 @@ class ComputeUnit(wiring.Component):
         ]
 
         # Drain. Several passes are on their way between sequencer and capture.
-        m.submodules.places = places = SyncFIFO(width=32 + len(taps.i.payload.pixels), depth=16)
         place = taps.i.payload
+        where = Cat(place.dst, place.out, place.pixels)
+        m.submodules.places = places = SyncFIFO(width=len(where), depth=16)
         to_capture = self.PRODUCT_LATENCY - Drain.AHEAD
         m.d.comb += [
             places.w_en.eq(taps.i.valid & taps.i.ready),
-            places.w_data.eq(Cat(place.dst, place.out, place.pixels)),
+            places.w_data.eq(where),
             places.r_en.eq(drain.capture),
-            Cat(drain.i.dst, drain.i.out, drain.i.pixels).eq(places.r_data),
-            drain.i.to_act.eq(command.to_act),
-            drain.i.to_out.eq(command.to_out),
-            drain.i.step.eq(command.dst_step),
-            drain.i.lane.eq(command.dst_lane),
-            drain.i.zero_point.eq(command.zero_point),
-            drain.i.qmin.eq(command.qmin),
-            drain.i.qmax.eq(command.qmax),
+            Cat(drain.i.place.dst, drain.i.place.out, drain.i.place.pixels).eq(places.r_data),
+            drain.i.place.to_act.eq(command.to_act),
+            drain.i.place.to_out.eq(command.to_out),
+            drain.i.place.step.eq(command.dst_step),
+            drain.i.place.lane.eq(command.dst_lane),
+            drain.i.bounds.zero_point.eq(command.zero_point),
+            drain.i.bounds.qmin.eq(command.qmin),
+            drain.i.bounds.qmax.eq(command.qmax),
             drain.i.table.eq(command.table),
             drain.acc.eq(array.acc),
             drain.capture.eq(delayed(steps.last, to_capture)),
@@ -298,6 +301,7 @@ class ComputeUnit(wiring.Component):
             m.d.comb += settled.eq(drain.capture & drain.last)
         with m.If(settled):
             m.d.sync += finished.eq(1)
-        with m.If(occupied & (finished | settled) & pace.idle):
+        m.d.comb += ends.eq(occupied & (finished | settled) & pace.idle)
+        with m.If(ends):
             m.d.sync += occupied.eq(0)
         return m

@@ -53,6 +53,7 @@ class Control(wiring.Component):
 
     Timing
     ------
+    Without ``config.counters`` there are no counters and no watchdog: these registers read as 0.
     CYCLES counts the cycle of ``go``, that of ``finished`` and those between; other counters of
     cycles count none but these. A fault halts the engine from the next cycle on. The watchdog halts
     it when ``WATCHDOG + 1`` cycles passed without a done pulse. A soft reset waits for ``quiet``;
@@ -98,7 +99,9 @@ class Control(wiring.Component):
         running = Signal()  # high in BOOT and RUN
         clear = Signal()  # as unit_reset, for the counters only: that one has far to go
         code, unit, index = Signal(8), Signal(2), Signal(16)  # the fields of STATUS
-        base, program, count, watchdog = Signal(20), Signal(32), Signal(16), Signal(32)
+        addr_width = self._config.addr_width
+        base, program, count = Signal(addr_width - 12), Signal(addr_width), Signal(16)
+        watchdog = Signal(32)
         pending, enable = Signal(), Signal()
         start, reset, stop = Signal(), Signal(), Signal()
         starting = Signal()  # the reset under way is followed by a run
@@ -115,8 +118,9 @@ class Control(wiring.Component):
                     m.d.sync += program.eq(write.data)
                 with m.Case(OFFSET["COUNT"] >> 2):
                     m.d.sync += count.eq(write.data)
-                with m.Case(OFFSET["WATCHDOG"] >> 2):
-                    m.d.sync += watchdog.eq(write.data)
+                if self._config.counters:
+                    with m.Case(OFFSET["WATCHDOG"] >> 2):
+                        m.d.sync += watchdog.eq(write.data)
         command_bytes = [unit.command_bytes for unit in Unit]
         self._reads(
             m,
@@ -136,7 +140,7 @@ class Control(wiring.Component):
                     index * command_bytes[Unit.LOAD],
                 ),
             },
-            self._counters(m, running, clear),
+            self._counters(m, running, clear) if self._config.counters else None,
         )
 
         m.d.comb += [
@@ -208,7 +212,7 @@ class Control(wiring.Component):
             m.d.sync += timer.eq(watchdog)
 
         # The watchdog names the first unit that is at work; else the first unit.
-        with m.If(timer[32]):
+        with m.If(timer[32] & self._config.counters):
             m.d.comb += [
                 fault.valid.eq(1),
                 fault.status.eq(Status.WATCHDOG),
@@ -286,8 +290,8 @@ class Control(wiring.Component):
             m.d.sync += axil.bvalid.eq(0)
         return write
 
-    def _reads(self, m: Module, values: dict[str, Value], counters: Counters) -> None:
-        """Answer reads, those of counters when their turn comes."""
+    def _reads(self, m: Module, values: dict[str, Value], counters: Counters | None) -> None:
+        """Answer reads, those of counters, if there are any, when their turn comes."""
         axil, addr = self.axil, Signal(6)
         first = OFFSET[_COUNTERS[0]] >> 2
         with m.FSM():
@@ -303,10 +307,11 @@ class Control(wiring.Component):
                         with m.Case(OFFSET[name] >> 2):
                             m.d.sync += axil.rdata.eq(value)
                 m.next = "DATA"
-                with m.If(addr[4:] == first >> 4):
-                    m.d.sync += axil.rdata.eq(counters.value)
-                    with m.If(addr[:4] != counters.index):
-                        m.next = "VALUE"
+                if counters is not None:
+                    with m.If(addr[4:] == first >> 4):
+                        m.d.sync += axil.rdata.eq(counters.value)
+                        with m.If(addr[:4] != counters.index):
+                            m.next = "VALUE"
             with m.State("DATA"):
                 m.d.comb += axil.rvalid.eq(1)
                 with m.If(axil.rready):

@@ -9,24 +9,27 @@ from tilewright.hdl.buffers import lane_write, word_write
 from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.lookup import Lookup
 from tilewright.hdl.requantize import Requantize
+from tilewright.hdl.widths import act_addr_width, out_addr_width
 
 __all__ = ["Drain", "result_layout"]
 
 
 def result_layout(config):
     """Return where the results of a pass go, and the command's constants for them."""
+    place = {
+        "dst": act_addr_width(config),  # lane word of the first result in the activation buffer
+        "out": out_addr_width(config),  # word of the first result in the output buffer
+        "pixels": range(config.cols + 1),
+        "to_act": 1,
+        "to_out": 1,
+        "step": 3,  # pixels from one result to the next
+        "lane": range(config.cols),  # of the first result
+    }
+    bounds = {"zero_point": signed(9), "qmin": signed(9), "qmax": signed(9)}
     return data.StructLayout(
         {
-            "dst": 16,  # lane word of the first result in the activation buffer
-            "out": 16,  # word of the first result in the output buffer
-            "pixels": range(config.cols + 1),
-            "to_act": 1,
-            "to_out": 1,
-            "step": 3,  # pixels from one result to the next
-            "lane": range(config.cols),  # of the first result
-            "zero_point": signed(9),
-            "qmin": signed(9),
-            "qmax": signed(9),
+            "place": data.StructLayout(place),
+            "bounds": data.StructLayout(bounds),
             "table": range(config.tables + 1),
         }
     )
@@ -45,7 +48,7 @@ class Drain(wiring.Component):
 
     Members
     -------
-    acc : In(array of rows x cols signed(32))
+    acc : In(array of rows x cols signed(acc_width))
     capture : In(1); the accumulators are complete ``AHEAD`` cycles later; at least
         ``config.drain_cycles`` cycles apart
     i : In(result_layout); sampled with ``capture``
@@ -71,7 +74,9 @@ class Drain(wiring.Component):
 
     def __init__(self, config):
         self._config = config
-        cells = data.ArrayLayout(data.ArrayLayout(signed(32), config.cols), config.rows)
+        cells = data.ArrayLayout(
+            data.ArrayLayout(signed(config.acc_width), config.cols), config.rows
+        )
         super().__init__(
             {
                 "acc": In(cells),
@@ -96,42 +101,50 @@ class Drain(wiring.Component):
         share = rows // config.requantizer_count  # rows per requantizer
 
         # Which pixel and row are at the heads of the chains; all of it travels along with them.
-        result = Signal(result_layout(config))
         head = data.StructLayout(
             {
                 "valid": 1,
+                "first": 1,
                 "complete": 1,
                 "lane": range(cols),
                 "done": 1,
-                "result": result_layout(config),
             }
         )
         now = Signal(head)
 
-        # Parameters: shifted in from each row's weights, taken over at a capture.
+        # Parameters: shifted in from each row's weights, and taken over at a capture, if `early`.
         layout = data.StructLayout(
-            {"bias": signed(32), "multiplier": config.multiplier_width, "shift": 6}
+            {"bias": signed(config.acc_width), "multiplier": config.multiplier_width, "shift": 6}
         )
-        parameters = [Signal(layout, name=f"parameters_{k}") for k in range(rows)]
+        param_bits = config.param_words * config.weight_bits
+        parameters = [
+            Signal(layout.size if config.early_parameters else param_bits, name=f"parameters_{k}")
+            for k in range(rows)
+        ]
         m.submodules.control = control = Fanout(width=3, copies=rows, dsp=config.dsp)
         m.d.comb += control.i.eq(Cat(self.capture, self.new_parameters, self.parameter))
         for k in range(rows):
             capture, new_parameters, parameter = control.o[k]
             word = Signal(config.weight_bits)
-            waiting = Signal(config.param_words * config.weight_bits)
+            early = config.early_parameters
+            waiting = Signal(param_bits, name=f"waiting_{k}") if early else parameters[k]
+            take_over = capture & new_parameters & early
             m.d.sync += word.eq(self.parameter_word[k])
             with m.If(parameter):
                 m.d.sync += waiting.eq(Cat(waiting[config.weight_bits :], word))
             first = k - k % share
             successor = first + (k + 1 - first) % share
-            with m.If(capture & new_parameters):
+            with m.If(take_over):
                 m.d.sync += parameters[k].eq(waiting)
             with m.Elif(now.valid & (share > 1)):
                 m.d.sync += parameters[k].eq(parameters[successor])
 
         # Copies of the accumulators.
         copies = [
-            [Signal(signed(32), name=f"copy_{k}_{j}", reset_less=True) for j in range(cols)]
+            [
+                Signal(signed(config.acc_width), name=f"copy_{k}_{j}", reset_less=True)
+                for j in range(cols)
+            ]
             for k in range(rows)
         ]
         for k in range(rows):
@@ -149,8 +162,8 @@ class Drain(wiring.Component):
         row, last = Signal(range(max(share, 2))), Signal()
         m.d.comb += [
             now.complete.eq(now.valid & (row == share - 1)),
+            now.first.eq(now.valid & (row == 0) & (now.lane == 0)),
             now.done.eq(now.complete & (now.lane == cols - 1) & last),
-            now.result.eq(result),
         ]
         with m.If(now.valid):
             m.d.sync += row.eq(row + 1)
@@ -158,15 +171,15 @@ class Drain(wiring.Component):
                 m.d.sync += [row.eq(0), now.lane.eq(now.lane + 1)]
                 with m.If(now.lane == cols - 1):
                     m.d.sync += now.valid.eq(0)
-        captured, place, place_last = Signal(), Signal.like(result), Signal()
-        m.d.sync += [captured.eq(self.capture), place.eq(self.i), place_last.eq(self.last)]
+        captured, captured_last = Signal(), Signal()
+        coming = Signal(result_layout(config), reset_less=True)
+        m.d.sync += [captured.eq(self.capture), coming.eq(self.i), captured_last.eq(self.last)]
         with m.If(captured):
             m.d.sync += [
                 now.valid.eq(1),
                 now.lane.eq(0),
                 row.eq(0),
-                result.eq(place),
-                last.eq(place_last),
+                last.eq(captured_last),
             ]
         stages = [now]
         for _ in range(Requantize.LATENCY + (Lookup.LATENCY if config.tables else 0)):
@@ -180,19 +193,39 @@ class Drain(wiring.Component):
             table_write.addr.eq(self.table_write.addr),
             table_write.data.eq(self.table_write.data),
         ]
-        late = stages[Requantize.LATE].result
+
+        def constants(kind, stage):
+            """Return constants of the pass at a stage: passes are ``drain_cycles`` apart."""
+            reached, result, load = 0, coming[kind], captured
+            while True:
+                held = Signal(coming[kind].shape(), reset_less=True, name=f"{kind}_{reached}")
+                with m.If(load):
+                    m.d.sync += held.eq(result)
+                if reached == stage:
+                    return held
+                reached = min(stage, reached + config.drain_cycles)
+                result, load = held, stages[reached - 1].first
+
+        bounds = constants("bounds", Requantize.LATE)
+        table = constants("table", Requantize.LATENCY)
+        place = constants("place", len(stages) - 1)
         words = []
         for i in range(config.requantizer_count):
-            requantize = Requantize(multiplier_width=config.multiplier_width, dsp=config.dsp)
+            requantize = Requantize(
+                acc_width=config.acc_width,
+                multiplier_width=config.multiplier_width,
+                dsp=config.dsp,
+            )
             m.submodules[f"requantize_{i}"] = requantize
+            head_parameters = layout(parameters[i * share][: layout.size])
             m.d.comb += [
                 requantize.acc.eq(copies[i * share][0]),
-                requantize.bias.eq(parameters[i * share].bias),
-                requantize.multiplier.eq(parameters[i * share].multiplier),
-                requantize.shift.eq(parameters[i * share].shift),
-                requantize.zero_point.eq(late.zero_point),
-                requantize.qmin.eq(late.qmin),
-                requantize.qmax.eq(late.qmax),
+                requantize.bias.eq(head_parameters.bias),
+                requantize.multiplier.eq(head_parameters.multiplier),
+                requantize.shift.eq(head_parameters.shift),
+                requantize.zero_point.eq(bounds.zero_point),
+                requantize.qmin.eq(bounds.qmin),
+                requantize.qmax.eq(bounds.qmax),
             ]
             byte = requantize.o
             if config.tables:
@@ -200,7 +233,7 @@ class Drain(wiring.Component):
                 wiring.connect(m, table_write, lookup.write)
                 m.d.comb += [
                     lookup.i.eq(byte),
-                    lookup.table.eq(stages[Requantize.LATENCY].result.table),
+                    lookup.table.eq(table),
                 ]
                 byte = lookup.o
             word = Signal(share * 8)
@@ -211,10 +244,11 @@ class Drain(wiring.Component):
         done, written = stages[-1], Signal(head)
         m.d.sync += written.eq(done)
         # Lane and word of each result; a step is a few bits: small tables, no division.
-        lane, dst, out = Signal(range(cols)), Signal(16), Signal(16)
-        step_lane, step_word = Signal(range(cols)), Signal(3)
+        lane, dst, out = Signal(range(cols)), Signal.like(place.dst), Signal.like(place.out)
+        step_lane, step_word, step_out = Signal(range(cols)), Signal(3), Signal(3)
         wraps_from, wraps = Signal(range(cols + 1)), Signal()
-        with m.Switch(done.result.step):
+        m.d.sync += step_out.eq(place.step)
+        with m.Switch(place.step):
             for step in range(8):
                 with m.Case(step):
                     m.d.sync += [
@@ -225,20 +259,20 @@ class Drain(wiring.Component):
         m.d.comb += wraps.eq(lane >= wraps_from)
         with m.If(done.complete & (done.lane == 0)):
             m.d.sync += [
-                lane.eq(done.result.lane),
-                dst.eq(done.result.dst),
-                out.eq(done.result.out),
+                lane.eq(place.lane),
+                dst.eq(place.dst),
+                out.eq(place.out),
             ]
         with m.Elif(written.complete):
             m.d.sync += [
                 lane.eq(lane + step_lane - Mux(wraps, cols, 0)),
                 dst.eq(dst + step_word + wraps),
-                out.eq(out + written.result.step),
+                out.eq(out + step_out),
             ]
-        valid = done.complete & (done.lane < done.result.pixels)
+        valid = done.complete & (done.lane < place.pixels)
         m.d.sync += [
-            self.o_act.valid.eq(valid & done.result.to_act),
-            self.o_out.valid.eq(valid & done.result.to_out),
+            self.o_act.valid.eq(valid & place.to_act),
+            self.o_out.valid.eq(valid & place.to_out),
         ]
         m.d.comb += [
             self.o_act.lane.eq(lane),

@@ -37,7 +37,7 @@ class Engine(wiring.Component):
     s_axil : In(AXI4Lite); ``tilewright.compiler.isa.registers``
     irq : Out(1); level, high until cleared
     trace_go : Out(1); the first cycle of a run
-    trace_start, trace_done : Out(3); by unit: a command is taken, is complete; for simulation,
+    trace_start, trace_done : Out(3); by unit: a command starts, is complete; for simulation,
         leave them open in hardware
     """
 

@@ -25,6 +25,7 @@ from tilewright.hdl.reader import Reader
 from tilewright.hdl.unpack import Unpack
 from tilewright.hdl.walk import Walk
 from tilewright.hdl.widen import Widen
+from tilewright.hdl.widths import load_count_width
 
 __all__ = ["ActivationWrite", "LoadUnit", "WeightWrite"]
 
@@ -67,10 +68,11 @@ class LoadUnit(wiring.Component):
 
     Members
     -------
-    i : In(stream)            commands, raw bits
+    i : In(stream)            commands, raw bits; taken at the start or, without
+                              ``config.prefetch``, with ``done``
     boot : In(stream.Signature(BOOT))   the first fetch of a run: runs like a Fetch of the load
                               unit's commands before anything in ``i``, but without ``start`` and
-                              ``done``
+                              ``done``; without ``config.prefetch``, the payload must stay
     base : In(32)             added to every address, a multiple of 4096
     done_compute, done_store : In(16)   commands completed, modulo 2**16
     axi : Out(AXI4Read)
@@ -80,7 +82,7 @@ class LoadUnit(wiring.Component):
     fetch : Out(QueueWrite).array(3)    by Unit
     halt : In(1)              start nothing, drop what is in flight; ends with a reset
     quiet : Out(1)            nothing is in flight; with ``halt``, it stays so
-    start : Out(1)            a command is taken from ``i`` in this cycle
+    start : Out(1)            the command in ``i`` starts
     done : Out(1)             a command is complete: the next one can start in the next cycle
     busy : Out(1)             high from the cycle after start to the cycle of done
     beat : Out(1)             pulse per beat read
@@ -151,7 +153,7 @@ class LoadUnit(wiring.Component):
         status, refused, moves = Signal(8), Signal(), Signal()
         extra = Signal(len(_KINDS))  # per kind of command: a bit above its fields is set
         error, failed = Signal(), Signal()
-        row_beats = Signal(row_beats_width(config))
+        row_beats = Signal(row_beats_width(config, load_count_width(config)))
 
         if config.pixel_sizes:
             m.submodules.widen = widen = Widen(config)
@@ -168,7 +170,6 @@ class LoadUnit(wiring.Component):
             self.beat.eq(reader.beat),
             self.quiet.eq(reader.quiet),
             self.status.eq(status),
-            self.start.eq(self.i.valid & self.i.ready),
             reader.halt.eq(self.halt | failed),
             reader.i.payload.address.eq(act.address + Cat(Const(0, 12), self.base[12:])),
             reader.i.payload.groups.eq(walk.groups),
@@ -198,6 +199,7 @@ class LoadUnit(wiring.Component):
             allowed.eq(
                 self.i.valid
                 & ~self.start
+                & ~self.i.ready
                 & reached(self.done_compute, head.wait_compute)
                 & reached(self.done_store, head.wait_store)
             ),
@@ -216,26 +218,34 @@ class LoadUnit(wiring.Component):
             m.d.sync += port.valid.eq(unpack.show & is_fetch & (fetch.unit == unit))
 
         weighty = (act.opcode == LoadWeights.OPCODE) | (act.opcode == LoadTable.OPCODE)
+
+        def take(domain, boots):
+            domain += command.eq(self.i.payload)
+            with m.If(boots):
+                domain += [
+                    fetch.opcode.eq(Fetch.OPCODE),
+                    fetch.address.eq(self.boot.payload.address),
+                    fetch.unit.eq(Unit.LOAD),
+                    fetch.count.eq(self.boot.payload.count),
+                ]
+
+        if not config.prefetch:
+            take(m.d.comb, booting)
         m.d.comb += self.busy.eq(1)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [
                     self.busy.eq(0),
                     self.boot.ready.eq(~self.halt),
-                    self.i.ready.eq(~self.halt & ~self.boot.valid & allowed),
+                    self.start.eq(~self.halt & ~self.boot.valid & allowed),
                 ]
-                m.d.sync += [
-                    command.eq(self.i.payload),
-                    booting.eq(self.boot.valid),
-                    extra.eq(Cat(reserved(self.i.payload, _KINDS)[kind] for kind in _KINDS)),
-                ]
-                with m.If(self.boot.valid):
-                    m.d.sync += [
-                        fetch.opcode.eq(Fetch.OPCODE),
-                        fetch.address.eq(self.boot.payload.address),
-                        fetch.unit.eq(Unit.LOAD),
-                        fetch.count.eq(self.boot.payload.count),
-                    ]
+                m.d.sync += booting.eq(self.boot.valid)
+                if config.prefetch:
+                    m.d.comb += self.i.ready.eq(self.start)
+                    take(m.d.sync, self.boot.valid)
+                    # Commands in place keep only the bits that mean something.
+                    rest = reserved(self.i.payload, _KINDS)
+                    m.d.sync += extra.eq(Cat(rest[kind] for kind in _KINDS))
                 with m.If((self.boot.valid & self.boot.ready) | self.start):
                     m.next = "DECODE"
             with m.State("DECODE"):
@@ -296,6 +306,8 @@ class LoadUnit(wiring.Component):
                     self.done.eq(~booting),
                     self.finished.eq(is_end),
                 ]
+                if not config.prefetch:
+                    m.d.comb += self.i.ready.eq(~booting)
                 m.next = "IDLE"
             with m.State("FAILED"):
                 pass

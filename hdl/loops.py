@@ -28,24 +28,29 @@ class LoopCounter(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        left = Signal(len(self.count))  # iterations after this one
+        left = Signal(len(self.count))  # iterations, this one included
         with m.If(self.start | self.step):
             # What comes next does not depend on `step`, which is often late.
             with m.If(self.start | self.last):
-                m.d.sync += [left.eq(self.count - 1), self.last.eq(self.count == 1)]
+                m.d.sync += [left.eq(self.count), self.last.eq(self.count == 1)]
             with m.Else():
-                m.d.sync += [left.eq(left - 1), self.last.eq(left == 1)]
+                m.d.sync += [left.eq(left - 1), self.last.eq(left == 2)]
         return m
 
 
 class RingStep(wiring.Component):
     """Advance an offset in a ring: ``o = (i + step) % ring``, combinational.
 
+    Parameters
+    ----------
+    width : int, bits
+
     Members
     -------
-    ring, step : In(16); stable, ``step`` below ``ring``
-    i : In(16); below ``ring``
-    o : Out(16)
+    ring : In(width + 1), at most ``2**width``; stable
+    step : In(width); stable, below ``ring``
+    i : In(width); below ``ring``
+    o : Out(width)
 
     Timing
     ------
@@ -53,15 +58,17 @@ class RingStep(wiring.Component):
     before ``o`` is used.
     """
 
-    def __init__(self):
-        super().__init__({"ring": In(16), "step": In(16), "i": In(16), "o": Out(16)})
+    def __init__(self, *, width):
+        super().__init__(
+            {"ring": In(width + 1), "step": In(width), "i": In(width), "o": Out(width)}
+        )
 
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
         # Both sums run side by side; the sign of the smaller one chooses.
-        back = Signal(signed(17))
-        wrapped = Signal(signed(18))
+        back = Signal(signed(len(self.ring) + 1))
+        wrapped = Signal(signed(len(self.ring) + 1))
         m.d.sync += back.eq(self.step - self.ring)
         m.d.comb += [
             wrapped.eq(self.i + back),

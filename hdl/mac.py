@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.fanout import Fanout
-from tilewright.hdl.multiplier import Multiplier, PairMultiplier
+from tilewright.hdl.multiplier import DualMultiplier, Multiplier, PairMultiplier
 
 __all__ = ["MacArray"]
 
@@ -26,8 +26,8 @@ class MacArray(wiring.Component):
     w : In(array of rows signed(weight_bits))
     valid : In(1); accumulate the product of this cycle's ``x`` and ``w``
     first : In(1); start from this product instead of adding it
-    maximum : In(1); keep the larger instead of the sum
-    acc : Out(array of rows x cols signed(32))
+    maximum : In(1); keep the larger instead of the sum; the weights must be 1
+    acc : Out(array of rows x cols signed(acc_width))
 
     Timing
     ------
@@ -50,7 +50,7 @@ class MacArray(wiring.Component):
                 "valid": In(1),
                 "first": In(1),
                 "maximum": In(1),
-                "acc": Out(cells(signed(32))),
+                "acc": Out(cells(signed(config.acc_width))),
             }
         )
 
@@ -68,36 +68,47 @@ class MacArray(wiring.Component):
         m.d.comb += [copies.i.eq(control), maxima.i.eq(self.maximum)]
 
         # Rows of a pair have one activation: with 4-bit weights, one multiplier has both products.
+        # Columns have one weight: there are multipliers that serve two of them.
         paired = config.weight_bits == 4
+        dual = config.dsp == "ice40" and not paired
         for k in range(0, config.rows, 1 + paired):
-            for j in range(config.cols):
+            products = {}
+            for j in range(0, config.cols, 1 + dual):
+                name = f"mul_{k}_{j}"
+                if dual and j + 1 < config.cols:
+                    m.submodules[name] = mul = DualMultiplier()
+                    m.d.comb += [mul.a[0].eq(self.x[k][j]), mul.a[1].eq(self.x[k][j + 1])]
+                    m.d.comb += mul.b.eq(self.w[k])
+                    products |= {(k, j): mul.p[0], (k, j + 1): mul.p[1]}
+                    continue
                 if paired:
-                    m.submodules[f"mul_{k}_{j}"] = mul = PairMultiplier(dsp=config.dsp)
+                    m.submodules[name] = mul = PairMultiplier(dsp=config.dsp)
                     m.d.comb += [mul.a.eq(self.x[k][j]), mul.low.eq(self.w[k])]
                     m.d.comb += mul.high.eq(self.w[k + 1])
-                    products = [mul.p_low, mul.p_high]
+                    cells = {(k, j): mul.p_low, (k + 1, j): mul.p_high}
                 else:
                     mul = Multiplier(
                         a_shape=signed(9), b_shape=signed(config.weight_bits), dsp=config.dsp
                     )
-                    m.submodules[f"mul_{k}_{j}"] = mul
+                    m.submodules[name] = mul
                     m.d.comb += [mul.a.eq(self.x[k][j]), mul.b.eq(self.w[k])]
-                    products = [mul.p]
-                for row, product in enumerate(products, k):
-                    control = (*copies.o[row], maxima.o[row])
-                    self._accumulate(m, self.acc[row][j], product, *control)
+                    cells = {(k, j): mul.p}
+                # A register between the multiplier, whose place is fixed, and the adder.
+                for cell, product in cells.items():
+                    products[cell] = Signal.like(product, reset_less=True)
+                    m.d.sync += products[cell].eq(product)
+            for (row, column), product in products.items():
+                control = (*copies.o[row], maxima.o[row])
+                self._accumulate(m, self.acc[row][column], product, *control)
         return m
 
     def _accumulate(self, m, acc, product, valid, first, maximum):
-        # A register between the multiplier, whose place is fixed, and the adder, which serves
-        # both: acc + ~p = acc - p - 1 is negative iff p >= acc.
-        operand = Signal.like(product, reset_less=True)
-        total, value = Signal(signed(32)), Signal(signed(32), reset_less=True)
-        m.d.sync += operand.eq(Mux(maximum, ~product, product))
-        m.d.comb += [total.eq(value + operand), acc.eq(value)]
-        # A maximum is a product: one more bit holds the difference.
-        with m.If(valid & (first | ~maximum | total[len(operand)])):
-            with m.If(first | maximum):
-                m.d.sync += value.eq(Mux(maximum, ~operand, operand))
-            with m.Else():
-                m.d.sync += value.eq(total)
+        value = Signal(signed(self._config.acc_width), reset_less=True)
+        larger = Signal()
+        m.d.comb += [
+            acc.eq(value),
+            # Of activations, since weights are 1 here.
+            larger.eq(product[:9].as_signed() > value[:9].as_signed()),
+        ]
+        with m.If(valid & (first | larger | ~maximum)):
+            m.d.sync += value.eq(Mux(first | maximum, product, value + product))

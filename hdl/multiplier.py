@@ -1,10 +1,49 @@
 """Multipliers with their registers: explicit DSP primitives, or inferred."""
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, Shape, Signal, signed, unsigned
-from amaranth.lib import wiring
+from amaranth.hdl import (
+    Cat,
+    ClockSignal,
+    Const,
+    Instance,
+    Module,
+    Mux,
+    Shape,
+    Signal,
+    signed,
+    unsigned,
+)
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Multiplier", "PairMultiplier", "WideMultiplier"]
+__all__ = ["DualMultiplier", "Multiplier", "PairMultiplier", "WideMultiplier", "operand_width"]
+
+
+def operand_width(dsp: str) -> int:
+    """Return how wide, in bits, the operands of a multiplier may be, signed or not."""
+    return 16 if dsp == "ice40" else 18
+
+
+def _sb_mac16(a, b, p, **parameters):
+    """Return an SB_MAC16 with input registers.
+
+    Source: Lattice FPGA-TN-02007, DSP Function Usage Guide for iCE40 Devices.
+    """
+    zeros = ("AHOLD", "BHOLD", "CHOLD", "DHOLD", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT")
+    zeros += ("OLOADTOP", "OLOADBOT", "ADDSUBTOP", "ADDSUBBOT", "OHOLDTOP", "OHOLDBOT")
+    zeros += ("CI", "ACCUMCI", "SIGNEXTIN")
+    defaults = {"p_A_REG": Const(1, 1), "p_B_REG": Const(1, 1)} | {
+        f"i_{name}": Const(0) for name in zeros
+    }
+    return Instance(
+        "SB_MAC16",
+        i_CLK=ClockSignal(),
+        i_CE=Const(1),
+        i_A=a,
+        i_B=b,
+        o_O=p,
+        **defaults,
+        **parameters,
+    )
 
 
 class Multiplier(wiring.Component):
@@ -13,10 +52,11 @@ class Multiplier(wiring.Component):
     Parameters
     ----------
     a_shape, b_shape : Shape
-        At most 18 bits each, signed or not: the primitive has a sign input per operand.
+        At most ``operand_width(dsp)`` bits each, signed or not: the primitives have a sign input
+        per operand.
     dsp : str
-        "ecp5" instantiates MULT18X18D with input and output registers (inference leaves them
-        outside, which costs fmax); "inferred" leaves it to the synthesizer.
+        "ecp5" instantiates MULT18X18D, "ice40" SB_MAC16, with input and output registers (inference
+        leaves them outside, which costs fmax); "inferred" leaves it to the synthesizer.
 
     Members
     -------
@@ -39,9 +79,10 @@ class Multiplier(wiring.Component):
     def __init__(self, *, a_shape, b_shape, dsp):
         self._a_shape, self._b_shape = Shape.cast(a_shape), Shape.cast(b_shape)
         self._dsp = dsp
-        if max(self._a_shape.width, self._b_shape.width) > 18:
+        if max(self._a_shape.width, self._b_shape.width) > operand_width(dsp):
             raise ValueError(
-                f"operands must be at most 18 bits wide, not {a_shape!r} and {b_shape!r}"
+                f"operands must be at most {operand_width(dsp)} bits wide, not {a_shape!r} and "
+                f"{b_shape!r}"
             )
         width = self._a_shape.width + self._b_shape.width
         any_signed = self._a_shape.signed or self._b_shape.signed
@@ -58,6 +99,19 @@ class Multiplier(wiring.Component):
         m = Module()
         if self._dsp == "ecp5":
             m.submodules.dsp = self._mult18x18d()
+        elif self._dsp == "ice40":
+            a, b, p = Signal(16), Signal(16), Signal(32)
+            m.d.comb += [a.eq(self.a), b.eq(self.b), self.p.eq(p)]
+            m.submodules.dsp = _sb_mac16(
+                a,
+                b,
+                p,
+                p_A_SIGNED=Const(int(self._a_shape.signed), 1),
+                p_B_SIGNED=Const(int(self._b_shape.signed), 1),
+                p_PIPELINE_16x16_MULT_REG2=Const(1, 1),
+                p_TOPOUTPUT_SELECT=Const(3, 2),
+                p_BOTOUTPUT_SELECT=Const(3, 2),
+            )
         else:
             a, b = Signal.like(self.a), Signal.like(self.b)
             m.d.sync += [a.eq(self.a), b.eq(self.b), self.p.eq(a * b)]
@@ -94,6 +148,65 @@ class Multiplier(wiring.Component):
             "p_RESETMODE": "SYNC",
         }
         m.submodules.mult = Instance("MULT18X18D", **parameters, **ports)
+        return m
+
+
+class DualMultiplier(wiring.Component):
+    """Multiply two activations by one weight with one SB_MAC16.
+
+    The halves of the primitive multiply bytes, signed. An activation above 127 counts for 256 less
+    there; the primitive's adders make up for it.
+
+    Members
+    -------
+    a : In(array of 2 signed(9)); -128..255
+    b : In(signed(8))
+    p : Out(array of 2 signed(16))
+
+    Timing
+    ------
+    latency ``LATENCY`` cycles, one pair of products per cycle, no reset. It is one more than a
+    :class:`Multiplier` and a register have: the last register is the primitive's own.
+    """
+
+    LATENCY = Multiplier.LATENCY + 1
+
+    def __init__(self):
+        super().__init__(
+            {
+                "a": In(data.ArrayLayout(signed(9), 2)),
+                "b": In(signed(8)),
+                "p": Out(data.ArrayLayout(signed(16), 2)),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        lost = [Signal(8, name=f"lost_{k}", reset_less=True) for k in range(2)]
+        for a, byte in zip(self.a, lost, strict=True):
+            m.d.sync += byte.eq(Mux(a[7] & ~a[8], self.b, 0))
+        one = Const(1, 1)
+        m.submodules.dsp = _sb_mac16(
+            Cat(a[:8] for a in self.a),
+            Cat(self.b, self.b),
+            self.p.as_value(),
+            i_C=Cat(Const(0, 8), lost[1]),
+            i_D=Cat(Const(0, 8), lost[0]),
+            p_C_REG=one,
+            p_D_REG=one,
+            p_MODE_8x8=one,
+            p_A_SIGNED=one,
+            p_B_SIGNED=one,
+            p_TOP_8x8_MULT_REG=one,
+            p_BOT_8x8_MULT_REG=one,
+            p_TOPADDSUB_LOWERINPUT=Const(1, 2),
+            p_BOTADDSUB_LOWERINPUT=Const(1, 2),
+            p_TOPADDSUB_UPPERINPUT=one,
+            p_BOTADDSUB_UPPERINPUT=one,
+            p_TOPOUTPUT_SELECT=Const(1, 2),
+            p_BOTOUTPUT_SELECT=Const(1, 2),
+        )
         return m
 
 
@@ -148,15 +261,16 @@ class PairMultiplier(wiring.Component):
 
 
 class WideMultiplier(wiring.Component):
-    """Multiply a signed operand of up to 36 bits by an unsigned one of up to 36 bits.
+    """Multiply a signed operand by an unsigned one of up to twice a multiplier's width.
 
-    Splits both at 18 bits into :class:`Multiplier` products and adds them in one more stage.
+    Splits both at ``operand_width(dsp)`` bits into :class:`Multiplier` products and adds them in
+    one more stage.
 
     Parameters
     ----------
-    a_width : int, bits, 2..36
+    a_width : int, bits, 2..2 * operand_width(dsp)
         Signed operand.
-    b_width : int, bits, 1..36
+    b_width : int, bits, 1..2 * operand_width(dsp)
         Unsigned operand.
     dsp : str
         As for :class:`Multiplier`.
@@ -173,7 +287,6 @@ class WideMultiplier(wiring.Component):
     """
 
     LATENCY = Multiplier.LATENCY + 1
-    SPLIT = 18
 
     def __init__(self, *, a_width, b_width, dsp):
         self._dsp = dsp
@@ -188,7 +301,7 @@ class WideMultiplier(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        split = self.SPLIT
+        split = operand_width(self._dsp)
 
         def parts(value, is_signed):
             if len(value) <= split:

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.compiler.isa import Compute
 from tilewright.hdl.records import command_layout
 from tilewright.hdl.taps import segment_layout
+from tilewright.hdl.widths import act_addr_width, column_width, step_count_width
 
 __all__ = ["PaceSequencer", "access_layout", "burst_layout"]
 
@@ -17,11 +18,12 @@ def access_layout(config):
     """Return one read of the activation buffer: a window of ``cols`` pixels, or a part of it."""
     return data.StructLayout(
         {
-            "group": 16,  # lane word of the channel group's ring
-            "row": 16,  # lane words from there to the kernel row's input column 0
+            "group": act_addr_width(config),  # lane word of the channel group's ring
+            # lane words from there to the kernel row's input column 0
+            "row": act_addr_width(config),
             "row_valid": 1,  # the kernel row lies inside the input
-            "x": signed(17),  # input column of output pixel 0
-            "word": signed(13),  # floor(x / cols)
+            "x": signed(column_width(config)),  # input column of output pixel 0
+            "word": act_addr_width(config),  # floor(x / cols)
             "lane": range(config.cols),  # x mod cols
             "part": range(config.cols),  # which part of the window, where one access is too few
         }
@@ -33,7 +35,7 @@ def burst_layout(config):
     return data.StructLayout(
         {
             "parameters": 1,  # requantization parameters instead of weights
-            "count": 8,
+            "count": step_count_width(config),
             "first_of_command": 1,
             "first_of_kg": 1,  # first pass of its kernel group
             "first": 1,  # first segment of its pass
@@ -66,9 +68,9 @@ class PaceSequencer(wiring.Component):
     Timing
     ------
     From idle, the first kernel group begins in the cycle after ``i`` is valid. A kernel group
-    takes ``parts + 1 + param_words`` cycles and then its passes, each its segments' cycles or
-    ``config.drain_cycles``, whichever is more. ``parts`` and the segment lengths follow
-    ``command`` by three cycles.
+    takes ``parts + 1 + parameter_pause + param_words`` cycles and then its passes, each its
+    segments' cycles or ``config.drain_cycles``, whichever is more. ``parts`` and the segment
+    lengths follow ``command`` by three cycles.
     """
 
     def __init__(self, config):
@@ -98,20 +100,25 @@ class PaceSequencer(wiring.Component):
                 with m.Case(stride):
                     m.d.sync += parts.eq(gcd(stride, config.cols))
         # Cycles of a segment, less one; whether that is none.
-        full, short = Signal(8), Signal(8)
+        count_width = step_count_width(config)
+        full, short = Signal(count_width), Signal(count_width)
         full_is_one, short_is_one = Signal(), Signal()
-        ready_after = Signal(range(config.cols + config.param_words + 1))
+        pause, ready_after = Signal(8), Signal(8)
         m.d.sync += [
             last_part.eq(parts - 1),
             full.eq(Mux(c.segment > parts, c.segment, parts) - 1),
             short.eq(Mux(c.last_segment > parts, c.last_segment, parts) - 1),
             full_is_one.eq(full == 0),
             short_is_one.eq(short == 0),
-            ready_after.eq(parts + config.param_words - 1),
+            pause.eq(parts + config.parameter_pause),
+            ready_after.eq(parts + config.parameter_pause + config.param_words - 1),
         ]
 
         take = Signal()
-        left, over = Signal(8), Signal(init=1)  # of this segment: cycles after this one; none
+        left, over = (
+            Signal(count_width),
+            Signal(init=1),
+        )  # of this segment: cycles after this one; none
         # Of this pass: cycles that it must still last after this one; none.
         spare, spent = Signal(range(config.drain_cycles)), Signal(init=1)
         # The pause before a kernel group.
@@ -155,10 +162,10 @@ class PaceSequencer(wiring.Component):
             m.d.sync += [spare.eq(spare - 1), spent.eq(spent | (spare == 1))]
 
         # The pause lets the last pass of the kernel group before be captured, and with it that
-        # group's parameters be taken over, before these replace them.
+        # group's parameters be taken over (or be done with), before these replace them.
         m.d.sync += [
             elapsed.eq(elapsed + 1),
-            parameters.eq(pausing & (elapsed == parts)),
+            parameters.eq(pausing & (elapsed == pause)),
             ready.eq(pausing & (elapsed == ready_after)),
         ]
         with m.If(begin):

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import EngineConfig
 from tilewright.hdl.loops import LoopCounter
+from tilewright.hdl.widths import out_addr_width, store_count_width
 from tilewright.hdl.writer import BeatLayout
 
 __all__ = ["Pack"]
@@ -27,8 +28,8 @@ class Pack(wiring.Component):
     start : In(1)             drop everything and begin at ``base``; ``height`` (rows in a run) and
                               ``width`` (words in a row), each at least 1, must stay until the next
                               start
-    base, height, width : In(16)
-    out_addr : Out(16)        address of a word, modulo 2**16
+    base : In(out_addr_width), height, width : In(store_count_width)
+    out_addr : Out(out_addr_width)   address of a word
     out_data : In(8 * rows)   the word, ``OUT_LATENCY`` cycles later
     o : Out(stream.Signature(BeatLayout))   the last beat of a row is filled up with zeros
 
@@ -46,10 +47,10 @@ class Pack(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "base": In(16),
-                "height": In(16),
-                "width": In(16),
-                "out_addr": Out(16),
+                "base": In(out_addr_width(config)),
+                "height": In(store_count_width(config)),
+                "width": In(store_count_width(config)),
+                "out_addr": Out(out_addr_width(config)),
                 "out_data": In(8 * config.rows),
                 "o": Out(stream.Signature(BeatLayout(config))),
             }
@@ -82,8 +83,8 @@ class Pack(wiring.Component):
         layout = data.StructLayout({"word": 8 * self._config.rows, "last": 1, "last_row": 1})
         m.submodules.fifo = fifo = Memory(shape=layout, depth=depth, init=[])
         write, read = fifo.write_port(), fifo.read_port(domain="comb")
-        m.submodules.x = x = LoopCounter(width=16)
-        m.submodules.y = y = LoopCounter(width=16)
+        m.submodules.x = x = LoopCounter(width=len(self.width))
+        m.submodules.y = y = LoopCounter(width=len(self.height))
         spoken_for = Signal(range(depth + 1))  # words in the FIFO or on their way
         level, following, some = Signal(range(depth + 1)), Signal(range(depth + 1)), Signal()
         flight = Signal(self.OUT_LATENCY)

@@ -7,6 +7,13 @@ from amaranth.lib.wiring import In, Out
 from tilewright.compiler.isa import Compute
 from tilewright.hdl.loops import LoopCounter, RingStep
 from tilewright.hdl.records import command_layout
+from tilewright.hdl.widths import (
+    ROW_WIDTH,
+    act_addr_width,
+    column_width,
+    out_addr_width,
+    result_count_width,
+)
 
 __all__ = ["PassSequencer", "pass_layout"]
 
@@ -15,13 +22,15 @@ def pass_layout(config):
     """Return the description of one pass: ``rows`` channels of one word of output pixels."""
     return data.StructLayout(
         {
-            "group": 16,  # lane word of the first channel group's ring
-            "row": 16,  # lane words from there to kernel row 0, input column 0
-            "y": signed(17),  # input row of kernel row 0
-            "x": signed(17),  # input column of output pixel 0, kernel column 0
-            "word": signed(13),  # floor(x / cols)
-            "dst": 16,  # lane word of the first result, where they go to the activation buffer
-            "out": 16,  # word of the first result, where they go to the output buffer
+            "group": act_addr_width(config),  # lane word of the first channel group's ring
+            "row": act_addr_width(config),  # lane words from there to kernel row 0, input column 0
+            "y": signed(ROW_WIDTH),  # input row of kernel row 0
+            "x": signed(column_width(config)),  # input column of output pixel 0, kernel column 0
+            "word": act_addr_width(config),  # floor(x / cols)
+            # lane word of the first result, where they go to the activation buffer
+            "dst": act_addr_width(config),
+            # word of the first result, where they go to the output buffer
+            "out": out_addr_width(config),
             "pixels": range(config.cols + 1),  # valid output pixels
             "first_of_command": 1,
             "first_of_kg": 1,
@@ -66,9 +75,10 @@ class PassSequencer(wiring.Component):
         step = Signal()
         m.d.comb += step.eq(self.o.valid & self.o.ready)
 
-        m.submodules.ox = ox = LoopCounter(width=16)
-        m.submodules.oy = oy = LoopCounter(width=16)
-        m.submodules.kg = kg = LoopCounter(width=16)
+        count_width = min(len(c.n_ox), result_count_width(config))
+        m.submodules.ox = ox = LoopCounter(width=count_width)
+        m.submodules.oy = oy = LoopCounter(width=count_width)
+        m.submodules.kg = kg = LoopCounter(width=count_width)
         m.d.comb += [
             ox.count.eq(c.n_ox),
             oy.count.eq(c.n_oy),
@@ -93,7 +103,7 @@ class PassSequencer(wiring.Component):
                 with m.Case(dst_step):
                     m.d.comb += results_per_word.eq(dst_step * config.cols)
 
-        m.submodules.next_row = next_row = RingStep()
+        m.submodules.next_row = next_row = RingStep(width=act_addr_width(config))
         m.d.comb += [
             next_row.ring.eq(c.act_ring),
             next_row.step.eq(c.oy_step),
@@ -101,9 +111,11 @@ class PassSequencer(wiring.Component):
         ]
 
         # Where the results of the row, of the kernel group begin.
-        kg_dst, row_dst = Signal(16), Signal(16)
-        kg_out, row_out = Signal(16), Signal(16)
-        left = Signal(16)  # output pixels in this row from this pass on
+        kg_dst, row_dst = Signal.like(o.dst), Signal.like(o.dst)
+        kg_out, row_out = Signal.like(o.out), Signal.like(o.out)
+        left = Signal(
+            min(len(c.out_w), result_count_width(config))
+        )  # output pixels in this row from this pass on
         m.d.comb += o.pixels.eq(Mux(left >= config.cols, config.cols, left[:5]))
 
         with m.If(self.start):

@@ -1,6 +1,6 @@
 """Command queues: fetched commands wait here for their unit."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -36,7 +36,7 @@ class QueueWrite(wiring.Signature):
 class CommandQueue(wiring.Component):
     """Hold fetched commands of one unit in block RAM and present the next one whole.
 
-    The next command moves word by word into a register while the unit runs the previous one.
+    The next command moves word by word into a register when the unit has taken the one before.
 
     Parameters
     ----------
@@ -116,11 +116,16 @@ class CommandQueue(wiring.Component):
         with m.If(reading):
             advance(read.addr)
             m.d.sync += index.eq(index + 1)  # words is a power of two
+        # Each word has its place, so that nothing is kept of bits that nobody reads.
+        command = Signal.like(self.o.payload, reset_less=True)
+        place = Signal.like(index, reset_less=True)
+        m.d.comb += self.o.payload.eq(command)
+        m.d.sync += place.eq(index)
         # This copy serves the long register: what it does after a reset is no matter.
         m.submodules.shift = wide = Fanout(width=1, copies=1, dsp=self._config.dsp)
         m.d.comb += wide.i.eq(reading)
         with m.If(wide.o[0]):
-            m.d.sync += self.o.payload.eq(Cat(self.o.payload, read.data)[len(read.data) :])
+            m.d.sync += command.word_select(place, len(read.data)).eq(read.data)
         with m.If(shift & (index == 0)):
             m.d.sync += valid.eq(1)
         with m.Elif(self.o.ready):

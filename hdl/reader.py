@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.compiler.isa import EngineConfig
 from tilewright.hdl.axi import AXI4Read
 from tilewright.hdl.bursts import BlockLayout, Bursts
+from tilewright.hdl.widths import load_count_width
 
 __all__ = ["Reader"]
 
@@ -41,7 +42,9 @@ class Reader(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "i": In(stream.Signature(BlockLayout(config))),
+                "i": In(
+                    stream.Signature(BlockLayout(config, count_width=load_count_width(config)))
+                ),
                 "o": Out(stream.Signature(unsigned(config.bus_width))),
                 "axi": Out(AXI4Read(data_width=config.bus_width)),
                 "halt": In(1),
@@ -60,7 +63,9 @@ class Reader(wiring.Component):
         """Build the netlist."""
         m = Module()
         axi, limit = self.axi, self._config.outstanding
-        m.submodules.bursts = bursts = Bursts(self._config)
+        m.submodules.bursts = bursts = Bursts(
+            self._config, count_width=load_count_width(self._config)
+        )
         wiring.connect(m, wiring.flipped(self.i), bursts.i)
 
         flying = Signal(range(limit + 1))

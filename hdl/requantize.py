@@ -17,13 +17,14 @@ class Requantize(wiring.Component):
 
     Parameters
     ----------
+    acc_width : int, bits, 16..32
     multiplier_width : int, bits, 8..31
     dsp : str
         As for :class:`~tilewright.hdl.multiplier.Multiplier`.
 
     Members
     -------
-    acc, bias : In(signed(32)); their sum must fit 32 bits, which the compiler proves
+    acc, bias : In(signed(acc_width)); the compiler proves that their sum fits as many bits
     multiplier : In(unsigned(multiplier_width))
     shift : In(6)
     zero_point, qmin, qmax : In(signed(9)); sampled ``LATE`` cycles after ``acc``
@@ -41,12 +42,12 @@ class Requantize(wiring.Component):
     LATE = 1 + WideMultiplier.LATENCY + 4
     LATENCY = LATE + 2
 
-    def __init__(self, *, multiplier_width, dsp):
+    def __init__(self, *, acc_width, multiplier_width, dsp):
         self._dsp = dsp
         super().__init__(
             {
-                "acc": In(signed(32)),
-                "bias": In(signed(32)),
+                "acc": In(signed(acc_width)),
+                "bias": In(signed(acc_width)),
                 "multiplier": In(unsigned(multiplier_width)),
                 "shift": In(6),
                 "zero_point": In(signed(9)),
@@ -60,11 +61,11 @@ class Requantize(wiring.Component):
         """Build the netlist."""
         m = Module()
         width = len(self.multiplier)
-        m.submodules.mul = mul = WideMultiplier(a_width=32, b_width=width, dsp=self._dsp)
+        m.submodules.mul = mul = WideMultiplier(a_width=len(self.acc), b_width=width, dsp=self._dsp)
 
         # Bias.
         multiplier_1 = Signal.like(self.multiplier)
-        total_1 = Signal(signed(32))
+        total_1 = Signal.like(self.acc)
         m.d.sync += [total_1.eq(self.acc + self.bias), multiplier_1.eq(self.multiplier)]
         m.d.comb += [mul.a.eq(total_1), mul.b.eq(multiplier_1)]
 
@@ -76,12 +77,17 @@ class Requantize(wiring.Component):
         shift = shifts[-1]
 
         # Shift right, keeping one bit below the point (guard) and whether anything was lost
-        # below that (sticky): all that rounding to nearest even needs.
+        # below that (sticky): all that rounding to nearest even needs. No result outside +-1023
+        # survives the clamp below, so above the point eleven bits are enough, and those that the
+        # rest of the shift moves there; of the others, whether they are more than the sign.
         guarded = Cat(0, mul.p).as_signed()
-        coarse, sticky_a = Signal.like(guarded), Signal()
+        kept = 1 + 11 + 7
+        coarse, sticky_a = Signal(signed(kept)), Signal()
         fine_shift, lost = Signal(3), Signal(7)  # lost: the bytes that are shifted out whole
+        sign_a, over_a = Signal(), Signal()
         m.d.sync += [
             fine_shift.eq(shift[:3]),
+            sign_a.eq(mul.p[-1]),
             lost.eq(Cat(shifts[-2][3:] > i for i in range(7))),
             sticky_a.eq(
                 Cat(guarded[8 * i : 8 * i + 8].any() & lost[i] for i in range(len(lost))).any()
@@ -89,34 +95,39 @@ class Requantize(wiring.Component):
         ]
         with m.Switch(shift[3:]):
             for i in range(8):
+                shifted = guarded >> 8 * i
                 with m.Case(i):
-                    m.d.sync += coarse.eq(guarded >> 8 * i)
-        fine, sticky_b = Signal.like(guarded), Signal()
+                    m.d.sync += [
+                        coarse.eq(shifted),
+                        over_a.eq((shifted >> (kept - 1)) != mul.p[-1].replicate(2).as_signed()),
+                    ]
+        fine, sticky_b = Signal.like(coarse), Signal()
+        sign_b, over_b = Signal(), Signal()
+        m.d.sync += [sign_b.eq(sign_a), over_b.eq(over_a)]
         with m.Switch(fine_shift):
             for i in range(8):
                 with m.Case(i):
                     m.d.sync += [fine.eq(coarse >> i), sticky_b.eq(sticky_a | coarse[:i].any())]
 
-        # No result outside +-1023 survives the clamp below, so eleven bits are enough.
         wide = fine[1:].as_signed()
         narrow, guard, sticky_c = Signal(signed(11)), Signal(), Signal()
-        fits = (wide[10:].all()) | ~(wide[10:].any())
+        fits = ~over_b & (wide[10:].all() | ~wide[10:].any())
         m.d.sync += [
-            narrow.eq(Mux(fits, wide[:11].as_signed(), Mux(wide[-1], -1023, 1023))),
+            narrow.eq(Mux(fits, wide[:11].as_signed(), Mux(sign_b, -1023, 1023))),
             guard.eq(fine[0]),
             sticky_c.eq(sticky_b),
         ]
         rounded = Signal(signed(12))
         m.d.sync += rounded.eq(narrow + (guard & (sticky_c | narrow[0])))
 
-        shifted = Signal(signed(13))
+        placed = Signal(signed(13))
         qmin, qmax = Signal.like(self.qmin), Signal.like(self.qmax)
         m.d.sync += [
-            shifted.eq(rounded + self.zero_point),
+            placed.eq(rounded + self.zero_point),
             qmin.eq(self.qmin),
             qmax.eq(self.qmax),
         ]
         m.d.sync += self.o.eq(
-            Mux(shifted < qmin, qmin[:8], Mux(shifted > qmax, qmax[:8], shifted[:8]))
+            Mux(placed < qmin, qmin[:8], Mux(placed > qmax, qmax[:8], placed[:8]))
         )
         return m

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.pace import burst_layout
+from tilewright.hdl.widths import weight_addr_width
 
 __all__ = ["StepSequencer"]
 
@@ -21,9 +22,9 @@ class StepSequencer(wiring.Component):
 
     Members
     -------
-    weight_base : In(16); sampled with the first burst of a command
+    weight_base : In(weight_addr_width); sampled with the first burst of a command
     i : In(burst_layout), i_valid : In(1); bursts are at least ``count`` cycles apart
-    addr : Out(16)
+    addr : Out(weight_addr_width)
     step : Out(1); a weight word is read for the array
     parameter : Out(1); a parameter word is read
     first, last : Out(1); first and last step of a pass
@@ -40,10 +41,10 @@ class StepSequencer(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "weight_base": In(16),
+                "weight_base": In(weight_addr_width(self._config)),
                 "i": In(burst_layout(config)),
                 "i_valid": In(1),
-                "addr": Out(16),
+                "addr": Out(weight_addr_width(self._config)),
                 "step": Out(1),
                 "parameter": Out(1),
                 "first": Out(1),
@@ -57,8 +58,9 @@ class StepSequencer(wiring.Component):
         """Build the netlist."""
         m = Module()
         burst = Signal(burst_layout(self._config))
-        left = Signal(8)
-        pass_base, following, begin = Signal(16), Signal(16), Signal(16)
+        left = Signal.like(burst.count)
+        pass_base = Signal.like(self.addr)
+        following, begin = Signal.like(self.addr), Signal.like(self.addr)
         m.d.comb += [following.eq(self.addr + 1), begin.eq(following)]
         with m.If(self.i.parameters):
             with m.If(self.i.first_of_command):

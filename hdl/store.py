@@ -10,6 +10,7 @@ from tilewright.hdl.axi import AXI4Write, join
 from tilewright.hdl.bursts import Bursts, row_beats_of, row_beats_width
 from tilewright.hdl.decode import command_view, reached, reserved
 from tilewright.hdl.pack import Pack
+from tilewright.hdl.widths import out_addr_width, store_count_width
 from tilewright.hdl.writer import Writer
 
 __all__ = ["StoreUnit"]
@@ -24,16 +25,17 @@ class StoreUnit(wiring.Component):
 
     Members
     -------
-    i : In(stream)            commands, raw bits
+    i : In(stream)            commands, raw bits; taken at the start or, without
+                              ``config.prefetch``, with ``done``
     base : In(32)             added to every address, a multiple of 4096
     done_load, done_compute : In(16)   commands completed, modulo 2**16
-    out_addr : Out(16)        pixel word wanted, modulo 2**16; also driven between commands
+    out_addr : Out(out_addr_width)   pixel word wanted; also driven between commands
     out_data : In(8 * rows)   that word, ``OUT_LATENCY`` cycles later
     axi : Out(AXI4Write)
     halt : In(1)              start no command and no burst; finish the bursts that have begun; ends
                               with a reset
     quiet : Out(1)            no burst is under way; with ``halt``, it stays so
-    start : Out(1)            a command is taken from ``i`` in this cycle
+    start : Out(1)            the command in ``i`` starts
     done : Out(1)             a command is complete, its last byte confirmed by memory: the next one
                               can start in the next cycle
     busy : Out(1)             high from the cycle after start to the cycle of done
@@ -63,7 +65,7 @@ class StoreUnit(wiring.Component):
                 "base": In(32),
                 "done_load": In(16),
                 "done_compute": In(16),
-                "out_addr": Out(16),
+                "out_addr": Out(out_addr_width(config)),
                 "out_data": In(8 * config.rows),
                 "axi": Out(AXI4Write(data_width=config.bus_width)),
                 "halt": In(1),
@@ -91,12 +93,12 @@ class StoreUnit(wiring.Component):
         wiring.connect(m, pack.o, writer.i_beats)
         join(m, self.axi, writer.axi)
 
-        bits = Signal(8 * Unit.STORE.command_bytes)
+        bits = Signal(8 * Unit.STORE.command_bytes) if config.prefetch else self.i.payload
         command = command_view(Store, bits)
         head = command_view(Store, self.i.payload)
         allowed = Signal()
         status, error, failed = Signal(8), Signal(), Signal()
-        row_beats = Signal(row_beats_width(config))
+        row_beats = Signal(row_beats_width(config, store_count_width(config)))
         beat_log2 = config.bus_bytes.bit_length() - 1
         bad = Signal()
 
@@ -104,7 +106,6 @@ class StoreUnit(wiring.Component):
             self.beat.eq(writer.beat),
             self.quiet.eq(writer.quiet),
             self.status.eq(status),
-            self.start.eq(self.i.valid & self.i.ready),
             writer.halt.eq(self.halt | failed),
             writer.i.payload.address.eq(command.address + Cat(Const(0, 12), self.base[12:])),
             writer.i.payload.groups.eq(command.groups),
@@ -118,7 +119,7 @@ class StoreUnit(wiring.Component):
             self.out_addr.eq(pack.out_addr),
             bad.eq(
                 (command.opcode != Store.OPCODE)
-                | reserved(bits, [Store])[Store]
+                | (reserved(bits, [Store])[Store] if config.prefetch else 0)
                 | command.address[:beat_log2].any()
                 | command.group_stride[:beat_log2].any()
                 | (command.groups == 0)
@@ -131,6 +132,7 @@ class StoreUnit(wiring.Component):
             allowed.eq(
                 self.i.valid
                 & ~self.start
+                & ~self.i.ready
                 & reached(self.done_load, head.wait_load)
                 & reached(self.done_compute, head.wait_compute)
             ),
@@ -140,9 +142,11 @@ class StoreUnit(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += [
                     self.busy.eq(0),
-                    self.i.ready.eq(~self.halt & allowed),
+                    self.start.eq(~self.halt & allowed),
                 ]
-                m.d.sync += bits.eq(self.i.payload)
+                if config.prefetch:
+                    m.d.comb += self.i.ready.eq(self.start)
+                    m.d.sync += bits.eq(self.i.payload)
                 with m.If(self.start):
                     m.next = "DECODE"
             with m.State("DECODE"):
@@ -169,6 +173,8 @@ class StoreUnit(wiring.Component):
                     m.next = "DONE"
             with m.State("DONE"):
                 m.d.comb += self.done.eq(1)
+                if not config.prefetch:
+                    m.d.comb += self.i.ready.eq(1)
                 m.next = "IDLE"
             with m.State("FAILED"):
                 pass

@@ -8,6 +8,7 @@ from tilewright.compiler.isa import Compute
 from tilewright.hdl.loops import LoopCounter, RingStep
 from tilewright.hdl.passes import pass_layout
 from tilewright.hdl.records import command_layout
+from tilewright.hdl.widths import ROW_WIDTH, act_addr_width, column_width
 
 __all__ = ["TapSequencer", "segment_layout"]
 
@@ -16,11 +17,12 @@ def segment_layout(config):
     """Return the description of one segment: a window, and the steps that it is used for."""
     return data.StructLayout(
         {
-            "group": 16,  # lane word of the channel group's ring
-            "row": 16,  # lane words from there to the kernel row's input column 0
-            "y": signed(17),  # input row
-            "x": signed(17),  # input column of output pixel 0
-            "word": signed(13),  # floor(x / cols)
+            "group": act_addr_width(config),  # lane word of the channel group's ring
+            # lane words from there to the kernel row's input column 0
+            "row": act_addr_width(config),
+            "y": signed(ROW_WIDTH),  # input row
+            "x": signed(column_width(config)),  # input column of output pixel 0
+            "word": act_addr_width(config),  # floor(x / cols)
             "lane": range(config.cols),  # x mod cols
             "short": 1,  # of the last channel group
             "first": 1,  # first segment of its pass
@@ -70,9 +72,9 @@ class TapSequencer(wiring.Component):
         m = Module()
         config, c, o = self._config, self.command, self.o.payload
 
-        m.submodules.cg = cg = LoopCounter(width=16)
-        m.submodules.r = r = LoopCounter(width=8)
-        m.submodules.s = s = LoopCounter(width=8)
+        m.submodules.cg = cg = LoopCounter(width=min(len(c.n_cg), act_addr_width(config) + 1))
+        m.submodules.r = r = LoopCounter(width=len(c.n_r))
+        m.submodules.s = s = LoopCounter(width=len(c.n_s))
 
         # The next pass waits here, so that the loops above and below are apart.
         p = Signal(pass_layout(config), reset_less=True)
@@ -121,7 +123,7 @@ class TapSequencer(wiring.Component):
         # Addresses: one register per loop level, reloaded from the level above.
         first_x, first_word = Signal.like(o.x), Signal.like(o.word)
         first_y, first_row = Signal.like(o.y), Signal.like(o.row)
-        m.submodules.next_row = next_row = RingStep()
+        m.submodules.next_row = next_row = RingStep(width=act_addr_width(config))
         m.d.comb += [
             next_row.ring.eq(c.act_ring),
             next_row.step.eq(c.r_step),

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.compiler.isa import EngineConfig
 from tilewright.hdl.loops import LoopCounter
 from tilewright.hdl.skid import SkidBuffer
+from tilewright.hdl.widths import load_addr_width, load_count_width
 
 __all__ = ["Walk"]
 
@@ -22,14 +23,14 @@ class Walk(wiring.Component):
     -------
     start : In(1)             begin with the first word; the inputs below must stay until ``final``
     lanes : In(1)             1: pixels go to lane after lane, 0: words go to address after address
-    groups, height, width : In(16)   words to come, each at least 1
-    base, row_step, group_step : In(16)   as in LoadActivations
+    groups, height, width : In(load_count_width)   words to come, each at least 1
+    base, row_step, group_step : In   as in LoadActivations, as wide as ``addr``
     take : In(1)              on to the next word; the first ``LATENCY`` cycles after ``start`` or
                               later
     last : Out(1)             the next word is the last of its row
     wait : Out(1)             the next word goes to the lane of the word before
     lane : Out(range(cols))   of the word taken last
-    addr : Out(16)
+    addr : Out(load_addr_width)
     final : Out(1)            it is the last word of all
 
     Timing
@@ -41,21 +42,23 @@ class Walk(wiring.Component):
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
+        count = load_count_width(config)
+        addr = load_addr_width(config)
         super().__init__(
             {
                 "start": In(1),
                 "lanes": In(1),
-                "groups": In(16),
-                "height": In(16),
-                "width": In(16),
-                "base": In(16),
-                "row_step": In(16),
-                "group_step": In(16),
+                "groups": In(count),
+                "height": In(count),
+                "width": In(count),
+                "base": In(addr),
+                "row_step": In(addr),
+                "group_step": In(addr),
                 "take": In(1),
                 "last": Out(1),
                 "wait": Out(1),
                 "lane": Out(range(config.cols)),
-                "addr": Out(16),
+                "addr": Out(addr),
                 "final": Out(1),
             }
         )
@@ -69,18 +72,27 @@ class Walk(wiring.Component):
         """Build the netlist."""
         m = Module()
         config = self._config
-        layout = {"lane": range(config.cols), "addr": 16, "last": 1, "final": 1, "wait": 1}
+        layout = {
+            "lane": range(config.cols),
+            "addr": len(self.addr),
+            "last": 1,
+            "final": 1,
+            "wait": 1,
+        }
         m.submodules.ahead = ahead = SkidBuffer(data.StructLayout(layout))
-        m.submodules.x = x = LoopCounter(width=16)
-        m.submodules.y = y = LoopCounter(width=16)
-        m.submodules.g = g = LoopCounter(width=16)
+        m.submodules.x = x = LoopCounter(width=len(self.width))
+        m.submodules.y = y = LoopCounter(width=len(self.height))
+        m.submodules.g = g = LoopCounter(width=len(self.groups))
 
         # Words are described ahead of their arrival, so that what comes after a word is no part of
         # the way from the bus to its buffer.
         word, step = ahead.i.payload, Signal()
         lane_before = Signal.like(self.lane)
-        row, group = Signal(16), Signal(16)  # where its row and its group begin
-        next_row, next_group = Signal(16), Signal(16)
+        row, group = (
+            Signal.like(self.addr),
+            Signal.like(self.addr),
+        )  # where its row and its group begin
+        next_row, next_group = Signal.like(self.addr), Signal.like(self.addr)
         m.d.comb += [
             step.eq(ahead.i.valid & ahead.i.ready),
             x.count.eq(self.width),

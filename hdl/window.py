@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hdl.buffers import ActivationBuffer
 from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.pace import access_layout
+from tilewright.hdl.widths import act_addr_width, column_width
 
 __all__ = ["WindowFeeder"]
 
@@ -28,7 +29,7 @@ class WindowFeeder(wiring.Component):
 
     Members
     -------
-    stride_x : In(4), in_w : In(16), pad : In(8); stable while accesses are under way
+    stride_x : In(4), in_w : In(column_width - 1), pad : In(8); stable while accesses are under way
     access : In(access_layout), access_valid : In(1)
     addr : Out, o_lanes : In; to the activation buffer
     window : Out(array of cols pixel words); holds between accesses
@@ -48,7 +49,7 @@ class WindowFeeder(wiring.Component):
         super().__init__(
             {
                 "stride_x": In(4),
-                "in_w": In(16),
+                "in_w": In(column_width(config) - 1),
                 "pad": In(8),
                 "access": In(access_layout(config)),
                 "access_valid": In(1),
@@ -66,7 +67,8 @@ class WindowFeeder(wiring.Component):
 
         # Where each window pixel lies. Lane and word of j * stride_x are small tables of the
         # stride: no multiplier, no division.
-        base_1, base_2 = Signal(16, reset_less=True), Signal(16, reset_less=True)
+        base_1 = Signal(act_addr_width(config), reset_less=True)
+        base_2 = Signal.like(base_1)
         m.d.sync += [base_1.eq(a.group + a.row + a.word), base_2.eq(base_1)]
         pixels = []
         for j in range(cols):
@@ -83,7 +85,13 @@ class WindowFeeder(wiring.Component):
             lane_sum = Signal(5)
             pixel = Signal(
                 data.StructLayout(
-                    {"lane": range(cols), "word": 5, "column": 17, "row_valid": 1, "wanted": 1}
+                    {
+                        "lane": range(cols),
+                        "word": 5,
+                        "column": column_width(config),
+                        "row_valid": 1,
+                        "wanted": 1,
+                    }
                 ),
                 reset_less=True,
                 name=f"pixel_{j}",

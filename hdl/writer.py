@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.compiler.isa import EngineConfig
 from tilewright.hdl.axi import AXI4Write
 from tilewright.hdl.bursts import BlockLayout, Bursts
+from tilewright.hdl.widths import store_count_width
 
 __all__ = ["BeatLayout", "Writer"]
 
@@ -52,7 +53,9 @@ class Writer(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "i": In(stream.Signature(BlockLayout(config))),
+                "i": In(
+                    stream.Signature(BlockLayout(config, count_width=store_count_width(config)))
+                ),
                 "i_beats": In(stream.Signature(BeatLayout(config))),
                 "axi": Out(AXI4Write(data_width=config.bus_width)),
                 "halt": In(1),
@@ -72,7 +75,9 @@ class Writer(wiring.Component):
         """Build the netlist."""
         m = Module()
         axi, block = self.axi, self.i.payload
-        m.submodules.bursts = bursts = Bursts(self._config)
+        m.submodules.bursts = bursts = Bursts(
+            self._config, count_width=store_count_width(self._config)
+        )
         wiring.connect(m, wiring.flipped(self.i), bursts.i)
 
         pending = Signal(range(self.PENDING + 1))  # bursts whose address was taken, unconfirmed

@@ -104,7 +104,7 @@ def compute_stalls(
         stalls["results"] = start - now
         result.append(stalls)
         free = start + compute_timing(config, command).free
-        popped = start
+        popped = start if config.prefetch else free - 1
     return result
 
 

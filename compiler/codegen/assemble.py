@@ -19,7 +19,14 @@ from tilewright.compiler.codegen.streams import Streams, build_streams
 from tilewright.compiler.ir import Graph
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.layout import align
-from tilewright.compiler.schedule import LoweredGraph, Objective, Plan, lower, search
+from tilewright.compiler.schedule import (
+    EngineLimitError,
+    LoweredGraph,
+    Objective,
+    Plan,
+    lower,
+    search,
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,11 @@ def assemble(graph: Graph, config: EngineConfig, objective: Objective = "time") 
     streams = build_streams(emitter.entries, config, end)
     commands = np.frombuffer(streams.image(), np.uint8)
     image = np.zeros(align(end + commands.size, 4096), np.uint8)
+    if image.size > 1 << config.addr_width:
+        raise EngineLimitError(
+            f"weights, feature maps and commands take {image.size} bytes; the engine's addr_width "
+            f"must be at least {(image.size - 1).bit_length()}, not {config.addr_width}"
+        )
     image[: constants.size] = constants.image()
     image[end : end + commands.size] = commands
     return Assembly(lowered, plans, feature_maps, streams, image)

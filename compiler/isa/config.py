@@ -23,7 +23,7 @@ class EngineConfig:
     """Parameters of one segment-broadcast engine; hashable, and the same in hardware and compiler.
 
     Activations are bytes (2..8-bit values are sign- or zero-extended into them), weights bytes or
-    half bytes; accumulators are 32 bits.
+    half bytes.
 
     Parameters
     ----------
@@ -40,6 +40,8 @@ class EngineConfig:
         4: weights of at most 4 bits, and one multiplier for the two products of a pair of rows,
         whose activation must be the same: a layer without common channels (depthwise) runs at one
         product per multiplier.
+    acc_width : int, bits, 16..32
+        Width of the accumulators and biases; a layer that may need more is refused.
     tables : int, 0..15
         Activation functions held at once, as tables of 256 entries behind the requantizers.
     multiplier_width : int, bits, 8..31
@@ -52,15 +54,27 @@ class EngineConfig:
         Pixel words in the output buffer, addressed as a ring.
     bus_width : int, 32, 64 or 128
         AXI data width in bits.
-    queue_depth : int, a multiple of 4, 4..256
+    addr_width : int, bits, 12..32
+        Bytes that the engine can address from address 0 on: ``2**addr_width``.
+    queue_depth : int, a multiple of 4, 8..256
         Commands that each unit's queue holds.
+    early_parameters : bool
+        The requantization parameters of a kernel group arrive while the last results of the one
+        before are on their way. False saves a register for each; a kernel group then waits for
+        ``parameter_pause`` cycles more.
+    prefetch : bool
+        The next command moves to a register while one runs. False saves that register: commands
+        run in place, the next one moves there when one is complete, and bits that mean nothing
+        are not kept: what should be zero is not checked.
+    counters : bool
+        Counters of cycles and events, and the watchdog. Without them, their registers read as 0.
     burst_beats : int, power of two, 1..128
         Longest AXI burst; ``burst_beats * bus_width / 8`` is at most 2048 bytes, and bursts are
         aligned to it, so none crosses 4 KiB.
     outstanding : int, 1..16
         Read bursts in flight.
-    dsp : str, "inferred" or "ecp5"
-        Multipliers left to the synthesizer, or MULT18X18D with their registers.
+    dsp : str, "inferred", "ecp5" or "ice40"
+        Multipliers left to the synthesizer, or MULT18X18D or SB_MAC16 with their registers.
 
     Raises
     ------
@@ -76,13 +90,18 @@ class EngineConfig:
     cols: int = 7
     requantizers: int | None = None
     weight_bits: int = 8
+    acc_width: int = 32
     tables: int = 0
     multiplier_width: int = 18
     act_depth: int = 1024
     weight_depth: int = 4096
     out_depth: int = 1024
     bus_width: int = 64
+    addr_width: int = 32
     queue_depth: int = 32
+    early_parameters: bool = True
+    prefetch: bool = True
+    counters: bool = True
     burst_beats: int = 32
     outstanding: int = 4
     dsp: str = "inferred"
@@ -103,6 +122,12 @@ class EngineConfig:
             f"a divisor of rows ({self.rows}) or None",
         )
         check(self.weight_bits in (4, 8), "weight_bits", "4 or 8")
+        check(
+            self.weight_bits == 8 or self.dsp != "ice40",
+            "weight_bits",
+            "8 with dsp 'ice40', whose operands are too narrow for two products",
+        )
+        check(16 <= self.acc_width <= 32, "acc_width", "in 16..32")
         check(8 <= self.multiplier_width <= 31, "multiplier_width", "in 8..31")
         check(16 <= self.act_depth <= 65536, "act_depth", "in 16..65536")
         for name in ("weight_depth", "out_depth"):
@@ -114,10 +139,11 @@ class EngineConfig:
             )
         check(0 <= self.tables <= 15, "tables", "in 0..15")
         check(self.bus_width in (32, 64, 128), "bus_width", "32, 64 or 128")
+        check(12 <= self.addr_width <= 32, "addr_width", "in 12..32")
         check(
-            self.queue_depth % 4 == 0 and 4 <= self.queue_depth <= 256,
+            self.queue_depth % 4 == 0 and 8 <= self.queue_depth <= 256,
             "queue_depth",
-            "a multiple of 4, in 4..256",
+            "a multiple of 4, in 8..256",
         )
         check(
             _is_power_of_two(self.burst_beats)
@@ -127,7 +153,7 @@ class EngineConfig:
             "a power of two of at most 128 beats and 2048 bytes",
         )
         check(1 <= self.outstanding <= 16, "outstanding", "in 1..16")
-        check(self.dsp in ("inferred", "ecp5"), "dsp", "'inferred' or 'ecp5'")
+        check(self.dsp in ("inferred", "ecp5", "ice40"), "dsp", "'inferred', 'ecp5' or 'ice40'")
 
     @property
     def requantizer_count(self) -> int:
@@ -154,7 +180,12 @@ class EngineConfig:
     @property
     def param_words(self) -> int:
         """Weight words before a weight block that hold bias, multiplier and shift of each row."""
-        return -(-(32 + self.multiplier_width + 6) // self.weight_bits)
+        return -(-(self.acc_width + self.multiplier_width + 6) // self.weight_bits)
+
+    @property
+    def parameter_pause(self) -> int:
+        """Cycles for which a kernel group waits for the results of the one before."""
+        return 0 if self.early_parameters else self.drain_cycles + 1
 
     @property
     def least_segment_log2(self) -> int:

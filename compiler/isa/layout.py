@@ -7,9 +7,9 @@ docs/decisions/0003-activation-layout.md.
 
 Weight block: the words of :class:`~tilewright.compiler.isa.commands.Compute`, ``weight_bits`` per
 array row; ``param_words`` parameter words, of which word i has the i-th ``weight_bits`` of each
-row's parameters (bias in bits 0..31, multiplier above it, shift in the six bits above that). A
-word's rows follow one another from the least significant bit, and words follow one another, filled
-up with zeros to whole units of ``rows`` bytes.
+row's parameters (bias in the lowest ``acc_width`` bits, multiplier above it, shift in the six bits
+above that). A word's rows follow one another from the least significant bit, and words follow one
+another, filled up with zeros to whole units of ``rows`` bytes.
 """
 
 from __future__ import annotations
@@ -103,15 +103,15 @@ def pack_parameters(
 ) -> NDArray[np.uint8]:
     """Return the (param_words, rows) parameter words of one kernel group.
 
-    Entries have ``weight_bits`` bits. Arguments have one entry per array row: bias int32,
-    multiplier below ``2**multiplier_width``, shift in 0..63.
+    Entries have ``weight_bits`` bits. Arguments have one entry per array row: bias (modulo
+    ``2**acc_width``), multiplier below ``2**multiplier_width``, shift in 0..63.
     """
     words = np.zeros((config.param_words, config.rows), np.uint8)
     mask = (1 << config.weight_bits) - 1
     for row in range(config.rows):
-        value = int(bias[row]) & 0xFFFFFFFF
-        value |= int(multiplier[row]) << 32
-        value |= int(shift[row]) << (32 + config.multiplier_width)
+        value = int(bias[row]) & ((1 << config.acc_width) - 1)
+        value |= int(multiplier[row]) << config.acc_width
+        value |= int(shift[row]) << (config.acc_width + config.multiplier_width)
         words[:, row] = [
             value >> (config.weight_bits * i) & mask for i in range(config.param_words)
         ]

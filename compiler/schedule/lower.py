@@ -28,6 +28,7 @@ from tilewright.compiler.ir import (
     SelectChannels,
     TensorType,
     Upsample,
+    accumulator_range,
 )
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.layout import FeatureMapLayout
@@ -152,7 +153,19 @@ class _Lowering:
                 "Quantize it to 8 bits or fewer.",
             )
 
+    def check_accumulator(self, op: Op) -> None:
+        lows, highs = accumulator_range(op, self.values)
+        low, high = int(lows.min()), int(highs.max())
+        needed = max((-low - 1).bit_length(), high.bit_length()) + 1
+        if needed > self.config.acc_width:
+            raise EngineLimitError(
+                f"{op.name}: the accumulator can reach {low}..{high}; the engine's acc_width must "
+                f"be at least {needed}, not {self.config.acc_width}"
+            )
+
     def lower(self, index: int, op: Op) -> None:
+        if not isinstance(op, MaxPool2d):
+            self.check_accumulator(op)
         match op:
             case Conv2d():
                 self.conv(index, op)

@@ -504,7 +504,7 @@ def _cost(
     weights = sum(size * times for size, times in zip(sizes, again, strict=True)) * rows
 
     compute = 0.0
-    overhead = 2 + config.param_words
+    overhead = 2 + config.param_words + config.parameter_pause
     for stage, cuts in zip(group.stages, weight_blocks, strict=True):
         made = frontier[stage.output]
         strip = max(b - a for a, b in pairwise(made))

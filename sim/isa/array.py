@@ -86,7 +86,8 @@ def run_compute(
                     acc = term if acc is None else acc + term
         assert acc is not None
         total: NDArray[np.int64] = acc.astype(np.int64) + bias
-        total = (total + (1 << 31)) % (1 << 32) - (1 << 31)
+        half = 1 << (config.acc_width - 1)
+        total = (total + half) % (2 * half) - half
         scale = Requantize(multiplier, shift, c.zero_point, c.qmin, c.qmax)
         out = requantize(total.transpose(2, 0, 1), scale).transpose(1, 2, 0).astype(np.uint8)
         if c.table:
@@ -118,7 +119,8 @@ def _unpack_parameters(
         sum(int(part) << place for part, place in zip(words[:, row], places, strict=True))
         for row in range(config.rows)
     ]
-    bias = [((v & 0xFFFFFFFF) ^ (1 << 31)) - (1 << 31) for v in values]
-    multiplier = [v >> 32 & ((1 << config.multiplier_width) - 1) for v in values]
-    shift = [v >> (32 + config.multiplier_width) & 63 for v in values]
+    half = 1 << (config.acc_width - 1)
+    bias = [((v & (2 * half - 1)) ^ half) - half for v in values]
+    multiplier = [v >> config.acc_width & ((1 << config.multiplier_width) - 1) for v in values]
+    shift = [v >> (config.acc_width + config.multiplier_width) & 63 for v in values]
     return np.array(bias, np.int64), tuple(multiplier), tuple(shift)

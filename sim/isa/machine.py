@@ -136,7 +136,6 @@ class Machine:
         start = max(state.free, valid + WAIT_LATENCY, *waits.values())
         if isinstance(command, Compute) and command.fence:
             start = max(start, self._drained + 1 + WAIT_LATENCY)
-        state.popped = start
         match command:
             case Compute():
                 self._compute(command, start)
@@ -150,6 +149,7 @@ class Machine:
                 )
             case _:
                 self._load(command, start)
+        state.popped = start if self.config.prefetch else state.free - 1
         return True
 
     def _record(self, unit: Unit, command: Command, start: int, done: int) -> None:

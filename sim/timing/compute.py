@@ -44,7 +44,7 @@ def compute_timing(config: EngineConfig, command: Compute) -> ComputeTiming:
     busy = taps * ((command.n_cg - 1) * max(command.segment, parts) + last_segment)
     passes = command.n_oy * command.n_ox
     whole = max(busy, config.drain_cycles)
-    group = parts + 1 + config.param_words + passes * whole
+    group = parts + 1 + config.parameter_pause + config.param_words + passes * whole
     # First cycle of the last pass, and of its last segment.
     last_pass = ComputeUnit.START_LATENCY + command.n_kg * group - whole
     burst = last_pass + busy - last_segment + parts - 1

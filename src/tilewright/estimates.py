@@ -8,7 +8,7 @@ import numpy as np
 
 from tilewright.compiler.isa import EngineConfig
 from tilewright.executors import simulate
-from tilewright.hdl.multiplier import WideMultiplier
+from tilewright.hdl.multiplier import operand_width
 from tilewright.program import Program
 
 # Energy per event in pJ: M. Horowitz, "Computing's energy problem", ISSCC 2014, 45 nm: an 8-bit
@@ -32,9 +32,13 @@ class Estimate:
 
 
 def multiplier_count(config: EngineConfig) -> int:
-    """Return the 18 x 18 multipliers of an engine: the array's and the requantizers'."""
-    parts = -(-32 // WideMultiplier.SPLIT) * -(-config.multiplier_width // WideMultiplier.SPLIT)
-    return config.multipliers // config.weights_per_byte + config.requantizer_count * parts
+    """Return the DSP multipliers of an engine: the array's and the requantizers'."""
+    width = operand_width(config.dsp)
+    parts = -(-config.acc_width // width) * -(-config.multiplier_width // width)
+    array = config.multipliers // config.weights_per_byte
+    if config.dsp == "ice40":  # one for two columns
+        array = config.rows * -(-config.cols // 2)
+    return array + config.requantizer_count * parts
 
 
 def estimate(program: Program) -> dict[str, Estimate]:
@@ -65,7 +69,7 @@ def estimate(program: Program) -> dict[str, Estimate]:
         ),
         "read": Estimate(read, "bytes/image", 0.0, "commands"),
         "written": Estimate(written, "bytes/image", 0.0, "commands"),
-        "multipliers": Estimate(multiplier_count(config), "18x18", 0.0, "structure"),
+        "multipliers": Estimate(multiplier_count(config), "DSP", 0.0, "structure"),
         "buffers": Estimate(buffers, "bytes", 0.0, "configuration"),
         "energy": Estimate(energy / 1e6, "uJ/image", 3.0, "45 nm ASIC figures, scaled to FPGAs"),
     }

@@ -243,7 +243,10 @@ class _Rtl:
             )
         starts = {unit: done.starts[unit].tolist() for unit in Unit}
         dones = {unit: done.dones[unit].tolist() for unit in Unit}
-        run = _Run(done.cycles, starts, dones, done.counters)
+        counters = done.counters if program.engine.counters else {}
+        # Without a counter: the run ends with the last load command.
+        cycles = done.cycles if program.engine.counters else dones[Unit.LOAD][-1] + 1
+        run = _Run(cycles, starts, dones, counters)
         if finished is not None:
             _save_run(finished, run, memory)
         return run

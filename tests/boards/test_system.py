@@ -15,7 +15,7 @@ from tilewright.sim.rtl.build import HARNESS
 
 DIVISOR = 4
 CONFIG = EngineConfig(
-    rows=2, cols=2, act_depth=16, weight_depth=16, out_depth=16, bus_width=32, queue_depth=4,
+    rows=2, cols=2, act_depth=16, weight_depth=16, out_depth=16, bus_width=32, queue_depth=8,
     burst_beats=4,
 )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """What goes wrong in the middle of a run, and in a program's file."""
 
 import json
+import re
 import zipfile
 from dataclasses import replace
 
@@ -155,16 +156,40 @@ def test_input_in_another_memory_order_gives_the_same(program_and_inputs):
     compare_outputs(program, tw.simulate(program, inputs), tw.simulate(program, turned))
 
 
-@pytest.mark.parametrize("parameter", ["act_depth", "weight_depth", "out_depth"])
+SMALL = {"act_depth": 16, "weight_depth": 16, "out_depth": 16, "acc_width": 16, "addr_width": 12}
+
+
+@pytest.mark.parametrize("parameter", SMALL)
 def test_engine_too_small_names_the_parameter(parameter):
     for seed in range(200):
         graph, _ = random_layer(np.random.default_rng(seed), ENGINE)
-        small = replace(ENGINE, **{parameter: 16})
+        small = replace(ENGINE, **{parameter: SMALL[parameter]})
         if fails(graph, small):
-            with pytest.raises(EngineLimitError, match=rf"layer: .*{parameter}"):
+            # Memory is taken by all layers together.
+            where = "weights, feature maps" if parameter == "addr_width" else "layer: "
+            with pytest.raises(EngineLimitError, match=rf"{where}.*{parameter}"):
                 assemble(graph, small)
             return
-    pytest.fail("16 words were always enough")
+    pytest.fail("it was always enough")
+
+
+def test_accumulator_as_wide_as_the_message_says_is_enough():
+    graph, inputs = next(
+        layer
+        for layer in (random_layer(np.random.default_rng(seed), ENGINE) for seed in range(200))
+        if fails(layer[0], replace(ENGINE, acc_width=16))
+    )
+    with pytest.raises(EngineLimitError) as caught:
+        assemble(graph, replace(ENGINE, acc_width=16))
+    needed = int(re.search(r"at least (\d+)", str(caught.value)).group(1))
+    assert fails(graph, replace(ENGINE, acc_width=needed - 1))
+    config = replace(ENGINE, acc_width=needed)
+    program = tw.compile_graph(graph, tw.Target(engine=config))
+    compare_outputs(
+        program,
+        tw.simulate(program, inputs, backend="golden"),
+        tw.simulate(program, inputs, backend="isa"),
+    )
 
 
 def fails(graph, config):

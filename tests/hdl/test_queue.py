@@ -16,7 +16,7 @@ def beats_of(command, words, width):
 
 
 @pytest.mark.parametrize("unit", Unit)
-@pytest.mark.parametrize(("bus_width", "queue_depth"), [(32, 4), (64, 12), (128, 16)])
+@pytest.mark.parametrize(("bus_width", "queue_depth"), [(32, 8), (64, 12), (128, 16)])
 @pytest.mark.parametrize("pop", [1.0, 0.2, 0.02])
 def test_matches_a_list_in_the_documented_cycles(unit, bus_width, queue_depth, pop):
     config = EngineConfig(bus_width=bus_width, queue_depth=queue_depth)
@@ -67,7 +67,7 @@ def test_matches_a_list_in_the_documented_cycles(unit, bus_width, queue_depth, p
 
 
 def test_overflow_is_reported_and_reset_recovers():
-    config = EngineConfig(bus_width=128, queue_depth=4)
+    config = EngineConfig(bus_width=128, queue_depth=8)
     queue, reset = CommandQueue(config, Unit.LOAD), Signal()
 
     async def testbench(ctx):

@@ -1,0 +1,55 @@
+"""The requantizer against the integer reference, at every shift and at the ends of its range."""
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from tilewright.compiler.ir import Requantize as Scale
+from tilewright.compiler.ir.reference import requantize
+from tilewright.hdl.requantize import Requantize
+
+
+@pytest.mark.parametrize(
+    ("acc_width", "multiplier_width", "dsp"),
+    [(32, 18, "inferred"), (32, 31, "inferred"), (20, 8, "inferred")],
+)
+def test_matches_reference(acc_width, multiplier_width, dsp):
+    rng = np.random.default_rng(acc_width + multiplier_width)
+    dut = Requantize(acc_width=acc_width, multiplier_width=multiplier_width, dsp=dsp)
+    low, high = -(1 << (acc_width - 1)), (1 << (acc_width - 1)) - 1
+    items = []
+    for shift in range(64):
+        for case in range(24):
+            # Results of all sizes: most of them small enough not to saturate.
+            size = min(acc_width - 1, shift + case % 12)
+            total = int(rng.integers(-(1 << size), 1 << size)) if case else (low, high)[shift % 2]
+            bias = int(rng.integers(max(low, total - high), min(high, total - low) + 1))
+            multiplier = 1 if case % 3 else int(rng.integers(0, 1 << multiplier_width))
+            items.append((total - bias, bias, multiplier, shift))
+    zero_point, qmin, qmax = -3, -128, 127
+    got = []
+
+    async def bench(ctx):
+        ctx.set(dut.zero_point, zero_point)
+        ctx.set(dut.qmin, qmin)
+        ctx.set(dut.qmax, qmax)
+        for index in range(len(items) + dut.LATENCY):
+            if index >= dut.LATENCY:
+                got.append(np.uint8(ctx.get(dut.o)).astype(np.int8))
+            if index < len(items):
+                for port, value in zip(
+                    (dut.acc, dut.bias, dut.multiplier, dut.shift), items[index], strict=True
+                ):
+                    ctx.set(port, value)
+            await ctx.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    totals = np.array([[[acc + bias]] for acc, bias, _, _ in items], np.int64)
+    multipliers, shifts = (tuple(item[k] for item in items) for k in (2, 3))
+    expected = requantize(totals, Scale(multipliers, shifts, zero_point, qmin, qmax)).ravel()
+    wrong = [n for n in range(len(items)) if got[n] != expected[n]]
+    assert not wrong, [(items[n], int(got[n]), int(expected[n])) for n in wrong[:3]]
+    assert len(set(map(int, expected))) > 100, "saturated"
