@@ -1,6 +1,6 @@
 """Cycles and utilization of single layers, whole, from memory to memory.
 
-    python benchmarks/array.py [--rtl] [--rows 16 --cols 7 ...]
+    python -m benchmarks.array [--rtl] [--rows 16 --cols 7 ...]
 
 For each layer of the suite: cycles by the cycle model (and by the RTL with ``--rtl``), the floor
 ``ceil(K/rows) * ceil(OW/cols) * OH * C/groups * R * S``, utilization = MACs / (rows * cols *

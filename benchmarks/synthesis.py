@@ -1,7 +1,7 @@
 """Resources of engines by Yosys, and of a board's whole system with fmax by nextpnr.
 
-    python benchmarks/synthesis.py board [--board ulx3s-85f] [--place-and-route]
-    python benchmarks/synthesis.py options
+    python -m benchmarks.synthesis board [--board ulx3s-85f] [--place-and-route]
+    python -m benchmarks.synthesis options
 
 ``board`` builds a board's engine alone, out of context: its AXI ports stay ports. With
 ``--place-and-route``, engine, memory and host link go all the way to a bitstream. ``options``

@@ -1,6 +1,6 @@
 """What minimal filtering costs: operand bits, sums, adders, condition, per F(m, r) and points.
 
-    python benchmarks/winograd.py [--quick]
+    python -m benchmarks.winograd [--quick]
 
 For every size: the usual points, and the best that the search finds for each objective. Bits are
 for int8 data and kernels, in one dimension and nested; saved is outputs times taps over
