@@ -164,7 +164,7 @@ class _Lowering:
             )
 
     def lower(self, index: int, op: Op) -> None:
-        if not isinstance(op, MaxPool2d):
+        if isinstance(op, Conv2d | ConvTranspose2d | Linear | AvgPool2d | Add | Rescale):
             self.check_accumulator(op)
         match op:
             case Conv2d():
