@@ -127,6 +127,7 @@ class Emitter:
                             if not (kept and (op, weight_block) in self._weights):
                                 self._weights[op, weight_block] = self._load_weights(
                                     op,
+                                    weight_block,
                                     weights[index[op]][weight_block],
                                     None if kept or not in_turns.words else in_turns,
                                 )
@@ -149,7 +150,9 @@ class Emitter:
         }
         self._act_next += total
 
-    def _load_weights(self, op: ArrayOp, region: Region, stream: _Stream | None) -> int:
+    def _load_weights(
+        self, op: ArrayOp, block: Block, region: Region, stream: _Stream | None
+    ) -> int:
         """Load a block and return its first word in the buffer."""
         config = self.config
         words = region.size // config.rows * config.weights_per_byte
@@ -172,7 +175,27 @@ class Emitter:
                 [],
                 ring_spans("weights", base + first, count, config.weight_depth),
             )
+        if op.gate is not None:
+            self._load_gate(op, op.gate, block, base)
         return base
+
+    def _load_gate(self, op: ArrayOp, gate: str, block: Block, base: int) -> None:
+        """Replace the last weight word of each kernel group by a pixel word of a feature map."""
+        config, layout = self.config, self.lowered.layout(gate)
+        word = base
+        for kg in range(block.kg, block.kg + block.n_kg):
+            word += kernel_words(op, kg, config)
+            address = self.feature_maps[gate].address + kg * layout.group_bytes
+            self._append(
+                LoadWeights(
+                    layer=op.layer,
+                    address=address,
+                    words=1,
+                    base=(word - 1) % config.weight_depth,
+                ),
+                [self._memory_span(address, layout.row_bytes, 1, layout.group_bytes)],
+                ring_spans("weights", word - 1, 1, config.weight_depth),
+            )
 
     def _load_table(self, op: ArrayOp) -> int:
         """Return the number of an operation's table, from 1; load it unless the engine holds it.

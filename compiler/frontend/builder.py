@@ -13,6 +13,7 @@ from tilewright.compiler.frontend.values import (
     AddSource,
     ConvSource,
     ConvTransposeSource,
+    GateSource,
     LinearSource,
     Mapped,
     Pending,
@@ -26,6 +27,7 @@ from tilewright.compiler.ir.ops import (
     AvgPool2d,
     Conv2d,
     ConvTranspose2d,
+    Gate,
     Input,
     Linear,
     Lookup,
@@ -196,6 +198,8 @@ class Builder:
                 op = AvgPool2d(
                     name, source.value, name, kernel, stride, padding, self._requantize(x, grid)
                 )
+            case GateSource(source, gate):
+                op = Gate(name, source.value, gate.value, name, self._requantize(x, grid))
             case RescaleSource(source):
                 op = Rescale(name, source.value, name, self._requantize(x, grid))
         return self.emit(op, grid, x.shape, x.flat)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tilewright.compiler.frontend import movement, windows
 from tilewright.compiler.frontend.builder import clip
-from tilewright.compiler.frontend.modules import Call, add, apply, flatten
+from tilewright.compiler.frontend.modules import Call, add, apply, flatten, gated
 from tilewright.compiler.frontend.values import Abstract, Quantized
 from tilewright.errors import UnsupportedError
 
@@ -49,6 +49,19 @@ def _add(call: Call, keywords: Keywords) -> Abstract:
             call.builder, call.where, (*call.args, keywords["other"]), call.shape, call.flat
         )
     return add(call, call.quantized(0), call.quantized(1))
+
+
+def _mul(call: Call, keywords: Keywords) -> Abstract:
+    if "other" in keywords:
+        call = replace(call, args=(*call.args, keywords["other"]))
+    numbers = [x for x in call.args if isinstance(x, int | float)]
+    if numbers:
+        raise UnsupportedError(
+            call.where,
+            f"a product with the constant {numbers[0]}",
+            "Fold it into the weights or the scales before it.",
+        )
+    return gated(call, call.quantized(0), call.quantized(1))
 
 
 def _max_pool(call: Call, keywords: Keywords) -> Abstract:
@@ -199,6 +212,8 @@ def _same(call: Call, keywords: Keywords) -> Abstract:
 FUNCTIONS: dict[Any, FunctionHandler] = {
     operator.add: _add,
     operator.iadd: _add,
+    operator.mul: _mul,
+    torch.mul: _mul,
     torch.add: _add,
     operator.getitem: _getitem,
     torch.cat: _cat,
@@ -224,6 +239,8 @@ METHODS: dict[str, FunctionHandler] = {
     "add": _add,
     "add_": _add,
     "__add__": _add,
+    "mul": _mul,
+    "__mul__": _mul,
     "__iadd__": _add,
     "chunk": _chunk,
     "split": _split,

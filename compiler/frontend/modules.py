@@ -24,6 +24,7 @@ from tilewright.compiler.frontend.values import (
     AddSource,
     ConvSource,
     ConvTransposeSource,
+    GateSource,
     LinearSource,
     Mapped,
     Pending,
@@ -385,6 +386,21 @@ def add(call: Call, a: Quantized, b: Quantized) -> Pending:
     # The scale of the sum is the shared grid's, which is chosen when the output's is known.
     ones, zeros = np.ones(c), np.zeros(c)
     return Pending(call.where, AddSource(a, b, None), a.type.shape, ones, zeros, False, a.flat)
+
+
+def gated(call: Call, a: Quantized, b: Quantized) -> Pending:
+    """Product of a tensor and one of its channels' factors."""
+    x, gate = (b, a) if a.type.shape[1:] == (1, 1) else (a, b)
+    shape = x.type.shape
+    if gate.type.shape != (shape[0], 1, 1):
+        raise UnsupportedError(
+            call.where,
+            f"a product of shapes {a.type.shape} and {b.type.shape}",
+            "Multiply a (N, C, H, W) tensor by one factor per channel, (N, C, 1, 1).",
+        )
+    scale = np.full(shape[0], x.type.scale * gate.type.scale)
+    source = GateSource(x, gate)
+    return Pending(call.where, source, shape, scale, np.zeros(shape[0]), False, x.flat)
 
 
 def _input_quantized(module: Any, call: Call, index: int) -> Quantized:

@@ -88,6 +88,14 @@ class AddSource:
 
 
 @dataclass(frozen=True)
+class GateSource:
+    """Product of ``x`` and ``gate``, which has one element per channel."""
+
+    x: Quantized
+    gate: Quantized
+
+
+@dataclass(frozen=True)
 class RescaleSource:
     """``x`` itself, on its way to another grid."""
 
@@ -107,7 +115,7 @@ class Mapped:
 
 
 WeightedSource = ConvSource | ConvTransposeSource | LinearSource
-Source = WeightedSource | PoolSource | AddSource | RescaleSource
+Source = WeightedSource | PoolSource | AddSource | GateSource | RescaleSource
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from tilewright.compiler.ir.ops import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    Gate,
     Linear,
     Lookup,
     MaxPool2d,
@@ -257,6 +258,7 @@ def _blocks_divide_size(op: PixelUnshuffle, types: Types) -> str | None:
     AvgPool2d,
     Add,
     Rescale,
+    Gate,
     Lookup,
     Concat,
     SelectChannels,
@@ -280,8 +282,8 @@ def _keeps_type(op: Op, types: Types) -> str | None:
     return None
 
 
-@constraint("requantize", AvgPool2d, Add, Rescale)
-def _requantize_matches_output(op: AvgPool2d | Add | Rescale, types: Types) -> str | None:
+@constraint("requantize", AvgPool2d, Add, Rescale, Gate)
+def _requantize_matches_output(op: AvgPool2d | Add | Rescale | Gate, types: Types) -> str | None:
     """It has one multiplier per output channel, and the range and zero point of the output."""
     return _requantize_problem(op.requantize, types[op.output])
 
@@ -296,6 +298,13 @@ def _requantize_fits_output(op: Conv2d | ConvTranspose2d | Linear, types: Types)
     if t.zero_point % 2 and r.zero_point == t.zero_point - 1:
         r = replace(r, zero_point=t.zero_point)
     return _requantize_problem(r, t)
+
+
+@constraint("gate", Gate)
+def _gate_is_per_channel(op: Gate, types: Types) -> str | None:
+    """It has one element per channel of the input."""
+    wanted, shape = (types[op.input].shape[0], 1, 1), types[op.gate].shape
+    return None if shape == wanted else f"shape {shape}, not {wanted}"
 
 
 @constraint("table", Lookup)
@@ -332,7 +341,7 @@ def _operands_match_shared_type(op: Add, types: Types) -> str | None:
     return None
 
 
-@constraint("accumulator", Conv2d, ConvTranspose2d, Linear, AvgPool2d, Add, Rescale)
+@constraint("accumulator", Conv2d, ConvTranspose2d, Linear, AvgPool2d, Add, Rescale, Gate)
 def _accumulator_fits(op: Op, types: Types) -> str | None:
     """The accumulator stays within int32 for every possible input, with and without bias."""
     ranges = [accumulator_range(op, types)]

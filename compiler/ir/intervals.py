@@ -9,6 +9,7 @@ from tilewright.compiler.ir.ops import (
     AvgPool2d,
     Conv2d,
     ConvTranspose2d,
+    Gate,
     IntArray,
     Linear,
     Op,
@@ -42,6 +43,14 @@ def accumulator_range(op: Op, types: Mapping[str, TensorType]) -> tuple[IntArray
         case Rescale():
             t = types[op.input]
             lo, hi = t.qmin - t.zero_point, t.qmax - t.zero_point
+        case Gate():
+            x, gate = types[op.input], types[op.gate]
+            corners = [
+                (a - x.zero_point) * (b - gate.zero_point)
+                for a in (x.qmin, x.qmax)
+                for b in (gate.qmin, gate.qmax)
+            ]
+            lo, hi = min(corners), max(corners)
         case Add():
             operands = (op.requantize_a, op.requantize_b)
             lo = sum(r.qmin - r.zero_point for r in operands)

@@ -278,6 +278,34 @@ class Rescale(_Unary):
 
 
 @dataclass(frozen=True, eq=False)
+class Gate(Op):
+    """Product of a tensor and one factor per channel, as in squeeze and excitation.
+
+    ``out = requantize((q - zero_point_in) * (gate - zero_point_gate))``.
+
+    Parameters
+    ----------
+    gate : value of shape (C, 1, 1)
+    requantize : factor ``s_in * s_gate / s_out``, one multiplier per channel
+    """
+
+    input: str
+    gate: str
+    output: str
+    requantize: Requantize
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the values read."""
+        return (self.input, self.gate)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the values written."""
+        return (self.output,)
+
+
+@dataclass(frozen=True, eq=False)
 class Lookup(_Unary):
     """An activation function: every element is replaced by its entry in a table.
 
@@ -373,6 +401,7 @@ OPS: tuple[type[Op], ...] = (
     AvgPool2d,
     Add,
     Rescale,
+    Gate,
     Lookup,
     Concat,
     SelectChannels,

@@ -11,6 +11,7 @@ from tilewright.compiler.ir.ops import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    Gate,
     Input,
     IntArray,
     Linear,
@@ -219,6 +220,10 @@ def run(graph: Graph, inputs: Sequence[IntArray]) -> dict[str, IntArray]:
                 result = avg_pool2d(op, values[op.input], types[op.input])
             case Rescale():
                 result = rescale(op, values[op.input], types[op.input])
+            case Gate():
+                x, gate = values[op.input], values[op.gate]
+                zero, gate_zero = types[op.input].zero_point, types[op.gate].zero_point
+                result = requantize((x - zero) * (gate - gate_zero), op.requantize)
             case Lookup():
                 result = op.table[values[op.input] - types[op.input].qmin]
             case Add():

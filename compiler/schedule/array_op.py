@@ -86,6 +86,8 @@ class ArrayOp:
     sections : in order, covering all kernel groups
     bias, multiplier, shift : (n_kg, rows), requantization parameters
     macs : int, useful multiply-accumulates
+    gate : value of one pixel whose words in memory are the last weight word of each kernel group,
+        or None
     table : (256,) uint8, what each result's byte is replaced by, or None
     """
 
@@ -114,6 +116,7 @@ class ArrayOp:
     multiplier: NDArray[np.int64]
     shift: NDArray[np.int64]
     macs: int
+    gate: str | None = None
     table: NDArray[np.uint8] | None = None
 
     @cached_property

@@ -15,6 +15,7 @@ from tilewright.compiler.ir import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    Gate,
     Graph,
     Input,
     Linear,
@@ -92,6 +93,7 @@ def lower(graph: Graph, config: EngineConfig) -> LoweredGraph:
 def _narrow_inputs(graph: Graph, config: EngineConfig) -> dict[str, int]:
     """Return the inputs of few channels, and the bytes that their pixels need in memory."""
     outputs = {op.input for op in graph.outputs}
+    outputs |= {op.gate for op in graph.ops if isinstance(op, Gate)}
     result = {}
     for op in graph.inputs:
         channels = graph.values[op.output].shape[0]
@@ -164,7 +166,7 @@ class _Lowering:
             )
 
     def lower(self, index: int, op: Op) -> None:
-        if isinstance(op, Conv2d | ConvTranspose2d | Linear | AvgPool2d | Add | Rescale):
+        if isinstance(op, Conv2d | ConvTranspose2d | Linear | AvgPool2d | Add | Rescale | Gate):
             self.check_accumulator(op)
         match op:
             case Conv2d():
@@ -179,6 +181,8 @@ class _Lowering:
                 self.avg_pool(index, op)
             case Rescale():
                 self.rescale(index, op.name, op.input, op.output, op.requantize)
+            case Gate():
+                self.gate(index, op)
             case Lookup():
                 self.lookup(index, op)
             case Add():
@@ -507,6 +511,35 @@ class _Lowering:
             taps=1,
             bias=-self.values[source].zero_point,
         )
+
+    def gate(self, index: int, op: Gate) -> None:
+        """Emit a depthwise operation whose weights are loaded from a feature map."""
+        source, factor = self.values[op.input], self.values[op.gate]
+        if self.config.weight_bits != 8:
+            raise EngineLimitError(
+                f"{op.name}: a product of two tensors needs weight_bits=8, not "
+                f"{self.config.weight_bits}"
+            )
+        if source.zero_point or factor.zero_point or factor.qmax > 127:
+            raise UnsupportedError(
+                op.name,
+                f"zero points {source.zero_point} and {factor.zero_point} and factors up to "
+                f"{factor.qmax}: the engine multiplies without zero points, by factors up to 127",
+                "Use symmetric quantizers, and for the factors a signed one or one of 7 bits.",
+            )
+        stored = self.view(op.gate)
+        if stored.parts != (op.gate,) or not np.array_equal(
+            stored.order, self.view(op.input).order
+        ):
+            raise UnsupportedError(
+                op.name,
+                "its operands' channels lie in different orders",
+                "Put a 1x1 convolution between the operation that reorders them and the product.",
+            )
+        self.per_channel(
+            index, op.name, op.kind, (op.input,), op.output, op.requantize,
+            taps=1, bias=0, gate=op.gate,
+        )  # fmt: skip
 
     def lookup(self, index: int, op: Lookup) -> None:
         """Give the operation before it the table, or run it alone if others read its input too."""

@@ -83,6 +83,11 @@ class Group:
         return result
 
     @cached_property
+    def gates(self) -> frozenset[str]:
+        """Values that are loaded as weights."""
+        return frozenset(op.gate for op in self.ops if op.gate is not None)
+
+    @cached_property
     def ops(self) -> tuple[ArrayOp, ...]:
         """All operations, in order."""
         return tuple(op for stage in self.stages for op in stage.ops)
@@ -95,6 +100,7 @@ def make_group(lowered: LoweredGraph, first: int, count: int) -> Group:
     read = dict.fromkeys(value for stage in stages for value in stage.inputs)
     later = {value for stage in lowered.stages[first + count :] for value in stage.inputs}
     later |= {op.input for op in lowered.graph.outputs}
+    later |= {op.gate for stage in lowered.stages[first:] for op in stage.ops if op.gate}
     return Group(
         first,
         stages,
@@ -385,6 +391,8 @@ def plan_group(
     """Return a plan, or why there is none: the error names the parameter that must grow."""
     name = group.ops[0].name
     frontier = frontiers(group, lowered, strips)
+    if len(strips) > 1 and group.gates & {stage.output for stage in group.stages}:
+        return EngineLimitError(f"{name}: factors are complete only after the last strip")
     chains = _chains(group)
     if chains is None:
         return EngineLimitError(f"{name}: two concatenations need one value in different places")

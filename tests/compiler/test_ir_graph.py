@@ -58,6 +58,7 @@ def graph(**replaced) -> ir.Graph:
     values = types(x=(2, 6, 6), c=(4, 6, 6), d=(4, 6, 6), m=(4, 3, 3), s=(4, 3, 3), p=(4, 1, 1))
     values |= types(t=(4, 6, 6), y=(5, 1, 1), k=(8, 6, 6), e=(4, 6, 6), u=(4, 12, 6))
     values |= types(v=(1, 24, 12), w=(9, 8, 4), f=(9, 8, 4))
+    values |= types(g=(4, 6, 6))
     sum_type = scale(4)
     ops = {
         "x": ir.Input("input", "x"),
@@ -74,6 +75,7 @@ def graph(**replaced) -> ir.Graph:
         "v": ir.PixelShuffle("shuffle", "u", "v", 2),
         "w": ir.PixelUnshuffle("unshuffle", "v", "w", 3),
         "f": ir.Lookup("function", "w", "f", np.arange(256) // 2),
+        "g": ir.Gate("gate", "d", "p", "g", scale(4)),
     }
     outputs = (ir.Output("out", "y"), ir.Output("aux", "m"))
     return ir.Graph("every operator", values, (*(ops | replaced).values(), *outputs))
@@ -96,6 +98,7 @@ def test_graph_verifies_and_knows_its_structure() -> None:
         "shuffle",
         "unshuffle",
         "function",
+        "gate",
     ]
     assert g.op_types == set(ir.OPS)
     assert g.producers()["m"].name == "pool"
@@ -175,6 +178,7 @@ BROKEN = [
     ({"w": ir.PixelUnshuffle("s", "v", "w", 0)}, "s: PixelUnshuffle.factor: Factors"),
     ({"f": ir.Lookup("l", "w", "f", np.zeros(255, int))}, r"l: Lookup.table: .*shape \(255,\)"),
     ({"f": ir.Lookup("l", "w", "f", np.arange(256))}, "l: Lookup.table: .*entries 0..255 outside"),
+    ({"g": ir.Gate("g", "d", "s", "g", scale(4))}, r"g: Gate.gate: .*shape \(4, 3, 3\), not \(4"),
     ({"y": linear(name="mean")}, "mean: Linear.name is used twice"),
     ({"d": ir.Rescale("r", "y", "d", scale(4))}, "r: Rescale reads 'y' before"),
     ({"d": ir.Rescale("r", "c", "c", scale(4))}, "r: Rescale writes 'c' a second time"),

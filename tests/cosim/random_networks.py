@@ -10,6 +10,7 @@ from tilewright.compiler.ir import (
     AvgPool2d,
     Concat,
     Conv2d,
+    Gate,
     Graph,
     Input,
     Lookup,
@@ -64,6 +65,29 @@ def random_movement(rng, kind, name, source, output, values):
     return Upsample(name, source, output, (1, 1)), x.shape
 
 
+def gate_of(rng, config, name, source, output, values):
+    """Return the operators of a squeeze and excitation, and add their values."""
+    x = values[source]
+    channels, height, width = x.shape
+    mean, gate = f"{output}.mean", f"{output}.gate"
+    values[mean] = replace(random_type(rng, (channels, 1, 1), bits=8), zero_point=0)
+    values[gate] = replace(values[mean], bits=7, signed=False)
+    values[output] = random_type(rng, x.shape, bits=8)
+    sizes = (height, width)
+    weight = rng.integers(-128, 128, (channels, channels, 1, 1))
+    scales = [
+        random_requantize(rng, values[v], config.multiplier_width) for v in (mean, gate, output)
+    ]
+    return [
+        AvgPool2d(f"{name}.mean", source, mean, sizes, sizes, (0, 0, 0, 0), scales[0]),
+        Conv2d(
+            f"{name}.gate", mean, gate, weight, 8, rng.integers(0, 1000, channels),
+            (1, 1), (0, 0, 0, 0), (1, 1), 1, scales[1],
+        ),
+        Gate(name, source, gate, output, scales[2]),
+    ]  # fmt: skip
+
+
 def random_network(rng, config, size):
     """Return a graph of 3..9 layers on ``size`` pixels (height, width), and its inputs."""
     rows, multiplier_width = config.rows, config.multiplier_width
@@ -82,6 +106,8 @@ def random_network(rng, config, size):
         names = list(values)
         source = names[-1] if rng.random() < 0.75 else str(rng.choice(names))
         kind = str(rng.choice((*KINDS, "lookup") if config.tables else KINDS))
+        if rng.random() < 0.1 and config.weight_bits == 8:
+            kind = "gate"
         x = values[source]
         channels, height, width = x.shape
         kernels, groups = int(rng.integers(1, 3 * rows)), 1
@@ -118,6 +144,13 @@ def random_network(rng, config, size):
             ops.append(Add(name, source, other, output, *sides, requantize, 8, True))
             values[output] = output_type
             read |= {source, other}
+            continue
+        elif kind == "gate":
+            # Squeeze: the mean of each channel, and a layer that mixes them.
+            if x.zero_point or not x.signed:
+                continue
+            ops += gate_of(rng, config, name, source, output, values)
+            read |= {source, f"{output}.mean", f"{output}.gate"}
             continue
         elif kind == "lookup":
             y = random_type(rng, x.shape)
