@@ -43,18 +43,12 @@ BASE = tw.EngineConfig(
 )
 OPTIONS: tuple[dict[str, Any], ...] = (
     {"rows": 8},
-    {"cols": 4},
     {"cols": 7},
-    {"requantizers": 2},
     {"requantizers": 1},
     {"weight_bits": 4},
     {"multiplier_width": 31},
     {"bus_width": 64},
-    {"bus_width": 128},
     {"queue_depth": 32},
-    {"act_depth": 1024},
-    {"weight_depth": 4096},
-    {"outstanding": 8},
     {"dsp": "inferred"},
 )
 COLUMNS = {
