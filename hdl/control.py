@@ -40,7 +40,8 @@ class Control(wiring.Component):
     go : Out(1)               pulse: ``boot`` is taken, the run begins
     halt : Out(1)             no unit may start anything; high whenever the engine is not running
     quiet : In(1)             nothing is in flight on the bus
-    unit_reset : Out(1)       reset units, queues and done counters; also high in reset
+    unit_reset : Out(1)       reset units, queues and done counters, in the next cycle; also high in
+                              reset
     finished : In(1)          pulse: the run is complete
     fault : In(Fault).array(3)   by Unit
     overflow : In(1)          pulse: a queue overflowed; the load unit's fault
@@ -170,11 +171,17 @@ class Control(wiring.Component):
             with m.State("RESET"):
                 m.d.sync += [unit.eq(0), index.eq(0)]
                 with m.If(starting & ~reset):
-                    m.d.sync += [code.eq(Status.RUNNING), running.eq(1)]
-                    m.next = "BOOT"
+                    m.d.sync += code.eq(Status.RUNNING)
+                    m.next = "SETTLE"
                 with m.Else():
                     m.d.sync += [code.eq(Status.IDLE), pending.eq(0)]
                     m.next = "STILL"
+            with m.State("SETTLE"):  # the units are in reset
+                m.d.sync += running.eq(1)
+                m.next = "BOOT"
+                with m.If(reset):
+                    m.d.sync += [starting.eq(0), running.eq(0)]
+                    m.next = "FLUSH"
             with m.State("BOOT"):
                 m.d.comb += self.boot.valid.eq(1)
                 m.next = "RUN"  # the load unit is idle: it was reset in the cycle before

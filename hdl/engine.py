@@ -17,6 +17,7 @@ from tilewright.hdl.axi import AXI4, AXI4Lite, join
 from tilewright.hdl.buffers import ActivationBuffer, WordBuffer
 from tilewright.hdl.compute import ComputeUnit
 from tilewright.hdl.control import Control
+from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.load import LoadUnit
 from tilewright.hdl.queue import CommandQueue
 from tilewright.hdl.store import StoreUnit
@@ -59,20 +60,22 @@ class Engine(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.control = control = Control(config)
-        # One clock; the units' reset is a register.
-        m.domains.unit = ClockDomain(local=True)
-        m.d.comb += [
-            ClockSignal("unit").eq(ClockSignal("sync")),
-            ResetSignal("unit").eq(control.unit_reset),
-        ]
-        in_unit = DomainRenamer("unit")
+        # One clock; each unit's reset is a register of its own.
+        m.submodules.resets = resets = Fanout(width=1, copies=len(Unit), dsp=config.dsp)
+        m.d.comb += resets.i.eq(control.unit_reset)
+        domains = [unit.name.lower() for unit in Unit]
+        for domain, reset in zip(domains, resets.o, strict=True):
+            m.domains += ClockDomain(domain, local=True)
+            m.d.comb += [
+                ClockSignal(domain).eq(ClockSignal("sync")),
+                ResetSignal(domain).eq(reset),
+            ]
         load, compute, store = LoadUnit(config), ComputeUnit(config), StoreUnit(config)
         queues = [CommandQueue(config, unit) for unit in Unit]
-        m.submodules.load = in_unit(load)
-        m.submodules.compute = in_unit(compute)
-        m.submodules.store = in_unit(store)
-        for unit, queue in zip(Unit, queues, strict=True):
-            m.submodules[f"{unit.name.lower()}_queue"] = in_unit(queue)
+        units = (load, compute, store)
+        for domain, unit, queue in zip(domains, units, queues, strict=True):
+            m.submodules[domain] = DomainRenamer(domain)(unit)
+            m.submodules[f"{domain}_queue"] = DomainRenamer(domain)(queue)
         m.submodules.activations = activations = ActivationBuffer(config)
         m.submodules.weights = weights = WordBuffer(
             width=8 * config.rows,
@@ -82,14 +85,13 @@ class Engine(wiring.Component):
         m.submodules.results = results = WordBuffer(width=8 * config.rows, depth=config.out_depth)
 
         # Commands.
-        units = (load, compute, store)
         counts = []
         for index, (unit, queue) in enumerate(zip(units, queues, strict=True)):
             wiring.connect(m, load.fetch[index], queue.i)
             wiring.connect(m, queue.o, unit.i)
             count = Signal(16, name=f"done_{Unit(index).name.lower()}")
             with m.If(unit.done):
-                m.d.unit += count.eq(count + 1)
+                m.d[domains[index]] += count.eq(count + 1)
             counts.append(count)
             m.d.comb += [
                 unit.halt.eq(control.halt),

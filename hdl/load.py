@@ -207,6 +207,7 @@ class LoadUnit(wiring.Component):
             self.weight_write.valid.eq(unpack.show & is_weights & ~is_table),
             self.table_write.valid.eq(unpack.show & is_table),
             self.error.eq(error),
+            walk.start.eq(0),
         ]
         for unit, port in enumerate(self.fetch):
             m.d.comb += [
@@ -280,7 +281,7 @@ class LoadUnit(wiring.Component):
                     )
                 m.next = "LAUNCH"
             with m.State("LAUNCH"):
-                m.d.comb += walk.start.eq(moves)
+                m.d.sync += walk.start.eq(moves)  # in time: an address and its beat come later
                 with m.If(refused):
                     m.d.comb += error.eq(1)
                     m.d.sync += failed.eq(1)

@@ -86,12 +86,11 @@ class Pack(wiring.Component):
         m.submodules.x = x = LoopCounter(width=len(self.width))
         m.submodules.y = y = LoopCounter(width=len(self.height))
         spoken_for = Signal(range(depth + 1))  # words in the FIFO or on their way
-        level, following, some = Signal(range(depth + 1)), Signal(range(depth + 1)), Signal()
+        level, some = Signal(range(depth + 1)), Signal()
         flight = Signal(self.OUT_LATENCY)
         issue = Signal()
         m.d.comb += [
             issue.eq(spoken_for != depth),
-            following.eq(level + write.en - take),
             write.en.eq(flight[-1]),
             write.data.word.eq(self.out_data),
             write.data.last.eq(x.last),
@@ -107,8 +106,8 @@ class Pack(wiring.Component):
             flight.eq(Cat(issue, flight)),
             self.out_addr.eq(self.out_addr + issue),
             spoken_for.eq(spoken_for + issue - take),
-            level.eq(following),
-            some.eq(following != 0),
+            level.eq(level + write.en - take),
+            some.eq(write.en | Mux(take, level > 1, level != 0)),
             write.addr.eq(write.addr + write.en),
             read.addr.eq(read.addr + take),
         ]
@@ -130,19 +129,18 @@ class Pack(wiring.Component):
         hold = Signal(8 * self._config.rows)
         full, last = Signal(), Signal()
         place = Signal(beats)  # one bit: which beat of the word is at `o`
-        gone = Signal()
         m.d.comb += [
-            gone.eq(full & self.o.ready),
-            take.eq(ready & (~full | (gone & place[-1]))),
+            take.eq(ready & (~full | (self.o.ready & place[-1]))),
             self.o.valid.eq(full),
             self.o.payload.data.eq(hold),
             self.o.payload.last.eq(last & place[-1]),
         ]
-        with m.If(take):
-            m.d.sync += [hold.eq(word), place.eq(1), last.eq(end), full.eq(1)]
-        with m.Elif(gone):
-            m.d.sync += [hold.eq(hold >> self._config.bus_width), full.eq(~place[-1])]
-            m.d.sync += place.eq(place << 1)
+        # Whether there is a word decides about `full` only: it is late.
+        with m.If(~full | self.o.ready):
+            with m.If(~full | place[-1]):
+                m.d.sync += [hold.eq(word), place.eq(1), last.eq(end), full.eq(ready)]
+            with m.Else():
+                m.d.sync += [hold.eq(hold >> self._config.bus_width), place.eq(place << 1)]
         with m.If(self.start):
             m.d.sync += full.eq(0)
 

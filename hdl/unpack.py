@@ -91,30 +91,31 @@ class Unpack(wiring.Component):
         """Hold a beat and shift its words out below."""
         words = self._config.bus_bytes // self._config.rows
         hold = Signal(self._config.bus_width)
-        full = Signal()  # the lowest word of `hold` is shown, or waits for the next cycle
-        place = Signal(words)  # one bit: which word of its beat it is
-        ends = Signal()  # it is the last of its row or of its beat
-        over, accept, shift = Signal(), Signal(), Signal()
+        place = Signal(words)  # one bit: which word of its beat the lowest of `hold` is
+        # That word: is the last of its row or of its beat; waits to be shown in the next cycle.
+        ends, held = Signal(), Signal()
+        # In this cycle: a beat can be accepted; the next word of `hold` is taken. At most one.
+        ready, shift = Signal(init=1), Signal()
+        accept, ends_next = Signal(), Signal()
         m.d.comb += [
-            over.eq(self.valid & ends),
-            self.i.ready.eq(~full | over),
-            accept.eq(self.i.valid & self.i.ready),
-            shift.eq(self.valid & ~over),
+            self.i.ready.eq(ready),
+            accept.eq(self.i.valid & ready),
             self.take.eq(accept | shift),
-            self.show.eq(Mux(self.take, ~(self.valid & self.wait), full & ~self.valid)),
+            self.show.eq((self.take & ~(self.valid & self.wait)) | held),
             self.word.eq(hold),
             self.beat.eq(hold),
+            ends_next.eq(self.last | self.raw | (shift & place[words - 2] if words > 1 else 1)),
         ]
-        m.d.sync += full.eq(accept | (full & ~over))
+        m.d.sync += [ready.eq(1), shift.eq(0), held.eq(0)]
+        with m.If(self.take):
+            m.d.sync += ends.eq(ends_next)
+            with m.If(self.valid & self.wait):
+                m.d.sync += [ready.eq(0), held.eq(1)]
+            with m.Else():
+                m.d.sync += [ready.eq(ends_next), shift.eq(~ends_next)]
+        with m.Elif(held):
+            m.d.sync += [ready.eq(ends), shift.eq(~ends)]
         with m.If(accept):
-            m.d.sync += [
-                hold.eq(self.i.payload),
-                place.eq(1),
-                ends.eq(self.last | self.raw | (words == 1)),
-            ]
+            m.d.sync += [hold.eq(self.i.payload), place.eq(1)]
         with m.Elif(shift):
-            m.d.sync += [
-                hold.eq(hold >> (8 * self._config.rows)),
-                place.eq(place << 1),
-                ends.eq(self.last | self.raw | place[max(words - 2, 0)]),
-            ]
+            m.d.sync += [hold.eq(hold >> (8 * self._config.rows)), place.eq(place << 1)]
