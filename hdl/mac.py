@@ -26,7 +26,7 @@ class MacArray(wiring.Component):
     w : In(array of rows signed(weight_bits))
     valid : In(1); accumulate the product of this cycle's ``x`` and ``w``
     first : In(1); start from this product instead of adding it
-    maximum : In(1); keep the larger instead of the sum; the weights must be 1
+    maximum : In(1); keep the larger instead of the sum; the weights must be 0 or 1
     acc : Out(array of rows x cols signed(acc_width))
 
     Timing
@@ -107,7 +107,7 @@ class MacArray(wiring.Component):
         larger = Signal()
         m.d.comb += [
             acc.eq(value),
-            # Of activations, since weights are 1 here.
+            # Of activations, since weights are 0 or 1 here.
             larger.eq(product[:9].as_signed() > value[:9].as_signed()),
         ]
         with m.If(valid & (first | larger | ~maximum)):

@@ -233,7 +233,7 @@ class Compute(Command):
         _WAIT_LOAD,
         _WAIT_STORE,
         Field("fence", 1, "1: wait for all earlier compute commands; needed to read their results"),
-        Field("maximum", 1, "1: accumulate by maximum instead of sum"),
+        Field("maximum", 1, "1: accumulate by maximum instead of sum; weights are 0 or 1"),
         Field("signed", 1, "1: activations are two's complement"),
         Field("to_act", 1, "1: results go to the activation buffer"),
         Field("to_out", 1, "1: results go to the output buffer"),

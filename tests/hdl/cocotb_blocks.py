@@ -9,12 +9,13 @@ from cocotbext.axi import AxiRamRead, AxiRamWrite, AxiReadBus, AxiWriteBus
 from tests.hdl.configs import CONFIG, MEMORY_BYTES
 from tests.hdl.streams import Part, pack, receive, reset, send, throttle
 from tilewright.hdl.bursts import BlockLayout
+from tilewright.hdl.widths import load_count_width, store_count_width
 from tilewright.hdl.writer import BeatLayout
 
 SIZE = CONFIG.bus_bytes
 
 
-def random_block(rng):
+def random_block(rng, count_width):
     """Return a block, and the addresses of its beats run by run."""
     height, row_beats = rng.choice(((1, 60), (23, 1), (5, 7), (rng.randint(1, 4), 3)))
     run = height * row_beats
@@ -29,7 +30,7 @@ def random_block(rng):
         [block["address"] + group * block["stride"] + beat * SIZE for beat in range(run)]
         for group in range(block["groups"])
     ]
-    return pack(BlockLayout(CONFIG), block), runs
+    return pack(BlockLayout(CONFIG, count_width=count_width), block), runs
 
 
 @cocotb.test(timeout_time=200, timeout_unit="us")
@@ -43,7 +44,7 @@ async def blocks_are_read_in_order(dut, seed):
     ram.write(0, data)
     throttle(rng, ram.ar_channel, ram.r_channel)
     for _ in range(4):
-        block, runs = random_block(rng)
+        block, runs = random_block(rng, load_count_width(CONFIG))
         addresses = [address for run in runs for address in run]
         await send(reader, "i", [block], rng)
         beats = await receive(reader, "o", len(addresses), rng)
@@ -64,7 +65,7 @@ async def blocks_are_written_and_confirmed(dut, seed):
     ram.write(0, bytes(expected))
     throttle(rng, ram.aw_channel, ram.w_channel, ram.b_channel)
     for _ in range(4):
-        block, runs = random_block(rng)
+        block, runs = random_block(rng, store_count_width(CONFIG))
         beats = []
         for run in runs:
             for address in run:

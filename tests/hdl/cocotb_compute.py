@@ -21,17 +21,17 @@ def bits(command):
 
 
 class Buffers:
-    """What lies in the activation and weight buffers: random, but for the commands' parameters."""
+    """What lies in the activation and weight buffers: random, but for what the commands need."""
 
     def __init__(self, part, seed):
         self.part, self.seed = part, seed
-        self.parameter_words = {}
+        self.chosen = {}
 
     def activation(self, lane, address):
         return list(random.Random(f"{self.seed} {lane} {address}").randbytes(ROWS))
 
     def weight(self, address):
-        word = self.parameter_words.get(address)
+        word = self.chosen.get(address)
         word = random.Random(f"{self.seed} {address}").randbytes(ROWS) if word is None else word
         return [byte - 256 if byte > 127 else byte for byte in word]
 
@@ -54,7 +54,10 @@ class Buffers:
                 for bias, multiplier, shift in group
             ]
             for i in range(CONFIG.param_words):
-                self.parameter_words[(base + i) % WORD] = bytes(word[i] for word in words)
+                self.chosen[(base + i) % WORD] = bytes(word[i] for word in words)
+            if c.maximum:  # weights are 0 or 1
+                for i in range(steps):
+                    self.chosen[(base + CONFIG.param_words + i) % WORD] = bytes([1] * ROWS)
             groups.append(group)
         return groups
 

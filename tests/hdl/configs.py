@@ -7,10 +7,11 @@ CONFIGS = {
     "wide_words": EngineConfig(rows=16, cols=3, bus_width=32, burst_beats=8, outstanding=2),
     "narrow_words": EngineConfig(rows=2, cols=2, bus_width=64, burst_beats=4, outstanding=3),
 }
-# Of all other components: even columns, so that windows of even strides come in parts.
+# Of all other components: even columns, so that windows of even strides come in parts; buffers as
+# large as the commands' fields can address.
 CONFIG = EngineConfig(
-    rows=4, cols=4, requantizers=2, act_depth=64, weight_depth=256, out_depth=64, bus_width=64,
-    queue_depth=8, burst_beats=8, outstanding=2,
+    rows=4, cols=4, requantizers=2, act_depth=65536, weight_depth=65536, out_depth=65536,
+    bus_width=64, queue_depth=8, burst_beats=8, outstanding=2,
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from tilewright.compiler.isa import (
 from tilewright.compiler.isa.registers import Status
 from tilewright.hdl.decode import WAIT_LATENCY
 from tilewright.hdl.load import LoadUnit
+from tilewright.hdl.widths import load_addr_width
 from tilewright.sim.timing.memory import MemoryTiming, load_timing
 
 BYTES = 1 << 16
@@ -147,6 +148,7 @@ def check_placement(config, command, bench):
     def word(at, size=size):
         return int.from_bytes(data[at : at + size], "little")
 
+    words = 1 << load_addr_width(config)  # in the larger buffer
     match command:
         case LoadActivations() as c:
             expected, size = [], c.pixel_bytes or size
@@ -157,7 +159,7 @@ def check_placement(config, command, bench):
                     expected += [
                         (
                             x % config.cols,
-                            (base + x // config.cols) % 65536,
+                            (base + x // config.cols) % words,
                             word(row + x * size, size),
                         )
                         for x in range(c.width)
@@ -168,7 +170,7 @@ def check_placement(config, command, bench):
             assert bench.dones[-1] - bench.act[-1][0] >= 3
         case LoadWeights() as c:
             assert [write[1:] for write in bench.weights] == [
-                ((c.base + i) % 65536, word(c.address + i * size)) for i in range(c.words)
+                ((c.base + i) % words, word(c.address + i * size)) for i in range(c.words)
             ]
         case Fetch() as c:
             beat, bytes_ = config.bus_bytes, c.count * Unit(c.unit).command_bytes

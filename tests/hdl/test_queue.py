@@ -72,7 +72,7 @@ def test_overflow_is_reported_and_reset_recovers():
 
     async def testbench(ctx):
         ctx.set(queue.i.valid, 1)
-        for _ in range(4 * queue.words):
+        for _ in range(config.queue_depth * queue.words):
             await ctx.tick()
             assert not ctx.get(queue.overflow)
         await ctx.tick()
