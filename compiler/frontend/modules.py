@@ -66,14 +66,14 @@ class Call:
         """Argument ``index``, which must be a quantized activation."""
         return self.builder.quantized(self.where, self.tensor(index))
 
-    def parts(self, index: int) -> tuple[Abstract, ...]:
-        """Argument ``index``, which must be a list of activations."""
-        items = self.args[index] if index < len(self.args) else None
+    def parts(self) -> tuple[Abstract, ...]:
+        """The first argument, which must be a list of activations."""
+        items = self.args[0]
         if not isinstance(items, tuple | list) or not items:
             raise UnsupportedError(
                 self.where,
                 f"a concatenation of {type(items).__name__}",
-                "Pass a list of tensors by position.",
+                "Pass a list of tensors.",
             )
         return tuple(replace(self, args=tuple(items)).tensor(i) for i in range(len(items)))
 

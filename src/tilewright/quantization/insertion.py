@@ -11,7 +11,7 @@ from brevitas.backport.fx import GraphModule
 from brevitas.graph.base import ModuleInstanceToModuleInstance, ModuleToModuleByInstance
 from torch import nn
 
-from tilewright.quantization.alignment import align, joins, source
+from tilewright.quantization.alignment import adds, align, forgets, joins, source
 from tilewright.quantization.calibration import Batch
 from tilewright.quantization.quantizers import Quantizers
 
@@ -37,6 +37,9 @@ def insert_quantizers(model: GraphModule, quantizers: Quantizers, batches: Seque
             elif _computes(model, node, quantizers) and not _only_activations(model, node):
                 signed = not _nonnegative(model, node)
                 _quantize(model, node, f"{node.name}_output_quant", quantizers, signed)
+            elif forgets(model, node):
+                signed = not _nonnegative(model, node)
+                _quantize(model, node, f"{node.name}_same_quant", quantizers, signed)
         align(model, quantizers)
         _replace_layers(model, quantizers)
     finally:
@@ -74,7 +77,7 @@ def _replace_layers(model: GraphModule, quantizers: Quantizers) -> None:
 
 def _computes(model: GraphModule, node: fx.Node, quantizers: Quantizers) -> bool:
     """Whether the values of ``node`` are on no grid of their own."""
-    return joins(node) or isinstance(_module(model, node), (*quantizers.layers, *_POOLS))
+    return adds(node) or isinstance(_module(model, node), (*quantizers.layers, *_POOLS))
 
 
 def _only_activations(model: GraphModule, node: fx.Node) -> bool:
@@ -82,7 +85,7 @@ def _only_activations(model: GraphModule, node: fx.Node) -> bool:
 
 
 def _nonnegative(model: GraphModule, node: fx.Node) -> bool:
-    if joins(node) or isinstance(_module(model, node), _POOLS):
+    if joins(node) or forgets(model, node) or isinstance(_module(model, node), _POOLS):
         quantized = [_module(model, source(model, x)) for x in node.all_input_nodes]
         return all(not m.act_quant.is_signed for m in quantized)
     return False
