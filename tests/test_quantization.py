@@ -101,6 +101,19 @@ class Decoder(nn.Module):
         return self.again(F.relu6(self.bn(self.up(F.relu(self.down(x))))))
 
 
+class Curved(nn.Module):
+    """Activation functions that become tables, one of them a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 6, 3, 2), nn.Conv2d(6, 6, 3)
+        self.gelu, self.act = nn.GELU(), nn.Hardswish()
+        self.c = nn.Conv2d(6, 4, 1)
+
+    def forward(self, x: Tensor):
+        return self.c(torch.sigmoid(self.act(self.b(self.gelu(self.a(x))))))
+
+
 class Moving(nn.Module):
     """Splits, shuffles, concatenations, upsampling and pixel shuffles between convolutions."""
 
@@ -162,7 +175,7 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("block", [Basic, Inverted, Mixed, Decoder, Moving])
+@pytest.mark.parametrize("block", [Basic, Inverted, Mixed, Decoder, Moving, Curved])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_graph_is_the_float64_model(block, variant) -> None:
     images, options = batches(1)[0], VARIANTS[variant]
@@ -279,7 +292,7 @@ class Call(nn.Module):
     def __init__(self, body) -> None:
         super().__init__()
         self.conv, self.bn = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
-        self.relu, self.act = nn.ReLU(inplace=True), nn.GELU()
+        self.relu, self.act = nn.ReLU(inplace=True), nn.PReLU()
         self.body = body
 
     def forward(self, x: Tensor) -> Tensor:
@@ -288,8 +301,9 @@ class Call(nn.Module):
 
 IMAGES = torch.rand(2, 3, 6, 6)
 REFUSED = {
-    "float activation": (lambda m, x: m.act(m.conv(x)), "^act: GELU cannot be quantized.*Quant"),
-    "function": (lambda m, x: torch.sigmoid(m.conv(x)), "sigmoid"),
+    "float activation": (lambda m, x: m.act(m.conv(x)), "^act: PReLU cannot be quantized.*Quant"),
+    "function": (lambda m, x: torch.exp(m.conv(x)), "exp"),
+    "slice": (lambda m, x: m.conv(x)[:, 1:], "getitem: the index .*torch.split"),
     "batch norm alone": (lambda m, x: m.bn(x), "^bn: batch norm"),
     "shared with batch norm": (
         lambda m, x: (lambda y: m.bn(y) + y)(m.conv(x)),

@@ -79,6 +79,11 @@ class Call:
 
 
 Handler = Callable[[Any, Call], Abstract]
+ELEMENTWISE: tuple[type[nn.Module], ...] = (
+    nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.ELU, nn.SELU, nn.CELU,
+    nn.LeakyReLU, nn.Mish, nn.Softplus, nn.Hardtanh,
+)  # fmt: skip
+"""Activation functions that become a Lookup."""
 MODULES: dict[type[nn.Module], Handler] = {}
 """Handler of every supported module class; subclasses must not override ``forward``."""
 
@@ -316,10 +321,7 @@ def _relu(module: Any, call: Call) -> Abstract:
     return clip(call.where, call.tensor(0), 0.0, 6.0 if type(module) is nn.ReLU6 else math.inf)
 
 
-@handles(
-    nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.ELU, nn.SELU, nn.CELU,
-    nn.LeakyReLU, nn.Mish, nn.Softplus, nn.Hardtanh,
-)  # fmt: skip
+@handles(*ELEMENTWISE)
 def _function(module: Any, call: Call) -> Abstract:
     """Becomes Lookup, between two quantizers of at most 8 bits."""
     return apply(call, module)

@@ -14,6 +14,7 @@ from brevitas.graph.quantize import preprocess_for_quantize
 from torch import nn
 
 from tilewright.compiler.frontend.functions import IN_PLACE
+from tilewright.compiler.frontend.modules import ELEMENTWISE
 from tilewright.compiler.frontend.remedies import remedy_for
 from tilewright.errors import UnsupportedError
 
@@ -32,6 +33,7 @@ _QUANTIZABLE = (
     nn.PixelShuffle,
     nn.PixelUnshuffle,
     nn.ChannelShuffle,
+    *ELEMENTWISE,
 )
 
 
