@@ -101,6 +101,40 @@ class Decoder(nn.Module):
         return self.again(F.relu6(self.bn(self.up(F.relu(self.down(x))))))
 
 
+class Curved(nn.Module):
+    """Activation functions that become tables, one of them a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 6, 3, 2), nn.Conv2d(6, 6, 3)
+        self.gelu, self.act = nn.GELU(), nn.Hardswish()
+        self.c = nn.Conv2d(6, 4, 1)
+
+    def forward(self, x: Tensor):
+        return self.c(torch.sigmoid(self.act(self.b(self.gelu(self.a(x))))))
+
+
+class Moving(nn.Module):
+    """Splits, shuffles, concatenations, upsampling and pixel shuffles between convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.relu = nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU()
+        self.left, self.right = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3, padding=1)
+        self.shuffle, self.up = nn.ChannelShuffle(2), nn.Upsample(scale_factor=2)
+        self.mix, self.wide = nn.Conv2d(8, 8, 1), nn.Conv2d(11, 12, 3, padding=1)
+        self.to_pixels, self.to_channels = nn.PixelShuffle(2), nn.PixelUnshuffle(2)
+        self.last = nn.Conv2d(12, 4, 1)
+
+    def forward(self, x: Tensor):
+        a, b = self.relu(self.stem(x)).chunk(2, dim=1)
+        c, d = torch.split(self.right(b), [3, 1], 1)
+        y = self.shuffle(torch.cat([d, self.left(a), c], 1))
+        z = self.wide(torch.cat([self.up(self.relu(self.mix(y))), x], dim=1))
+        pixels = self.to_pixels(z)
+        return pixels, self.last(F.interpolate(self.to_channels(pixels), scale_factor=2))
+
+
 def network(block: type[nn.Module]) -> nn.Module:
     torch.manual_seed(SEED)
     model = Net(block) if block in (Basic, Inverted) else block()
@@ -141,7 +175,7 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("block", [Basic, Inverted, Mixed, Decoder])
+@pytest.mark.parametrize("block", [Basic, Inverted, Mixed, Decoder, Moving, Curved])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_graph_is_the_float64_model(block, variant) -> None:
     images, options = batches(1)[0], VARIANTS[variant]
@@ -258,7 +292,7 @@ class Call(nn.Module):
     def __init__(self, body) -> None:
         super().__init__()
         self.conv, self.bn = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
-        self.relu, self.act = nn.ReLU(inplace=True), nn.GELU()
+        self.relu, self.act = nn.ReLU(inplace=True), nn.PReLU()
         self.body = body
 
     def forward(self, x: Tensor) -> Tensor:
@@ -267,8 +301,9 @@ class Call(nn.Module):
 
 IMAGES = torch.rand(2, 3, 6, 6)
 REFUSED = {
-    "float activation": (lambda m, x: m.act(m.conv(x)), "^act: GELU cannot be quantized.*Quant"),
-    "function": (lambda m, x: torch.sigmoid(m.conv(x)), "sigmoid"),
+    "float activation": (lambda m, x: m.act(m.conv(x)), "^act: PReLU cannot be quantized.*Quant"),
+    "function": (lambda m, x: torch.exp(m.conv(x)), "exp"),
+    "slice": (lambda m, x: m.conv(x)[:, 1:], "getitem: the index .*torch.split"),
     "batch norm alone": (lambda m, x: m.bn(x), "^bn: batch norm"),
     "shared with batch norm": (
         lambda m, x: (lambda y: m.bn(y) + y)(m.conv(x)),

@@ -130,7 +130,9 @@ def _dropout(call: Call, keywords: Keywords) -> Abstract:
 
 
 def _cat(call: Call, keywords: Keywords) -> Abstract:
-    parts = [call.builder.quantized(call.where, x) for x in call.parts(0)]
+    if "tensors" in keywords:
+        call = replace(call, args=(keywords.pop("tensors"), *call.args))
+    parts = [call.builder.quantized(call.where, x) for x in call.parts()]
     dim = _bind(call, ("dim",), keywords).get("dim", 0)
     return movement.concat(call.builder, call.where, parts, dim)
 

@@ -66,19 +66,24 @@ class Call:
         """Argument ``index``, which must be a quantized activation."""
         return self.builder.quantized(self.where, self.tensor(index))
 
-    def parts(self, index: int) -> tuple[Abstract, ...]:
-        """Argument ``index``, which must be a list of activations."""
-        items = self.args[index] if index < len(self.args) else None
+    def parts(self) -> tuple[Abstract, ...]:
+        """The first argument, which must be a list of activations."""
+        items = self.args[0]
         if not isinstance(items, tuple | list) or not items:
             raise UnsupportedError(
                 self.where,
                 f"a concatenation of {type(items).__name__}",
-                "Pass a list of tensors by position.",
+                "Pass a list of tensors.",
             )
         return tuple(replace(self, args=tuple(items)).tensor(i) for i in range(len(items)))
 
 
 Handler = Callable[[Any, Call], Abstract]
+ELEMENTWISE: tuple[type[nn.Module], ...] = (
+    nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.ELU, nn.SELU, nn.CELU,
+    nn.LeakyReLU, nn.Mish, nn.Softplus, nn.Hardtanh,
+)  # fmt: skip
+"""Activation functions that become a Lookup."""
 MODULES: dict[type[nn.Module], Handler] = {}
 """Handler of every supported module class; subclasses must not override ``forward``."""
 
@@ -316,10 +321,7 @@ def _relu(module: Any, call: Call) -> Abstract:
     return clip(call.where, call.tensor(0), 0.0, 6.0 if type(module) is nn.ReLU6 else math.inf)
 
 
-@handles(
-    nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.ELU, nn.SELU, nn.CELU,
-    nn.LeakyReLU, nn.Mish, nn.Softplus, nn.Hardtanh,
-)  # fmt: skip
+@handles(*ELEMENTWISE)
 def _function(module: Any, call: Call) -> Abstract:
     """Becomes Lookup, between two quantizers of at most 8 bits."""
     return apply(call, module)

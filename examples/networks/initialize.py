@@ -41,6 +41,8 @@ def initialize(model: nn.Module, shape: tuple[int, int, int], *, seed: int = 0) 
         for module in model.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, generator=generator)
+                if module.bias is not None:
+                    module.bias.normal_(0.0, 0.1, generator=generator)
             elif isinstance(module, nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="linear", generator=generator)
                 module.bias.normal_(0.0, 0.1, generator=generator)

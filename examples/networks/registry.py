@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from examples.networks.convnext import ConvNeXt
+from examples.networks.depth import FastDepth
+from examples.networks.detection import SSD
 from examples.networks.initialize import initialize, random_images
 from examples.networks.keyword_spotting import DSCNN
 from examples.networks.mobilenet import MobileNetV1, MobileNetV2
 from examples.networks.resnet import ResNet
+from examples.networks.segmentation import AtrousPyramid, UNet
+from examples.networks.shufflenet import ShuffleNetV2
+from examples.networks.superresolution import ESPCN
 
 
 @dataclass(frozen=True)
@@ -31,16 +38,9 @@ class Network:
     width: float = 1.0
     classes: int | None = None
 
-    def reduced(
-        self, *, width: float, size: tuple[int, int], classes: int | None = None
-    ) -> Network:
+    def reduced(self, *, width: float, size: tuple[int, int]) -> Network:
         """Return the same with fewer channels, on inputs of ``size`` (H, W)."""
-        return replace(
-            self,
-            input_shape=(self.input_shape[0], *size),
-            width=width,
-            classes=classes or self.classes,
-        )
+        return replace(self, input_shape=(self.input_shape[0], *size), width=width)
 
     def build(self, *, seed: int = 0) -> nn.Module:
         """Return the float network, in evaluation mode, always with the same random weights."""
@@ -66,4 +66,14 @@ NETWORKS: dict[str, Network] = {
     # As in the visual wake words benchmark: is there a person?
     "mobilenet_v1_025": Network(MobileNetV1, (3, 96, 96), width=0.25, classes=2),
     "ds_cnn": Network(DSCNN, (1, 49, 10)),
+    "shufflenet_v2": Network(ShuffleNetV2, (3, 224, 224)),
+    "convnext_femto": Network(ConvNeXt, (3, 224, 224)),
+    "inceptionnext_atto": Network(
+        partial(ConvNeXt, channels=(40, 80, 160, 320), inception=True), (3, 224, 224)
+    ),
+    "espcn": Network(ESPCN, (1, 180, 320)),
+    "unet": Network(UNet, (3, 256, 256), width=0.25),
+    "atrous_pyramid": Network(AtrousPyramid, (3, 224, 224)),
+    "fastdepth": Network(FastDepth, (3, 224, 224)),
+    "ssd_mobilenet_v1": Network(SSD, (3, 320, 320)),
 }

@@ -22,6 +22,14 @@ REDUCED = {
     "mobilenet_v2": (1 / 4, (32, 32), 12),
     "mobilenet_v1_025": (1 / 4, (32, 32), 16),
     "ds_cnn": (1 / 2, (24, 10), 25),
+    "shufflenet_v2": (1 / 4, (32, 32), 16),
+    "convnext_femto": (1 / 6, (32, 32), 16),
+    "inceptionnext_atto": (1 / 5, (32, 32), 14),
+    "espcn": (1 / 4, (9, 14), 25),
+    "unet": (1 / 16, (32, 32), 25),
+    "atrous_pyramid": (1 / 8, (32, 32), 25),
+    "fastdepth": (1 / 8, (32, 32), 14),
+    "ssd_mobilenet_v1": (1 / 8, (64, 64), 9),
 }
 
 
@@ -29,8 +37,8 @@ REDUCED = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_network_agrees_everywhere(name):
     width, size, least_snr_db = REDUCED[name]
-    network = NETWORKS[name].reduced(width=width, size=size, classes=10)
-    quantized = quantize_with_report(network.build(), network.calibration(2))
+    network = NETWORKS[name].reduced(width=width, size=size)
+    quantized = quantize_with_report(network.build(), network.calibration(1))
     report = quantized.report
     assert all(layer.snr_db >= least_snr_db for layer in report.layers), str(report)
     images = network.images(1)
@@ -44,8 +52,13 @@ def test_network_agrees_everywhere(name):
 
 
 def test_networks_are_the_published_ones():
-    """Parameters and multiply-accumulates are those of the papers."""
-    millions = {"resnet18": 11.69, "mobilenet_v2": 3.50}
+    """As many parameters as in the literature."""
+    millions = {
+        "resnet18": 11.69,
+        "mobilenet_v2": 3.50,
+        "shufflenet_v2": 2.28,
+        "convnext_femto": 5.22,
+    }
     for name, expected in millions.items():
         model = NETWORKS[name].architecture()
         parameters = sum(p.numel() for p in model.parameters()) / 1e6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import warnings
 from typing import Any
 
@@ -13,6 +14,7 @@ from brevitas.graph.quantize import preprocess_for_quantize
 from torch import nn
 
 from tilewright.compiler.frontend.functions import IN_PLACE
+from tilewright.compiler.frontend.modules import ELEMENTWISE
 from tilewright.compiler.frontend.remedies import remedy_for
 from tilewright.errors import UnsupportedError
 
@@ -26,6 +28,12 @@ _QUANTIZABLE = (
     nn.MaxPool2d,
     nn.AvgPool2d,
     nn.AdaptiveAvgPool2d,
+    nn.Upsample,
+    nn.UpsamplingNearest2d,
+    nn.PixelShuffle,
+    nn.PixelUnshuffle,
+    nn.ChannelShuffle,
+    *ELEMENTWISE,
 )
 
 
@@ -57,6 +65,12 @@ def float_graph(model: nn.Module) -> GraphModule:
         module = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
         if module is not None:
             _check(str(node.target), module)
+        if node.target is operator.getitem and not isinstance(node.args[1], int):
+            raise UnsupportedError(
+                node.name,
+                f"the index {node.args[1]} cannot be quantized",
+                "Use torch.split or torch.chunk over dim=1 to select channels.",
+            )
         in_place = getattr(module, "inplace", False) or node.target in IN_PLACE
         if in_place and node.all_input_nodes[0] in read:
             raise UnsupportedError(
@@ -69,8 +83,10 @@ def float_graph(model: nn.Module) -> GraphModule:
 
 
 def _simplify(model: GraphModule) -> None:
-    """Drop what does nothing; flatten by function, through which Brevitas sees the quantizer."""
+    """Drop what does nothing; flatten and split by functions, which take quantized tensors."""
     for node in list(model.graph.nodes):
+        if node.op == "call_method" and node.target in ("chunk", "split"):
+            node.op, node.target = "call_function", getattr(torch, str(node.target))
         if node.op != "call_module":
             continue
         module: Any = model.get_submodule(str(node.target))

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from brevitas import config
 from brevitas.backport import fx
 from brevitas.backport.fx import GraphModule
 from brevitas.graph.base import ModuleInstanceToModuleInstance, ModuleToModuleByInstance
 from torch import nn
 
-from tilewright.quantization.alignment import align, joins, source
+from tilewright.compiler.frontend import functions, modules
+from tilewright.quantization.alignment import adds, align, forgets, joins, source
 from tilewright.quantization.calibration import Batch
 from tilewright.quantization.quantizers import Quantizers
 
 _POOLS = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+_NONNEGATIVE = (nn.Sigmoid, nn.Hardsigmoid, nn.Softplus)
+_NONNEGATIVE_FUNCTIONS = (torch.sigmoid, F.sigmoid, F.hardsigmoid, F.softplus)
 
 
 def insert_quantizers(model: GraphModule, quantizers: Quantizers, batches: Sequence[Batch]) -> None:
@@ -37,6 +42,9 @@ def insert_quantizers(model: GraphModule, quantizers: Quantizers, batches: Seque
             elif _computes(model, node, quantizers) and not _only_activations(model, node):
                 signed = not _nonnegative(model, node)
                 _quantize(model, node, f"{node.name}_output_quant", quantizers, signed)
+            elif forgets(model, node):
+                signed = not _nonnegative(model, node)
+                _quantize(model, node, f"{node.name}_same_quant", quantizers, signed)
         align(model, quantizers)
         _replace_layers(model, quantizers)
     finally:
@@ -74,7 +82,12 @@ def _replace_layers(model: GraphModule, quantizers: Quantizers) -> None:
 
 def _computes(model: GraphModule, node: fx.Node, quantizers: Quantizers) -> bool:
     """Whether the values of ``node`` are on no grid of their own."""
-    return joins(node) or isinstance(_module(model, node), (*quantizers.layers, *_POOLS))
+    kinds = (*quantizers.layers, *_POOLS, *modules.ELEMENTWISE)
+    return (
+        adds(node)
+        or node.target in functions.ELEMENTWISE
+        or isinstance(_module(model, node), kinds)
+    )
 
 
 def _only_activations(model: GraphModule, node: fx.Node) -> bool:
@@ -82,7 +95,9 @@ def _only_activations(model: GraphModule, node: fx.Node) -> bool:
 
 
 def _nonnegative(model: GraphModule, node: fx.Node) -> bool:
-    if joins(node) or isinstance(_module(model, node), _POOLS):
+    if isinstance(_module(model, node), _NONNEGATIVE) or node.target in _NONNEGATIVE_FUNCTIONS:
+        return True
+    if joins(node) or forgets(model, node) or isinstance(_module(model, node), _POOLS):
         quantized = [_module(model, source(model, x)) for x in node.all_input_nodes]
         return all(not m.act_quant.is_signed for m in quantized)
     return False

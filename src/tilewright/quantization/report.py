@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from torch import Tensor
 
+from tilewright.quantization.alignment import source
 from tilewright.quantization.calibration import Batch, Observer, float_mode
 
 
@@ -118,7 +119,7 @@ class FloatValues:
         with torch.no_grad():
             Observer(model, see).run(*self.batch)
         results = next(n for n in model.graph.nodes if n.op == "output").all_input_nodes
-        outputs = tuple(names[n] for n in results if n in names)
+        outputs = tuple(names[source(model, n)] for n in results)
         return QuantizationReport(tuple(layers), outputs, len(self.batch[0]))
 
 
