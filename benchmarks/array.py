@@ -68,6 +68,8 @@ SUITE = (
         Layer(f"dw {r}x{s} 96 56x56", 96, 96, 56, (r, s), groups=96, target=0.90, on_chip=True)
         for r, s in ((5, 5), (7, 7), (13, 13), (1, 11), (11, 1))
     ),
+    # One pixel: one column works, and still takes weights faster than a bus brings them.
+    Layer("1x1 s1 1280->1000 1x1", 1280, 1000, 1, (1, 1)),
 )
 
 
@@ -173,7 +175,7 @@ def main(
             f"{record['floor_cycles']:,}",
             "on chip" if layer.on_chip else f"{record['bus_floor_cycles']:,}",
             f"{record['utilization']:.1%}",
-            f"{layer.target:.0%}",
+            f"{layer.target:.0%}" if layer.target else "-",
             " ".join(f"{k[:3]} {v}" for k, v in record["stalls"].items() if v),
             "equal" if record["rtl_equal"] else "-",
         )
@@ -243,7 +245,9 @@ def page(config: tw.EngineConfig, records: list[dict[str, Any]]) -> str:
         f"{config.bus_width}-bit AXI with one beat per cycle after 20 cycles, every layer whole "
         "from memory to memory, commands included. The bus floor is what the layer's own inputs, "
         "weights and outputs take; a layer near it is bound by the bus, not by the array. On chip: "
-        "between two 1x1 layers, with all its data in the buffers; its share of the run. The "
+        "between two 1x1 layers, with all its data in the buffers; its share of the run. A fully connected "
+        "layer is one pixel, so that one column works: it still takes `rows` weights per cycle, more "
+        "than the bus brings, and more columns would not help a single image. The "
         "cycles are the cycle model's"
         + (", and equal to the RTL's." if all(r["rtl_equal"] for r in records) else "."),
         "",
