@@ -245,9 +245,9 @@ def page(config: tw.EngineConfig, records: list[dict[str, Any]]) -> str:
         f"{config.bus_width}-bit AXI with one beat per cycle after 20 cycles, every layer whole "
         "from memory to memory, commands included. The bus floor is what the layer's own inputs, "
         "weights and outputs take; a layer near it is bound by the bus, not by the array. On chip: "
-        "between two 1x1 layers, with all its data in the buffers; its share of the run. A fully connected "
-        "layer is one pixel, so that one column works: it still takes `rows` weights per cycle, more "
-        "than the bus brings, and more columns would not help a single image. The "
+        "between two 1x1 layers, with all its data in the buffers; its share of the run. A fully "
+        "connected layer is one pixel, so that one column works: it still takes `rows` weights per "
+        "cycle, more than the bus brings, and more columns would not help a single image. The "
         "cycles are the cycle model's"
         + (", and equal to the RTL's." if all(r["rtl_equal"] for r in records) else "."),
         "",

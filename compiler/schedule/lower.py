@@ -49,6 +49,9 @@ from tilewright.compiler.schedule.channels import (
 )
 from tilewright.errors import UnsupportedError
 
+#: Input rows or columns from tap to tap that a command can say.
+MAX_DILATION = 63
+
 
 @dataclass(frozen=True)
 class LoweredGraph:
@@ -269,8 +272,10 @@ class _Lowering:
         """Emit a convolution; one of another kind computes nothing."""
         in_type, out_type = self.values[op.input], self.values[op.output]
         self.check_weights(op.name, op.weight)
-        common = self.weighted(op.input, op.output, op.weight, op.groups)
-        zero_points = op.weight.reshape(len(op.weight), -1).sum(1) * in_type.zero_point
+        rows, columns = useful_taps(op.weight, op.dilation)
+        weight = op.weight[:, :, rows][:, :, :, columns]
+        common = self.weighted(op.input, op.output, weight, op.groups)
+        zero_points = weight.reshape(len(weight), -1).sum(1) * in_type.zero_point
         self.emit(
             self.array_op(
                 index,
@@ -279,12 +284,15 @@ class _Lowering:
                 (op.input,),
                 op.output,
                 op.requantize,
-                kernel=op.kernel,
+                kernel=weight.shape[2:],
                 stride=op.stride,
-                dilation=op.dilation,
-                padding=(op.padding[0], op.padding[2]),
+                dilation=(op.dilation[0] * rows.step, op.dilation[1] * columns.step),
+                padding=(
+                    op.padding[0] - rows.start * op.dilation[0],
+                    op.padding[2] - columns.start * op.dilation[1],
+                ),
                 bias=op.bias - zero_points,
-                macs=(kind == op.kind) * op.weight.size * out_type.shape[1] * out_type.shape[2],
+                macs=(kind == op.kind) * weight.size * out_type.shape[1] * out_type.shape[2],
                 **common,
             )
         )
@@ -718,6 +726,24 @@ class _Lowering:
             op.name, op.input, op.output, weight, 2, bias, stride, none, (0, 0), channels, keep
         )
         self.conv_transpose(index, transposed, op.kind)
+
+
+def useful_taps(weight: NDArray[np.int64], dilation: tuple[int, int]) -> tuple[slice, slice]:
+    """Return the kernel rows and columns that a (K, C, R, S) layer needs, as regular slices.
+
+    Rows and columns that are zero for all channels cost nothing at the kernel's ends, nor between
+    others where what remains is a dilated kernel.
+    """
+    slices = []
+    for axis, distance in zip((2, 3), dilation, strict=True):
+        others = tuple(i for i in range(4) if i != axis)
+        used = np.flatnonzero(weight.any(axis=others))
+        first, last = (int(used[0]), int(used[-1])) if len(used) else (0, 0)
+        step = int(np.gcd.reduce(used - first)) if len(used) > 1 else 1
+        if step * distance > MAX_DILATION:
+            step = 1
+        slices.append(slice(first, last + 1, step))
+    return slices[0], slices[1]
 
 
 def changes_nothing(requantize: Requantize, kind: TensorType) -> bool:

@@ -60,7 +60,8 @@ def random_layer(rng, config):
     Kernel 1..7 (rectangular), stride 1..3, padding 0..3 (asymmetric), dilation 1..3 now and then,
     channels up to three groups and rarely whole ones, any number of convolution groups with any
     number of channels each, 2..8-bit weights and activations. "large": one side of the kernel up to
-    31, stride up to 4, dilation up to 18. "transposed": kernel 1..4, stride 1..3.
+    31, stride up to 4, dilation up to 18. "transposed": kernel 1..4, stride 1..3. Now and then rows
+    and columns of a kernel are zero.
     """
     rows, multiplier_width = config.rows, config.multiplier_width
     kind = str(rng.choice(KINDS, p=SHARES))
@@ -136,6 +137,9 @@ def random_layer(rng, config):
     match kind:
         case "conv" | "depthwise" | "group" | "large":
             weight = rng.integers(low, high, (kernels, channels // groups, *kernel))
+            if rng.random() < 0.2:  # whole rows and columns of the kernel are zero
+                weight[:, :, rng.random(kernel[0]) < 0.5] = 0
+                weight[:, :, :, rng.random(kernel[1]) < 0.5] = 0
             op = Conv2d(
                 "layer", "x", "y", weight, weight_bits, bias,
                 stride, padding, dilation, groups, requantize,
