@@ -278,7 +278,6 @@ class ComputeUnit(wiring.Component):
             drain.i.bounds.zero_point.eq(command.zero_point),
             drain.i.bounds.qmin.eq(command.qmin),
             drain.i.bounds.qmax.eq(command.qmax),
-            drain.i.table.eq(command.table),
             drain.acc.eq(array.acc),
             drain.capture.eq(delayed(steps.last, to_capture)),
             drain.new_parameters.eq(delayed(steps.last & steps.first_of_kg, to_capture)),
@@ -287,6 +286,8 @@ class ComputeUnit(wiring.Component):
             drain.parameter_word.eq(weights),
         ]
         wiring.connect(m, wiring.flipped(self.table_write), drain.table_write)
+        if config.tables:
+            m.d.comb += drain.i.table.eq(command.table)
         wiring.connect(m, wiring.flipped(self.o_act), drain.o_act)
         wiring.connect(m, wiring.flipped(self.o_out), drain.o_out)
         settle_cycles = self.settle_cycles(config)

@@ -26,13 +26,10 @@ def result_layout(config):
         "lane": range(config.cols),  # of the first result
     }
     bounds = {"zero_point": signed(9), "qmin": signed(9), "qmax": signed(9)}
-    return data.StructLayout(
-        {
-            "place": data.StructLayout(place),
-            "bounds": data.StructLayout(bounds),
-            "table": range(config.tables + 1),
-        }
-    )
+    members = {"place": data.StructLayout(place), "bounds": data.StructLayout(bounds)}
+    if config.tables:
+        members["table"] = range(config.tables + 1)
+    return data.StructLayout(members)
 
 
 class Drain(wiring.Component):
@@ -207,8 +204,9 @@ class Drain(wiring.Component):
                 result, load = held, stages[reached - 1].first
 
         bounds = constants("bounds", Requantize.LATE)
-        table = constants("table", Requantize.LATENCY)
         place = constants("place", len(stages) - 1)
+        if config.tables:
+            table = constants("table", Requantize.LATENCY)
         words = []
         for i in range(config.requantizer_count):
             requantize = Requantize(

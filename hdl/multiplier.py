@@ -31,9 +31,9 @@ def _sb_mac16(a, b, p, **parameters):
     zeros = ("AHOLD", "BHOLD", "CHOLD", "DHOLD", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT")
     zeros += ("OLOADTOP", "OLOADBOT", "ADDSUBTOP", "ADDSUBBOT", "OHOLDTOP", "OHOLDBOT")
     zeros += ("CI", "ACCUMCI", "SIGNEXTIN")
-    defaults = {"p_A_REG": Const(1, 1), "p_B_REG": Const(1, 1)} | {
-        f"i_{name}": Const(0) for name in zeros
-    }
+    defaults = {"p_A_REG": Const(1, 1), "p_B_REG": Const(1, 1)}
+    defaults |= {"i_C": Const(0, 16), "i_D": Const(0, 16)}
+    defaults |= {f"i_{name}": Const(0) for name in zeros}
     return Instance(
         "SB_MAC16",
         i_CLK=ClockSignal(),
@@ -41,8 +41,7 @@ def _sb_mac16(a, b, p, **parameters):
         i_A=a,
         i_B=b,
         o_O=p,
-        **defaults,
-        **parameters,
+        **(defaults | parameters),
     )
 
 
