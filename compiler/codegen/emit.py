@@ -320,8 +320,10 @@ class Emitter:
         y0 = first * op.stride[0] - op.padding[0]
         x0 = -op.padding[1]
         cg = section.cg + (block.kg - section.kg if op.per_group else 0)
-        step_y, step_x = op.out_step
+        step_y = op.out_step[0]
         row = op.out_offset[0] + first * step_y - start
+        if end - first == 1:
+            step_y = 0
         table = 0 if op.table is None else self._load_table(op)
         act_base = ring.base + (cg - ring.first) * ring.words
         command = Compute(
@@ -365,7 +367,7 @@ class Emitter:
             qmin=op.qmin,
             qmax=op.qmax,
             out_w=op.columns,
-            dst_step=step_x,
+            dst_step=op.column_step,
             table=table,
         )
         changes: dict[str, int] = {}

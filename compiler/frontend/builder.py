@@ -11,6 +11,7 @@ from tilewright.compiler.frontend.residual import finish_add
 from tilewright.compiler.frontend.values import (
     Abstract,
     AddSource,
+    BilinearSource,
     ConvSource,
     ConvTransposeSource,
     GateSource,
@@ -34,6 +35,7 @@ from tilewright.compiler.ir.ops import (
     Op,
     Output,
     Rescale,
+    UpsampleBilinear,
 )
 from tilewright.compiler.ir.types import Requantize, TensorType
 from tilewright.errors import UnsupportedError
@@ -198,6 +200,8 @@ class Builder:
                 op = AvgPool2d(
                     name, source.value, name, kernel, stride, padding, self._requantize(x, grid)
                 )
+            case BilinearSource(source, factor):
+                op = UpsampleBilinear(name, source.value, name, factor, self._requantize(x, grid))
             case GateSource(source, gate):
                 op = Gate(name, source.value, gate.value, name, self._requantize(x, grid))
             case RescaleSource(source):

@@ -146,8 +146,10 @@ def _interpolate(call: Call, keywords: Keywords) -> Abstract:
         "recompute_scale_factor",
         "antialias",
     )
-    mode = _bind(call, names, keywords).get("mode", "nearest")
-    return movement.upsample(call.builder, call.where, call.quantized(0), call.shape, mode)
+    bound = _bind(call, names, keywords)
+    mode, corners = bound.get("mode", "nearest"), bound.get("align_corners")
+    x = call.quantized(0)
+    return movement.upsample(call.builder, call.where, x, call.shape, mode, corners)
 
 
 def _pixel_shuffle(call: Call, keywords: Keywords) -> Abstract:

@@ -217,8 +217,11 @@ def _eltwise_add(module: Any, call: Call) -> Abstract:
 
 @handles(nn.Upsample, nn.UpsamplingNearest2d)
 def _upsample(module: Any, call: Call) -> Abstract:
-    """Becomes Upsample: mode 'nearest', integer factors, after a quantizer."""
-    return movement.upsample(call.builder, call.where, call.quantized(0), call.shape, module.mode)
+    """Becomes Upsample with mode 'nearest', UpsampleBilinear with 'bilinear'; integer factors."""
+    x = call.quantized(0)
+    return movement.upsample(
+        call.builder, call.where, x, call.shape, module.mode, module.align_corners
+    )
 
 
 @handles(nn.PixelShuffle)

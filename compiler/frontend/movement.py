@@ -7,7 +7,7 @@ import numpy as np
 
 from tilewright.compiler.frontend.builder import Builder
 from tilewright.compiler.frontend.quantizers import Grid
-from tilewright.compiler.frontend.values import Quantized, Shape
+from tilewright.compiler.frontend.values import BilinearSource, Pending, Quantized, Shape
 from tilewright.compiler.ir.ops import (
     Concat,
     Op,
@@ -74,21 +74,29 @@ def channel_shuffle(builder: Builder, where: str, x: Quantized, groups: int) -> 
     return select(builder, where, x, order.tolist())
 
 
-def upsample(builder: Builder, where: str, x: Quantized, shape: Shape, mode: Any) -> Quantized:
-    """Emit Upsample to ``shape``."""
+def upsample(
+    builder: Builder, where: str, x: Quantized, shape: Shape, mode: Any, align_corners: Any
+) -> Quantized | Pending:
+    """Emit Upsample to ``shape``, or let UpsampleBilinear wait for its quantizer."""
     (_, h, w), (_, rows, columns) = x.type.shape, shape
-    if mode not in ("nearest", "nearest-exact"):
+    if mode not in ("nearest", "nearest-exact", "bilinear") or align_corners:
         raise UnsupportedError(
             where,
-            f"interpolation with mode={mode!r}",
-            "Use mode='nearest', or a ConvTranspose2d with the weights of the interpolation.",
+            f"interpolation with mode={mode!r} and align_corners={align_corners}",
+            "Use mode='nearest', or mode='bilinear' with align_corners=False.",
         )
     if rows % h or columns % w:
         raise UnsupportedError(
             where, f"interpolation of {(h, w)} to {(rows, columns)}", "Use an integer factor."
         )
+    factor = (rows // h, columns // w)
+    if mode == "bilinear":
+        channels = shape[0]
+        scale = np.full(channels, x.type.scale / (4 * factor[0] * factor[1]))
+        source = BilinearSource(x, factor)
+        return Pending(where, source, shape, scale, np.zeros(channels), False, False)
     name = builder.unique(where)
-    op = Upsample(name, x.value, name, (rows // h, columns // w))
+    op = Upsample(name, x.value, name, factor)
     return _emit(builder, op, x, shape, x.qmin, x.qmax)
 
 

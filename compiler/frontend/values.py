@@ -88,6 +88,14 @@ class AddSource:
 
 
 @dataclass(frozen=True)
+class BilinearSource:
+    """``x`` interpolated by a factor (vertical, horizontal)."""
+
+    x: Quantized
+    factor: Pair
+
+
+@dataclass(frozen=True)
 class GateSource:
     """Product of ``x`` and ``gate``, which has one element per channel."""
 
@@ -115,7 +123,7 @@ class Mapped:
 
 
 WeightedSource = ConvSource | ConvTransposeSource | LinearSource
-Source = WeightedSource | PoolSource | AddSource | GateSource | RescaleSource
+Source = WeightedSource | PoolSource | AddSource | BilinearSource | GateSource | RescaleSource
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from tilewright.compiler.ir.ops import (
     Rescale,
     SelectChannels,
     Upsample,
+    UpsampleBilinear,
 )
 from tilewright.compiler.ir.reference import run
 from tilewright.compiler.ir.text import ParseError, parse_graph, print_graph
@@ -56,6 +57,7 @@ __all__ = [
     "SelectChannels",
     "TensorType",
     "Upsample",
+    "UpsampleBilinear",
     "VerifyError",
     "accumulator_bits",
     "accumulator_range",

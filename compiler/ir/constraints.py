@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tilewright.compiler.ir.intervals import accumulator_range
+from tilewright.compiler.ir.intervals import WITH_ACCUMULATOR, accumulator_range
 from tilewright.compiler.ir.ops import (
     Add,
     AvgPool2d,
@@ -28,6 +28,7 @@ from tilewright.compiler.ir.ops import (
     Rescale,
     SelectChannels,
     Upsample,
+    UpsampleBilinear,
 )
 from tilewright.compiler.ir.shapes import output_shape
 from tilewright.compiler.ir.types import Requantize, TensorType, VerifyError
@@ -228,10 +229,12 @@ def _channels_exist(op: SelectChannels, types: Types) -> str | None:
     return None if low >= 0 and high < count else f"channels {low}..{high} of {count}"
 
 
-@constraint("factor", Upsample, PixelShuffle, PixelUnshuffle)
-def _factor_positive(op: Upsample | PixelShuffle | PixelUnshuffle, types: Types) -> str | None:
+@constraint("factor", Upsample, UpsampleBilinear, PixelShuffle, PixelUnshuffle)
+def _factor_positive(
+    op: Upsample | UpsampleBilinear | PixelShuffle | PixelUnshuffle, types: Types
+) -> str | None:
     """Factors are at least 1."""
-    factors = op.factor if isinstance(op, Upsample) else (op.factor,)
+    factors = op.factor if isinstance(op, Upsample | UpsampleBilinear) else (op.factor,)
     return None if min(factors) >= 1 else f"{op.factor}"
 
 
@@ -263,6 +266,7 @@ def _blocks_divide_size(op: PixelUnshuffle, types: Types) -> str | None:
     Concat,
     SelectChannels,
     Upsample,
+    UpsampleBilinear,
     PixelShuffle,
     PixelUnshuffle,
 )
@@ -282,8 +286,10 @@ def _keeps_type(op: Op, types: Types) -> str | None:
     return None
 
 
-@constraint("requantize", AvgPool2d, Add, Rescale, Gate)
-def _requantize_matches_output(op: AvgPool2d | Add | Rescale | Gate, types: Types) -> str | None:
+@constraint("requantize", AvgPool2d, Add, Rescale, Gate, UpsampleBilinear)
+def _requantize_matches_output(
+    op: AvgPool2d | Add | Rescale | Gate | UpsampleBilinear, types: Types
+) -> str | None:
     """It has one multiplier per output channel, and the range and zero point of the output."""
     return _requantize_problem(op.requantize, types[op.output])
 
@@ -341,7 +347,7 @@ def _operands_match_shared_type(op: Add, types: Types) -> str | None:
     return None
 
 
-@constraint("accumulator", Conv2d, ConvTranspose2d, Linear, AvgPool2d, Add, Rescale, Gate)
+@constraint("accumulator", *WITH_ACCUMULATOR)
 def _accumulator_fits(op: Op, types: Types) -> str | None:
     """The accumulator stays within int32 for every possible input, with and without bias."""
     ranges = [accumulator_range(op, types)]

@@ -14,8 +14,21 @@ from tilewright.compiler.ir.ops import (
     Linear,
     Op,
     Rescale,
+    UpsampleBilinear,
 )
 from tilewright.compiler.ir.types import TensorType
+
+#: Operators that sum into an accumulator, which must not overflow.
+WITH_ACCUMULATOR: tuple[type[Op], ...] = (
+    Conv2d,
+    ConvTranspose2d,
+    Linear,
+    AvgPool2d,
+    Add,
+    Rescale,
+    Gate,
+    UpsampleBilinear,
+)
 
 
 def accumulator_range(op: Op, types: Mapping[str, TensorType]) -> tuple[IntArray, IntArray]:
@@ -40,6 +53,10 @@ def accumulator_range(op: Op, types: Mapping[str, TensorType]) -> tuple[IntArray
             t = types[op.input]
             area = op.kernel[0] * op.kernel[1]
             lo, hi = area * (t.qmin - t.zero_point), area * (t.qmax - t.zero_point)
+        case UpsampleBilinear():
+            t = types[op.input]
+            units = 4 * op.factor[0] * op.factor[1]
+            lo, hi = units * (t.qmin - t.zero_point), units * (t.qmax - t.zero_point)
         case Rescale():
             t = types[op.input]
             lo, hi = t.qmin - t.zero_point, t.qmax - t.zero_point

@@ -367,6 +367,25 @@ class Upsample(_Unary):
 
 
 @dataclass(frozen=True, eq=False)
+class UpsampleBilinear(_Unary):
+    """Bilinear interpolation by whole factors, with pixels as areas (``align_corners=False``).
+
+    Along each axis, output ``f * i + p`` lies ``(2 p + 1 - f) / 2 f`` pixels from input i; beyond
+    the last pixels their value goes on. ``acc`` is the weighted sum of ``q - zero_point_in`` in
+    units of ``1 / (4 * f_vertical * f_horizontal)``, requantized once.
+
+    Parameters
+    ----------
+    factor : (vertical, horizontal), at least 1
+    requantize : factor ``s_in / (4 * f_vertical * f_horizontal * s_out)``, one multiplier per
+        channel
+    """
+
+    factor: Pair
+    requantize: Requantize
+
+
+@dataclass(frozen=True, eq=False)
 class PixelShuffle(_Unary):
     """Channels to blocks of pixels, (C * r * r, H, W) to (C, H * r, W * r); the type stays.
 
@@ -406,6 +425,7 @@ OPS: tuple[type[Op], ...] = (
     Concat,
     SelectChannels,
     Upsample,
+    UpsampleBilinear,
     PixelShuffle,
     PixelUnshuffle,
     Output,

@@ -25,6 +25,7 @@ from tilewright.compiler.ir.ops import (
     Rescale,
     SelectChannels,
     Upsample,
+    UpsampleBilinear,
 )
 from tilewright.compiler.ir.shapes import transposed_shape, window_shape
 from tilewright.compiler.ir.types import Requantize, TensorType
@@ -163,6 +164,22 @@ def rescale(op: Rescale, x: IntArray, x_type: TensorType) -> IntArray:
     return requantize(x - x_type.zero_point, op.requantize)
 
 
+def upsample_bilinear(op: UpsampleBilinear, x: IntArray, x_type: TensorType) -> IntArray:
+    """Interpolate x (C, H, W) in integers, requantized once."""
+    acc = x - x_type.zero_point
+    for axis, factor in zip((1, 2), op.factor, strict=True):
+        place = np.arange(acc.shape[axis] * factor)
+        beyond = 2 * (place % factor) + 1 - factor  # of the pixel, in units of 1 / 2 factor
+        low = place // factor - (beyond < 0)
+        part = np.where(beyond < 0, 2 * factor + beyond, beyond)  # of the pixel after it
+        last = acc.shape[axis] - 1
+        part = part.reshape([-1 if i == axis else 1 for i in range(3)])
+        below = np.take(acc, low.clip(0, last), axis)
+        above = np.take(acc, (low + 1).clip(0, last), axis)
+        acc = below * (2 * factor - part) + above * part
+    return requantize(acc, op.requantize)
+
+
 def upsample(op: Upsample, x: IntArray) -> IntArray:
     """Repeat every pixel of x (C, H, W)."""
     return np.repeat(np.repeat(x, op.factor[0], axis=1), op.factor[1], axis=2)
@@ -233,6 +250,8 @@ def run(graph: Graph, inputs: Sequence[IntArray]) -> dict[str, IntArray]:
                 result = np.concatenate([values[v] for v in op.sources])
             case SelectChannels():
                 result = values[op.input][op.channels]
+            case UpsampleBilinear():
+                result = upsample_bilinear(op, values[op.input], types[op.input])
             case Upsample():
                 result = upsample(op, values[op.input])
             case PixelShuffle():

@@ -16,6 +16,7 @@ from tilewright.compiler.ir.ops import (
     PixelUnshuffle,
     SelectChannels,
     Upsample,
+    UpsampleBilinear,
 )
 from tilewright.compiler.ir.types import TensorType
 
@@ -82,7 +83,7 @@ def output_shape(op: Op, types: Mapping[str, TensorType]) -> Shape:
             return (sum(types[v].shape[0] for v in op.sources), h, w)
         case SelectChannels():
             return (len(op.channels), h, w)
-        case Upsample():
+        case Upsample() | UpsampleBilinear():
             return (c, h * op.factor[0], w * op.factor[1])
         case PixelShuffle():
             return (c // op.factor**2, h * op.factor, w * op.factor)

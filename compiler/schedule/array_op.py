@@ -161,6 +161,11 @@ class ArrayOp:
         return -(-(start - offset) // step), -(-(stop - offset) // step)
 
     @property
+    def column_step(self) -> int:
+        """Columns from one result to the next."""
+        return self.out_step[1] if self.columns > 1 else 1
+
+    @property
     def columns(self) -> int:
         """Results per row."""
         return -(-(self.output_type.shape[2] - self.out_offset[1]) // self.out_step[1])

@@ -29,8 +29,10 @@ from tilewright.compiler.ir import (
     SelectChannels,
     TensorType,
     Upsample,
+    UpsampleBilinear,
     accumulator_range,
 )
+from tilewright.compiler.ir.intervals import WITH_ACCUMULATOR
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.layout import FeatureMapLayout
 from tilewright.compiler.schedule.array_op import (
@@ -169,7 +171,7 @@ class _Lowering:
             )
 
     def lower(self, index: int, op: Op) -> None:
-        if isinstance(op, Conv2d | ConvTranspose2d | Linear | AvgPool2d | Add | Rescale | Gate):
+        if isinstance(op, WITH_ACCUMULATOR):
             self.check_accumulator(op)
         match op:
             case Conv2d():
@@ -194,6 +196,8 @@ class _Lowering:
                 self.concat(index, op)
             case SelectChannels():
                 self.select(index, op)
+            case UpsampleBilinear():
+                self.upsample_bilinear(index, op)
             case Upsample() | PixelShuffle() | PixelUnshuffle():
                 self.move_pixels(index, op)
             case _:
@@ -696,6 +700,49 @@ class _Lowering:
             self.values[name] = self.values[op.output]
             self.copy(index, op.name, name, op.output)
 
+    def upsample_bilinear(self, index: int, op: UpsampleBilinear) -> None:
+        """Emit a depthwise operation for every phase of the output, and for its borders."""
+        kind, (channels, height, width) = self.values[op.input], self.values[op.input].shape
+        largest = 4 * op.factor[0] * op.factor[1]
+        if largest >= 1 << (self.config.weight_bits - 1):
+            raise UnsupportedError(
+                op.name,
+                f"interpolation by {op.factor} needs weights up to {largest}, and the engine's "
+                f"have {self.config.weight_bits} bits",
+                "Interpolate by smaller factors, one after another, or take an engine with "
+                "weight_bits=8.",
+            )
+        rows, columns = (
+            interpolations(factor, size)
+            for factor, size in zip(op.factor, (height, width), strict=True)
+        )
+        ops = []
+        for row in rows:
+            for column in columns:
+                taps = np.multiply.outer(row.taps, column.taps)
+                weight = np.broadcast_to(taps, (channels, 1, *taps.shape))
+                results = (height if row.step == op.factor[0] else 1) * (
+                    width if column.step == op.factor[1] else 1
+                )
+                ops.append(
+                    self.array_op(
+                        index,
+                        op.name,
+                        op.kind,
+                        (op.input,),
+                        op.output,
+                        op.requantize,
+                        **self.weighted(op.input, op.output, weight, channels),
+                        kernel=taps.shape,
+                        padding=(-row.first, -column.first),
+                        out_step=(row.step, column.step),
+                        out_offset=(row.offset, column.offset),
+                        bias=np.full(channels, -int(taps.sum()) * kind.zero_point),
+                        macs=weight.size * results,
+                    )
+                )
+        self.emit(*ops)
+
     def move_pixels(self, index: int, op: Upsample | PixelShuffle | PixelUnshuffle) -> None:
         """Emit a convolution with one weight of one for every result."""
         kind = self.values[op.output]
@@ -726,6 +773,37 @@ class _Lowering:
             op.name, op.input, op.output, weight, 2, bias, stride, none, (0, 0), channels, keep
         )
         self.conv_transpose(index, transposed, op.kind)
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """Results ``offset, offset + step, ...`` along one axis, from input ``first`` on by ones."""
+
+    offset: int
+    step: int
+    first: int
+    taps: NDArray[np.int64]
+
+
+def interpolations(factor: int, size: int) -> list[Interpolation]:
+    """Return what computes an axis of ``size`` pixels interpolated by ``factor``, in order.
+
+    First every phase as if pixels went on beyond the last ones, then the results that lie beyond
+    them, again. Taps are in units of ``1 / (2 * factor)``.
+    """
+    phases, borders = [], []
+    whole = np.array([2 * factor])
+    for phase in range(factor):
+        beyond = 2 * phase + 1 - factor
+        if beyond == 0:
+            phases.append(Interpolation(phase, factor, 0, whole))
+            continue
+        part = beyond if beyond > 0 else 2 * factor + beyond
+        taps = np.array([2 * factor - part, part])
+        phases.append(Interpolation(phase, factor, 0 if beyond > 0 else -1, taps))
+        end = size - 1 if beyond > 0 else 0
+        borders.append(Interpolation(end * factor + phase, size * factor, end, whole))
+    return [*phases, *borders]
 
 
 def useful_taps(weight: NDArray[np.int64], dilation: tuple[int, int]) -> tuple[slice, slice]:

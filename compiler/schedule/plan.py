@@ -416,9 +416,9 @@ def plan_group(
         )
 
     for op in group.ops:
-        if op.output in rings[0] and op.out_step[1] % config.cols == 0:
+        if op.output in rings[0] and op.column_step % config.cols == 0:
             return EngineLimitError(
-                f"{op.name}: results {op.out_step[1]} pixels apart all go to one lane of an engine "
+                f"{op.name}: results {op.column_step} pixels apart all go to one lane of an engine "
                 f"with {config.cols} columns; cols must not divide it"
             )
 

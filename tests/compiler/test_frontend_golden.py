@@ -109,6 +109,21 @@ def grouped_and_narrow(q: Kit) -> nn.Module:
     )
 
 
+class Smooth(nn.Module):
+    """Bilinear interpolation as module and function, signed and not, by 2 and by 4."""
+
+    def __init__(self, q: Kit) -> None:
+        super().__init__()
+        self.quant, self.conv, self.relu = q.identity(), q.conv(3, 5, 3, padding=1), q.relu8()
+        self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+        self.first, self.second = q.relu8(), q.identity(bit_width=6)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.quant(x)
+        first = self.first(self.up(self.relu(self.conv(x))))
+        return first, self.second(F.interpolate(x, scale_factor=(2, 4), mode="bilinear"))
+
+
 class Functions(nn.Module):
     """Activation functions as modules, as functions, one behind another."""
 
@@ -280,7 +295,7 @@ def differences(model: nn.Module, graph: ir.Graph, images: Tensor) -> list[np.nd
 
 
 NETWORKS = [
-    plain, grouped_and_narrow, transposed, zero_points, Residual, Clipped, Moved, Functions,
+    plain, grouped_and_narrow, transposed, zero_points, Residual, Clipped, Moved, Functions, Smooth,
 ]  # fmt: skip
 
 

@@ -141,9 +141,9 @@ CASES = {
     ),
     "bilinear": (
         lambda: Forward(
-            lambda m, x: m.quant(F.interpolate(m.quant(x), scale_factor=2, mode="bilinear"))
+            lambda m, x: m.quant(F.interpolate(m.quant(x), scale_factor=2, mode="bicubic"))
         ),
-        ("interpolate", "mode='bilinear'", "nearest"),
+        ("interpolate", "mode='bicubic'", "nearest"),
     ),
     "slice of rows": (
         lambda: Forward(lambda m, x: m.quant(m.quant(x)[:, :, 1:])),

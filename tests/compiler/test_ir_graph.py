@@ -58,7 +58,7 @@ def graph(**replaced) -> ir.Graph:
     values = types(x=(2, 6, 6), c=(4, 6, 6), d=(4, 6, 6), m=(4, 3, 3), s=(4, 3, 3), p=(4, 1, 1))
     values |= types(t=(4, 6, 6), y=(5, 1, 1), k=(8, 6, 6), e=(4, 6, 6), u=(4, 12, 6))
     values |= types(v=(1, 24, 12), w=(9, 8, 4), f=(9, 8, 4))
-    values |= types(g=(4, 6, 6))
+    values |= types(g=(4, 6, 6), b=(4, 12, 18))
     sum_type = scale(4)
     ops = {
         "x": ir.Input("input", "x"),
@@ -75,6 +75,7 @@ def graph(**replaced) -> ir.Graph:
         "v": ir.PixelShuffle("shuffle", "u", "v", 2),
         "w": ir.PixelUnshuffle("unshuffle", "v", "w", 3),
         "f": ir.Lookup("function", "w", "f", np.arange(256) // 2),
+        "b": ir.UpsampleBilinear("smooth", "c", "b", (2, 3), scale(4)),
         "g": ir.Gate("gate", "d", "p", "g", scale(4)),
     }
     outputs = (ir.Output("out", "y"), ir.Output("aux", "m"))
@@ -98,6 +99,7 @@ def test_graph_verifies_and_knows_its_structure() -> None:
         "shuffle",
         "unshuffle",
         "function",
+        "smooth",
         "gate",
     ]
     assert g.op_types == set(ir.OPS)

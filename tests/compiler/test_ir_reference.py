@@ -279,6 +279,22 @@ def test_run_rejects_inputs(array, message) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
+def test_upsample_bilinear(seed) -> None:
+    rng = np.random.default_rng(seed)
+    t = random_type(rng, 3, tuple(rng.integers(1, 6, 2)))
+    x, r = random_values(rng, t), random_requantize(rng, 3, 3)
+    factor = tuple(int(n) for n in rng.integers(1, 6, 2))
+    op = ir.UpsampleBilinear("up", "x", "y", factor, r)
+    reals = F.interpolate(real(x, t), scale_factor=factor, mode="bilinear")[0]
+    acc = (4 * factor[0] * factor[1] * reals).round()
+    expected = scaled(acc, r)
+    assert np.array_equal(reference.upsample_bilinear(op, x, t), expected), f"seed {seed}"
+    lo, hi = ir.accumulator_range(op, {"x": t})
+    assert acc.min() >= lo.min()
+    assert acc.max() <= hi.max()
+
+
+@pytest.mark.parametrize("seed", range(10))
 def test_movement_of_data(seed) -> None:
     """Concatenation, selection, repetition and pixel shuffles, as in torch."""
     rng = np.random.default_rng(seed)

@@ -21,6 +21,7 @@ from tilewright.compiler.ir import (
     Requantize,
     SelectChannels,
     Upsample,
+    UpsampleBilinear,
 )
 
 KINDS = (
@@ -107,7 +108,7 @@ def random_network(rng, config, size):
         source = names[-1] if rng.random() < 0.75 else str(rng.choice(names))
         kind = str(rng.choice((*KINDS, "lookup") if config.tables else KINDS))
         if rng.random() < 0.1 and config.weight_bits == 8:
-            kind = "gate"
+            kind = str(rng.choice(("gate", "bilinear")))
         x = values[source]
         channels, height, width = x.shape
         kernels, groups = int(rng.integers(1, 3 * rows)), 1
@@ -144,6 +145,14 @@ def random_network(rng, config, size):
             ops.append(Add(name, source, other, output, *sides, requantize, 8, True))
             values[output] = output_type
             read |= {source, other}
+            continue
+        elif kind == "bilinear":
+            factor = tuple(int(n) for n in rng.integers(1, 4, 2))
+            y = random_type(rng, (channels, height * factor[0], width * factor[1]), bits=8)
+            scale = random_requantize(rng, y, multiplier_width)
+            ops.append(UpsampleBilinear(name, source, output, factor, scale))
+            values[output] = y
+            read.add(source)
             continue
         elif kind == "gate":
             # Squeeze: the mean of each channel, and a layer that mixes them.
