@@ -39,7 +39,6 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"cols": 5},
     {"multiplier_width": 31},
     {"queue_depth": 32},
-    {"dsp": "inferred"},
 )
 COLUMNS = {
     "LUT4": "LUT4",

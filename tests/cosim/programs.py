@@ -185,7 +185,7 @@ class Author:
         )
         steps = 9 * command.n_cg * command.segment
         # So that sums of random products fill the range of a byte.
-        shift = 25 if kind == "maximum" else 25 + (steps // 8).bit_length() // 2
+        shift = 19 if kind == "maximum" else 25 + (steps // 8).bit_length() // 2
         parameters, block = [], b""
         for _ in range(groups):
             group = [(rng.randint(-500, 500), rng.getrandbits(17) | 1 << 17, shift)] * rows
@@ -197,7 +197,9 @@ class Author:
                 for bias, multiplier, shift in group
             ]
             block += bytes(word[i] for i in range(config.param_words) for word in whole)
-            block += rng.randbytes(steps * rows)
+            # A maximum is one of activations: its weights are 0 or 1.
+            weights = rng.randbytes(steps * rows)
+            block += bytes(w & 1 for w in weights) if kind == "maximum" else weights
         count = len(block) // rows
         for i in range(count):
             word = block[i * rows : (i + 1) * rows]
