@@ -53,6 +53,10 @@ from tilewright.errors import UnsupportedError
 MAX_DILATION = 63
 
 
+MAX_STEP = 7
+"""Pixels from one result to the next, at most: what a command's ``dst_step`` holds."""
+
+
 @dataclass(frozen=True)
 class LoweredGraph:
     """Stages in execution order, and the types and channel orders of all values they touch.
@@ -735,6 +739,13 @@ class _Lowering:
 
     def move_pixels(self, index: int, op: Upsample | PixelShuffle | PixelUnshuffle) -> None:
         """Emit a convolution with one weight of one for every result."""
+        step = op.factor[1] if isinstance(op, Upsample) else op.factor
+        if step > MAX_STEP and not isinstance(op, PixelUnshuffle):
+            raise UnsupportedError(
+                op.name,
+                f"a factor of {step}: the engine's go up to {MAX_STEP}",
+                "Use two of them, one behind the other.",
+            )
         kind = self.values[op.output]
         channels = kind.shape[0]
         bias = np.zeros(channels, np.int64)
