@@ -114,6 +114,7 @@ def main(
         weight_depth=weight_bytes * 8 // bits // rows,
         out_depth=out_depth,
         bus_width=bus_width,
+        tables=4,
     )
     target = tw.Target(engine=config, memory=tw.MemoryTiming(20, 5))
     names = _names(networks) or list(NETWORKS)

@@ -114,6 +114,19 @@ class Curved(nn.Module):
         return self.c(torch.sigmoid(self.act(self.b(self.gelu(self.a(x))))))
 
 
+class Gated(nn.Module):
+    """Squeeze and excitation; of a product of tensors that cannot be negative, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv2d(3, 6, 3, 2), nn.Conv2d(6, 6, 1), nn.Conv2d(6, 4, 1)
+
+    def forward(self, x: Tensor):
+        x = F.relu(self.a(x))
+        x = torch.sigmoid(self.b(F.adaptive_avg_pool2d(x, 1))) * x
+        return self.c(x)
+
+
 class Moving(nn.Module):
     """Splits, shuffles, concatenations, upsampling and pixel shuffles between convolutions."""
 
@@ -175,7 +188,7 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("block", [Basic, Inverted, Mixed, Decoder, Moving, Curved])
+@pytest.mark.parametrize("block", [Basic, Inverted, Mixed, Decoder, Moving, Curved, Gated])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_graph_is_the_float64_model(block, variant) -> None:
     images, options = batches(1)[0], VARIANTS[variant]
@@ -246,6 +259,16 @@ def test_a_tensor_that_cannot_be_negative_is_unsigned() -> None:
         tw.quantize(model, [torch.rand(4, 1, 12, 12)]), torch.rand(1, 1, 12, 12)
     ).graph
     assert [t.signed for t in graph.values.values()] == [False, False, False, False, True]
+
+
+def test_factors_of_channels_are_signed_and_products_know_their_sign() -> None:
+    graph, _ = differences(tw.quantize(Gated(), batches()), batches(1)[0], 18)
+    (gate,) = (op for op in graph.layers if isinstance(op, ir.Gate))
+    assert [graph.values[v].signed for v in (gate.input, gate.gate, gate.output)] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_relu6_ends_at_six() -> None:

@@ -55,6 +55,10 @@ from tilewright.errors import UnsupportedError
 MAX_DILATION = 63
 
 
+MAX_STEP = 7
+"""Pixels from one result to the next, at most: what a command's ``dst_step`` holds."""
+
+
 @dataclass(frozen=True)
 class LoweredGraph:
     """Stages in execution order, and the types and channel orders of all values they touch.
@@ -278,6 +282,12 @@ class _Lowering:
         self.check_weights(op.name, op.weight)
         rows, columns = useful_taps(op.weight, op.dilation)
         weight = op.weight[:, :, rows][:, :, :, columns]
+        kernel = (weight.shape[2], weight.shape[3])
+        if op.groups == 1:
+            kernel_groups = -(-len(weight) // self.config.rows)
+            self.gather(index, op.name, op.input, op.output, kernel, kernel_groups)
+        elif op.groups == in_type.shape[0] == len(weight):
+            self.gather(index, op.name, op.input, op.output, kernel, None)
         common = self.weighted(op.input, op.output, weight, op.groups)
         zero_points = weight.reshape(len(weight), -1).sum(1) * in_type.zero_point
         self.emit(
@@ -419,6 +429,8 @@ class _Lowering:
         channels, height, width = in_type.shape
         weight = op.weight.reshape(-1, channels, height, width)
         self.check_weights(op.name, op.weight)
+        kernel_groups = -(-len(op.weight) // self.config.rows)
+        self.gather(index, op.name, op.input, op.output, (height, width), kernel_groups)
         common = self.weighted(op.input, op.output, weight, 1)
         self.emit(
             self.array_op(
@@ -539,18 +551,14 @@ class _Lowering:
                 f"{factor.qmax}: the engine multiplies without zero points, by factors up to 127",
                 "Use symmetric quantizers, and for the factors a signed one or one of 7 bits.",
             )
-        stored = self.view(op.gate)
-        if stored.parts != (op.gate,) or not np.array_equal(
-            stored.order, self.view(op.input).order
-        ):
-            raise UnsupportedError(
-                op.name,
-                "its operands' channels lie in different orders",
-                "Put a 1x1 convolution between the operation that reorders them and the product.",
-            )
+        gate, order = op.gate, self.view(op.input).order
+        stored = self.view(gate)
+        if (stored.parts, stored.first) != ((gate,), 0) or not np.array_equal(stored.order, order):
+            gate = f"{op.output}.arranged"
+            self.arrange(index, f"{op.name}.arranged", op.gate, gate, order)
         self.per_channel(
             index, op.name, op.kind, (op.input,), op.output, op.requantize,
-            taps=1, bias=0, gate=op.gate,
+            taps=1, bias=0, gate=gate,
         )  # fmt: skip
 
     def lookup(self, index: int, op: Lookup) -> None:
@@ -637,7 +645,6 @@ class _Lowering:
         kind = self.values[output] = self.values[source]
         self.orders[output] = order
         channels, rows = kind.shape[0], self.config.rows
-        one_hot = np.eye(channels, dtype=np.int64)[:, :, None, None]
         self.emit(
             self.array_op(
                 index,
@@ -648,11 +655,45 @@ class _Lowering:
                 None,
                 bias=[0] * channels,
                 macs=0,
-                sections=dense_sections(one_hot, 1, self.view(source).order, order, rows),
+                sections=copy_sections(channels, self.view(source).order, order, rows),
                 segment_log2=(rows - 1).bit_length(),
                 per_group=False,
             )
         )
+
+    def gather(
+        self,
+        index: int,
+        name: str,
+        source: str,
+        output: str,
+        kernel: tuple[int, int],
+        kernel_groups: int | None,
+    ) -> None:
+        """Pack the channels that a layer reads, where steps for the gaps would cost more.
+
+        ``kernel_groups``: of a dense layer; None for a depthwise one.
+        """
+        rows, least = self.config.rows, self.config.drain_cycles
+        order, channels = self.view(source).order, self.values[source].shape[0]
+        packed = np.full(-(-channels // rows) * rows, -1, np.int64)
+        packed[:channels] = order[order >= 0]
+        if len(packed) == len(order):
+            return
+
+        def steps(slots: int) -> int:
+            taps = kernel[0] * kernel[1]
+            if kernel_groups is None:
+                return slots // rows * max(taps, least)
+            return kernel_groups * max(taps * slots, least)
+
+        sections = copy_sections(channels, order, packed, rows)
+        copying = sum(section.n_kg * max(section.steps, least) for section in sections)
+        pixels, results = (h * w for _, h, w in (self.values[v].shape for v in (source, output)))
+        if copying * pixels < (steps(len(order)) - steps(len(packed))) * results:
+            copy = f"{output}.gathered"
+            self.arrange(index, f"{name}.gathered", source, copy, packed)
+            self.views[source] = self.view(copy)
 
     def concat(self, index: int, op: Concat) -> None:
         """Define a view of all operands; one that repeats a channel of another is copied."""
@@ -745,6 +786,13 @@ class _Lowering:
 
     def move_pixels(self, index: int, op: Upsample | PixelShuffle | PixelUnshuffle) -> None:
         """Emit a convolution with one weight of one for every result."""
+        step = op.factor[1] if isinstance(op, Upsample) else op.factor
+        if step > MAX_STEP and not isinstance(op, PixelUnshuffle):
+            raise UnsupportedError(
+                op.name,
+                f"a factor of {step}: the engine's go up to {MAX_STEP}",
+                "Use two of them, one behind the other.",
+            )
         kind = self.values[op.output]
         channels = kind.shape[0]
         bias = np.zeros(channels, np.int64)
@@ -889,6 +937,14 @@ def dense_sections(
             Section(kg=kernel_groups[0], cg=cg, channels=end - cg * rows, weights=words)
         )
     return tuple(sections)
+
+
+def copy_sections(
+    channels: int, order: ChannelOrder, out_order: ChannelOrder, rows: int
+) -> tuple[Section, ...]:
+    """Return sections that copy every channel to another slot."""
+    ones = np.ones((channels, 1, 1, 1), np.int64)
+    return dense_sections(ones, channels, order, out_order, rows)
 
 
 def segment_sections(

@@ -1,6 +1,7 @@
 """MobileNets for images.
 
-V1: Howard et al., 2017, arXiv:1704.04861. V2: Sandler et al., 2018, arXiv:1801.04381, table 2.
+V1: Howard et al., 2017, arXiv:1704.04861. V2: Sandler et al., 2018, arXiv:1801.04381, table 2. V3:
+Howard et al., 2019, arXiv:1905.02244, table 2.
 """
 
 from __future__ import annotations
@@ -77,3 +78,98 @@ class MobileNetV2(nn.Sequential):
         last = scaled(1280, max(width, 1.0))
         layers.append(convolution(channels, last, activation=nn.ReLU6))
         super().__init__(*layers, classifier(last, classes))
+
+
+class SqueezeExcite(nn.Module):
+    """Scales every channel by a function of all channels' means."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        middle = scaled(channels, 0.25)
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, middle, 1),
+            nn.ReLU(),
+            nn.Conv2d(middle, channels, 1),
+            nn.Hardsigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the scaled feature map."""
+        return x * self.gate(x)
+
+
+class BottleneckV3(nn.Module):
+    """An inverted residual with a kernel of any size and, maybe, squeeze and excitation."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int,
+        wide: int,
+        excite: bool,
+        activation: type[nn.Module],
+        stride: int,
+    ) -> None:
+        super().__init__()
+        expand = [convolution(inputs, wide, activation=activation)] if wide != inputs else []
+        self.body = nn.Sequential(
+            *expand,
+            convolution(wide, wide, kernel, stride=stride, groups=wide, activation=activation),
+            *([SqueezeExcite(wide)] if excite else []),
+            convolution(wide, outputs, activation=None),
+        )
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's feature map."""
+        return x + self.body(x) if self.shortcut else self.body(x)
+
+
+class MobileNetV3Small(nn.Sequential):
+    """The small network, with h-swish and squeeze and excitation."""
+
+    # Kernel, expanded channels, output channels, excitation, h-swish, stride.
+    BLOCKS = (
+        (3, 16, 16, True, False, 2),
+        (3, 72, 24, False, False, 2),
+        (3, 88, 24, False, False, 1),
+        (5, 96, 40, True, True, 2),
+        (5, 240, 40, True, True, 1),
+        (5, 240, 40, True, True, 1),
+        (5, 120, 48, True, True, 1),
+        (5, 144, 48, True, True, 1),
+        (5, 288, 96, True, True, 2),
+        (5, 576, 96, True, True, 1),
+        (5, 576, 96, True, True, 1),
+    )
+
+    def __init__(self, *, width: float = 1.0, classes: int = 1000) -> None:
+        channels = scaled(16, width)
+        layers: list[nn.Module] = [convolution(3, channels, 3, stride=2, activation=nn.Hardswish)]
+        for kernel, wide, base, excite, swish, stride in self.BLOCKS:
+            outputs = scaled(base, width)
+            layers.append(
+                BottleneckV3(
+                    channels,
+                    outputs,
+                    kernel=kernel,
+                    wide=scaled(wide, width),
+                    excite=excite,
+                    activation=nn.Hardswish if swish else nn.ReLU,
+                    stride=stride,
+                )
+            )
+            channels = outputs
+        last, hidden = scaled(576, width), scaled(1024, width)
+        super().__init__(
+            *layers,
+            convolution(channels, last, activation=nn.Hardswish),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(last, hidden),
+            nn.Hardswish(),
+            nn.Linear(hidden, classes),
+        )

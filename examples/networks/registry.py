@@ -14,7 +14,7 @@ from examples.networks.depth import FastDepth
 from examples.networks.detection import SSD
 from examples.networks.initialize import initialize, random_images
 from examples.networks.keyword_spotting import DSCNN
-from examples.networks.mobilenet import MobileNetV1, MobileNetV2
+from examples.networks.mobilenet import MobileNetV1, MobileNetV2, MobileNetV3Small
 from examples.networks.resnet import ResNet
 from examples.networks.segmentation import AtrousPyramid, UNet
 from examples.networks.shufflenet import ShuffleNetV2
@@ -63,6 +63,7 @@ class Network:
 NETWORKS: dict[str, Network] = {
     "resnet18": Network(ResNet, (3, 224, 224)),
     "mobilenet_v2": Network(MobileNetV2, (3, 224, 224)),
+    "mobilenet_v3_small": Network(MobileNetV3Small, (3, 224, 224)),
     # As in the visual wake words benchmark: is there a person?
     "mobilenet_v1_025": Network(MobileNetV1, (3, 96, 96), width=0.25, classes=2),
     "ds_cnn": Network(DSCNN, (1, 49, 10)),

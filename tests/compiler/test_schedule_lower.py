@@ -17,8 +17,9 @@ from tilewright.compiler.ir import (
     Requantize,
     SelectChannels,
     TensorType,
+    Upsample,
 )
-from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.isa import Compute, EngineConfig
 from tilewright.compiler.schedule import Operand, lower
 from tilewright.errors import UnsupportedError
 
@@ -116,3 +117,21 @@ def test_operands_in_different_orders_are_added_after_a_copy():
     )  # fmt: skip
     assert [stage.ops[0].kind for stage in stages] == ["Copy", "Add"]
     assert sum(op.macs for op in stages[0].ops) == 0
+
+
+@pytest.mark.parametrize("kernels", [4, 64])
+def test_scattered_channels_are_gathered_where_that_saves_steps(kernels):
+    """Every sixth channel: with many kernel groups, reading around the gaps costs more."""
+    stages = moved(
+        SelectChannels("few", "x", "f", np.arange(0, 48, 6)), pointwise("f", "y", 8, kernels),
+        x=(48, 5, 5), f=(8, 5, 5), y=(kernels, 5, 5),
+    )  # fmt: skip
+    names = [stage.ops[0].name for stage in stages]
+    assert names == (["y.gathered", "y"] if kernels == 64 else ["y"])
+
+
+def test_large_factors_are_refused_with_a_way_out():
+    (step,) = (field.range for field in Compute.FIELDS if field.name == "dst_step")
+    moved(Upsample("up", "x", "y", (1, step[1])), x=(4, 2, 2), y=(4, 2, 2 * step[1]))
+    with pytest.raises(UnsupportedError, match=r"up: a factor of 8: .*two of them"):
+        moved(Upsample("up", "x", "y", (1, 8)), x=(4, 2, 2), y=(4, 2, 16))

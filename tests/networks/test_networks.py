@@ -20,6 +20,7 @@ ENGINE = ENGINES["8x7-bus32"]
 REDUCED = {
     "resnet18": (1 / 8, (32, 32), 20),
     "mobilenet_v2": (1 / 4, (32, 32), 12),
+    "mobilenet_v3_small": (1 / 4, (32, 32), 10),
     "mobilenet_v1_025": (1 / 4, (32, 32), 16),
     "ds_cnn": (1 / 2, (24, 10), 25),
     "shufflenet_v2": (1 / 4, (32, 32), 16),
@@ -56,6 +57,7 @@ def test_networks_are_the_published_ones():
     millions = {
         "resnet18": 11.69,
         "mobilenet_v2": 3.50,
+        "mobilenet_v3_small": 2.54,
         "shufflenet_v2": 2.28,
         "convnext_femto": 5.22,
     }

@@ -76,6 +76,13 @@ def adds(node: fx.Node) -> bool:
     return node.op == "call_method" and node.target in ADD_METHODS
 
 
+def multiplies(node: fx.Node) -> bool:
+    """Whether ``node`` is a product of two tensors."""
+    function = node.op == "call_function" and node.target in (operator.mul, torch.mul)
+    method = node.op == "call_method" and node.target in ("mul", "__mul__")
+    return (function or method) and len(node.all_input_nodes) == 2
+
+
 def joins(node: fx.Node) -> bool:
     """Whether ``node`` adds or concatenates."""
     return adds(node) or (node.op == "call_function" and node.target is torch.cat)

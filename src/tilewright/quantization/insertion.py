@@ -14,7 +14,14 @@ from brevitas.graph.base import ModuleInstanceToModuleInstance, ModuleToModuleBy
 from torch import nn
 
 from tilewright.compiler.frontend import functions, modules
-from tilewright.quantization.alignment import adds, align, forgets, joins, source
+from tilewright.quantization.alignment import (
+    adds,
+    align,
+    forgets,
+    joins,
+    multiplies,
+    source,
+)
 from tilewright.quantization.calibration import Batch
 from tilewright.quantization.quantizers import Quantizers
 
@@ -28,8 +35,10 @@ def insert_quantizers(model: GraphModule, quantizers: Quantizers, batches: Seque
 
     A tensor is unsigned where it cannot be negative; an input, where it never is in ``batches``. A
     tensor that something else than one activation function reads has a quantizer of its own, so
-    that nothing is computed twice.
+    that nothing is computed twice. Factors of channels are signed: the engine multiplies by at most
+    127.
     """
+    factors = _factors(model, batches[0])
     lenient, config.IGNORE_MISSING_KEYS = config.IGNORE_MISSING_KEYS, True
     try:
         _replace_activations(model, quantizers)
@@ -40,7 +49,7 @@ def insert_quantizers(model: GraphModule, quantizers: Quantizers, batches: Seque
                 _quantize(model, node, f"{node.name}_quant", quantizers, signed)
                 inputs += 1
             elif _computes(model, node, quantizers) and not _only_activations(model, node):
-                signed = not _nonnegative(model, node)
+                signed = node in factors or not _nonnegative(model, node)
                 _quantize(model, node, f"{node.name}_output_quant", quantizers, signed)
             elif forgets(model, node):
                 signed = not _nonnegative(model, node)
@@ -57,6 +66,37 @@ def insert_quantizers(model: GraphModule, quantizers: Quantizers, batches: Seque
     model.graph.lint()
     model.recompile()
     model.eval()
+
+
+class _Shapes(fx.Interpreter):  # type: ignore[misc]
+    """Runs a graph and keeps the shapes of tensors."""
+
+    def __init__(self, model: GraphModule) -> None:
+        super().__init__(model)
+        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if isinstance(result, torch.Tensor):
+            self.shapes[n] = tuple(result.shape)
+        return result
+
+
+def _factors(model: GraphModule, batch: Batch) -> set[fx.Node]:
+    """Return what multiplies whole channels."""
+    products = [node for node in model.graph.nodes if multiplies(node)]
+    if not products:
+        return set()
+    recorder = _Shapes(model)
+    with torch.no_grad():
+        recorder.run(*(x[:1] for x in batch))
+    shapes = recorder.shapes
+    return {
+        x
+        for node in products
+        for x in node.all_input_nodes
+        if shapes[x] != shapes[node] and set(shapes[x][2:]) == {1}
+    }
 
 
 def _module(model: GraphModule, node: fx.Node) -> Any:
@@ -85,6 +125,7 @@ def _computes(model: GraphModule, node: fx.Node, quantizers: Quantizers) -> bool
     kinds = (*quantizers.layers, *_POOLS, *modules.ELEMENTWISE)
     return (
         adds(node)
+        or multiplies(node)
         or node.target in functions.ELEMENTWISE
         or isinstance(_module(model, node), kinds)
     )
@@ -97,6 +138,12 @@ def _only_activations(model: GraphModule, node: fx.Node) -> bool:
 def _nonnegative(model: GraphModule, node: fx.Node) -> bool:
     if isinstance(_module(model, node), _NONNEGATIVE) or node.target in _NONNEGATIVE_FUNCTIONS:
         return True
+    if multiplies(node):
+        origins = [source(model, x) for x in node.all_input_nodes]
+        return all(
+            not _module(model, x).act_quant.is_signed or _nonnegative(model, x.all_input_nodes[0])
+            for x in origins
+        )
     if joins(node) or forgets(model, node) or isinstance(_module(model, node), _POOLS):
         quantized = [_module(model, source(model, x)) for x in node.all_input_nodes]
         return all(not m.act_quant.is_signed for m in quantized)
