@@ -143,6 +143,11 @@ def _arguments(trace: Trace, abstract: _Known, node: fx.Node) -> Any:
     """Arguments of a node: tensors as abstract values, sizes and constants as they are."""
 
     def known(n: fx.Node) -> Any:
+        if n.op == "get_attr":
+            owner, _, name = str(n.target).rpartition(".")
+            constant = getattr(trace.model.get_submodule(owner), name)
+            if isinstance(constant, Tensor) and constant.numel() == 1:
+                return float(constant)
         return abstract[n] or trace.results[n]
 
     return fx.node.map_arg(node.args, known), fx.node.map_arg(node.kwargs, known)

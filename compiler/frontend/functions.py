@@ -23,7 +23,8 @@ ELEMENTWISE: tuple[Callable[..., Tensor], ...] = (
 """Functions that become a Lookup."""
 
 Keywords = dict[str, Any]
-FunctionHandler = Callable[[Call, Keywords], Abstract | tuple[Quantized, ...]]
+Result = Abstract | tuple[Quantized, ...]
+FunctionHandler = Callable[[Call, Keywords], Result]
 
 
 def _bind(call: Call, names: tuple[str, ...], keywords: Keywords) -> Keywords:
@@ -39,7 +40,7 @@ def _bind(call: Call, names: tuple[str, ...], keywords: Keywords) -> Keywords:
     return bound
 
 
-def _add(call: Call, keywords: Keywords) -> Abstract:
+def _add(call: Call, keywords: Keywords) -> Result:
     if set(keywords) - {"alpha", "other"} or keywords.get("alpha", 1) != 1:
         raise UnsupportedError(
             call.where, f"an addition with {keywords}", "Add without alpha and without out."
@@ -48,19 +49,42 @@ def _add(call: Call, keywords: Keywords) -> Abstract:
         call = Call(
             call.builder, call.where, (*call.args, keywords["other"]), call.shape, call.flat
         )
+    if _number(call):
+        return _scalar(operator.add)(call, {})
     return add(call, call.quantized(0), call.quantized(1))
 
 
-def _mul(call: Call, keywords: Keywords) -> Abstract:
+def _number(call: Call) -> bool:
+    return any(isinstance(x, int | float) for x in call.args)
+
+
+def _scalar(operation: Callable[..., Tensor]) -> FunctionHandler:
+    """Return the handler of an operation of a tensor and a number, in either order."""
+
+    def handle(call: Call, keywords: Keywords) -> Abstract:
+        args = (*call.args, *keywords.values())
+        tensors = [i for i, x in enumerate(args) if not isinstance(x, int | float)]
+        if len(tensors) != 1:
+            raise UnsupportedError(
+                call.where,
+                f"{operation.__name__} of two tensors",
+                "Only sums, and products with one factor per channel, take two tensors.",
+            )
+        place = tensors[0]
+
+        def apply_to(x: Tensor) -> Tensor:
+            return operation(*args[:place], x, *args[place + 1 :])
+
+        return apply(replace(call, args=(args[place],)), apply_to)
+
+    return handle
+
+
+def _mul(call: Call, keywords: Keywords) -> Result:
     if "other" in keywords:
         call = replace(call, args=(*call.args, keywords["other"]))
-    numbers = [x for x in call.args if isinstance(x, int | float)]
-    if numbers:
-        raise UnsupportedError(
-            call.where,
-            f"a product with the constant {numbers[0]}",
-            "Fold it into the weights or the scales before it.",
-        )
+    if _number(call):
+        return _scalar(operator.mul)(call, {})
     return gated(call, call.quantized(0), call.quantized(1))
 
 
@@ -217,6 +241,12 @@ FUNCTIONS: dict[Any, FunctionHandler] = {
     operator.add: _add,
     operator.iadd: _add,
     operator.mul: _mul,
+    operator.sub: _scalar(operator.sub),
+    operator.truediv: _scalar(operator.truediv),
+    operator.pow: _scalar(operator.pow),
+    operator.neg: _scalar(operator.neg),
+    torch.pow: _scalar(torch.pow),
+    torch.square: _scalar(torch.square),
     torch.mul: _mul,
     torch.add: _add,
     operator.getitem: _getitem,

@@ -30,6 +30,7 @@ from tilewright.compiler.frontend.values import (
     Pending,
     Quantized,
     RealInput,
+    RescaleSource,
     Shape,
     WeightedSource,
 )
@@ -345,6 +346,9 @@ def _identity(module: Any, call: Call) -> Abstract:
 def apply(call: Call, function: Callable[[Tensor], Tensor]) -> Abstract:
     """Apply an activation function to a quantized tensor."""
     x = call.tensor(0)
+    if isinstance(x, Pending) and isinstance(x.source, RescaleSource):  # a ReLU of a quantized x
+        lower, upper = x.lower, x.upper
+        x = Mapped(x.where, x.source.x, lambda reals: reals.clip(lower, upper))
     inner = x.function if isinstance(x, Mapped) else None
     source = x.x if isinstance(x, Mapped) else call.quantized(0)
 

@@ -124,13 +124,24 @@ class Smooth(nn.Module):
         return first, self.second(F.interpolate(x, scale_factor=(2, 4), mode="bilinear"))
 
 
+class StarReLU(nn.Module):
+    """``scale * relu(x) ** 2 + bias``, as in MetaFormer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale, self.bias = nn.Parameter(torch.tensor(0.9)), nn.Parameter(torch.tensor([-0.4]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * torch.square(F.relu(x)) + self.bias
+
+
 class Functions(nn.Module):
     """Activation functions as modules, as functions, one behind another."""
 
     def __init__(self, q: Kit) -> None:
         super().__init__()
         modules = (
-            nn.Hardswish(), nn.SiLU(), nn.GELU(), nn.ELU(0.5), nn.LeakyReLU(0.1), nn.Mish(),
+            nn.Hardswish(), nn.SiLU(), nn.GELU(), nn.ELU(0.5), nn.LeakyReLU(0.1), StarReLU(),
         )  # fmt: skip
         self.quant = q.identity()
         self.convs = nn.ModuleList(q.conv(3, 6, 3, padding=1) for _ in modules)

@@ -269,9 +269,9 @@ CASES = {
         lambda: Forward(lambda m, x: m.quant(m.quant(x) + m.quant(x)[:, :1])),
         ("add", r"shapes \(2, 6, 6\) and \(1, 6, 6\)", "same shape"),
     ),
-    "added constant": (
-        lambda: Forward(lambda m, x: m.quant(m.quant(x) + 1.0)),
-        ("add", "an operand that is not an activation", "model's inputs"),
+    "difference": (
+        lambda: Forward(lambda m, x: m.quant(m.quant(x) - m.quant(x))),
+        ("sub", "sub of two tensors", "take two tensors"),
     ),
     "added parameter": (
         lambda: Forward(lambda m, x: m.quant(m.quant(x) + m.w.weight), w=nn.Linear(6, 6)),
