@@ -180,6 +180,8 @@ def _shape(where: str, result: Any) -> tuple[Any, bool]:
         return (), False
     if len(result) == 4:
         return result[1:], False
+    if len(result) == 3:  # a sequence is an image of one row
+        return (result[1], 1, result[2]), False
     if len(result) == 2:
         return (result[1], 1, 1), True
     return (), False

@@ -17,7 +17,8 @@ def quantize_input(target: Graph | TensorType, x: npt.NDArray[Any]) -> IntArray:
     Parameters
     ----------
     target : type of the input, or a graph with one input
-    x : float array (C, H, W) or (N, C, H, W); (F,) or (N, F) for flat inputs
+    x : float array (C, H, W) or (N, C, H, W); (C, L) or (N, C, L) for sequences, which are images
+        of one row; (F,) or (N, F) for flat inputs
 
     Returns
     -------
@@ -37,6 +38,9 @@ def quantize_input(target: Graph | TensorType, x: npt.NDArray[Any]) -> IntArray:
     c, h, w = target.shape
     if (h, w) == (1, 1) and array.shape[-1:] == (c,) and array.ndim <= 2:
         array = array[..., None, None]
+    line = h == 1 and array.ndim in (2, 3) and array.shape[-2:] == (c, w)
+    if line and array.shape != target.shape:
+        array = array[..., None, :]
     if array.shape[-3:] != target.shape or array.ndim not in (3, 4):
         raise Error(f"the input must have shape (N, C, H, W) with {target.shape}, not {x.shape}")
     if not np.isfinite(array).all():

@@ -136,6 +136,33 @@ def _conv(module: Any, call: Call) -> Abstract:
     return _weighted(module, call, source)
 
 
+@handles(qnn.QuantConv1d)
+def _conv1d(module: Any, call: Call) -> Abstract:
+    """Becomes Conv2d on an image of one row: as QuantConv2d, on (N, C, L)."""
+    if module.padding_mode != "zeros":
+        raise UnsupportedError(
+            call.where, f"padding_mode={module.padding_mode!r}", "Use padding_mode='zeros'."
+        )
+    if module.is_same_padded_strided:
+        raise UnsupportedError(
+            call.where, "padding='same' with a stride", "Give the padding as a number."
+        )
+    x = _input_quantized(module, call, 0)
+    weight = quantized_weight(call.where, module)
+    kernel, dilation = (1, int(module.kernel_size[0])), (1, int(module.dilation[0]))
+    if module.padding == "same":
+        padding = windows.same_padding(kernel, dilation)
+    elif module.padding == "valid":
+        padding = (0, 0, 0, 0)
+    else:
+        padding = windows.symmetric_padding((0, module.padding[0]))
+    line = replace(weight, integers=weight.integers[:, :, None])
+    stride = (1, int(module.stride[0]))
+    return _weighted(
+        module, call, ConvSource(x, line, stride, padding, dilation, int(module.groups))
+    )
+
+
 @handles(qnn.QuantConvTranspose2d)
 def _conv_transpose(module: Any, call: Call) -> Abstract:
     """Becomes ConvTranspose2d: as QuantConv2d, with a dilation of 1 and no output_size.
@@ -313,6 +340,48 @@ def _avg_pool(module: Any, call: Call) -> Abstract:
     )
 
 
+@handles(nn.MaxPool1d)
+def _max_pool1d(module: Any, call: Call) -> Abstract:
+    """Becomes MaxPool2d on an image of one row."""
+    m = module
+    stride, padding = _line(m.stride, 1), _line(m.padding, 0)
+    return windows.max_pool(
+        call.builder,
+        call.where,
+        call.quantized(0),
+        call.shape,
+        windows.MaxPoolArguments(
+            _line(m.kernel_size, 1),
+            stride,
+            padding,
+            _line(m.dilation, 1),
+            m.ceil_mode,
+            m.return_indices,
+        ),
+    )
+
+
+@handles(nn.AvgPool1d)
+def _avg_pool1d(module: Any, call: Call) -> Abstract:
+    """Becomes AvgPool2d on an image of one row."""
+    m = module
+    arguments = windows.AvgPoolArguments(
+        _line(m.kernel_size, 1),
+        _line(m.stride, 1),
+        _line(m.padding, 0),
+        m.ceil_mode,
+        m.count_include_pad,
+    )
+    return windows.avg_pool(call.where, call.quantized(0), call.shape, arguments)
+
+
+@handles(nn.AdaptiveAvgPool1d)
+def _adaptive_avg_pool1d(module: Any, call: Call) -> Abstract:
+    """Becomes AvgPool2d when the output size divides the input size."""
+    size = _line(module.output_size, 1)
+    return windows.adaptive_avg_pool(call.where, call.quantized(0), call.shape, size)
+
+
 @handles(nn.AdaptiveAvgPool2d)
 def _adaptive_avg_pool(module: Any, call: Call) -> Abstract:
     """Becomes AvgPool2d when the output size divides the input size."""
@@ -410,6 +479,11 @@ def gated(call: Call, a: Quantized, b: Quantized) -> Pending:
     scale = np.full(shape[0], x.type.scale * gate.type.scale)
     source = GateSource(x, gate)
     return Pending(call.where, source, shape, scale, np.zeros(shape[0]), False, x.flat)
+
+
+def _line(value: Any, vertical: int) -> tuple[int, int]:
+    """Read an argument of one dimension, as (vertical, horizontal)."""
+    return vertical, int(value[0] if isinstance(value, tuple | list) else value)
 
 
 def _input_quantized(module: Any, call: Call, index: int) -> Quantized:

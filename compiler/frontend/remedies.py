@@ -5,9 +5,9 @@ from torch import nn
 _DEFAULT = "Rewrite it with the modules listed in docs/supported_ops.md."
 _REMEDIES = {
     "Conv2d": "Use brevitas.nn.QuantConv2d.",
+    "Conv1d": "Use brevitas.nn.QuantConv1d.",
     "Linear": "Use brevitas.nn.QuantLinear.",
     "ConvTranspose2d": "Use brevitas.nn.QuantConvTranspose2d.",
-    "QuantConv1d": "Use brevitas.nn.QuantConv2d with a kernel of height 1.",
     "QuantConv3d": "Use brevitas.nn.QuantConv2d.",
     "TruncAvgPool2d": "Use nn.AvgPool2d followed by brevitas.nn.QuantIdentity.",
     "TruncAdaptiveAvgPool2d": "Use nn.AdaptiveAvgPool2d followed by brevitas.nn.QuantIdentity.",

@@ -101,12 +101,13 @@ def record(model: nn.Module, example_inputs: Tensor | tuple[Tensor, ...]) -> Tra
         raise UnsupportedError(training[0], "training mode", "Call model.eval() first.")
     examples = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
     for i, example in enumerate(examples):
-        if not isinstance(example, Tensor) or example.ndim not in (2, 4) or not example.numel():
+        if not isinstance(example, Tensor) or example.ndim not in (2, 3, 4) or not example.numel():
             shape = tuple(example.shape) if isinstance(example, Tensor) else type(example).__name__
             raise UnsupportedError(
                 name,
                 f"example input {i} is {shape}",
-                "Pass tensors of shape (N, C, H, W), or (N, F) for a model of linear layers.",
+                "Pass tensors of shape (N, C, H, W), (N, C, L) for a model of sequences, or (N, F) "
+                "for one of linear layers.",
             )
     double = float64_copy(model)
     try:

@@ -120,7 +120,11 @@ class Program:
                 array = quantize_input(kind, array)
             elif not np.issubdtype(array.dtype, np.integer):
                 raise ProgramError(f"input {op.name} must be floats or integers, not {array.dtype}")
-            if array.ndim == 3:
+            channels, height, width = kind.shape
+            line = height == 1 and array.shape[1:] == (channels, width)
+            if line and array.shape != kind.shape:
+                array = array[:, :, None]  # sequences: images of one row
+            elif array.ndim == 3:
                 array = array[None]
             if array.ndim != 4 or array.shape[1:] != kind.shape or not len(array):
                 raise ProgramError(

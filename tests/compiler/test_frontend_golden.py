@@ -1,5 +1,6 @@
 """Captured graphs against PyTorch in float64, whole networks at a time."""
 
+import functools
 from collections.abc import Callable
 
 import brevitas.nn as qnn
@@ -308,6 +309,38 @@ def differences(model: nn.Module, graph: ir.Graph, images: Tensor) -> list[np.nd
 NETWORKS = [
     plain, grouped_and_narrow, transposed, zero_points, Residual, Clipped, Moved, Functions, Smooth,
 ]  # fmt: skip
+
+
+def test_sequences_are_images_of_one_row() -> None:
+    """QuantConv1d and pools of one dimension, from (N, C, L)."""
+    q = Kit(True)
+    torch.manual_seed(SEED)
+    conv = functools.partial(qnn.QuantConv1d, weight_quant=q.channel, bias_quant=Int32Bias)
+    model = nn.Sequential(
+        q.identity(),
+        conv(3, 8, 5, padding=2, stride=2, bias=True),
+        nn.BatchNorm1d(8, affine=False),
+        q.relu8(),
+        nn.MaxPool1d(3, stride=1, padding=1),
+        conv(8, 8, 3, padding="same", dilation=2, groups=8, bias=False),
+        q.identity(),
+        nn.AvgPool1d(2),
+        q.identity(),
+        nn.AdaptiveAvgPool1d(4),
+        q.identity(),
+        nn.Flatten(),
+        q.linear(32, 5),
+    )
+    with torch.no_grad(), calibration_mode(model):
+        model(torch.randn(8, 3, 32))
+    model.eval()
+    x = torch.randn(4, 3, 32)
+    graph = capture(model, x)
+    assert graph.values[graph.inputs[0].output].shape == (3, 1, 32)
+    (expected,) = float64_outputs(model, x, graph)
+    integers = quantize_input(graph, x.numpy())
+    golden = np.stack([ir.run(graph, [image])[graph.outputs[0].input] for image in integers])
+    assert (golden != expected).sum() == 0, f"seed {SEED}"
 
 
 @pytest.mark.parametrize("build", [*NETWORKS, DifferentScales])

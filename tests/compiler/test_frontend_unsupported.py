@@ -325,7 +325,7 @@ def test_refused(case) -> None:
     assert re.search(remedy, error.remedy), str(error)
 
 
-@pytest.mark.parametrize("example", [torch.zeros(2, 6, 6), torch.zeros(0, 2, 6, 6), "image"])
+@pytest.mark.parametrize("example", [torch.zeros(1, 2, 6, 6, 6), torch.zeros(0, 2, 6, 6), "image"])
 def test_example_inputs_must_be_images(example) -> None:
     with pytest.raises(UnsupportedError, match="example input 0"):
         capture(chain(conv()), example)
