@@ -2,6 +2,8 @@
 
 ``array_op``   what the array can do: one loop nest with its weight words, and nothing else
 ``channels``   in which order the channels of a value lie
+``taps``       which taps of a kernel reach which results
+``sections``   weights in the order in which the array reads them
 ``lower``      every operator of the IR as array operations
 ``plan``       groups of stages that run strip by strip, with what is between them on chip
 ``search``     which stages run together, and in how many strips

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -45,15 +44,17 @@ from tilewright.compiler.schedule.array_op import (
 from tilewright.compiler.schedule.channels import (
     ChannelOrder,
     View,
-    connected,
     multiplied_order,
     natural_order,
 )
+from tilewright.compiler.schedule.sections import (
+    copy_sections,
+    dense_sections,
+    segment_sections,
+    total_steps,
+)
+from tilewright.compiler.schedule.taps import interpolations, reached, useful_taps
 from tilewright.errors import UnsupportedError
-
-#: Input rows or columns from tap to tap that a command can say.
-MAX_DILATION = 63
-
 
 MAX_STEP = 7
 """Pixels from one result to the next, at most: what a command's ``dst_step`` holds."""
@@ -823,55 +824,6 @@ class _Lowering:
         self.conv_transpose(index, transposed, op.kind)
 
 
-@dataclass(frozen=True)
-class Interpolation:
-    """Results ``offset, offset + step, ...`` along one axis, from input ``first`` on by ones."""
-
-    offset: int
-    step: int
-    first: int
-    taps: NDArray[np.int64]
-
-
-def interpolations(factor: int, size: int) -> list[Interpolation]:
-    """Return what computes an axis of ``size`` pixels interpolated by ``factor``, in order.
-
-    First every phase as if pixels went on beyond the last ones, then the results that lie beyond
-    them, again. Taps are in units of ``1 / (2 * factor)``.
-    """
-    phases, borders = [], []
-    whole = np.array([2 * factor])
-    for phase in range(factor):
-        beyond = 2 * phase + 1 - factor
-        if beyond == 0:
-            phases.append(Interpolation(phase, factor, 0, whole))
-            continue
-        part = beyond if beyond > 0 else 2 * factor + beyond
-        taps = np.array([2 * factor - part, part])
-        phases.append(Interpolation(phase, factor, 0 if beyond > 0 else -1, taps))
-        end = size - 1 if beyond > 0 else 0
-        borders.append(Interpolation(end * factor + phase, size * factor, end, whole))
-    return [*phases, *borders]
-
-
-def useful_taps(weight: NDArray[np.int64], dilation: tuple[int, int]) -> tuple[slice, slice]:
-    """Return the kernel rows and columns that a (K, C, R, S) layer needs, as regular slices.
-
-    Rows and columns that are zero for all channels cost nothing at the kernel's ends, nor between
-    others where what remains is a dilated kernel.
-    """
-    slices = []
-    for axis, distance in zip((2, 3), dilation, strict=True):
-        others = tuple(i for i in range(4) if i != axis)
-        used = np.flatnonzero(weight.any(axis=others))
-        first, last = (int(used[0]), int(used[-1])) if len(used) else (0, 0)
-        step = int(np.gcd.reduce(used - first)) if len(used) > 1 else 1
-        if step * distance > MAX_DILATION:
-            step = 1
-        slices.append(slice(first, last + 1, step))
-    return slices[0], slices[1]
-
-
 def changes_nothing(requantize: Requantize, kind: TensorType) -> bool:
     """Return whether requantizing ``q - zero_point`` only moves the zero point."""
     moved = requantize.zero_point - kind.zero_point
@@ -880,86 +832,4 @@ def changes_nothing(requantize: Requantize, kind: TensorType) -> bool:
         and set(requantize.shift) == {0}
         and requantize.qmin <= kind.qmin + moved
         and requantize.qmax >= kind.qmax + moved
-    )
-
-
-def reached(phase: int, stride: int, crop: int, kernel: int) -> tuple[NDArray[np.int64], int]:
-    """Return the kernel rows that reach a phase of a transposed convolution, and their padding.
-
-    Output row y holds kernel row r of input row i where ``y = stride * i + r - crop``. For rows
-    ``y = stride * q + phase``, the kernel rows are returned in the order of the input rows that
-    they read, ``q - padding`` first.
-    """
-    first = (phase + crop) % stride
-    rows = np.arange(first, kernel, stride)[::-1]
-    return rows, len(rows) - 1 - (phase + crop - first) // stride
-
-
-def total_steps(sections: tuple[Section, ...]) -> int:
-    """Return the array's steps for one word of output pixels."""
-    return sum(section.n_kg * section.steps for section in sections)
-
-
-def dense_sections(
-    weight: NDArray[np.int64],
-    groups: int,
-    order: ChannelOrder,
-    out_order: ChannelOrder,
-    rows: int,
-) -> tuple[Section, ...]:
-    """Return sections of a (K, C / groups, R, S) layer that broadcast to all rows.
-
-    Each kernel group reads the channel groups between the first and the last that one of its
-    outputs is connected to. Steps run over channel groups, kernel rows, kernel columns, channels
-    of the group; the last channel group has only the channels that exist.
-    """
-    by_slot = np.zeros((len(out_order), len(order), *weight.shape[2:]), np.int8)
-    joined = connected(order, out_order, groups, weight.shape[1], len(weight) // groups)
-    out_slot, in_slot = np.nonzero(joined)
-    by_slot[out_slot, in_slot] = weight[out_order[out_slot], order[in_slot] % weight.shape[1]]
-
-    def reach(kg: int) -> tuple[int, int]:
-        used = np.flatnonzero(joined[kg * rows : (kg + 1) * rows].any(0))
-        if not used.size:  # no channels at all
-            return 0, 1
-        return int(used[0]) // rows, int(used[-1]) + 1
-
-    sections = []
-    for (cg, end), members in groupby(range(len(out_order) // rows), reach):
-        kernel_groups = list(members)
-        first, last = kernel_groups[0] * rows, (kernel_groups[-1] + 1) * rows
-        parts = []
-        for channel in range(cg * rows, end, rows):
-            part = by_slot[first:last, channel : min(channel + rows, end)]
-            parts.append(part.transpose(2, 3, 1, 0).reshape(-1, len(kernel_groups), rows))
-        words = np.ascontiguousarray(np.concatenate(parts).transpose(1, 0, 2))
-        sections.append(
-            Section(kg=kernel_groups[0], cg=cg, channels=end - cg * rows, weights=words)
-        )
-    return tuple(sections)
-
-
-def copy_sections(
-    channels: int, order: ChannelOrder, out_order: ChannelOrder, rows: int
-) -> tuple[Section, ...]:
-    """Return sections that copy every channel to another slot."""
-    ones = np.ones((channels, 1, 1, 1), np.int64)
-    return dense_sections(ones, channels, order, out_order, rows)
-
-
-def segment_sections(
-    weight: NDArray[np.int64], groups: int, out_order: ChannelOrder, rows: int, n_cg: int
-) -> tuple[Section, ...]:
-    """Return sections of a layer whose groups lie inside segments of rows.
-
-    ``out_order`` is that of :func:`multiplied_order`: section j computes the j-th part of every
-    group's outputs.
-    """
-    per_group = weight.shape[1]
-    by_slot = np.where((out_order >= 0)[:, None, None, None], weight[out_order], 0).astype(np.int8)
-    words = by_slot.reshape(-1, n_cg, rows, per_group, *weight.shape[2:])
-    words = words.transpose(0, 1, 4, 5, 3, 2).reshape(len(words), n_cg, -1, rows)
-    return tuple(
-        Section(kg=part * n_cg, cg=0, channels=per_group, weights=np.ascontiguousarray(block))
-        for part, block in enumerate(words)
     )

@@ -1,0 +1,81 @@
+"""Weights as the array reads them: words of sections, in dense and segmented mappings."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.schedule.array_op import Section
+from tilewright.compiler.schedule.channels import ChannelOrder, connected
+
+
+def total_steps(sections: tuple[Section, ...]) -> int:
+    """Return the array's steps for one word of output pixels."""
+    return sum(section.n_kg * section.steps for section in sections)
+
+
+def dense_sections(
+    weight: NDArray[np.int64],
+    groups: int,
+    order: ChannelOrder,
+    out_order: ChannelOrder,
+    rows: int,
+) -> tuple[Section, ...]:
+    """Return sections of a (K, C / groups, R, S) layer that broadcast to all rows.
+
+    Each kernel group reads the channel groups between the first and the last that one of its
+    outputs is connected to. Steps run over channel groups, kernel rows, kernel columns, channels
+    of the group; the last channel group has only the channels that exist.
+    """
+    by_slot = np.zeros((len(out_order), len(order), *weight.shape[2:]), np.int8)
+    joined = connected(order, out_order, groups, weight.shape[1], len(weight) // groups)
+    out_slot, in_slot = np.nonzero(joined)
+    by_slot[out_slot, in_slot] = weight[out_order[out_slot], order[in_slot] % weight.shape[1]]
+
+    def reach(kg: int) -> tuple[int, int]:
+        used = np.flatnonzero(joined[kg * rows : (kg + 1) * rows].any(0))
+        if not used.size:  # no channels at all
+            return 0, 1
+        return int(used[0]) // rows, int(used[-1]) + 1
+
+    sections = []
+    for (cg, end), members in groupby(range(len(out_order) // rows), reach):
+        kernel_groups = list(members)
+        first, last = kernel_groups[0] * rows, (kernel_groups[-1] + 1) * rows
+        parts = []
+        for channel in range(cg * rows, end, rows):
+            part = by_slot[first:last, channel : min(channel + rows, end)]
+            parts.append(part.transpose(2, 3, 1, 0).reshape(-1, len(kernel_groups), rows))
+        words = np.ascontiguousarray(np.concatenate(parts).transpose(1, 0, 2))
+        sections.append(
+            Section(kg=kernel_groups[0], cg=cg, channels=end - cg * rows, weights=words)
+        )
+    return tuple(sections)
+
+
+def copy_sections(
+    channels: int, order: ChannelOrder, out_order: ChannelOrder, rows: int
+) -> tuple[Section, ...]:
+    """Return sections that copy every channel to another slot."""
+    ones = np.ones((channels, 1, 1, 1), np.int64)
+    return dense_sections(ones, channels, order, out_order, rows)
+
+
+def segment_sections(
+    weight: NDArray[np.int64], groups: int, out_order: ChannelOrder, rows: int, n_cg: int
+) -> tuple[Section, ...]:
+    """Return sections of a layer whose groups lie inside segments of rows.
+
+    ``out_order`` is that of :func:`multiplied_order`: section j computes the j-th part of every
+    group's outputs.
+    """
+    per_group = weight.shape[1]
+    by_slot = np.where((out_order >= 0)[:, None, None, None], weight[out_order], 0).astype(np.int8)
+    words = by_slot.reshape(-1, n_cg, rows, per_group, *weight.shape[2:])
+    words = words.transpose(0, 1, 4, 5, 3, 2).reshape(len(words), n_cg, -1, rows)
+    return tuple(
+        Section(kg=part * n_cg, cg=0, channels=per_group, weights=np.ascontiguousarray(block))
+        for part, block in enumerate(words)
+    )
