@@ -17,7 +17,7 @@ from tilewright.compiler.isa import (
 )
 from tilewright.compiler.isa.registers import Status
 from tilewright.hdl.axi import AXI4Read, join
-from tilewright.hdl.buffers import word_write
+from tilewright.hdl.buffers import lane_write, word_write
 from tilewright.hdl.bursts import Bursts, row_beats_of, row_beats_width
 from tilewright.hdl.decode import command_view, reached, reserved
 from tilewright.hdl.queue import QueueWrite
@@ -27,36 +27,9 @@ from tilewright.hdl.walk import Walk
 from tilewright.hdl.widen import Widen
 from tilewright.hdl.widths import load_count_width
 
-__all__ = ["ActivationWrite", "LoadUnit", "WeightWrite"]
+__all__ = ["LoadUnit"]
 
 _KINDS = (Check, Fetch, LoadActivations, LoadWeights, LoadTable, End)
-
-
-class ActivationWrite(wiring.Signature):
-    """One pixel word on its way into one lane of the activation buffer, from the writer's view.
-
-    Two consecutive words for the same lane are at least two cycles apart.
-    """
-
-    def __init__(self, config: EngineConfig) -> None:
-        super().__init__(
-            {
-                "valid": Out(1),
-                "lane": Out(range(config.cols)),
-                "addr": Out(16),
-                "data": Out(8 * config.rows),
-            }
-        )
-
-
-class WeightWrite(wiring.Signature):
-    """One word on its way into the weight buffer, from the writer's view.
-
-    ``addr`` counts modulo 2**16; the buffer keeps as many low bits as it has words.
-    """
-
-    def __init__(self, config: EngineConfig) -> None:
-        super().__init__({"valid": Out(1), "addr": Out(16), "data": Out(8 * config.rows)})
 
 
 class LoadUnit(wiring.Component):
@@ -76,8 +49,8 @@ class LoadUnit(wiring.Component):
     base : In(32)             added to every address, a multiple of 4096
     done_compute, done_store : In(16)   commands completed, modulo 2**16
     axi : Out(AXI4Read)
-    act_write : Out(ActivationWrite)
-    weight_write : Out(WeightWrite)
+    act_write : Out(lane_write); words for one lane are at least two cycles apart
+    weight_write : Out(word_write(8 * rows))
     table_write : Out(word_write(8))
     fetch : Out(QueueWrite).array(3)    by Unit
     halt : In(1)              start nothing, drop what is in flight; ends with a reset
@@ -114,8 +87,8 @@ class LoadUnit(wiring.Component):
                 "done_compute": In(16),
                 "done_store": In(16),
                 "axi": Out(AXI4Read(data_width=config.bus_width)),
-                "act_write": Out(ActivationWrite(config)),
-                "weight_write": Out(WeightWrite(config)),
+                "act_write": Out(lane_write(config)),
+                "weight_write": Out(word_write(8 * config.rows)),
                 "table_write": Out(word_write(8)),
                 "fetch": Out(QueueWrite(config)).array(3),
                 "halt": In(1),
