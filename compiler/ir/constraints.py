@@ -13,16 +13,19 @@ import numpy as np
 
 from tilewright.compiler.ir.intervals import WITH_ACCUMULATOR, accumulator_range
 from tilewright.compiler.ir.ops import (
+    OPS,
     Add,
     AvgPool2d,
     Concat,
     Conv2d,
     ConvTranspose2d,
     Gate,
+    Input,
     Linear,
     Lookup,
     MaxPool2d,
     Op,
+    Output,
     PixelShuffle,
     PixelUnshuffle,
     Rescale,
@@ -252,24 +255,7 @@ def _blocks_divide_size(op: PixelUnshuffle, types: Types) -> str | None:
     return None if h % op.factor == 0 and w % op.factor == 0 else f"factor {op.factor} of {h, w}"
 
 
-@constraint(
-    "output",
-    Conv2d,
-    ConvTranspose2d,
-    Linear,
-    MaxPool2d,
-    AvgPool2d,
-    Add,
-    Rescale,
-    Gate,
-    Lookup,
-    Concat,
-    SelectChannels,
-    Upsample,
-    UpsampleBilinear,
-    PixelShuffle,
-    PixelUnshuffle,
-)
+@constraint("output", *(op for op in OPS if op not in (Input, Output)))
 def _shape_agrees(op: Op, types: Types) -> str | None:
     """The declared output shape is the inferred one."""
     inferred, declared = output_shape(op, types), types[op.outputs[0]].shape
