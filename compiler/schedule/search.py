@@ -20,8 +20,8 @@ Objective: TypeAlias = Literal["time", "traffic", "energy"]
 """What the schedule minimizes: cycles, bytes to and from memory, or energy."""
 
 #: Cycles that a byte to or from memory counts as. Traffic decides between schedules of like speed
-#: even where time is the objective; for energy, a byte of DRAM costs about as much as what the
-#: engine spends in two cycles.
+#: even where time is the objective. For energy, a byte of DRAM is assumed to cost as much as the
+#: engine spends in two cycles: no board has been measured.
 _CYCLES_PER_BYTE = {"time": 0.01, "traffic": 1000.0, "energy": 2.0}
 
 #: Longest group considered.
