@@ -34,7 +34,7 @@ class LayerStats:
     cycles : in which the array worked for the layer or waited for its next command, so that all
         layers' cycles are the run's; the last layer has the time of the last stores too
     steps : cycles in which the array multiplied
-    stalls : cycles in which the array waited, by cause
+    stalls : cycles in which the array waited, by cause; "weights" are activation tables too
     bytes_read, bytes_written : on the bus, padding and commands included
     """
 
@@ -92,7 +92,8 @@ def compute_stalls(
             # Counts are modulo 2**16; the last load complete by the start is the one meant.
             needed = _unwrapped(command.wait_load, loads, dones[Unit.LOAD], start)
             ready = min(int(dones[Unit.LOAD][needed - 1]) + 1 + WAIT_LATENCY, start)
-            cause = "weights" if isinstance(loads[needed - 1], LoadWeights) else "activations"
+            weights = isinstance(loads[needed - 1], LoadWeights | LoadTable)
+            cause = "weights" if weights else "activations"
             stalls[cause] = max(0, ready - now)
             now = max(now, ready)
         if command.wait_store:

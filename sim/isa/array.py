@@ -54,6 +54,8 @@ def run_compute(
         block = weights[span]
         bias, multiplier, shift = _unpack_parameters(config, block[: config.param_words])
         words = _signed(config, block[config.param_words :]).astype(np.float64)
+        if c.maximum and not np.isin(words, (0, 1)).all():
+            raise ExecutionError("a maximum takes activations as they are: its weights are 0 or 1")
         acc: NDArray[np.float64] | None = None
         step = 0
         for cg in range(c.n_cg):

@@ -209,6 +209,8 @@ class Machine:
         c, rows, cols = command, self.config.rows, self.config.cols
         x = np.arange(c.width)
         size = c.pixel_bytes or rows
+        if size not in (rows, *self.config.pixel_sizes):
+            raise ExecutionError(f"a load command has pixels of {size} bytes")
         for group in range(c.groups):
             data = self._rows(c.address + group * c.group_stride, c.height, c.width, size)
             pixels = np.zeros((c.height, c.width, rows), np.uint8)
