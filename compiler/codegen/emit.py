@@ -26,7 +26,8 @@ from tilewright.compiler.schedule import (
     Section,
     Stage,
 )
-from tilewright.compiler.schedule.plan import Block, Ring, kernel_words, out_rows, room
+from tilewright.compiler.schedule.groups import Block, kernel_words, out_rows
+from tilewright.compiler.schedule.rings import Ring, room
 
 _WORD = 1 << 16
 

@@ -1,11 +1,11 @@
 """From a PyTorch module of Brevitas layers to the integer graph.
 
 In the order in which data passes through: ``trace`` (the torch.fx graph and its shapes),
-``capture`` (one walk over it), ``modules`` and ``functions`` (what each call becomes),
-``quantizers`` (grids and integer weights from Brevitas), ``values`` (what is known about a tensor,
-and accumulators that wait for a quantizer), ``windows`` (pools, padding), ``movement``
-(concatenation, channels, repetition), ``residual`` (the shared
-grid of an addition), ``folding`` (batch norm and bias into integers), ``builder`` (emits the
+``capture`` (one walk over it), ``modules`` and ``functions`` (what each call becomes), ``calls``
+(what the two share), ``quantizers`` (grids and integer weights from Brevitas), ``values`` (what is
+known about a tensor, and accumulators that wait for a quantizer), ``windows`` (pools, padding),
+``movement`` (concatenation, channels, repetition), ``residual`` (the shared grid of an addition),
+``folding`` (batch norm and bias into integers), ``builder`` (emits the
 operators), ``remedies`` (what to write instead of what is not supported), ``inputs`` (float inputs
 to integers), ``torch_reference`` (the float64 golden).
 """

@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 from torch import Tensor, fx, nn
 
 from tilewright.compiler.frontend.builder import Builder, RoundedBias
+from tilewright.compiler.frontend.calls import Call
 from tilewright.compiler.frontend.functions import FUNCTIONS, IN_PLACE, METHODS
-from tilewright.compiler.frontend.modules import Call, handler_for
+from tilewright.compiler.frontend.modules import handler_for
 from tilewright.compiler.frontend.remedies import remedy_for
 from tilewright.compiler.frontend.trace import Trace, record
 from tilewright.compiler.frontend.values import Abstract, Mapped, Pending, Quantized, RealInput

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tilewright.compiler.frontend import movement, windows
 from tilewright.compiler.frontend.builder import clip
-from tilewright.compiler.frontend.modules import Call, add, apply, flatten, gated
+from tilewright.compiler.frontend.calls import Call, add, apply, flatten, gated
 from tilewright.compiler.frontend.values import Abstract, Quantized
 from tilewright.errors import UnsupportedError
 

@@ -3,16 +3,16 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import brevitas.nn as qnn
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tilewright.compiler.frontend import movement, windows
-from tilewright.compiler.frontend.builder import Builder, clip
+from tilewright.compiler.frontend.builder import clip
+from tilewright.compiler.frontend.calls import Call, add, apply, flatten, to_numpy
 from tilewright.compiler.frontend.quantizers import (
     FloatArray,
     activation_bounds,
@@ -24,60 +24,12 @@ from tilewright.compiler.frontend.values import (
     AddSource,
     ConvSource,
     ConvTransposeSource,
-    GateSource,
     LinearSource,
-    Mapped,
     Pending,
     Quantized,
-    RealInput,
-    RescaleSource,
-    Shape,
     WeightedSource,
 )
 from tilewright.errors import UnsupportedError
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a module or function.
-
-    Parameters
-    ----------
-    builder : where operators go
-    where : module path for messages and operator names
-    args : abstract tensors, or other arguments as they are
-    shape, flat : (C, H, W) of the result, and whether PyTorch sees (N, C * H * W)
-    """
-
-    builder: Builder
-    where: str
-    args: tuple[Any, ...]
-    shape: Shape
-    flat: bool
-
-    def tensor(self, index: int) -> Abstract:
-        """Argument ``index``, which must be an activation."""
-        x = self.args[index] if index < len(self.args) else None
-        if not isinstance(x, RealInput | Quantized | Pending | Mapped):
-            self.builder.quantized(self.where, None)
-            raise AssertionError("unreachable")
-        return x
-
-    def quantized(self, index: int) -> Quantized:
-        """Argument ``index``, which must be a quantized activation."""
-        return self.builder.quantized(self.where, self.tensor(index))
-
-    def parts(self) -> tuple[Abstract, ...]:
-        """The first argument, which must be a list of activations."""
-        items = self.args[0]
-        if not isinstance(items, tuple | list) or not items:
-            raise UnsupportedError(
-                self.where,
-                f"a concatenation of {type(items).__name__}",
-                "Pass a list of tensors.",
-            )
-        return tuple(replace(self, args=tuple(items)).tensor(i) for i in range(len(items)))
-
 
 Handler = Callable[[Any, Call], Abstract]
 ELEMENTWISE: tuple[type[nn.Module], ...] = (
@@ -296,13 +248,13 @@ def _batch_norm(module: Any, call: Call) -> Abstract:
         raise UnsupportedError(
             call.where, "track_running_stats=False", "Use track_running_stats=True."
         )
-    mean, variance = _numpy(module.running_mean), _numpy(module.running_var)
+    mean, variance = to_numpy(module.running_mean), to_numpy(module.running_var)
     scale = 1 / np.sqrt(variance + module.eps)
     if module.weight is not None:
-        scale = scale * _numpy(module.weight)
+        scale = scale * to_numpy(module.weight)
     offset = -mean * scale
     if module.bias is not None:
-        offset = offset + _numpy(module.bias)
+        offset = offset + to_numpy(module.bias)
     return replace(x, scale=x.scale * scale, offset=x.offset * scale + offset, rounds=True)
 
 
@@ -412,75 +364,6 @@ def _identity(module: Any, call: Call) -> Abstract:
     return call.tensor(0)
 
 
-def apply(call: Call, function: Callable[[Tensor], Tensor]) -> Abstract:
-    """Apply an activation function to a quantized tensor."""
-    x = call.tensor(0)
-    if isinstance(x, Pending) and isinstance(x.source, RescaleSource):  # a ReLU of a quantized x
-        lower, upper = x.lower, x.upper
-        x = Mapped(x.where, x.source.x, lambda reals: reals.clip(lower, upper))
-    inner = x.function if isinstance(x, Mapped) else None
-    source = x.x if isinstance(x, Mapped) else call.quantized(0)
-
-    def evaluate(reals: FloatArray) -> FloatArray:
-        tensor = torch.from_numpy(reals if inner is None else inner(reals))
-        with torch.no_grad():
-            return _numpy(function(tensor.clone()))
-
-    return Mapped(call.where, source, evaluate)
-
-
-def flatten(call: Call) -> Abstract:
-    """View (N, C, H, W) as (N, C * H * W), or do nothing."""
-    x = call.tensor(0)
-    if isinstance(x, Mapped):
-        return replace(x, x=_flattened(call, x.x))
-    result: Abstract = _flattened(call, x)
-    return result
-
-
-def _flattened(call: Call, x: Any) -> Any:
-    """``x``, a quantized value or one on its way there, as PyTorch sees it after the reshape."""
-    shape = x.type.shape if isinstance(x, Quantized) else x.shape
-    if call.flat and call.shape[0] == math.prod(shape):
-        return replace(x, flat=True)
-    if not call.flat and not x.flat and call.shape == shape:
-        return x
-    raise UnsupportedError(
-        call.where,
-        f"a reshape from {shape} to {call.shape}",
-        "Only flattening (N, C, H, W) to (N, C * H * W) is supported: use nn.Flatten().",
-    )
-
-
-def add(call: Call, a: Quantized, b: Quantized) -> Pending:
-    """Sum of two quantized tensors of one shape."""
-    if a.type.shape != b.type.shape:
-        raise UnsupportedError(
-            call.where,
-            f"an addition of shapes {a.type.shape} and {b.type.shape}",
-            "Give both operands the same shape; broadcasting is not supported.",
-        )
-    c = a.type.shape[0]
-    # The scale of the sum is the shared grid's, which is chosen when the output's is known.
-    ones, zeros = np.ones(c), np.zeros(c)
-    return Pending(call.where, AddSource(a, b, None), a.type.shape, ones, zeros, False, a.flat)
-
-
-def gated(call: Call, a: Quantized, b: Quantized) -> Pending:
-    """Product of a tensor and one of its channels' factors."""
-    x, gate = (b, a) if a.type.shape[1:] == (1, 1) else (a, b)
-    shape = x.type.shape
-    if gate.type.shape != (shape[0], 1, 1):
-        raise UnsupportedError(
-            call.where,
-            f"a product of shapes {a.type.shape} and {b.type.shape}",
-            "Multiply a (N, C, H, W) tensor by one factor per channel, (N, C, 1, 1).",
-        )
-    scale = np.full(shape[0], x.type.scale * gate.type.scale)
-    source = GateSource(x, gate)
-    return Pending(call.where, source, shape, scale, np.zeros(shape[0]), False, x.flat)
-
-
 def _line(value: Any, vertical: int) -> tuple[int, int]:
     """Read an argument of one dimension, as (vertical, horizontal)."""
     return vertical, int(value[0] if isinstance(value, tuple | list) else value)
@@ -514,15 +397,10 @@ def _weighted(module: Any, call: Call, source: WeightedSource) -> Abstract:
                 bias = proxy(bias)
             else:
                 bias = proxy.tensor_quant(bias, _bias_scale(scale, bias))[0]
-        offset = _numpy(getattr(bias, "value", bias))
+        offset = to_numpy(getattr(bias, "value", bias))
     x = Pending(call.where, source, call.shape, scale, offset, False, call.flat)
     return _output_quantized(module, call, x)
 
 
 def _bias_scale(scale: FloatArray, bias: Any) -> Any:
     return bias.new_tensor(scale.tolist())
-
-
-def _numpy(x: Tensor) -> FloatArray:
-    array: FloatArray = x.detach().double().numpy().reshape(-1)
-    return array

@@ -5,7 +5,9 @@
 ``taps``       which taps of a kernel reach which results
 ``sections``   weights in the order in which the array reads them
 ``lower``      every operator of the IR as array operations
-``plan``       groups of stages that run strip by strip, with what is between them on chip
+``groups``     consecutive stages, and the sizes of what they read and write
+``rings``      where their values lie on chip
+``plan``       how a group runs strip by strip, and what that costs
 ``search``     which stages run together, and in how many strips
 ``view``       the result as people read it
 """
@@ -17,8 +19,9 @@ from tilewright.compiler.schedule.array_op import (
     Section,
     Stage,
 )
+from tilewright.compiler.schedule.groups import Block, Group
 from tilewright.compiler.schedule.lower import LoweredGraph, lower
-from tilewright.compiler.schedule.plan import Block, Group, Plan
+from tilewright.compiler.schedule.plan import Plan
 from tilewright.compiler.schedule.search import Objective, search
 from tilewright.compiler.schedule.view import GroupView, view
 

@@ -8,105 +8,28 @@ so that no row is computed or loaded twice and none is kept longer than its last
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.isa.layout import align
-from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError, Stage
+from tilewright.compiler.schedule.array_op import EngineLimitError, Stage
+from tilewright.compiler.schedule.groups import (
+    Block,
+    Group,
+    block_words,
+    out_rows,
+    widest_words,
+)
 from tilewright.compiler.schedule.lower import LoweredGraph
+from tilewright.compiler.schedule.rings import Ring, chains_of, frontiers, place_rings, room
 
 # Cycles that a command costs beside its passes, and that a reader waits for the results of the
 # command before it; only to weigh plans against each other, the exact figures are the cycle
 # model's.
 _COMMAND_CYCLES = 20
 _FENCE_CYCLES = 30
-
-
-@dataclass(frozen=True)
-class Block:
-    """Kernel groups ``kg .. kg + n_kg - 1``."""
-
-    kg: int
-    n_kg: int
-
-
-@dataclass(frozen=True)
-class Ring:
-    """A value in the activation buffer: for each channel group a ring of rows.
-
-    ``base``: lane word of channel group ``first``; ``row``: lane words of a row.
-    """
-
-    base: int
-    first: int
-    groups: int
-    rows: int
-    row: int
-
-    @property
-    def words(self) -> int:
-        """Lane words of one channel group."""
-        return self.rows * self.row
-
-    @property
-    def size(self) -> int:
-        """Lane words of all channel groups."""
-        return self.groups * self.words
-
-    def offset(self, y: int) -> int:
-        """Return where row y begins in its ring."""
-        return y % self.rows * self.row
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Stages ``first .. first + len(stages) - 1`` of a network.
-
-    ``loads``: values read from memory; ``stores``: values written to memory.
-    """
-
-    first: int
-    stages: tuple[Stage, ...]
-    loads: tuple[str, ...]
-    stores: frozenset[str]
-
-    @cached_property
-    def consumers(self) -> dict[str, tuple[Stage, ...]]:
-        """Stages of the group that read each value."""
-        result: dict[str, tuple[Stage, ...]] = {}
-        for stage in self.stages:
-            for value in dict.fromkeys(stage.inputs):
-                result[value] = (*result.get(value, ()), stage)
-        return result
-
-    @cached_property
-    def gates(self) -> frozenset[str]:
-        """Values that are loaded as weights."""
-        return frozenset(op.gate for op in self.ops if op.gate is not None)
-
-    @cached_property
-    def ops(self) -> tuple[ArrayOp, ...]:
-        """All operations, in order."""
-        return tuple(op for stage in self.stages for op in stage.ops)
-
-
-def make_group(lowered: LoweredGraph, first: int, count: int) -> Group:
-    """Return the group of ``count`` stages from ``first``."""
-    stages = lowered.stages[first : first + count]
-    inside = {stage.output for stage in stages}
-    read = dict.fromkeys(value for stage in stages for value in stage.inputs)
-    later = {value for stage in lowered.stages[first + count :] for value in stage.inputs}
-    later |= {op.input for op in lowered.graph.outputs}
-    later |= {op.gate for stage in lowered.stages[first:] for op in stage.ops if op.gate}
-    return Group(
-        first,
-        stages,
-        tuple(value for value in read if value not in inside),
-        frozenset(inside & later),
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,222 +70,6 @@ class Plan:
         return len(self.strips)
 
 
-def frontiers(
-    group: Group, lowered: LoweredGraph, strips: tuple[int, ...]
-) -> dict[str, tuple[int, ...]]:
-    """Return, per value, its rows complete after each step."""
-    steps = len(strips)
-    result: dict[str, tuple[int, ...]] = {}
-    values = [stage.output for stage in group.stages]
-    for value in (*reversed(values), *group.loads):
-        height = lowered.values[value].shape[1]
-        readers = group.consumers.get(value, ())
-        rows = [0]
-        for step in range(1, steps + 1):
-            needed = 0 if readers else -(-height * strips[step - 1] // strips[-1])
-            for stage in readers:
-                done, due = result[stage.output][step - 1 : step + 1]
-                if due > done:
-                    needed = max(needed, stage.input_rows(done, due)[1])
-            if step == steps and value in group.stores:
-                needed = height
-            rows.append(max(rows[-1], needed))
-        result[value] = tuple(rows)
-    return result
-
-
-def _kept_rows(
-    group: Group, frontier: dict[str, tuple[int, ...]], value: str, readers: Sequence[Stage]
-) -> Iterator[tuple[int, int]]:
-    """Yield, per step, the first row that a reader needs in the step, and after it."""
-    rows = frontier[value]
-    for step in range(1, len(rows)):
-        needed = [rows[step], rows[step]]
-        for stage in readers:
-            height = stage.output_type.shape[1]
-            for later in (0, 1):
-                done = frontier[stage.output][step - 1 + later]
-                if done < frontier[stage.output][-1]:
-                    needed[later] = min(needed[later], stage.input_rows(done, height)[0])
-        yield needed[0], needed[1]
-
-
-def place_rings(
-    group: Group,
-    lowered: LoweredGraph,
-    config: EngineConfig,
-    frontier: dict[str, tuple[int, ...]],
-    *,
-    chains: tuple[tuple[str, ...], ...],
-    block: Block | None,
-    ahead: bool,
-) -> dict[str, Ring]:
-    """Return where each value on chip lies, from word 0 on.
-
-    The values of a chain lie one behind the other.
-
-    A value of which nothing is kept from step to step shares its room with those that live before
-    and after it in a step. ``block``: place only the channel groups that it reads.
-    """
-    rows: dict[str, int] = {}
-    lives: dict[str, tuple[int, int]] = {}
-    end = len(group.stages)
-    for value, readers in group.consumers.items():
-        made, loaded = frontier[value], value in group.loads
-        kept = list(_kept_rows(group, frontier, value, readers))
-        rows[value] = 1
-        for step, (first, _) in enumerate(kept, 1):
-            last = made[min(step + 1, len(made) - 1)] if ahead and loaded else made[step]
-            rows[value] = max(rows[value], last - first)
-        numbers = [group.stages.index(stage) for stage in readers]
-        lives[value] = (0, end)
-        if all(later == made[step] for step, (_, later) in enumerate(kept, 1)):
-            if not loaded:
-                producer = next(i for i, s in enumerate(group.stages) if s.output == value)
-                lives[value] = (producer, max(numbers) + 1)
-            elif len(kept) == 1:
-                lives[value] = (0, max(numbers) + 1)
-    # What a stage reads is addressed alike, so its rows take turns alike.
-    together = [stage.inputs for stage in group.stages if len(stage.inputs) > 1]
-    for _ in together:
-        for values in together:
-            rows |= dict.fromkeys(values, max(rows[value] for value in values))
-
-    spans = _read_groups(group, lowered, config, block)
-    sizes: dict[str, Ring] = {}
-    for value, count in rows.items():
-        first, last = spans[value]
-        sizes[value] = Ring(0, first, last - first, count, row_words(lowered, value, config))
-    hulls = {
-        chain: (min(lives[v][0] for v in chain), max(lives[v][1] for v in chain))
-        for chain in chains
-    }
-    words = {chain: sum(sizes[v].size for v in chain) for chain in chains}
-    placed: dict[tuple[str, ...], int] = {}
-    result: dict[str, Ring] = {}
-    # The largest first, each at the lowest place that is free for all of its life.
-    for chain in sorted(chains, key=lambda c: (hulls[c][0] - hulls[c][1], -words[c])):
-        begin, stop = hulls[chain]
-        base = 0
-        rivals = [c for c in placed if hulls[c][0] < stop and begin < hulls[c][1]]
-        for rival in sorted(rivals, key=lambda c: placed[c]):
-            if base + words[chain] <= placed[rival]:
-                break
-            base = max(base, placed[rival] + words[rival])
-        placed[chain] = base
-        for value in chain:
-            result[value] = replace(sizes[value], base=base)
-            base += sizes[value].size
-    return result
-
-
-def _chains(group: Group) -> tuple[tuple[str, ...], ...] | None:
-    """Return which values must lie one behind the other; None if readers contradict each other."""
-    after: dict[str, str] = {}
-    before: dict[str, str] = {}
-    for stage in group.stages:
-        for operand in stage.operands:
-            for a, b in pairwise(operand.parts):
-                if after.setdefault(a, b) != b or before.setdefault(b, a) != a:
-                    return None
-    chains = []
-    for value in group.consumers:
-        if value not in before:
-            chain = [value]
-            while chain[-1] in after:
-                chain.append(after[chain[-1]])
-            chains.append(tuple(chain))
-    return tuple(chains) if sum(map(len, chains)) == len(group.consumers) else None
-
-
-def _read_groups(
-    group: Group, lowered: LoweredGraph, config: EngineConfig, block: Block | None
-) -> dict[str, tuple[int, int]]:
-    """Return the channel groups of each value that are on chip, as (first, end).
-
-    What the group computes is there whole; of what it loads, what its stages read, or what the
-    given block does.
-    """
-    sizes = {v: len(lowered.orders[v]) // config.rows for v in group.consumers}
-    spans: dict[str, tuple[int, int]] = {
-        v: (0, size) for v, size in sizes.items() if v not in group.loads
-    }
-    for stage in group.stages:
-        read = _stage_span(stage, block or Block(0, stage.ops[0].n_kg), config)
-        for operand in stage.operands:
-            first, end = (n + operand.first for n in read)
-            for part in operand.parts:
-                low, high = min(max(first, 0), sizes[part]), min(max(end, 0), sizes[part])
-                if low < high:
-                    known = spans.get(part, (low, high))
-                    spans[part] = min(low, known[0]), max(high, known[1])
-                else:
-                    spans.setdefault(part, (low, low))
-                first, end = first - sizes[part], end - sizes[part]
-    return spans
-
-
-@lru_cache(maxsize=65536)
-def _stage_span(stage: Stage, block: Block, config: EngineConfig) -> tuple[int, int]:
-    spans = [channel_groups(op, block, config) for op in stage.ops]
-    return min(first for first, _ in spans), max(end for _, end in spans)
-
-
-def room(rings: dict[str, Ring]) -> int:
-    """Return the lane words that rings take together."""
-    return max((ring.base + ring.size for ring in rings.values()), default=0)
-
-
-def kernel_words(op: ArrayOp, kg: int, config: EngineConfig) -> int:
-    """Return the weight words of a kernel group, its parameters included."""
-    return config.param_words + op.section_of[kg].steps
-
-
-@lru_cache(maxsize=65536)
-def block_words(stage: Stage, block: Block, config: EngineConfig) -> int:
-    """Return the weight words of a block, of all operations of a stage, as they are loaded."""
-    kernel_groups = range(block.kg, block.kg + block.n_kg)
-    return sum(
-        align(sum(kernel_words(op, kg, config) for kg in kernel_groups), config.weights_per_byte)
-        for op in stage.ops
-    )
-
-
-@lru_cache(maxsize=65536)
-def _widest(stage: Stage, config: EngineConfig) -> int:
-    """Return the weight words of the largest kernel group of a stage."""
-    return max(block_words(stage, Block(kg, 1), config) for kg in range(stage.ops[0].n_kg))
-
-
-def channel_groups(op: ArrayOp, block: Block, config: EngineConfig) -> tuple[int, int]:
-    """Return the channel groups of its operands that a block reads, as (first, end)."""
-    spans = []
-    for section in op.sections:
-        first = max(section.kg, block.kg)
-        last = min(section.kg + section.n_kg, block.kg + block.n_kg) - 1
-        if last < first:
-            continue
-        if op.per_group:
-            spans.append((section.cg + first - section.kg, section.cg + last - section.kg + 1))
-        else:
-            groups = -(-section.channels // config.rows)
-            spans.append((section.cg, section.cg + groups))
-    return min(first for first, _ in spans), max(end for _, end in spans)
-
-
-def row_words(lowered: LoweredGraph, value: str, config: EngineConfig) -> int:
-    """Return the lane words of one row of one channel group."""
-    return -(-lowered.values[value].shape[2] // config.cols)
-
-
-def out_rows(op: ArrayOp, config: EngineConfig, rows: int, n_kg: int) -> tuple[int, int]:
-    """Return how many output rows and kernel groups go through the output buffer at a time."""
-    width = op.output_type.shape[2]
-    half = max(config.out_depth // 2, width)
-    tile_rows = max(1, min(rows, half // width))
-    return tile_rows, max(1, min(n_kg, half // (tile_rows * width)))
-
-
 @lru_cache(maxsize=65536)
 def _cut_weights(stage: Stage, config: EngineConfig, words: int) -> tuple[Block, ...]:
     """Cut a stage's kernel groups into blocks of at most ``words`` words, or single ones."""
@@ -393,7 +100,7 @@ def plan_group(
     frontier = frontiers(group, lowered, strips)
     if len(strips) > 1 and group.gates & {stage.output for stage in group.stages}:
         return EngineLimitError(f"{name}: factors are complete only after the last strip")
-    chains = _chains(group)
+    chains = chains_of(group)
     if chains is None:
         return EngineLimitError(f"{name}: two concatenations need one value in different places")
     rings = tuple(
@@ -424,7 +131,7 @@ def plan_group(
 
     # Weights.
     whole = [Block(0, stage.ops[0].n_kg) for stage in group.stages]
-    widest = max(_widest(stage, config) for stage in group.stages)
+    widest = max(widest_words(stage, config) for stage in group.stages)
     if len(blocks) > 1:
         widest = max(block_words(group.stages[0], block, config) for block in blocks)
     if widest > config.weight_depth:

@@ -7,14 +7,9 @@ from typing import Literal, TypeAlias
 
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.schedule.array_op import EngineLimitError
+from tilewright.compiler.schedule.groups import Block, Group, make_group
 from tilewright.compiler.schedule.lower import LoweredGraph
-from tilewright.compiler.schedule.plan import (
-    Block,
-    Group,
-    Plan,
-    make_group,
-    plan_group,
-)
+from tilewright.compiler.schedule.plan import Plan, plan_group
 
 Objective: TypeAlias = Literal["time", "traffic", "energy"]
 """What the schedule minimizes: cycles, bytes to and from memory, or energy."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.schedule.plan import Plan, block_words, room
+from tilewright.compiler.schedule.groups import block_words
+from tilewright.compiler.schedule.plan import Plan
+from tilewright.compiler.schedule.rings import room
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,117 @@
+"""Consecutive stages that run together, and the sizes of what they read and write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.isa.layout import align
+from tilewright.compiler.schedule.array_op import ArrayOp, Stage
+from tilewright.compiler.schedule.lower import LoweredGraph
+
+
+@dataclass(frozen=True)
+class Block:
+    """Kernel groups ``kg .. kg + n_kg - 1``."""
+
+    kg: int
+    n_kg: int
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Stages ``first .. first + len(stages) - 1`` of a network.
+
+    ``loads``: values read from memory; ``stores``: values written to memory.
+    """
+
+    first: int
+    stages: tuple[Stage, ...]
+    loads: tuple[str, ...]
+    stores: frozenset[str]
+
+    @cached_property
+    def consumers(self) -> dict[str, tuple[Stage, ...]]:
+        """Stages of the group that read each value."""
+        result: dict[str, tuple[Stage, ...]] = {}
+        for stage in self.stages:
+            for value in dict.fromkeys(stage.inputs):
+                result[value] = (*result.get(value, ()), stage)
+        return result
+
+    @cached_property
+    def gates(self) -> frozenset[str]:
+        """Values that are loaded as weights."""
+        return frozenset(op.gate for op in self.ops if op.gate is not None)
+
+    @cached_property
+    def ops(self) -> tuple[ArrayOp, ...]:
+        """All operations, in order."""
+        return tuple(op for stage in self.stages for op in stage.ops)
+
+
+def make_group(lowered: LoweredGraph, first: int, count: int) -> Group:
+    """Return the group of ``count`` stages from ``first``."""
+    stages = lowered.stages[first : first + count]
+    inside = {stage.output for stage in stages}
+    read = dict.fromkeys(value for stage in stages for value in stage.inputs)
+    later = {value for stage in lowered.stages[first + count :] for value in stage.inputs}
+    later |= {op.input for op in lowered.graph.outputs}
+    later |= {op.gate for stage in lowered.stages[first:] for op in stage.ops if op.gate}
+    return Group(
+        first,
+        stages,
+        tuple(value for value in read if value not in inside),
+        frozenset(inside & later),
+    )
+
+
+def kernel_words(op: ArrayOp, kg: int, config: EngineConfig) -> int:
+    """Return the weight words of a kernel group, its parameters included."""
+    return config.param_words + op.section_of[kg].steps
+
+
+@lru_cache(maxsize=65536)
+def block_words(stage: Stage, block: Block, config: EngineConfig) -> int:
+    """Return the weight words of a block, of all operations of a stage, as they are loaded."""
+    kernel_groups = range(block.kg, block.kg + block.n_kg)
+    return sum(
+        align(sum(kernel_words(op, kg, config) for kg in kernel_groups), config.weights_per_byte)
+        for op in stage.ops
+    )
+
+
+@lru_cache(maxsize=65536)
+def widest_words(stage: Stage, config: EngineConfig) -> int:
+    """Return the weight words of the largest kernel group of a stage."""
+    return max(block_words(stage, Block(kg, 1), config) for kg in range(stage.ops[0].n_kg))
+
+
+def channel_groups(op: ArrayOp, block: Block, config: EngineConfig) -> tuple[int, int]:
+    """Return the channel groups of its operands that a block reads, as (first, end)."""
+    spans = []
+    for section in op.sections:
+        first = max(section.kg, block.kg)
+        last = min(section.kg + section.n_kg, block.kg + block.n_kg) - 1
+        if last < first:
+            continue
+        if op.per_group:
+            spans.append((section.cg + first - section.kg, section.cg + last - section.kg + 1))
+        else:
+            groups = -(-section.channels // config.rows)
+            spans.append((section.cg, section.cg + groups))
+    return min(first for first, _ in spans), max(end for _, end in spans)
+
+
+def row_words(lowered: LoweredGraph, value: str, config: EngineConfig) -> int:
+    """Return the lane words of one row of one channel group."""
+    return -(-lowered.values[value].shape[2] // config.cols)
+
+
+def out_rows(op: ArrayOp, config: EngineConfig, rows: int, n_kg: int) -> tuple[int, int]:
+    """Return how many output rows and kernel groups go through the output buffer at a time."""
+    width = op.output_type.shape[2]
+    half = max(config.out_depth // 2, width)
+    tile_rows = max(1, min(rows, half // width))
+    return tile_rows, max(1, min(n_kg, half // (tile_rows * width)))

@@ -1,0 +1,207 @@
+"""Where the values of a group lie on chip: rings of rows, which share room where they can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
+
+from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.schedule.array_op import Stage
+from tilewright.compiler.schedule.groups import Block, Group, channel_groups, row_words
+from tilewright.compiler.schedule.lower import LoweredGraph
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A value in the activation buffer: for each channel group a ring of rows.
+
+    ``base``: lane word of channel group ``first``; ``row``: lane words of a row.
+    """
+
+    base: int
+    first: int
+    groups: int
+    rows: int
+    row: int
+
+    @property
+    def words(self) -> int:
+        """Lane words of one channel group."""
+        return self.rows * self.row
+
+    @property
+    def size(self) -> int:
+        """Lane words of all channel groups."""
+        return self.groups * self.words
+
+    def offset(self, y: int) -> int:
+        """Return where row y begins in its ring."""
+        return y % self.rows * self.row
+
+
+def frontiers(
+    group: Group, lowered: LoweredGraph, strips: tuple[int, ...]
+) -> dict[str, tuple[int, ...]]:
+    """Return, per value, its rows complete after each step."""
+    steps = len(strips)
+    result: dict[str, tuple[int, ...]] = {}
+    values = [stage.output for stage in group.stages]
+    for value in (*reversed(values), *group.loads):
+        height = lowered.values[value].shape[1]
+        readers = group.consumers.get(value, ())
+        rows = [0]
+        for step in range(1, steps + 1):
+            needed = 0 if readers else -(-height * strips[step - 1] // strips[-1])
+            for stage in readers:
+                done, due = result[stage.output][step - 1 : step + 1]
+                if due > done:
+                    needed = max(needed, stage.input_rows(done, due)[1])
+            if step == steps and value in group.stores:
+                needed = height
+            rows.append(max(rows[-1], needed))
+        result[value] = tuple(rows)
+    return result
+
+
+def _kept_rows(
+    group: Group, frontier: dict[str, tuple[int, ...]], value: str, readers: Sequence[Stage]
+) -> Iterator[tuple[int, int]]:
+    """Yield, per step, the first row that a reader needs in the step, and after it."""
+    rows = frontier[value]
+    for step in range(1, len(rows)):
+        needed = [rows[step], rows[step]]
+        for stage in readers:
+            height = stage.output_type.shape[1]
+            for later in (0, 1):
+                done = frontier[stage.output][step - 1 + later]
+                if done < frontier[stage.output][-1]:
+                    needed[later] = min(needed[later], stage.input_rows(done, height)[0])
+        yield needed[0], needed[1]
+
+
+def place_rings(
+    group: Group,
+    lowered: LoweredGraph,
+    config: EngineConfig,
+    frontier: dict[str, tuple[int, ...]],
+    *,
+    chains: tuple[tuple[str, ...], ...],
+    block: Block | None,
+    ahead: bool,
+) -> dict[str, Ring]:
+    """Return where each value on chip lies, from word 0 on.
+
+    The values of a chain lie one behind the other.
+
+    A value of which nothing is kept from step to step shares its room with those that live before
+    and after it in a step. ``block``: place only the channel groups that it reads.
+    """
+    rows: dict[str, int] = {}
+    lives: dict[str, tuple[int, int]] = {}
+    end = len(group.stages)
+    for value, readers in group.consumers.items():
+        made, loaded = frontier[value], value in group.loads
+        kept = list(_kept_rows(group, frontier, value, readers))
+        rows[value] = 1
+        for step, (first, _) in enumerate(kept, 1):
+            last = made[min(step + 1, len(made) - 1)] if ahead and loaded else made[step]
+            rows[value] = max(rows[value], last - first)
+        numbers = [group.stages.index(stage) for stage in readers]
+        lives[value] = (0, end)
+        if all(later == made[step] for step, (_, later) in enumerate(kept, 1)):
+            if not loaded:
+                producer = next(i for i, s in enumerate(group.stages) if s.output == value)
+                lives[value] = (producer, max(numbers) + 1)
+            elif len(kept) == 1:
+                lives[value] = (0, max(numbers) + 1)
+    # What a stage reads is addressed alike, so its rows take turns alike.
+    together = [stage.inputs for stage in group.stages if len(stage.inputs) > 1]
+    for _ in together:
+        for values in together:
+            rows |= dict.fromkeys(values, max(rows[value] for value in values))
+
+    spans = _read_groups(group, lowered, config, block)
+    sizes: dict[str, Ring] = {}
+    for value, count in rows.items():
+        first, last = spans[value]
+        sizes[value] = Ring(0, first, last - first, count, row_words(lowered, value, config))
+    hulls = {
+        chain: (min(lives[v][0] for v in chain), max(lives[v][1] for v in chain))
+        for chain in chains
+    }
+    words = {chain: sum(sizes[v].size for v in chain) for chain in chains}
+    placed: dict[tuple[str, ...], int] = {}
+    result: dict[str, Ring] = {}
+    # The largest first, each at the lowest place that is free for all of its life.
+    for chain in sorted(chains, key=lambda c: (hulls[c][0] - hulls[c][1], -words[c])):
+        begin, stop = hulls[chain]
+        base = 0
+        rivals = [c for c in placed if hulls[c][0] < stop and begin < hulls[c][1]]
+        for rival in sorted(rivals, key=lambda c: placed[c]):
+            if base + words[chain] <= placed[rival]:
+                break
+            base = max(base, placed[rival] + words[rival])
+        placed[chain] = base
+        for value in chain:
+            result[value] = replace(sizes[value], base=base)
+            base += sizes[value].size
+    return result
+
+
+def chains_of(group: Group) -> tuple[tuple[str, ...], ...] | None:
+    """Return which values must lie one behind the other; None if readers contradict each other."""
+    after: dict[str, str] = {}
+    before: dict[str, str] = {}
+    for stage in group.stages:
+        for operand in stage.operands:
+            for a, b in pairwise(operand.parts):
+                if after.setdefault(a, b) != b or before.setdefault(b, a) != a:
+                    return None
+    chains = []
+    for value in group.consumers:
+        if value not in before:
+            chain = [value]
+            while chain[-1] in after:
+                chain.append(after[chain[-1]])
+            chains.append(tuple(chain))
+    return tuple(chains) if sum(map(len, chains)) == len(group.consumers) else None
+
+
+def _read_groups(
+    group: Group, lowered: LoweredGraph, config: EngineConfig, block: Block | None
+) -> dict[str, tuple[int, int]]:
+    """Return the channel groups of each value that are on chip, as (first, end).
+
+    What the group computes is there whole; of what it loads, what its stages read, or what the
+    given block does.
+    """
+    sizes = {v: len(lowered.orders[v]) // config.rows for v in group.consumers}
+    spans: dict[str, tuple[int, int]] = {
+        v: (0, size) for v, size in sizes.items() if v not in group.loads
+    }
+    for stage in group.stages:
+        read = _stage_span(stage, block or Block(0, stage.ops[0].n_kg), config)
+        for operand in stage.operands:
+            first, end = (n + operand.first for n in read)
+            for part in operand.parts:
+                low, high = min(max(first, 0), sizes[part]), min(max(end, 0), sizes[part])
+                if low < high:
+                    known = spans.get(part, (low, high))
+                    spans[part] = min(low, known[0]), max(high, known[1])
+                else:
+                    spans.setdefault(part, (low, low))
+                first, end = first - sizes[part], end - sizes[part]
+    return spans
+
+
+@lru_cache(maxsize=65536)
+def _stage_span(stage: Stage, block: Block, config: EngineConfig) -> tuple[int, int]:
+    spans = [channel_groups(op, block, config) for op in stage.ops]
+    return min(first for first, _ in spans), max(end for _, end in spans)
+
+
+def room(rings: dict[str, Ring]) -> int:
+    """Return the lane words that rings take together."""
+    return max((ring.base + ring.size for ring in rings.values()), default=0)
