@@ -1,11 +1,18 @@
 """On-chip memories: activations, weights, results on their way out."""
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ActivationBuffer", "WordBuffer", "lane_write", "word_write"]
+__all__ = [
+    "ActivationBuffer",
+    "WeightBuffer",
+    "WordBuffer",
+    "lane_write",
+    "weight_write",
+    "word_write",
+]
 
 
 def word_write(width):
@@ -23,6 +30,16 @@ def lane_write(config):
             "data": Out(config.rows * 8),
         }
     )
+
+
+def weight_write(config):
+    """Return the signature of a write to the weight buffer.
+
+    ``half``: 0 for a whole word, whose bytes are extended with their sign; 1 for the low bytes of
+    a wide word, 2 for what is above them.
+    """
+    members = {"valid": Out(1), "addr": Out(16), "data": Out(config.rows * 8)}
+    return wiring.Signature(members | ({"half": Out(2)} if config.kernel_width > 8 else {}))
 
 
 class ActivationBuffer(wiring.Component):
@@ -150,5 +167,72 @@ class WordBuffer(wiring.Component):
             m.d.sync += [
                 part.eq(self.addr[:which]),
                 self.o.eq(read.data.word_select(part, len(self.o))),
+            ]
+        return m
+
+
+class WeightBuffer(wiring.Component):
+    """A ring of ``weight_depth`` words, each ``rows`` weights of ``weight_width`` bits.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    i : In(weight_write)
+    addr : In(16)
+    o : Out(rows * weight_width)
+
+    Timing
+    ------
+    As for :class:`WordBuffer`.
+    """
+
+    LATENCY = WordBuffer.LATENCY
+
+    def __init__(self, config):
+        self._config = config
+        super().__init__(
+            {
+                "i": In(weight_write(config)),
+                "addr": In(16),
+                "o": Out(config.rows * config.weight_width),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        config, i = self._config, self.i
+        m.submodules.low = low = WordBuffer(
+            width=8 * config.rows,
+            depth=config.weight_depth // config.weights_per_byte,
+            parts=config.weights_per_byte,
+        )
+        above = config.kernel_width - 8
+        m.d.comb += [
+            low.i.addr.eq(i.addr),
+            low.i.data.eq(i.data),
+            low.i.valid.eq(i.valid & (i.half != 2 if above else 1)),
+            low.addr.eq(self.addr),
+        ]
+        if not above:
+            m.d.comb += self.o.eq(low.o)
+            return m
+        m.submodules.high = high = WordBuffer(width=above * config.rows, depth=config.weight_depth)
+        m.d.comb += [
+            high.i.addr.eq(i.addr),
+            high.i.valid.eq(i.valid & (i.half != 1)),
+            high.addr.eq(self.addr),
+        ]
+        for k in range(config.rows):
+            byte = i.data.word_select(k, 8)
+            extended = Mux(i.half == 2, byte[:above], byte[7].replicate(above))
+            m.d.comb += [
+                high.i.data.word_select(k, above).eq(extended),
+                self.o.word_select(k, config.weight_width).eq(
+                    Cat(low.o.word_select(k, 8), high.o.word_select(k, above))
+                ),
             ]
         return m

@@ -7,12 +7,13 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import Compute, EngineConfig, Unit
 from tilewright.compiler.isa.registers import Status
-from tilewright.hdl.buffers import WordBuffer, lane_write, word_write
+from tilewright.hdl.buffers import WeightBuffer, lane_write, word_write
 from tilewright.hdl.decode import reached
 from tilewright.hdl.drain import Drain
 from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.mac import MacArray
 from tilewright.hdl.pace import PaceSequencer
+from tilewright.hdl.partial import TILES, drain_span, tile_code, tile_layout
 from tilewright.hdl.passes import PassSequencer
 from tilewright.hdl.records import command_layout
 from tilewright.hdl.skid import SkidBuffer
@@ -54,40 +55,49 @@ class ComputeUnit(wiring.Component):
     #: Cycles from a window to the array's activations.
     BROADCAST = 3
     #: Cycles from a weight's address to the array: a register between buffer and multipliers.
-    WEIGHT_LATENCY = WordBuffer.LATENCY + 1
-    #: Cycles from a burst to its first weight address, so that weights meet their window.
-    BURST_DELAY = WindowFeeder.LATENCY + BROADCAST - WEIGHT_LATENCY - StepSequencer.LATENCY
+    WEIGHT_LATENCY = WeightBuffer.LATENCY + 1
     #: Cycles from a start to the first kernel group's first cycle.
     START_LATENCY = 3 + TapSequencer.LATENCY + SkidBuffer.LATENCY
     #: Cycles from a burst's first weight address to its first product.
     PRODUCT_LATENCY = WEIGHT_LATENCY + MacArray.LATENCY
-    #: Cycles from a burst to the capture after its first step, if that is the pass's last.
-    CAPTURE_LATENCY = BURST_DELAY + StepSequencer.LATENCY + PRODUCT_LATENCY - Drain.AHEAD
     #: Rows that share the registers which feed the queue of channels.
     FAN_OUT = 4
 
     @classmethod
-    def settle_cycles(cls, config: EngineConfig) -> int:
+    def burst_delay(cls, config: EngineConfig) -> int:
+        """Return the cycles from a burst to its weight address: its window arrives later."""
+        window = WindowFeeder.latency(config) + cls.BROADCAST
+        return window - cls.WEIGHT_LATENCY - StepSequencer.LATENCY
+
+    @classmethod
+    def capture_latency(cls, config: EngineConfig) -> int:
+        """Return the cycles from a burst of one step, its pass's last, to the capture."""
+        first_step = cls.burst_delay(config) + StepSequencer.LATENCY
+        return first_step + cls.PRODUCT_LATENCY - Drain.AHEAD
+
+    @classmethod
+    def settle_cycles(cls, config: EngineConfig, drain: int) -> int:
         """Return for how long a command keeps the array after its last capture.
 
-        Requantizers that are shared by many rows may still be busy with it when a command of short
-        passes captures for the first time, which is at least ``first`` cycles after its start.
+        Requantizers that are shared by many rows, or partial sums, may still be busy with it, for
+        ``drain`` cycles, when a command of short passes captures for the first time, which is at
+        least ``first`` cycles after its start.
         """
-        first = cls.START_LATENCY + 2 + config.param_words + cls.CAPTURE_LATENCY
-        return max(0, config.drain_cycles - first - 1)
+        first = cls.START_LATENCY + 2 + config.param_words + cls.capture_latency(config)
+        return max(0, drain - first - 1)
 
     def __init__(self, config):
         self._config = config
         super().__init__(
             {
-                "i": In(stream.Signature(unsigned(8 * Unit.COMPUTE.command_bytes))),
+                "i": In(stream.Signature(unsigned(8 * config.command_bytes(Unit.COMPUTE)))),
                 "done_load": In(16),
                 "done_store": In(16),
                 "halt": In(1),
                 "act_addr": Out(data.ArrayLayout(unsigned(16), config.cols)),
                 "act_data": In(data.ArrayLayout(unsigned(config.rows * 8), config.cols)),
                 "weight_addr": Out(16),
-                "weight_data": In(config.rows * config.weight_bits),
+                "weight_data": In(config.rows * config.weight_width),
                 "table_write": In(word_write(8)),
                 "o_act": Out(lane_write(config)),
                 "o_out": Out(word_write(config.rows * 8)),
@@ -108,7 +118,7 @@ class ComputeUnit(wiring.Component):
         """Build the netlist."""
         m = Module()
         config = self._config
-        layout = command_layout(Compute)
+        layout = command_layout(Compute, config)
 
         m.submodules.passes = passes = PassSequencer(config)
         m.submodules.taps = taps = TapSequencer(config)
@@ -155,6 +165,7 @@ class ComputeUnit(wiring.Component):
                 )
                 & (waiting.segment_log2 <= (config.rows - 1).bit_length())
                 & (waiting.table <= config.tables)
+                & ~(waiting.transform if config.partial_depth and config.data_width == 9 else 0)
             ),
             fenced.eq(waiting.fence & (pending != 0)),
             launched.eq(self.start),
@@ -183,11 +194,17 @@ class ComputeUnit(wiring.Component):
             self.weight_addr.eq(steps.addr),
             self.step.eq(steps.step),
         ]
+        if config.data_width > 9:
+            m.d.comb += [
+                feeder.signed.eq(command.signed),
+                feeder.transform.eq(command.transform),
+                feeder.coefficients.eq(command.coefficients),
+            ]
         wiring.connect(m, passes.o, taps.i)
         wiring.connect(m, taps.o, segments.i)
         wiring.connect(m, segments.o, pace.i)
         bursts = [(pace.burst, pace.burst_valid)]
-        for _ in range(self.BURST_DELAY):
+        for _ in range(self.burst_delay(config)):
             later, later_valid = Signal.like(pace.burst, reset_less=True), Signal()
             m.d.sync += [later.eq(bursts[-1][0]), later_valid.eq(bursts[-1][1])]
             bursts.append((later, later_valid))
@@ -198,10 +215,12 @@ class ComputeUnit(wiring.Component):
         rows, cols = config.rows, config.cols
         share = min(rows, self.FAN_OUT)
         m.submodules.complete = complete = Fanout(width=1, copies=rows // share, dsp=config.dsp)
-        burst, burst_valid = bursts[WindowFeeder.LATENCY - Fanout.LATENCY]
+        burst, burst_valid = bursts[WindowFeeder.latency(config) - Fanout.LATENCY]
         m.d.comb += complete.i.eq(burst_valid & ~burst.parameters)
 
-        def register(name, width=8 * cols):
+        pixel_width = config.window_width
+
+        def register(name, width=pixel_width * cols):
             return Signal(width, name=name, reset_less=True)
 
         queue = [register(f"queue_{k}") for k in range(rows)]
@@ -219,7 +238,7 @@ class ComputeUnit(wiring.Component):
         )
         m.d.comb += [listen.i.eq(choice), distance.i.eq(command.segment_log2)]
         for k in range(rows):
-            channel = Cat(feeder.window[j][8 * k : 8 * k + 8] for j in range(cols))
+            channel = Cat(feeder.window[j].word_select(k, pixel_width) for j in range(cols))
             with m.If(complete.o[k // share]):
                 m.d.sync += queue[k].eq(channel)
             if k + 1 < rows:
@@ -233,16 +252,17 @@ class ComputeUnit(wiring.Component):
                             m.d.sync += far[k // share].eq(queue[k >> log2 << log2])
                     with m.Default():
                         m.d.sync += far[k // share].eq(queue[k])
-            heard = Signal(8 * cols)
+            heard = Signal(pixel_width * cols)
             m.d.comb += heard.eq(far[k // share])
             for log2 in range(share_log2):
                 with m.If(listen.o[k][log2]):
                     m.d.comb += heard.eq(near[k >> log2 << log2])
             for j in range(cols):
-                pixel = heard[8 * j : 8 * j + 8]
-                x = register(f"x_{k}_{j}", 9)
+                pixel = heard.word_select(j, pixel_width)
+                x = register(f"x_{k}_{j}", config.data_width)
                 m.d.comb += array.x[k][j].eq(x)
-                m.d.sync += x.eq(Cat(pixel, pixel[7] & listen.o[k][-1]))
+                sign = pixel[7] & listen.o[k][-1]
+                m.d.sync += x.eq(Cat(pixel, sign) if pixel_width == 8 else pixel)
 
         # Array.
         def delayed(signal, cycles):
@@ -263,14 +283,17 @@ class ComputeUnit(wiring.Component):
 
         # Drain. Several passes are on their way between sequencer and capture.
         place = taps.i.payload
-        where = Cat(place.dst, place.out, place.pixels)
+        where = Cat(place.dst, place.out, place.pixels, place.last_row)
+        last_row = Signal()
         m.submodules.places = places = SyncFIFO(width=len(where), depth=16)
         to_capture = self.PRODUCT_LATENCY - Drain.AHEAD
         m.d.comb += [
             places.w_en.eq(taps.i.valid & taps.i.ready),
             places.w_data.eq(where),
             places.r_en.eq(drain.capture),
-            Cat(drain.i.place.dst, drain.i.place.out, drain.i.place.pixels).eq(places.r_data),
+            Cat(drain.i.place.dst, drain.i.place.out, drain.i.place.pixels, last_row).eq(
+                places.r_data
+            ),
             drain.i.place.to_act.eq(command.to_act),
             drain.i.place.to_out.eq(command.to_out),
             drain.i.place.step.eq(command.dst_step),
@@ -290,19 +313,47 @@ class ComputeUnit(wiring.Component):
             m.d.comb += drain.i.table.eq(command.table)
         wiring.connect(m, wiring.flipped(self.o_act), drain.o_act)
         wiring.connect(m, wiring.flipped(self.o_out), drain.o_out)
-        settle_cycles = self.settle_cycles(config)
-        settled, left = Signal(), Signal(range(settle_cycles + 1))
-        if settle_cycles:
-            m.d.comb += settled.eq(left == 1)
-            with m.If(drain.capture & drain.last):
-                m.d.sync += left.eq(settle_cycles)
-            with m.Elif(left != 0):
-                m.d.sync += left.eq(left - 1)
-        else:
-            m.d.comb += settled.eq(drain.capture & drain.last)
+        if config.partial_depth:
+            m.d.comb += [
+                drain.i.partial.eq(command.partial),
+                drain.i.rows.dst_row.eq(command.dst_row_step),
+                drain.i.rows.out_row.eq(command.out_row_step),
+                drain.i.rows.last_row.eq(last_row),
+            ]
+            for name in tile_layout().members:
+                m.d.comb += drain.i.tile[name].eq(command[name])
+        settled = self._settled(m, command, drain.capture & drain.last)
         with m.If(settled):
             m.d.sync += finished.eq(1)
         m.d.comb += ends.eq(occupied & (finished | settled) & pace.idle)
         with m.If(ends):
             m.d.sync += occupied.eq(0)
         return m
+
+    def _settled(self, m, command, captured):
+        """Return whether a command need not keep the array any longer, after its last capture."""
+        config = self._config
+        usual = self.settle_cycles(config, config.drain_cycles)
+        spans = {
+            tile: self.settle_cycles(config, drain_span(config, *tile))
+            for tile in TILES
+            if config.partial_depth
+        }
+        longest = max([usual, *spans.values()])
+        if not longest:
+            return captured
+        cycles = Signal(range(longest + 1), init=usual)
+        if config.partial_depth:
+            with m.Switch(Cat(command.tile_h, command.tile_w, command.last, command.partial)):
+                for tile, span in spans.items():
+                    with m.Case(tile_code(*tile)):
+                        m.d.sync += cycles.eq(span)
+                with m.Default():
+                    m.d.sync += cycles.eq(usual)
+        settled, left = Signal(), Signal.like(cycles, init=0)
+        m.d.comb += settled.eq((left == 1) | (captured & (cycles == 0)))
+        with m.If(captured):
+            m.d.sync += left.eq(cycles)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+        return settled

@@ -122,7 +122,7 @@ class Control(wiring.Component):
                 if self._config.counters:
                     with m.Case(OFFSET["WATCHDOG"] >> 2):
                         m.d.sync += watchdog.eq(write.data)
-        command_bytes = [unit.command_bytes for unit in Unit]
+        command_bytes = [self._config.command_bytes(unit) for unit in Unit]
         self._reads(
             m,
             {

@@ -8,6 +8,7 @@ from tilewright.compiler.isa import EngineConfig
 from tilewright.hdl.buffers import lane_write, word_write
 from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.lookup import Lookup
+from tilewright.hdl.partial import PartialSums, tile_layout
 from tilewright.hdl.requantize import Requantize
 from tilewright.hdl.widths import act_addr_width, out_addr_width
 
@@ -29,6 +30,10 @@ def result_layout(config):
     members = {"place": data.StructLayout(place), "bounds": data.StructLayout(bounds)}
     if config.tables:
         members["table"] = range(config.tables + 1)
+    if config.partial_depth:
+        # Rows of results of a tile lie so far apart; whether it is in the last row of tiles.
+        rows = {"dst_row": act_addr_width(config), "out_row": out_addr_width(config), "last_row": 1}
+        members |= {"partial": 1, "tile": tile_layout(), "rows": data.StructLayout(rows)}
     return data.StructLayout(members)
 
 
@@ -37,7 +42,8 @@ class Drain(wiring.Component):
 
     The copies form ``requantizers`` shift chains: requantizer i takes rows ``i * n .. i * n + n -
     1`` (n = rows / requantizers) of pixel 0, then of pixel 1, and so on. The rows' parameters
-    rotate with them, so that no multiplexer is needed.
+    rotate with them, so that no multiplexer is needed. What is a term of a tile goes to the partial
+    sums first (:class:`PartialSums`), and follows as totals, a window for each result of the tile.
 
     Parameters
     ----------
@@ -47,7 +53,7 @@ class Drain(wiring.Component):
     -------
     acc : In(array of rows x cols signed(acc_width))
     capture : In(1); the accumulators are complete ``AHEAD`` cycles later; at least
-        ``config.drain_cycles`` cycles apart
+        ``config.drain_cycles`` cycles apart, or as long as a pass of terms takes
     i : In(result_layout); sampled with ``capture``
     new_parameters : In(1); with ``capture``: the parameters shifted in are those of this pass on
     last : In(1); with ``capture``: this pass is its command's last
@@ -58,7 +64,8 @@ class Drain(wiring.Component):
 
     Timing
     ------
-    ``done`` follows the capture by ``config.drain_cycles + latency(config)`` cycles.
+    ``done`` follows the capture by ``config.drain_cycles + latency(config)`` cycles; for terms, by
+    ``partial.drain_span`` instead of ``drain_cycles``.
     """
 
     #: Cycles from ``capture`` to the accumulators' last.
@@ -82,7 +89,7 @@ class Drain(wiring.Component):
                 "new_parameters": In(1),
                 "last": In(1),
                 "parameter": In(1),
-                "parameter_word": In(data.ArrayLayout(config.weight_bits, config.rows)),
+                "parameter_word": In(data.ArrayLayout(config.weight_width, config.rows)),
                 "table_write": In(word_write(8)),
                 "o_act": Out(lane_write(config)),
                 "o_out": Out(word_write(config.rows * 8)),
@@ -126,7 +133,7 @@ class Drain(wiring.Component):
             early = config.early_parameters
             waiting = Signal(param_bits, name=f"waiting_{k}") if early else parameters[k]
             take_over = capture & new_parameters & early
-            m.d.sync += word.eq(self.parameter_word[k])
+            m.d.sync += word.eq(self.parameter_word[k])  # its low bits
             with m.If(parameter):
                 m.d.sync += waiting.eq(Cat(waiting[config.weight_bits :], word))
             first = k - k % share
@@ -148,8 +155,11 @@ class Drain(wiring.Component):
             for j in range(cols):
                 if k % share < share - 1:
                     successor = copies[k + 1][j]
+                elif j + 1 < cols:
+                    successor = copies[k - k % share][j + 1]
                 else:
-                    successor = copies[k - k % share][j + 1] if j + 1 < cols else None
+                    # Terms are needed once for each column of the tiles.
+                    successor = copies[k - k % share][0] if config.partial_depth else None
                 with m.If(control.o[k][0]):
                     m.d.sync += copies[k][j].eq(self.acc[k][j])
                 if successor is not None:
@@ -171,12 +181,16 @@ class Drain(wiring.Component):
         captured, captured_last = Signal(), Signal()
         coming = Signal(result_layout(config), reset_less=True)
         m.d.sync += [captured.eq(self.capture), coming.eq(self.i), captured_last.eq(self.last)]
-        with m.If(captured):
+        heads = [copies[i * share][0] for i in range(config.requantizer_count)]
+        entering, enters, enters_last = coming, captured, captured_last
+        if config.partial_depth:
+            entering, enters, enters_last = self._partial(m, coming, captured, captured_last, heads)
+        with m.If(enters):
             m.d.sync += [
                 now.valid.eq(1),
                 now.lane.eq(0),
                 row.eq(0),
-                last.eq(captured_last),
+                last.eq(enters_last),
             ]
         stages = [now]
         for _ in range(Requantize.LATENCY + (Lookup.LATENCY if config.tables else 0)):
@@ -193,9 +207,9 @@ class Drain(wiring.Component):
 
         def constants(kind, stage):
             """Return constants of the pass at a stage: passes are ``drain_cycles`` apart."""
-            reached, result, load = 0, coming[kind], captured
+            reached, result, load = 0, entering[kind], enters
             while True:
-                held = Signal(coming[kind].shape(), reset_less=True, name=f"{kind}_{reached}")
+                held = Signal(entering[kind].shape(), reset_less=True, name=f"{kind}_{reached}")
                 with m.If(load):
                     m.d.sync += held.eq(result)
                 if reached == stage:
@@ -217,7 +231,7 @@ class Drain(wiring.Component):
             m.submodules[f"requantize_{i}"] = requantize
             head_parameters = layout(parameters[i * share][: layout.size])
             m.d.comb += [
-                requantize.acc.eq(copies[i * share][0]),
+                requantize.acc.eq(heads[i]),
                 requantize.bias.eq(head_parameters.bias),
                 requantize.multiplier.eq(head_parameters.multiplier),
                 requantize.shift.eq(head_parameters.shift),
@@ -281,3 +295,43 @@ class Drain(wiring.Component):
             self.done.eq(written.done),
         ]
         return m
+
+    def _partial(self, m, coming, captured, captured_last, heads):
+        """Send terms through the partial sums.
+
+        Returns what enters the requantizers, when, and whether it ends its command; replaces
+        ``heads`` by totals where those are due.
+        """
+        config = self._config
+        m.submodules.partial = partial = PartialSums(config)
+        first = Signal()  # the pass is its command's first: it comes with new parameters
+        entering, enters, enters_last = Signal.like(coming), Signal(), Signal()
+        m.d.sync += first.eq(self.new_parameters)
+        m.d.comb += [
+            partial.start.eq(captured & coming.partial),
+            partial.begins.eq(first),
+            partial.ends.eq(captured_last),
+            partial.tile.eq(coming.tile),
+            enters.eq((captured & ~coming.partial) | partial.launch),
+            enters_last.eq(Mux(partial.launch, partial.final, captured_last)),
+            entering.eq(coming),
+        ]
+        tile, place, rows = coming.tile, coming.place, coming.rows
+        missing = coming.rows.last_row & (partial.row >= tile.last_h)
+        with m.If(partial.launch):
+            m.d.comb += [
+                entering.place.pixels.eq(Mux(partial.blank | missing, 0, place.pixels)),
+                entering.place.lane.eq(place.lane + partial.column),
+            ]
+            for name, step in (("dst", rows.dst_row), ("out", rows.out_row)):
+                # A row is a few bits.
+                way = Mux(partial.row[0], step, 0) + Mux(partial.row[1], step << 1, 0)
+                also = partial.column if name == "out" else 0
+                m.d.comb += entering.place[name].eq(place[name] + way + also)
+        totals = Signal()
+        with m.If(enters):
+            m.d.sync += totals.eq(partial.launch)
+        for i, head in enumerate(heads):
+            m.d.comb += partial.acc[i].eq(head)
+            heads[i] = Mux(totals, partial.total[i], head)
+        return entering, enters, enters_last

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import Unit
 from tilewright.hdl.axi import AXI4, AXI4Lite, join
-from tilewright.hdl.buffers import ActivationBuffer, WordBuffer
+from tilewright.hdl.buffers import ActivationBuffer, WeightBuffer, WordBuffer
 from tilewright.hdl.compute import ComputeUnit
 from tilewright.hdl.control import Control
 from tilewright.hdl.fanout import Fanout
@@ -77,11 +77,7 @@ class Engine(wiring.Component):
             m.submodules[domain] = DomainRenamer(domain)(unit)
             m.submodules[f"{domain}_queue"] = DomainRenamer(domain)(queue)
         m.submodules.activations = activations = ActivationBuffer(config)
-        m.submodules.weights = weights = WordBuffer(
-            width=8 * config.rows,
-            depth=config.weight_depth // config.weights_per_byte,
-            parts=config.weights_per_byte,
-        )
+        m.submodules.weights = weights = WeightBuffer(config)
         m.submodules.results = results = WordBuffer(width=8 * config.rows, depth=config.out_depth)
 
         # Commands.

@@ -17,7 +17,7 @@ from tilewright.compiler.isa import (
 )
 from tilewright.compiler.isa.registers import Status
 from tilewright.hdl.axi import AXI4Read, join
-from tilewright.hdl.buffers import lane_write, word_write
+from tilewright.hdl.buffers import lane_write, weight_write, word_write
 from tilewright.hdl.bursts import Bursts, row_beats_of, row_beats_width
 from tilewright.hdl.decode import command_view, reached, reserved
 from tilewright.hdl.queue import QueueWrite
@@ -50,7 +50,7 @@ class LoadUnit(wiring.Component):
     done_compute, done_store : In(16)   commands completed, modulo 2**16
     axi : Out(AXI4Read)
     act_write : Out(lane_write); words for one lane are at least two cycles apart
-    weight_write : Out(word_write(8 * rows))
+    weight_write : Out(weight_write)
     table_write : Out(word_write(8))
     fetch : Out(QueueWrite).array(3)    by Unit
     halt : In(1)              start nothing, drop what is in flight; ends with a reset
@@ -81,14 +81,14 @@ class LoadUnit(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "i": In(stream.Signature(unsigned(8 * Unit.LOAD.command_bytes))),
+                "i": In(stream.Signature(unsigned(8 * config.command_bytes(Unit.LOAD)))),
                 "boot": In(stream.Signature(self.BOOT)),
                 "base": In(32),
                 "done_compute": In(16),
                 "done_store": In(16),
                 "axi": Out(AXI4Read(data_width=config.bus_width)),
                 "act_write": Out(lane_write(config)),
-                "weight_write": Out(word_write(8 * config.rows)),
+                "weight_write": Out(weight_write(config)),
                 "table_write": Out(word_write(8)),
                 "fetch": Out(QueueWrite(config)).array(3),
                 "halt": In(1),
@@ -112,12 +112,13 @@ class LoadUnit(wiring.Component):
         """Build the netlist."""
         m = Module()
         config = self._config
+        wide = Signal()  # half a weight word each
         m.submodules.reader = reader = Reader(config)
         m.submodules.unpack = unpack = Unpack(config)
         m.submodules.walk = walk = Walk(config)
         join(m, self.axi, reader.axi)
 
-        command = Signal(8 * Unit.LOAD.command_bytes)
+        command = Signal(8 * config.command_bytes(Unit.LOAD))
         _, fetch, act, weights, _, _ = (command_view(kind, command) for kind in _KINDS)
         head = command_view(End, self.i.payload)  # every command begins so
         booting = Signal()
@@ -153,7 +154,7 @@ class LoadUnit(wiring.Component):
             walk.groups.eq(Mux(is_act, act.groups, 1)),
             walk.height.eq(Mux(is_act, act.height, 1)),
             walk.width.eq(Mux(is_act, act.width, Mux(is_weights, weights.words, row_beats))),
-            walk.base.eq(Mux(is_act, act.base, weights.base)),
+            walk.base.eq(Mux(is_act, act.base, Mux(wide, weights.base << 1, weights.base))),
             walk.row_step.eq(act.row_step),
             walk.group_step.eq(act.group_step),
             walk.take.eq(unpack.take),
@@ -163,11 +164,14 @@ class LoadUnit(wiring.Component):
             self.act_write.lane.eq(walk.lane),
             self.act_write.addr.eq(walk.addr),
             self.act_write.data.eq(unpack.word),
-            self.weight_write.addr.eq(walk.addr),
+            self.weight_write.addr.eq(Mux(wide, walk.addr >> 1, walk.addr)),
             self.weight_write.data.eq(unpack.word),
             self.table_write.addr.eq(walk.addr),
             self.table_write.data.eq(unpack.word),
         ]
+        if config.kernel_width > 8:
+            # Words go to the two halves in turns.
+            m.d.comb += self.weight_write.half.eq(Mux(wide, Mux(walk.addr[0], 2, 1), 0))
         m.d.sync += [
             allowed.eq(
                 self.i.valid
@@ -229,6 +233,11 @@ class LoadUnit(wiring.Component):
                     # A table is loaded like weights, but for where it goes.
                     is_weights.eq(weighty),
                     is_table.eq(act.opcode == LoadTable.OPCODE),
+                    wide.eq(
+                        (act.opcode == LoadWeights.OPCODE) & weights.wide
+                        if config.kernel_width > 8
+                        else 0
+                    ),
                     is_fetch.eq(act.opcode == Fetch.OPCODE),
                     moves.eq((act.opcode != Check.OPCODE) & (act.opcode != End.OPCODE)),
                     is_end.eq(act.opcode == End.OPCODE),
@@ -244,7 +253,7 @@ class LoadUnit(wiring.Component):
                     m.d.sync += row_beats.eq(row_beats_of(config, weights.words))
                 with m.If(act.opcode == Fetch.OPCODE):
                     # Truncation is harmless: the verdict refuses more than queue_depth commands.
-                    beats = {unit: unit.command_bytes // config.bus_bytes for unit in Unit}
+                    beats = {unit: config.command_bytes(unit) // config.bus_bytes for unit in Unit}
                     m.d.sync += row_beats.eq(
                         Mux(
                             fetch.unit == Unit.COMPUTE,
@@ -319,6 +328,8 @@ class LoadUnit(wiring.Component):
         )
         for kind in (LoadWeights, LoadTable):
             bad[kind] |= skewed | (weights.words == 0)
+        if self._config.kernel_width == 8:
+            bad[LoadWeights] |= weights.wide
         bad[LoadTable] |= not self._config.tables
         other = (check.digest != self._config.digest) | (check.version != ISA_VERSION)
         with m.Switch(act.opcode):

@@ -22,8 +22,8 @@ class MacArray(wiring.Component):
 
     Members
     -------
-    x : In(array of rows x cols signed(9)); with 4-bit weights, only the even rows' are used
-    w : In(array of rows signed(weight_bits))
+    x : In(array of rows x cols signed(data_width)); with 4-bit weights, only even rows' are used
+    w : In(array of rows signed(weight_width))
     valid : In(1); accumulate the product of this cycle's ``x`` and ``w``
     first : In(1); start from this product instead of adding it
     maximum : In(1); keep the larger instead of the sum; the weights must be 0 or 1
@@ -45,8 +45,8 @@ class MacArray(wiring.Component):
 
         super().__init__(
             {
-                "x": In(cells(signed(9))),
-                "w": In(data.ArrayLayout(signed(config.weight_bits), config.rows)),
+                "x": In(cells(signed(config.data_width))),
+                "w": In(data.ArrayLayout(signed(config.weight_width), config.rows)),
                 "valid": In(1),
                 "first": In(1),
                 "maximum": In(1),
@@ -88,7 +88,9 @@ class MacArray(wiring.Component):
                     cells = {(k, j): mul.p_low, (k + 1, j): mul.p_high}
                 else:
                     mul = Multiplier(
-                        a_shape=signed(9), b_shape=signed(config.weight_bits), dsp=config.dsp
+                        a_shape=signed(config.data_width),
+                        b_shape=signed(config.weight_width),
+                        dsp=config.dsp,
                     )
                     m.submodules[name] = mul
                     m.d.comb += [mul.a.eq(self.x[k][j]), mul.b.eq(self.w[k])]

@@ -2,11 +2,12 @@
 
 from math import gcd
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import Compute
+from tilewright.hdl.partial import TILES, pass_span, tile_code
 from tilewright.hdl.records import command_layout
 from tilewright.hdl.taps import segment_layout
 from tilewright.hdl.widths import act_addr_width, column_width, step_count_width
@@ -26,6 +27,7 @@ def access_layout(config):
             "word": act_addr_width(config),  # floor(x / cols)
             "lane": range(config.cols),  # x mod cols
             "part": range(config.cols),  # which part of the window, where one access is too few
+            "tap": range(8),  # which tap of the window, where it is a sum of several
         }
     )
 
@@ -49,7 +51,8 @@ class PaceSequencer(wiring.Component):
     """Issue the accesses and the weight burst of each segment, at a fixed pace.
 
     A segment takes ``max(steps, parts)`` cycles: its window is read in ``parts`` accesses in the
-    first of them, while the array still works on the window before. Nothing behind this sequencer
+    first of them, while the array still works on the window before. So it does where a window is a
+    sum of several taps, each read in one access. Nothing behind this sequencer
     can stall, so all of a command's timing is decided here. What ends in the next cycle is decided
     in this one: every decision starts from a few registers.
 
@@ -77,7 +80,7 @@ class PaceSequencer(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "command": In(command_layout(Compute)),
+                "command": In(command_layout(Compute, config)),
                 "i": In(stream.Signature(segment_layout(config))),
                 "access": Out(access_layout(config)),
                 "access_valid": Out(1),
@@ -114,13 +117,35 @@ class PaceSequencer(wiring.Component):
             ready_after.eq(parts + config.parameter_pause + config.param_words - 1),
         ]
 
+        # Cycles of a pass, at least, less one.
+        longest = max(
+            [config.drain_cycles]
+            + [pass_span(config, *tile) for tile in TILES if config.partial_depth]
+        )
+        shortest = Signal(range(longest), init=config.drain_cycles - 1)
+        if config.partial_depth:
+            with m.Switch(Cat(c.tile_h, c.tile_w, c.last, c.partial)):
+                for tile in TILES:
+                    with m.Case(tile_code(*tile)):
+                        m.d.sync += shortest.eq(pass_span(config, *tile) - 1)
+                with m.Default():
+                    m.d.sync += shortest.eq(config.drain_cycles - 1)
+            with m.If(c.transform):
+                # The last tap of a window waits for the array; those before it do not.
+                taps = c.taps
+                m.d.sync += [
+                    full.eq(Mux(c.segment > taps, c.segment - taps, 0)),
+                    short.eq(Mux(c.last_segment > taps, c.last_segment - taps, 0)),
+                ]
+
         take = Signal()
         left, over = (
             Signal(count_width),
             Signal(init=1),
         )  # of this segment: cycles after this one; none
         # Of this pass: cycles that it must still last after this one; none.
-        spare, spent = Signal(range(config.drain_cycles)), Signal(init=1)
+        spare, spent = Signal.like(shortest), Signal(init=1)
+        whole = Signal()  # the access is the last of its window
         # The pause before a kernel group.
         begin, pausing, ready = Signal(), Signal(), Signal()
         elapsed, parameters = Signal.like(ready_after), Signal()
@@ -130,14 +155,18 @@ class PaceSequencer(wiring.Component):
             ),
             take.eq(self.i.valid & self.i.ready),
             begin.eq(self.i.valid & over & spent & segment.new_kg & ~pausing),
-            self.burst_valid.eq(parameters | (self.access_valid & (access.part == last_part))),
+            self.burst_valid.eq(
+                parameters | (self.access_valid & (access.part == last_part) & whole)
+            ),
         ]
         m.d.sync += self.idle.eq(over & spent & ~self.i.valid)
 
         with m.If(take):
             m.d.sync += [
                 left.eq(Mux(segment.short, short, full)),
-                over.eq(Mux(segment.short, short_is_one, full_is_one)),
+                over.eq(Mux(segment.short, short_is_one, full_is_one) | ~segment.closes),
+                whole.eq(segment.closes),
+                access.tap.eq(segment.tap),
                 access.group.eq(segment.group),
                 access.row.eq(segment.row),
                 access.row_valid.eq((segment.y >= 0) & (segment.y < c.in_h)),
@@ -157,7 +186,7 @@ class PaceSequencer(wiring.Component):
                 m.d.sync += self.access_valid.eq(0)
 
         with m.If(take & segment.first):
-            m.d.sync += [spare.eq(config.drain_cycles - 1), spent.eq(0)]
+            m.d.sync += [spare.eq(shortest), spent.eq(0)]
         with m.Else():
             m.d.sync += [spare.eq(spare - 1), spent.eq(spent | (spare == 1))]
 
@@ -183,7 +212,7 @@ class PaceSequencer(wiring.Component):
                 burst.count.eq(Mux(segment.short, c.last_segment, c.segment)),
                 burst.first_of_command.eq(segment.first_of_command),
                 burst.first_of_kg.eq(segment.first_of_kg),
-                burst.first.eq(segment.first),
+                burst.first.eq(segment.opens),
                 burst.last.eq(segment.last),
                 burst.last_of_command.eq(segment.last_of_command),
             ]

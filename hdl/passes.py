@@ -34,6 +34,7 @@ def pass_layout(config):
             "pixels": range(config.cols + 1),  # valid output pixels
             "first_of_command": 1,
             "first_of_kg": 1,
+            "last_row": 1,  # of output rows
             "last_of_command": 1,
         }
     )
@@ -62,7 +63,7 @@ class PassSequencer(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "command": In(command_layout(Compute)),
+                "command": In(command_layout(Compute, config)),
                 "start": In(1),
                 "o": Out(stream.Signature(pass_layout(config))),
             }
@@ -89,6 +90,7 @@ class PassSequencer(wiring.Component):
             ox.step.eq(step),
             oy.step.eq(step & ox.last),
             kg.step.eq(step & ox.last & oy.last),
+            o.last_row.eq(oy.last),
             o.last_of_command.eq(ox.last & oy.last & kg.last),
         ]
 
@@ -102,6 +104,18 @@ class PassSequencer(wiring.Component):
             for dst_step in range(8):
                 with m.Case(dst_step):
                     m.d.comb += results_per_word.eq(dst_step * config.cols)
+
+        # Rows of the output buffer and of the ring from one pass to those below: a tile's.
+        dst_row, out_row = c.dst_row_step, c.out_row_step
+        if config.partial_depth:
+            dst_row, out_row = Signal.like(o.dst), Signal.like(o.out)
+            with m.Switch(Mux(c.partial, c.tile_h, 1)):
+                for count in range(1, 5):
+                    with m.Case(count):
+                        m.d.sync += [
+                            dst_row.eq(c.dst_row_step * count),
+                            out_row.eq(c.out_row_step * count),
+                        ]
 
         m.submodules.next_row = next_row = RingStep(width=act_addr_width(config))
         m.d.comb += [
@@ -141,10 +155,10 @@ class PassSequencer(wiring.Component):
                 m.d.sync += [
                     o.row.eq(next_row.o),
                     o.y.eq(o.y + c.oy_dy),
-                    o.dst.eq(row_dst + c.dst_row_step),
-                    row_dst.eq(row_dst + c.dst_row_step),
-                    o.out.eq(row_out + c.out_row_step),
-                    row_out.eq(row_out + c.out_row_step),
+                    o.dst.eq(row_dst + dst_row),
+                    row_dst.eq(row_dst + dst_row),
+                    o.out.eq(row_out + out_row),
+                    row_out.eq(row_out + out_row),
                 ]
             with m.Else():
                 m.d.sync += [

@@ -46,7 +46,7 @@ class CommandQueue(wiring.Component):
     Members
     -------
     i : In(QueueWrite)        beats of commands; they become visible when committed
-    o : Out(stream)           raw bits of a command, ``8 * unit.command_bytes``
+    o : Out(stream)           raw bits of a command, ``8 * config.command_bytes(unit)``
     overflow : Out(1)         pulse: a beat came while ``queue_depth`` commands were in memory, and
                               destroyed one; the program must not go on
 
@@ -69,7 +69,7 @@ class CommandQueue(wiring.Component):
         super().__init__(
             {
                 "i": In(QueueWrite(config)),
-                "o": Out(stream.Signature(unsigned(8 * self._unit.command_bytes))),
+                "o": Out(stream.Signature(unsigned(8 * config.command_bytes(self._unit)))),
                 "overflow": Out(1),
             }
         )
@@ -87,7 +87,7 @@ class CommandQueue(wiring.Component):
     @property
     def words(self) -> int:
         """Beats per command."""
-        return self._unit.command_bytes // self._config.bus_bytes
+        return self._config.command_bytes(self._unit) // self._config.bus_bytes
 
     def elaborate(self, platform):
         """Build the netlist."""

@@ -3,14 +3,18 @@
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
-from tilewright.compiler.isa import Command
+from tilewright.compiler.isa import Command, EngineConfig
 
 __all__ = ["command_layout"]
 
 
-def command_layout(command: type[Command]) -> data.StructLayout:
-    """Return the bit layout of a command, ``opcode`` first, as it lies in memory."""
+def command_layout(command: type[Command], config: EngineConfig | None = None) -> data.StructLayout:
+    """Return the bit layout of a command, ``opcode`` first, as it lies in memory.
+
+    ``config``: with the options of this engine.
+    """
     members = {"opcode": unsigned(8)}
-    for field in command.FIELDS:
+    options = command.OPTIONS if config is not None and config.partial_depth else ()
+    for field in (*command.FIELDS, *options):
         members[field.name] = signed(field.width) if field.signed else unsigned(field.width)
     return data.StructLayout(members)

@@ -61,7 +61,7 @@ class StoreUnit(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "i": In(stream.Signature(unsigned(8 * Unit.STORE.command_bytes))),
+                "i": In(stream.Signature(unsigned(8 * config.command_bytes(Unit.STORE)))),
                 "base": In(32),
                 "done_load": In(16),
                 "done_compute": In(16),
@@ -93,7 +93,7 @@ class StoreUnit(wiring.Component):
         wiring.connect(m, pack.o, writer.i_beats)
         join(m, self.axi, writer.axi)
 
-        bits = Signal(8 * Unit.STORE.command_bytes) if config.prefetch else self.i.payload
+        bits = Signal(8 * config.command_bytes(Unit.STORE)) if config.prefetch else self.i.payload
         command = command_view(Store, bits)
         head = command_view(Store, self.i.payload)
         allowed = Signal()

@@ -25,6 +25,9 @@ def segment_layout(config):
             "word": act_addr_width(config),  # floor(x / cols)
             "lane": range(config.cols),  # x mod cols
             "short": 1,  # of the last channel group
+            "tap": range(8),  # which of those that make a window together
+            "opens": 1,  # in the first window of its pass
+            "closes": 1,  # last tap of its window
             "first": 1,  # first segment of its pass
             "last": 1,  # last segment of its pass
             "new_kg": 1,  # first segment of its kernel group
@@ -61,7 +64,7 @@ class TapSequencer(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "command": In(command_layout(Compute)),
+                "command": In(command_layout(Compute, config)),
                 "i": In(stream.Signature(pass_layout(config))),
                 "o": Out(stream.Signature(segment_layout(config))),
             }
@@ -96,6 +99,7 @@ class TapSequencer(wiring.Component):
             cg.step.eq(step & s.last & r.last),
             o.short.eq(cg.last),
             o.last.eq(s.last & r.last & cg.last),
+            o.closes.eq((s.last & r.last) | ~c.transform if config.partial_depth else 1),
         ]
         with m.If(~waiting):
             m.d.sync += [p.eq(self.i.payload), waiting.eq(self.i.valid)]
@@ -144,13 +148,17 @@ class TapSequencer(wiring.Component):
                     o.word.eq(p.word),
                     o.lane.eq(c.x0_lane),
                     o.first.eq(1),
+                    o.opens.eq(1),
+                    o.tap.eq(0),
                     o.new_kg.eq(p.first_of_kg),
                     o.first_of_command.eq(p.first_of_command),
                     o.first_of_kg.eq(p.first_of_kg),
                     o.last_of_command.eq(p.last_of_command),
                 ]
             with m.Else():
-                m.d.sync += [o.first.eq(0), o.new_kg.eq(0)]
+                m.d.sync += [o.first.eq(0), o.new_kg.eq(0), o.tap.eq(o.tap + 1)]
+                with m.If(o.closes):
+                    m.d.sync += [o.tap.eq(0), o.opens.eq(0)]
                 with m.If(~s.last):
                     m.d.sync += [
                         o.x.eq(o.x + c.s_dx),

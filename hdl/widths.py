@@ -44,7 +44,8 @@ def weight_addr_width(config: EngineConfig) -> int:
 def load_addr_width(config: EngineConfig) -> int:
     """Return the bits of an address in the largest buffer that is loaded."""
     tables = (256 * config.tables - 1).bit_length() if config.tables else 0
-    return max(act_addr_width(config), weight_addr_width(config), tables)
+    weights = weight_addr_width(config) + (config.kernel_width > 8)  # halves of words
+    return max(act_addr_width(config), weights, tables)
 
 
 def out_addr_width(config: EngineConfig) -> int:
@@ -54,8 +55,9 @@ def out_addr_width(config: EngineConfig) -> int:
 
 def load_count_width(config: EngineConfig) -> int:
     """Return the bits that hold the words of the largest load: a row, weights, tables, commands."""
-    fetched = config.queue_depth * max(unit.command_bytes for unit in Unit) // config.bus_bytes
-    words = (config.act_depth * config.cols, config.weight_depth, 256 * config.tables, fetched)
+    fetched = config.queue_depth * max(map(config.command_bytes, Unit)) // config.bus_bytes
+    weights = config.weight_depth * (2 if config.kernel_width > 8 else 1)
+    words = (config.act_depth * config.cols, weights, 256 * config.tables, fetched)
     return max(words).bit_length()
 
 

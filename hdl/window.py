@@ -4,10 +4,11 @@ from functools import reduce
 from math import gcd
 from operator import or_
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.compiler.isa import EngineConfig
 from tilewright.hdl.buffers import ActivationBuffer
 from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.pace import access_layout
@@ -18,6 +19,9 @@ __all__ = ["WindowFeeder"]
 
 class WindowFeeder(wiring.Component):
     """Read the lanes, put their pixels in order, replace those outside the input.
+
+    Where the engine transforms windows, a window may also be the sum of several accesses, each
+    multiplied by a small coefficient.
 
     Window pixel j is input column ``x + j * stride_x``. It lies in lane ``(lane + j * stride_x)
     % cols``; when the stride and ``cols`` have a common divisor g, pixels j and ``j + cols / g``
@@ -30,32 +34,42 @@ class WindowFeeder(wiring.Component):
     Members
     -------
     stride_x : In(4), in_w : In(column_width - 1), pad : In(8); stable while accesses are under way
+    signed : In(1), transform : In(1), coefficients : In(8 x 4 bits); stable likewise, as in
+        ``Compute``; only where windows are transformed
     access : In(access_layout), access_valid : In(1)
     addr : Out, o_lanes : In; to the activation buffer
-    window : Out(array of cols pixel words); holds between accesses
+    window : Out(array of cols words of rows x window_width bits); holds between accesses
 
     Timing
     ------
-    ``window`` shows a part ``LATENCY`` cycles after its access.
+    ``window`` shows a part ``latency(config)`` cycles after its access.
     """
 
-    LATENCY = 3 + ActivationBuffer.LATENCY + 2
     #: Channels that share the registers which pick their pixels.
     FAN_OUT = 4
+
+    @classmethod
+    def latency(cls, config: EngineConfig) -> int:
+        """Return the cycles from an access to the window."""
+        return 3 + ActivationBuffer.LATENCY + 2 + (2 if config.data_width > 9 else 0)
 
     def __init__(self, config):
         self._config = config
         lanes = data.ArrayLayout(unsigned(config.rows * 8), config.cols)
+        window = data.ArrayLayout(unsigned(config.rows * config.window_width), config.cols)
         super().__init__(
             {
                 "stride_x": In(4),
                 "in_w": In(column_width(config) - 1),
                 "pad": In(8),
+                "signed": In(1),
+                "transform": In(1),
+                "coefficients": In(data.ArrayLayout(4, 8)),
                 "access": In(access_layout(config)),
                 "access_valid": In(1),
                 "addr": Out(data.ArrayLayout(unsigned(16), config.cols)),
                 "i_lanes": In(lanes),
-                "window": Out(lanes),
+                "window": Out(window),
             }
         )
 
@@ -121,7 +135,24 @@ class WindowFeeder(wiring.Component):
             m.d.sync += self.addr[lane].eq(base_2 + offset)
 
         # The same decisions again when the words arrive, for a few channels each.
+        summed = config.data_width > 9
         share = min(config.rows, self.FAN_OUT)
+        width = config.window_width
+        if summed:
+            tap = Signal(tap_layout(), reset_less=True)
+            m.d.sync += [tap.eq(0), tap.first.eq(~self.transform | (a.tap == 0))]
+            m.d.sync += tap.signed.eq(self.signed)
+            with m.If(self.transform):
+                code = self.coefficients[a.tap]
+                m.d.sync += Cat(tap.shift, tap.again, tap.negative).eq(code)
+            for _ in range(1 + ActivationBuffer.LATENCY):
+                later = Signal.like(tap, reset_less=True)
+                m.d.sync += later.eq(tap)
+                tap = later
+            m.submodules.late_tap = taps = Fanout(
+                width=len(tap.as_value()), copies=config.rows // share, dsp=config.dsp
+            )
+            m.d.comb += taps.i.eq(tap)
         for j, pixel in enumerate(pixels):
             late = Signal(
                 data.StructLayout({"lane": range(cols), "inside": 1, "wanted": 1}), reset_less=True
@@ -150,8 +181,47 @@ class WindowFeeder(wiring.Component):
                         with m.Case(i):
                             m.d.sync += picked.eq(self.i_lanes[i][part])
                 m.d.sync += [inside.eq(copy.inside), wanted.eq(copy.wanted)]
-                window = Signal(8 * share, reset_less=True)
-                m.d.comb += self.window[j][part].eq(window)
-                with m.If(wanted):
-                    m.d.sync += window.eq(Mux(inside, picked, self.pad.replicate(share)))
+                pixels_in = Mux(inside, picked, self.pad.replicate(share))
+                window = Signal(width * share, reset_less=True)
+                m.d.comb += self.window[j][width * share * k : width * share * (k + 1)].eq(window)
+                if summed:
+                    chosen = Signal(tap_layout(), reset_less=True)
+                    m.d.sync += chosen.eq(taps.o[k])
+                    self._sum(m, window, pixels_in, wanted, chosen)
+                else:
+                    with m.If(wanted):
+                        m.d.sync += window.eq(pixels_in)
         return m
+
+    def _sum(self, m, window, pixels, wanted, tap):
+        """Add the pixels of a few channels to their windows, or begin with them."""
+        width = self._config.window_width
+        share = len(window) // width
+        # Sign, then the multiple, then the sum: a register each.
+        tap_1, tap_2 = (Signal(tap_layout(), reset_less=True) for _ in range(2))
+        wanted_1, wanted_2 = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [wanted_1.eq(wanted), wanted_2.eq(wanted_1), tap_1.eq(tap), tap_2.eq(tap_1)]
+        for k in range(share):
+            byte, kept = pixels[8 * k : 8 * k + 8], window[width * k : width * (k + 1)]
+            pixel, multiple = (
+                Signal(signed(9), reset_less=True),
+                Signal(signed(13), reset_less=True),
+            )
+            m.d.sync += [
+                pixel.eq(Cat(byte, byte[7] & tap.signed)),
+                multiple.eq((pixel << tap_1.shift) + Mux(tap_1.again, pixel, 0)),
+            ]
+            before, term = Signal(width), Signal(width)
+            m.d.comb += [
+                before.eq(kept & ~tap_2.first.replicate(width)),
+                term.eq(multiple ^ tap_2.negative.replicate(13).as_signed()),
+            ]
+            with m.If(wanted_2):
+                # One adder: a negative term is its complement and a carry.
+                total = (Cat(Const(1, 1), before) + Cat(tap_2.negative, term))[1 : width + 1]
+                m.d.sync += kept.eq(total)
+
+
+def tap_layout():
+    """Return what a tap is multiplied by: ``2**shift``, once more itself, negative."""
+    return data.StructLayout({"first": 1, "signed": 1, "shift": 2, "again": 1, "negative": 1})

@@ -49,7 +49,7 @@ def bytes_moved(config: EngineConfig, command: Command) -> tuple[int, int]:
     """Return the bytes that a command reads from and writes to memory."""
     match command:
         case Fetch():
-            return command.count * Unit(command.unit).command_bytes, 0
+            return command.count * config.command_bytes(Unit(command.unit)), 0
         case LoadWeights() | LoadTable():
             return align(command.words * config.rows, config.bus_bytes), 0
         case LoadActivations():
@@ -73,7 +73,7 @@ def compute_stalls(
     for, then for the store, then for results of commands before: as the hardware's counters do.
     """
     loads, computes = commands[Unit.LOAD], commands[Unit.COMPUTE]
-    words = Unit.COMPUTE.command_bytes // config.bus_bytes
+    words = config.command_bytes(Unit.COMPUTE) // config.bus_bytes
     commits: list[int] = []
     for command, done in zip(loads, dones[Unit.LOAD], strict=False):
         if isinstance(command, Fetch) and command.unit == Unit.COMPUTE:

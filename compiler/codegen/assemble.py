@@ -67,7 +67,7 @@ def assemble(graph: Graph, config: EngineConfig, objective: Objective = "time") 
     for plan, blocks in zip(plans, weights, strict=True):
         emitter.emit(plan, blocks)
     streams = build_streams(emitter.entries, config, end)
-    commands = np.frombuffer(streams.image(), np.uint8)
+    commands = np.frombuffer(streams.image(config), np.uint8)
     image = np.zeros(align(end + commands.size, 4096), np.uint8)
     if image.size > 1 << config.addr_width:
         raise EngineLimitError(

@@ -24,9 +24,13 @@ class Streams:
     addresses: dict[Unit, int]
     boot_count: int
 
-    def image(self) -> bytes:
+    def image(self, config: EngineConfig) -> bytes:
         """Return the three streams, one after another."""
-        return b"".join(b"".join(map(encode, self.commands[unit])) for unit in Unit)
+        return b"".join(
+            encode(command, config.command_bytes(unit))
+            for unit in Unit
+            for command in self.commands[unit]
+        )
 
 
 def build_streams(entries: list[Entry], config: EngineConfig, address: int) -> Streams:
@@ -46,7 +50,7 @@ def build_streams(entries: list[Entry], config: EngineConfig, address: int) -> S
     addresses, end = {}, address
     for unit in Unit:
         addresses[unit] = end
-        end += totals[unit] * unit.command_bytes
+        end += totals[unit] * config.command_bytes(unit)
 
     builder = _Builder(config, size, totals, addresses, load_blocks)
     builder.load(Check(digest=config.digest), {})
@@ -115,7 +119,7 @@ class _Builder:
     def _fetch_command(self, unit: Unit, block: int) -> Fetch:
         first = block * self.size
         return Fetch(
-            address=self.addresses[unit] + first * unit.command_bytes,
+            address=self.addresses[unit] + first * self.config.command_bytes(unit),
             unit=int(unit),
             count=min(self.size, self.totals[unit] - first),
         )

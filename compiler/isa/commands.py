@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from typing import ClassVar
 
-from tilewright.compiler.isa.fields import Field, pack, unpack
+from tilewright.compiler.isa.fields import EncodeError, Field, pack, unpack
 from tilewright.errors import Error
 
-ISA_VERSION = 2
+ISA_VERSION = 3
 
 
 class Unit(enum.IntEnum):
@@ -30,8 +30,8 @@ class Unit(enum.IntEnum):
     STORE = 2
 
     @property
-    def command_bytes(self) -> int:
-        """Bytes of one command of this unit."""
+    def least_bytes(self) -> int:
+        """Bytes of one command of this unit without options; see ``EngineConfig.command_bytes``."""
         return 64 if self is Unit.COMPUTE else 32
 
 
@@ -43,12 +43,14 @@ class DecodeError(Error):
 class Command:
     """Base of all commands; ``FIELDS`` is the single source of their layout.
 
+    ``OPTIONS`` follow in engines that have them: what they say is zero in all others.
     ``layer`` is not seen by the engine: it says which layer of the network a command works for.
     """
 
     UNIT: ClassVar[Unit]
     OPCODE: ClassVar[int]
     FIELDS: ClassVar[tuple[Field, ...]]
+    OPTIONS: ClassVar[tuple[Field, ...]] = ()
 
     layer: int = 0
 
@@ -147,7 +149,8 @@ class LoadActivations(Command):
 class LoadWeights(Command):
     """Read ``words`` times ``rows`` bytes into the weight buffer, wrapping at its end.
 
-    They hold one weight word each, or two of 4-bit weights.
+    They hold one weight word each, two of 4-bit weights, or half of one of transformed weights,
+    which have up to 16 bits (then ``base`` counts weight words).
     """
 
     UNIT = Unit.LOAD
@@ -157,6 +160,7 @@ class LoadWeights(Command):
         _ADDRESS,
         Field("words", 16, "times `rows` bytes"),
         Field("base", 16, "place of the first in the buffer, in units of `rows` bytes"),
+        Field("wide", 1, "1: of each weight word first the low bytes, then those above"),
     )
 
     wait_compute: int = 0
@@ -164,6 +168,7 @@ class LoadWeights(Command):
     address: int
     words: int
     base: int
+    wide: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +229,16 @@ class Compute(Command):
     Result x of a row goes to word ``x * dst_step`` of the row in the output buffer, and to pixel
     ``dst_lane + x * dst_step`` of the row in the activation buffer, where ``dst_step`` must not be
     a multiple of ``cols``.
+
+    With ``transform``, all ``n_r * n_s`` taps of a channel group make one window, their sum with
+    ``coefficients``; the segment that follows belongs to all of them.
+
+    With ``partial``, a pass computes a term of a tile of ``tile_h`` x ``tile_w`` results for each
+    output pixel. The sums are shifted, negated and added to partial sums, which stay between
+    commands: ``first`` begins with zero, ``last`` divides them and goes on to the results. Passes
+    are numbered from the command's first on; ``n_kg`` must be one. Result rows of a tile lie one
+    row step apart, and tiles ``tile_h`` row steps; columns likewise, where ``dst_step`` must be
+    ``tile_w``.
     """
 
     UNIT = Unit.COMPUTE
@@ -290,6 +305,31 @@ class Compute(Command):
         Field("dst_row_step", 16, "activation buffer: lane words per output row"),
         Field("table", 4, "activation table that results go through, from 1; 0 for none"),
     )
+    OPTIONS = (
+        Field("transform", 1, "1: the taps of a channel group make one window"),
+        Field(
+            "taps", 4, "how many they are, 1..8; then stride_x has no divisor in common with cols"
+        ),
+        Field(
+            "coefficients", 32, "of each tap, four bits: 2**(low two) + third, negative if fourth"
+        ),
+        Field("partial", 1, "1: the sums are added to partial sums"),
+        Field("first", 1, "1: these are the first"),
+        Field("last", 1, "1: these are the last, results follow"),
+        Field("tile_h", 3, "result rows of a tile, 1..4"),
+        Field("tile_w", 2, "result columns of a tile, 1..2"),
+        Field("last_h", 3, "result rows of the tiles in the last row of them that exist"),
+        Field("rows_used", 4, "bit k: the sums are added to row k of the tile"),
+        Field("row_shift", 1, "1: times 2**k in row k"),
+        Field("row_sign", 1, "1: negative in odd rows"),
+        Field("columns_used", 2, "bit l: the sums are added to column l of the tile"),
+        Field("column_shift", 1, "1: times 2**l in column l"),
+        Field("column_sign", 1, "1: negative in odd columns"),
+        Field("negative", 1, "1: all signs are the other way round"),
+        Field("scale", 3, "the sums are multiplied by 2**scale"),
+        Field("third", 1, "1: the total is divided by -3, without remainder"),
+        Field("halvings", 3, "the total is divided by 2**halvings, without remainder"),
+    )
 
     wait_load: int = 0
     wait_store: int = 0
@@ -341,6 +381,43 @@ class Compute(Command):
     dst_kg_step: int = 0
     dst_row_step: int = 0
     table: int = 0
+    transform: int = 0
+    taps: int = 0
+    coefficients: int = 0
+    partial: int = 0
+    first: int = 0
+    last: int = 0
+    tile_h: int = 0
+    tile_w: int = 0
+    last_h: int = 0
+    rows_used: int = 0
+    row_shift: int = 0
+    row_sign: int = 0
+    columns_used: int = 0
+    column_shift: int = 0
+    column_sign: int = 0
+    negative: int = 0
+    scale: int = 0
+    third: int = 0
+    halvings: int = 0
+
+    @property
+    def windows(self) -> int:
+        """Windows of a channel group, each with a segment of its own."""
+        return 1 if self.transform else self.n_r * self.n_s
+
+    def coefficient(self, tap: int) -> int:
+        """Return what a tap is multiplied by on its way into the window."""
+        code = self.coefficients >> 4 * tap & 15
+        value = (1 << (code & 3)) + (code >> 2 & 1)
+        return -value if code >> 3 else value
+
+    @property
+    def results(self) -> int:
+        """Results of a pass for each cell of the array; none of a term that is not the last."""
+        if not self.partial:
+            return 1
+        return self.tile_h * self.tile_w if self.last else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -388,18 +465,22 @@ COMMANDS: tuple[type[Command], ...] = (
 _OPCODE = Field("opcode", 8, "what the command does")
 
 
-def encode(command: Command) -> bytes:
-    """Return a command's bytes, ``command.UNIT.command_bytes`` of them.
+def encode(command: Command, size: int | None = None) -> bytes:
+    """Return a command's bytes, ``size`` of them: what ``EngineConfig.command_bytes`` says.
 
     Raises
     ------
     EncodeError
-        If a value does not fit its field.
+        If a value does not fit its field, or the command uses an option that ``size`` leaves out.
     """
+    if size is None:
+        size = command.UNIT.least_bytes
     values = {f.name: int(getattr(command, f.name)) for f in dataclass_fields(command)}
-    word = pack(command.FIELDS, values, type(command).__name__)
+    word = pack((*command.FIELDS, *command.OPTIONS), values, type(command).__name__)
     word = word << _OPCODE.width | command.OPCODE
-    return word.to_bytes(command.UNIT.command_bytes, "little")
+    if word >> (8 * size):
+        raise EncodeError(f"{type(command).__name__} uses options that the engine does not have")
+    return word.to_bytes(size, "little")
 
 
 def decode(unit: Unit, data: bytes) -> Command:
@@ -408,21 +489,23 @@ def decode(unit: Unit, data: bytes) -> Command:
     Raises
     ------
     DecodeError
-        If the size, the opcode or a bit that must be zero is wrong.
+        If the opcode or a bit that must be zero is wrong.
     """
-    if len(data) != unit.command_bytes:
-        raise DecodeError(f"a {unit.name} command has {unit.command_bytes} bytes, not {len(data)}")
+    if len(data) < unit.least_bytes:
+        raise DecodeError(f"a {unit.name} command has {unit.least_bytes} bytes, not {len(data)}")
     word = int.from_bytes(data, "little")
     for kind in COMMANDS:
         if kind.UNIT is unit and kind.OPCODE == word & 0xFF:
-            used = _OPCODE.width + sum(field.width for field in kind.FIELDS)
+            fields = (*kind.FIELDS, *kind.OPTIONS)
+            used = _OPCODE.width + sum(field.width for field in fields)
             if word >> used:
                 raise DecodeError(f"{kind.__name__}: bits above {used} must be zero")
-            return kind(**unpack(kind.FIELDS, word >> _OPCODE.width))
+            return kind(**unpack(fields, word >> _OPCODE.width))
     raise DecodeError(f"{unit.name} has no opcode {word & 0xFF}")
 
 
 def disassemble(command: Command) -> str:
     """Return a command as one readable line."""
-    values = " ".join(f"{f.name}={getattr(command, f.name)}" for f in command.FIELDS)
+    options = [field for field in command.OPTIONS if getattr(command, field.name)]
+    values = " ".join(f"{f.name}={getattr(command, f.name)}" for f in (*command.FIELDS, *options))
     return f"{command.UNIT.name.lower()}.{type(command).__name__} {values}"

@@ -7,6 +7,7 @@ import zlib
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
+from tilewright.compiler.isa.commands import Unit
 from tilewright.errors import Error
 
 
@@ -42,6 +43,14 @@ class EngineConfig:
         product per multiplier.
     acc_width : int, bits, 16..32
         Width of the accumulators and biases; a layer that may need more is refused.
+    data_width : int, bits, 9..18
+        Width of the array's activation operand. More than 9 lets windows be sums of several taps:
+        Winograd transforms of the data, as far as they fit.
+    kernel_width : int, bits, 8..16
+        Width of the array's weight operand; more than 8 for Winograd transforms of the kernel.
+    partial_depth : int, power of two up to 4096, or 0
+        Partial sums that each requantizer keeps between commands, times four result rows. Winograd
+        transforms need them: ``drain_cycles`` for each word of output pixels and result column.
     tables : int, 0..15
         Activation functions held at once, as tables of 256 entries behind the requantizers.
     multiplier_width : int, bits, 8..31
@@ -91,6 +100,9 @@ class EngineConfig:
     requantizers: int | None = None
     weight_bits: int = 8
     acc_width: int = 32
+    data_width: int = 9
+    kernel_width: int = 8
+    partial_depth: int = 0
     tables: int = 0
     multiplier_width: int = 18
     act_depth: int = 1024
@@ -128,6 +140,25 @@ class EngineConfig:
             "8 with dsp 'ice40', whose operands are too narrow for two products",
         )
         check(16 <= self.acc_width <= 32, "acc_width", "in 16..32")
+        check(
+            9 <= self.data_width <= 18,
+            "data_width",
+            "in 9..18",
+        )
+        check(8 <= self.kernel_width <= 16, "kernel_width", "in 8..16")
+        check(
+            self.partial_depth == 0
+            or (_is_power_of_two(self.partial_depth) and 2 <= self.partial_depth <= 4096),
+            "partial_depth",
+            "0 or a power of two of at most 4096",
+        )
+        for name, least in (("data_width", 9), ("kernel_width", 8)):
+            check(
+                getattr(self, name) == least
+                or (self.weight_bits == 8 and self.dsp != "ice40" and self.partial_depth > 0),
+                name,
+                f"{least} without partial_depth, with 4-bit weights or dsp 'ice40'",
+            )
         check(8 <= self.multiplier_width <= 31, "multiplier_width", "in 8..31")
         check(16 <= self.act_depth <= 65536, "act_depth", "in 16..65536")
         for name in ("weight_depth", "out_depth"):
@@ -164,6 +195,20 @@ class EngineConfig:
     def drain_cycles(self) -> int:
         """Cycles in which the results of one pass leave the array, and so the shortest pass."""
         return self.cols * self.rows // self.requantizer_count
+
+    def command_bytes(self, unit: Unit) -> int:
+        """Bytes of one command of a unit."""
+        return unit.least_bytes * (2 if unit is Unit.COMPUTE and self.partial_depth else 1)
+
+    @property
+    def window_width(self) -> int:
+        """Bits of a pixel of a window: a byte, or a sum of several."""
+        return 8 if self.data_width == 9 else self.data_width
+
+    @property
+    def weight_width(self) -> int:
+        """Bits of a weight as the array gets it."""
+        return self.kernel_width if self.weight_bits == 8 else 4
 
     @property
     def bus_bytes(self) -> int:

@@ -118,18 +118,24 @@ def pack_parameters(
     return words
 
 
-def pack_weights(config: EngineConfig, words: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def pack_weights(config: EngineConfig, words: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Return the bytes of (n, rows) weight words; of each entry the low ``weight_bits`` count."""
-    flat: NDArray[np.uint8] = words.reshape(-1)
+    flat: NDArray[np.uint8] = words.astype(np.uint8).reshape(-1)
     if config.weight_bits == 4:
         flat = np.concatenate([flat, np.zeros(-flat.size % (2 * config.rows), np.uint8)])
         flat = ((flat[::2] & 15) | (flat[1::2] << 4)).astype(np.uint8)
     return flat
 
 
-def unpack_weights(config: EngineConfig, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the (n, rows) weight words in ``data``: bytes, or half bytes below 16."""
+def pack_wide_weights(words: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Return the bytes of (n, rows) weight words of up to 16 bits: low bytes, then high ones."""
+    halves = np.stack([words & 0xFF, words >> 8 & 0xFF], axis=1)
+    return halves.astype(np.uint8).reshape(-1)
+
+
+def unpack_weights(config: EngineConfig, data: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Return the (n, rows) weight words in ``data``: signed bytes, or half bytes below 16."""
     if config.weight_bits == 4:
-        halves = np.stack([data & 15, data >> 4], axis=-1).astype(np.uint8)
+        halves = np.stack([data & 15, data >> 4], axis=-1).astype(np.int16)
         return halves.reshape(-1, config.rows)
-    return data.reshape(-1, config.rows)
+    return data.reshape(-1, config.rows).view(np.int8).astype(np.int16)

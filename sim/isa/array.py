@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import gcd
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,106 +20,246 @@ class ExecutionError(Error):
     """A program asks for something that the engine refuses."""
 
 
-def run_compute(
-    config: EngineConfig,
-    command: Compute,
-    activations: NDArray[np.uint8],
-    weights: NDArray[np.uint8],
-    results: NDArray[np.uint8],
-    tables: NDArray[np.uint8],
-) -> None:
-    """Execute a command.
+@dataclass
+class Buffers:
+    """The engine's memories, as they are when it starts.
 
     Parameters
     ----------
     activations : (cols, act_depth, rows) bytes
-    weights : (weight_depth, rows) bytes, or half bytes below 16
+    weights : (weight_depth, rows) signed, or half bytes below 16
     results : (out_depth, rows) bytes
     tables : (256 * tables,) bytes
+    partial : (partial_depth, 4 rows of a tile, requantizers) partial sums
     """
-    c, rows, cols = command, config.rows, config.cols
+
+    activations: NDArray[np.uint8]
+    weights: NDArray[np.int16]
+    results: NDArray[np.uint8]
+    tables: NDArray[np.uint8]
+    partial: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, config: EngineConfig) -> Buffers:
+        """Make an engine's buffers."""
+        return cls(
+            np.zeros((config.cols, config.act_depth, config.rows), np.uint8),
+            np.zeros((config.weight_depth, config.rows), np.int16),
+            np.zeros((config.out_depth, config.rows), np.uint8),
+            np.zeros(256 * config.tables, np.uint8),
+            np.zeros((config.partial_depth, 4, config.requantizer_count), np.int64),
+        )
+
+
+def run_compute(config: EngineConfig, command: Compute, buffers: Buffers) -> None:
+    """Execute a command."""
+    c = command
+    _check(config, c)
+    steps = c.windows * ((c.n_cg - 1) * c.segment + c.last_segment)
+    weight_addr = c.weight_base
+    for kg in range(c.n_kg):
+        span = (
+            np.arange(weight_addr, weight_addr + config.param_words + steps) % config.weight_depth
+        )
+        weight_addr += config.param_words + steps
+        block = buffers.weights[span]
+        bias, multiplier, shift = _unpack_parameters(config, block[: config.param_words])
+        scale = Requantize(multiplier, shift, c.zero_point, c.qmin, c.qmax)
+        words = _signed(config, block[config.param_words :]).astype(np.float64)
+        if c.maximum and not np.isin(words, (0, 1)).all():
+            raise ExecutionError("a maximum takes activations as they are: its weights are 0 or 1")
+        total = _sums(config, c, kg, words, buffers.activations)
+        if not c.partial:
+            _write(config, c, kg, _wrap(config, total + bias), scale, buffers)
+            continue
+        _add_partial(config, c, _wrap(config, total), buffers.partial)
+        if c.last:
+            for row in range(c.tile_h):
+                for column in range(c.tile_w):
+                    total = _partial_sums(config, c, row, column, buffers.partial)
+                    total = _wrap(config, total + bias)
+                    _write(config, c, kg, total, scale, buffers, row, column)
+
+
+def _check(config: EngineConfig, c: Compute) -> None:
+    """Refuse what the hardware cannot do, or does not check but would do otherwise."""
+    cols = config.cols
     if c.segment_log2 < config.least_segment_log2:
         raise ExecutionError("a pair of rows has one activation: segments are at least 2 rows")
     if (c.x0_word, c.x0_lane) != divmod(c.x0, cols) or (c.s_word, c.s_lane) != divmod(c.s_dx, cols):
         raise ExecutionError("a compute command's columns and words disagree")
     if c.table > config.tables:
         raise ExecutionError(f"a compute command uses table {c.table} of {config.tables}")
-    steps = c.n_r * c.n_s * ((c.n_cg - 1) * c.segment + c.last_segment)
-    weight_addr = c.weight_base
+    if (c.partial and not config.partial_depth) or (c.transform and config.data_width == 9):
+        raise ExecutionError("the engine has no partial sums or no transform of windows")
+    if c.transform and (c.taps != c.n_r * c.n_s or c.taps > 8 or gcd(c.stride_x, cols) > 1):
+        raise ExecutionError("a transform has up to 8 taps, and windows of one access each")
+    if c.partial:
+        entries = c.n_oy * c.n_ox * c.tile_w * config.drain_cycles
+        if c.n_kg != 1 or entries > config.partial_depth:
+            raise ExecutionError(f"{entries} partial sums do not fit {config.partial_depth}")
+        if not (1 <= c.tile_h <= 4 and 1 <= c.tile_w <= 2 and 1 <= c.last_h <= c.tile_h):
+            raise ExecutionError("a tile has 1..4 rows and 1..2 columns")
+        if c.dst_step != c.tile_w:
+            raise ExecutionError("the columns of tiles are neighbours")
+
+
+def _sums(
+    config: EngineConfig,
+    c: Compute,
+    kg: int,
+    words: NDArray[np.float64],
+    activations: NDArray[np.uint8],
+) -> NDArray[np.int64]:
+    """Return the (n_oy, n_ox * cols, rows) accumulators of a kernel group."""
     size = 1 << c.segment_log2
-    pixels = np.arange(c.n_ox * cols)
+    acc: NDArray[np.float64] | None = None
+    step = 0
+    for cg in range(c.n_cg):
+        count = c.last_segment if cg == c.n_cg - 1 else c.segment
+        taps = [(r, s) for r in range(c.n_r) for s in range(c.n_s)]
+        windows = [_window(config, c, kg, cg, r, s, activations) for r, s in taps]
+        if c.transform:
+            coefficients = map(c.coefficient, range(len(taps)))
+            window = np.add.reduce([k * w for k, w in zip(coefficients, windows, strict=True)])
+            half = 1 << (config.data_width - 1)
+            if np.abs(window + 0.5).max() > half:
+                raise ExecutionError(
+                    f"a transformed window needs more than {config.data_width} bits"
+                )
+            windows = [window]
+        for window in windows:
+            # Row k listens to the channels of its own segment of rows.
+            heard = window.reshape(c.n_oy, -1, config.rows // size, size)[..., :count]
+            segment = words[step : step + count].reshape(count, config.rows // size, size)
+            step += count
+            if c.maximum:
+                products = heard[..., None] * segment.transpose(1, 0, 2)
+                term = products.max(-2).reshape(c.n_oy, -1, config.rows)
+                acc = term if acc is None else np.maximum(acc, term)
+                continue
+            term = np.einsum("ypgi,igk->ypgk", heard, segment, optimize=True)
+            term = term.reshape(c.n_oy, -1, config.rows)
+            acc = term if acc is None else acc + term
+    assert acc is not None
+    return acc.astype(np.int64)
+
+
+def _window(
+    config: EngineConfig,
+    c: Compute,
+    kg: int,
+    cg: int,
+    r: int,
+    s: int,
+    activations: NDArray[np.uint8],
+) -> NDArray[np.float64]:
+    """Return the (n_oy, n_ox * cols, rows) activations under one tap."""
+    cols = config.cols
     oy = np.arange(c.n_oy)
-    for kg in range(c.n_kg):
-        span = (
-            np.arange(weight_addr, weight_addr + config.param_words + steps) % config.weight_depth
-        )
-        weight_addr += config.param_words + steps
-        block = weights[span]
-        bias, multiplier, shift = _unpack_parameters(config, block[: config.param_words])
-        words = _signed(config, block[config.param_words :]).astype(np.float64)
-        if c.maximum and not np.isin(words, (0, 1)).all():
-            raise ExecutionError("a maximum takes activations as they are: its weights are 0 or 1")
-        acc: NDArray[np.float64] | None = None
-        step = 0
-        for cg in range(c.n_cg):
-            count = c.last_segment if cg == c.n_cg - 1 else c.segment
-            for r in range(c.n_r):
-                y = c.y0 + oy * c.oy_dy + r * c.r_dy
-                row = (c.act_row + oy * c.oy_step + r * c.r_step) % c.act_ring
-                row_addr = c.act_base + kg * c.kg_step + cg * c.cg_step + row
-                for s in range(c.n_s):
-                    x = c.x0 + pixels * c.stride_x + s * c.s_dx
-                    addr = (row_addr[:, None] + x // cols) % _WORD
-                    inside = ((y >= 0) & (y < c.in_h))[:, None] & (x >= 0) & (x < c.in_w)
-                    addr = np.where(inside, addr, 0)
-                    if inside.any() and int(addr.max()) >= config.act_depth:
-                        raise ExecutionError("a compute command reads beyond the activation buffer")
-                    window = activations[x % cols, addr]
-                    window = np.where(inside[..., None], window, np.uint8(c.pad))
-                    data = (window.view(np.int8) if c.signed else window).astype(np.float64)
-                    # Row k listens to the channels of its own segment of rows.
-                    heard = data.reshape(c.n_oy, -1, rows // size, size)[..., :count]
-                    segment = words[step : step + count].reshape(count, rows // size, size)
-                    step += count
-                    if c.maximum:
-                        products = heard[..., None] * segment.transpose(1, 0, 2)
-                        term = products.max(-2).reshape(c.n_oy, -1, rows)
-                        acc = term if acc is None else np.maximum(acc, term)
-                        continue
-                    term = np.einsum("ypgi,igk->ypgk", heard, segment, optimize=True)
-                    term = term.reshape(c.n_oy, -1, rows)
-                    acc = term if acc is None else acc + term
-        assert acc is not None
-        total: NDArray[np.int64] = acc.astype(np.int64) + bias
-        half = 1 << (config.acc_width - 1)
-        total = (total + half) % (2 * half) - half
-        scale = Requantize(multiplier, shift, c.zero_point, c.qmin, c.qmax)
-        out = requantize(total.transpose(2, 0, 1), scale).transpose(1, 2, 0).astype(np.uint8)
-        if c.table:
-            out = tables[256 * (c.table - 1) + out.astype(np.int64)]
-        column: NDArray[np.int64] = np.arange(c.out_w) * c.dst_step
-        if c.to_out:
-            place = c.out_base + kg * c.out_kg_step + oy[:, None] * c.out_row_step + column
-            results[place % _WORD % config.out_depth] = out[:, : c.out_w]
-        if c.to_act:
-            column = column + c.dst_lane
-            dst = c.dst_base + kg * c.dst_kg_step + oy[:, None] * c.dst_row_step
-            dst = (dst + column // cols) % _WORD
-            if int(dst.max()) >= config.act_depth:
-                raise ExecutionError("a compute command writes beyond the activation buffer")
-            activations[column % cols, dst] = out[:, : c.out_w]
+    y = c.y0 + oy * c.oy_dy + r * c.r_dy
+    row = (c.act_row + oy * c.oy_step + r * c.r_step) % c.act_ring
+    row_addr = c.act_base + kg * c.kg_step + cg * c.cg_step + row
+    x = c.x0 + np.arange(c.n_ox * cols) * c.stride_x + s * c.s_dx
+    addr = (row_addr[:, None] + x // cols) % _WORD
+    inside = ((y >= 0) & (y < c.in_h))[:, None] & (x >= 0) & (x < c.in_w)
+    addr = np.where(inside, addr, 0)
+    if inside.any() and int(addr.max()) >= config.act_depth:
+        raise ExecutionError("a compute command reads beyond the activation buffer")
+    window = np.where(inside[..., None], activations[x % cols, addr], np.uint8(c.pad))
+    return (window.view(np.int8) if c.signed else window).astype(np.float64)
 
 
-def _signed(config: EngineConfig, words: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """Return weights as integers, from the low ``weight_bits`` of each entry."""
-    unused = 8 - config.weight_bits
-    return (words << unused).view(np.int8) >> unused
+def _wrap(config: EngineConfig, total: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return what is left in ``acc_width`` bits."""
+    half = 1 << (config.acc_width - 1)
+    return (total + half) % (2 * half) - half
+
+
+def _entries(config: EngineConfig, c: Compute, column: int) -> NDArray[np.int64]:
+    """Return where the (n_oy * n_ox, rows, cols) partial sums of a column of tiles lie."""
+    share = config.rows // config.requantizer_count
+    passes: NDArray[np.int64] = np.arange(c.n_oy * c.n_ox)[:, None, None]
+    row, pixel = np.arange(config.rows)[:, None], np.arange(config.cols)
+    place = (passes * c.tile_w + column) * config.drain_cycles + pixel * share + row % share
+    return np.asarray(place % config.partial_depth)
+
+
+def _add_partial(
+    config: EngineConfig, c: Compute, total: NDArray[np.int64], partial: NDArray[np.int64]
+) -> None:
+    share = config.rows // config.requantizer_count
+    sums = total.reshape(c.n_oy * c.n_ox, config.cols, config.rows).transpose(0, 2, 1)
+    sums = sums << c.scale
+    requantizer = np.arange(config.rows)[:, None] // share
+    for column in range(c.tile_w):
+        place = _entries(config, c, column)
+        for row in range(4):
+            term = sums << (row * c.row_shift + column * c.column_shift)
+            if c.negative ^ (c.row_sign & row) ^ (c.column_sign & column) & 1:
+                term = -term
+            if not (c.rows_used >> row & 1 and c.columns_used >> column & 1):
+                term = np.zeros_like(term)
+            before = 0 if c.first else partial[place, row, requantizer]
+            partial[place, row, requantizer] = _wrap(config, before + term)
+
+
+def _partial_sums(
+    config: EngineConfig, c: Compute, row: int, column: int, partial: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the (n_oy, n_ox * cols, rows) totals of one row and column of the tiles."""
+    share = config.rows // config.requantizer_count
+    requantizer = np.arange(config.rows)[:, None] // share
+    total = partial[_entries(config, c, column), row, requantizer]
+    if c.third:  # -1/3 modulo a power of two: exact, since there is no remainder
+        total = _wrap(config, total * 0x55555555)
+    total = (total >> c.halvings).transpose(0, 2, 1)
+    return np.asarray(total.reshape(c.n_oy, -1, config.rows))
+
+
+def _write(
+    config: EngineConfig,
+    c: Compute,
+    kg: int,
+    total: NDArray[np.int64],
+    scale: Requantize,
+    buffers: Buffers,
+    row: int = 0,
+    column: int = 0,
+) -> None:
+    """Requantize and write the results of a kernel group, or those of one place in its tiles."""
+    out = requantize(total.transpose(2, 0, 1), scale).transpose(1, 2, 0).astype(np.uint8)
+    if c.table:
+        out = buffers.tables[256 * (c.table - 1) + out.astype(np.int64)]
+    oy: NDArray[np.int64] = np.arange(c.n_oy)
+    if c.partial:
+        if row >= c.last_h:
+            oy = oy[:-1]
+        oy = oy * c.tile_h + row
+    out = out[: len(oy), : c.out_w]
+    x: NDArray[np.int64] = np.arange(c.out_w) * c.dst_step + column
+    if c.to_out:
+        place = c.out_base + kg * c.out_kg_step + oy[:, None] * c.out_row_step + x
+        buffers.results[place % _WORD % config.out_depth] = out
+    if c.to_act and len(oy):
+        x = x + c.dst_lane
+        dst = c.dst_base + kg * c.dst_kg_step + oy[:, None] * c.dst_row_step
+        dst = (dst + x // config.cols) % _WORD
+        if int(dst.max()) >= config.act_depth:
+            raise ExecutionError("a compute command writes beyond the activation buffer")
+        buffers.activations[x % config.cols, dst] = out
+
+
+def _signed(config: EngineConfig, words: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return weights as integers, which half bytes are not yet."""
+    return (words ^ 8) - 8 if config.weight_bits == 4 else words
 
 
 def _unpack_parameters(
-    config: EngineConfig, words: NDArray[np.uint8]
+    config: EngineConfig, words: NDArray[np.int16]
 ) -> tuple[NDArray[np.int64], tuple[int, ...], tuple[int, ...]]:
     places = [config.weight_bits * i for i in range(config.param_words)]
+    words = words & ((1 << config.weight_bits) - 1)
     values = [
         sum(int(part) << place for part, place in zip(words[:, row], places, strict=True))
         for row in range(config.rows)

@@ -31,7 +31,7 @@ from tilewright.compiler.isa import (
 from tilewright.compiler.isa.layout import align, unpack_weights
 from tilewright.hdl.decode import WAIT_LATENCY
 from tilewright.hdl.queue import CommandQueue
-from tilewright.sim.isa.array import ExecutionError, run_compute
+from tilewright.sim.isa.array import Buffers, ExecutionError, run_compute
 from tilewright.sim.timing.compute import compute_timing
 from tilewright.sim.timing.memory import (
     MemoryTiming,
@@ -87,10 +87,7 @@ class Machine:
         self.config = config
         self.memory = memory
         self.timing = timing
-        self.activations = np.zeros((config.cols, config.act_depth, config.rows), np.uint8)
-        self.weights = np.zeros((config.weight_depth, config.rows), np.uint8)
-        self.results = np.zeros((config.out_depth, config.rows), np.uint8)
-        self.tables = np.zeros(256 * config.tables, np.uint8)
+        self.buffers = Buffers.of(config)
         self.units = {unit: _UnitState() for unit in Unit}
         self.finished: int | None = None
         self._drained = 0  # when the last compute command started so far is done
@@ -131,7 +128,7 @@ class Machine:
             needed = len(events) - behind
             waits[other] = events[needed - 1].done + 1 + WAIT_LATENCY if needed else 0
         state.queue.pop(0)
-        words = unit.command_bytes // self.config.bus_bytes
+        words = self.config.command_bytes(unit) // self.config.bus_bytes
         valid = max(state.popped, commit) + words + CommandQueue.REFILL
         start = max(state.free, valid + WAIT_LATENCY, *waits.values())
         if isinstance(command, Compute) and command.fence:
@@ -168,7 +165,7 @@ class Machine:
         queue = self.units[unit].queue
         if len(queue) + command.count > self.config.queue_depth:
             raise ExecutionError(f"the {unit.name.lower()} queue overflows")
-        size = unit.command_bytes
+        size = self.config.command_bytes(unit)
         data = self._bytes(command.address, command.count * size).tobytes()
         for first in range(0, len(data), size):
             queue.append((decode(unit, data[first : first + size]), commit))
@@ -186,16 +183,13 @@ class Machine:
                 self._load_activations(command)
             case LoadWeights():
                 data = self._bytes(command.address, command.words * config.rows)
-                words = unpack_weights(config, data)
-                first = command.base * config.weights_per_byte
-                span = np.arange(first, first + len(words)) % config.weight_depth
-                self.weights[span] = words
+                self._load_weights(command, data)
             case LoadTable():
                 data = self._bytes(command.address, command.words * config.rows)
                 span = np.arange(command.base, command.base + command.words)
-                if span[-1] >= self.tables.size:
+                if span[-1] >= self.buffers.tables.size:
                     raise ExecutionError("a load command writes beyond the activation tables")
-                self.tables[span] = data[:: config.rows]
+                self.buffers.tables[span] = data[:: config.rows]
             case End():
                 self.finished = start + timing.done
         self._record(Unit.LOAD, command, start, start + timing.done)
@@ -204,6 +198,21 @@ class Machine:
         """Return the (height, row bytes) bytes of feature map rows of ``pixel`` bytes a pixel."""
         row_bytes = align(width * pixel, self.config.bus_bytes)
         return self._bytes(address, height * row_bytes).reshape(height, row_bytes)
+
+    def _load_weights(self, command: LoadWeights, data: NDArray[np.uint8]) -> None:
+        config = self.config
+        if not command.wide:
+            words = unpack_weights(config, data)
+            first = command.base * config.weights_per_byte
+        elif config.kernel_width == 8 or command.words % 2:
+            raise ExecutionError("the engine has no wide weights, or half a word is missing")
+        else:
+            unused = 16 - config.kernel_width
+            halves = data.reshape(-1, 2, config.rows).astype(np.int16)
+            words = (halves[:, 0] | halves[:, 1] << 8) << unused >> unused
+            first = command.base
+        span = np.arange(first, first + len(words)) % config.weight_depth
+        self.buffers.weights[span] = words
 
     def _load_activations(self, command: LoadActivations) -> None:
         c, rows, cols = command, self.config.rows, self.config.cols
@@ -219,11 +228,11 @@ class Machine:
             addr = row + x // cols
             if int(addr.max()) >= self.config.act_depth:
                 raise ExecutionError("a load command writes beyond the activation buffer")
-            self.activations[x % cols, addr] = pixels
+            self.buffers.activations[x % cols, addr] = pixels
 
     def _compute(self, command: Compute, start: int) -> None:
         timing = compute_timing(self.config, command)
-        run_compute(self.config, command, self.activations, self.weights, self.results, self.tables)
+        run_compute(self.config, command, self.buffers)
         self._record(Unit.COMPUTE, command, start, start + timing.done)
         # The drain overlaps the next command.
         self.units[Unit.COMPUTE].free = start + timing.free
@@ -232,7 +241,7 @@ class Machine:
     def _store(self, command: Store) -> None:
         c, config = command, self.config
         span = np.arange(c.base, c.base + c.groups * c.height * c.width) % config.out_depth
-        pixels = self.results[span].reshape(c.groups, c.height, c.width * config.rows)
+        pixels = self.buffers.results[span].reshape(c.groups, c.height, c.width * config.rows)
         for group in range(c.groups):
             data = self._rows(c.address + group * c.group_stride, c.height, c.width, config.rows)
             data[:, : c.width * config.rows] = pixels[group]

@@ -12,6 +12,7 @@ from math import gcd
 from tilewright.compiler.isa import Compute, EngineConfig
 from tilewright.hdl.compute import ComputeUnit
 from tilewright.hdl.drain import Drain
+from tilewright.hdl.partial import drain_span, pass_span
 
 
 @dataclass(frozen=True)
@@ -32,26 +33,36 @@ class ComputeTiming:
 
 def pass_steps(command: Compute) -> int:
     """Return the steps of one pass."""
-    segments = command.n_r * command.n_s
-    return segments * ((command.n_cg - 1) * command.segment + command.last_segment)
+    return command.windows * ((command.n_cg - 1) * command.segment + command.last_segment)
 
 
 def compute_timing(config: EngineConfig, command: Compute) -> ComputeTiming:
     """Return the cycles of a command."""
-    parts = gcd(command.stride_x, config.cols)
-    taps = command.n_r * command.n_s
+    # Accesses that make a window.
+    parts = command.taps if command.transform else gcd(command.stride_x, config.cols)
     last_segment = max(command.last_segment, parts)
-    busy = taps * ((command.n_cg - 1) * max(command.segment, parts) + last_segment)
+    busy = command.windows * ((command.n_cg - 1) * max(command.segment, parts) + last_segment)
     passes = command.n_oy * command.n_ox
-    whole = max(busy, config.drain_cycles)
-    group = parts + 1 + config.parameter_pause + config.param_words + passes * whole
+    whole = max(busy, shortest_pass(config, command))
+    pause = (1 if command.transform else parts) + config.parameter_pause
+    group = pause + 1 + config.param_words + passes * whole
     # First cycle of the last pass, and of its last segment.
     last_pass = ComputeUnit.START_LATENCY + command.n_kg * group - whole
     burst = last_pass + busy - last_segment + parts - 1
-    capture = burst + ComputeUnit.CAPTURE_LATENCY + command.last_segment - 1
+    capture = burst + ComputeUnit.capture_latency(config) + command.last_segment - 1
     idle = last_pass + whole
+    drain = config.drain_cycles
+    if command.partial:
+        drain = drain_span(config, command.tile_h, command.tile_w, bool(command.last))
     return ComputeTiming(
-        free=max(idle, capture + ComputeUnit.settle_cycles(config)) + 1,
-        done=capture + config.drain_cycles + Drain.latency(config),
+        free=max(idle, capture + ComputeUnit.settle_cycles(config, drain)) + 1,
+        done=capture + drain + Drain.latency(config),
         steps=command.n_kg * passes * pass_steps(command),
     )
+
+
+def shortest_pass(config: EngineConfig, command: Compute) -> int:
+    """Return the cycles that a pass takes at least, however little it computes."""
+    if not command.partial:
+        return config.drain_cycles
+    return pass_span(config, command.tile_h, command.tile_w, bool(command.last))

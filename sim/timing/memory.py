@@ -122,7 +122,7 @@ def load_timing(config: EngineConfig, memory: MemoryTiming, command: Command) ->
     pixel = 0
     match command:
         case Fetch():
-            size = Unit(command.unit).command_bytes
+            size = config.command_bytes(Unit(command.unit))
             beats = command.count * size // config.bus_bytes
             block = _Block(command.address, 1, 0, 1, beats, beats)
         case LoadWeights() | LoadTable():

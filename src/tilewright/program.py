@@ -85,7 +85,7 @@ class Program:
     def commands(self, unit: Unit) -> list[Command]:
         """Return a unit's commands, decoded from memory."""
         address, count = self.streams[unit]
-        size = unit.command_bytes
+        size = self.engine.command_bytes(unit)
         data = self.image[address : address + count * size].tobytes()
         return [decode(unit, data[i : i + size]) for i in range(0, len(data), size)]
 

@@ -66,10 +66,11 @@ class HandMade:
         """Return the program with a command that has other fields; ``bits`` is or-ed to it."""
         bits = fields.pop("bits", 0)
         command = replace(self.streams.commands[unit][index], **fields)
-        word = int.from_bytes(encode(command), "little") | bits
-        image, at = self.image.copy(), self.streams.addresses[unit] + index * unit.command_bytes
-        data = word.to_bytes(unit.command_bytes, "little")
-        image[at : at + unit.command_bytes] = np.frombuffer(data, np.uint8)
+        size = self.config.command_bytes(unit)
+        word = int.from_bytes(encode(command, size), "little") | bits
+        image, at = self.image.copy(), self.streams.addresses[unit] + index * size
+        data = word.to_bytes(size, "little")
+        image[at : at + size] = np.frombuffer(data, np.uint8)
         return replace(self, image=image)
 
 
@@ -246,7 +247,7 @@ class Author:
         """Return the program."""
         start = len(self.data) + -len(self.data) % 64
         streams = build_streams(self.entries, self.config, start)
-        image = self.data.ljust(start, b"\0") + streams.image()
+        image = self.data.ljust(start, b"\0") + streams.image(self.config)
         image = image.ljust(len(image) + -len(image) % 4096, b"\0")
         expected = bytearray(image)
         for address, data in self.stores:

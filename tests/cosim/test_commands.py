@@ -36,7 +36,7 @@ def test_commands_that_the_engine_refuses_do_not_run(command, changes, message):
     program = compile_graph(graph, Target(engine=ENGINES["8x7-bus64"]))
     memory = program.memory([rng.integers(-128, 128, kind.shape)])
     address, count = program.streams[command.UNIT]
-    size = command.UNIT.command_bytes
+    size = command.UNIT.least_bytes
     for index in range(count):
         span = slice(address + index * size, address + (index + 1) * size)
         found = decode(command.UNIT, memory[span].tobytes())

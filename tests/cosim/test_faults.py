@@ -48,7 +48,7 @@ def check_failure(rtl, program, status, unit, index, **options):
         assert run.status is status
         assert run.status.is_error
         assert (run.unit, run.index) == (unit, index)
-        assert run.error_address == index * unit.command_bytes
+        assert run.error_address == index * unit.least_bytes
         # All of the unit's commands before, and none from this one on, count as done.
         assert run.counters[f"{unit.name}_DONE"] == len(run.dones[unit]) == index
         stored = run.counters["STORE_DONE"]
@@ -107,7 +107,7 @@ def test_another_version_and_another_engine_are_refused_at_once(rtl, program):
 @pytest.mark.parametrize("unit", Unit)
 def test_bad_command_in_mid_run(rtl, program, unit):
     index = nth(program, LoadActivations, 4) if unit is Unit.LOAD else 4
-    for bits in (1 << (8 * unit.command_bytes - 1), 0x80):  # the last bit, the opcode
+    for bits in (1 << (8 * unit.least_bytes - 1), 0x80):  # the last bit, the opcode
         bad = program.changed(unit, index, bits=bits)
         check_failure(rtl, bad, Status.BAD_COMMAND, unit, index, sound=program)
         with pytest.raises(Error):

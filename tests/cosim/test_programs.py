@@ -86,7 +86,7 @@ def test_counters_account_for_every_cycle(rtl, name, timing, cause):
     assert counters["STALL_RESULT"] == totals["results"]
     assert counters[cause], "what the program is for does not happen"
     moved = [bytes_moved(ENGINE, command) for unit in Unit for command in commands[unit]]
-    boot = program.streams.boot_count * Unit.LOAD.command_bytes
+    boot = program.streams.boot_count * Unit.LOAD.least_bytes
     assert counters["BYTES_READ"] == boot + sum(read for read, _ in moved)
     assert counters["BYTES_WRITTEN"] == sum(written for _, written in moved)
     for unit in Unit:

@@ -136,7 +136,7 @@ class Host:
         name = self.rng.choice(list(MASKS))
         assert await self.read(name) == self.registers[name]
         if self.code.is_error and self.code is not Status.STOPPED:
-            size = Unit(self.unit).command_bytes
+            size = Unit(self.unit).least_bytes
             assert await self.read("ERROR_ADDRESS") == self.index * size
         if self.code is not Status.RUNNING:
             for _ in range(16):  # how late counters may be

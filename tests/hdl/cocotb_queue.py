@@ -10,7 +10,7 @@ from tests.hdl.streams import Part, receive, reset
 from tilewright.compiler.isa import Unit
 
 COMMANDS = 60
-BEATS = Unit.COMPUTE.command_bytes // CONFIG.bus_bytes
+BEATS = Unit.COMPUTE.least_bytes // CONFIG.bus_bytes
 
 
 @cocotb.test(timeout_time=200, timeout_unit="us")

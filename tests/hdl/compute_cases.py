@@ -91,6 +91,7 @@ def passes(c, config):
                     "pixels": min(config.cols, c.out_w - ox * config.cols),
                     "first_of_command": int((kg, oy, ox) == (0, 0, 0)),
                     "first_of_kg": int((oy, ox) == (0, 0)),
+                    "last_row": int(oy == c.n_oy - 1),
                     "last_of_command": int((kg, oy, ox) == (c.n_kg - 1, c.n_oy - 1, c.n_ox - 1)),
                 }
 
@@ -116,6 +117,9 @@ def segments(c, config, one_pass):
                     "short": short,
                     "count": c.last_segment if short else c.segment,
                     "first": first,
+                    "opens": first,
+                    "closes": 1,
+                    "tap": 0,
                     "last": int((cg, r, s) == (c.n_cg - 1, c.n_r - 1, c.n_s - 1)),
                     "new_kg": first & one_pass["first_of_kg"],
                     **flags,

@@ -71,7 +71,7 @@ def load_cases(rng, config):
                 log += [(c.base + i, word) for i, word in enumerate(data)]
             elif isinstance(c, Fetch) and port == "fetch_1":
                 size = config.bus_bytes
-                for at in range(c.address, c.address + c.count * Unit.COMPUTE.command_bytes, size):
+                for at in range(c.address, c.address + c.count * Unit.COMPUTE.least_bytes, size):
                     log.append((int.from_bytes(memory[at : at + size], "little"),))
         return log
 

@@ -204,7 +204,7 @@ def test_fault_halts_names_the_command_and_needs_a_reset(unit):
         assert ctx.get(d.irq)
         ctx.set(d.done_count[unit], 99)
         assert await b.status(ctx) == (Status.WRITE_ERROR, unit, 10 + unit)
-        assert await b.read(ctx, "ERROR_ADDRESS") == (10 + unit) * unit.command_bytes
+        assert await b.read(ctx, "ERROR_ADDRESS") == (10 + unit) * unit.least_bytes
         await b.write(ctx, "CONTROL", START)  # refused
         await b.step(ctx, 4)
         assert len(b.gos) == 1

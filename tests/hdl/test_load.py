@@ -173,7 +173,7 @@ def check_placement(config, command, bench):
                 ((c.base + i) % words, word(c.address + i * size)) for i in range(c.words)
             ]
         case Fetch() as c:
-            beat, bytes_ = config.bus_bytes, c.count * Unit(c.unit).command_bytes
+            beat, bytes_ = config.bus_bytes, c.count * Unit(c.unit).least_bytes
             assert bench.fetched == [
                 (c.unit, int.from_bytes(data[at : at + beat], "little"))
                 for at in range(c.address, c.address + bytes_, beat)

@@ -32,7 +32,7 @@ def test_matches_a_list_in_the_documented_cycles(unit, bus_width, queue_depth, p
                 room = queue_depth - len(model)
                 if room and rng.random() < 0.3:
                     count = rng.randint(1, room)
-                    batch = [rng.getrandbits(8 * unit.command_bytes) for _ in range(count)]
+                    batch = [rng.getrandbits(8 * unit.least_bytes) for _ in range(count)]
                     beats = [b for c in batch for b in beats_of(c, queue.words, bus_width)]
             writing = bool(beats) and rng.random() < 0.8
             commit = False
