@@ -306,20 +306,24 @@ class Drain(wiring.Component):
         m.submodules.partial = partial = PartialSums(config)
         first = Signal()  # the pass is its command's first: it comes with new parameters
         entering, enters, enters_last = Signal.like(coming), Signal(), Signal()
+        held = Signal.like(coming, reset_less=True)
         m.d.sync += first.eq(self.new_parameters)
+        with m.If(captured):
+            m.d.sync += held.eq(coming)
         m.d.comb += [
             partial.start.eq(captured & coming.partial),
             partial.begins.eq(first),
             partial.ends.eq(captured_last),
-            partial.tile.eq(coming.tile),
+            partial.tile.eq(held.tile),
             enters.eq((captured & ~coming.partial) | partial.launch),
             enters_last.eq(Mux(partial.launch, partial.final, captured_last)),
             entering.eq(coming),
         ]
-        tile, place, rows = coming.tile, coming.place, coming.rows
-        missing = coming.rows.last_row & (partial.row >= tile.last_h)
+        place, rows = held.place, held.rows
+        missing = rows.last_row & (partial.row >= held.tile.last_h)
         with m.If(partial.launch):
             m.d.comb += [
+                entering.eq(held),
                 entering.place.pixels.eq(Mux(partial.blank | missing, 0, place.pixels)),
                 entering.place.lane.eq(place.lane + partial.column),
             ]

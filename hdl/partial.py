@@ -82,7 +82,7 @@ class PartialSums(wiring.Component):
     -------
     start : In(1); ``acc`` shows the first sums of a pass from the next cycle on
     begins, ends : In(1); with ``start``: it is its command's first, last pass
-    tile : In(tile_layout); from ``start`` to the last total
+    tile : In(tile_layout); from the cycle after ``start`` to the last total
     acc : In(array of requantizers signed(acc_width))
     total : Out(array of requantizers signed(acc_width))
     launch : Out(1); ``total`` shows a window of ``drain_cycles`` results from the next cycle on

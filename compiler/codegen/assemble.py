@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from tilewright.compiler.ir import Graph
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.layout import align
 from tilewright.compiler.schedule import (
+    AUTOMATIC,
     EngineLimitError,
     LoweredGraph,
     Objective,
@@ -48,7 +50,12 @@ class Assembly:
     image: NDArray[np.uint8]
 
 
-def assemble(graph: Graph, config: EngineConfig, objective: Objective = "time") -> Assembly:
+def assemble(
+    graph: Graph,
+    config: EngineConfig,
+    objective: Objective = "time",
+    algorithms: Mapping[str, str] = AUTOMATIC,
+) -> Assembly:
     """Generate the program of a graph for one engine.
 
     Raises
@@ -57,7 +64,7 @@ def assemble(graph: Graph, config: EngineConfig, objective: Objective = "time") 
         If the graph is wrong, has an operator or a type that the engine lacks, or does not fit.
     """
     graph.verify()
-    lowered = lower(graph, config)
+    lowered = lower(graph, config, algorithms)
     plans = search(lowered, config, objective)
     constants = Constants()
     weights = place_weights(constants, plans, config)

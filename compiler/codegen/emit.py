@@ -26,7 +26,7 @@ from tilewright.compiler.schedule import (
     Section,
     Stage,
 )
-from tilewright.compiler.schedule.groups import Block, kernel_words, out_rows
+from tilewright.compiler.schedule.groups import Block, kernel_words, out_rows, word_bytes
 from tilewright.compiler.schedule.rings import Ring, room
 
 _WORD = 1 << 16
@@ -156,7 +156,9 @@ class Emitter:
     ) -> int:
         """Load a block and return its first word in the buffer."""
         config = self.config
-        words = region.size // config.rows * config.weights_per_byte
+        wide = op.term is not None
+        words = region.size // word_bytes(op, config)
+        per_unit = 1 if wide else config.weights_per_byte  # words that an address counts
         if stream is None:
             base = self._weight_next
             self._weight_next = (base + words) % config.weight_depth
@@ -169,9 +171,10 @@ class Emitter:
             self._append(
                 LoadWeights(
                     layer=op.layer,
-                    address=region.address + first // config.weights_per_byte * config.rows,
-                    words=count // config.weights_per_byte,
-                    base=(base + first) % config.weight_depth // config.weights_per_byte,
+                    address=region.address + first * word_bytes(op, config),
+                    words=count * word_bytes(op, config) // config.rows,
+                    base=(base + first) % config.weight_depth // per_unit,
+                    wide=int(wide),
                 ),
                 [],
                 ring_spans("weights", base + first, count, config.weight_depth),
@@ -266,7 +269,7 @@ class Emitter:
         config, ops, output = self.config, stage.ops, stage.output
         to_out, to_act = output in plan.group.stores, output in self._rings
         tile_rows, tile_kg = stop - start, block.n_kg
-        if to_out:
+        if to_out or ops[0].term is not None:
             tile_rows, tile_kg = out_rows(ops[0], config, stop - start, block.n_kg)
         width = ops[0].output_type.shape[2]
         wrap = self._rings[output].rows if to_act else stop
@@ -371,6 +374,14 @@ class Emitter:
             dst_step=op.column_step,
             table=table,
         )
+        if op.term is not None:
+            # Results go on row by row; only the last term has any.
+            step_y = 1
+            last_h = min(op.tile_rows, stop - (end - 1) * op.tile_rows)
+            command = replace(command, **op.term.fields(), last_h=last_h)
+            if not op.term.last:
+                to_act, out_base = False, None
+                command = replace(command, to_act=0, to_out=0)
         changes: dict[str, int] = {}
         writes: list[Span] = []
         if out_base is not None:
@@ -452,7 +463,7 @@ class Emitter:
             since = self._compute_end[index] - self._compute_end[last + 1]
             fence = int(since < config.drain_cycles + config.RESULT_LATENCY)
         command = replace(command, fence=fence)
-        for field_ in Compute.FIELDS:
+        for field_ in (*Compute.FIELDS, *Compute.OPTIONS):
             low, high = field_.range
             value = getattr(command, field_.name)
             if not low <= value <= high:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.isa.layout import align, pack_parameters, pack_weights
+from tilewright.compiler.isa.layout import align, pack_parameters, pack_weights, pack_wide_weights
 from tilewright.compiler.schedule import ArrayOp, Block, LoweredGraph, Plan
 
 PAGE = 64
@@ -31,11 +31,13 @@ class Region:
 
 def weight_image(op: ArrayOp, block: Block, config: EngineConfig) -> NDArray[np.uint8]:
     """Return the bytes of a block of kernel groups: parameters, then weight words, of each."""
-    words = []
+    words: list[NDArray[np.integer]] = []
     for kg in range(block.kg, block.kg + block.n_kg):
         section = op.section_of[kg]
         words.append(pack_parameters(config, op.bias[kg], op.multiplier[kg], op.shift[kg]))
-        words.append(section.weights[kg - section.kg].view(np.uint8))
+        words.append(section.weights[kg - section.kg])
+    if op.term is not None:
+        return pack_wide_weights(np.concatenate(words))
     return pack_weights(config, np.concatenate(words))
 
 

@@ -23,9 +23,11 @@ from tilewright.compiler.schedule.groups import Block, Group
 from tilewright.compiler.schedule.lower import LoweredGraph, lower
 from tilewright.compiler.schedule.plan import Plan
 from tilewright.compiler.schedule.search import Objective, search
+from tilewright.compiler.schedule.tiles import AUTOMATIC
 from tilewright.compiler.schedule.view import GroupView, view
 
 __all__ = [
+    "AUTOMATIC",
     "ArrayOp",
     "Block",
     "EngineLimitError",

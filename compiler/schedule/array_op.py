@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.ir import TensorType
 from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.winograd.terms import Term, Tiling
 from tilewright.errors import Error
 
 
@@ -27,13 +28,13 @@ class Section:
     kg : int, the first kernel group, counted over the operation
     cg : int, the first channel group read, counted over the operand
     channels : int, channels reduced over, from the first of group ``cg``
-    weights : (n_kg, steps, rows) int8, the weight words of each kernel group
+    weights : (n_kg, steps, rows), the weight words of each kernel group
     """
 
     kg: int
     cg: int
     channels: int
-    weights: NDArray[np.int8]
+    weights: NDArray[np.int16]
 
     @property
     def n_kg(self) -> int:
@@ -58,6 +59,51 @@ class Operand:
 
     parts: tuple[str, ...]
     first: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class TileTerm:
+    """One term of a layer that is computed in tiles.
+
+    ``last``: its command also makes results of the sums.
+    """
+
+    tiling: Tiling
+    index: int
+
+    @property
+    def term(self) -> Term:
+        """What is computed."""
+        return self.tiling.terms[self.index]
+
+    @property
+    def last(self) -> bool:
+        """Whether the results follow."""
+        return self.index == len(self.tiling.terms) - 1
+
+    def fields(self) -> dict[str, int]:
+        """Return what a command says of it, but for the rows of the last tiles."""
+        tiling, term = self.tiling, self.term
+        return {
+            "transform": 1,
+            "taps": len(term.coefficients),
+            "coefficients": term.codes,
+            "partial": 1,
+            "first": int(self.index == 0),
+            "last": int(self.last),
+            "tile_h": tiling.m[0],
+            "tile_w": tiling.m[1],
+            "rows_used": term.rows.used,
+            "row_shift": term.rows.shift,
+            "row_sign": term.rows.sign,
+            "columns_used": term.columns.used,
+            "column_shift": term.columns.shift,
+            "column_sign": term.columns.sign,
+            "negative": int(term.negative),
+            "scale": term.rows.scale + term.columns.scale,
+            "third": int(tiling.third),
+            "halvings": tiling.halvings,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,6 +135,8 @@ class ArrayOp:
     gate : value of one pixel whose words in memory are the last weight word of each kernel group,
         or None
     table : (256,) uint8, what each result's byte is replaced by, or None
+    term : the operation is one term of a layer that is computed in tiles; its rows and columns are
+        tiles of ``out_step`` results, all its taps make one window, and its weights are wide
     """
 
     name: str
@@ -118,6 +166,7 @@ class ArrayOp:
     macs: int
     gate: str | None = None
     table: NDArray[np.uint8] | None = None
+    term: TileTerm | None = None
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -145,15 +194,30 @@ class ArrayOp:
 
     def parts(self, config: EngineConfig) -> int:
         """Return the accesses that assemble one window."""
+        if self.term is not None:
+            return self.kernel[0] * self.kernel[1]
         return gcd(self.stride[1], config.cols)
 
     def pass_cycles(self, config: EngineConfig, section: Section) -> int:
         """Return the cycles of one pass: ``rows`` channels of ``cols`` pixels."""
         parts = self.parts(config)
         groups, segment, last = self.segments(config, section)
-        taps = self.kernel[0] * self.kernel[1]
-        busy = taps * ((groups - 1) * max(segment, parts) + max(last, parts))
-        return max(busy, config.drain_cycles)
+        windows = 1 if self.term is not None else self.kernel[0] * self.kernel[1]
+        busy = windows * ((groups - 1) * max(segment, parts) + max(last, parts))
+        return max(busy, self.drains * config.drain_cycles)
+
+    @property
+    def drains(self) -> int:
+        """How often the results of a pass go by: to partial sums, and as totals."""
+        if self.term is None:
+            return 1
+        height, width = self.out_step
+        return width + (height * width if self.term.last else 0)
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows of results that are computed together."""
+        return 1 if self.term is None else self.out_step[0]
 
     def own_rows(self, start: int, stop: int) -> tuple[int, int]:
         """Return which of this operation's rows lie in rows ``start .. stop - 1`` of the output."""
@@ -163,7 +227,7 @@ class ArrayOp:
     @property
     def column_step(self) -> int:
         """Columns from one result to the next."""
-        return self.out_step[1] if self.columns > 1 else 1
+        return self.out_step[1] if self.columns > 1 or self.term is not None else 1
 
     @property
     def columns(self) -> int:
@@ -186,7 +250,10 @@ class ArrayOp:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """Operations that together compute one value, from the same inputs: one, or its phases."""
+    """Operations that together compute one value, from the same inputs.
+
+    One, or the value's phases, or the terms of its tiles, which are in order.
+    """
 
     ops: tuple[ArrayOp, ...]
 
@@ -204,6 +271,11 @@ class Stage:
     def output(self) -> str:
         """The value written."""
         return self.ops[0].output
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows of results that are computed together."""
+        return self.ops[0].tile_rows
 
     @property
     def output_type(self) -> TensorType:

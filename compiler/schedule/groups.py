@@ -72,6 +72,11 @@ def kernel_words(op: ArrayOp, kg: int, config: EngineConfig) -> int:
     return config.param_words + op.section_of[kg].steps
 
 
+def word_bytes(op: ArrayOp, config: EngineConfig) -> int:
+    """Return the bytes of a weight word in memory."""
+    return 2 * config.rows if op.term is not None else config.rows // config.weights_per_byte
+
+
 @lru_cache(maxsize=65536)
 def block_words(stage: Stage, block: Block, config: EngineConfig) -> int:
     """Return the weight words of a block, of all operations of a stage, as they are loaded."""
@@ -110,8 +115,20 @@ def row_words(lowered: LoweredGraph, value: str, config: EngineConfig) -> int:
 
 
 def out_rows(op: ArrayOp, config: EngineConfig, rows: int, n_kg: int) -> tuple[int, int]:
-    """Return how many output rows and kernel groups go through the output buffer at a time."""
+    """Return how many output rows and kernel groups go through the output buffer at a time.
+
+    Of tiles, also through the partial sums, which hold one kernel group.
+    """
     width = op.output_type.shape[2]
-    half = max(config.out_depth // 2, width)
-    tile_rows = max(1, min(rows, half // width))
+    half = max(config.out_depth // 2, op.tile_rows * width)
+    tile_rows = max(op.tile_rows, min(rows, half // width // op.tile_rows * op.tile_rows))
+    if op.term is not None:
+        return min(tile_rows, partial_rows(op, config)), 1
     return tile_rows, max(1, min(n_kg, half // (tile_rows * width)))
+
+
+def partial_rows(op: ArrayOp, config: EngineConfig) -> int:
+    """Return how many output rows the partial sums hold, of one kernel group."""
+    words = -(-op.columns // config.cols)
+    each = words * op.out_step[1] * config.drain_cycles
+    return config.partial_depth // each * op.tile_rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,6 +41,7 @@ from tilewright.compiler.schedule.array_op import (
     Operand,
     Section,
     Stage,
+    TileTerm,
 )
 from tilewright.compiler.schedule.channels import (
     ChannelOrder,
@@ -54,6 +56,7 @@ from tilewright.compiler.schedule.sections import (
     total_steps,
 )
 from tilewright.compiler.schedule.taps import interpolations, reached, useful_taps
+from tilewright.compiler.schedule.tiles import AUTOMATIC, choose_tiling
 from tilewright.errors import UnsupportedError
 
 MAX_STEP = 7
@@ -81,8 +84,12 @@ class LoweredGraph:
         return FeatureMapLayout(self.config, *shape, order=order, pixel=self.pixels.get(value, 0))
 
 
-def lower(graph: Graph, config: EngineConfig) -> LoweredGraph:
+def lower(
+    graph: Graph, config: EngineConfig, algorithms: Mapping[str, str] = AUTOMATIC
+) -> LoweredGraph:
     """Lower a verified graph for one engine.
+
+    ``algorithms``: as for :func:`tilewright.compile`.
 
     Raises
     ------
@@ -91,7 +98,10 @@ def lower(graph: Graph, config: EngineConfig) -> LoweredGraph:
     EngineLimitError
         If a multiplier is wider than the engine's.
     """
-    lowering = _Lowering(graph, config)
+    unknown = set(algorithms) - {op.name for op in graph.layers} - {"*"}
+    if unknown:
+        raise EngineLimitError(f"no layer has the name {sorted(unknown)[0]!r}: see the schedule")
+    lowering = _Lowering(graph, config, algorithms)
     for index, op in enumerate(graph.layers):
         lowering.lower(index, op)
     stages = tuple(lowering.stages)
@@ -114,8 +124,9 @@ def _narrow_inputs(graph: Graph, config: EngineConfig) -> dict[str, int]:
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, config: EngineConfig) -> None:
+    def __init__(self, graph: Graph, config: EngineConfig, algorithms: Mapping[str, str]) -> None:
         self.config = config
+        self.algorithms = algorithms
         self.graph = graph
         self.producers = graph.producers()
         self.values = dict(graph.values)
@@ -289,28 +300,57 @@ class _Lowering:
             self.gather(index, op.name, op.input, op.output, kernel, kernel_groups)
         elif op.groups == in_type.shape[0] == len(weight):
             self.gather(index, op.name, op.input, op.output, kernel, None)
-        common = self.weighted(op.input, op.output, weight, op.groups)
         zero_points = weight.reshape(len(weight), -1).sum(1) * in_type.zero_point
-        self.emit(
-            self.array_op(
+        padding = (
+            op.padding[0] - rows.start * op.dilation[0],
+            op.padding[2] - columns.start * op.dilation[1],
+        )
+        macs = (kind == op.kind) * weight.size * out_type.shape[1] * out_type.shape[2]
+
+        def part(weight: NDArray[np.int64], **geometry: Any) -> ArrayOp:
+            return self.array_op(
                 index,
                 op.name,
                 kind,
                 (op.input,),
                 op.output,
                 op.requantize,
-                kernel=weight.shape[2:],
-                stride=op.stride,
-                dilation=(op.dilation[0] * rows.step, op.dilation[1] * columns.step),
-                padding=(
-                    op.padding[0] - rows.start * op.dilation[0],
-                    op.padding[2] - columns.start * op.dilation[1],
-                ),
                 bias=op.bias - zero_points,
-                macs=(kind == op.kind) * weight.size * out_type.shape[1] * out_type.shape[2],
-                **common,
+                **self.weighted(op.input, op.output, weight, op.groups),
+                **geometry,
+            )
+
+        plain = part(
+            weight,
+            kernel=kernel,
+            stride=op.stride,
+            dilation=(op.dilation[0] * rows.step, op.dilation[1] * columns.step),
+            padding=padding,
+            macs=macs,
+        )
+        tiling = choose_tiling(plain, weight, self.config, self.algorithm(op.name))
+        if tiling is None:
+            self.emit(plain)
+            return
+        self.emit(
+            *(
+                part(
+                    term.transform_kernel(weight),
+                    kernel=term.taps,
+                    stride=tiling.m,
+                    dilation=term.step,
+                    padding=(padding[0] - term.first[0], padding[1] - term.first[1]),
+                    out_step=tiling.m,
+                    term=TileTerm(tiling, number),
+                    macs=macs if number == 0 else 0,
+                )
+                for number, term in enumerate(tiling.terms)
             )
         )
+
+    def algorithm(self, name: str) -> str:
+        """Return what was asked for a layer: "auto", "direct" or tiles."""
+        return self.algorithms.get(name, self.algorithms.get("*", "auto"))
 
     def conv_transpose(
         self, index: int, op: ConvTranspose2d, kind: str = "ConvTranspose2d"
@@ -368,7 +408,7 @@ class _Lowering:
                 "Quantize it to 4 bits, or take an engine with weight_bits=8.",
             )
 
-    def apart(self, words: NDArray[np.int8]) -> dict[str, Any]:
+    def apart(self, words: NDArray[np.int16]) -> dict[str, Any]:
         """Return the sections of an operation whose channels stay apart.
 
         ``words`` (n_kg, taps, rows) are its weights. Where rows share their activation in pairs,
@@ -398,7 +438,7 @@ class _Lowering:
             self.orders[output] = order
             taps = height * width
             by_slot = np.where(order >= 0, weight.reshape(kernels, taps)[order].T, 0)
-            words = by_slot.reshape(taps, -1, rows).transpose(1, 0, 2).astype(np.int8)
+            words = by_slot.reshape(taps, -1, rows).transpose(1, 0, 2).astype(np.int16)
             return self.apart(words)
         dense_order = natural_order(kernels, rows)
         dense = dense_sections(weight, groups, order, dense_order, rows)
@@ -465,7 +505,7 @@ class _Lowering:
         rows = self.config.rows
         out_type = self.values[output]
         order = self.orders[output] = self.view(inputs[0]).order
-        words = np.ones((len(order) // rows, taps, rows), np.int8)
+        words = np.ones((len(order) // rows, taps, rows), np.int16)
         self.emit(
             self.array_op(
                 index,

@@ -21,6 +21,7 @@ from tilewright.compiler.schedule.groups import (
     block_words,
     out_rows,
     widest_words,
+    word_bytes,
 )
 from tilewright.compiler.schedule.lower import LoweredGraph
 from tilewright.compiler.schedule.rings import Ring, chains_of, frontiers, place_rings, room
@@ -216,7 +217,10 @@ def _cost(
     stores = sum(layouts[v].size_bytes for v in group.stores)
     n_blocks = len(rings)
     again = [1 if kept or n_blocks > 1 or steps == 1 else steps for kept in resident]
-    weights = sum(size * times for size, times in zip(sizes, again, strict=True)) * rows
+    weights = sum(
+        size * times * word_bytes(stage.ops[0], config)
+        for stage, size, times in zip(group.stages, sizes, again, strict=True)
+    )
 
     compute = 0.0
     overhead = 2 + config.param_words + config.parameter_pause
@@ -229,12 +233,14 @@ def _cost(
             busy = sum(s.n_kg * op.pass_cycles(config, s) for s in op.sections)
             compute += out_height * words * busy
             chunks, commands = steps, steps * max(len(cuts), len(op.sections))
-            if op.output in group.stores:
+            if op.output in group.stores or op.term is not None:
                 tile_rows, tile_kg = out_rows(op, config, strip, op.n_kg)
                 chunks *= -(-strip // tile_rows)
                 per_cut = -(-op.n_kg // len(cuts))
                 commands *= -(-strip // tile_rows) * -(-per_cut // tile_kg)
-            fence = _FENCE_CYCLES if any(v not in group.loads for v in op.inputs) else 0
+            fence = 0
+            if op is stage.ops[0] and any(v not in group.loads for v in op.inputs):
+                fence = _FENCE_CYCLES
             compute += op.n_kg * chunks * overhead + commands * (_COMMAND_CYCLES + fence)
     load = (loads + weights) / bus
     slowest = max(compute, load, stores / bus)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.isa.layout import align
 from tilewright.compiler.schedule.array_op import Stage
 from tilewright.compiler.schedule.groups import Block, Group, channel_groups, row_words
 from tilewright.compiler.schedule.lower import LoweredGraph
@@ -48,6 +49,7 @@ def frontiers(
     steps = len(strips)
     result: dict[str, tuple[int, ...]] = {}
     values = [stage.output for stage in group.stages]
+    together = {stage.output: stage.tile_rows for stage in group.stages}
     for value in (*reversed(values), *group.loads):
         height = lowered.values[value].shape[1]
         readers = group.consumers.get(value, ())
@@ -60,6 +62,8 @@ def frontiers(
                     needed = max(needed, stage.input_rows(done, due)[1])
             if step == steps and value in group.stores:
                 needed = height
+            # Rows of tiles are computed together.
+            needed = min(align(needed, together.get(value, 1)), height)
             rows.append(max(rows[-1], needed))
         result[value] = tuple(rows)
     return result
@@ -118,7 +122,12 @@ def place_rings(
                 lives[value] = (0, max(numbers) + 1)
     # What a stage reads is addressed alike, so its rows take turns alike.
     together = [stage.inputs for stage in group.stages if len(stage.inputs) > 1]
-    for _ in together:
+    tile_rows = {stage.output: stage.tile_rows for stage in group.stages}
+    before: dict[str, int] = {}
+    while before != rows:
+        before = dict(rows)
+        for value in rows:  # tiles do not go round the end of a ring
+            rows[value] = align(rows[value], tile_rows.get(value, 1))
         for values in together:
             rows |= dict.fromkeys(values, max(rows[value] for value in values))
 

@@ -29,7 +29,7 @@ def dense_sections(
     outputs is connected to. Steps run over channel groups, kernel rows, kernel columns, channels
     of the group; the last channel group has only the channels that exist.
     """
-    by_slot = np.zeros((len(out_order), len(order), *weight.shape[2:]), np.int8)
+    by_slot = np.zeros((len(out_order), len(order), *weight.shape[2:]), np.int16)
     joined = connected(order, out_order, groups, weight.shape[1], len(weight) // groups)
     out_slot, in_slot = np.nonzero(joined)
     by_slot[out_slot, in_slot] = weight[out_order[out_slot], order[in_slot] % weight.shape[1]]
@@ -72,7 +72,7 @@ def segment_sections(
     group's outputs.
     """
     per_group = weight.shape[1]
-    by_slot = np.where((out_order >= 0)[:, None, None, None], weight[out_order], 0).astype(np.int8)
+    by_slot = np.where((out_order >= 0)[:, None, None, None], weight[out_order], 0).astype(np.int16)
     words = by_slot.reshape(-1, n_cg, rows, per_group, *weight.shape[2:])
     words = words.transpose(0, 1, 4, 5, 3, 2).reshape(len(words), n_cg, -1, rows)
     return tuple(

@@ -16,11 +16,13 @@ from tilewright.compiler.schedule.rings import room
 class LayerView:
     """A layer in a group.
 
-    ``weights``: "resident", "streamed" (loaded again for every strip) or "once".
+    ``algorithm``: "direct", or tiles as in "F(4x2,3x3)"; ``weights``: "resident", "streamed"
+    (loaded again for every strip) or "once".
     """
 
     name: str
     kind: str
+    algorithm: str
     reads: tuple[str, ...]
     writes: str
     weights: str
@@ -79,9 +81,10 @@ class GroupView:
                 where.append(f"{self.rows_on_chip[layer.writes]} rows on chip")
             if layer.writes in self.stores:
                 where.append("memory")
+            how = "" if layer.algorithm == "direct" else f" as {layer.algorithm}"
             lines.append(
                 f"  {layer.kind:<6} {layer.name}: {', '.join(layer.reads)} -> {layer.writes} "
-                f"({' and '.join(where)}), weights {layer.weights}"
+                f"({' and '.join(where)}){how}, weights {layer.weights}"
             )
         return "\n".join(lines)
 
@@ -105,6 +108,7 @@ def _group(plan: Plan, config: EngineConfig) -> GroupView:
             LayerView(
                 name=op.name,
                 kind=op.kind,
+                algorithm="direct" if op.term is None else str(op.term.tiling),
                 reads=stage.inputs,
                 writes=stage.output,
                 weights="resident" if kept else "once" if once else "streamed",

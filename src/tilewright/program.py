@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tilewright.compiler.frontend import capture_with_report, quantize_input
 from tilewright.compiler.ir import Graph, parse_graph, print_graph, reference
 from tilewright.compiler.isa import ISA_VERSION, Command, EngineConfig, Unit, decode
 from tilewright.compiler.isa.layout import FeatureMapLayout
-from tilewright.compiler.schedule import GroupView, Objective, view
+from tilewright.compiler.schedule import AUTOMATIC, GroupView, Objective, view
 from tilewright.errors import Error
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
@@ -256,18 +257,21 @@ class Program:
             ) from error
 
 
-def compile_graph(graph: Graph, target: Target, *, objective: Objective = "time") -> Program:
-    """Compile an integer graph.
-
-    ``objective``: what the schedule minimizes; "time", "traffic" (bytes to and from memory) or
-    "energy".
+def compile_graph(
+    graph: Graph,
+    target: Target,
+    *,
+    objective: Objective = "time",
+    algorithms: Mapping[str, str] = AUTOMATIC,
+) -> Program:
+    """Compile an integer graph; ``objective`` and ``algorithms`` as for :func:`compile`.
 
     Raises
     ------
     Error
         Naming the layer, if the graph is wrong or the engine cannot run it.
     """
-    assembly = assemble(graph, target.engine, objective)
+    assembly = assemble(graph, target.engine, objective, algorithms)
     macs = [0] * len(graph.layers)
     for stage in assembly.lowered.stages:
         for op in stage.ops:
@@ -296,6 +300,7 @@ def compile(
     target: Target,
     *,
     objective: Objective = "time",
+    algorithms: Mapping[str, str] = AUTOMATIC,
     round_bias: bool = False,
 ) -> Program:
     """Compile a quantized network for an engine.
@@ -307,6 +312,8 @@ def compile(
     target : Target
     objective : what the schedule minimizes: "time", "traffic" (bytes to and from memory) or
         "energy"
+    algorithms : by the layer's name, or "*" for all others: "auto" takes what needs the fewest
+        cycles, "direct" no tiles, and "F(4x2,3x3)" or the like those tiles; results are the same
     round_bias : round biases to the accumulator's grid that are not on it
 
     Raises
@@ -322,6 +329,6 @@ def compile(
         multiplier_width=target.engine.multiplier_width,
         round_bias=round_bias,
     )
-    program = compile_graph(captured.graph, target, objective=objective)
+    program = compile_graph(captured.graph, target, objective=objective, algorithms=algorithms)
     rounded = tuple((entry.where, float(entry.error)) for entry in captured.rounded_biases)
     return replace(program, rounded_biases=rounded)

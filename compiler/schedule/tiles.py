@@ -1,0 +1,134 @@
+"""Which convolutions run in tiles of results, with fewer multiplications (Winograd)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import gcd
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError
+from tilewright.compiler.winograd.integer import bits_for
+from tilewright.compiler.winograd.terms import Tiling, tilings
+
+#: Every layer by the algorithm that takes the fewest cycles.
+AUTOMATIC: Mapping[str, str] = {}
+
+#: Cycles that a command costs beside its passes, as estimated.
+_COMMAND_CYCLES = 45
+
+
+def choose_tiling(
+    plain: ArrayOp, weight: NDArray[np.int64], config: EngineConfig, algorithm: str
+) -> Tiling | None:
+    """Return the tiles in which a layer takes the fewest cycles, or None if they do not help.
+
+    Parameters
+    ----------
+    plain : the layer without tiles
+    weight : (K, C / groups, R, S)
+    algorithm : "auto", "direct", or the one that must be taken
+
+    Raises
+    ------
+    EngineLimitError
+        If the layer cannot be computed with that one, saying why.
+    """
+    if algorithm == "direct":
+        return None
+    known = tilings(plain.kernel)
+    if algorithm != "auto":
+        for tiling in known:
+            if str(tiling) == algorithm:
+                reason = _obstacle(tiling, plain, weight, config)
+                if reason is None:
+                    return tiling
+                raise EngineLimitError(f"{plain.name}: {algorithm} cannot be taken: {reason}")
+        names = ", ".join(["auto", "direct", *map(str, known)])
+        raise EngineLimitError(f"{plain.name}: its algorithms are {names}, not {algorithm!r}")
+    if not config.partial_depth or config.data_width == 9:
+        return None
+    best, least = None, _plain_cycles(plain, config)
+    for tiling in known:
+        cycles = _cycles(tiling, plain, config)
+        if cycles < least and _obstacle(tiling, plain, weight, config) is None:
+            best, least = tiling, cycles
+    return best
+
+
+def _obstacle(
+    tiling: Tiling, plain: ArrayOp, weight: NDArray[np.int64], config: EngineConfig
+) -> str | None:
+    """Return why tiles cannot be used, or None: everything is exact, or it is refused."""
+    rows, columns = tiling.m
+    _, height, width = plain.output_type.shape
+    if plain.stride != (1, 1) or plain.dilation != (1, 1):
+        return "its stride and dilation are not one"
+    if not config.partial_depth or config.data_width == 9:
+        return "the engine has no partial_depth, or a data_width of 9"
+    if width % columns or gcd(columns, config.cols) > 1:
+        return f"{columns} columns a tile must divide the width and have no divisor with cols"
+    if min(height, width) < 2:
+        return "there is one row or column of results only"
+    low, high = plain.input_type.qmin, plain.input_type.qmax
+    data_bits = max(term.data_bits(low, high) for term in tiling.terms)
+    if data_bits > config.data_width:
+        return f"the engine's data_width must be at least {data_bits}"
+    kernels = [term.transform_kernel(weight) for term in tiling.terms]
+    kernel_bits = max(bits_for(int(k.min()), int(k.max())) for k in kernels)
+    if kernel_bits > config.kernel_width:
+        return f"the engine's kernel_width must be at least {kernel_bits}"
+    flat = weight.reshape(len(weight), -1)
+    positive, negative = np.maximum(flat, 0).sum(1), np.minimum(flat, 0).sum(1)
+    sum_bits = bits_for(
+        int((positive * low + negative * high).min()), int((positive * high + negative * low).max())
+    )
+    if sum_bits + tiling.halvings > config.acc_width:
+        return f"the engine's acc_width must be at least {sum_bits + tiling.halvings}"
+    words = -(-width // (columns * config.cols))
+    sums = words * columns * config.drain_cycles
+    if sums > config.partial_depth:
+        return f"the engine's partial_depth must be at least {sums}"
+    if rows * width > config.out_depth:
+        return f"the engine's out_depth must be at least {rows * width}"
+    weights = max(
+        len(tiling.terms) * (config.param_words + section.steps // _taps(plain))
+        for section in plain.sections
+    )
+    if weights > config.weight_depth:
+        return f"the engine's weight_depth must be at least {weights}"
+    return None
+
+
+def _taps(plain: ArrayOp) -> int:
+    return plain.kernel[0] * plain.kernel[1]
+
+
+def _plain_cycles(plain: ArrayOp, config: EngineConfig) -> float:
+    _, height, width = plain.output_type.shape
+    passes = height * -(-width // config.cols)
+    compute = passes * sum(s.n_kg * plain.pass_cycles(config, s) for s in plain.sections)
+    words = sum(s.n_kg * (config.param_words + s.steps) for s in plain.sections)
+    return max(compute, words * config.rows / config.weights_per_byte / config.bus_bytes)
+
+
+def _cycles(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> float:
+    """Estimate the cycles of a layer in tiles."""
+    rows, columns = tiling.m
+    _, height, width = plain.output_type.shape
+    row_words = -(-width // (columns * config.cols))
+    tile_rows = -(-height // rows)
+    compute, words = 0.0, 0
+    at_once = max(1, config.partial_depth // (row_words * columns * config.drain_cycles))
+    for section in plain.sections:
+        groups, segment, last = plain.segments(config, section)
+        for number, term in enumerate(tiling.terms):
+            taps = len(term.coefficients)
+            steps = (groups - 1) * max(segment, taps) + max(last, taps)
+            drains = columns * (1 + (rows if number == len(tiling.terms) - 1 else 0))
+            cycles = tile_rows * row_words * max(steps, drains * config.drain_cycles)
+            compute += section.n_kg * (cycles + -(-tile_rows // at_once) * _COMMAND_CYCLES)
+            words += section.n_kg * (config.param_words + (groups - 1) * segment + last)
+    return max(compute, words * 2 * config.rows / config.bus_bytes)

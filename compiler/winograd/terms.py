@@ -1,0 +1,247 @@
+"""A transform as the engine runs it: one multiplication after another, over all channels.
+
+Each point of the transform is a *term*: taps of the input, added with small coefficients; a kernel
+of its own; and places in a tile of results to which the product is added, shifted and negated. The
+engine's coefficients and factors are what :class:`~tilewright.compiler.isa.Compute` can say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, reduce
+from math import gcd
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.winograd.integer import IntegerTransform, bits_for
+from tilewright.compiler.winograd.transform import TransformError, toom_cook
+
+#: Tile rows, columns and taps of a window that a command can say.
+MAX_ROWS, MAX_COLUMNS, MAX_TAPS = 4, 2, 8
+_MAX_POINTS = 6
+_MAX_SCALE = 7
+#: Coefficients of taps that a command can say, and their codes.
+_CODES = {
+    sign * ((1 << shift) + again): shift | again << 2 | (sign < 0) << 3
+    for again in (1, 0)
+    for shift in range(4)
+    for sign in (1, -1)
+}
+
+
+@dataclass(frozen=True)
+class AxisTerm:
+    """A term along one axis.
+
+    Parameters
+    ----------
+    first, step : the taps of the input, from the tile's first on
+    coefficients : of each tap
+    kernel : what the kernel's taps are multiplied by
+    used : bit k: the product is added to result k
+    shift : 1: times ``2**k``; sign : 1: negative for odd k
+    negative : all signs are the other way round
+    scale : the product is multiplied by ``2**scale``
+    """
+
+    first: int
+    step: int
+    coefficients: tuple[int, ...]
+    kernel: tuple[int, ...]
+    used: int
+    shift: int = 0
+    sign: int = 0
+    negative: bool = False
+    scale: int = 0
+
+
+@dataclass(frozen=True)
+class Axis:
+    """``m`` results of an ``r``-tap filter along one axis; their sums are divided at the end.
+
+    ``halvings`` and ``thirds``: the divisor is ``2**halvings * 3**thirds``.
+    """
+
+    m: int
+    r: int
+    terms: tuple[AxisTerm, ...]
+    halvings: int = 0
+    thirds: int = 0
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of a two-dimensional tile; fields as those of ``Compute``.
+
+    Parameters
+    ----------
+    first, step, taps : (vertical, horizontal) of the input's taps
+    kernel : (R, S) factors of the kernel's taps
+    """
+
+    first: tuple[int, int]
+    step: tuple[int, int]
+    taps: tuple[int, int]
+    coefficients: tuple[int, ...]
+    kernel: NDArray[np.int64]
+    rows: AxisTerm
+    columns: AxisTerm
+    negative: bool
+
+    @property
+    def codes(self) -> int:
+        """The taps' coefficients as a command has them."""
+        return sum(_CODES[value] << 4 * i for i, value in enumerate(self.coefficients))
+
+    def data_bits(self, low: int, high: int) -> int:
+        """Return the bits of windows of activations in ``low .. high``."""
+        positive = sum(value for value in self.coefficients if value > 0)
+        negative = sum(value for value in self.coefficients if value < 0)
+        return bits_for(positive * low + negative * high, positive * high + negative * low)
+
+    def transform_kernel(self, weight: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the (K, C, 1, 1) kernel of this term, of a (K, C, R, S) one."""
+        return np.asarray((weight * self.kernel).sum((2, 3), keepdims=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Tiling:
+    """How a convolution of stride 1 is computed in tiles of ``m`` (rows, columns) results.
+
+    ``halvings`` and ``third`` are those of ``Compute``.
+    """
+
+    m: tuple[int, int]
+    kernel: tuple[int, int]
+    terms: tuple[Term, ...]
+    halvings: int
+    third: bool
+
+    def __str__(self) -> str:
+        return f"F({self.m[0]}x{self.m[1]},{self.kernel[0]}x{self.kernel[1]})"
+
+    @property
+    def gain(self) -> float:
+        """Multiplications of the plain convolution for each of this one's."""
+        return self.m[0] * self.m[1] * self.kernel[0] * self.kernel[1] / len(self.terms)
+
+
+def _direct(r: int) -> Axis:
+    """Return an axis without a transform: each tap of the kernel is a term."""
+    unit = np.eye(r, dtype=int)
+    return Axis(1, r, tuple(AxisTerm(i, 1, (1,), tuple(map(int, unit[i])), 1) for i in range(r)))
+
+
+def _power(value: int) -> tuple[int, int]:
+    """Return ``(odd, e)`` with ``value == odd * 2**e``."""
+    e = (value & -value).bit_length() - 1
+    return value >> e, e
+
+
+def _axis_term(transform: IntegerTransform, point: int) -> AxisTerm | None:
+    """Return a point of a transform as a term, or None if a command cannot say it."""
+    taps = np.flatnonzero(transform.data[point])
+    steps = set(map(int, np.diff(taps)))
+    if len(steps) > 1:
+        return None
+    column = [row[point] for row in transform.output]
+    places = [k for k, value in enumerate(column) if value]
+    common = reduce(gcd, column)
+    odd, scale = _power(common)
+    factors = [value // common for value in column]
+    shift = int(any(abs(factors[k]) != 1 for k in places))
+    if any(abs(factors[k]) != 1 << k * shift for k in places):
+        return None
+    negative = factors[places[0]] < 0
+    if places[0] % 2 and len(places) > 1:
+        return None
+    sign = int(any((factors[k] < 0) != negative for k in places))
+    if any((factors[k] < 0) != (negative ^ bool(sign and k % 2)) for k in places):
+        return None
+    return AxisTerm(
+        int(taps[0]),
+        steps.pop() if steps else 1,
+        tuple(transform.data[point][tap] for tap in taps),
+        tuple(odd * value for value in transform.kernel[point]),
+        sum(1 << k for k in places),
+        shift,
+        sign,
+        negative,
+        scale,
+    )
+
+
+@cache
+def axis(m: int, r: int) -> Axis | None:
+    """Return an axis with ``m`` results at a time, or None if the engine cannot compute it so.
+
+    ``m`` = 1: without a transform.
+    """
+    if m == 1:
+        return _direct(r)
+    if r == 1 or m + r - 1 > _MAX_POINTS:
+        return None
+    exact = toom_cook(m, r)
+    exact.prove()
+    transform = IntegerTransform.of(exact)
+    terms = tuple(_axis_term(transform, point) for point in range(exact.n))
+    odd, halvings = _power(transform.divisor)
+    if odd not in (1, 3) or any(term is None for term in terms):
+        return None
+    return Axis(m, r, tuple(t for t in terms if t is not None), halvings, int(odd == 3))
+
+
+@cache
+def tiling(m: tuple[int, int], kernel: tuple[int, int]) -> Tiling:
+    """Return how ``kernel`` is computed in tiles of ``m`` results.
+
+    Raises
+    ------
+    TransformError
+        If the engine has no such tiles.
+    """
+    name = f"F({m[0]}x{m[1]},{kernel[0]}x{kernel[1]})"
+    vertical, horizontal = axis(m[0], kernel[0]), axis(m[1], kernel[1])
+    if m[0] > MAX_ROWS or m[1] > MAX_COLUMNS or vertical is None or horizontal is None:
+        raise TransformError(f"{name} is not among the tiles that the engine computes")
+    halvings = vertical.halvings + horizontal.halvings
+    thirds = vertical.thirds + horizontal.thirds
+    terms = []
+    for y in vertical.terms:
+        for x in horizontal.terms:
+            coefficients = tuple(a * b for a in y.coefficients for b in x.coefficients)
+            term = Term(
+                (y.first, x.first),
+                (y.step, x.step),
+                (len(y.coefficients), len(x.coefficients)),
+                coefficients,
+                np.multiply.outer(np.array(y.kernel), np.array(x.kernel)),
+                y,
+                x,
+                # The engine divides by -3.
+                bool(y.negative ^ x.negative ^ (thirds == 1)),
+            )
+            terms.append(term)
+            if (
+                len(coefficients) > MAX_TAPS
+                or any(value not in _CODES for value in coefficients)
+                or y.scale + x.scale > _MAX_SCALE
+            ):
+                raise TransformError(f"{name} has coefficients that no command can say")
+    if thirds > 1 or halvings > _MAX_SCALE:
+        raise TransformError(f"{name} has a divisor that no command can say")
+    return Tiling(m, kernel, tuple(terms), halvings, thirds == 1)
+
+
+def tilings(kernel: tuple[int, int]) -> tuple[Tiling, ...]:
+    """Return all ways to compute a kernel in tiles, the largest gain first."""
+    result = []
+    for rows in range(1, MAX_ROWS + 1):
+        for columns in range(1, MAX_COLUMNS + 1):
+            if rows * columns > 1:
+                try:
+                    result.append(tiling((rows, columns), kernel))
+                except TransformError:
+                    continue
+    return tuple(sorted(result, key=lambda t: -t.gain))
