@@ -332,19 +332,20 @@ class _Lowering:
         if tiling is None:
             self.emit(plain)
             return
+        kernels = tiling.transform_kernels(weight)
         self.emit(
             *(
                 part(
-                    term.transform_kernel(weight),
+                    kernel,
                     kernel=term.taps,
-                    stride=tiling.m,
+                    stride=(tiling.m[0] * op.stride[0], tiling.m[1] * op.stride[1]),
                     dilation=term.step,
                     padding=(padding[0] - term.first[0], padding[1] - term.first[1]),
                     out_step=tiling.m,
                     term=TileTerm(tiling, number),
                     macs=macs if number == 0 else 0,
                 )
-                for number, term in enumerate(tiling.terms)
+                for number, (term, kernel) in enumerate(zip(tiling.terms, kernels, strict=True))
             )
         )
 

@@ -38,7 +38,7 @@ def choose_tiling(
     """
     if algorithm == "direct":
         return None
-    known = tilings(plain.kernel)
+    known = tilings(plain.kernel, plain.stride)
     if algorithm != "auto":
         for tiling in known:
             if str(tiling) == algorithm:
@@ -64,20 +64,22 @@ def _obstacle(
     """Return why tiles cannot be used, or None: everything is exact, or it is refused."""
     rows, columns = tiling.m
     _, height, width = plain.output_type.shape
-    if plain.stride != (1, 1) or plain.dilation != (1, 1):
-        return "its stride and dilation are not one"
+    if plain.dilation != (1, 1):
+        return "its kernel is dilated"
     if not config.partial_depth or config.data_width == 9:
         return "the engine has no partial_depth, or a data_width of 9"
-    if width % columns or gcd(columns, config.cols) > 1:
-        return f"{columns} columns a tile must divide the width and have no divisor with cols"
+    if width % columns:
+        return f"tiles of {columns} columns do not fill a width of {width}"
+    if gcd(columns * plain.stride[1], config.cols) > 1:
+        return "the tiles' distance has a common divisor with the engine's cols"
     if min(height, width) < 2:
         return "there is one row or column of results only"
     low, high = plain.input_type.qmin, plain.input_type.qmax
     data_bits = max(term.data_bits(low, high) for term in tiling.terms)
     if data_bits > config.data_width:
         return f"the engine's data_width must be at least {data_bits}"
-    kernels = [term.transform_kernel(weight) for term in tiling.terms]
-    kernel_bits = max(bits_for(int(k.min()), int(k.max())) for k in kernels)
+    kernels = tiling.transform_kernels(weight)
+    kernel_bits = bits_for(int(kernels.min()), int(kernels.max()))
     if kernel_bits > config.kernel_width:
         return f"the engine's kernel_width must be at least {kernel_bits}"
     flat = weight.reshape(len(weight), -1)

@@ -7,7 +7,7 @@ engine's coefficients and factors are what :class:`~tilewright.compiler.isa.Comp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, reduce
 from math import gcd
 
@@ -77,7 +77,7 @@ class Term:
     Parameters
     ----------
     first, step, taps : (vertical, horizontal) of the input's taps
-    kernel : (R, S) factors of the kernel's taps
+    kernel : (R, S) factors of the layer's kernel, whose sum is the term's
     """
 
     first: tuple[int, int]
@@ -100,20 +100,17 @@ class Term:
         negative = sum(value for value in self.coefficients if value < 0)
         return bits_for(positive * low + negative * high, positive * high + negative * low)
 
-    def transform_kernel(self, weight: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the (K, C, 1, 1) kernel of this term, of a (K, C, R, S) one."""
-        return np.asarray((weight * self.kernel).sum((2, 3), keepdims=True))
-
 
 @dataclass(frozen=True, eq=False)
 class Tiling:
-    """How a convolution of stride 1 is computed in tiles of ``m`` (rows, columns) results.
+    """How a convolution is computed in tiles of ``m`` (rows, columns) results.
 
     ``halvings`` and ``third`` are those of ``Compute``.
     """
 
     m: tuple[int, int]
     kernel: tuple[int, int]
+    stride: tuple[int, int]
     terms: tuple[Term, ...]
     halvings: int
     third: bool
@@ -121,16 +118,29 @@ class Tiling:
     def __str__(self) -> str:
         return f"F({self.m[0]}x{self.m[1]},{self.kernel[0]}x{self.kernel[1]})"
 
+    def transform_kernels(self, weight: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the kernels (terms, K, C, 1, 1) of a (K, C, R, S) one."""
+        factors = np.stack([term.kernel.reshape(-1) for term in self.terms]).astype(np.float64)
+        # Small integers: floating point is exact, and fast.
+        flat = weight.reshape(-1, factors.shape[1]).astype(np.float64)
+        kernels = (factors @ flat.T).astype(np.int64)
+        return kernels.reshape(len(self.terms), *weight.shape[:2], 1, 1)
+
     @property
     def gain(self) -> float:
         """Multiplications of the plain convolution for each of this one's."""
         return self.m[0] * self.m[1] * self.kernel[0] * self.kernel[1] / len(self.terms)
 
 
-def _direct(r: int) -> Axis:
-    """Return an axis without a transform: each tap of the kernel is a term."""
+def _direct(m: int, r: int) -> Axis:
+    """Return an axis without a transform: each tap of the kernel and each result is a term."""
     unit = np.eye(r, dtype=int)
-    return Axis(1, r, tuple(AxisTerm(i, 1, (1,), tuple(map(int, unit[i])), 1) for i in range(r)))
+    terms = (
+        AxisTerm(i + k, 1, (1,), tuple(map(int, unit[i])), 1 << k)
+        for i in range(r)
+        for k in range(m)
+    )
+    return Axis(m, r, tuple(terms))
 
 
 def _power(value: int) -> tuple[int, int]:
@@ -172,15 +182,11 @@ def _axis_term(transform: IntegerTransform, point: int) -> AxisTerm | None:
     )
 
 
-@cache
-def axis(m: int, r: int) -> Axis | None:
-    """Return an axis with ``m`` results at a time, or None if the engine cannot compute it so.
-
-    ``m`` = 1: without a transform.
-    """
-    if m == 1:
-        return _direct(r)
-    if r == 1 or m + r - 1 > _MAX_POINTS:
+def _filter(m: int, r: int) -> Axis | None:
+    """Return an axis of stride 1, or None if the engine cannot compute it so."""
+    if m == 1 or r == 1:
+        return _direct(m, r)
+    if m + r - 1 > _MAX_POINTS:
         return None
     exact = toom_cook(m, r)
     exact.prove()
@@ -193,7 +199,40 @@ def axis(m: int, r: int) -> Axis | None:
 
 
 @cache
-def tiling(m: tuple[int, int], kernel: tuple[int, int]) -> Tiling:
+def axis(m: int, r: int, stride: int) -> Axis | None:
+    """Return an axis with ``m`` results at a time, or None if the engine cannot compute it so.
+
+    ``m`` = 1: without a transform. With a stride, every stride-th tap of the kernel makes a filter
+    of stride 1 of every stride-th pixel (polyphase); their sums are added.
+    """
+    if m > 1 and r == 1:
+        return None  # nothing to save
+    phases = [_filter(m, len(range(phase, r, stride))) for phase in range(min(stride, r))]
+    halvings = max(phase.halvings if phase else 0 for phase in phases)
+    thirds = max(phase.thirds if phase else 0 for phase in phases)
+    terms = []
+    for number, phase in enumerate(phases):
+        if phase is None:
+            return None
+        # All are divided by the largest divisor.
+        factor = 3 if thirds > phase.thirds else 1
+        for term in phase.terms:
+            kernel = [0] * r
+            kernel[number::stride] = [factor * value for value in term.kernel]
+            terms.append(
+                replace(
+                    term,
+                    first=number + stride * term.first,
+                    step=stride * term.step,
+                    kernel=tuple(kernel),
+                    scale=term.scale + halvings - phase.halvings,
+                )
+            )
+    return Axis(m, r, tuple(terms), halvings, thirds)
+
+
+@cache
+def tiling(m: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> Tiling:
     """Return how ``kernel`` is computed in tiles of ``m`` results.
 
     Raises
@@ -202,7 +241,7 @@ def tiling(m: tuple[int, int], kernel: tuple[int, int]) -> Tiling:
         If the engine has no such tiles.
     """
     name = f"F({m[0]}x{m[1]},{kernel[0]}x{kernel[1]})"
-    vertical, horizontal = axis(m[0], kernel[0]), axis(m[1], kernel[1])
+    vertical, horizontal = (axis(*args) for args in zip(m, kernel, stride, strict=True))
     if m[0] > MAX_ROWS or m[1] > MAX_COLUMNS or vertical is None or horizontal is None:
         raise TransformError(f"{name} is not among the tiles that the engine computes")
     halvings = vertical.halvings + horizontal.halvings
@@ -231,17 +270,18 @@ def tiling(m: tuple[int, int], kernel: tuple[int, int]) -> Tiling:
                 raise TransformError(f"{name} has coefficients that no command can say")
     if thirds > 1 or halvings > _MAX_SCALE:
         raise TransformError(f"{name} has a divisor that no command can say")
-    return Tiling(m, kernel, tuple(terms), halvings, thirds == 1)
+    return Tiling(m, kernel, stride, tuple(terms), halvings, thirds == 1)
 
 
-def tilings(kernel: tuple[int, int]) -> tuple[Tiling, ...]:
-    """Return all ways to compute a kernel in tiles, the largest gain first."""
+def tilings(kernel: tuple[int, int], stride: tuple[int, int] = (1, 1)) -> tuple[Tiling, ...]:
+    """Return all ways to compute a kernel in tiles that save something, the best first."""
     result = []
     for rows in range(1, MAX_ROWS + 1):
         for columns in range(1, MAX_COLUMNS + 1):
             if rows * columns > 1:
                 try:
-                    result.append(tiling((rows, columns), kernel))
+                    result.append(tiling((rows, columns), kernel, stride))
                 except TransformError:
                     continue
-    return tuple(sorted(result, key=lambda t: -t.gain))
+    useful = (t for t in result if t.gain > 1)
+    return tuple(sorted(useful, key=lambda t: -t.gain))

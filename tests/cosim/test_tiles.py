@@ -3,6 +3,8 @@
 The golden reference is the plain convolution.
 """
 
+from math import gcd
+
 import numpy as np
 import pytest
 
@@ -27,8 +29,10 @@ ENGINES = {
     ),
 }  # fmt: skip
 KERNELS = ((3, 3), (5, 5), (1, 3), (3, 1), (1, 5), (5, 1), (2, 2), (4, 4), (2, 3), (3, 5))
-TILINGS = {str(t): t for kernel in KERNELS for t in tilings(kernel)}
-CASES = 4
+STRIDED = (((3, 3), (2, 2)), ((5, 5), (2, 2)), ((3, 3), (1, 2)), ((5, 3), (2, 1)), ((4, 5), (3, 3)))
+TILINGS = [t for kernel in KERNELS for t in tilings(kernel)]
+TILINGS += [t for kernel, stride in STRIDED for t in tilings(kernel, stride)]
+CASES = 3
 
 
 def random_tiles(rng, config, tiling):
@@ -38,8 +42,8 @@ def random_tiles(rng, config, tiling):
         padding = tuple(int(n) for n in rng.integers(0, 3, 4))
         height, width = (int(n) for n in rng.integers(2, 16, 2))
         shape = [
-            window_out(n, k, 1, 1, padding[2 * i : 2 * i + 2])
-            for i, (n, k) in enumerate(zip((height, width), tiling.kernel, strict=True))
+            window_out(n, tiling.kernel[i], tiling.stride[i], 1, padding[2 * i : 2 * i + 2])
+            for i, n in enumerate((height, width))
         ]
         if min(shape) >= 2 and shape[1] % tiling.m[1] == 0:
             break
@@ -50,7 +54,7 @@ def random_tiles(rng, config, tiling):
     limit = 1 << int(rng.integers(1, 8))
     conv = Conv2d(
         "conv", "x", "y", rng.integers(1 - limit, limit, (kernels, per_group, *tiling.kernel)), 8,
-        rng.integers(-1000, 1000, kernels), (1, 1), padding, (1, 1), groups,
+        rng.integers(-1000, 1000, kernels), tiling.stride, padding, (1, 1), groups,
         random_requantize(rng, out, config.multiplier_width),
     )  # fmt: skip
     graph = Graph("tiles", {"x": kind, "y": out}, (Input("i", "x"), conv, Output("o", "y")))
@@ -61,7 +65,10 @@ def random_tiles(rng, config, tiling):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_tiling_equals_the_plain_convolution(engine):
     config, compared = ENGINES[engine], 0
-    for name, tiling in TILINGS.items():
+    for tiling in TILINGS:
+        name = str(tiling)
+        if gcd(tiling.m[1] * tiling.stride[1], config.cols) > 1:
+            continue
         for seed in range(CASES):
             rng = np.random.default_rng(seed)
             graph, image = random_tiles(rng, config, tiling)
@@ -72,12 +79,12 @@ def test_every_tiling_equals_the_plain_convolution(engine):
             except EngineLimitError as error:
                 # Kernels of which a border is zero are others.
                 if "its algorithms are" not in str(error):
-                    pytest.fail(f"seed {seed}, {name}: {error}")
+                    pytest.fail(f"seed {seed}, {name}, stride {tiling.stride}: {error}")
                 continue
             except Exception as error:
-                pytest.fail(f"seed {seed}, {name}, engine {engine}: {error}")
+                pytest.fail(f"seed {seed}, {name}, stride {tiling.stride}, {engine}: {error}")
             compared += 1
-    assert compared > 0.9 * CASES * len(TILINGS)
+    assert compared > 0.8 * CASES * len(TILINGS)
 
 
 def extreme(channels, data, weights):
