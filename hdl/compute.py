@@ -60,6 +60,10 @@ class ComputeUnit(wiring.Component):
     START_LATENCY = 3 + TapSequencer.LATENCY + SkidBuffer.LATENCY
     #: Cycles from a burst's first weight address to its first product.
     PRODUCT_LATENCY = WEIGHT_LATENCY + MacArray.LATENCY
+    #: Cycles that a sampled window comes later than one that is read.
+    SAMPLE_DELAY = 24
+    #: Cycles from the start of a Deform until it is done.
+    DEFORM = 1
     #: Rows that share the registers which feed the queue of channels.
     FAN_OUT = 4
 

@@ -45,7 +45,8 @@ def load_addr_width(config: EngineConfig) -> int:
     """Return the bits of an address in the largest buffer that is loaded."""
     tables = (256 * config.tables - 1).bit_length() if config.tables else 0
     weights = weight_addr_width(config) + (config.kernel_width > 8)  # halves of words
-    return max(act_addr_width(config), weights, tables)
+    offsets = (config.offset_depth - 1).bit_length() if config.offset_depth else 0
+    return max(act_addr_width(config), weights, tables, offsets)
 
 
 def out_addr_width(config: EngineConfig) -> int:
@@ -54,11 +55,11 @@ def out_addr_width(config: EngineConfig) -> int:
 
 
 def load_count_width(config: EngineConfig) -> int:
-    """Return the bits that hold the words of the largest load: a row, weights, tables, commands."""
+    """Return the bits that hold the words of the largest load: a row, or what a buffer holds."""
     fetched = config.queue_depth * max(map(config.command_bytes, Unit)) // config.bus_bytes
     weights = config.weight_depth * (2 if config.kernel_width > 8 else 1)
-    words = (config.act_depth * config.cols, weights, 256 * config.tables, fetched)
-    return max(words).bit_length()
+    buffers = (weights, 256 * config.tables, config.offset_depth)
+    return max(config.act_depth * config.cols, *buffers, fetched).bit_length()
 
 
 def result_count_width(config: EngineConfig) -> int:

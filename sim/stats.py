@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from tilewright.compiler.isa import (
     Command,
     Compute,
+    Deform,
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadOffsets,
     LoadTable,
     LoadWeights,
     Store,
@@ -20,7 +22,7 @@ from tilewright.compiler.isa.layout import align
 from tilewright.hdl.decode import WAIT_LATENCY
 from tilewright.hdl.load import LoadUnit
 from tilewright.hdl.queue import CommandQueue
-from tilewright.sim.timing.compute import compute_timing
+from tilewright.sim.timing.compute import compute_timings
 
 STALL_CAUSES = ("weights", "activations", "stores", "results", "commands")
 
@@ -50,7 +52,7 @@ def bytes_moved(config: EngineConfig, command: Command) -> tuple[int, int]:
     match command:
         case Fetch():
             return command.count * config.command_bytes(Unit(command.unit)), 0
-        case LoadWeights() | LoadTable():
+        case LoadWeights() | LoadTable() | LoadOffsets():
             return align(command.words * config.rows, config.bus_bytes), 0
         case LoadActivations():
             row = align(command.width * (command.pixel_bytes or config.rows), config.bus_bytes)
@@ -80,8 +82,8 @@ def compute_stalls(
             commits += [int(done) - LoadUnit.DRAIN] * command.count
     result = []
     free, popped = 0, -1
-    for index, command in enumerate(computes):
-        assert isinstance(command, Compute)
+    for index, (command, timing) in enumerate(compute_timings(config, computes)):
+        assert isinstance(command, Compute | Deform)
         start = int(starts[Unit.COMPUTE][index])
         valid = max(popped, commits[index]) + words + CommandQueue.REFILL + WAIT_LATENCY
         stalls = dict.fromkeys(STALL_CAUSES, 0)
@@ -104,7 +106,7 @@ def compute_stalls(
             now = max(now, ready)
         stalls["results"] = start - now
         result.append(stalls)
-        free = start + compute_timing(config, command).free
+        free = start + timing.free
         popped = start if config.prefetch else free - 1
     return result
 
@@ -136,9 +138,8 @@ def layer_stats(
     computes = commands[Unit.COMPUTE]
     causes = compute_stalls(config, commands, starts, dones)
     now = 0
-    for command, start, waits in zip(computes, starts[Unit.COMPUTE], causes, strict=True):
-        assert isinstance(command, Compute)
-        timing = compute_timing(config, command)
+    timings = compute_timings(config, computes)
+    for (command, timing), start, waits in zip(timings, starts[Unit.COMPUTE], causes, strict=True):
         steps[command.layer] += timing.steps
         for cause, count in waits.items():
             stalls[command.layer][cause] += count

@@ -19,7 +19,7 @@ from typing import ClassVar
 from tilewright.compiler.isa.fields import EncodeError, Field, pack, unpack
 from tilewright.errors import Error
 
-ISA_VERSION = 3
+ISA_VERSION = 4
 
 
 class Unit(enum.IntEnum):
@@ -186,6 +186,30 @@ class LoadTable(Command):
         _ADDRESS,
         Field("words", 16, "entries"),
         Field("base", 16, "first entry"),
+    )
+
+    wait_compute: int = 0
+    wait_store: int = 0
+    address: int
+    words: int
+    base: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOffsets(Command):
+    """Read ``words`` times ``rows`` bytes into the offset buffer, wrapping at its end.
+
+    Rows of pixel words of a channel group follow one another in memory, and so they do in the
+    buffer: from one to the next it is as many words, where a row's padding counts as words.
+    """
+
+    UNIT = Unit.LOAD
+    OPCODE = 7
+    FIELDS = (
+        *_LOAD_HEAD,
+        _ADDRESS,
+        Field("words", 16, "times `rows` bytes"),
+        Field("base", 16, "place of the first in the buffer"),
     )
 
     wait_compute: int = 0
@@ -421,6 +445,74 @@ class Compute(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Deform(Command):
+    """Make the next compute command take its windows from positions that are data.
+
+    Window pixel j of a segment, whose place is input row y and column x, is sampled at row
+    ``y + dy / 2**fraction`` and column ``x + dx / 2**fraction``. The value is::
+
+        pad + round_half_even(m * sum(w * (q - pad)) / 2**(2 * fraction + mask_fraction))
+
+    over the four pixels q around the position, where m is the mask (1 without one), and w the
+    product of ``2**fraction - f`` or f for row and column, f being the fraction of the position.
+    Pixels outside the input count as ``pad``. dy and dx are signed bytes; m is at most
+    ``2**mask_fraction``, so that no sample leaves the range of its pixels.
+
+    Channels of the offsets' words: for every ``shared`` channel groups of the input, for every
+    tap in the order of kernel rows and columns, dy and dx; those of the masks have one byte for a
+    tap. Word x of output row y and channel group g of either is
+    ``base + y * row_step + x + g * group_step``, modulo the buffer's size; every kernel group
+    begins again. The words of offsets and masks of one pixel are read in the same cycle: they must
+    lie in different halves of the buffer.
+
+    A segment takes at least ``cols`` cycles, one for a pixel. The two rows around a position are
+    read in the same cycle, too: ``row_pitch`` is odd and the ring has an even number of rows.
+    ``act_row``, ``oy_step`` and ``r_step`` of the compute command mean nothing here.
+
+    The command starts when all compute commands before it are complete.
+    """
+
+    UNIT = Unit.COMPUTE
+    OPCODE = 2
+    FIELDS = (
+        _LAYER,
+        _WAIT_LOAD,
+        _WAIT_STORE,
+        Field("fraction", 4, "bits of dy and dx below the point, 0..8"),
+        Field("mask_fraction", 4, "bits of the mask below the point, 1..8, or 0: there is no mask"),
+        Field("taps", 16, "n_r * n_s of the compute command"),
+        Field("shared", 12, "channel groups of the input that share their positions"),
+        Field("row_pitch", 16, "lane words from one input row to the next, odd"),
+        Field("first_row", 13, "first input row that is in the ring"),
+        Field("rows", 13, "input rows that are in the ring; no others are read"),
+        Field("row_base", 16, "lane words from the ring's beginning to first_row, below act_ring"),
+        Field("offset_base", 16, "offset buffer: word of the first output pixel's first tap"),
+        Field("offset_byte", 6, "byte of that tap's dy in the word, even"),
+        Field("mask_base", 16, "offset buffer: word of the first output pixel's first mask"),
+        Field("mask_byte", 6, "byte of that mask in the word"),
+        Field("row_step", 16, "offset buffer: words from one output row to the next"),
+        Field("group_step", 16, "offset buffer: words from one channel group to the next"),
+    )
+
+    wait_load: int = 0
+    wait_store: int = 0
+    fraction: int
+    mask_fraction: int = 0
+    taps: int
+    shared: int
+    row_pitch: int
+    first_row: int
+    rows: int
+    row_base: int
+    offset_base: int
+    offset_byte: int = 0
+    mask_base: int = 0
+    mask_byte: int = 0
+    row_step: int
+    group_step: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Store(Command):
     """Write ``groups`` x ``height`` x ``width`` pixel words from the output buffer to memory.
 
@@ -458,8 +550,10 @@ COMMANDS: tuple[type[Command], ...] = (
     LoadActivations,
     LoadWeights,
     LoadTable,
+    LoadOffsets,
     End,
     Compute,
+    Deform,
     Store,
 )
 _OPCODE = Field("opcode", 8, "what the command does")

@@ -61,6 +61,9 @@ class EngineConfig:
         Words of ``rows`` weights in the weight buffer, addressed as a ring.
     out_depth : int, power of two, 16..65536
         Pixel words in the output buffer, addressed as a ring.
+    offset_depth : int, power of two, 16..65536, or 0
+        Words of ``rows`` bytes in the buffer of offsets and masks of deformable convolutions,
+        addressed as a ring. 0: the engine has no sampler for them.
     bus_width : int, 32, 64 or 128
         AXI data width in bits.
     addr_width : int, bits, 12..32
@@ -108,6 +111,7 @@ class EngineConfig:
     act_depth: int = 1024
     weight_depth: int = 4096
     out_depth: int = 1024
+    offset_depth: int = 0
     bus_width: int = 64
     addr_width: int = 32
     queue_depth: int = 32
@@ -168,6 +172,12 @@ class EngineConfig:
                 name,
                 "a power of two in 16..65536",
             )
+        check(
+            self.offset_depth == 0
+            or (_is_power_of_two(self.offset_depth) and 16 <= self.offset_depth <= 65536),
+            "offset_depth",
+            "0 or a power of two in 16..65536",
+        )
         check(0 <= self.tables <= 15, "tables", "in 0..15")
         check(self.bus_width in (32, 64, 128), "bus_width", "32, 64 or 128")
         check(12 <= self.addr_width <= 32, "addr_width", "in 12..32")
@@ -256,6 +266,11 @@ class EngineConfig:
     def out_bytes(self) -> int:
         """Bytes in the output buffer."""
         return self.out_depth * self.rows
+
+    @property
+    def offset_bytes(self) -> int:
+        """Bytes in the offset buffer."""
+        return self.offset_depth * self.rows
 
     @property
     def multipliers(self) -> int:

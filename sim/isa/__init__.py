@@ -2,4 +2,6 @@
 
 ``machine``   units, queues and waits
 ``array``     what a compute command does to the buffers
+``sampler``   what the windows of a deformable one hold
+``errors``    what the executor refuses
 """

@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.ir import Requantize
 from tilewright.compiler.ir.reference import requantize
-from tilewright.compiler.isa import Compute, EngineConfig
-from tilewright.errors import Error
+from tilewright.compiler.isa import Compute, Deform, EngineConfig
+from tilewright.sim.isa.errors import ExecutionError
+from tilewright.sim.isa.sampler import Sampler
 
 _WORD = 1 << 16
-
-
-class ExecutionError(Error):
-    """A program asks for something that the engine refuses."""
 
 
 @dataclass
@@ -31,6 +28,7 @@ class Buffers:
     results : (out_depth, rows) bytes
     tables : (256 * tables,) bytes
     partial : (partial_depth, 4 rows of a tile, requantizers) partial sums
+    offsets : (offset_depth, rows) bytes
     """
 
     activations: NDArray[np.uint8]
@@ -38,6 +36,7 @@ class Buffers:
     results: NDArray[np.uint8]
     tables: NDArray[np.uint8]
     partial: NDArray[np.int64]
+    offsets: NDArray[np.uint8]
 
     @classmethod
     def of(cls, config: EngineConfig) -> Buffers:
@@ -48,13 +47,19 @@ class Buffers:
             np.zeros((config.out_depth, config.rows), np.uint8),
             np.zeros(256 * config.tables, np.uint8),
             np.zeros((config.partial_depth, 4, config.requantizer_count), np.int64),
+            np.zeros((config.offset_depth, config.rows), np.uint8),
         )
 
 
-def run_compute(config: EngineConfig, command: Compute, buffers: Buffers) -> None:
-    """Execute a command."""
+def run_compute(
+    config: EngineConfig, command: Compute, buffers: Buffers, deform: Deform | None = None
+) -> None:
+    """Execute a command, with the Deform before it if there is one."""
     c = command
     _check(config, c)
+    sampler = None
+    if deform is not None:
+        sampler = Sampler(config, deform, c, buffers.activations, buffers.offsets)
     steps = c.windows * ((c.n_cg - 1) * c.segment + c.last_segment)
     weight_addr = c.weight_base
     for kg in range(c.n_kg):
@@ -68,7 +73,7 @@ def run_compute(config: EngineConfig, command: Compute, buffers: Buffers) -> Non
         words = _signed(config, block[config.param_words :]).astype(np.float64)
         if c.maximum and not np.isin(words, (0, 1)).all():
             raise ExecutionError("a maximum takes activations as they are: its weights are 0 or 1")
-        total = _sums(config, c, kg, words, buffers.activations)
+        total = _sums(config, c, kg, words, buffers.activations, sampler)
         if not c.partial:
             _write(config, c, kg, _wrap(config, total + bias), scale, buffers)
             continue
@@ -110,6 +115,7 @@ def _sums(
     kg: int,
     words: NDArray[np.float64],
     activations: NDArray[np.uint8],
+    sampler: Sampler | None,
 ) -> NDArray[np.int64]:
     """Return the (n_oy, n_ox * cols, rows) accumulators of a kernel group."""
     size = 1 << c.segment_log2
@@ -118,7 +124,10 @@ def _sums(
     for cg in range(c.n_cg):
         count = c.last_segment if cg == c.n_cg - 1 else c.segment
         taps = [(r, s) for r in range(c.n_r) for s in range(c.n_s)]
-        windows = [_window(config, c, kg, cg, r, s, activations) for r, s in taps]
+        if sampler is not None:
+            windows = [_values(c, sampler.window(kg, cg, r, s)) for r, s in taps]
+        else:
+            windows = [_values(c, _window(config, c, kg, cg, r, s, activations)) for r, s in taps]
         if c.transform:
             coefficients = map(c.coefficient, range(len(taps)))
             window = np.add.reduce([k * w for k, w in zip(coefficients, windows, strict=True)])
@@ -145,6 +154,11 @@ def _sums(
     return acc.astype(np.int64)
 
 
+def _values(c: Compute, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return what bytes stand for."""
+    return (pixels.view(np.int8) if c.signed else pixels).astype(np.float64)
+
+
 def _window(
     config: EngineConfig,
     c: Compute,
@@ -153,8 +167,8 @@ def _window(
     r: int,
     s: int,
     activations: NDArray[np.uint8],
-) -> NDArray[np.float64]:
-    """Return the (n_oy, n_ox * cols, rows) activations under one tap."""
+) -> NDArray[np.uint8]:
+    """Return the (n_oy, n_ox * cols, rows) bytes under one tap."""
     cols = config.cols
     oy = np.arange(c.n_oy)
     y = c.y0 + oy * c.oy_dy + r * c.r_dy
@@ -166,8 +180,7 @@ def _window(
     addr = np.where(inside, addr, 0)
     if inside.any() and int(addr.max()) >= config.act_depth:
         raise ExecutionError("a compute command reads beyond the activation buffer")
-    window = np.where(inside[..., None], activations[x % cols, addr], np.uint8(c.pad))
-    return (window.view(np.int8) if c.signed else window).astype(np.float64)
+    return np.where(inside[..., None], activations[x % cols, addr], np.uint8(c.pad))
 
 
 def _wrap(config: EngineConfig, total: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -18,10 +18,12 @@ from tilewright.compiler.isa import (
     Check,
     Command,
     Compute,
+    Deform,
     End,
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadOffsets,
     LoadTable,
     LoadWeights,
     Store,
@@ -31,8 +33,9 @@ from tilewright.compiler.isa import (
 from tilewright.compiler.isa.layout import align, unpack_weights
 from tilewright.hdl.decode import WAIT_LATENCY
 from tilewright.hdl.queue import CommandQueue
-from tilewright.sim.isa.array import Buffers, ExecutionError, run_compute
-from tilewright.sim.timing.compute import compute_timing
+from tilewright.sim.isa.array import Buffers, run_compute
+from tilewright.sim.isa.errors import ExecutionError
+from tilewright.sim.timing.compute import ComputeTiming, compute_timing, deform_timing
 from tilewright.sim.timing.memory import (
     MemoryTiming,
     bootstrap_commit,
@@ -91,6 +94,7 @@ class Machine:
         self.units = {unit: _UnitState() for unit in Unit}
         self.finished: int | None = None
         self._drained = 0  # when the last compute command started so far is done
+        self._deform: Deform | None = None  # of the next compute command
 
     def run(
         self, program: int, count: int, progress: Callable[[int], None] | None = None
@@ -131,11 +135,16 @@ class Machine:
         words = self.config.command_bytes(unit) // self.config.bus_bytes
         valid = max(state.popped, commit) + words + CommandQueue.REFILL
         start = max(state.free, valid + WAIT_LATENCY, *waits.values())
-        if isinstance(command, Compute) and command.fence:
+        if isinstance(command, Deform) or (isinstance(command, Compute) and command.fence):
             start = max(start, self._drained + 1 + WAIT_LATENCY)
         match command:
             case Compute():
                 self._compute(command, start)
+            case Deform():
+                if not self.config.offset_depth:
+                    raise ExecutionError("a Deform on an engine without a sampler")
+                self._deform = command
+                self._occupy(command, start, deform_timing())
             case Store():
                 self._store(command)
                 self._record(
@@ -184,6 +193,15 @@ class Machine:
             case LoadWeights():
                 data = self._bytes(command.address, command.words * config.rows)
                 self._load_weights(command, data)
+            case LoadOffsets():
+                if not config.offset_depth:
+                    raise ExecutionError("a load command for offsets on an engine without them")
+                data = self._bytes(command.address, command.words * config.rows)
+                span = np.arange(command.base, command.base + command.words)
+                # Of more than the buffer holds, the last remain.
+                data = data.reshape(-1, config.rows)[-config.offset_depth :]
+                span = span[-config.offset_depth :] % config.offset_depth
+                self.buffers.offsets[span] = data
             case LoadTable():
                 data = self._bytes(command.address, command.words * config.rows)
                 span = np.arange(command.base, command.base + command.words)
@@ -231,8 +249,12 @@ class Machine:
             self.buffers.activations[x % cols, addr] = pixels
 
     def _compute(self, command: Compute, start: int) -> None:
-        timing = compute_timing(self.config, command)
-        run_compute(self.config, command, self.buffers)
+        deform, self._deform = self._deform, None
+        run_compute(self.config, command, self.buffers, deform)
+        timing = compute_timing(self.config, command, deform=deform is not None)
+        self._occupy(command, start, timing)
+
+    def _occupy(self, command: Command, start: int, timing: ComputeTiming) -> None:
         self._record(Unit.COMPUTE, command, start, start + timing.done)
         # The drain overlaps the next command.
         self.units[Unit.COMPUTE].free = start + timing.free

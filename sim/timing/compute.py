@@ -6,10 +6,11 @@ fields. The constants are those of the components.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import gcd
 
-from tilewright.compiler.isa import Compute, EngineConfig
+from tilewright.compiler.isa import Command, Compute, Deform, EngineConfig
 from tilewright.hdl.compute import ComputeUnit
 from tilewright.hdl.drain import Drain
 from tilewright.hdl.partial import drain_span, pass_span
@@ -36,10 +37,32 @@ def pass_steps(command: Compute) -> int:
     return command.windows * ((command.n_cg - 1) * command.segment + command.last_segment)
 
 
-def compute_timing(config: EngineConfig, command: Compute) -> ComputeTiming:
-    """Return the cycles of a command."""
+def deform_timing() -> ComputeTiming:
+    """Return the cycles of a Deform, which is taken at once."""
+    return ComputeTiming(free=1, done=ComputeUnit.DEFORM, steps=0)
+
+
+def compute_timings(
+    config: EngineConfig, commands: Iterable[Command]
+) -> Iterator[tuple[Command, ComputeTiming]]:
+    """Yield each command of a compute stream with its cycles."""
+    deform = False
+    for command in commands:
+        if isinstance(command, Compute):
+            yield command, compute_timing(config, command, deform=deform)
+        else:
+            yield command, deform_timing()
+        deform = isinstance(command, Deform)
+
+
+def compute_timing(
+    config: EngineConfig, command: Compute, *, deform: bool = False
+) -> ComputeTiming:
+    """Return the cycles of a command; ``deform``: its windows are sampled."""
     # Accesses that make a window.
     parts = command.taps if command.transform else gcd(command.stride_x, config.cols)
+    if deform:
+        parts = config.cols
     last_segment = max(command.last_segment, parts)
     busy = command.windows * ((command.n_cg - 1) * max(command.segment, parts) + last_segment)
     passes = command.n_oy * command.n_ox
@@ -48,7 +71,7 @@ def compute_timing(config: EngineConfig, command: Compute) -> ComputeTiming:
     group = pause + 1 + config.param_words + passes * whole
     # First cycle of the last pass, and of its last segment.
     last_pass = ComputeUnit.START_LATENCY + command.n_kg * group - whole
-    burst = last_pass + busy - last_segment + parts - 1
+    burst = last_pass + busy - last_segment + parts - 1 + deform * ComputeUnit.SAMPLE_DELAY
     capture = burst + ComputeUnit.capture_latency(config) + command.last_segment - 1
     idle = last_pass + whole
     drain = config.drain_cycles

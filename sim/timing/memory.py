@@ -16,6 +16,7 @@ from tilewright.compiler.isa import (
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadOffsets,
     LoadTable,
     LoadWeights,
     Store,
@@ -125,7 +126,7 @@ def load_timing(config: EngineConfig, memory: MemoryTiming, command: Command) ->
             size = config.command_bytes(Unit(command.unit))
             beats = command.count * size // config.bus_bytes
             block = _Block(command.address, 1, 0, 1, beats, beats)
-        case LoadWeights() | LoadTable():
+        case LoadWeights() | LoadTable() | LoadOffsets():
             beats = _row_beats(config, command.words)
             block = _Block(command.address, 1, 0, 1, command.words, beats)
         case LoadActivations():

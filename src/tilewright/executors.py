@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.isa import Compute, Unit
+from tilewright.compiler.isa import Unit
 from tilewright.compiler.isa.layout import align
 from tilewright.compiler.isa.registers import Status
 from tilewright.errors import Error
@@ -22,7 +22,7 @@ from tilewright.sim.isa.machine import Machine
 from tilewright.sim.rtl import Checkpoint, RtlEngine
 from tilewright.sim.stats import LayerStats, layer_stats
 from tilewright.sim.timeline import write_timeline
-from tilewright.sim.timing.compute import compute_timing
+from tilewright.sim.timing.compute import compute_timings
 
 Backend = Literal["golden", "isa", "rtl"]
 PROGRESS_CYCLES = 2_000  # of RTL from report to report, a fraction of a second
@@ -206,7 +206,8 @@ class _Rtl:
             self._directory.mkdir(parents=True, exist_ok=True)
         self._engine = RtlEngine(program.engine, waves=waves is not None)
         # The array's time up to each of its commands: what progress is measured by.
-        cycles = [compute_timing(program.engine, c).free for c in _computes(program)]
+        timings = compute_timings(program.engine, program.commands(Unit.COMPUTE))
+        cycles = [timing.free for _, timing in timings]
         self._cycles = np.concatenate([[0], np.cumsum(cycles)])
 
     def run(self, index: int, memory: NDArray[np.uint8], report: Callable[[float], None]) -> _Run:
@@ -276,10 +277,6 @@ def _load_run(path: Path, memory: NDArray[np.uint8]) -> _Run:
         dict(zip(Unit, record["dones"], strict=True)),
         record["counters"],
     )
-
-
-def _computes(program: Program) -> list[Compute]:
-    return [c for c in program.commands(Unit.COMPUTE) if isinstance(c, Compute)]
 
 
 def _layer_result(program: Program, info: Any, stats: LayerStats) -> LayerResult:

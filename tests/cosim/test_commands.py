@@ -10,7 +10,7 @@ from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, Res
 from tilewright.compiler.isa import Compute, LoadActivations, Unit, decode, encode
 from tilewright.executors import verify
 from tilewright.program import compile_graph
-from tilewright.sim.isa.array import ExecutionError
+from tilewright.sim.isa.errors import ExecutionError
 from tilewright.sim.isa.machine import Machine
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target

@@ -18,7 +18,7 @@ from tilewright.compiler.schedule import EngineLimitError
 from tilewright.errors import Error
 from tilewright.executors import DivergenceError, compare_outputs
 from tilewright.program import ProgramError
-from tilewright.sim.isa.array import ExecutionError
+from tilewright.sim.isa.errors import ExecutionError
 from tilewright.sim.rtl import RtlEngine
 
 ENGINE = ENGINES["4x4-bus64"]

@@ -21,7 +21,7 @@ from tilewright.compiler.isa import (
 )
 from tilewright.compiler.isa.registers import Status
 from tilewright.errors import Error
-from tilewright.sim.isa.array import ExecutionError
+from tilewright.sim.isa.errors import ExecutionError
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.timing import MemoryTiming
 

@@ -16,7 +16,7 @@ from tilewright.compiler.isa.registers import Status
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.stats import bytes_moved, compute_stalls
 from tilewright.sim.timing import MemoryTiming
-from tilewright.sim.timing.compute import compute_timing
+from tilewright.sim.timing.compute import compute_timing, compute_timings
 
 ENGINE = ENGINES["4x4-bus64"]
 PROGRAMS = {
@@ -74,7 +74,7 @@ def test_counters_account_for_every_cycle(rtl, name, timing, cause):
     commands = program.streams.commands
     counters, computes = run.counters, commands[Unit.COMPUTE]
     causes = ("STALL_LOAD", "STALL_STORE", "STALL_RESULT", "STALL_COMMAND")
-    times = [compute_timing(ENGINE, command) for command in computes]
+    times = [time for _, time in compute_timings(ENGINE, computes)]
     # The array is occupied or it waits for one thing.
     occupied = sum(time.free for time in times)
     assert counters["CYCLES"] == occupied + sum(counters[cause] for cause in causes)
