@@ -5,10 +5,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hdl.widths import act_addr_width
+
 __all__ = [
     "ActivationBuffer",
     "WeightBuffer",
     "WordBuffer",
+    "lane_addresses",
+    "lane_words",
     "lane_write",
     "weight_write",
     "word_write",
@@ -42,6 +46,19 @@ def weight_write(config):
     return wiring.Signature(members | ({"half": Out(2)} if config.kernel_width > 8 else {}))
 
 
+def lane_addresses(config):
+    """Return where each lane is read: a lane word, or a place in each of its halves."""
+    lane = data.ArrayLayout(unsigned(16), 2) if config.offset_depth else unsigned(16)
+    return data.ArrayLayout(lane, config.cols)
+
+
+def lane_words(config):
+    """Return what is read there: a pixel word, or one from each half."""
+    word = unsigned(config.rows * 8)
+    lane = data.ArrayLayout(word, 2) if config.offset_depth else word
+    return data.ArrayLayout(lane, config.cols)
+
+
 class ActivationBuffer(wiring.Component):
     """``cols`` lanes of pixel words, each with an address of its own.
 
@@ -52,6 +69,9 @@ class ActivationBuffer(wiring.Component):
     and the load unit, whose word waits in a one-entry buffer. Neither is ever refused: the drain
     comes back to a lane after ``cols`` cycles at the earliest, the load unit after two.
 
+    Where the engine has a sampler, a lane's even words and its odd words lie in halves that are
+    read at a place each: half a word's address.
+
     Parameters
     ----------
     config : EngineConfig
@@ -60,8 +80,8 @@ class ActivationBuffer(wiring.Component):
     -------
     i_load : In(lane_write); at most every second cycle for the same lane
     i_drain : In(lane_write)
-    addr : In(array of cols 16-bit lane words)
-    o : Out(array of cols pixel words)
+    addr : In(lane_addresses)
+    o : Out(lane_words)
 
     Timing
     ------
@@ -78,8 +98,8 @@ class ActivationBuffer(wiring.Component):
             {
                 "i_load": In(lane_write(config)),
                 "i_drain": In(lane_write(config)),
-                "addr": In(data.ArrayLayout(unsigned(16), config.cols)),
-                "o": Out(data.ArrayLayout(unsigned(config.rows * 8), config.cols)),
+                "addr": In(lane_addresses(config)),
+                "o": Out(lane_words(config)),
             }
         )
 
@@ -87,15 +107,31 @@ class ActivationBuffer(wiring.Component):
         """Build the netlist."""
         m = Module()
         config = self._config
+        halves = 2 if config.offset_depth else 1
+        depth = -(-config.act_depth // halves)
         for lane in range(config.cols):
-            memory = Memory(shape=unsigned(config.rows * 8), depth=config.act_depth, init=[])
-            m.submodules[f"lane_{lane}"] = memory
-            write, read = memory.write_port(), memory.read_port()
-            width = len(write.addr)
-
-            m.d.comb += [read.en.eq(1), read.addr.eq(self.addr[lane][:width])]
-            # The block RAM's own output is slow; this register takes its delay out of the muxes.
-            m.d.sync += self.o[lane].eq(read.data)
+            memories = [
+                Memory(shape=unsigned(config.rows * 8), depth=depth, init=[]) for _ in range(halves)
+            ]
+            width = act_addr_width(config)
+            write = word_write(config.rows * 8).create()
+            for half, memory in enumerate(memories):
+                name = f"lane_{lane}" if halves == 1 else f"lane_{lane}_{half}"
+                m.submodules[name] = memory
+                port, read = memory.write_port(), memory.read_port()
+                addr = self.addr[lane] if halves == 1 else self.addr[lane][half]
+                o = self.o[lane] if halves == 1 else self.o[lane][half]
+                mine = write.addr[0] == half if halves == 2 else 1
+                m.d.comb += [
+                    port.en.eq(write.valid & mine),
+                    port.addr.eq(write.addr[halves - 1 : width]),
+                    port.data.eq(write.data),
+                    read.en.eq(1),
+                    read.addr.eq(addr[: len(read.addr)]),
+                ]
+                # The block RAM's own output is slow; this register takes its delay out of the
+                # muxes.
+                m.d.sync += o.eq(read.data)
 
             waiting = Signal()
             addr, word = Signal(width), Signal(config.rows * 8)
@@ -103,12 +139,12 @@ class ActivationBuffer(wiring.Component):
             m.d.comb += drained.eq(self.i_drain.valid & (self.i_drain.lane == lane))
             with m.If(drained):
                 m.d.comb += [
-                    write.en.eq(1),
+                    write.valid.eq(1),
                     write.addr.eq(self.i_drain.addr[:width]),
                     write.data.eq(self.i_drain.data),
                 ]
             with m.Else():
-                m.d.comb += [write.en.eq(waiting), write.addr.eq(addr), write.data.eq(word)]
+                m.d.comb += [write.valid.eq(waiting), write.addr.eq(addr), write.data.eq(word)]
                 m.d.sync += waiting.eq(0)
             with m.If(self.i_load.valid & (self.i_load.lane == lane)):
                 m.d.sync += [

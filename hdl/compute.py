@@ -1,21 +1,29 @@
 """The compute unit: commands in, results out."""
 
-from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from tilewright.compiler.isa import Compute, EngineConfig, Unit
+from tilewright.compiler.isa import Compute, Deform, EngineConfig, Unit
 from tilewright.compiler.isa.registers import Status
-from tilewright.hdl.buffers import WeightBuffer, lane_write, word_write
-from tilewright.hdl.decode import reached
+from tilewright.hdl.buffers import (
+    WeightBuffer,
+    lane_addresses,
+    lane_words,
+    lane_write,
+    word_write,
+)
+from tilewright.hdl.decode import command_view, reached
 from tilewright.hdl.drain import Drain
 from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.mac import MacArray
+from tilewright.hdl.offsets import OffsetSequencer
 from tilewright.hdl.pace import PaceSequencer
 from tilewright.hdl.partial import TILES, drain_span, tile_code, tile_layout
 from tilewright.hdl.passes import PassSequencer
 from tilewright.hdl.records import command_layout
+from tilewright.hdl.sampler import Sampler
 from tilewright.hdl.skid import SkidBuffer
 from tilewright.hdl.steps import StepSequencer
 from tilewright.hdl.taps import TapSequencer, segment_layout
@@ -39,6 +47,7 @@ class ComputeUnit(wiring.Component):
     halt : In(1); start nothing more
     act_addr : Out, act_data : In; the activation buffer's read port
     weight_addr : Out(16), weight_data : In; the weight buffer's read port
+    offset_addr, mask_addr : Out(16), offset_data, mask_data : In; the offset buffer's, if any
     table_write : In(word_write(8)); activation tables
     o_act : Out(lane_write), o_out : Out(word_write); results
     start, done : Out(1); a command starts; a command's last result is being written
@@ -61,7 +70,7 @@ class ComputeUnit(wiring.Component):
     #: Cycles from a burst's first weight address to its first product.
     PRODUCT_LATENCY = WEIGHT_LATENCY + MacArray.LATENCY
     #: Cycles that a sampled window comes later than one that is read.
-    SAMPLE_DELAY = 24
+    SAMPLE_DELAY = Sampler.LATENCY - Sampler.AHEAD - WindowFeeder.SAMPLED
     #: Cycles from the start of a Deform until it is done.
     DEFORM = 1
     #: Rows that share the registers which feed the queue of channels.
@@ -92,14 +101,20 @@ class ComputeUnit(wiring.Component):
 
     def __init__(self, config):
         self._config = config
+        offsets = {
+            "offset_addr": Out(16),
+            "offset_data": In(config.rows * 8),
+            "mask_addr": Out(16),
+            "mask_data": In(config.rows * 8),
+        }
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(8 * config.command_bytes(Unit.COMPUTE)))),
                 "done_load": In(16),
                 "done_store": In(16),
                 "halt": In(1),
-                "act_addr": Out(data.ArrayLayout(unsigned(16), config.cols)),
-                "act_data": In(data.ArrayLayout(unsigned(config.rows * 8), config.cols)),
+                "act_addr": Out(lane_addresses(config)),
+                "act_data": In(lane_words(config)),
                 "weight_addr": Out(16),
                 "weight_data": In(config.rows * config.weight_width),
                 "table_write": In(word_write(8)),
@@ -115,6 +130,7 @@ class ComputeUnit(wiring.Component):
                 "stall_store": Out(1),
                 "stall_command": Out(1),
                 "stall_result": Out(1),
+                **(offsets if config.offset_depth else {}),
             }
         )
 
@@ -139,19 +155,37 @@ class ComputeUnit(wiring.Component):
         occupied, finished, launched, ends = Signal(), Signal(), Signal(), Signal()
         pending = Signal(8)  # commands started but not done
         known, legal, fenced = Signal(), Signal(), Signal()
+        # A Deform: the one that waits, if it is one; the one whose command runs or is next.
+        is_deform, deform_done = Signal(), Signal()
+        deform_waits, deform_legal, sampled = Const(0, 1), Const(0, 1), Signal()
+        if config.offset_depth:
+            waiting_deform = command_view(Deform, self.i.payload)
+            deform_waits = waiting_deform.opcode == Deform.OPCODE
+            rest = self.i.payload[command_layout(Deform).size :]
+            deform_legal = (
+                deform_waits
+                & ~(rest.any() & config.prefetch)
+                & (waiting_deform.fraction <= 8)
+                & (waiting_deform.mask_fraction <= 8)
+            )
+            deform = Signal(command_layout(Deform))
+            with m.If(self.start & is_deform):
+                m.d.sync += [deform.eq(waiting_deform), sampled.eq(1)]
+            with m.Elif(ends):
+                m.d.sync += sampled.eq(0)
         load_ready, store_ready = Signal(), Signal()
         m.d.comb += [
             self.status.eq(Status.BAD_COMMAND),
             self.start.eq(
                 known & legal & load_ready & store_ready & ~occupied & ~self.halt & ~fenced
             ),
-            self.i.ready.eq(self.start if config.prefetch else ends),
+            self.i.ready.eq(self.start if config.prefetch else ends | (self.start & is_deform)),
             self.busy.eq(occupied | (pending != 0)),
             self.stall_load.eq(known & ~occupied & ~load_ready),
             self.stall_store.eq(known & ~occupied & load_ready & ~store_ready),
             self.stall_command.eq(~known & ~occupied),
             self.stall_result.eq(known & ~occupied & load_ready & store_ready & fenced),
-            self.done.eq(drain.done),
+            self.done.eq(drain.done | deform_done),
         ]
         m.d.sync += [
             # Not before those before it are done: their number says which one it is.
@@ -160,7 +194,8 @@ class ComputeUnit(wiring.Component):
             load_ready.eq(reached(self.done_load, waiting.wait_load)),
             store_ready.eq(reached(self.done_store, waiting.wait_store)),
             legal.eq(
-                (waiting.opcode == Compute.OPCODE)
+                deform_legal
+                | (waiting.opcode == Compute.OPCODE)
                 & ~(self.i.payload[layout.size :].any() & config.prefetch)
                 & (
                     waiting.segment_log2 >= config.least_segment_log2
@@ -171,14 +206,16 @@ class ComputeUnit(wiring.Component):
                 & (waiting.table <= config.tables)
                 & ~(waiting.transform if config.partial_depth and config.data_width == 9 else 0)
             ),
-            fenced.eq(waiting.fence & (pending != 0)),
-            launched.eq(self.start),
+            fenced.eq((waiting.fence | deform_waits) & (pending != 0)),
+            is_deform.eq(deform_waits),
+            deform_done.eq(self.start & is_deform),
+            launched.eq(self.start & ~is_deform),
             pending.eq(pending + self.start - self.done),
         ]
         if config.prefetch:
             with m.If(~occupied):
                 m.d.sync += command.eq(waiting)
-        with m.If(self.start):
+        with m.If(self.start & ~is_deform):
             m.d.sync += [occupied.eq(1), finished.eq(0)]
 
         # Sequencers.
@@ -204,22 +241,37 @@ class ComputeUnit(wiring.Component):
                 feeder.transform.eq(command.transform),
                 feeder.coefficients.eq(command.coefficients),
             ]
+        if config.offset_depth:
+            m.d.comb += [pace.deform.eq(sampled), feeder.sampled.eq(sampled)]
+            self._sample(m, feeder, pace, command, deform, launched)
         wiring.connect(m, passes.o, taps.i)
         wiring.connect(m, taps.o, segments.i)
         wiring.connect(m, segments.o, pace.i)
         bursts = [(pace.burst, pace.burst_valid)]
-        for _ in range(self.burst_delay(config)):
+        usual = self.burst_delay(config)
+        for _ in range(usual + (self.SAMPLE_DELAY if config.offset_depth else 0)):
             later, later_valid = Signal.like(pace.burst, reset_less=True), Signal()
             m.d.sync += [later.eq(bursts[-1][0]), later_valid.eq(bursts[-1][1])]
             bursts.append((later, later_valid))
-        m.d.comb += [steps.i.eq(bursts[-1][0]), steps.i_valid.eq(bursts[-1][1])]
+
+        def burst_after(cycles):
+            """Return the burst of so many cycles before, or more if its window is sampled."""
+            burst, valid = bursts[cycles]
+            if config.offset_depth:
+                late, late_valid = bursts[cycles + self.SAMPLE_DELAY]
+                burst = data.View(burst.shape(), Mux(sampled, late, burst))
+                valid = Mux(sampled, late_valid, valid)
+            return burst, valid
+
+        burst, burst_valid = burst_after(usual)
+        m.d.comb += [steps.i.eq(burst), steps.i_valid.eq(burst_valid)]
 
         # Segment broadcast: channels queue up towards row 0, one row a cycle, and every segment
         # of rows listens to its own lowest row; long ways have a register at half-way.
         rows, cols = config.rows, config.cols
         share = min(rows, self.FAN_OUT)
         m.submodules.complete = complete = Fanout(width=1, copies=rows // share, dsp=config.dsp)
-        burst, burst_valid = bursts[WindowFeeder.latency(config) - Fanout.LATENCY]
+        burst, burst_valid = burst_after(WindowFeeder.latency(config) - Fanout.LATENCY)
         m.d.comb += complete.i.eq(burst_valid & ~burst.parameters)
 
         pixel_width = config.window_width
@@ -289,7 +341,9 @@ class ComputeUnit(wiring.Component):
         place = taps.i.payload
         where = Cat(place.dst, place.out, place.pixels, place.last_row)
         last_row = Signal()
-        m.submodules.places = places = SyncFIFO(width=len(where), depth=16)
+        m.submodules.places = places = SyncFIFO(
+            width=len(where), depth=32 if config.offset_depth else 16
+        )
         to_capture = self.PRODUCT_LATENCY - Drain.AHEAD
         m.d.comb += [
             places.w_en.eq(taps.i.valid & taps.i.ready),
@@ -333,6 +387,33 @@ class ComputeUnit(wiring.Component):
         with m.If(ends):
             m.d.sync += occupied.eq(0)
         return m
+
+    def _sample(self, m, feeder, pace, command, deform, launched):
+        """Add the sampler, between the pace, the offset buffer and the feeder."""
+        m.submodules.sequence = sequence = OffsetSequencer(self._config)
+        m.submodules.sampler = sampler = Sampler(self._config)
+        m.d.comb += [
+            sequence.command.eq(command),
+            sequence.deform.eq(deform),
+            sequence.start.eq(launched),
+            sequence.take.eq(pace.i.valid & pace.i.ready),
+            sequence.last.eq(pace.i.payload.last),
+            self.offset_addr.eq(sequence.addr),
+            self.mask_addr.eq(sequence.mask_addr),
+            sampler.command.eq(command),
+            sampler.deform.eq(deform),
+            sampler.access.eq(pace.access),
+            sampler.access_valid.eq(pace.access_valid),
+            sampler.byte.eq(sequence.byte),
+            sampler.mask_byte.eq(sequence.mask_byte),
+            sampler.offsets.eq(self.offset_data),
+            sampler.masks.eq(self.mask_data),
+            sampler.i_lanes.eq(self.act_data),
+            feeder.sample_addr.eq(sampler.addr),
+            feeder.sample.eq(sampler.sample),
+            feeder.sample_valid.eq(sampler.sample_valid),
+            feeder.sample_part.eq(sampler.sample_part),
+        ]
 
     def _settled(self, m, command, captured):
         """Return whether a command need not keep the array any longer, after its last capture."""

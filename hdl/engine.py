@@ -19,6 +19,7 @@ from tilewright.hdl.compute import ComputeUnit
 from tilewright.hdl.control import Control
 from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.load import LoadUnit
+from tilewright.hdl.offsets import OffsetBuffer
 from tilewright.hdl.queue import CommandQueue
 from tilewright.hdl.store import StoreUnit
 
@@ -122,6 +123,15 @@ class Engine(wiring.Component):
             results.addr.eq(store.out_addr),
             store.out_data.eq(results.o),
         ]
+        if config.offset_depth:
+            m.submodules.offsets = offsets = OffsetBuffer(config)
+            wiring.connect(m, load.offset_write, offsets.i)
+            m.d.comb += [
+                offsets.addr.eq(compute.offset_addr),
+                offsets.mask_addr.eq(compute.mask_addr),
+                compute.offset_data.eq(offsets.offsets),
+                compute.mask_data.eq(offsets.masks),
+            ]
         join(m, self.m_axi, load.axi, store.axi)
 
         # Control.

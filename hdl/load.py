@@ -11,6 +11,7 @@ from tilewright.compiler.isa import (
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadOffsets,
     LoadTable,
     LoadWeights,
     Unit,
@@ -29,7 +30,11 @@ from tilewright.hdl.widths import load_count_width
 
 __all__ = ["LoadUnit"]
 
-_KINDS = (Check, Fetch, LoadActivations, LoadWeights, LoadTable, End)
+
+def _kinds(config):
+    """Return the commands of an engine's load unit."""
+    kinds = (Check, Fetch, LoadActivations, LoadWeights, LoadTable, End)
+    return (*kinds, LoadOffsets) if config.offset_depth else kinds
 
 
 class LoadUnit(wiring.Component):
@@ -52,6 +57,7 @@ class LoadUnit(wiring.Component):
     act_write : Out(lane_write); words for one lane are at least two cycles apart
     weight_write : Out(weight_write)
     table_write : Out(word_write(8))
+    offset_write : Out(word_write(8 * rows)); only in engines with a sampler
     fetch : Out(QueueWrite).array(3)    by Unit
     halt : In(1)              start nothing, drop what is in flight; ends with a reset
     quiet : Out(1)            nothing is in flight; with ``halt``, it stays so
@@ -90,6 +96,11 @@ class LoadUnit(wiring.Component):
                 "act_write": Out(lane_write(config)),
                 "weight_write": Out(weight_write(config)),
                 "table_write": Out(word_write(8)),
+                **(
+                    {"offset_write": Out(word_write(8 * config.rows))}
+                    if config.offset_depth
+                    else {}
+                ),
                 "fetch": Out(QueueWrite(config)).array(3),
                 "halt": In(1),
                 "quiet": Out(1),
@@ -113,19 +124,22 @@ class LoadUnit(wiring.Component):
         m = Module()
         config = self._config
         wide = Signal()  # half a weight word each
+        is_offsets = Signal()
         m.submodules.reader = reader = Reader(config)
         m.submodules.unpack = unpack = Unpack(config)
         m.submodules.walk = walk = Walk(config)
         join(m, self.axi, reader.axi)
 
         command = Signal(8 * config.command_bytes(Unit.LOAD))
-        _, fetch, act, weights, _, _ = (command_view(kind, command) for kind in _KINDS)
+        kinds = _kinds(config)
+        fetch, act = command_view(Fetch, command), command_view(LoadActivations, command)
+        weights = command_view(LoadWeights, command)
         head = command_view(End, self.i.payload)  # every command begins so
         booting = Signal()
         is_act, is_weights, is_table, is_fetch, is_end = (Signal() for _ in range(5))
         allowed = Signal()
         status, refused, moves = Signal(8), Signal(), Signal()
-        extra = Signal(len(_KINDS))  # per kind of command: a bit above its fields is set
+        extra = Signal(len(kinds))  # per kind of command: a bit above its fields is set
         error, failed = Signal(), Signal()
         row_beats = Signal(row_beats_width(config, load_count_width(config)))
 
@@ -169,6 +183,12 @@ class LoadUnit(wiring.Component):
             self.table_write.addr.eq(walk.addr),
             self.table_write.data.eq(unpack.word),
         ]
+        if config.offset_depth:
+            m.d.comb += [
+                self.offset_write.addr.eq(walk.addr),
+                self.offset_write.data.eq(unpack.word),
+            ]
+            m.d.sync += self.offset_write.valid.eq(unpack.show & is_offsets)
         if config.kernel_width > 8:
             # Words go to the two halves in turns.
             m.d.comb += self.weight_write.half.eq(Mux(wide, Mux(walk.addr[0], 2, 1), 0))
@@ -181,7 +201,7 @@ class LoadUnit(wiring.Component):
                 & reached(self.done_store, head.wait_store)
             ),
             self.act_write.valid.eq(unpack.show & is_act),
-            self.weight_write.valid.eq(unpack.show & is_weights & ~is_table),
+            self.weight_write.valid.eq(unpack.show & is_weights & ~is_table & ~is_offsets),
             self.table_write.valid.eq(unpack.show & is_table),
             self.error.eq(error),
             walk.start.eq(0),
@@ -196,6 +216,8 @@ class LoadUnit(wiring.Component):
             m.d.sync += port.valid.eq(unpack.show & is_fetch & (fetch.unit == unit))
 
         weighty = (act.opcode == LoadWeights.OPCODE) | (act.opcode == LoadTable.OPCODE)
+        if config.offset_depth:
+            weighty |= act.opcode == LoadOffsets.OPCODE
 
         def take(domain, boots):
             domain += command.eq(self.i.payload)
@@ -222,15 +244,15 @@ class LoadUnit(wiring.Component):
                     m.d.comb += self.i.ready.eq(self.start)
                     take(m.d.sync, self.boot.valid)
                     # Commands in place keep only the bits that mean something.
-                    rest = reserved(self.i.payload, _KINDS)
-                    m.d.sync += extra.eq(Cat(rest[kind] for kind in _KINDS))
+                    rest = reserved(self.i.payload, kinds)
+                    m.d.sync += extra.eq(Cat(rest[kind] for kind in kinds))
                 with m.If((self.boot.valid & self.boot.ready) | self.start):
                     m.next = "DECODE"
             with m.State("DECODE"):
                 self._judge(m, command, booting, extra, status, refused)
                 m.d.sync += [
                     is_act.eq(act.opcode == LoadActivations.OPCODE),
-                    # A table is loaded like weights, but for where it goes.
+                    # Tables and offsets are loaded like weights, but for where they go.
                     is_weights.eq(weighty),
                     is_table.eq(act.opcode == LoadTable.OPCODE),
                     wide.eq(
@@ -238,6 +260,7 @@ class LoadUnit(wiring.Component):
                         if config.kernel_width > 8
                         else 0
                     ),
+                    is_offsets.eq(act.opcode == LoadOffsets.OPCODE if config.offset_depth else 0),
                     is_fetch.eq(act.opcode == Fetch.OPCODE),
                     moves.eq((act.opcode != Check.OPCODE) & (act.opcode != End.OPCODE)),
                     is_end.eq(act.opcode == End.OPCODE),
@@ -306,10 +329,12 @@ class LoadUnit(wiring.Component):
         refused: Signal,
     ) -> None:
         """Set ``status`` to the one that refuses ``command``, and ``refused``, or IDLE."""
-        check, fetch, act, weights, _, _ = (command_view(kind, command) for kind in _KINDS)
+        kinds = _kinds(self._config)
+        check, fetch = command_view(Check, command), command_view(Fetch, command)
+        act, weights = command_view(LoadActivations, command), command_view(LoadWeights, command)
         beat_log2 = self._config.bus_bytes.bit_length() - 1
         skewed = act.address[:beat_log2].any()  # three commands have their address here
-        bad = dict(zip(_KINDS, extra, strict=True))
+        bad = dict(zip(kinds, extra, strict=True))
         bad[Fetch] = ~booting & bad[Fetch]  # at boot the upper bits are not ours
         bad[Fetch] |= (
             skewed
@@ -326,14 +351,14 @@ class LoadUnit(wiring.Component):
             | (act.height == 0)
             | (act.width == 0)
         )
-        for kind in (LoadWeights, LoadTable):
+        for kind in {LoadWeights, LoadTable, LoadOffsets} & bad.keys():
             bad[kind] |= skewed | (weights.words == 0)
         if self._config.kernel_width == 8:
             bad[LoadWeights] |= weights.wide
         bad[LoadTable] |= not self._config.tables
         other = (check.digest != self._config.digest) | (check.version != ISA_VERSION)
         with m.Switch(act.opcode):
-            for kind in _KINDS:
+            for kind in kinds:
                 with m.Case(kind.OPCODE):
                     m.d.sync += status.eq(Mux(bad[kind], Status.BAD_COMMAND, Status.IDLE))
                     m.d.sync += refused.eq(bad[kind])

@@ -10,15 +10,17 @@ from tilewright.compiler.isa import Compute
 from tilewright.hdl.partial import TILES, pass_span, tile_code
 from tilewright.hdl.records import command_layout
 from tilewright.hdl.taps import segment_layout
-from tilewright.hdl.widths import act_addr_width, column_width, step_count_width
+from tilewright.hdl.widths import ROW_WIDTH, act_addr_width, column_width, step_count_width
 
 __all__ = ["PaceSequencer", "access_layout", "burst_layout"]
 
 
 def access_layout(config):
     """Return one read of the activation buffer: a window of ``cols`` pixels, or a part of it."""
+    position = {"y": signed(ROW_WIDTH)} if config.offset_depth else {}  # input row
     return data.StructLayout(
-        {
+        position
+        | {
             "group": act_addr_width(config),  # lane word of the channel group's ring
             # lane words from there to the kernel row's input column 0
             "row": act_addr_width(config),
@@ -52,7 +54,8 @@ class PaceSequencer(wiring.Component):
 
     A segment takes ``max(steps, parts)`` cycles: its window is read in ``parts`` accesses in the
     first of them, while the array still works on the window before. So it does where a window is a
-    sum of several taps, each read in one access. Nothing behind this sequencer
+    sum of several taps, each read in one access, and where each of its pixels is sampled at a
+    position of its own, so that it has ``cols`` parts. Nothing behind this sequencer
     can stall, so all of a command's timing is decided here. What ends in the next cycle is decided
     in this one: every decision starts from a few registers.
 
@@ -63,6 +66,7 @@ class PaceSequencer(wiring.Component):
     Members
     -------
     command : In(Compute layout)
+    deform : In(1); the windows are sampled; only in engines with a sampler
     i : In(stream of segment_layout)
     access : Out(access_layout), access_valid : Out(1)
     burst : Out(burst_layout), burst_valid : Out(1), in the cycle of the window's last access
@@ -81,6 +85,7 @@ class PaceSequencer(wiring.Component):
         super().__init__(
             {
                 "command": In(command_layout(Compute, config)),
+                "deform": In(1),
                 "i": In(stream.Signature(segment_layout(config))),
                 "access": Out(access_layout(config)),
                 "access_valid": Out(1),
@@ -102,6 +107,9 @@ class PaceSequencer(wiring.Component):
             for stride in range(16):
                 with m.Case(stride):
                     m.d.sync += parts.eq(gcd(stride, config.cols))
+        if config.offset_depth:
+            with m.If(self.deform):
+                m.d.sync += parts.eq(config.cols)
         # Cycles of a segment, less one; whether that is none.
         count_width = step_count_width(config)
         full, short = Signal(count_width), Signal(count_width)
@@ -161,6 +169,9 @@ class PaceSequencer(wiring.Component):
         ]
         m.d.sync += self.idle.eq(over & spent & ~self.i.valid)
 
+        if config.offset_depth:
+            with m.If(take):
+                m.d.sync += access.y.eq(segment.y)
         with m.If(take):
             m.d.sync += [
                 left.eq(Mux(segment.short, short, full)),

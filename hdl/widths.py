@@ -11,6 +11,7 @@ __all__ = [
     "column_width",
     "load_addr_width",
     "load_count_width",
+    "offset_addr_width",
     "out_addr_width",
     "result_count_width",
     "step_count_width",
@@ -45,8 +46,13 @@ def load_addr_width(config: EngineConfig) -> int:
     """Return the bits of an address in the largest buffer that is loaded."""
     tables = (256 * config.tables - 1).bit_length() if config.tables else 0
     weights = weight_addr_width(config) + (config.kernel_width > 8)  # halves of words
-    offsets = (config.offset_depth - 1).bit_length() if config.offset_depth else 0
+    offsets = offset_addr_width(config) if config.offset_depth else 0
     return max(act_addr_width(config), weights, tables, offsets)
+
+
+def offset_addr_width(config: EngineConfig) -> int:
+    """Return the bits of a word's address in the offset buffer."""
+    return (config.offset_depth - 1).bit_length()
 
 
 def out_addr_width(config: EngineConfig) -> int:

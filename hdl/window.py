@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import EngineConfig
-from tilewright.hdl.buffers import ActivationBuffer
+from tilewright.hdl.buffers import ActivationBuffer, lane_addresses, lane_words
 from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.pace import access_layout
 from tilewright.hdl.widths import act_addr_width, column_width
@@ -37,16 +37,21 @@ class WindowFeeder(wiring.Component):
     signed : In(1), transform : In(1), coefficients : In(8 x 4 bits); stable likewise, as in
         ``Compute``; only where windows are transformed
     access : In(access_layout), access_valid : In(1)
-    addr : Out, o_lanes : In; to the activation buffer
+    sampled : In(1); pixels come from the sampler, where the engine has one: with these ports
+    sample_addr : In(lane_addresses), sample : In(8 * rows), sample_valid : In(1), sample_part : In
+    addr : Out(lane_addresses), i_lanes : In(lane_words); to the activation buffer
     window : Out(array of cols words of rows x window_width bits); holds between accesses
 
     Timing
     ------
-    ``window`` shows a part ``latency(config)`` cycles after its access.
+    ``window`` shows a part ``latency(config)`` cycles after its access, or as many cycles after
+    ``sample_valid`` as there are from ``SAMPLED`` on.
     """
 
     #: Channels that share the registers which pick their pixels.
     FAN_OUT = 4
+    #: Cycles from an access to the decision what its words are for, and so for a sample's.
+    SAMPLED = 2 + ActivationBuffer.LATENCY
 
     @classmethod
     def latency(cls, config: EngineConfig) -> int:
@@ -55,7 +60,13 @@ class WindowFeeder(wiring.Component):
 
     def __init__(self, config):
         self._config = config
-        lanes = data.ArrayLayout(unsigned(config.rows * 8), config.cols)
+        sampler = {
+            "sampled": In(1),
+            "sample_addr": In(lane_addresses(config)),
+            "sample": In(8 * config.rows),
+            "sample_valid": In(1),
+            "sample_part": In(range(config.cols)),
+        }
         window = data.ArrayLayout(unsigned(config.rows * config.window_width), config.cols)
         super().__init__(
             {
@@ -67,9 +78,10 @@ class WindowFeeder(wiring.Component):
                 "coefficients": In(data.ArrayLayout(4, 8)),
                 "access": In(access_layout(config)),
                 "access_valid": In(1),
-                "addr": Out(data.ArrayLayout(unsigned(16), config.cols)),
-                "i_lanes": In(lanes),
+                "addr": Out(lane_addresses(config)),
+                "i_lanes": In(lane_words(config)),
                 "window": Out(window),
+                **(sampler if config.offset_depth else {}),
             }
         )
 
@@ -121,6 +133,7 @@ class WindowFeeder(wiring.Component):
             pixels.append(pixel)
 
         # Address of each lane: the word of the pixel that wants it, of which there is one at most.
+        lanes = []
         for lane in range(cols):
             offset = Signal(5, reset_less=True)
             m.d.sync += offset.eq(
@@ -132,7 +145,17 @@ class WindowFeeder(wiring.Component):
                     ),
                 )
             )
-            m.d.sync += self.addr[lane].eq(base_2 + offset)
+            if config.offset_depth:
+                lanes.append(self._halves(m, lane, (base_2 + offset)[: len(base_2)]))
+            else:
+                m.d.sync += self.addr[lane].eq(base_2 + offset)
+                lanes.append(self.i_lanes[lane])
+        # What pixels are that do not come from the lanes.
+        other = self.pad.replicate(config.rows)
+        if config.offset_depth:
+            sample = Signal(8 * config.rows, reset_less=True)
+            m.d.sync += sample.eq(Mux(self.sampled, self.sample, other))
+            other = sample
 
         # The same decisions again when the words arrive, for a few channels each.
         summed = config.data_width > 9
@@ -171,6 +194,13 @@ class WindowFeeder(wiring.Component):
                 width=len(late.as_value()), copies=config.rows // share, dsp=config.dsp
             )
             m.d.comb += copies.i.eq(late)
+            if config.offset_depth:
+                with m.If(self.sampled):
+                    mine = self.sample_valid & (self.sample_part == j)
+                    m.d.comb += [
+                        data.View(late.shape(), copies.i).inside.eq(0),
+                        data.View(late.shape(), copies.i).wanted.eq(mine),
+                    ]
             for k in range(config.rows // share):
                 part = slice(8 * share * k, 8 * share * (k + 1))
                 copy = data.View(late.shape(), copies.o[k])
@@ -179,9 +209,9 @@ class WindowFeeder(wiring.Component):
                 with m.Switch(copy.lane):
                     for i in range(cols):
                         with m.Case(i):
-                            m.d.sync += picked.eq(self.i_lanes[i][part])
+                            m.d.sync += picked.eq(lanes[i][part])
                 m.d.sync += [inside.eq(copy.inside), wanted.eq(copy.wanted)]
-                pixels_in = Mux(inside, picked, self.pad.replicate(share))
+                pixels_in = Mux(inside, picked, other[part])
                 window = Signal(width * share, reset_less=True)
                 m.d.comb += self.window[j][width * share * k : width * share * (k + 1)].eq(window)
                 if summed:
@@ -192,6 +222,18 @@ class WindowFeeder(wiring.Component):
                     with m.If(wanted):
                         m.d.sync += window.eq(pixels_in)
         return m
+
+    def _halves(self, m, lane, addr):
+        """Read a lane in halves, at ``addr`` or where the sampler says; return the word there."""
+        odd = addr[0]
+        for _ in range(1 + ActivationBuffer.LATENCY):
+            later = Signal(reset_less=True)
+            m.d.sync += later.eq(odd)
+            odd = later
+        for half in range(2):
+            place = self.addr[lane][half]
+            m.d.sync += place.eq(Mux(self.sampled, self.sample_addr[lane][half], addr[1:]))
+        return Mux(odd, self.i_lanes[lane][1], self.i_lanes[lane][0])
 
     def _sum(self, m, window, pixels, wanted, tap):
         """Add the pixels of a few channels to their windows, or begin with them."""

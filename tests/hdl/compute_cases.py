@@ -132,11 +132,13 @@ def requantize(total, multiplier, shift, c):
     return max(c.qmin, min(c.qmax, value)) & 0xFF
 
 
-def results(c, config, activation, weight, parameters):
+def results(c, config, activation, weight, parameters, sample=None):
     """Return the words that a command writes: (address, word) and (lane, address, word), in order.
 
     ``activation(lane, address)`` and ``weight(address)`` return lists of ``rows`` bytes and of
     ``rows`` signed weights; ``parameters[kg][row]`` is bias, multiplier and shift.
+    ``sample``, if given, returns the ``rows`` bytes of a window's pixel, for the segment's number
+    in its pass, output row and column, lane word of the channel group, input row and column.
     """
     out, act = [], []
     for index, one_pass in enumerate(passes(c, config)):
@@ -146,12 +148,14 @@ def results(c, config, activation, weight, parameters):
         block = config.param_words + sum(tap["count"] for tap in taps)
         step = c.weight_base + kg * block + config.param_words
         products = [[[] for _ in range(config.rows)] for _ in range(one_pass["pixels"])]
-        for tap in taps:
+        for number, tap in enumerate(taps):
             windows = []
             for j in range(one_pass["pixels"]):
                 x = tap["x"] + j * c.stride_x
                 word = [c.pad] * config.rows
-                if tap["row_valid"] and 0 <= x < c.in_w:
+                if sample is not None:
+                    word = sample(number, oy, ox * config.cols + j, tap["group"], tap["y"], x)
+                elif tap["row_valid"] and 0 <= x < c.in_w:
                     place = tap["group"] + tap["row"] + x // config.cols
                     word = activation(x % config.cols, place % WORD)
                 windows.append([b - 256 if c.signed and b > 127 else b for b in word])

@@ -1,0 +1,128 @@
+"""Interpolation between four pixels of one channel, in integers."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Bilinear", "FabricMultiplier"]
+
+
+def tree_sum(terms):
+    """Return the sum of terms, added in pairs: as few adders behind one another as can be."""
+    while len(terms) > 1:
+        terms = [sum(terms[i + 1 : i + 2], terms[i]) for i in range(0, len(terms), 2)]
+    return terms[0]
+
+
+class FabricMultiplier(wiring.Component):
+    """Multiply by a few bits, without a DSP: the array has taken those.
+
+    Parameters
+    ----------
+    a_width : int, bits
+    b_width : int, bits
+
+    Members
+    -------
+    a : In(signed(a_width))
+    b : In(b_width)
+    p : Out(signed(a_width + b_width))
+
+    Timing
+    ------
+    latency ``LATENCY`` cycles, one product per cycle, no reset.
+    """
+
+    LATENCY = 2
+
+    def __init__(self, *, a_width, b_width):
+        super().__init__(
+            {"a": In(signed(a_width)), "b": In(b_width), "p": Out(signed(a_width + b_width))}
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        terms = [Mux(bit, self.a, 0) << i for i, bit in enumerate(self.b)]
+        half = len(terms) // 2
+        sums = []
+        for part in (terms[:half], terms[half:]):
+            sums.append(Signal.like(self.p, name=f"sum_{len(sums)}", reset_less=True))
+            m.d.sync += sums[-1].eq(tree_sum(part))
+        m.d.sync += self.p.eq(sums[0] + sums[1])
+        return m
+
+
+class Bilinear(wiring.Component):
+    """Interpolate between four pixels, scale by a mask, round once.
+
+    ``o = zero + round_half_even(mask * sum(w * (p - zero)) / 2**24)`` with the weights of rows
+    ``256 - fy`` and ``fy``, of columns ``256 - fx`` and ``fx``. With a mask of at most 256 the
+    result lies between the pixels and ``zero``.
+
+    Members
+    -------
+    p_00, p_01, p_10, p_11 : In(signed(9)); pixels of row 0 and row 1, each left and right
+    zero : In(signed(9)); stable
+    fx, fy : In(8), mask : In(9); sampled ``FX``, ``FY``, ``MASK`` cycles after the pixels
+    o : Out(8); the low byte of the result
+
+    Timing
+    ------
+    latency ``LATENCY`` cycles, one result per cycle, no reset.
+    """
+
+    FX = 1
+    FY = FX + FabricMultiplier.LATENCY + 2
+    MASK = FY + FabricMultiplier.LATENCY + 1
+    LATENCY = MASK + FabricMultiplier.LATENCY + 2
+
+    def __init__(self):
+        pixels = {f"p_{i}{j}": In(signed(9)) for i in range(2) for j in range(2)}
+        super().__init__(
+            {
+                **pixels,
+                "zero": In(signed(9)),
+                "fx": In(8),
+                "fy": In(8),
+                "mask": In(9),
+                "o": Out(8),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+
+        def later(value, cycles=1):
+            for _ in range(cycles):
+                register = Signal(value.shape(), reset_less=True)
+                m.d.sync += register.eq(value)
+                value = register
+            return value
+
+        def scaled(value, factor):
+            multiplier = FabricMultiplier(a_width=len(value), b_width=len(factor))
+            m.submodules += multiplier
+            m.d.comb += [multiplier.a.eq(value), multiplier.b.eq(factor)]
+            return multiplier.p
+
+        # Relative to zero, between left and right, in both rows.
+        rows = []
+        for left, right in ((self.p_00, self.p_01), (self.p_10, self.p_11)):
+            step = later(right - left)
+            base = later(left - self.zero, 1 + FabricMultiplier.LATENCY)
+            row = Signal(signed(18), reset_less=True)
+            m.d.sync += row.eq((base << 8) + scaled(step, self.fx))
+            rows.append(row)
+        # Between the rows.
+        base = later(rows[0], 1 + FabricMultiplier.LATENCY)
+        value = Signal(signed(26), reset_less=True)
+        m.d.sync += value.eq((base << 8) + scaled(later(rows[1] - rows[0]), self.fy))
+        total = scaled(value, self.mask)
+        # To nearest, ties to even.
+        whole = Signal(signed(10), reset_less=True)
+        guard, sticky = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [whole.eq(total >> 24), guard.eq(total[23]), sticky.eq(total[:23].any())]
+        m.d.sync += self.o.eq(whole + self.zero + (guard & (sticky | whole[0])))
+        return m
