@@ -3,9 +3,12 @@
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+import numpy as np
+
 from tests.cosim.programs import Author
 from tests.hdl.compute_cases import WORD, random_compute, results
 from tilewright.compiler.isa import Deform, LoadActivations, LoadOffsets, LoadWeights, Store, Unit
+from tilewright.compiler.isa.layout import pack_weights
 
 
 @dataclass(frozen=True)
@@ -217,16 +220,9 @@ class DeformAuthor(Author):
             half = 1 << (width - 1)
             place = (self.next_weight + i) % config.weight_depth
             self.weights[place] = [(value + half) % (2 * half) - half for value in word]
-        data = bytearray()
-        per = config.weights_per_byte
-        for i in range(0, len(block), per):
-            mask = (1 << width) - 1
-            data += bytes(
-                sum((block[i + k][row] & mask) << width * k for k in range(per))
-                for row in range(rows)
-            )
-        base = self.next_weight // per
-        load = LoadWeights(address=self._place(bytes(data)), words=len(data) // rows, base=base)
+        data = pack_weights(config, np.array(block)).tobytes()
+        base = self.next_weight // config.weights_per_byte
+        load = LoadWeights(address=self._place(data), words=len(data) // rows, base=base)
         self.next_weight = (self.next_weight + len(block)) % config.weight_depth
         return self._append(load, self._before())
 

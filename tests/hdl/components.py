@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from tests.hdl.configs import CONFIG, CONFIGS
+from tests.hdl.configs import CONFIG, CONFIGS, SAMPLING
 from tilewright.boards.bridge import HostBridge
 from tilewright.boards.memory import OnChipMemory
 from tilewright.boards.uart import UARTReceiver, UARTTransmitter
@@ -12,10 +12,12 @@ from tilewright.compiler.isa import Unit
 from tilewright.hdl.compute import ComputeUnit
 from tilewright.hdl.control import Control
 from tilewright.hdl.load import LoadUnit
+from tilewright.hdl.offsets import OffsetSequencer
 from tilewright.hdl.pace import PaceSequencer
 from tilewright.hdl.passes import PassSequencer
 from tilewright.hdl.queue import CommandQueue
 from tilewright.hdl.reader import Reader
+from tilewright.hdl.sampler import Sampler
 from tilewright.hdl.skid import SkidBuffer
 from tilewright.hdl.store import StoreUnit
 from tilewright.hdl.taps import TapSequencer
@@ -64,6 +66,8 @@ def components():
             "pace": PaceSequencer(CONFIG),
             "widen": Widen(CONFIGS["wide_words"]),
             "skid": SkidBuffer(16),
+            "offsets": OffsetSequencer(SAMPLING),
+            "sampler": Sampler(SAMPLING),
             "compute": ComputeUnit(CONFIG),
             "memory": OnChipMemory(data_width=CONFIG.bus_width, size_bytes=MEMORY_BYTES),
             "bridge": HostBridge(),

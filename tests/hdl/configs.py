@@ -1,5 +1,7 @@
 """Commands of the load and store benches, and what they must do, in plain Python."""
 
+from dataclasses import replace
+
 from tilewright.compiler.isa import EngineConfig, Fetch, LoadActivations, LoadWeights, Store, Unit
 
 MEMORY_BYTES = 1 << 16
@@ -13,6 +15,9 @@ CONFIG = EngineConfig(
     rows=4, cols=4, requantizers=2, act_depth=65536, weight_depth=65536, out_depth=65536,
     bus_width=64, queue_depth=8, burst_beats=8, outstanding=2,
 )  # fmt: skip
+
+# Of the sampler.
+SAMPLING = replace(CONFIG, offset_depth=4096)
 
 
 def row_bytes(config, width, pixel_bytes=None):

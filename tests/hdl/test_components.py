@@ -16,6 +16,7 @@ MODULES = (
     "tests.hdl.cocotb_taps",
     "tests.hdl.cocotb_pace",
     "tests.hdl.cocotb_skid",
+    "tests.hdl.cocotb_sampler",
     "tests.hdl.cocotb_compute",
     "tests.boards.cocotb_memory",
     "tests.boards.cocotb_bridge",
