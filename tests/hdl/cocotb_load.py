@@ -22,6 +22,9 @@ async def loads_arrive_where_they_belong(dut, config, seed):
     logs = {"act_write": [], "weight_write": [], "fetch_1": []}
     cocotb.start_soon(record(load, "act_write", logs["act_write"], "lane", "addr", "data"))
     cocotb.start_soon(record(load, "weight_write", logs["weight_write"], "addr", "data"))
+    if CONFIGS[config].offset_depth:
+        logs["offset_write"] = []
+        cocotb.start_soon(record(load, "offset_write", logs["offset_write"], "addr", "data"))
     cocotb.start_soon(record(load, "fetch_1", logs["fetch_1"], "data"))
     memory = rng.randbytes(MEMORY_BYTES)
     ram.write(0, memory)

@@ -2,11 +2,21 @@
 
 from dataclasses import replace
 
-from tilewright.compiler.isa import EngineConfig, Fetch, LoadActivations, LoadWeights, Store, Unit
+from tilewright.compiler.isa import (
+    EngineConfig,
+    Fetch,
+    LoadActivations,
+    LoadOffsets,
+    LoadWeights,
+    Store,
+    Unit,
+)
 
 MEMORY_BYTES = 1 << 16
 CONFIGS = {
-    "wide_words": EngineConfig(rows=16, cols=3, bus_width=32, burst_beats=8, outstanding=2),
+    "wide_words": EngineConfig(
+        rows=16, cols=3, bus_width=32, burst_beats=8, outstanding=2, offset_depth=1024
+    ),
     "narrow_words": EngineConfig(rows=2, cols=2, bus_width=64, burst_beats=4, outstanding=3),
 }
 # Of all other components: even columns, so that windows of even strides come in parts; buffers as
@@ -45,13 +55,16 @@ def load_cases(rng, config):
     """Return random load commands, and a function that says what each port must show."""
     commands = []
     for _ in range(6):
-        kind = rng.choice((LoadActivations, LoadActivations, LoadWeights, Fetch))
+        kind = rng.choice(
+            (LoadActivations, LoadActivations, LoadWeights, Fetch)
+            + ((LoadOffsets,) if config.offset_depth else ())
+        )
         address = config.bus_bytes * rng.randint(0, 300)
         if kind is LoadActivations:
             steps = {"base": rng.randint(0, 50), "row_step": 7, "group_step": 60}
             pixel = rng.choice((0, *(size.bit_length() for size in config.pixel_sizes)))
             commands.append(kind(**random_block(rng, config), **steps, pixel=pixel))
-        elif kind is LoadWeights:
+        elif kind in (LoadWeights, LoadOffsets):
             commands.append(
                 kind(address=address, words=rng.randint(1, 70), base=rng.randint(0, 99))
             )
@@ -71,7 +84,7 @@ def load_cases(rng, config):
                         for x in range(c.width):
                             word = int.from_bytes(memory[at + x * size :][:size], "little")
                             log.append((x % config.cols, first + x // config.cols, word))
-            elif isinstance(c, LoadWeights) and port == "weight_write":
+            elif {"weight_write": LoadWeights, "offset_write": LoadOffsets}.get(port) is type(c):
                 data = words_of(config, memory[c.address : c.address + c.words * config.rows])
                 log += [(c.base + i, word) for i, word in enumerate(data)]
             elif isinstance(c, Fetch) and port == "fetch_1":

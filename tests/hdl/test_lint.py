@@ -22,17 +22,17 @@ WAIVERS = {
 
 
 @pytest.mark.parametrize(
-    ("engine", "dsp"),
+    ("engine", "dsp", "offset_depth"),
     [
-        ("4x4-bus64", "inferred"),
-        ("4x4-bus64", "ecp5"),
-        ("8x5-bus64-w4", "ecp5"),
-        ("4x2-small", "ice40"),
+        ("4x4-bus64", "inferred", 0),
+        ("4x4-bus64", "ecp5", 0),
+        ("8x5-bus64-w4", "ecp5", 256),
+        ("4x2-small", "ice40", 0),
     ],
 )
-def test_verilog_is_clean_but_for_waivers(tmp_path, engine, dsp):
+def test_verilog_is_clean_but_for_waivers(tmp_path, engine, dsp, offset_depth):
     source = tmp_path / f"{TOP}.v"
-    source.write_text(engine_verilog(replace(ENGINES[engine], dsp=dsp)))
+    source.write_text(engine_verilog(replace(ENGINES[engine], dsp=dsp, offset_depth=offset_depth)))
     models = sorted(HARNESS.glob("*.v")) if dsp != "inferred" else []
     result = subprocess.run(
         [

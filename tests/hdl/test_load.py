@@ -13,6 +13,7 @@ from tilewright.compiler.isa import (
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadOffsets,
     LoadTable,
     LoadWeights,
     Unit,
@@ -43,6 +44,7 @@ class Bench:
             beat_bytes=config.bus_bytes,
         )
         self.act, self.weights, self.fetched, self.commits = [], [], [], []
+        self.offsets = []
         self.starts, self.dones, self.errors, self.finished = [], [], [], []
 
     @property
@@ -52,11 +54,13 @@ class Bench:
     async def step(self, ctx):
         """Go through one cycle."""
         u, memory = self.unit, self.memory
+        o = u.offset_write if self.config.offset_depth else None
         own = [
             u.start, u.done, u.error, u.status, u.finished,
             u.act_write.valid, u.act_write.lane, u.act_write.addr, u.act_write.data,
             u.weight_write.valid, u.weight_write.addr, u.weight_write.data,
             *(s for p in u.fetch for s in (p.valid, p.data, p.commit, p.count)),
+            *((o.valid, o.addr, o.data) if o is not None else ()),
         ]  # fmt: skip
         _, _, *values = await ctx.tick().sample(*own, *memory.signals())
         cycle = memory.cycle
@@ -79,6 +83,8 @@ class Bench:
                 self.fetched.append((unit, data))
             if commit:
                 self.commits.append((cycle, unit, count))
+        if o is not None and values[24]:
+            self.offsets.append((cycle, *values[25:27]))
         memory.step(ctx, values[len(own) :])
 
     async def command(self, ctx, command, limit=20_000):
@@ -103,9 +109,10 @@ def row_bytes(config, width, size):
 def random_load(rng, config):
     """Return a load command that fits the memory."""
     beat = config.bus_bytes
-    kind = rng.choice((LoadActivations, LoadActivations, LoadActivations, LoadWeights, Fetch))
+    kinds = (LoadActivations, LoadActivations, LoadActivations, LoadWeights, Fetch)
+    kind = rng.choice((*kinds, LoadOffsets) if config.offset_depth else kinds)
     address = rng.randrange(BYTES // 4 // beat) * beat
-    if kind is LoadWeights:
+    if kind in (LoadWeights, LoadOffsets):
         return kind(address=address, words=rng.randint(1, 200), base=rng.randrange(65536))
     if kind is Fetch:
         count = rng.randint(1, config.queue_depth)
@@ -138,6 +145,7 @@ def random_config(rng):
         bus_width=bus_width,
         burst_beats=rng.choice((1, 2, 4, 8, 16, 32, 64)),
         outstanding=rng.choice((1, 2, 3, 4, 8, 16)),
+        offset_depth=rng.choice((0, 64, 65536)),
     )
 
 
@@ -168,8 +176,9 @@ def check_placement(config, command, bench):
             for a, b in zip(bench.act, bench.act[1:], strict=False):
                 assert b[0] - a[0] >= (2 if a[1] == b[1] else 1), "a lane was hit twice in a row"
             assert bench.dones[-1] - bench.act[-1][0] >= 3
-        case LoadWeights() as c:
-            assert [write[1:] for write in bench.weights] == [
+        case LoadWeights() | LoadOffsets() as c:
+            writes = bench.weights if isinstance(c, LoadWeights) else bench.offsets
+            assert [write[1:] for write in writes] == [
                 ((c.base + i) % words, word(c.address + i * size)) for i in range(c.words)
             ]
         case Fetch() as c:
@@ -179,7 +188,9 @@ def check_placement(config, command, bench):
                 for at in range(c.address, c.address + bytes_, beat)
             ]
             assert [commit[1:] for commit in bench.commits] == [(c.unit, c.count)]
-    for log in (bench.act, bench.weights, bench.fetched, bench.commits):
+    logs = (bench.act, bench.weights, bench.offsets, bench.fetched, bench.commits)
+    assert sum(map(bool, logs)) == 1 + isinstance(command, Fetch), "written where it is not meant"
+    for log in logs:
         log.clear()
 
 
@@ -287,6 +298,7 @@ BAD = {
     "pixel": LoadActivations(**{**GOOD, "pixel": 1}),  # rows are no wider than the bus
     "no words": LoadWeights(address=0, words=0, base=0),
     "table": LoadTable(address=0, words=256, base=0),  # the engine has none
+    "offsets": LoadOffsets(address=0, words=1, base=0),  # nor these
     "no commands": Fetch(address=0, unit=0, count=0),
     "too many commands": Fetch(address=0, unit=0, count=CONFIG.queue_depth + 1),
     "unit": Fetch(address=0, unit=3, count=1),
