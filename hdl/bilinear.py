@@ -1,6 +1,6 @@
 """Interpolation between four pixels of one channel, in integers."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,7 +20,7 @@ class FabricMultiplier(wiring.Component):
     Parameters
     ----------
     a_width : int, bits
-    b_width : int, bits
+    b_width : int, bits, 0 or more
 
     Members
     -------
@@ -48,7 +48,7 @@ class FabricMultiplier(wiring.Component):
         sums = []
         for part in (terms[:half], terms[half:]):
             sums.append(Signal.like(self.p, name=f"sum_{len(sums)}", reset_less=True))
-            m.d.sync += sums[-1].eq(tree_sum(part))
+            m.d.sync += sums[-1].eq(tree_sum(part or [Const(0)]))
         m.d.sync += self.p.eq(sums[0] + sums[1])
         return m
 
@@ -56,15 +56,20 @@ class FabricMultiplier(wiring.Component):
 class Bilinear(wiring.Component):
     """Interpolate between four pixels, scale by a mask, round once.
 
-    ``o = zero + round_half_even(mask * sum(w * (p - zero)) / 2**24)`` with the weights of rows
-    ``256 - fy`` and ``fy``, of columns ``256 - fx`` and ``fx``. With a mask of at most 256 the
-    result lies between the pixels and ``zero``.
+    ``o = zero + round_half_even(mask * sum(w * (p - zero)) / 2**(2 * fraction + mask_fraction))``
+    with the weights of rows ``2**fraction - fy`` and ``fy``, of columns ``2**fraction - fx`` and
+    ``fx``. With a mask of at most ``2**mask_fraction`` the result lies between pixels and ``zero``.
+
+    Parameters
+    ----------
+    fraction, mask_fraction : int, bits
 
     Members
     -------
     p_00, p_01, p_10, p_11 : In(signed(9)); pixels of row 0 and row 1, each left and right
     zero : In(signed(9)); stable
-    fx, fy : In(8), mask : In(9); sampled ``FX``, ``FY``, ``MASK`` cycles after the pixels
+    fx, fy : In(fraction), mask : In(mask_fraction + 1); sampled ``FX``, ``FY``, ``MASK`` cycles
+        after the pixels
     o : Out(8); the low byte of the result
 
     Timing
@@ -77,15 +82,15 @@ class Bilinear(wiring.Component):
     MASK = FY + FabricMultiplier.LATENCY + 1
     LATENCY = MASK + FabricMultiplier.LATENCY + 2
 
-    def __init__(self):
+    def __init__(self, *, fraction, mask_fraction):
         pixels = {f"p_{i}{j}": In(signed(9)) for i in range(2) for j in range(2)}
         super().__init__(
             {
                 **pixels,
                 "zero": In(signed(9)),
-                "fx": In(8),
-                "fy": In(8),
-                "mask": In(9),
+                "fx": In(fraction),
+                "fy": In(fraction),
+                "mask": In(mask_fraction + 1),
                 "o": Out(8),
             }
         )
@@ -107,22 +112,26 @@ class Bilinear(wiring.Component):
             m.d.comb += [multiplier.a.eq(value), multiplier.b.eq(factor)]
             return multiplier.p
 
+        fraction, mask_fraction = len(self.fx), len(self.mask) - 1
         # Relative to zero, between left and right, in both rows.
         rows = []
         for left, right in ((self.p_00, self.p_01), (self.p_10, self.p_11)):
             step = later(right - left)
             base = later(left - self.zero, 1 + FabricMultiplier.LATENCY)
-            row = Signal(signed(18), reset_less=True)
-            m.d.sync += row.eq((base << 8) + scaled(step, self.fx))
+            row = Signal(signed(10 + fraction), reset_less=True)
+            m.d.sync += row.eq((base << fraction) + scaled(step, self.fx))
             rows.append(row)
         # Between the rows.
         base = later(rows[0], 1 + FabricMultiplier.LATENCY)
-        value = Signal(signed(26), reset_less=True)
-        m.d.sync += value.eq((base << 8) + scaled(later(rows[1] - rows[0]), self.fy))
+        value = Signal(signed(10 + 2 * fraction), reset_less=True)
+        m.d.sync += value.eq((base << fraction) + scaled(later(rows[1] - rows[0]), self.fy))
         total = scaled(value, self.mask)
         # To nearest, ties to even.
         whole = Signal(signed(10), reset_less=True)
         guard, sticky = Signal(reset_less=True), Signal(reset_less=True)
-        m.d.sync += [whole.eq(total >> 24), guard.eq(total[23]), sticky.eq(total[:23].any())]
+        shift = 2 * fraction + mask_fraction
+        m.d.sync += whole.eq(total >> shift)
+        if shift:
+            m.d.sync += [guard.eq(total[shift - 1]), sticky.eq(total[: shift - 1].any())]
         m.d.sync += self.o.eq(whole + self.zero + (guard & (sticky | whole[0])))
         return m

@@ -165,8 +165,8 @@ class ComputeUnit(wiring.Component):
             deform_legal = (
                 deform_waits
                 & ~(rest.any() & config.prefetch)
-                & (waiting_deform.fraction <= 8)
-                & (waiting_deform.mask_fraction <= 8)
+                & (waiting_deform.fraction <= config.offset_fraction)
+                & (waiting_deform.mask_fraction <= config.mask_fraction)
             )
             deform = Signal(command_layout(Deform))
             with m.If(self.start & is_deform):

@@ -100,20 +100,22 @@ class Sampler(wiring.Component):
             Cat(dy, dx).eq(self.offsets.word_select(byte[1:], 16)),
             mask.eq(self.masks.word_select(mask_byte, 8)),
         ]
-        # Fractions and masks of any width become one of eight bits.
-        fixed = data.StructLayout({"fraction": 8, "whole": signed(8)})
+        # Fractions and masks of all widths become the widest ones.
+        finest, finest_mask = self._config.offset_fraction, self._config.mask_fraction
+        fixed = data.StructLayout({"fraction": finest, "whole": signed(8)})
         y, x = Signal(fixed), Signal(fixed)
-        scale = Signal(9)
+        scale = Signal(finest_mask + 1)
         with m.Switch(d.fraction):
-            for fraction in range(9):
+            for fraction in range(finest + 1):
+                up = finest - fraction
                 with m.Case(fraction):
-                    m.d.sync += [y.eq(dy << (8 - fraction)), x.eq(dx << (8 - fraction))]
+                    m.d.sync += [y.eq(dy << up), x.eq(dx << up)]
         with m.Switch(d.mask_fraction):
             with m.Case(0):
-                m.d.sync += scale.eq(256)
-            for fraction in range(1, 9):
+                m.d.sync += scale.eq(1 << finest_mask)
+            for fraction in range(1, finest_mask + 1):
                 with m.Case(fraction):
-                    m.d.sync += scale.eq(mask << (8 - fraction))
+                    m.d.sync += scale.eq(mask << (finest_mask - fraction))
         return y, x, scale
 
     def _addresses(self, m, position):
@@ -292,7 +294,9 @@ class Sampler(wiring.Component):
                 for i in range(2)
             ]
             for channel in range(share):
-                m.submodules[f"bilinear_{k * share + channel}"] = bilinear = Bilinear()
+                m.submodules[f"bilinear_{k * share + channel}"] = bilinear = Bilinear(
+                    fraction=config.offset_fraction, mask_fraction=config.mask_fraction
+                )
                 m.d.comb += [
                     bilinear.zero.eq(zero),
                     bilinear.fx.eq(fx[k]),

@@ -64,6 +64,11 @@ class EngineConfig:
     offset_depth : int, power of two, 16..65536, or 0
         Words of ``rows`` bytes in the buffer of offsets and masks of deformable convolutions,
         addressed as a ring. 0: the engine has no sampler for them.
+    offset_fraction : int, bits, 0..8
+        Bits of an offset below the point, at most: what the sampler interpolates with. 0: positions
+        are pixels, and nothing is interpolated.
+    mask_fraction : int, bits, 0..8
+        Bits of a mask below the point, at most; 0: there are no masks.
     bus_width : int, 32, 64 or 128
         AXI data width in bits.
     addr_width : int, bits, 12..32
@@ -112,6 +117,8 @@ class EngineConfig:
     weight_depth: int = 4096
     out_depth: int = 1024
     offset_depth: int = 0
+    offset_fraction: int = 8
+    mask_fraction: int = 8
     bus_width: int = 64
     addr_width: int = 32
     queue_depth: int = 32
@@ -178,6 +185,8 @@ class EngineConfig:
             "offset_depth",
             "0 or a power of two in 16..65536",
         )
+        for name in ("offset_fraction", "mask_fraction"):
+            check(0 <= getattr(self, name) <= 8, name, "in 0..8")
         check(0 <= self.tables <= 15, "tables", "in 0..15")
         check(self.bus_width in (32, 64, 128), "bus_width", "32, 64 or 128")
         check(12 <= self.addr_width <= 32, "addr_width", "in 12..32")

@@ -39,8 +39,8 @@ class Sampler:
         d, c = deform, command
         if c.transform:
             raise ExecutionError("a window is sampled or transformed, not both")
-        if d.fraction > 8 or d.mask_fraction > 8:
-            raise ExecutionError("a position or a mask has more than 8 bits below its point")
+        if d.fraction > config.offset_fraction or d.mask_fraction > config.mask_fraction:
+            raise ExecutionError("a position or a mask is finer than the engine's")
         if d.taps != c.n_r * c.n_s:
             raise ExecutionError(f"a Deform for {d.taps} taps, a kernel of {c.n_r} x {c.n_s}")
         if d.offset_byte % 2 or max(d.offset_byte, d.mask_byte) >= config.rows:

@@ -29,13 +29,13 @@ class Case:
     plain: bool
 
 
-def random_case(rng):
+def random_case(rng, config):
     """Return a case."""
     plain = rng.random() < 0.2
     return Case(
         kind=rng.choice(("dense", "group", "depthwise")),
-        fraction=rng.randint(0, 8),
-        mask_fraction=rng.choice((0, 0, rng.randint(1, 8))),
+        fraction=rng.randint(0, config.offset_fraction),
+        mask_fraction=rng.choice((0, rng.randint(0, config.mask_fraction))),
         shared=rng.randint(1, 3),
         offsets=rng.choice(("far", "near", "whole")),
         strip=not plain and rng.random() < 0.4,
@@ -353,7 +353,7 @@ def deformable(config, rng, commands=3):
     while author.counts[Unit.STORE] < commands:
         kept = len(author.entries), dict(author.counts), len(author.data), author.next_weight
         try:
-            author.deform(random_case(rng))
+            author.deform(random_case(rng, config))
         except ValueError:  # too large for the buffers: another one
             del author.entries[kept[0] :], author.data[kept[2] :]
             author.counts, author.next_weight = kept[1], kept[3]

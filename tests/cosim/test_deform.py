@@ -13,12 +13,15 @@ from tilewright.compiler.isa.registers import Status
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.timing import MemoryTiming
 
-ENGINE_NAMES = ("4x4-bus64", "8x7-bus32")
+ENGINE_NAMES = ("4x2-small", "8x7-bus32", "8x5-bus64-w4")
 CASES = 40
+# Interpolation as fine as can be, coarser, and none.
+LIMITS = {"4x2-small": (4, 0), "8x5-bus64-w4": (0, 3)}
 
 
 def engine(name):
-    return replace(ENGINES[name], offset_depth=512)
+    fraction, mask = LIMITS.get(name, (8, 8))
+    return replace(ENGINES[name], offset_depth=512, offset_fraction=fraction, mask_fraction=mask)
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -46,4 +49,5 @@ def test_results_and_cycles_agree(name):
             for unit in Unit:
                 assert run.starts[unit].tolist() == [e.start for e in events[unit]], f"seed {seed}"
                 assert run.dones[unit].tolist() == [e.done for e in events[unit]], f"seed {seed}"
-            assert run.cycles == cycles, f"seed {seed}"
+            if config.counters:
+                assert run.cycles == cycles, f"seed {seed}"
