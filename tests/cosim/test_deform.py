@@ -8,8 +8,9 @@ import pytest
 
 from tests.cosim.deform_programs import deformable
 from tests.cosim.engines import ENGINES
-from tilewright.compiler.isa import Unit
+from tilewright.compiler.isa import Check, Deform, Unit
 from tilewright.compiler.isa.registers import Status
+from tilewright.sim.isa.errors import ExecutionError
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.timing import MemoryTiming
 
@@ -51,3 +52,72 @@ def test_results_and_cycles_agree(name):
                 assert run.dones[unit].tolist() == [e.done for e in events[unit]], f"seed {seed}"
             if config.counters:
                 assert run.cycles == cycles, f"seed {seed}"
+
+
+def first(program, kind):
+    """Return the unit and the index of a program's first command of a kind."""
+    commands = program.streams.commands[kind.UNIT]
+    return kind.UNIT, next(i for i, c in enumerate(commands) if isinstance(c, kind))
+
+
+def sampled(config, seed, **wanted):
+    """Return a program whose first command is deformable and has these fields' values."""
+    while True:
+        rng = random.Random(seed)
+        program = deformable(config, rng, 1)
+        commands = program.streams.commands[Unit.COMPUTE]
+        if isinstance(commands[0], Deform) and all(
+            getattr(commands[0], name) == value for name, value in wanted.items()
+        ):
+            return program
+        seed += 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (lambda d, _: {"taps": d.taps + 1}, "a kernel of"),
+        (lambda d, c: {"row_pitch": d.row_pitch + 1}, "odd pitch"),
+        (lambda d, c: {"row_pitch": c.act_ring + 1}, "odd pitch"),
+        (lambda d, c: {"row_base": c.act_ring}, "holds fewer rows"),
+        (lambda d, c: {"rows": c.act_ring // d.row_pitch + 1}, "holds fewer rows"),
+        (lambda d, c: {"rows": 0}, "reaches input row"),
+        (lambda d, _: {"shared": 0}, "no channel group"),
+        (lambda d, _: {"offset_byte": 1}, "first byte"),
+        (lambda d, _: {"mask_base": d.offset_base}, "same half"),
+        (lambda d, _: {"fraction": 9}, "finer than the engine"),
+        (lambda d, _: {"mask_fraction": 1}, "larger than 1"),
+    ],
+)
+def test_contradictions_are_refused(changes, message):
+    config = engine("4x4-bus64")
+    program = sampled(config, 120, mask_fraction=8)
+    unit, index = first(program, Deform)
+    deform, compute = program.streams.commands[unit][index : index + 2]
+    bad = program.changed(unit, index, **changes(deform, compute))
+    with pytest.raises(ExecutionError, match=message):
+        bad.isa(MemoryTiming(1, 1))
+
+
+@pytest.mark.slow
+def test_hardware_refuses_what_it_cannot_do():
+    """Too fine for this engine; and a command of an engine with a sampler on one without."""
+    config = engine("8x5-bus64-w4")
+    program = sampled(config, 1, fraction=0)
+    unit, index = first(program, Deform)
+    plain = replace(config, offset_depth=0)
+    check = first(program, Check)
+    with RtlEngine(config).session() as session:
+        for fields in ({"fraction": 1}, {"mask_fraction": 4}, {"bits": 1 << 300}):
+            _, run = program.changed(unit, index, **fields).rtl(session, MemoryTiming(1, 1))
+            assert (run.status, run.unit, run.index) == (Status.BAD_COMMAND, unit, index)
+        memory, run = program.rtl(session, MemoryTiming(1, 1))
+        assert run.status is Status.DONE
+        np.testing.assert_array_equal(memory, program.expected)
+    with RtlEngine(plain).session() as session:
+        program = replace(program, config=plain)
+        program = program.changed(*check, digest=plain.digest)
+        _, run = program.rtl(session, MemoryTiming(1, 1))
+        assert (run.status, run.unit, run.index) == (Status.BAD_COMMAND, unit, index)
+        with pytest.raises(ExecutionError, match="without"):
+            program.isa(MemoryTiming(1, 1))
