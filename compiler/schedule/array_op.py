@@ -286,5 +286,23 @@ class Stage:
         """Return the input rows that output rows ``start .. stop - 1`` read, as (first, end)."""
         if len(self.ops) == 1:
             return self.ops[0].input_rows(start, stop)
-        ranges = [op.input_rows(start, stop) for op in self.ops]
-        return min(first for first, _ in ranges), max(end for _, end in ranges)
+        height = self.ops[0].input_type.shape[1]
+        firsts, ends = [], []
+        for (stride, step, offset), (above, below) in self._reaches.items():
+            low, high = -(-(start - offset) // step), -(-(stop - offset) // step)
+            firsts.append(low * stride + above)
+            ends.append((high - 1) * stride + below if high > low else firsts[-1])
+        first, end = min(firsts), max(ends)
+        return min(max(first, 0), height), min(max(end, 0), height)
+
+    @cached_property
+    def _reaches(self) -> dict[tuple[int, int, int], tuple[int, int]]:
+        """Input rows from and to which operations of the same rows of results read."""
+        result: dict[tuple[int, int, int], tuple[int, int]] = {}
+        for op in self.ops:
+            key = op.stride[0], op.out_step[0], op.out_offset[0]
+            first = -op.padding[0]
+            end = first + (op.kernel[0] - 1) * op.dilation[0] + 1
+            known = result.get(key, (first, end))
+            result[key] = min(known[0], first), max(known[1], end)
+        return result

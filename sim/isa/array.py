@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
 
@@ -118,40 +119,77 @@ def _sums(
     sampler: Sampler | None,
 ) -> NDArray[np.int64]:
     """Return the (n_oy, n_ox * cols, rows) accumulators of a kernel group."""
-    size = 1 << c.segment_log2
     acc: NDArray[np.float64] | None = None
-    step = 0
-    for cg in range(c.n_cg):
-        count = c.last_segment if cg == c.n_cg - 1 else c.segment
-        taps = [(r, s) for r in range(c.n_r) for s in range(c.n_s)]
-        if sampler is not None:
-            windows = [_values(c, sampler.window(kg, cg, r, s)) for r, s in taps]
-        else:
-            windows = [_values(c, _window(config, c, kg, cg, r, s, activations)) for r, s in taps]
-        if c.transform:
-            coefficients = map(c.coefficient, range(len(taps)))
-            window = np.add.reduce([k * w for k, w in zip(coefficients, windows, strict=True)])
-            half = 1 << (config.data_width - 1)
-            if np.abs(window + 0.5).max() > half:
-                raise ExecutionError(
-                    f"a transformed window needs more than {config.data_width} bits"
-                )
-            windows = [window]
-        for window in windows:
-            # Row k listens to the channels of its own segment of rows.
-            heard = window.reshape(c.n_oy, -1, config.rows // size, size)[..., :count]
-            segment = words[step : step + count].reshape(count, config.rows // size, size)
-            step += count
-            if c.maximum:
-                products = heard[..., None] * segment.transpose(1, 0, 2)
-                term = products.max(-2).reshape(c.n_oy, -1, config.rows)
-                acc = term if acc is None else np.maximum(acc, term)
+    for number, window in enumerate(_windows(config, c, kg, activations, sampler)):
+        # Weight words of this window, by channel group.
+        whole, last = c.windows * c.segment, (c.n_cg - 1) * c.windows * c.segment
+        first = words[:last].reshape(c.n_cg - 1, whole, config.rows)
+        first = first[:, number * c.segment : (number + 1) * c.segment]
+        rest = words[last + number * c.last_segment :][: c.last_segment]
+        for windows, segments in ((window[:-1], first), (window[-1:], rest[None])):
+            if not len(windows):
                 continue
-            term = np.einsum("ypgi,igk->ypgk", heard, segment, optimize=True)
-            term = term.reshape(c.n_oy, -1, config.rows)
-            acc = term if acc is None else acc + term
+            term = _products(config, c, windows, segments)
+            if acc is None:
+                acc = term
+            else:
+                acc = np.maximum(acc, term) if c.maximum else acc + term
     assert acc is not None
     return acc.astype(np.int64)
+
+
+def _products(
+    config: EngineConfig,
+    c: Compute,
+    windows: NDArray[np.float64],
+    segments: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the (n_oy, pixels, rows) sums, or maxima, over channel groups.
+
+    ``windows``: (groups, n_oy, pixels, rows); ``segments``: (groups, steps, rows), weight words.
+    """
+    size, count = 1 << c.segment_log2, segments.shape[1]
+    if size == config.rows and not c.maximum:
+        heard = np.moveaxis(windows[..., :count], 0, 2)
+        dense = heard.reshape(*heard.shape[:2], -1) @ segments.reshape(-1, config.rows)
+        return np.asarray(dense)
+    # Row k listens to the channels of its own segment of rows.
+    heard = windows.reshape(*windows.shape[:3], config.rows // size, size)[..., :count]
+    weights = segments.reshape(len(segments), count, config.rows // size, size)
+    if c.maximum:
+        products = heard[..., None] * weights.transpose(0, 2, 1, 3)[:, None, None]
+        result = products.max(-2).max(0)
+    else:
+        result = np.einsum("cypgi,cigk->ypgk", heard, weights, optimize=True)
+    return np.asarray(result.reshape(c.n_oy, -1, config.rows))
+
+
+def _windows(
+    config: EngineConfig,
+    c: Compute,
+    kg: int,
+    activations: NDArray[np.uint8],
+    sampler: Sampler | None,
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the (n_cg, n_oy, n_ox * cols, rows) activations of one window after another."""
+    total: NDArray[np.float64] | None = None
+    taps = [(r, s) for r in range(c.n_r) for s in range(c.n_s)]
+    for number, (r, s) in enumerate(taps):
+        if sampler is None:
+            pixels = _window(config, c, kg, r, s, activations)
+        else:
+            pixels = np.stack([sampler.window(kg, cg, r, s) for cg in range(c.n_cg)])
+        values = _values(c, pixels)
+        if not c.transform:
+            yield values
+            continue
+        values *= c.coefficient(number)
+        total = values if total is None else total + values
+    if total is not None:
+        half = 1 << (config.data_width - 1)
+        if total.min() < -half or total.max() >= half:
+            raise ExecutionError(f"a transformed window needs more than {config.data_width} bits")
+        yield total
 
 
 def _values(c: Compute, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -160,27 +198,23 @@ def _values(c: Compute, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _window(
-    config: EngineConfig,
-    c: Compute,
-    kg: int,
-    cg: int,
-    r: int,
-    s: int,
-    activations: NDArray[np.uint8],
+    config: EngineConfig, c: Compute, kg: int, r: int, s: int, activations: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Return the (n_oy, n_ox * cols, rows) bytes under one tap."""
+    """Return the (n_cg, n_oy, n_ox * cols, rows) bytes under one tap."""
     cols = config.cols
     oy = np.arange(c.n_oy)
     y = c.y0 + oy * c.oy_dy + r * c.r_dy
     row = (c.act_row + oy * c.oy_step + r * c.r_step) % c.act_ring
-    row_addr = c.act_base + kg * c.kg_step + cg * c.cg_step + row
+    groups = c.act_base + kg * c.kg_step + np.arange(c.n_cg) * c.cg_step
     x = c.x0 + np.arange(c.n_ox * cols) * c.stride_x + s * c.s_dx
-    addr = (row_addr[:, None] + x // cols) % _WORD
+    addr = (groups[:, None, None] + (row[:, None] + x // cols)) % _WORD
     inside = ((y >= 0) & (y < c.in_h))[:, None] & (x >= 0) & (x < c.in_w)
     addr = np.where(inside, addr, 0)
     if inside.any() and int(addr.max()) >= config.act_depth:
         raise ExecutionError("a compute command reads beyond the activation buffer")
-    return np.where(inside[..., None], activations[x % cols, addr], np.uint8(c.pad))
+    pixels: NDArray[np.uint8] = activations[x % cols, addr]
+    pixels[:, ~inside] = c.pad
+    return pixels
 
 
 def _wrap(config: EngineConfig, total: NDArray[np.int64]) -> NDArray[np.int64]:
