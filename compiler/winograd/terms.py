@@ -69,6 +69,36 @@ class Axis:
     halvings: int = 0
     thirds: int = 0
 
+    def prove(self, stride: int) -> None:
+        """Check that the terms compute the filter, for every input and kernel.
+
+        Results are bilinear: the coefficient of kernel tap a and input b in result k must be the
+        divisor where ``b = stride * k + a``, else 0. Two axes together are the product of both.
+
+        Raises
+        ------
+        TransformError
+            If one is wrong; it is named.
+        """
+        divisor = 3**self.thirds << self.halvings
+        for k in range(self.m):
+            sums: dict[tuple[int, int], int] = {}
+            for term in self.terms:
+                if not term.used >> k & 1:
+                    continue
+                factor = 1 << (term.scale + k * term.shift)
+                if term.negative ^ bool(term.sign & k):
+                    factor = -factor
+                for i, coefficient in enumerate(term.coefficients):
+                    for a, kernel in enumerate(term.kernel):
+                        place = a, term.first + i * term.step
+                        sums[place] = sums.get(place, 0) + factor * coefficient * kernel
+            due = {(a, stride * k + a): divisor for a in range(self.r)}
+            if {place: total for place, total in sums.items() if total} != due:
+                raise TransformError(
+                    f"F({self.m},{self.r}) of stride {stride}: result {k} is wrong"
+                )
+
 
 @dataclass(frozen=True)
 class Term:
@@ -228,7 +258,9 @@ def axis(m: int, r: int, stride: int) -> Axis | None:
                     scale=term.scale + halvings - phase.halvings,
                 )
             )
-    return Axis(m, r, tuple(terms), halvings, thirds)
+    result = Axis(m, r, tuple(terms), halvings, thirds)
+    result.prove(stride)
+    return result
 
 
 @cache

@@ -22,17 +22,17 @@ WAIVERS = {
 
 
 @pytest.mark.parametrize(
-    ("engine", "dsp", "offset_depth"),
+    ("engine", "dsp", "options"),
     [
-        ("4x4-bus64", "inferred", 0),
-        ("4x4-bus64", "ecp5", 0),
-        ("8x5-bus64-w4", "ecp5", 256),
-        ("4x2-small", "ice40", 0),
+        ("4x4-bus64", "inferred", {}),
+        ("4x4-bus64", "ecp5", {"data_width": 13, "kernel_width": 12, "partial_depth": 64}),
+        ("8x5-bus64-w4", "ecp5", {"offset_depth": 256}),
+        ("4x2-small", "ice40", {}),
     ],
 )
-def test_verilog_is_clean_but_for_waivers(tmp_path, engine, dsp, offset_depth):
+def test_verilog_is_clean_but_for_waivers(tmp_path, engine, dsp, options):
     source = tmp_path / f"{TOP}.v"
-    source.write_text(engine_verilog(replace(ENGINES[engine], dsp=dsp, offset_depth=offset_depth)))
+    source.write_text(engine_verilog(replace(ENGINES[engine], dsp=dsp, **options)))
     models = sorted(HARNESS.glob("*.v")) if dsp != "inferred" else []
     result = subprocess.run(
         [
