@@ -157,6 +157,7 @@ def test_pack_begins_as_a_convolution_and_learns(modulation, square) -> None:
         ),
         (lambda: DeformConv2d(4, 4, 3, offset_groups=3), "offset_groups must divide"),
         (lambda: DeformConv2d(4, 4, (3, 2), square=True), "a kernel with a centre"),
+        (lambda: DeformConv2d(4, 4, 3, padding="same"), "padding must be zeros, given as numbers"),
         (lambda: DeformConv2d(4, 4, 3, bound=0), "bound must be positive or None, not 0"),
     ],
 )

@@ -85,7 +85,9 @@ class DeformConv2d(nn.Conv2d):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
         )
-        check_options(in_channels, _pair(self.kernel_size), offset_groups, square, bound)
+        check_options(self, offset_groups, square)
+        if bound is not None and not bound > 0:
+            raise Error(f"bound must be positive or None, not {bound}")
         self.offset_groups = offset_groups
         self.square = square
         self.integer = integer
@@ -184,31 +186,35 @@ def head_channels(kernel: Pair, offset_groups: int, square: bool) -> tuple[int, 
 
 
 def start_as_convolution(
-    offset_conv: nn.Conv2d, mask_conv: nn.Conv2d | None, modulation: Modulation | None
+    offset_conv: nn.Conv2d,
+    mask_conv: nn.Conv2d | None,
+    modulation: Modulation | None,
+    spread: float = 0.0,
 ) -> None:
-    """Set the weights of a head so that offsets are zero and masks one half."""
+    """Set the weights of a head so that offsets are zero and masks one half.
+
+    ``spread``: standard deviation of the weights.
+    """
     for conv in (offset_conv, mask_conv):
         if conv is not None:
-            nn.init.zeros_(conv.weight)
+            nn.init.normal_(conv.weight, std=spread)
             assert conv.bias is not None
             nn.init.constant_(conv.bias, 0.5 if conv is mask_conv and modulation == "clip" else 0)
 
 
-def check_options(
-    channels: int, kernel: Pair, offset_groups: int, square: bool, bound: float | None
-) -> None:
+def check_options(layer: nn.Conv2d, offset_groups: int, square: bool) -> None:
     """Check the options that float and quantized layers share.
 
     Raises
     ------
     Error  For one that is out of range.
     """
-    if offset_groups < 1 or channels % offset_groups:
-        raise Error(f"offset_groups must divide in_channels ({channels}), not {offset_groups}")
+    if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
+        raise Error(f"padding must be zeros, given as numbers, not {layer.padding!r}")
+    if offset_groups < 1 or layer.in_channels % offset_groups:
+        raise Error(f"offset_groups must divide in_channels, {layer.in_channels}: {offset_groups}")
     if square:
-        square_factors(kernel)
-    if bound is not None and not bound > 0:
-        raise Error(f"bound must be positive or None, not {bound}")
+        square_factors(_pair(layer.kernel_size))
 
 
 def _pair(value: Any) -> Pair:

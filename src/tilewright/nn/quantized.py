@@ -134,7 +134,7 @@ class QuantDeformConv2d(qnn.QuantConv2d):  # type: ignore[misc]
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups,
             bias=bias, **keywords,
         )  # fmt: skip
-        check_options(in_channels, self.kernel_size, offset_groups, square, None)
+        check_options(self, offset_groups, square)
         self.offset_groups = offset_groups
         self.square = square
 
@@ -198,7 +198,7 @@ class QuantDeformConv2dPack(nn.Module):
     """Deformable convolution with the convolutions that compute its offsets and its mask.
 
     The quantized form of :class:`tilewright.nn.DeformConv2dPack`; it loads its parameters. The
-    input must be a QuantTensor.
+    input must be a QuantTensor. It begins close to an ordinary convolution.
 
     Parameters
     ----------
@@ -254,7 +254,8 @@ class QuantDeformConv2dPack(nn.Module):
             self.sigmoid_quant = qnn.QuantIdentity(
                 act_quant=Int8ActPerTensorFixedPoint, return_quant_tensor=True
             )
-        start_as_convolution(self.offset_conv, self.mask_conv, modulation)
+        # Weights of zero have no scale, and a bias is a multiple of it.
+        start_as_convolution(self.offset_conv, self.mask_conv, modulation, spread=1e-3)
 
     def forward(self, x: Any) -> Any:
         """Return the layer's output (N, K, H', W')."""
