@@ -20,19 +20,16 @@ def fraction_bits(t: TensorType, least: int = 0) -> int | None:
     return bits if mantissa == 0.5 and least <= bits <= MAX_FRACTION_BITS else None
 
 
-def reach(
-    offset_range: tuple[int, int], bits: int, start: int, taps: int, dilation: int
-) -> tuple[int, int]:
+def reach(offset_range: tuple[int, int], bits: int, first: int, last: int) -> tuple[int, int]:
     """Return the pixels that samples can touch along one axis, as (first, end).
 
     Parameters
     ----------
     offset_range : lowest and highest offset, in units of ``2**-bits`` pixels
-    start : pixel under the first tap when its offset is zero
-    taps, dilation : of the kernel along the axis
+    first, last : pixels under the first and the last tap when offsets are zero
     """
     low, high = offset_range
-    return start + (low >> bits), start + (taps - 1) * dilation - (-high >> bits) + 1
+    return first + (low >> bits), last - (-high >> bits) + 1
 
 
 def sample(

@@ -115,11 +115,9 @@ def test_reach_holds_every_pixel_that_counts(seed) -> None:
     outside = np.ones((height, width), bool)
     axes = []
     for axis, count in ((0, rows), (1, columns)):
-        first, _ = deformable.reach(
-            (low, high), f, -op.padding[2 * axis], op.kernel[axis], op.dilation[axis]
-        )
-        last = (count - 1) * op.stride[axis] - op.padding[2 * axis]
-        _, end = deformable.reach((low, high), f, last, op.kernel[axis], op.dilation[axis])
+        start = -op.padding[2 * axis]
+        last = start + (count - 1) * op.stride[axis] + (op.kernel[axis] - 1) * op.dilation[axis]
+        first, end = deformable.reach((low, high), f, start, last)
         axes.append(slice(max(first, 0), max(end, 0)))
     outside[axes[0], axes[1]] = False
     noise = values | {"x": np.where(outside, types["x"].qmax, values["x"])}
@@ -129,4 +127,4 @@ def test_reach_holds_every_pixel_that_counts(seed) -> None:
 def test_reach_is_tight() -> None:
     for f, low, high in ((0, -3, 2), (2, -5, 5), (2, -4, 4), (3, 0, 1)):
         ends = [(low >> f), (high >> f) + (high % (1 << f) > 0)]
-        assert deformable.reach((low, high), f, 10, 3, 2) == (10 + ends[0], 14 + ends[1] + 1)
+        assert deformable.reach((low, high), f, 10, 14) == (10 + ends[0], 14 + ends[1] + 1)
