@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from examples.detector.shapes import CLASSES
 from tilewright.nn import DeformConv2dPack, QuantDeformConv2dPack
 
-STRIDE = 4
+STRIDE = 2
 """Pixels of the image per pixel of the outputs."""
-BOUND = 3
+BOUND = 7
 """Pixels that offsets reach, at most."""
 FRACTION_BITS = 4
 
@@ -112,28 +112,32 @@ class Stage(nn.Module):
 
 
 class Up(nn.Module):
-    """Deformable depthwise convolution, 1x1 convolution, twice the size."""
+    """Twice the size, plus features of the backbone; then a depthwise convolution and a 1x1 one."""
 
-    def __init__(self, layers: Layers, inputs: int, outputs: int, deformable: bool) -> None:
+    def __init__(self, layers: Layers, inputs: int, skipped: int, deformable: bool) -> None:
         super().__init__()
+        self.up = nn.Upsample(scale_factor=2)
+        self.lateral = layers.conv(skipped, inputs)
+        self.grid, self.join = layers.out(), layers.relu()
         self.depthwise = (
             layers.deformable(inputs)
             if deformable
             else layers.conv(inputs, inputs, 3, groups=inputs)
         )
         self.first, self.second = layers.relu(), layers.relu()
-        self.pointwise = layers.conv(inputs, outputs)
-        self.up = nn.Upsample(scale_factor=2)
+        self.pointwise = layers.conv(inputs, inputs)
 
-    def forward(self, x: Any) -> Any:
-        """Return the upsampled feature map."""
-        x = self.second(self.pointwise(self.first(self.depthwise(x))))
-        # The second time, it only says what the grid is: repetition forgets it.
-        return self.second(self.up(value_of(x)))
+    def forward(self, x: Any, skipped: Any) -> Any:
+        """Return the feature map, as large as ``skipped``."""
+        lateral = self.lateral(skipped)
+        x = self.join(self.grid(self.up(value_of(x))) + self.grid(lateral))
+        return self.second(self.pointwise(self.first(self.depthwise(x))))
 
 
 class Detector(nn.Module):
-    """Heatmap logits of every class, sizes and offsets of boxes in output pixels, at a quarter.
+    """Heatmap logits of every class, sizes and offsets of boxes, at half the image's size.
+
+    Sizes and offsets are in pixels of the output.
 
     Parameters
     ----------
@@ -147,25 +151,20 @@ class Detector(nn.Module):
         w = width
         self.image = layers.image()
         self.stem = nn.Sequential(layers.conv(1, w, 3, stride=2), layers.relu())
-        self.stages = nn.Sequential(
-            Stage(layers, w, 2 * w, 1),
-            Stage(layers, 2 * w, 4 * w, 2),
-            Stage(layers, 4 * w, 8 * w, 1),
-        )
-        self.neck = nn.Sequential(layers.conv(8 * w, 4 * w), layers.relu())
-        self.up1 = Up(layers, 4 * w, 4 * w, deformable)
-        self.up2 = Up(layers, 4 * w, 4 * w, deformable)
+        self.stage = Stage(layers, w, 4 * w, 1)
+        self.neck = nn.Sequential(layers.conv(4 * w, 2 * w), layers.relu())
+        self.up = Up(layers, 2 * w, w, deformable)
         self.heads = nn.ModuleList(
             nn.Sequential(
-                layers.conv(4 * w, 2 * w), layers.relu(), layers.last(2 * w, count), layers.out()
+                layers.conv(2 * w, 2 * w), layers.relu(), layers.last(2 * w, count), layers.out()
             )
             for count in (len(CLASSES), 2, 2)
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return heatmap logits, sizes and offsets, (N, 3 | 2 | 2, H / 4, W / 4)."""
-        x = self.neck(self.stages(self.stem(self.image(x))))
-        x = self.up2(self.up1(x))
+        """Return heatmap logits, sizes and offsets, (N, 3 | 2 | 2, H / 2, W / 2)."""
+        stem = self.stem(self.image(x))
+        x = self.up(self.neck(self.stage(stem)), stem)
         heatmap, size, offset = (head(x) for head in self.heads)
         return heatmap, size, offset
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 CLASSES = ("rectangle", "ellipse", "triangle")
-SIZE = 64
+SIZE = 32
 """Rows and columns of an image."""
-MOST = 4
+MOST = 3
 """Objects of an image, at most."""
 
 
@@ -35,7 +35,7 @@ class Shapes:
 
 
 def make_shapes(count: int, *, seed: int) -> Shapes:
-    """Draw ``count`` images; objects are 8 to 52 pixels long, at any angle, and hardly overlap."""
+    """Draw ``count`` images; objects are 8 to 28 pixels long, at any angle, and hardly overlap."""
     rng = np.random.default_rng(seed)
     images = np.zeros((count, SIZE, SIZE), np.float32)
     boxes = np.zeros((count, MOST, 4), np.float32)
@@ -44,7 +44,7 @@ def make_shapes(count: int, *, seed: int) -> Shapes:
         images[n] = _background(rng)
         for k in range(int(rng.integers(1, MOST + 1))):
             _place(rng, images[n], boxes[n], labels[n], k)
-    images += rng.normal(0, 0.1, images.shape).astype(np.float32)
+    images += rng.normal(0, 0.05, images.shape).astype(np.float32)
     return Shapes(
         torch.from_numpy(images)[:, None], torch.from_numpy(boxes), torch.from_numpy(labels)
     )
@@ -63,8 +63,8 @@ def _place(
 ) -> None:
     """Draw object k where it fits; leave it out if it does not."""
     for _ in range(20):
-        length = float(np.exp(rng.uniform(np.log(8), np.log(52))))
-        half = np.array([length, max(4.0, length * rng.uniform(0.25, 1))]) / 2
+        length = float(np.exp(rng.uniform(np.log(8), np.log(28))))
+        half = np.array([length, max(5.0, length * rng.uniform(0.3, 1))]) / 2
         angle, label = rng.uniform(0, np.pi), int(rng.integers(len(CLASSES)))
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         x, y = np.moveaxis((_GRID - rng.uniform(0, SIZE, 2)) @ turn / half, -1, 0)

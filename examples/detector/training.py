@@ -69,7 +69,7 @@ def loss_of(outputs: tuple[Tensor, Tensor, Tensor], targets: Targets) -> Tensor:
     boxes = torch.cat([size, offset], 1).flatten(2)
     index = targets.cells[:, None].expand(-1, 4, -1)
     there = boxes.gather(2, index).transpose(1, 2)
-    weight = torch.tensor([0.1, 0.1, 1.0, 1.0]) * targets.present[..., None]
+    weight = torch.tensor([0.2, 0.2, 1.0, 1.0]) * targets.present[..., None]
     return (F.l1_loss(there, targets.boxes, reduction="none") * weight).sum() / count - (
         positive.sum() + negative.sum()
     ) / count
