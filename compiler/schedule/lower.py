@@ -404,8 +404,13 @@ class _Lowering:
                 f"{op.name}: the offsets of one output row take {needed} words; the engine's "
                 f"offset_depth must be at least {least}, not {config.offset_depth}"
             )
-        fraction = fraction_bits(offsets)
-        assert fraction is not None
+        fraction = fraction_bits(offsets) or 0
+        for name, bits in (("offset_fraction", fraction), ("mask_fraction", mask_fraction)):
+            if bits > getattr(config, name):
+                raise EngineLimitError(
+                    f"{op.name}: {name.partition('_')[0]}s have {bits} bits below the point; the "
+                    f"engine's {name} must be at least that, not {getattr(config, name)}"
+                )
         return Deformation(
             offset=self.in_model_order(index, op, op.offset, "offset"),
             mask=mask,

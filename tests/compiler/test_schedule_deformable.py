@@ -110,6 +110,16 @@ def test_offsets_are_loaded_once_where_they_fit():
             "layer: .* take 120 words; .* at least 128, not 64",
         ),
         (
+            {"offset_fraction": 3},
+            {},
+            "layer: offsets have 4 bits below the point; .* offset_fraction must be .* not 3",
+        ),
+        (
+            {"mask_fraction": 7},
+            {"mask": lambda shape: TensorType(shape, 8, False, 2.0**-8, 0)},
+            "layer: masks have 8 bits below the point; .* mask_fraction must be .* not 7",
+        ),
+        (
             {"act_depth": 64},
             {},
             r"layer: offsets of -2 to 2 pixels need 8 rows at once, .* 80 .*960 bytes.* Or bound",
