@@ -19,6 +19,7 @@ from tilewright.compiler.isa import (
     LoadWeights,
     Store,
     Unit,
+    least_last_parts,
 )
 from tilewright.compiler.schedule import (
     ArrayOp,
@@ -444,7 +445,7 @@ class Emitter:
         if table:
             reads_spans.append(Span("tables", table - 1, 1))
         if op.deform:
-            reads_spans += self._deform(op, op.deform, cg, ring, start, stop)
+            reads_spans += self._deform(op, op.deform, cg, ring, start, stop, command)
         words = block.n_kg * (config.param_words + section.steps)
         reads_spans += ring_spans("weights", first_word, words, config.weight_depth)
         self._append_compute(op, section, replace(command, **changes), reads_spans, writes)
@@ -457,8 +458,9 @@ class Emitter:
         ring: Ring,
         start: int,
         stop: int,
+        command: Compute,
     ) -> list[Span]:
-        """Let the next command sample, from channel group ``cg`` on; return what it reads."""
+        """Let ``command`` sample, from channel group ``cg`` on; return what it reads."""
         taps = op.kernel[0] * op.kernel[1]
         first = cg // deform.shared * taps
         row, end = op.input_rows(start, stop)
@@ -485,6 +487,7 @@ class Emitter:
                 first_row=row,
                 rows=end - row,
                 row_base=ring.offset(row),
+                last_parts=least_last_parts(self.config, command),
                 row_step=row_step,
                 group_step=group_step,
                 **places,
@@ -536,8 +539,9 @@ class Emitter:
     ) -> None:
         config = self.config
         index = self._counts[Unit.COMPUTE]
-        passes = command.n_kg * command.n_oy * command.n_ox
-        # At least so long does the command keep the array.
+        # At least so long does the command keep the array; where windows are sampled, the last word
+        # of a row may be faster.
+        passes = command.n_kg * command.n_oy * (command.n_ox - (op.deform is not None))
         cycles = passes * op.pass_cycles(config, section)
         after = self._hazards.access(Unit.COMPUTE, index, reads, writes)
         last = after.get(Unit.COMPUTE, -1)
