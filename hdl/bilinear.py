@@ -4,14 +4,9 @@ from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hdl.sums import tree_sum
+
 __all__ = ["Bilinear", "FabricMultiplier"]
-
-
-def tree_sum(terms):
-    """Return the sum of terms, added in pairs: as few adders behind one another as can be."""
-    while len(terms) > 1:
-        terms = [sum(terms[i + 1 : i + 2], terms[i]) for i in range(0, len(terms), 2)]
-    return terms[0]
 
 
 class FabricMultiplier(wiring.Component):

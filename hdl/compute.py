@@ -242,7 +242,11 @@ class ComputeUnit(wiring.Component):
                 feeder.coefficients.eq(command.coefficients),
             ]
         if config.offset_depth:
-            m.d.comb += [pace.deform.eq(sampled), feeder.sampled.eq(sampled)]
+            m.d.comb += [
+                pace.deform.eq(sampled),
+                pace.last_parts.eq(deform.last_parts),
+                feeder.sampled.eq(sampled),
+            ]
             self._sample(m, feeder, pace, command, deform, launched)
         wiring.connect(m, passes.o, taps.i)
         wiring.connect(m, taps.o, segments.i)

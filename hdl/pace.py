@@ -55,7 +55,8 @@ class PaceSequencer(wiring.Component):
     A segment takes ``max(steps, parts)`` cycles: its window is read in ``parts`` accesses in the
     first of them, while the array still works on the window before. So it does where a window is a
     sum of several taps, each read in one access, and where each of its pixels is sampled at a
-    position of its own, so that it has ``cols`` parts. Nothing behind this sequencer
+    position of its own, so that it has as many parts as pixels: ``cols``, or fewer in the last word
+    of a row. Nothing behind this sequencer
     can stall, so all of a command's timing is decided here. What ends in the next cycle is decided
     in this one: every decision starts from a few registers.
 
@@ -67,6 +68,7 @@ class PaceSequencer(wiring.Component):
     -------
     command : In(Compute layout)
     deform : In(1); the windows are sampled; only in engines with a sampler
+    last_parts : In(5); then, as in Deform
     i : In(stream of segment_layout)
     access : Out(access_layout), access_valid : Out(1)
     burst : Out(burst_layout), burst_valid : Out(1), in the cycle of the window's last access
@@ -86,6 +88,7 @@ class PaceSequencer(wiring.Component):
             {
                 "command": In(command_layout(Compute, config)),
                 "deform": In(1),
+                "last_parts": In(5),
                 "i": In(stream.Signature(segment_layout(config))),
                 "access": Out(access_layout(config)),
                 "access_valid": Out(1),
@@ -146,6 +149,20 @@ class PaceSequencer(wiring.Component):
                     short.eq(Mux(c.last_segment > taps, c.last_segment - taps, 0)),
                 ]
 
+        # Of the last word of each row, where windows are sampled.
+        if config.offset_depth:
+            narrow = Signal()
+            narrow_full, narrow_short = Signal.like(full), Signal.like(short)
+            narrow_part = Signal.like(last_part)
+            parts_1 = Signal.like(self.last_parts)
+            m.d.comb += narrow.eq(self.deform & segment.narrow)
+            m.d.sync += [
+                parts_1.eq(self.last_parts),
+                narrow_part.eq(parts_1 - 1),
+                narrow_full.eq(Mux(c.segment > parts_1, c.segment, parts_1) - 1),
+                narrow_short.eq(Mux(c.last_segment > parts_1, c.last_segment, parts_1) - 1),
+            ]
+
         take = Signal()
         left, over = (
             Signal(count_width),
@@ -154,6 +171,7 @@ class PaceSequencer(wiring.Component):
         # Of this pass: cycles that it must still last after this one; none.
         spare, spent = Signal.like(shortest), Signal(init=1)
         whole = Signal()  # the access is the last of its window
+        end_part = Signal.like(last_part) if config.offset_depth else last_part
         # The pause before a kernel group.
         begin, pausing, ready = Signal(), Signal(), Signal()
         elapsed, parameters = Signal.like(ready_after), Signal()
@@ -164,18 +182,16 @@ class PaceSequencer(wiring.Component):
             take.eq(self.i.valid & self.i.ready),
             begin.eq(self.i.valid & over & spent & segment.new_kg & ~pausing),
             self.burst_valid.eq(
-                parameters | (self.access_valid & (access.part == last_part) & whole)
+                parameters | (self.access_valid & (access.part == end_part) & whole)
             ),
         ]
         m.d.sync += self.idle.eq(over & spent & ~self.i.valid)
 
-        if config.offset_depth:
-            with m.If(take):
-                m.d.sync += access.y.eq(segment.y)
         with m.If(take):
             m.d.sync += [
                 left.eq(Mux(segment.short, short, full)),
                 over.eq(Mux(segment.short, short_is_one, full_is_one) | ~segment.closes),
+                *([end_part.eq(last_part)] if config.offset_depth else []),
                 whole.eq(segment.closes),
                 access.tap.eq(segment.tap),
                 access.group.eq(segment.group),
@@ -193,8 +209,15 @@ class PaceSequencer(wiring.Component):
                 over.eq(over | (left == 1)),
                 access.part.eq(access.part + 1),
             ]
-            with m.If(access.part == last_part):
+            with m.If(access.part == end_part):
                 m.d.sync += self.access_valid.eq(0)
+
+        if config.offset_depth:
+            with m.If(take):
+                m.d.sync += access.y.eq(segment.y)
+            with m.If(take & narrow):
+                cycles = Mux(segment.short, narrow_short, narrow_full)
+                m.d.sync += [left.eq(cycles), over.eq(cycles == 0), end_part.eq(narrow_part)]
 
         with m.If(take & segment.first):
             m.d.sync += [spare.eq(shortest), spent.eq(0)]

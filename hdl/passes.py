@@ -20,8 +20,11 @@ __all__ = ["PassSequencer", "pass_layout"]
 
 def pass_layout(config):
     """Return the description of one pass: ``rows`` channels of one word of output pixels."""
+    # The last one of its row, with as many pixels as are left.
+    narrow = {"narrow": 1} if config.offset_depth else {}
     return data.StructLayout(
-        {
+        narrow
+        | {
             "group": act_addr_width(config),  # lane word of the first channel group's ring
             "row": act_addr_width(config),  # lane words from there to kernel row 0, input column 0
             "y": signed(ROW_WIDTH),  # input row of kernel row 0
@@ -131,6 +134,9 @@ class PassSequencer(wiring.Component):
             min(len(c.out_w), result_count_width(config))
         )  # output pixels in this row from this pass on
         m.d.comb += o.pixels.eq(Mux(left >= config.cols, config.cols, left[:5]))
+
+        if config.offset_depth:
+            m.d.comb += o.narrow.eq(ox.last)
 
         with m.If(self.start):
             m.d.sync += [

@@ -7,13 +7,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import Compute, Deform, EngineConfig
-from tilewright.hdl.bilinear import Bilinear, tree_sum
+from tilewright.hdl.bilinear import Bilinear
 from tilewright.hdl.buffers import ActivationBuffer, lane_addresses, lane_words
 from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.multiplier import Multiplier
 from tilewright.hdl.offsets import OffsetBuffer
 from tilewright.hdl.pace import access_layout
 from tilewright.hdl.records import command_layout
+from tilewright.hdl.sums import times
 from tilewright.hdl.widths import ROW_WIDTH, act_addr_width, column_width
 
 __all__ = ["Sampler"]
@@ -171,8 +172,7 @@ class Sampler(wiring.Component):
         dividend = Signal(range(words * cols + 128))
         m.d.comb += dividend.eq(x.whole + words * cols)
         factor, shift = _reciprocal(cols, words * cols + 127)
-        ones = [bit for bit in range(factor.bit_length()) if factor >> bit & 1]
-        quotient = _later(m, tree_sum([dividend << bit for bit in ones]) >> shift)
+        quotient = _later(m, times(dividend, factor) >> shift)
         dividend = _later(m, dividend)
         column = _later(m, here.x + x.whole)
         row_y = _later(m, here.y + y.whole)
@@ -186,8 +186,7 @@ class Sampler(wiring.Component):
             pitch.b.eq(d.row_pitch),
         ]
         rest = Signal(4, reset_less=True)
-        ones = [bit for bit in range(5) if cols >> bit & 1]
-        m.d.sync += rest.eq(dividend - tree_sum([quotient << bit for bit in ones]))
+        m.d.sync += rest.eq(dividend - times(quotient, cols))
         quotient, group, word, lane = (_later(m, v) for v in (quotient, group, word, lane))
         in_rows, in_columns = Signal(2, reset_less=True), Signal(2, reset_less=True)
         m.d.sync += [

@@ -15,8 +15,10 @@ __all__ = ["TapSequencer", "segment_layout"]
 
 def segment_layout(config):
     """Return the description of one segment: a window, and the steps that it is used for."""
+    narrow = {"narrow": 1} if config.offset_depth else {}  # its pass is the last one of its row
     return data.StructLayout(
-        {
+        narrow
+        | {
             "group": act_addr_width(config),  # lane word of the channel group's ring
             # lane words from there to the kernel row's input column 0
             "row": act_addr_width(config),
@@ -136,6 +138,8 @@ class TapSequencer(wiring.Component):
         # Which way it goes on does not depend on `o.ready`, which is late.
         with m.If(~self.o.valid | self.o.ready):
             with m.If(~self.o.valid | o.last):
+                if config.offset_depth:
+                    m.d.sync += o.narrow.eq(p.narrow)
                 m.d.sync += [
                     first_x.eq(p.x),
                     first_word.eq(p.word),

@@ -8,7 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "hdl": {"hdl", "compiler.isa", "errors"},
-    "compiler": {"compiler", "errors"},
+    "src/tilewright/nn": {"nn", "errors"},
+    "compiler": {"compiler", "nn", "errors"},
     "sim": {"sim", "hdl", "compiler", "errors"},
     "boards": {"boards", "hdl", "compiler.isa", "errors"},
 }

@@ -7,18 +7,23 @@ from dataclasses import dataclass, field, replace
 
 from tilewright.compiler.codegen.hazards import HazardTracker, Span, ring_spans
 from tilewright.compiler.codegen.memory import Region
+from tilewright.compiler.codegen.offsets import OffsetBuffer
 from tilewright.compiler.isa import (
     Command,
     Compute,
+    Deform,
     EngineConfig,
     LoadActivations,
+    LoadOffsets,
     LoadTable,
     LoadWeights,
     Store,
     Unit,
+    least_last_parts,
 )
 from tilewright.compiler.schedule import (
     ArrayOp,
+    Deformation,
     EngineLimitError,
     LoweredGraph,
     Operand,
@@ -82,12 +87,14 @@ class Emitter:
 
     def __post_init__(self) -> None:
         config = self.config
+        self._offsets = OffsetBuffer(config.offset_depth)
         self._hazards = HazardTracker(
             {
                 "activations": config.act_depth,
                 "weights": config.weight_depth,
                 "results": config.out_depth,
                 "tables": config.tables,
+                "offsets": config.offset_depth,
                 "memory": (self.memory_end - self.memory_start) // config.bus_bytes,
             }
         )
@@ -269,31 +276,42 @@ class Emitter:
         config, ops, output = self.config, stage.ops, stage.output
         to_out, to_act = output in plan.group.stores, output in self._rings
         tile_rows, tile_kg = stop - start, block.n_kg
+        if ops[0].deform:
+            tile_rows = min(tile_rows, ops[0].deform.rows_at_once(config))
         if to_out or ops[0].term is not None:
             tile_rows, tile_kg = out_rows(ops[0], config, stop - start, block.n_kg)
         width = ops[0].output_type.shape[2]
         wrap = self._rings[output].rows if to_act else stop
-        for kg in range(block.kg, block.kg + block.n_kg, tile_kg):
-            part = Block(kg, min(tile_kg, block.kg + block.n_kg - kg))
-            for outer in _unwrapped(start, stop, wrap):
-                for first in range(outer[0], outer[1], tile_rows):
-                    end = min(first + tile_rows, outer[1])
-                    out_base = self._out_next
-                    for op in ops:
-                        for section in op.sections:
-                            low = max(section.kg, part.kg)
-                            high = min(section.kg + section.n_kg, part.kg + part.n_kg)
-                            mine = op.own_rows(first, end)
-                            if low < high and mine[0] < mine[1]:
-                                self._compute(
-                                    op, section, Block(low, high - low), part, first, end,
-                                    self._weight_base(op, block, low),
-                                    out_base if to_out else None, to_act,
-                                )  # fmt: skip
-                    if to_out:
-                        self._store(ops[0], part, first, end, out_base)
-                        count = part.n_kg * (end - first) * width
-                        self._out_next = (out_base + count) % config.out_depth
+        tiles = [
+            (
+                Block(kg, min(tile_kg, block.kg + block.n_kg - kg)),
+                first,
+                min(first + tile_rows, end),
+            )
+            for kg in range(block.kg, block.kg + block.n_kg, tile_kg)
+            for begin, end in _unwrapped(start, stop, wrap)
+            for first in range(begin, end, tile_rows)
+        ]
+        if stage.positions:
+            # All kernel groups of some rows take turns, since they have the same offsets.
+            tiles.sort(key=lambda tile: tile[1])
+        for part, first, end in tiles:
+            out_base = self._out_next
+            for op in ops:
+                for section in op.sections:
+                    low = max(section.kg, part.kg)
+                    high = min(section.kg + section.n_kg, part.kg + part.n_kg)
+                    mine = op.own_rows(first, end)
+                    if low < high and mine[0] < mine[1]:
+                        self._compute(
+                            op, section, Block(low, high - low), part, first, end,
+                            self._weight_base(op, block, low),
+                            out_base if to_out else None, to_act,
+                        )  # fmt: skip
+            if to_out:
+                self._store(ops[0], part, first, end, out_base)
+                count = part.n_kg * (end - first) * width
+                self._out_next = (out_base + count) % config.out_depth
 
     def _weight_base(self, op: ArrayOp, block: Block, kg: int) -> int:
         before = sum(kernel_words(op, i, self.config) for i in range(block.kg, kg))
@@ -426,9 +444,77 @@ class Emitter:
         ]
         if table:
             reads_spans.append(Span("tables", table - 1, 1))
+        if op.deform:
+            reads_spans += self._deform(op, op.deform, cg, ring, start, stop, command)
         words = block.n_kg * (config.param_words + section.steps)
         reads_spans += ring_spans("weights", first_word, words, config.weight_depth)
         self._append_compute(op, section, replace(command, **changes), reads_spans, writes)
+
+    def _deform(
+        self,
+        op: ArrayOp,
+        deform: Deformation,
+        cg: int,
+        ring: Ring,
+        start: int,
+        stop: int,
+        command: Compute,
+    ) -> list[Span]:
+        """Let ``command`` sample, from channel group ``cg`` on; return what it reads."""
+        taps = op.kernel[0] * op.kernel[1]
+        first = cg // deform.shared * taps
+        row, end = op.input_rows(start, stop)
+        half = None if deform.mask is None else 0
+        base, spans = self._load_offsets(op, deform.offset, start, stop, half)
+        layout = self.lowered.layout(deform.offset)
+        row_step = layout.row_bytes // self.config.rows
+        group, byte = divmod(2 * first, self.config.rows)
+        group_step = (stop - start) * row_step
+        places = {"offset_base": base + group * group_step, "offset_byte": byte}
+        if deform.mask is not None:
+            base, more = self._load_offsets(op, deform.mask, start, stop, 1)
+            group, byte = divmod(first, self.config.rows)
+            places |= {"mask_base": base + group * group_step, "mask_byte": byte}
+            spans += more
+        self._append(
+            Deform(
+                layer=op.layer,
+                fraction=deform.fraction,
+                mask_fraction=deform.mask_fraction,
+                taps=taps,
+                shared=deform.shared,
+                row_pitch=ring.row,
+                first_row=row,
+                rows=end - row,
+                row_base=ring.offset(row),
+                last_parts=least_last_parts(self.config, command),
+                row_step=row_step,
+                group_step=group_step,
+                **places,
+            ),
+            spans,
+            [],
+        )
+        self._compute_end.append(self._compute_end[-1])
+        return spans
+
+    def _load_offsets(
+        self, op: ArrayOp, value: str, start: int, stop: int, half: int | None
+    ) -> tuple[int, list[Span]]:
+        """Return the first word of rows of offsets or masks, and all; load them unless held."""
+        config, layout = self.config, self.lowered.layout(value)
+        words = (stop - start) * layout.row_bytes // config.rows
+        groups = len(self.lowered.orders[value]) // config.rows
+        base, held = self._offsets.place((value, start, stop), groups * words, half)
+        address = self.feature_maps[value].address + start * layout.row_bytes
+        for group in range(0 if held else groups):
+            at = address + group * layout.group_bytes
+            self._append(
+                LoadOffsets(layer=op.layer, address=at, words=words, base=base + group * words),
+                [self._memory_span(at, (stop - start) * layout.row_bytes, 1, layout.group_bytes)],
+                [Span("offsets", base + group * words, words)],
+            )
+        return base, [Span("offsets", base, groups * words)]
 
     def _operand_ring(self, operand: Operand) -> Ring:
         """Return the parts of an operand, which lie one behind the other, as one ring."""
@@ -453,15 +539,17 @@ class Emitter:
     ) -> None:
         config = self.config
         index = self._counts[Unit.COMPUTE]
-        passes = command.n_kg * command.n_oy * command.n_ox
-        # At least so long does the command keep the array.
+        # At least so long does the command keep the array; where windows are sampled, the last word
+        # of a row may be faster.
+        passes = command.n_kg * command.n_oy * (command.n_ox - (op.deform is not None))
         cycles = passes * op.pass_cycles(config, section)
         after = self._hazards.access(Unit.COMPUTE, index, reads, writes)
         last = after.get(Unit.COMPUTE, -1)
         fence = 0
         if last >= 0:
             since = self._compute_end[index] - self._compute_end[last + 1]
-            fence = int(since < config.drain_cycles + config.RESULT_LATENCY)
+            # A Deform waits for all results by itself.
+            fence = int(not op.deform and since < config.drain_cycles + config.RESULT_LATENCY)
         command = replace(command, fence=fence)
         for field_ in (*Compute.FIELDS, *Compute.OPTIONS):
             low, high = field_.range

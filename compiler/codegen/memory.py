@@ -74,7 +74,7 @@ def place_feature_maps(
     for index, plan in enumerate(plans):
         for value in plan.group.stores:
             first_use[value] = last_use[value] = index
-        for value in (*plan.group.loads, *plan.group.gates):
+        for value in (*plan.group.loads, *plan.group.from_memory):
             last_use[value] = index
     ends = [op.output for op in lowered.graph.inputs] + [op.input for op in lowered.graph.outputs]
     for value in ends:

@@ -4,6 +4,7 @@ In the order in which data passes through: ``trace`` (the torch.fx graph and its
 ``capture`` (one walk over it), ``modules`` and ``functions`` (what each call becomes), ``calls``
 (what the two share), ``quantizers`` (grids and integer weights from Brevitas), ``values`` (what is
 known about a tensor, and accumulators that wait for a quantizer), ``windows`` (pools, padding),
+``deformable`` (offsets and masks),
 ``movement`` (concatenation, channels, repetition), ``residual`` (the shared grid of an addition),
 ``folding`` (batch norm and bias into integers), ``builder`` (emits the
 operators), ``remedies`` (what to write instead of what is not supported), ``inputs`` (float inputs

@@ -14,6 +14,7 @@ from tilewright.compiler.frontend.values import (
     BilinearSource,
     ConvSource,
     ConvTransposeSource,
+    DeformSource,
     GateSource,
     LinearSource,
     Mapped,
@@ -28,6 +29,7 @@ from tilewright.compiler.ir.ops import (
     AvgPool2d,
     Conv2d,
     ConvTranspose2d,
+    DeformConv2d,
     Gate,
     Input,
     Linear,
@@ -192,7 +194,7 @@ class Builder:
     def _finish(self, x: Pending, grid: Grid) -> Quantized:
         name = self.unique(x.where)
         match x.source:
-            case ConvSource() | ConvTransposeSource() | LinearSource():
+            case ConvSource() | DeformSource() | ConvTransposeSource() | LinearSource():
                 return self._finish_weighted(name, x, x.source, grid)
             case AddSource():
                 op: Op = finish_add(name, x, x.source, grid, self.multiplier_width)
@@ -243,6 +245,23 @@ class Builder:
                     source.padding,
                     source.dilation,
                     source.groups,
+                    folded.requantize,
+                )
+            case DeformSource():
+                op = DeformConv2d(
+                    name,
+                    reads,
+                    source.offset.value,
+                    None if source.mask is None else source.mask.value,
+                    name,
+                    folded.weight,
+                    bits,
+                    folded.bias,
+                    source.stride,
+                    source.padding,
+                    source.dilation,
+                    source.groups,
+                    source.offset_groups,
                     folded.requantize,
                 )
             case ConvTransposeSource():

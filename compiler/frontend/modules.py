@@ -10,7 +10,7 @@ import brevitas.nn as qnn
 import numpy as np
 from torch import nn
 
-from tilewright.compiler.frontend import movement, windows
+from tilewright.compiler.frontend import deformable, movement, windows
 from tilewright.compiler.frontend.builder import clip
 from tilewright.compiler.frontend.calls import Call, add, apply, flatten, to_numpy
 from tilewright.compiler.frontend.quantizers import (
@@ -30,6 +30,7 @@ from tilewright.compiler.frontend.values import (
     WeightedSource,
 )
 from tilewright.errors import UnsupportedError
+from tilewright.nn import QuantDeformConv2d, QuantMask, QuantOffset
 
 Handler = Callable[[Any, Call], Abstract]
 ELEMENTWISE: tuple[type[nn.Module], ...] = (
@@ -115,6 +116,16 @@ def _conv1d(module: Any, call: Call) -> Abstract:
     )
 
 
+@handles(QuantDeformConv2d)
+def _deform_conv(module: Any, call: Call) -> Abstract:
+    """Becomes DeformConv2d: as QuantConv2d. QuantOffset makes its offsets, QuantMask its mask.
+
+    Square offsets are expanded by a Conv2d of one tap.
+    """
+    x = _input_quantized(module, call, 0)
+    return _weighted(module, call, deformable.deform_source(module, call, x))
+
+
 @handles(qnn.QuantConvTranspose2d)
 def _conv_transpose(module: Any, call: Call) -> Abstract:
     """Becomes ConvTranspose2d: as QuantConv2d, with a dilation of 1 and no output_size.
@@ -154,7 +165,7 @@ def _linear(module: Any, call: Call) -> Abstract:
     return _weighted(module, call, LinearSource(x, quantized_weight(call.where, module)))
 
 
-@handles(qnn.QuantIdentity, qnn.QuantReLU)
+@handles(qnn.QuantIdentity, qnn.QuantReLU, QuantOffset, QuantMask)
 def _activation(module: Any, call: Call) -> Abstract:
     """Gives the operator before it its grid, or becomes Rescale; at the input it becomes Input.
 

@@ -111,6 +111,8 @@ def activation_bounds(where: str, proxy: Any) -> tuple[float, float]:
         return 0.0, math.inf
     if type(function) is nn.ReLU6:
         return 0.0, 6.0
+    if type(function) is nn.Hardtanh:
+        return float(function.min_val), float(function.max_val)
     raise UnsupportedError(
         where,
         f"the activation function {type(function).__name__}",

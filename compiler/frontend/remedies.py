@@ -7,6 +7,8 @@ _REMEDIES = {
     "Conv2d": "Use brevitas.nn.QuantConv2d.",
     "Conv1d": "Use brevitas.nn.QuantConv1d.",
     "Linear": "Use brevitas.nn.QuantLinear.",
+    "DeformConv2d": "Use tilewright.nn.QuantDeformConv2d.",
+    "DeformConv2dPack": "Use tilewright.nn.QuantDeformConv2dPack.",
     "ConvTranspose2d": "Use brevitas.nn.QuantConvTranspose2d.",
     "QuantConv3d": "Use brevitas.nn.QuantConv2d.",
     "TruncAvgPool2d": "Use nn.AvgPool2d followed by brevitas.nn.QuantIdentity.",

@@ -15,6 +15,7 @@ from brevitas.quant_tensor import QuantTensor
 from torch import Tensor, fx, nn
 
 from tilewright.errors import UnsupportedError
+from tilewright.nn import DeformConv2d
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class _Tracer(fx.Tracer):
         brevitas = type(m).__module__.startswith("brevitas.")
         return (
             brevitas
-            or isinstance(m, QuantWeightMixin | QuantNonLinearActLayer)
+            or isinstance(m, QuantWeightMixin | QuantNonLinearActLayer | DeformConv2d)
             or super().is_leaf_module(m, module_qualified_name)
         )
 

@@ -49,6 +49,21 @@ class ConvSource:
 
 
 @dataclass(frozen=True)
+class DeformSource:
+    """Convolution of samples of ``x`` with integer weights."""
+
+    x: Quantized
+    offset: Quantized
+    mask: Quantized | None
+    weight: Weight
+    stride: Pair
+    padding: Padding
+    dilation: Pair
+    groups: int
+    offset_groups: int
+
+
+@dataclass(frozen=True)
 class ConvTransposeSource:
     """Transposed convolution of ``x`` with integer weights (K, C / groups, R, S)."""
 
@@ -122,7 +137,7 @@ class Mapped:
     function: Callable[[FloatArray], FloatArray]
 
 
-WeightedSource = ConvSource | ConvTransposeSource | LinearSource
+WeightedSource = ConvSource | DeformSource | ConvTransposeSource | LinearSource
 Source = WeightedSource | PoolSource | AddSource | BilinearSource | GateSource | RescaleSource
 
 

@@ -2,9 +2,9 @@
 
 In the order in which data passes through: ``types`` (tensor types, requantization), ``ops`` (the
 operators), ``shapes`` and ``intervals`` (what follows from their inputs), ``constraints`` (the
-rules they obey), ``graph`` (how they connect, and verification), ``reference`` (what they compute,
-in NumPy), ``text`` (a printed form that parses back equal), ``docs`` (the page of supported
-operators).
+rules they obey), ``graph`` (how they connect, and verification), ``deformable`` (samples between
+pixels) and ``reference`` (what operators compute, in NumPy), ``text`` (a printed form that parses
+back equal), ``docs`` (the page of supported operators).
 """
 
 from tilewright.compiler.ir.graph import Graph
@@ -16,6 +16,7 @@ from tilewright.compiler.ir.ops import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    DeformConv2d,
     Gate,
     Input,
     Linear,
@@ -41,6 +42,7 @@ __all__ = [
     "Concat",
     "Conv2d",
     "ConvTranspose2d",
+    "DeformConv2d",
     "Gate",
     "Graph",
     "Input",

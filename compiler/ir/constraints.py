@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tilewright.compiler.ir.deformable import fraction_bits
 from tilewright.compiler.ir.intervals import WITH_ACCUMULATOR, accumulator_range
 from tilewright.compiler.ir.ops import (
     OPS,
@@ -19,6 +20,7 @@ from tilewright.compiler.ir.ops import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    DeformConv2d,
     Gate,
     Input,
     Linear,
@@ -79,8 +81,8 @@ def check_op(op: Op, types: Types) -> None:
                 raise VerifyError(f"{op.name}: {op.kind}.{rule.attribute}: {rule.text} ({found})")
 
 
-@constraint("weight", Conv2d, ConvTranspose2d)
-def _conv_weight_shape(op: Conv2d | ConvTranspose2d, types: Types) -> str | None:
+@constraint("weight", Conv2d, DeformConv2d, ConvTranspose2d)
+def _conv_weight_shape(op: Conv2d | DeformConv2d | ConvTranspose2d, types: Types) -> str | None:
     """Weights have the shape (K, C / groups, R, S)."""
     shape = op.weight.shape
     if len(shape) != 4 or min(shape) < 1:
@@ -88,8 +90,8 @@ def _conv_weight_shape(op: Conv2d | ConvTranspose2d, types: Types) -> str | None
     return None
 
 
-@constraint("groups", Conv2d, ConvTranspose2d)
-def _groups_divide(op: Conv2d | ConvTranspose2d, types: Types) -> str | None:
+@constraint("groups", Conv2d, DeformConv2d, ConvTranspose2d)
+def _groups_divide(op: Conv2d | DeformConv2d | ConvTranspose2d, types: Types) -> str | None:
     """The number of groups divides the input and the output channels."""
     c, k = types[op.input].shape[0], op.weight.shape[0]
     if op.groups < 1 or c % op.groups or k % op.groups:
@@ -97,8 +99,8 @@ def _groups_divide(op: Conv2d | ConvTranspose2d, types: Types) -> str | None:
     return None
 
 
-@constraint("weight", Conv2d, ConvTranspose2d)
-def _conv_channels(op: Conv2d | ConvTranspose2d, types: Types) -> str | None:
+@constraint("weight", Conv2d, DeformConv2d, ConvTranspose2d)
+def _conv_channels(op: Conv2d | DeformConv2d | ConvTranspose2d, types: Types) -> str | None:
     """Weights cover C / groups input channels."""
     c = types[op.input].shape[0]
     if op.weight.shape[1] != c // op.groups:
@@ -115,14 +117,14 @@ def _linear_weight_shape(op: Linear, types: Types) -> str | None:
     return None
 
 
-@constraint("weight_bits", Conv2d, ConvTranspose2d, Linear)
-def _weight_bits(op: Conv2d | ConvTranspose2d | Linear, types: Types) -> str | None:
+@constraint("weight_bits", Conv2d, DeformConv2d, ConvTranspose2d, Linear)
+def _weight_bits(op: Conv2d | DeformConv2d | ConvTranspose2d | Linear, types: Types) -> str | None:
     """Weights have 2 to 8 bits."""
     return None if 2 <= op.weight_bits <= 8 else f"{op.weight_bits} bits"
 
 
-@constraint("weight", Conv2d, ConvTranspose2d, Linear)
-def _weights_fit(op: Conv2d | ConvTranspose2d | Linear, types: Types) -> str | None:
+@constraint("weight", Conv2d, DeformConv2d, ConvTranspose2d, Linear)
+def _weights_fit(op: Conv2d | DeformConv2d | ConvTranspose2d | Linear, types: Types) -> str | None:
     """Every weight is a signed integer of weight_bits bits."""
     limit = 1 << (op.weight_bits - 1)
     low, high = int(op.weight.min()), int(op.weight.max())
@@ -131,8 +133,8 @@ def _weights_fit(op: Conv2d | ConvTranspose2d | Linear, types: Types) -> str | N
     return None
 
 
-@constraint("bias", Conv2d, ConvTranspose2d, Linear)
-def _bias_shape(op: Conv2d | ConvTranspose2d | Linear, types: Types) -> str | None:
+@constraint("bias", Conv2d, DeformConv2d, ConvTranspose2d, Linear)
+def _bias_shape(op: Conv2d | DeformConv2d | ConvTranspose2d | Linear, types: Types) -> str | None:
     """There is one int32 bias per output channel."""
     if op.bias.shape != op.weight.shape[:1]:
         return f"shape {op.bias.shape} for {op.weight.shape[0]} channels"
@@ -147,23 +149,23 @@ def _kernel_positive(op: MaxPool2d | AvgPool2d, types: Types) -> str | None:
     return None if min(op.kernel) >= 1 else f"{op.kernel}"
 
 
-@constraint("stride", Conv2d, ConvTranspose2d, MaxPool2d, AvgPool2d)
+@constraint("stride", Conv2d, DeformConv2d, ConvTranspose2d, MaxPool2d, AvgPool2d)
 def _stride_positive(
-    op: Conv2d | ConvTranspose2d | MaxPool2d | AvgPool2d, types: Types
+    op: Conv2d | DeformConv2d | ConvTranspose2d | MaxPool2d | AvgPool2d, types: Types
 ) -> str | None:
     """Strides are at least 1."""
     return None if min(op.stride) >= 1 else f"{op.stride}"
 
 
-@constraint("dilation", Conv2d, MaxPool2d)
-def _dilation_positive(op: Conv2d | MaxPool2d, types: Types) -> str | None:
+@constraint("dilation", Conv2d, DeformConv2d, MaxPool2d)
+def _dilation_positive(op: Conv2d | DeformConv2d | MaxPool2d, types: Types) -> str | None:
     """Dilations are at least 1."""
     return None if min(op.dilation) >= 1 else f"{op.dilation}"
 
 
-@constraint("padding", Conv2d, ConvTranspose2d, MaxPool2d, AvgPool2d)
+@constraint("padding", Conv2d, DeformConv2d, ConvTranspose2d, MaxPool2d, AvgPool2d)
 def _padding_not_negative(
-    op: Conv2d | ConvTranspose2d | MaxPool2d | AvgPool2d, types: Types
+    op: Conv2d | DeformConv2d | ConvTranspose2d | MaxPool2d | AvgPool2d, types: Types
 ) -> str | None:
     """Padding is not negative."""
     return None if len(op.padding) == 4 and min(op.padding) >= 0 else f"{op.padding}"
@@ -201,11 +203,56 @@ def _something_left(op: ConvTranspose2d, types: Types) -> str | None:
     return None if min(shape) >= 1 else f"output would be {shape}"
 
 
-@constraint("output", Conv2d, MaxPool2d, AvgPool2d)
-def _window_fits(op: Conv2d | MaxPool2d | AvgPool2d, types: Types) -> str | None:
+@constraint("output", Conv2d, DeformConv2d, MaxPool2d, AvgPool2d)
+def _window_fits(op: Conv2d | DeformConv2d | MaxPool2d | AvgPool2d, types: Types) -> str | None:
     """The dilated kernel fits into the padded input at least once."""
     shape = output_shape(op, types)
     return None if min(shape) >= 1 else f"output would be {shape}"
+
+
+@constraint("offset_groups", DeformConv2d)
+def _offset_groups_divide(op: DeformConv2d, types: Types) -> str | None:
+    """The number of offset groups divides the input channels."""
+    c = types[op.input].shape[0]
+    return f"offset_groups={op.offset_groups}, C={c}" if _not_divided(c, op) else None
+
+
+def _not_divided(channels: int, op: DeformConv2d) -> bool:
+    return op.offset_groups < 1 or channels % op.offset_groups != 0
+
+
+@constraint("offset", DeformConv2d)
+def _offset_type(op: DeformConv2d, types: Types) -> str | None:
+    """Offsets are signed, of at most 8 bits, with zero point 0 and a scale of 2**-f, f in 0..8."""
+    t = types[op.offset]
+    fits = t.signed and t.bits <= 8 and t.zero_point == 0 and fraction_bits(t) is not None
+    return None if fits else _describe(t)
+
+
+@constraint("mask", DeformConv2d)
+def _mask_type(op: DeformConv2d, types: Types) -> str | None:
+    """A mask is unsigned, of at most 8 bits, with zero point 0 and a scale of 2**-b, b in 1..8."""
+    if op.mask is None:
+        return None
+    t = types[op.mask]
+    fits = not t.signed and t.bits <= 8 and t.zero_point == 0 and fraction_bits(t, 1) is not None
+    return None if fits else _describe(t)
+
+
+def _describe(t: TensorType) -> str:
+    sign = "signed" if t.signed else "unsigned"
+    return f"{t.bits} bits, {sign}, zero point {t.zero_point}, scale {t.scale}"
+
+
+@constraint("offset, mask", DeformConv2d)
+def _offset_shape(op: DeformConv2d, types: Types) -> str | None:
+    """There are two offsets, and one mask, per offset group, tap and position."""
+    _, *size = output_shape(op, types)
+    taps = op.offset_groups * op.kernel[0] * op.kernel[1]
+    for name, count in ((op.offset, 2 * taps), (op.mask, taps)):
+        if name is not None and types[name].shape != (count, *size):
+            return f"{name} has the shape {types[name].shape}, not {(count, *size)}"
+    return None
 
 
 @constraint("input_b", Add)
@@ -280,8 +327,10 @@ def _requantize_matches_output(
     return _requantize_problem(op.requantize, types[op.output])
 
 
-@constraint("requantize", Conv2d, ConvTranspose2d, Linear)
-def _requantize_fits_output(op: Conv2d | ConvTranspose2d | Linear, types: Types) -> str | None:
+@constraint("requantize", Conv2d, DeformConv2d, ConvTranspose2d, Linear)
+def _requantize_fits_output(
+    op: Conv2d | DeformConv2d | ConvTranspose2d | Linear, types: Types
+) -> str | None:
     """It has one multiplier per output channel, and the range and zero point of the output.
 
     An odd zero point may be one less, with one output step in the bias, to round ties as Brevitas.
@@ -337,7 +386,7 @@ def _operands_match_shared_type(op: Add, types: Types) -> str | None:
 def _accumulator_fits(op: Op, types: Types) -> str | None:
     """The accumulator stays within int32 for every possible input, with and without bias."""
     ranges = [accumulator_range(op, types)]
-    if isinstance(op, Conv2d | ConvTranspose2d | Linear):
+    if isinstance(op, Conv2d | DeformConv2d | ConvTranspose2d | Linear):
         lo, hi = ranges[0]
         ranges.append((lo - op.bias, hi - op.bias))
     for lo, hi in ranges:

@@ -9,6 +9,7 @@ from tilewright.compiler.ir.ops import (
     AvgPool2d,
     Conv2d,
     ConvTranspose2d,
+    DeformConv2d,
     Gate,
     IntArray,
     Linear,
@@ -21,6 +22,7 @@ from tilewright.compiler.ir.types import TensorType
 #: Operators that sum into an accumulator, which must not overflow.
 WITH_ACCUMULATOR: tuple[type[Op], ...] = (
     Conv2d,
+    DeformConv2d,
     ConvTranspose2d,
     Linear,
     AvgPool2d,
@@ -45,7 +47,7 @@ def accumulator_range(op: Op, types: Mapping[str, TensorType]) -> tuple[IntArray
     TypeError  If the operator has no accumulator.
     """
     match op:
-        case Conv2d() | Linear():
+        case Conv2d() | DeformConv2d() | Linear():
             return weighted_range(op.weight, op.bias, types[op.input])
         case ConvTranspose2d():
             return _transposed_range(op, types[op.input])

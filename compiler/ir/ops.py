@@ -16,6 +16,7 @@ from tilewright.compiler.ir.types import Requantize
 IntArray: TypeAlias = npt.NDArray[np.int64]
 Pair: TypeAlias = tuple[int, int]
 Names: TypeAlias = tuple[str, ...]
+OptionalName: TypeAlias = str | None
 Padding: TypeAlias = tuple[int, int, int, int]
 """(top, bottom, left, right) rows and columns."""
 
@@ -134,6 +135,61 @@ class Conv2d(_Unary):
     dilation: Pair
     groups: int
     requantize: Requantize
+
+    @property
+    def kernel(self) -> Pair:
+        """(R, S)."""
+        return int(self.weight.shape[2]), int(self.weight.shape[3])
+
+
+@dataclass(frozen=True, eq=False)
+class DeformConv2d(Op):
+    """Deformable convolution (v1, v2): every tap samples at an offset of its own, bilinearly.
+
+    Tap (r, s) of output (i, j) lies at row ``stride * i - top + r * dilation + dy``, column
+    likewise, between four pixels ``q`` with weights ``w`` in units of ``2**-2f``; a pixel outside
+    the image is the zero point. Its sample is ``round_half_even(m * sum(w * (q - zero_point_in)) /
+    2**(2f + b))`` behind the zero point, clamped to the input's type, where ``m / 2**b`` is the
+    mask, or 1. Samples are convolved as in Conv2d. docs/deformable.md has the whole of it.
+
+    Parameters
+    ----------
+    offset : value of 2 * offset_groups * R * S channels and the output's rows and columns, in
+        units of ``2**-f`` pixels: by offset group, tap (row by row), then vertical and horizontal
+    mask : value of offset_groups * R * S channels in units of ``2**-b``, or None
+    weight : (K, C / groups, R, S), signed integers of ``weight_bits`` bits
+    weight_bits : int, 2..8
+    bias : (K,), int32 at scale ``s_in * s_w``
+    stride, dilation : (vertical, horizontal), at least 1
+    padding : (top, bottom, left, right), at least 0
+    groups : int, divides C and K
+    offset_groups : int, divides C; each has offsets and masks of its own
+    requantize : one multiplier per output channel
+    """
+
+    input: str
+    offset: str
+    mask: OptionalName
+    output: str
+    weight: IntArray
+    weight_bits: int
+    bias: IntArray
+    stride: Pair
+    padding: Padding
+    dilation: Pair
+    groups: int
+    offset_groups: int
+    requantize: Requantize
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the values read."""
+        return (self.input, self.offset, *(() if self.mask is None else (self.mask,)))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the values written."""
+        return (self.output,)
 
     @property
     def kernel(self) -> Pair:
@@ -414,6 +470,7 @@ class PixelUnshuffle(_Unary):
 OPS: tuple[type[Op], ...] = (
     Input,
     Conv2d,
+    DeformConv2d,
     ConvTranspose2d,
     Linear,
     MaxPool2d,

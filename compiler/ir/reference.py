@@ -1,9 +1,12 @@
 """What the operators mean, in NumPy: the numbers that every executor must reproduce exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
+from tilewright.compiler.ir import deformable
 from tilewright.compiler.ir.graph import Graph
 from tilewright.compiler.ir.ops import (
     Add,
@@ -11,6 +14,7 @@ from tilewright.compiler.ir.ops import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    DeformConv2d,
     Gate,
     Input,
     IntArray,
@@ -30,6 +34,8 @@ from tilewright.compiler.ir.ops import (
 from tilewright.compiler.ir.shapes import transposed_shape, window_shape
 from tilewright.compiler.ir.types import Requantize, TensorType
 from tilewright.errors import Error
+
+Types: TypeAlias = Mapping[str, TensorType]
 
 _LOW = 16  # low bits of M that are multiplied apart, so that no product overflows int64
 
@@ -94,6 +100,22 @@ def conv2d_accumulator(op: Conv2d, x: IntArray, x_type: TensorType) -> IntArray:
             acc += weight[:, :, :, i, j] @ taps.reshape(g, c, rows * columns)
     result: IntArray = acc.astype(np.int64).reshape(k, rows, columns)
     return result + op.bias[:, None, None]
+
+
+def deform_conv2d(op: DeformConv2d, values: Mapping[str, IntArray], types: Types) -> IntArray:
+    """Deformable convolution of values by name; returns (K, H', W')."""
+    mask, mask_type = (None, None) if op.mask is None else (values[op.mask], types[op.mask])
+    x_type = types[op.input]
+    acc, scale = deformable.sample(
+        op, values[op.input], values[op.offset], mask, x_type, types[op.offset], mask_type
+    )
+    samples = requantize(acc, scale)
+    # What is left is a convolution whose windows lie side by side.
+    conv = Conv2d(
+        op.name, op.input, op.output, op.weight, op.weight_bits, op.bias,
+        op.kernel, (0, 0, 0, 0), (1, 1), op.groups, op.requantize,
+    )  # fmt: skip
+    return conv2d(conv, samples, replace(x_type, shape=samples.shape))
 
 
 def conv_transpose2d(op: ConvTranspose2d, x: IntArray, x_type: TensorType) -> IntArray:
@@ -227,6 +249,8 @@ def run(graph: Graph, inputs: Sequence[IntArray]) -> dict[str, IntArray]:
                 continue
             case Conv2d():
                 result = conv2d(op, values[op.input], types[op.input])
+            case DeformConv2d():
+                result = deform_conv2d(op, values, types)
             case ConvTranspose2d():
                 result = conv_transpose2d(op, values[op.input], types[op.input])
             case Linear():

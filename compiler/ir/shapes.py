@@ -7,6 +7,7 @@ from tilewright.compiler.ir.ops import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    DeformConv2d,
     Linear,
     MaxPool2d,
     Op,
@@ -67,7 +68,7 @@ def output_shape(op: Op, types: Mapping[str, TensorType]) -> Shape:
         raise TypeError(f"{op.kind} {op.name} has no shape to infer")
     c, h, w = types[op.inputs[0]].shape
     match op:
-        case Conv2d():
+        case Conv2d() | DeformConv2d():
             size = window_shape((h, w), op.kernel, op.stride, op.padding, op.dilation)
             return (op.weight.shape[0], *size)
         case ConvTranspose2d():

@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tilewright.compiler.ir.graph import Graph
-from tilewright.compiler.ir.ops import OPS, IntArray, Names, Op
+from tilewright.compiler.ir.ops import OPS, IntArray, Names, Op, OptionalName
 from tilewright.compiler.ir.types import Requantize, TensorType
 from tilewright.errors import Error
 
@@ -212,8 +212,10 @@ class _Parser:
         if key not in found:
             self.fail(f"the operator lacks the attribute {key!r}")
         value = found.pop(key)
-        if field.type in (str, int, bool):
-            expected: Any = field.type
+        if field.type == OptionalName:
+            expected: Any = str if value is not None else type(None)
+        elif field.type in (str, int, bool):
+            expected = field.type
         else:
             expected = np.ndarray if field.type == IntArray else tuple
         if type(value) is not expected:

@@ -5,6 +5,7 @@ Files, in the order in which a program meets them:
 ``config``     what an engine is: rows, columns, buffer depths, bus width
 ``fields``     how named bit fields pack into a command, with overflow checks
 ``commands``   the commands of the load, compute and store units
+``sampling``   how long the windows of deformable commands take
 ``layout``     how feature maps, weight blocks and commands lie in memory
 ``registers``  the control and status registers, status codes
 """
@@ -28,6 +29,7 @@ from tilewright.compiler.isa.commands import (
     encode,
 )
 from tilewright.compiler.isa.config import ConfigError, EngineConfig
+from tilewright.compiler.isa.sampling import least_last_parts
 
 __all__ = [
     "COMMANDS",
@@ -48,4 +50,5 @@ __all__ = [
     "Unit",
     "decode",
     "encode",
+    "least_last_parts",
 ]

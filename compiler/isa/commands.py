@@ -465,7 +465,8 @@ class Deform(Command):
     begins again. The words of offsets and masks of one pixel are read in the same cycle: they must
     lie in different halves of the buffer.
 
-    A segment takes at least ``cols`` cycles, one for a pixel. The two rows around a position are
+    A segment takes at least ``cols`` cycles, one for each pixel of its word, and in the last word
+    of a row at least ``last_parts`` cycles. The two rows around a position are
     read in the same cycle, too: ``row_pitch`` is odd and the ring has an even number of rows.
     ``act_row``, ``oy_step`` and ``r_step`` of the compute command mean nothing here.
 
@@ -486,6 +487,7 @@ class Deform(Command):
         Field("first_row", 13, "first input row that is in the ring"),
         Field("rows", 13, "input rows that are in the ring; no others are read"),
         Field("row_base", 16, "lane words from the ring's beginning to first_row, below act_ring"),
+        Field("last_parts", 5, "pixels sampled in the last word of a row: least_last_parts..cols"),
         Field("offset_base", 16, "offset buffer: word of the first output pixel's first tap"),
         Field("offset_byte", 6, "byte of that tap's dy in the word, even"),
         Field("mask_base", 16, "offset buffer: word of the first output pixel's first mask"),
@@ -504,6 +506,7 @@ class Deform(Command):
     first_row: int
     rows: int
     row_base: int
+    last_parts: int
     offset_base: int
     offset_byte: int = 0
     mask_base: int = 0

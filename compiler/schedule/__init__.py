@@ -4,6 +4,7 @@
 ``channels``   in which order the channels of a value lie
 ``taps``       which taps of a kernel reach which results
 ``sections``   weights in the order in which the array reads them
+``deformable`` where samples come from, and how channels must lie for them
 ``lower``      every operator of the IR as array operations
 ``groups``     consecutive stages, and the sizes of what they read and write
 ``rings``      where their values lie on chip
@@ -14,6 +15,7 @@
 
 from tilewright.compiler.schedule.array_op import (
     ArrayOp,
+    Deformation,
     EngineLimitError,
     Operand,
     Section,
@@ -30,6 +32,7 @@ __all__ = [
     "AUTOMATIC",
     "ArrayOp",
     "Block",
+    "Deformation",
     "EngineLimitError",
     "Group",
     "GroupView",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir import TensorType
+from tilewright.compiler.ir.deformable import reach
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.winograd.terms import Term, Tiling
 from tilewright.errors import Error
@@ -45,6 +46,39 @@ class Section:
     def steps(self) -> int:
         """Weight words of a kernel group: cycles in which a pass multiplies."""
         return int(self.weights.shape[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deformation:
+    """Positions at which an operation samples its input, which are data.
+
+    Parameters
+    ----------
+    offset, mask : value names; the channels lie in memory in the model's order
+    fraction, mask_fraction : bits below the point; a mask of None has 0
+    shared : channel groups of the operand that share their offsets
+    offset_range : the least and the greatest offset, in units of ``2**-fraction`` pixels
+    row_words : words of the offset buffer for one output row, of offsets and of masks
+    """
+
+    offset: str
+    mask: str | None
+    fraction: int
+    mask_fraction: int
+    shared: int
+    offset_range: tuple[int, int]
+    row_words: tuple[int, int]
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """What is read."""
+        return (self.offset,) if self.mask is None else (self.offset, self.mask)
+
+    def rows_at_once(self, config: EngineConfig) -> int:
+        """Return the output rows whose offsets the buffer holds, twice if that is possible."""
+        room = config.offset_depth if self.mask is None else config.offset_depth // 2
+        rows = room // max(self.row_words)
+        return rows // 2 if rows > 1 else rows
 
 
 @dataclass(frozen=True)
@@ -137,6 +171,7 @@ class ArrayOp:
     table : (256,) uint8, what each result's byte is replaced by, or None
     term : the operation is one term of a layer that is computed in tiles; its rows and columns are
         tiles of ``out_step`` results, all its taps make one window, and its weights are wide
+    deform : Deformation, or None where windows lie on the grid
     """
 
     name: str
@@ -167,11 +202,18 @@ class ArrayOp:
     gate: str | None = None
     table: NDArray[np.uint8] | None = None
     term: TileTerm | None = None
+    deform: Deformation | None = None
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Names of the stored values that are read, each once."""
         return tuple(dict.fromkeys(v for operand in self.operands for v in operand.parts))
+
+    @cached_property
+    def from_memory(self) -> tuple[str, ...]:
+        """Names of the values that are read from memory, wherever they are: factors, offsets."""
+        gate = () if self.gate is None else (self.gate,)
+        return (*gate, *(self.deform.values if self.deform else ()))
 
     @cached_property
     def n_kg(self) -> int:
@@ -196,7 +238,7 @@ class ArrayOp:
         """Return the accesses that assemble one window."""
         if self.term is not None:
             return self.kernel[0] * self.kernel[1]
-        return gcd(self.stride[1], config.cols)
+        return config.cols if self.deform else gcd(self.stride[1], config.cols)
 
     def pass_cycles(self, config: EngineConfig, section: Section) -> int:
         """Return the cycles of one pass: ``rows`` channels of ``cols`` pixels."""
@@ -245,6 +287,8 @@ class ArrayOp:
         first = start * self.stride[0] - self.padding[0]
         last = (stop - 1) * self.stride[0] - self.padding[0]
         end = last + (self.kernel[0] - 1) * self.dilation[0] + 1 if stop > start else first
+        if self.deform and stop > start:
+            first, end = reach(self.deform.offset_range, self.deform.fraction, first, end - 1)
         return min(max(first, 0), height), min(max(end, 0), height)
 
 
@@ -266,6 +310,12 @@ class Stage:
     def inputs(self) -> tuple[str, ...]:
         """Values read, each once."""
         return self.ops[0].inputs
+
+    @property
+    def positions(self) -> tuple[str, ...]:
+        """Offsets and masks, of which the rows of the output are read."""
+        deform = self.ops[0].deform
+        return deform.values if deform else ()
 
     @property
     def output(self) -> str:

@@ -46,6 +46,11 @@ class Group:
         return frozenset(op.gate for op in self.ops if op.gate is not None)
 
     @cached_property
+    def from_memory(self) -> frozenset[str]:
+        """Values that operations read from memory, wherever else they are."""
+        return frozenset(value for op in self.ops for value in op.from_memory)
+
+    @cached_property
     def ops(self) -> tuple[ArrayOp, ...]:
         """All operations, in order."""
         return tuple(op for stage in self.stages for op in stage.ops)
@@ -58,7 +63,7 @@ def make_group(lowered: LoweredGraph, first: int, count: int) -> Group:
     read = dict.fromkeys(value for stage in stages for value in stage.inputs)
     later = {value for stage in lowered.stages[first + count :] for value in stage.inputs}
     later |= {op.input for op in lowered.graph.outputs}
-    later |= {op.gate for stage in lowered.stages[first:] for op in stage.ops if op.gate}
+    later |= {v for stage in lowered.stages[first:] for op in stage.ops for v in op.from_memory}
     return Group(
         first,
         stages,
@@ -120,6 +125,8 @@ def out_rows(op: ArrayOp, config: EngineConfig, rows: int, n_kg: int) -> tuple[i
     Of tiles, also through the partial sums, which hold one kernel group.
     """
     width = op.output_type.shape[2]
+    if op.deform:
+        rows = min(rows, op.deform.rows_at_once(config))
     half = max(config.out_depth // 2, op.tile_rows * width)
     tile_rows = max(op.tile_rows, min(rows, half // width // op.tile_rows * op.tile_rows))
     if op.term is not None:

@@ -15,9 +15,9 @@ from tilewright.compiler.ir import (
     Concat,
     Conv2d,
     ConvTranspose2d,
+    DeformConv2d,
     Gate,
     Graph,
-    Input,
     Linear,
     Lookup,
     MaxPool2d,
@@ -32,11 +32,13 @@ from tilewright.compiler.ir import (
     UpsampleBilinear,
     accumulator_range,
 )
+from tilewright.compiler.ir.deformable import fraction_bits
 from tilewright.compiler.ir.intervals import WITH_ACCUMULATOR
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.layout import FeatureMapLayout
 from tilewright.compiler.schedule.array_op import (
     ArrayOp,
+    Deformation,
     EngineLimitError,
     Operand,
     Section,
@@ -48,6 +50,13 @@ from tilewright.compiler.schedule.channels import (
     View,
     multiplied_order,
     natural_order,
+)
+from tilewright.compiler.schedule.deformable import (
+    cut_by_offsets,
+    grouped_order,
+    row_words,
+    shared_groups,
+    value_range,
 )
 from tilewright.compiler.schedule.sections import (
     copy_sections,
@@ -114,6 +123,7 @@ def _narrow_inputs(graph: Graph, config: EngineConfig) -> dict[str, int]:
     """Return the inputs of few channels, and the bytes that their pixels need in memory."""
     outputs = {op.input for op in graph.outputs}
     outputs |= {op.gate for op in graph.ops if isinstance(op, Gate)}
+    outputs |= {v for op in graph.ops if isinstance(op, DeformConv2d) for v in op.inputs[1:]}
     result = {}
     for op in graph.inputs:
         channels = graph.values[op.output].shape[0]
@@ -147,27 +157,6 @@ class _Lowering:
         """Return where the channels of a value lie."""
         return self.views.get(value) or View.of({value: self.orders[value]}, self.config.rows)
 
-    def lowest(self, value: str) -> int:
-        """Return the least integer that a value of the graph can hold."""
-        match self.producers[value]:
-            case Concat(sources=sources):
-                return min(map(self.lowest, sources))
-            case (
-                MaxPool2d()
-                | SelectChannels()
-                | Upsample()
-                | PixelShuffle()
-                | PixelUnshuffle() as op
-            ):
-                return self.lowest(op.input)
-            case Input():
-                return self.values[value].qmin
-            case Lookup(table=table):
-                return int(table.min())
-            case op:
-                requantize: Requantize = op.requantize  # type: ignore[attr-defined]
-                return requantize.qmin
-
     def check_width(self, name: str, kind: TensorType) -> None:
         if kind.bits > 8:
             raise UnsupportedError(
@@ -192,6 +181,8 @@ class _Lowering:
         match op:
             case Conv2d():
                 self.conv(index, op)
+            case DeformConv2d():
+                self.deform_conv(index, op)
             case ConvTranspose2d():
                 self.conv_transpose(index, op)
             case Linear():
@@ -352,6 +343,92 @@ class _Lowering:
     def algorithm(self, name: str) -> str:
         """Return what was asked for a layer: "auto", "direct" or tiles."""
         return self.algorithms.get(name, self.algorithms.get("*", "auto"))
+
+    def deform_conv(self, index: int, op: DeformConv2d) -> None:
+        """Emit a convolution whose windows are sampled at positions that are data."""
+        self.check_weights(op.name, op.weight)
+        config, in_type, out_type = self.config, self.values[op.input], self.values[op.output]
+        channels, (r, s) = in_type.shape[0], op.kernel
+        source = op.input
+        shared = shared_groups(self.view(source).order, channels, op.offset_groups, config.rows)
+        if shared is None:
+            source = f"{op.output}.arranged"
+            order = grouped_order(channels, op.offset_groups, config.rows)
+            self.arrange(index, f"{op.name}.arranged", op.input, source, order)
+            shared = len(order) // config.rows // op.offset_groups
+        common = self.weighted(source, op.output, op.weight, op.groups)
+        common["sections"] = cut_by_offsets(
+            common["sections"], shared, common["per_group"], config.rows, r * s
+        )
+        self.emit(
+            self.array_op(
+                index,
+                op.name,
+                op.kind,
+                (source,),
+                op.output,
+                op.requantize,
+                kernel=(r, s),
+                stride=op.stride,
+                dilation=op.dilation,
+                padding=(op.padding[0], op.padding[2]),
+                bias=op.bias - op.weight.reshape(len(op.weight), -1).sum(1) * in_type.zero_point,
+                macs=op.weight.size * out_type.shape[1] * out_type.shape[2],
+                deform=self.deformation(index, op, shared),
+                **common,
+            )
+        )
+
+    def deformation(self, index: int, op: DeformConv2d, shared: int) -> Deformation:
+        """Return where samples come from; put offsets and masks in memory in the model's order."""
+        config, offsets = self.config, self.values[op.offset]
+        mask, mask_words, mask_fraction = None, 0, 0
+        words = row_words(config, offsets.shape[0], offsets.shape[2])
+        if op.mask is not None:
+            masks = self.values[op.mask]
+            mask_words = row_words(config, masks.shape[0], masks.shape[2])
+            mask_fraction = fraction_bits(masks, 1) or 0
+            _, most = value_range(self.producers, self.graph.values, op.mask)
+            if most > 1 << mask_fraction:
+                raise UnsupportedError(
+                    op.name,
+                    f"a mask of up to {most * masks.scale:g}: the engine's are at most 1",
+                    "Use tilewright.nn.QuantMask.",
+                )
+            mask = self.in_model_order(index, op, op.mask, "mask")
+        # Offsets and masks have half of the buffer each.
+        needed = max(words, mask_words) << (mask is not None)
+        if needed > config.offset_depth:
+            least = max(16, 1 << (needed - 1).bit_length())
+            raise EngineLimitError(
+                f"{op.name}: the offsets of one output row take {needed} words; the engine's "
+                f"offset_depth must be at least {least}, not {config.offset_depth}"
+            )
+        fraction = fraction_bits(offsets) or 0
+        for name, bits in (("offset_fraction", fraction), ("mask_fraction", mask_fraction)):
+            if bits > getattr(config, name):
+                raise EngineLimitError(
+                    f"{op.name}: {name.partition('_')[0]}s have {bits} bits below the point; the "
+                    f"engine's {name} must be at least that, not {getattr(config, name)}"
+                )
+        return Deformation(
+            offset=self.in_model_order(index, op, op.offset, "offset"),
+            mask=mask,
+            fraction=fraction,
+            mask_fraction=mask_fraction,
+            shared=shared,
+            offset_range=value_range(self.producers, self.graph.values, op.offset),
+            row_words=(words, mask_words),
+        )
+
+    def in_model_order(self, index: int, op: DeformConv2d, value: str, what: str) -> str:
+        """Return a value that is stored in the model's order: this one, or a copy of it."""
+        order, view = self.natural(value), self.view(value)
+        if (view.parts, view.first) == ((value,), 0) and np.array_equal(view.order, order):
+            return value
+        copy = f"{op.output}.{what}"
+        self.arrange(index, f"{op.name}.{what}", value, copy, order)
+        return copy
 
     def conv_transpose(
         self, index: int, op: ConvTranspose2d, kind: str = "ConvTranspose2d"
@@ -523,7 +600,8 @@ class _Lowering:
         )
 
     def max_pool(self, index: int, op: MaxPool2d) -> None:
-        if self.config.weight_bits == 4 and self.lowest(op.input) < 0:
+        lowest, _ = value_range(self.producers, self.graph.values, op.input)
+        if self.config.weight_bits == 4 and lowest < 0:
             # The steps that belong to a row's neighbour give it a zero.
             raise UnsupportedError(
                 op.name,

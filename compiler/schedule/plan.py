@@ -118,10 +118,7 @@ def plan_group(
     )
     most = max(map(room, rings))
     if most > config.act_depth:
-        return EngineLimitError(
-            f"{name}: the input rows of one output row take {most} words of each lane; the "
-            f"engine's act_depth must be at least that, not {config.act_depth}"
-        )
+        return _no_room(group, rings, most, config)
 
     for op in group.ops:
         if op.output in rings[0] and op.column_step % config.cols == 0:
@@ -178,6 +175,24 @@ def plan_group(
     )
 
 
+def _no_room(
+    group: Group, rings: tuple[dict[str, Ring], ...], most: int, config: EngineConfig
+) -> EngineLimitError:
+    """Return the error of a group whose rows do not fit."""
+    op = next((op for op in group.ops if op.deform), group.ops[0])
+    why, way_out, size = "the input rows of one output row take", "", ""
+    if op.deform:
+        low, high = (n / (1 << op.deform.fraction) for n in op.deform.offset_range)
+        rows = max(ring[value].rows for ring in rings for value in op.inputs)
+        why = f"offsets of {low:g} to {high:g} pixels need {rows} rows at once, which take"
+        size = f" ({most * config.cols * config.rows} bytes)"
+        way_out = ". Or bound the offsets: tilewright.nn.QuantOffset(bound=...)"
+    return EngineLimitError(
+        f"{op.name}: {why} {most} words of each lane{size}; the engine's act_depth must be at "
+        f"least that, not {config.act_depth}{way_out}"
+    )
+
+
 def _residents(
     sizes: Sequence[int], widest: int, config: EngineConfig
 ) -> tuple[tuple[bool, ...], int]:
@@ -214,6 +229,8 @@ def _cost(
     loaded = {v: layouts[v].row_bytes * sum(r[v].groups for r in rings) for v in group.loads}
     loads = sum(frontier[v][-1] * size for v, size in loaded.items())
     first = sum(frontier[v][1] * layouts[v].row_bytes * rings[0][v].groups for v in group.loads)
+    # Offsets are loaded once per block of weights, at best.
+    loads += sum(lowered.layout(v).size_bytes for stage in group.stages for v in stage.positions)
     stores = sum(layouts[v].size_bytes for v in group.stores)
     n_blocks = len(rings)
     again = [1 if kept or n_blocks > 1 or steps == 1 else steps for kept in resident]
@@ -238,8 +255,12 @@ def _cost(
                 chunks *= -(-strip // tile_rows)
                 per_cut = -(-op.n_kg // len(cuts))
                 commands *= -(-strip // tile_rows) * -(-per_cut // tile_kg)
+            if op.deform and op.output not in group.stores:
+                tiles = -(-strip // op.deform.rows_at_once(config))
+                chunks, commands = chunks * tiles, commands * tiles
             fence = 0
-            if op is stage.ops[0] and any(v not in group.loads for v in op.inputs):
+            waits = any(v not in group.loads for v in op.inputs)
+            if op.deform or (op is stage.ops[0] and waits):
                 fence = _FENCE_CYCLES
             compute += op.n_kg * chunks * overhead + commands * (_COMMAND_CYCLES + fence)
     load = (loads + weights) / bus

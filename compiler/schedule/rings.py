@@ -53,13 +53,15 @@ def frontiers(
     for value in (*reversed(values), *group.loads):
         height = lowered.values[value].shape[1]
         readers = group.consumers.get(value, ())
+        moved = [stage.output for stage in group.stages if value in stage.positions]
         rows = [0]
         for step in range(1, steps + 1):
-            needed = 0 if readers else -(-height * strips[step - 1] // strips[-1])
+            needed = 0 if readers or moved else -(-height * strips[step - 1] // strips[-1])
             for stage in readers:
                 done, due = result[stage.output][step - 1 : step + 1]
                 if due > done:
                     needed = max(needed, stage.input_rows(done, due)[1])
+            needed = max([needed, *(result[output][step] for output in moved)])
             if step == steps and value in group.stores:
                 needed = height
             # Rows of tiles are computed together.
@@ -131,11 +133,18 @@ def place_rings(
         for values in together:
             rows |= dict.fromkeys(values, max(rows[value] for value in values))
 
+    pitches = {value: row_words(lowered, value, config) for value in rows}
+    for value in sampled_values(group):
+        # Two rows around a position are read at once: they lie at words that are not both even or
+        # both odd.
+        rows[value] += rows[value] % 2
+        pitches[value] += 1 - pitches[value] % 2
+
     spans = _read_groups(group, lowered, config, block)
     sizes: dict[str, Ring] = {}
     for value, count in rows.items():
         first, last = spans[value]
-        sizes[value] = Ring(0, first, last - first, count, row_words(lowered, value, config))
+        sizes[value] = Ring(0, first, last - first, count, pitches[value])
     hulls = {
         chain: (min(lives[v][0] for v in chain), max(lives[v][1] for v in chain))
         for chain in chains
@@ -156,6 +165,18 @@ def place_rings(
         for value in chain:
             result[value] = replace(sizes[value], base=base)
             base += sizes[value].size
+    return result
+
+
+def sampled_values(group: Group) -> set[str]:
+    """Return the values that deformable operations sample, and those read beside one of them."""
+    result = {value for stage in group.stages if stage.positions for value in stage.inputs}
+    size = 0
+    while len(result) > size:
+        size = len(result)
+        for stage in group.stages:
+            if result & set(stage.inputs):
+                result |= set(stage.inputs)
     return result
 
 

@@ -251,7 +251,7 @@ class Machine:
     def _compute(self, command: Compute, start: int) -> None:
         deform, self._deform = self._deform, None
         run_compute(self.config, command, self.buffers, deform)
-        timing = compute_timing(self.config, command, deform=deform is not None)
+        timing = compute_timing(self.config, command, deform)
         self._occupy(command, start, timing)
 
     def _occupy(self, command: Command, start: int, timing: ComputeTiming) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.isa import Compute, Deform, EngineConfig
+from tilewright.compiler.isa import Compute, Deform, EngineConfig, least_last_parts
 from tilewright.sim.isa.errors import ExecutionError
 
 _WORD = 1 << 16
@@ -47,6 +47,8 @@ class Sampler:
             raise ExecutionError("a Deform's first byte is odd or not in its word")
         if d.row_pitch % 2 == 0 or c.act_ring % (2 * d.row_pitch):
             raise ExecutionError("sampled rows lie at an odd pitch, an even number of them in all")
+        if not 0 < least_last_parts(config, c) <= d.last_parts <= config.cols:
+            raise ExecutionError("too few or too many samples in the last word of a row")
         if d.row_base >= c.act_ring or d.rows * d.row_pitch > c.act_ring:
             raise ExecutionError("the ring holds fewer rows than a Deform says")
         if d.shared == 0:

@@ -46,42 +46,52 @@ def compute_timings(
     config: EngineConfig, commands: Iterable[Command]
 ) -> Iterator[tuple[Command, ComputeTiming]]:
     """Yield each command of a compute stream with its cycles."""
-    deform = False
+    deform = None
     for command in commands:
         if isinstance(command, Compute):
-            yield command, compute_timing(config, command, deform=deform)
+            yield command, compute_timing(config, command, deform)
         else:
             yield command, deform_timing()
-        deform = isinstance(command, Deform)
+        deform = command if isinstance(command, Deform) else None
 
 
 def compute_timing(
-    config: EngineConfig, command: Compute, *, deform: bool = False
+    config: EngineConfig, command: Compute, deform: Deform | None = None
 ) -> ComputeTiming:
-    """Return the cycles of a command; ``deform``: its windows are sampled."""
+    """Return the cycles of a command, with the Deform before it if there is one."""
     # Accesses that make a window.
     parts = command.taps if command.transform else gcd(command.stride_x, config.cols)
-    if deform:
-        parts = config.cols
-    last_segment = max(command.last_segment, parts)
-    busy = command.windows * ((command.n_cg - 1) * max(command.segment, parts) + last_segment)
-    passes = command.n_oy * command.n_ox
-    whole = max(busy, shortest_pass(config, command))
+    last_parts = parts  # of the last word of a row
+    if deform is not None:
+        parts, last_parts = config.cols, deform.last_parts
+    shortest = shortest_pass(config, command)
+    whole = max(_busy(command, parts), shortest)
+    busy = _busy(command, last_parts)
+    last_whole = max(busy, shortest)
+    last_segment = max(command.last_segment, last_parts)
+    row = (command.n_ox - 1) * whole + last_whole
     pause = (1 if command.transform else parts) + config.parameter_pause
-    group = pause + 1 + config.param_words + passes * whole
+    group = pause + 1 + config.param_words + command.n_oy * row
     # First cycle of the last pass, and of its last segment.
-    last_pass = ComputeUnit.START_LATENCY + command.n_kg * group - whole
-    burst = last_pass + busy - last_segment + parts - 1 + deform * ComputeUnit.SAMPLE_DELAY
+    last_pass = ComputeUnit.START_LATENCY + command.n_kg * group - last_whole
+    burst = last_pass + busy - last_segment + last_parts - 1
+    burst += ComputeUnit.SAMPLE_DELAY if deform is not None else 0
     capture = burst + ComputeUnit.capture_latency(config) + command.last_segment - 1
-    idle = last_pass + whole
+    idle = last_pass + last_whole
     drain = config.drain_cycles
     if command.partial:
         drain = drain_span(config, command.tile_h, command.tile_w, bool(command.last))
     return ComputeTiming(
         free=max(idle, capture + ComputeUnit.settle_cycles(config, drain)) + 1,
         done=capture + drain + Drain.latency(config),
-        steps=command.n_kg * passes * pass_steps(command),
+        steps=command.n_kg * command.n_oy * command.n_ox * pass_steps(command),
     )
+
+
+def _busy(command: Compute, parts: int) -> int:
+    """Return the cycles of a pass whose windows have so many parts."""
+    last = max(command.last_segment, parts)
+    return command.windows * ((command.n_cg - 1) * max(command.segment, parts) + last)
 
 
 def shortest_pass(config: EngineConfig, command: Compute) -> int:

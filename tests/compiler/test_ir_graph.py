@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tilewright.compiler import ir
-from tilewright.compiler.ir.constraints import CONSTRAINTS
+from tilewright.compiler.ir.constraints import CONSTRAINTS, check_op
 
 
 def types(**shapes) -> dict[str, ir.TensorType]:
@@ -53,12 +53,35 @@ def transposed(**kw) -> ir.ConvTranspose2d:
     return ir.ConvTranspose2d(**(fields | kw))
 
 
+def deform(**kw) -> ir.DeformConv2d:
+    rng = np.random.default_rng(9)
+    fields = {
+        "name": "deform",
+        "input": "d",
+        "offset": "o",
+        "mask": "a",
+        "output": "j",
+        "weight": rng.integers(-8, 8, (6, 2, 2, 1)),
+        "weight_bits": 4,
+        "bias": rng.integers(-(10**6), 10**6, 6),
+        "stride": (1, 1),
+        "padding": (1, 0, 0, 0),
+        "dilation": (1, 1),
+        "groups": 2,
+        "offset_groups": 1,
+        "requantize": scale(6),
+    }
+    return ir.DeformConv2d(**(fields | kw))
+
+
 def graph(**replaced) -> ir.Graph:
     """Every operator once; ``replaced`` gives other operators by value name."""
     values = types(x=(2, 6, 6), c=(4, 6, 6), d=(4, 6, 6), m=(4, 3, 3), s=(4, 3, 3), p=(4, 1, 1))
     values |= types(t=(4, 6, 6), y=(5, 1, 1), k=(8, 6, 6), e=(4, 6, 6), u=(4, 12, 6))
     values |= types(v=(1, 24, 12), w=(9, 8, 4), f=(9, 8, 4))
-    values |= types(g=(4, 6, 6), b=(4, 12, 18))
+    values |= types(g=(4, 6, 6), b=(4, 12, 18), j=(6, 6, 6))
+    values["o"] = ir.TensorType((4, 6, 6), 8, True, 0.25, 0)
+    values["a"] = ir.TensorType((2, 6, 6), 8, False, 2.0**-8, 0)
     sum_type = scale(4)
     ops = {
         "x": ir.Input("input", "x"),
@@ -77,6 +100,15 @@ def graph(**replaced) -> ir.Graph:
         "f": ir.Lookup("function", "w", "f", np.arange(256) // 2),
         "b": ir.UpsampleBilinear("smooth", "c", "b", (2, 3), scale(4)),
         "g": ir.Gate("gate", "d", "p", "g", scale(4)),
+        "o": ir.Rescale("offset", "c", "o", scale(4, zero_point=0)),
+        "a": conv(
+            name="mask",
+            output="a",
+            weight=np.ones((2, 1, 3, 3), int),
+            bias=np.zeros(2, int),
+            requantize=scale(2, zero_point=0, qmin=0, qmax=255),
+        ),
+        "j": deform(),
     }
     outputs = (ir.Output("out", "y"), ir.Output("aux", "m"))
     return ir.Graph("every operator", values, (*(ops | replaced).values(), *outputs))
@@ -101,6 +133,9 @@ def test_graph_verifies_and_knows_its_structure() -> None:
         "function",
         "smooth",
         "gate",
+        "offset",
+        "mask",
+        "deform",
     ]
     assert g.op_types == set(ir.OPS)
     assert g.producers()["m"].name == "pool"
@@ -156,6 +191,17 @@ BROKEN = [
     ({"t": transposed(output_padding=(0, 1))}, r"ConvTranspose2d.output_padding: .*\(0, 1\) with"),
     ({"t": transposed(stride=(2, 1))}, "ConvTranspose2d.output: The declared output shape"),
     ({"t": transposed(requantize=scale(3))}, "ConvTranspose2d.requantize: .*3 multipliers"),
+    ({"j": deform(weight=np.ones((6, 4, 2, 1), int))}, "deform: DeformConv2d.weight: Weights"),
+    ({"j": deform(groups=4)}, "DeformConv2d.groups: .*groups=4"),
+    ({"j": deform(weight_bits=3)}, "DeformConv2d.weight: Every weight"),
+    ({"j": deform(bias=np.full(6, 2**31 - 1))}, "DeformConv2d.accumulator: "),
+    ({"j": deform(dilation=(0, 1))}, "DeformConv2d.dilation: "),
+    ({"j": deform(padding=(0, 0, 0, 0), dilation=(6, 1))}, "DeformConv2d.output: The dilated"),
+    ({"j": deform(requantize=scale(4))}, "DeformConv2d.requantize: .*4 multipliers"),
+    ({"j": deform(offset_groups=3)}, "DeformConv2d.offset_groups: .*offset_groups=3, C=4"),
+    ({"j": deform(offset_groups=2)}, r"DeformConv2d.offset, mask: .*\(4, 6, 6\), not \(8, 6, 6\)"),
+    ({"j": deform(mask="o")}, "DeformConv2d.mask: .*signed, zero point 0, scale 0.25"),
+    ({"j": deform(offset="a")}, "DeformConv2d.offset: .*unsigned, zero point 0, scale 0.0039"),
     ({"m": pool(kernel=(0, 3))}, "pool: MaxPool2d.kernel: "),
     ({"m": pool(padding=(2, 2, 1, 1))}, "MaxPool2d.padding: Padding is at most half"),
     ({"p": mean(requantize=scale(4, zero_point=-4))}, "mean: AvgPool2d.requantize: "),
@@ -199,6 +245,29 @@ def test_pool_must_keep_its_type() -> None:
     values = dict(g.values) | {"m": replace(g.values["m"], scale=0.2)}
     with pytest.raises(ir.VerifyError, match=r"pool: MaxPool2d.output: .*0\.2"):
         replace(g, values=values).verify()
+
+
+@pytest.mark.parametrize(
+    ("value", "field", "wrong"),
+    [
+        ("o", "signed", False),
+        ("o", "bits", 9),
+        ("o", "zero_point", 1),
+        ("o", "scale", 0.3),
+        ("o", "scale", 2.0),
+        ("o", "scale", 2.0**-9),
+        ("a", "signed", True),
+        ("a", "bits", 9),
+        ("a", "scale", 0.3),
+        ("a", "scale", 1.0),
+    ],
+)
+def test_offsets_and_masks_are_bytes_in_powers_of_two(value, field, wrong) -> None:
+    g = graph()
+    values = dict(g.values) | {value: replace(g.values[value], **{field: wrong})}
+    attribute = {"o": "offset", "a": "mask"}[value]
+    with pytest.raises(ir.VerifyError, match=f"deform: DeformConv2d.{attribute}: .* scale "):
+        check_op(g.producers()["j"], values)
 
 
 def test_every_rule_has_a_test() -> None:

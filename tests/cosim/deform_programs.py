@@ -7,7 +7,15 @@ import numpy as np
 
 from tests.cosim.programs import Author
 from tests.hdl.compute_cases import WORD, random_compute, results
-from tilewright.compiler.isa import Deform, LoadActivations, LoadOffsets, LoadWeights, Store, Unit
+from tilewright.compiler.isa import (
+    Deform,
+    LoadActivations,
+    LoadOffsets,
+    LoadWeights,
+    Store,
+    Unit,
+    least_last_parts,
+)
 from tilewright.compiler.isa.layout import pack_weights
 
 
@@ -114,6 +122,7 @@ class DeformAuthor(Author):
             first_row=first_row,
             rows=resident,
             row_base=slot * pitch,
+            last_parts=rng.randint(least_last_parts(config, c), cols),
             offset_base=0,
             row_step=0,
             group_step=0,

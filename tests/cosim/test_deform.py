@@ -82,6 +82,8 @@ def sampled(config, seed, **wanted):
         (lambda d, c: {"row_base": c.act_ring}, "holds fewer rows"),
         (lambda d, c: {"rows": c.act_ring // d.row_pitch + 1}, "holds fewer rows"),
         (lambda d, c: {"rows": 0}, "reaches input row"),
+        (lambda d, _: {"last_parts": 0}, "last word"),
+        (lambda d, _: {"last_parts": 5}, "last word"),
         (lambda d, _: {"shared": 0}, "no channel group"),
         (lambda d, _: {"offset_byte": 1}, "first byte"),
         (lambda d, _: {"mask_base": d.offset_base}, "same half"),

@@ -31,6 +31,7 @@ def random_deform(rng, command, **fields):
         "first_row": rng.randint(0, 20),
         "rows": 0,  # the hardware does not look at it
         "row_base": rng.randrange(command.act_ring),
+        "last_parts": 1,  # nor this
         "offset_base": rng.randrange(CONFIG.offset_depth),
         "offset_byte": rng.randrange(0, ROWS, 2),
         "mask_base": rng.randrange(CONFIG.offset_depth),

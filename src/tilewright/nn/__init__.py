@@ -1,0 +1,25 @@
+"""Layers that PyTorch and Brevitas lack.
+
+In the order in which data passes through: ``sampling`` (deformable sampling, differentiable),
+``deformable`` (deformable convolution in floats), ``quantized`` (the same as the engine computes
+it, a Brevitas layer).
+"""
+
+from tilewright.nn.deformable import DeformConv2d, DeformConv2dPack
+from tilewright.nn.quantized import (
+    QuantDeformConv2d,
+    QuantDeformConv2dPack,
+    QuantMask,
+    QuantOffset,
+)
+from tilewright.nn.sampling import deform_conv2d
+
+__all__ = [
+    "DeformConv2d",
+    "DeformConv2dPack",
+    "QuantDeformConv2d",
+    "QuantDeformConv2dPack",
+    "QuantMask",
+    "QuantOffset",
+    "deform_conv2d",
+]

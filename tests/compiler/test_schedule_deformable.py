@@ -1,0 +1,176 @@
+"""How deformable layers lie on the engine, and which engines are too small for them."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from tilewright import EngineConfig, Target, UnsupportedError
+from tilewright.compiler.ir import (
+    Conv2d,
+    DeformConv2d,
+    Graph,
+    Input,
+    Output,
+    Requantize,
+    TensorType,
+    reference,
+)
+from tilewright.compiler.isa import Compute, Deform, LoadOffsets, Unit
+from tilewright.compiler.schedule import EngineLimitError, lower
+from tilewright.compiler.schedule.deformable import cut_by_offsets, grouped_order, shared_groups
+from tilewright.program import compile_graph
+
+ENGINE = EngineConfig(
+    rows=4, cols=3, act_depth=512, weight_depth=1024, out_depth=256, offset_depth=512
+)
+
+
+def layer(channels=8, kernels=8, groups=1, offset_groups=1, size=12, mask=None, reach=(-32, 32)):
+    """A 3x3 layer; offsets are in sixteenths of a pixel and computed from the input."""
+    kind = TensorType((channels, size, size), 8, True, 1.0, 0)
+    taps = 9 * offset_groups
+    values = {
+        "x": kind,
+        "offset": TensorType((2 * taps, size, size), 8, True, 2.0**-4, 0),
+        "y": replace(kind, shape=(kernels, size, size)),
+    }
+    if mask is not None:
+        values["mask"] = mask((taps, size, size))
+    rng = np.random.default_rng(0)
+
+    def requantize(count, low, high):
+        return Requantize((1,) * count, (4,) * count, 0, low, high)
+
+    offsets = Conv2d(
+        "offsets", "x", "offset", rng.integers(-8, 8, (2 * taps, channels, 1, 1)), 4,
+        np.zeros(2 * taps, np.int64), (1, 1), (0, 0, 0, 0), (1, 1), 1,
+        requantize(2 * taps, *reach),
+    )  # fmt: skip
+    conv = DeformConv2d(
+        "layer", "x", "offset", None if mask is None else "mask", "y",
+        rng.integers(-8, 8, (kernels, channels // groups, 3, 3)), 4, np.zeros(kernels, np.int64),
+        (1, 1), (1, 1, 1, 1), (1, 1), groups, offset_groups, requantize(kernels, -128, 127),
+    )  # fmt: skip
+    inputs = [Input(f"the {v}", v) for v in ("x", *(["mask"] if mask else []))]
+    return Graph("network", values, (*inputs, offsets, conv, Output("output", "y")))
+
+
+def commands(graph, kind, unit, config=ENGINE):
+    program = compile_graph(graph, Target(engine=config))
+    return [command for command in program.commands(unit) if isinstance(command, kind)]
+
+
+def test_sampled_rows_lie_at_an_odd_pitch_in_an_even_ring():
+    """Width 12 takes 4 words of a lane, which becomes 5."""
+    stream = commands(layer(), (Compute, Deform), Unit.COMPUTE)
+    pairs = [(a, b) for a, b in pairwise(stream) if isinstance(a, Deform)]
+    assert pairs
+    for deform, compute in pairs:
+        assert isinstance(compute, Compute)
+        assert deform.row_pitch == 5
+        assert compute.act_ring % (2 * deform.row_pitch) == 0
+        assert deform.taps == compute.n_r * compute.n_s
+
+
+def test_rows_on_chip_follow_from_the_bound():
+    """A strip of one row keeps 3 + 2 * 2 rows, and one more to make them even."""
+    small = replace(ENGINE, act_depth=2 * 5 * 8)
+    program = compile_graph(layer(), Target(engine=small))
+    assert program.schedule[-1].rows_on_chip["x"] == 8
+
+
+def test_offsets_are_loaded_once_where_they_fit():
+    """Several blocks of output channels use the same offsets."""
+    config = replace(ENGINE, out_depth=16, weight_depth=4096)
+    loads = commands(layer(kernels=16), LoadOffsets, Unit.LOAD, config)
+    rows = sum(load.words for load in loads)
+    assert rows == 12 * 12 * -(-18 // 4)
+    computes = commands(layer(kernels=16), Deform, Unit.COMPUTE, config)
+    assert len(computes) > len({(c.offset_base, c.first_row) for c in computes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "message"),
+    [
+        (
+            {"offset_depth": 0},
+            {},
+            "layer: the offsets of one output row take 60 words; .* must be at least 64, not 0",
+        ),
+        (
+            {"offset_depth": 32},
+            {},
+            "layer: .* offset_depth must be at least 64, not 32",
+        ),
+        (
+            {"offset_depth": 64},
+            {"mask": lambda shape: TensorType(shape, 8, False, 2.0**-8, 0)},
+            "layer: .* take 120 words; .* at least 128, not 64",
+        ),
+        (
+            {"offset_fraction": 3},
+            {},
+            "layer: offsets have 4 bits below the point; .* offset_fraction must be .* not 3",
+        ),
+        (
+            {"mask_fraction": 7},
+            {"mask": lambda shape: TensorType(shape, 8, False, 2.0**-8, 0)},
+            "layer: masks have 8 bits below the point; .* mask_fraction must be .* not 7",
+        ),
+        (
+            {"act_depth": 64},
+            {},
+            r"layer: offsets of -2 to 2 pixels need 8 rows at once, .* 80 .*960 bytes.* Or bound",
+        ),
+    ],
+)
+def test_engines_that_are_too_small(changes, options, message):
+    with pytest.raises(EngineLimitError, match=message):
+        compile_graph(layer(**options), Target(engine=replace(ENGINE, **changes)))
+
+
+def test_masks_beyond_one_are_refused():
+    graph = layer(mask=lambda shape: TensorType(shape, 8, False, 2.0**-7, 0))
+    with pytest.raises(UnsupportedError, match=r"layer: a mask of up to 1.99219.*QuantMask"):
+        compile_graph(graph, Target(engine=ENGINE))
+
+
+@pytest.mark.parametrize(("channels", "copied"), [(8, False), (6, True)])
+def test_offset_groups_have_channel_groups_of_their_own(channels, copied):
+    """Four rows hold a group of four channels as it is; groups of three are copied apart."""
+    lowered = lower(layer(channels, offset_groups=2), ENGINE)
+    names = [stage.ops[0].name for stage in lowered.stages]
+    assert ("layer.arranged" in names) == copied
+    deform = lowered.stages[-1].ops[0].deform
+    assert deform is not None
+    assert deform.shared == 1
+
+
+def test_orders_of_offset_groups():
+    assert grouped_order(6, 2, 4).tolist() == [0, 1, 2, -1, 3, 4, 5, -1]
+    assert shared_groups(np.arange(8), 8, 2, 4) == 1
+    assert shared_groups(np.arange(8), 8, 1, 4) == 2
+    assert shared_groups(np.arange(12), 12, 2, 4) is None
+    assert shared_groups(grouped_order(12, 2, 4), 12, 2, 4) == 2
+    assert shared_groups(np.array([3, 2, 1, 0, 7, 6, 5, 4]), 8, 2, 4) == 1
+
+
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_sections_begin_with_an_offset_group(groups):
+    lowered = lower(layer(8, 8, groups), replace(ENGINE, rows=2))
+    sections = lowered.stages[-1].ops[0].sections
+    per_group = lowered.stages[-1].ops[0].per_group
+    cut = cut_by_offsets(sections, 2, per_group, 2, 9)
+    assert sum(section.n_kg for section in cut) == sum(section.n_kg for section in sections)
+    for section in cut:
+        last = section.n_kg if per_group else -(-section.channels // 2)
+        within = section.cg // 2 == (section.cg + last - 1) // 2
+        assert within or (not per_group and section.cg % 2 == 0)
+
+
+def test_golden_runs_the_graph():
+    graph = layer()
+    x = np.random.default_rng(1).integers(-128, 128, (8, 12, 12))
+    assert np.ptp(reference.run(graph, [x])["y"]) > 8
