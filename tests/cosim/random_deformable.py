@@ -14,6 +14,7 @@ from tilewright.compiler.ir import (
     Requantize,
     TensorType,
 )
+from tilewright.compiler.schedule.deformable import row_words
 
 KINDS = ("dense", "depthwise", "group")
 
@@ -28,20 +29,27 @@ def same(kind, low, high):
     return Requantize((1,) * channels, (0,) * channels, 0, low, high)
 
 
-def random_positions(rng, taps, size, reach):
-    """Return types of offsets and masks, and the offsets' range.
+def random_positions(rng, config, taps, size, reach):
+    """Return types of offsets and masks, or None for masks, and the offsets' range.
 
     Offsets reach ``reach`` pixels at most, and are often bounded more tightly than their bits.
     """
-    bits = int(rng.integers(2, 9))
-    fraction = int(rng.integers(max(0, bits - 1 - reach.bit_length()), 9))
+    fraction = int(rng.integers(0, config.offset_fraction + 1))
+    bits = int(rng.integers(2, min(8, fraction + reach.bit_length() + 1) + 1))
     offset = TensorType((2 * taps, *size), bits, True, 2.0**-fraction, 0)
-    mask_bits = int(rng.integers(2, 9))
-    mask = TensorType((taps, *size), mask_bits, False, 2.0**-mask_bits, 0)
+    mask = None
+    if config.mask_fraction >= 2 and rng.random() < 0.5:
+        mask_bits = int(rng.integers(2, config.mask_fraction + 1))
+        mask = TensorType((taps, *size), mask_bits, False, 2.0**-mask_bits, 0)
     limits = (offset.qmin, offset.qmax)
     if rng.random() < 0.5:
         limits = tuple(sorted(numbers(rng, offset.qmin, offset.qmax + 1)))
     return offset, mask, limits
+
+
+def fits(config, taps, width, masked):
+    """Return whether the offset buffer holds a row; masks have half of it."""
+    return row_words(config, 2 * taps, width) << masked <= config.offset_depth
 
 
 def random_deformable(rng, config, reach=8):
@@ -70,11 +78,14 @@ def random_deformable(rng, config, reach=8):
         window_out(height, kernel[0], stride[0], dilation[0], padding[:2]),
         window_out(width, kernel[1], stride[1], dilation[1], padding[2:]),
     )
-    offset, mask, limits = random_positions(rng, offset_groups * kernel[0] * kernel[1], size, reach)
+    taps = offset_groups * kernel[0] * kernel[1]
+    offset, mask, limits = random_positions(rng, config, taps, size, reach)
+    masked = mask is not None
+    if not fits(config, taps, size[1], masked):
+        return random_deformable(rng, config, reach)
     x = random_type(rng, (channels, height, width))
     y = random_type(rng, (kernels, *size), bits=8)
     values = {"x": x, "y": y, "offset": offset, "bounded": offset}
-    masked = rng.random() < 0.5
     if masked:
         values |= {"mask": mask}
     weight_bits = int(rng.integers(2, config.weight_bits + 1))
@@ -130,13 +141,14 @@ def random_network(rng, config):
     source = convolution("stem", "x", random_type(rng, (2 * rows, height, width), bits=8))
     for layer in ("first", "second"):
         channels = values[source].shape[0]
-        kernel = int(rng.choice([1, 3]))
-        offset_groups = int(rng.choice([1, 2]))
+        kernel, offset_groups = int(rng.choice([1, 3])), int(rng.choice([1, 2]))
+        if not fits(config, kernel**2 * offset_groups, width, True):
+            kernel, offset_groups = 1, 1
         taps = kernel**2 * offset_groups
-        offset, mask, limits = random_positions(rng, taps, (height, width), 2)
+        offset, mask, limits = random_positions(rng, config, taps, (height, width), 2)
         offsets = convolution(f"{layer}.offset", source, offset, kernel=kernel, limits=limits)
         masks = None
-        if rng.random() < 0.5:
+        if mask is not None:
             masks = convolution(f"{layer}.mask", source, mask, kernel=1)
         depthwise = rng.random() < 0.5
         kernels = channels if depthwise else 2 * int(rng.integers(1, rows))

@@ -1,4 +1,4 @@
-"""golden == isa, every element, on random deformable layers and networks of them."""
+"""golden == isa == rtl on random deformable layers and networks of them."""
 
 from dataclasses import replace
 
@@ -7,19 +7,17 @@ import pytest
 
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_deformable import random_deformable, random_network
-from tilewright import Target
-from tilewright.executors import compare_outputs, simulate
+from tests.cosim.test_deform import ENGINE_NAMES, engine
+from tilewright.executors import compare_outputs, simulate, verify
 from tilewright.program import compile_graph
+from tilewright.sim.timing import MemoryTiming
+from tilewright.target import Target
 
 CASES = 40
 
 
-def engine(name, **changes):
-    return replace(ENGINES[name], offset_depth=1024, **({"act_depth": 512} | changes))
-
-
-def compiled(graph, config):
-    return compile_graph(graph, Target(engine=config))
+def compiled(graph, config, latency=(20, 5)):
+    return compile_graph(graph, Target(engine=config, memory=MemoryTiming(*latency)))
 
 
 def check(program, inputs):
@@ -30,8 +28,8 @@ def check(program, inputs):
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_random_layers_agree(name):
+    config = replace(engine(name), act_depth=512)
     for seed in range(CASES):
-        config = engine(name)
         graph, inputs = random_deformable(np.random.default_rng(seed), config)
         try:
             check(compiled(graph, config), inputs)
@@ -43,19 +41,36 @@ def test_random_layers_agree(name):
 def test_random_networks_agree(name):
     """Offsets are computed, stored and loaded strip by strip, in the group that uses them."""
     fused = 0
+    # So little that many networks need several strips.
+    config = replace(engine(name), act_depth=512 // ENGINES[name].cols)
     for seed in range(CASES // 2):
-        # So little that many networks need several strips.
-        config = engine(name, act_depth=512 // ENGINES[name].cols)
         graph, inputs = random_network(np.random.default_rng(seed), config)
         program = compiled(graph, config)
         for group in program.schedule:
             names = {layer.name for layer in group.layers}
-            fused += group.strips > 1 and bool({"first.offset", "first"} <= names)
+            fused += group.strips > 1 and {"first.offset", "first"} <= names
         try:
             check(program, inputs)
         except Exception as error:
             pytest.fail(f"seed {seed}, engine {name}: {error}")
     assert fused
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINE_NAMES)
+def test_rtl_agrees(name):
+    """Every element and every command's cycle."""
+    config = engine(name)
+    for seed in range(CASES):
+        rng = np.random.default_rng(seed)
+        latency = rng.integers(1, 60, 2).tolist()
+        generate = random_network if seed % 4 == 3 else random_deformable
+        graph, inputs = generate(rng, config)
+        program = compiled(graph, config, latency)
+        try:
+            verify(program, inputs)
+        except Exception as error:
+            pytest.fail(f"seed {seed}, {graph.name}, engine {name}: {error}")
 
 
 def test_offsets_far_outside_need_no_rows():
