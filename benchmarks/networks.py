@@ -140,6 +140,8 @@ def main(
     names = _names(networks) or list(NETWORKS)
     in_rtl = _names(rtl)
     console = Console()
+    if not console.is_terminal:
+        console.width = 200
     known = known_records(output, config) if resume else {}
     records = []
     for number, name in enumerate(names, 1):
@@ -157,7 +159,7 @@ def main(
         text = json.dumps({"engine": asdict(config), "networks": records}, indent=1)
         temporary.write_text(text + "\n")
         temporary.replace(output)
-    console.print(table_of(records), width=None if console.is_terminal else 160)
+    console.print(table_of(records))
     if markdown is not None:
         markdown.write_text(page(config, records))
 
