@@ -214,9 +214,10 @@ def _axis(
     def place(value: float) -> float:
         return begin + (end - begin) * (scale(value) - first) / (last - first)
 
-    steps = range(0, 200, 10) if name == "bits" else [10**n for n in range(10)]
-    shown = [step for step in steps if step and first <= scale(step) <= last]
-    return place, [(step, f"{step:,}") for step in shown]
+    ticks = {float(n): str(n) for n in range(10, 200, 10)}
+    if name != "bits":
+        ticks = {10.0**n: "10" + "⁰¹²³⁴⁵⁶⁷⁸⁹"[n] for n in range(10)}
+    return place, [(at, text) for at, text in ticks.items() if first <= scale(at) <= last]
 
 
 def _line(x: float, y: float, x_end: float, y_end: float) -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,13 +82,6 @@ def additions(tiling: Tiling) -> dict[str, int]:
     return {"data": data, "results": sum(places) - tiling.m[0] * tiling.m[1]}
 
 
-def layer_of(kernel: tuple[int, int], channels: int, size: int) -> Layer:
-    """Return a layer whose results are ``size`` pixels wide at least."""
-    even = any(taps % 2 == 0 for taps in kernel)  # padding is the same on both sides
-    name = f"{channels}->{channels} {size}x{size}"
-    return Layer(name, channels, channels, size + even, kernel)
-
-
 def run_layer(
     layer: Layer, tiling: Tiling | None, known: dict[str, Any], *, rtl: bool
 ) -> dict[str, Any]:
@@ -110,6 +104,40 @@ def run_layer(
         "rtl_equal": rtl,
         "program": digest,
     }
+
+
+def describe(record: dict[str, Any], tiling: Tiling | None) -> None:
+    """Write down what follows from a tiling alone."""
+    record["engine"] = asdict(engine_for(PLAIN, tiling))
+    if tiling is not None:
+        record |= {"gain": tiling.gain, "terms": len(tiling.terms)}
+        record |= {"bits": widths(tiling), "additions": additions(tiling)}
+
+
+def measure(
+    record: dict[str, Any], tiling: Tiling | None, parts: Sequence[str], work: Path, *, rtl: bool
+) -> Iterator[str]:
+    """Add a tiling's figures to its record; yields what is measured next."""
+    if "layers" in parts:
+        layers = record.setdefault("layers", {})
+        for channels, size in SHAPES:
+            name = f"{channels}->{channels} {size}x{size}"
+            yield name
+            kernel = KERNELS[0] if tiling is None else tiling.kernel
+            layer = Layer(name, channels, channels, size, kernel)
+            layers[name] = run_layer(layer, tiling, layers.get(name, {}), rtl=rtl)
+    if "engines" in parts:
+        yield "Yosys"
+        engine = replace(engine_for(PLAIN, tiling), dsp="ecp5")
+        directory = work / f"{engine.data_width}x{engine.kernel_width}"
+        built = tw.synthesize(tw.Target(engine=engine), directory)
+        record["yosys"] = {"resources": built.resources, "versions": built.versions}
+    if "place" in parts:
+        yield "nextpnr"
+        engine = engine_for(SMALL_BOARD.engine, tiling)
+        directory = work / f"place-{engine.data_width}x{engine.kernel_width}"
+        built = synthesize(engine, directory, board=SMALL_BOARD, place_and_route=True)
+        record["nextpnr"] = {"fmax_mhz": built.fmax_mhz, "versions": built.versions}
 
 
 def main(
@@ -136,41 +164,19 @@ def main(
         measured["tiles"] = [known[name] for name in names if name in known]
         write(output, json.dumps(measured, indent=1) + "\n")
 
-    if "points" in chosen:
-        measured |= points.measure(quick=quick)
     candidates: list[Tiling | None] = [None, *(t for kernel in KERNELS for t in tilings(kernel))]
     names = [str(tiling or "direct") for tiling in candidates]
+    if "points" in chosen:
+        measured |= points.measure(quick=quick)
+        save()
     for number, (name, tiling) in enumerate(zip(names, candidates, strict=True), 1):
         record = known.setdefault(name, {"name": name})
-        record["engine"] = asdict(engine_for(PLAIN, tiling))
-        if tiling is not None:
-            record |= {"gain": tiling.gain, "terms": len(tiling.terms)}
-            record |= {"bits": widths(tiling), "additions": additions(tiling)}
+        describe(record, tiling)
         if only not in name:
             continue
-        with console.status(f"{name}, {number} of {len(names)}") as status:
-            if "layers" in chosen:
-                kernel = KERNELS[0] if tiling is None else tiling.kernel
-                layers = record.setdefault("layers", {})
-                for channels, size in SHAPES:
-                    layer = layer_of(kernel, channels, size)
-                    status.update(f"{name}, {number} of {len(names)}: {layer.name}")
-                    earlier = layers.get(layer.name, {})
-                    layers[layer.name] = run_layer(layer, tiling, earlier, rtl=rtl)
-                    save()
-            if "engines" in chosen:
-                status.update(f"{name}, {number} of {len(names)}: Yosys")
-                engine = replace(engine_for(PLAIN, tiling), dsp="ecp5")
-                directory = work / f"{engine.data_width}x{engine.kernel_width}"
-                built = tw.synthesize(tw.Target(engine=engine), directory)
-                record["yosys"] = {"resources": built.resources, "versions": built.versions}
-                save()
-            if "place" in chosen:
-                status.update(f"{name}, {number} of {len(names)}: nextpnr")
-                engine = engine_for(SMALL_BOARD.engine, tiling)
-                directory = work / f"place-{engine.data_width}x{engine.kernel_width}"
-                built = synthesize(engine, directory, board=SMALL_BOARD, place_and_route=True)
-                record["nextpnr"] = {"fmax_mhz": built.fmax_mhz, "versions": built.versions}
+        with console.status("") as status:
+            for step in measure(record, tiling, chosen, work, rtl=rtl):
+                status.update(f"{name}, {number} of {len(names)}: {step}")
                 save()
         console.print(f"{name}: done", style="dim")
     save()
