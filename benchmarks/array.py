@@ -84,11 +84,11 @@ def graph_of(layer: Layer, rng: np.random.Generator) -> Graph:
         stride, dilation, groups = (
             (source.stride, source.dilation, source.groups) if source else (1, 1, 1)
         )
-        pads = [(k - 1) * dilation // 2 for k in kernel]
-        height, width = (
-            (n + 2 * p - (k - 1) * dilation - 1) // stride + 1
-            for n, p, k in zip(size, pads, kernel, strict=True)
-        )
+        # As many results as pixels; of an even kernel, more padding behind than before.
+        pads = [
+            ((k - 1) * dilation // 2, (k - 1) * dilation - (k - 1) * dilation // 2) for k in kernel
+        ]
+        height, width = ((n - 1) // stride + 1 for n in size)
         output = f"v{len(ops)}"
         values[output] = TensorType((kernels, height, width), 8, True, 1.0, 0)
         ops.append(
@@ -100,7 +100,7 @@ def graph_of(layer: Layer, rng: np.random.Generator) -> Graph:
                 8,
                 rng.integers(-1000, 1000, kernels),
                 (stride, stride),
-                (pads[0], pads[0], pads[1], pads[1]),
+                (*pads[0], *pads[1]),
                 (dilation, dilation),
                 groups,
                 Requantize((1,) * kernels, (12,) * kernels, 0, -128, 127),

@@ -1,12 +1,16 @@
-"""Whole networks at full size: cycles, share of the peak, memory traffic, and what it takes here.
+r"""Whole networks at full size: cycles, share of the peak, memory traffic, and what it takes here.
 
     python -m benchmarks.networks [--networks resnet18,ds_cnn] [--bits 4] [--rtl ds_cnn]
+    python -m benchmarks.networks --requantizers 8 --data-width 13 --kernel-width 13 \
+        --partial-depth 512 --output benchmarks/results/networks_winograd.json
 
 For each network of ``examples.networks``, quantized after training: multiply-accumulates (MACs),
 cycles of one image by the cycle model (checked against the integer graph, and against the RTL for
-the networks of ``--rtl``), MACs / (rows * cols * cycles), bytes to and from memory against the
-compulsory ones (input, weights and output once, without padding), seconds of compilation and
-simulation, and the peak memory of the process that did both. Prints a table and writes JSON.
+the networks of ``--rtl``), effective MACs per multiplier and cycle, layers in tiles of results
+(Winograd), bytes to and from memory against the compulsory ones (input, weights and output once,
+without padding), seconds of compilation and simulation, and the peak memory of the process that did
+both. Prints a table and writes JSON, network by network; ``--resume`` keeps the networks that are
+there, of the same engine.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import json
 import multiprocessing
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -81,6 +86,12 @@ def measure(
         "macs": macs,
         "cycles": result.cycles,
         "utilization": macs / (target.engine.multipliers * result.cycles),
+        "tiles": Counter(
+            layer.algorithm
+            for group in program.schedule
+            for layer in group.layers
+            if layer.algorithm != "direct"
+        ),
         "memory_bytes": moved,
         "compulsory_bytes": compulsory,
         "traffic": moved / compulsory,
@@ -97,10 +108,15 @@ def main(
     bits: Annotated[int, typer.Option(help="Weight bits of networks and engine: 8 or 4.")] = 8,
     rows: int = 16,
     cols: int = 7,
+    requantizers: Annotated[int | None, typer.Option(help="As many as rows by default.")] = None,
+    data_width: int = 9,
+    kernel_width: int = 8,
+    partial_depth: int = 0,
     act_depth: int = 2340,
     weight_bytes: int = 1 << 17,
     out_depth: int = 1024,
     bus_width: int = 64,
+    resume: Annotated[bool, typer.Option(help="Keep what the output file already has.")] = False,
     output: Path = RESULTS / "networks.json",
     markdown: Annotated[Path | None, typer.Option(help="Also write the table here.")] = None,
 ) -> None:
@@ -108,7 +124,11 @@ def main(
     config = tw.EngineConfig(
         rows=rows,
         cols=cols,
+        requantizers=requantizers,
         weight_bits=bits,
+        data_width=data_width,
+        kernel_width=kernel_width,
+        partial_depth=partial_depth,
         multiplier_width=MULTIPLIER_WIDTH,
         act_depth=act_depth,
         weight_depth=weight_bytes * 8 // bits // rows,
@@ -120,21 +140,38 @@ def main(
     names = _names(networks) or list(NETWORKS)
     in_rtl = _names(rtl)
     console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    known = known_records(output, config) if resume else {}
     records = []
-    for name in names:
-        graph, image = quantized(name, bits)
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            record = pool.submit(measure, name, graph, image, target, name in in_rtl).result()
+    for number, name in enumerate(names, 1):
+        record = known.get(name)
+        if record is None or (name in in_rtl and not record["rtl_equal"]):
+            with console.status(f"{name}, {number} of {len(names)}"):
+                graph, image = quantized(name, bits)
+                with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                    future = pool.submit(measure, name, graph, image, target, name in in_rtl)
+                    record = future.result()
         records.append(record)
-        console.print(f"{name}: {record['utilization']:.1%}", style="dim")
-    console.print(table_of(records), width=None if console.is_terminal else 140)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_suffix(".tmp")
-    text = json.dumps({"engine": asdict(config), "networks": records}, indent=1)
-    temporary.write_text(text + "\n")
-    temporary.replace(output)
+        console.print(f"{name}: {record['utilization']:.3f}", style="dim")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        temporary = output.with_suffix(".tmp")
+        text = json.dumps({"engine": asdict(config), "networks": records}, indent=1)
+        temporary.write_text(text + "\n")
+        temporary.replace(output)
+    console.print(table_of(records))
     if markdown is not None:
         markdown.write_text(page(config, records))
+
+
+def known_records(path: Path, config: tw.EngineConfig) -> dict[str, dict[str, Any]]:
+    """Return the records of an earlier run on the same engine, by network."""
+    if not path.exists():
+        return {}
+    earlier = json.loads(path.read_text())
+    if earlier["engine"] != asdict(config):
+        return {}
+    return {record["name"]: record for record in earlier["networks"]}
 
 
 def _peak_memory_bytes() -> int:
@@ -151,8 +188,8 @@ def _names(text: str) -> list[str]:
 
 
 HEADINGS = (
-    "network", "input", "MACs", "cycles", "share of peak", "memory bytes", "of compulsory",
-    "compile", "simulate", "peak memory",
+    "network", "input", "MACs", "cycles", "MACs / multiplier / cycle", "in tiles", "memory bytes",
+    "of compulsory", "compile", "simulate", "peak memory",
 )  # fmt: skip
 
 
@@ -163,7 +200,8 @@ def row_of(record: dict[str, Any]) -> Sequence[str]:
         "x".join(map(str, record["input"])),
         f"{record['macs'] / 1e6:,.1f} M",
         f"{record['cycles']:,}" + (" = RTL" if record["rtl_equal"] else ""),
-        f"{record['utilization']:.1%}",
+        f"{record['utilization']:.3f}",
+        ", ".join(f"{n} {name}" for name, n in sorted(record["tiles"].items())) or "-",
         f"{record['memory_bytes']:,}",
         f"{record['traffic']:.2f}",
         f"{record['compile_seconds']:.1f} s",
@@ -185,11 +223,14 @@ def page(config: tw.EngineConfig, records: Sequence[dict[str, Any]]) -> str:
     introduction = (
         f"Written by `benchmarks/networks.py`: a {config.rows} x {config.cols} engine, "
         f"{config.act_bytes >> 10} KiB of activations, {config.weight_bytes >> 10} KiB of "
-        f"{config.weight_bits}-bit weights, {config.bus_width}-bit AXI with one beat per cycle "
-        "after 20 cycles; one image from memory to memory, commands included. Outputs equal the "
-        "integer graph's. Cycles are the cycle model's; where marked, all outputs and the cycles "
-        "of every command were compared with the RTL's. Compulsory are input, weights and output "
-        "once. Peak memory is that of compiling and simulating, libraries included."
+        f"{config.weight_bits}-bit weights, operands of {config.window_width} x "
+        f"{config.weight_width} bits, {config.requantizer_count} requantizers, "
+        f"{config.bus_width}-bit AXI with one beat per cycle after 20 cycles; one image from "
+        "memory to memory, commands included. Outputs equal the integer graph's. Cycles are the "
+        "cycle model's; where marked, all outputs and the cycles of every command were compared "
+        "with the RTL's. Compulsory are input, weights and output once. In tiles: convolutions "
+        "computed with fewer multiplications; their MACs are those of the plain convolution. Peak "
+        "memory is that of compiling and simulating, libraries included."
     )
     lines = [
         "# Networks on the engine",

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import tilewright as tw
 from tests.cosim.engines import ENGINES
+from tilewright.boards import BOARDS, get_board
 from tilewright.cli import app, load_model, main, parse_window
 
 NET = """
@@ -128,6 +129,55 @@ def test_compile_shows_the_schedule(net, tmp_path):
     assert f"{layer['reads'][0]} -> {layer['writes']}" in output
     loaded = tw.Program.load(tmp_path / "net.tw")
     assert [asdict(entry) for entry in loaded.schedule] == tuples(group)
+
+
+@pytest.fixture
+def board_with_tiles(monkeypatch):
+    """Let a board have an engine that computes convolutions in tiles."""
+    board = get_board("ulx3s-85f")
+    engine = replace(board.engine, data_width=13, kernel_width=13, partial_depth=512)
+    monkeypatch.setitem(BOARDS, board.name, replace(board, engine=engine))
+
+
+@pytest.mark.parametrize(
+    ("options", "algorithm"),
+    [
+        (["1=F(4x1,3x3)"], "F(4x1,3x3)"),
+        (["F(2x2,3x3)"], "F(2x2,3x3)"),
+        (["direct"], "direct"),
+        (["F(2x2,3x3)", "1=direct"], "direct"),
+    ],
+)
+@pytest.mark.usefixtures("board_with_tiles")
+def test_compile_takes_the_algorithm(net, tmp_path, options, algorithm):
+    path = tmp_path / "schedule.json"
+    arguments = ("compile", f"{net}:make", "-o", tmp_path / "net.tw", "--json", path)
+    invoke(*arguments, *(word for option in options for word in ("--algorithm", option)))
+    ((group,),) = json.loads(path.read_text()).values()
+    assert [layer["algorithm"] for layer in group["layers"]] == [algorithm]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["2=direct"], r"for '2', which is no convolution's name; there are 1"),
+        (
+            ["1=F(9x9,3x3)"],
+            r"1: its algorithms are auto, direct, F\(4x2.*, not 'F\(9x9",
+        ),
+        (["1="], "must be LAYER=ALGORITHM"),
+        (["=direct"], "must be LAYER=ALGORITHM"),
+        (["1=auto", "1=direct"], "1 already has an algorithm"),
+        (["auto", "direct"], "all other layers already has an algorithm"),
+        (["1=F(4x2,3x3)"], "cannot be taken: the engine has no partial_depth"),
+    ],
+)
+def test_bad_algorithms(net, tmp_path, options, message):
+    arguments = ["compile", f"{net}:make", "-o", str(tmp_path / "net.tw")]
+    for option in options:
+        arguments += ["--algorithm", option]
+    with pytest.raises(tw.Error, match=message):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
 def tuples(group):

@@ -107,9 +107,12 @@ def lower(
     EngineLimitError
         If a multiplier is wider than the engine's.
     """
-    unknown = set(algorithms) - {op.name for op in graph.layers} - {"*"}
-    if unknown:
-        raise EngineLimitError(f"no layer has the name {sorted(unknown)[0]!r}: see the schedule")
+    convolutions = [op.name for op in graph.layers if isinstance(op, Conv2d)]
+    if unknown := set(algorithms) - {*convolutions, "*"}:
+        raise EngineLimitError(
+            f"an algorithm is given for {min(unknown)!r}, which is no convolution's name; there "
+            f"are {', '.join(convolutions)}"
+        )
     lowering = _Lowering(graph, config, algorithms)
     for index, op in enumerate(graph.layers):
         lowering.lower(index, op)

@@ -108,6 +108,17 @@ class IntegerTransform:
             "output": sum(map(_row_adders, self.output)),
         }
 
+    def lut4(self, *, sum_width: int = 32) -> dict[str, int]:
+        """Return the four-input look-up tables of the adders that an engine needs, for int8 data.
+
+        One for each bit of an adder, as in a carry chain; an adder is as wide as its row's result,
+        or as the sums, ``sum_width``. Kernels are transformed before: they need none.
+        """
+        return {
+            "data": sum(_row_adders(row) * _row_bits(row, 8) for row in self.data),
+            "output": sum(map(_row_adders, self.output)) * sum_width,
+        }
+
     def filter(self, data: NDArray[np.int64], kernel: NDArray[np.int64]) -> NDArray[np.int64]:
         """Filter ``data`` (..., n) with ``kernel`` (..., r) in integers: (..., m)."""
         products = (data @ _array(self.data).T) * (kernel @ _array(self.kernel).T)

@@ -18,8 +18,8 @@ from tilewright.compiler.winograd.integer import IntegerTransform
 from tilewright.compiler.winograd.transform import INFINITY, Point, toom_cook
 
 FloatArray: TypeAlias = NDArray[np.float64]
-Objective: TypeAlias = Literal["condition", "bits", "adders"]
-"""What to minimize: the condition number, the bits of both factors, or the adders."""
+Objective: TypeAlias = Literal["condition", "bits", "luts"]
+"""What to minimize: the condition number, the bits of both factors, or adders in look-up tables."""
 
 _LARGEST = 4.0  # points beyond it are never good: their powers dominate every row
 
@@ -30,6 +30,14 @@ class Candidate:
 
     points: tuple[Point, ...]
     cost: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best points of a search, and all that were tried."""
+
+    best: Candidate
+    tried: tuple[Candidate, ...]
 
 
 def condition_number(points: Sequence[Point]) -> float:
@@ -43,14 +51,14 @@ def cost_of(
 ) -> float:
     """Return what points cost under an objective.
 
-    For bits and adders, the other of the two counts as a thousandth, to decide between equals.
+    For bits and look-up tables, a small share of the other decides between equals.
     """
     if objective == "condition":
         return condition_number(points)
     exact = IntegerTransform.of(toom_cook(m, r, points))
     operands = exact.operands(dimensions=dimensions)
-    bits, adders = operands.data + operands.kernel, sum(exact.adders().values())
-    return bits + adders / 1000 if objective == "bits" else adders + bits / 1000
+    bits, luts = operands.data + operands.kernel, sum(exact.lut4().values())
+    return bits + luts * 1e-6 if objective == "bits" else luts + bits * 1e-3
 
 
 def search(
@@ -63,7 +71,7 @@ def search(
     generations: int = 60,
     population: int = 32,
     seed: int = 0,
-) -> Candidate:
+) -> Found:
     """Evolve points for F(m, r): zero, infinity and pairs of opposite numbers, all distinct.
 
     Parameters
@@ -74,8 +82,8 @@ def search(
 
     Returns
     -------
-    The best points seen, whose transform is proven; of an odd number of finite points beside zero,
-    one has no opposite.
+    The best points, whose transform is proven, and all others that were tried; of an odd number of
+    finite points beside zero, one has no opposite.
     """
     rng = np.random.default_rng(seed)
     free = m + r - 3  # beside zero and infinity
@@ -104,7 +112,7 @@ def search(
         )[:population]
     cost, points, _ = ranked[0]
     toom_cook(m, r, points).prove()
-    return Candidate(points, cost)
+    return Found(Candidate(points, cost), tuple(Candidate(*entry) for entry in seen.items()))
 
 
 def _snap(magnitudes: FloatArray, free: int, denominator: int) -> tuple[Point, ...] | None:

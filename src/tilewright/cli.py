@@ -143,6 +143,19 @@ def parse_window(text: str) -> tuple[str, int, int]:
     return path, int(first), int(last)
 
 
+def parse_algorithms(texts: list[str]) -> dict[str, str]:
+    """Read LAYER=ALGORITHM, or ALGORITHM alone for all other layers."""
+    result: dict[str, str] = {}
+    for text in texts:
+        layer, _, algorithm = text.rpartition("=")
+        if text.startswith("=") or not algorithm:
+            raise Error(f"{text!r} must be LAYER=ALGORITHM, or ALGORITHM for all other layers")
+        if (layer or "*") in result:
+            raise Error(f"{text!r}: {layer or 'all other layers'} already has an algorithm")
+        result[layer or "*"] = algorithm
+    return result
+
+
 def layer_table(layers: Any) -> Table:
     """Return the table of a run, layer by layer."""
     table = Table("layer", "kind", "MACs", "cycles", "utilization", "bytes", "stall cycles")
@@ -172,6 +185,13 @@ def compile_command(
     objective: Annotated[
         Objective, typer.Option(help="What the schedule minimizes.")
     ] = Objective.time,
+    algorithm: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="LAYER=F(4x2,3x3), LAYER=direct, LAYER=auto; without LAYER= for all others. May "
+            "be repeated; results are the same."
+        ),
+    ] = None,
     show: Annotated[Show | None, typer.Option(help="Print how the layers run.")] = None,
     round_bias: Annotated[
         bool, typer.Option(help="Round biases that are not on the accumulator's grid.")
@@ -186,6 +206,7 @@ def compile_command(
             examples,
             tw.Target.from_board(board),
             objective=objective.value,
+            algorithms=parse_algorithms(algorithm or []),
             round_bias=round_bias,
         )
     program.save(output)
