@@ -5,6 +5,7 @@ Files, in the order in which a program meets them:
 ``config``     what an engine is: rows, columns, buffer depths, bus width
 ``fields``     how named bit fields pack into a command, with overflow checks
 ``commands``   the commands of the load, compute and store units
+``kernel_steps``  how the load unit transforms kernels
 ``layout``     how feature maps, weight blocks and commands lie in memory
 ``registers``  the control and status registers, status codes
 """
@@ -19,6 +20,8 @@ from tilewright.compiler.isa.commands import (
     End,
     Fetch,
     LoadActivations,
+    LoadKernels,
+    LoadKernelSteps,
     LoadOffsets,
     LoadTable,
     LoadWeights,
@@ -41,6 +44,8 @@ __all__ = [
     "EngineConfig",
     "Fetch",
     "LoadActivations",
+    "LoadKernelSteps",
+    "LoadKernels",
     "LoadOffsets",
     "LoadTable",
     "LoadWeights",
