@@ -217,6 +217,8 @@ class WeightBuffer(wiring.Component):
     Members
     -------
     i : In(weight_write)
+    i_kernels : In(word_write(rows * kernel_width)); transformed weights, not together with ``i``;
+        only where the engine transforms kernels
     addr : In(16)
     o : Out(rows * weight_width)
 
@@ -229,9 +231,11 @@ class WeightBuffer(wiring.Component):
 
     def __init__(self, config):
         self._config = config
+        kernels = word_write(config.rows * config.kernel_width)
         super().__init__(
             {
                 "i": In(weight_write(config)),
+                **({"i_kernels": In(kernels)} if config.transform_at_load else {}),
                 "addr": In(16),
                 "o": Out(config.rows * config.weight_width),
             }
@@ -258,13 +262,26 @@ class WeightBuffer(wiring.Component):
             return m
         m.submodules.high = high = WordBuffer(width=above * config.rows, depth=config.weight_depth)
         m.d.comb += [
-            high.i.addr.eq(i.addr),
+            high.i.addr.eq(low.i.addr),
             high.i.valid.eq(i.valid & (i.half != 1)),
             high.addr.eq(self.addr),
         ]
+        if config.transform_at_load:
+            with m.If(self.i_kernels.valid):
+                m.d.comb += [
+                    low.i.addr.eq(self.i_kernels.addr),
+                    low.i.valid.eq(1),
+                    high.i.valid.eq(1),
+                ]
         for k in range(config.rows):
             byte = i.data.word_select(k, 8)
             extended = Mux(i.half == 2, byte[:above], byte[7].replicate(above))
+            if config.transform_at_load:
+                whole = self.i_kernels.data.word_select(k, config.kernel_width)
+                extended = Mux(self.i_kernels.valid, whole[8:], extended)
+                m.d.comb += low.i.data.word_select(k, 8).eq(
+                    Mux(self.i_kernels.valid, whole[:8], byte)
+                )
             m.d.comb += [
                 high.i.data.word_select(k, above).eq(extended),
                 self.o.word_select(k, config.weight_width).eq(

@@ -113,6 +113,8 @@ class Engine(wiring.Component):
         wiring.connect(m, load.act_write, activations.i_load)
         wiring.connect(m, compute.o_act, activations.i_drain)
         wiring.connect(m, load.weight_write, weights.i)
+        if config.transform_at_load:
+            wiring.connect(m, load.kernel_write, weights.i_kernels)
         wiring.connect(m, load.table_write, compute.table_write)
         wiring.connect(m, compute.o_out, results.i)
         m.d.comb += [

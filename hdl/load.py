@@ -11,6 +11,8 @@ from tilewright.compiler.isa import (
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadKernels,
+    LoadKernelSteps,
     LoadOffsets,
     LoadTable,
     LoadWeights,
@@ -21,6 +23,7 @@ from tilewright.hdl.axi import AXI4Read, join
 from tilewright.hdl.buffers import lane_write, weight_write, word_write
 from tilewright.hdl.bursts import Bursts, row_beats_of, row_beats_width
 from tilewright.hdl.decode import command_view, reached, reserved
+from tilewright.hdl.kernels import KernelTransform
 from tilewright.hdl.queue import QueueWrite
 from tilewright.hdl.reader import Reader
 from tilewright.hdl.unpack import Unpack
@@ -34,7 +37,11 @@ __all__ = ["LoadUnit"]
 def _kinds(config):
     """Return the commands of an engine's load unit."""
     kinds = (Check, Fetch, LoadActivations, LoadWeights, LoadTable, End)
-    return (*kinds, LoadOffsets) if config.offset_depth else kinds
+    if config.offset_depth:
+        kinds += (LoadOffsets,)
+    if config.transform_at_load:
+        kinds += (LoadKernelSteps, LoadKernels)
+    return kinds
 
 
 class LoadUnit(wiring.Component):
@@ -56,6 +63,8 @@ class LoadUnit(wiring.Component):
     axi : Out(AXI4Read)
     act_write : Out(lane_write); words for one lane are at least two cycles apart
     weight_write : Out(weight_write)
+    kernel_write : Out(word_write(kernel_width * rows)); transformed weights, not together with
+                              ``weight_write``; only where kernels are transformed
     table_write : Out(word_write(8))
     offset_write : Out(word_write(8 * rows)); only in engines with a sampler
     fetch : Out(QueueWrite).array(3)    by Unit
@@ -75,7 +84,9 @@ class LoadUnit(wiring.Component):
     (Check and End are done at ``t + CHECK``). A word is shown at a write port one cycle after its
     last beat was accepted or after the word before it in its beat; a pixel word waits one cycle
     more if the word before it, in the cycle before, went to the same lane. ``done`` comes ``DRAIN``
-    cycles after the last word. :mod:`tilewright.sim.timing.memory` has the exact count.
+    cycles after the last word. While two kernels wait to be transformed, no beat is accepted; the
+    last step of the last kernel then counts as the last word. :mod:`tilewright.sim.timing.memory`
+    has the exact count.
     """
 
     FIRST_ADDRESS = 2 + Bursts.FIRST
@@ -85,6 +96,7 @@ class LoadUnit(wiring.Component):
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
+        kernels = word_write(config.kernel_width * config.rows)
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(8 * config.command_bytes(Unit.LOAD)))),
@@ -95,6 +107,7 @@ class LoadUnit(wiring.Component):
                 "axi": Out(AXI4Read(data_width=config.bus_width)),
                 "act_write": Out(lane_write(config)),
                 "weight_write": Out(weight_write(config)),
+                **({"kernel_write": Out(kernels)} if config.transform_at_load else {}),
                 "table_write": Out(word_write(8)),
                 **(
                     {"offset_write": Out(word_write(8 * config.rows))}
@@ -137,22 +150,50 @@ class LoadUnit(wiring.Component):
         head = command_view(End, self.i.payload)  # every command begins so
         booting = Signal()
         is_act, is_weights, is_table, is_fetch, is_end = (Signal() for _ in range(5))
+        is_rows = Signal()  # of activations or, one for each channel, of kernels
+        is_steps, is_kernels = Signal(), Signal()
         allowed = Signal()
         status, refused, moves = Signal(8), Signal(), Signal()
         extra = Signal(len(kinds))  # per kind of command: a bit above its fields is set
         error, failed = Signal(), Signal()
         row_beats = Signal(row_beats_width(config, load_count_width(config)))
 
+        beats = reader.o
         if config.pixel_sizes:
             m.submodules.widen = widen = Widen(config)
             wiring.connect(m, reader.o, widen.i)
-            wiring.connect(m, widen.o, unpack.i)
+            beats = widen.o
             m.d.comb += [
                 widen.pixel.eq(Mux(is_act, act.pixel, 0)),
                 widen.drop.eq(unpack.take & walk.last),
             ]
+        over = Signal()  # nothing is left to be shown
+        if config.transform_at_load:
+            m.submodules.kernels = kernels = KernelTransform(config)
+            view = command_view(LoadKernels, command)
+            wiring.connect(m, kernels.o, wiring.flipped(self.kernel_write))
+            open_ = Signal()
+            m.d.comb += [
+                kernels.step_write.addr.eq(walk.addr),
+                kernels.step_write.data.eq(unpack.word),
+                kernels.start.eq(walk.start),
+                kernels.base.eq(view.base),
+                kernels.term_step.eq(view.term_step),
+                kernels.steps.eq(view.steps),
+                kernels.take.eq(unpack.take & is_kernels),
+                kernels.last.eq(walk.last),
+                kernels.word.eq(unpack.word),
+                kernels.ends.eq(walk.final),
+                open_.eq(~is_kernels | kernels.room),
+                unpack.i.payload.eq(beats.payload),
+                unpack.i.valid.eq(beats.valid & open_),
+                beats.ready.eq(unpack.i.ready & open_),
+                over.eq(Mux(is_kernels, kernels.final, unpack.valid & walk.final)),
+            ]
+            m.d.sync += kernels.step_write.valid.eq(unpack.show & is_steps)
         else:
-            wiring.connect(m, reader.o, unpack.i)
+            wiring.connect(m, beats, unpack.i)
+            m.d.comb += over.eq(unpack.valid & walk.final)
 
         m.d.comb += [
             self.beat.eq(reader.beat),
@@ -166,8 +207,8 @@ class LoadUnit(wiring.Component):
             reader.i.payload.row_beats.eq(row_beats),
             walk.lanes.eq(is_act),
             walk.groups.eq(Mux(is_act, act.groups, 1)),
-            walk.height.eq(Mux(is_act, act.height, 1)),
-            walk.width.eq(Mux(is_act, act.width, Mux(is_weights, weights.words, row_beats))),
+            walk.height.eq(Mux(is_rows, act.height, 1)),
+            walk.width.eq(Mux(is_rows, act.width, Mux(is_weights, weights.words, row_beats))),
             walk.base.eq(Mux(is_act, act.base, Mux(wide, weights.base << 1, weights.base))),
             walk.row_step.eq(act.row_step),
             walk.group_step.eq(act.group_step),
@@ -201,7 +242,9 @@ class LoadUnit(wiring.Component):
                 & reached(self.done_store, head.wait_store)
             ),
             self.act_write.valid.eq(unpack.show & is_act),
-            self.weight_write.valid.eq(unpack.show & is_weights & ~is_table & ~is_offsets),
+            self.weight_write.valid.eq(
+                unpack.show & is_weights & ~(is_table | is_offsets | is_steps)
+            ),
             self.table_write.valid.eq(unpack.show & is_table),
             self.error.eq(error),
             walk.start.eq(0),
@@ -218,6 +261,8 @@ class LoadUnit(wiring.Component):
         weighty = (act.opcode == LoadWeights.OPCODE) | (act.opcode == LoadTable.OPCODE)
         if config.offset_depth:
             weighty |= act.opcode == LoadOffsets.OPCODE
+        if config.transform_at_load:
+            weighty |= act.opcode == LoadKernelSteps.OPCODE
 
         def take(domain, boots):
             domain += command.eq(self.i.payload)
@@ -252,7 +297,8 @@ class LoadUnit(wiring.Component):
                 self._judge(m, command, booting, extra, status, refused)
                 m.d.sync += [
                     is_act.eq(act.opcode == LoadActivations.OPCODE),
-                    # Tables and offsets are loaded like weights, but for where they go.
+                    is_rows.eq(act.opcode == LoadActivations.OPCODE),
+                    # Tables, offsets and steps are loaded like weights, but for where they go.
                     is_weights.eq(weighty),
                     is_table.eq(act.opcode == LoadTable.OPCODE),
                     wide.eq(
@@ -266,6 +312,13 @@ class LoadUnit(wiring.Component):
                     is_end.eq(act.opcode == End.OPCODE),
                     row_beats.eq(row_beats_of(config, act.width)),
                 ]
+                if config.transform_at_load:
+                    kernels_next = act.opcode == LoadKernels.OPCODE
+                    m.d.sync += [
+                        is_steps.eq(act.opcode == LoadKernelSteps.OPCODE),
+                        is_kernels.eq(kernels_next),
+                        is_rows.eq((act.opcode == LoadActivations.OPCODE) | kernels_next),
+                    ]
                 with m.Switch(act.pixel):
                     for size in config.pixel_sizes:
                         with m.Case(size.bit_length()):
@@ -301,7 +354,7 @@ class LoadUnit(wiring.Component):
                     m.d.comb += error.eq(1)
                     m.d.sync += [failed.eq(1), status.eq(Status.READ_ERROR)]
                     m.next = "FAILED"
-                with m.Elif(unpack.valid & walk.final):
+                with m.Elif(over):
                     m.next = "DRAIN_1"
             with m.State("DRAIN_1"):
                 m.next = "DRAIN_2"
@@ -333,7 +386,7 @@ class LoadUnit(wiring.Component):
         check, fetch = command_view(Check, command), command_view(Fetch, command)
         act, weights = command_view(LoadActivations, command), command_view(LoadWeights, command)
         beat_log2 = self._config.bus_bytes.bit_length() - 1
-        skewed = act.address[:beat_log2].any()  # three commands have their address here
+        skewed = act.address[:beat_log2].any()  # all that move data have their address here
         bad = dict(zip(kinds, extra, strict=True))
         bad[Fetch] = ~booting & bad[Fetch]  # at boot the upper bits are not ours
         bad[Fetch] |= (
@@ -351,11 +404,16 @@ class LoadUnit(wiring.Component):
             | (act.height == 0)
             | (act.width == 0)
         )
-        for kind in {LoadWeights, LoadTable, LoadOffsets} & bad.keys():
+        for kind in {LoadWeights, LoadTable, LoadOffsets, LoadKernelSteps} & bad.keys():
             bad[kind] |= skewed | (weights.words == 0)
         if self._config.kernel_width == 8:
             bad[LoadWeights] |= weights.wide
         bad[LoadTable] |= not self._config.tables
+        if self._config.transform_at_load:
+            kernels = command_view(LoadKernels, command)
+            bad[LoadKernels] |= (
+                skewed | (kernels.steps == 0) | (kernels.channels == 0) | (kernels.taps == 0)
+            )
         other = (check.digest != self._config.digest) | (check.version != ISA_VERSION)
         with m.Switch(act.opcode):
             for kind in kinds:

@@ -4,6 +4,7 @@ Addresses are computed modulo the width: wherever they end up in the buffer, the
 """
 
 from tilewright.compiler.isa import EngineConfig, Unit
+from tilewright.compiler.isa.kernel_steps import MAX_KERNEL_STEPS
 
 __all__ = [
     "ROW_WIDTH",
@@ -47,7 +48,8 @@ def load_addr_width(config: EngineConfig) -> int:
     tables = (256 * config.tables - 1).bit_length() if config.tables else 0
     weights = weight_addr_width(config) + (config.kernel_width > 8)  # halves of words
     offsets = offset_addr_width(config) if config.offset_depth else 0
-    return max(act_addr_width(config), weights, tables, offsets)
+    steps = (MAX_KERNEL_STEPS - 1).bit_length() if config.transform_at_load else 0
+    return max(act_addr_width(config), weights, tables, offsets, steps)
 
 
 def offset_addr_width(config: EngineConfig) -> int:
@@ -64,7 +66,8 @@ def load_count_width(config: EngineConfig) -> int:
     """Return the bits that hold the words of the largest load: a row, or what a buffer holds."""
     fetched = config.queue_depth * max(map(config.command_bytes, Unit)) // config.bus_bytes
     weights = config.weight_depth * (2 if config.kernel_width > 8 else 1)
-    buffers = (weights, 256 * config.tables, config.offset_depth)
+    steps = MAX_KERNEL_STEPS if config.transform_at_load else 0
+    buffers = (weights, 256 * config.tables, config.offset_depth, steps)
     return max(config.act_depth * config.cols, *buffers, fetched).bit_length()
 
 

@@ -12,6 +12,8 @@ from tilewright.compiler.isa import (
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadKernels,
+    LoadKernelSteps,
     LoadOffsets,
     LoadTable,
     LoadWeights,
@@ -23,6 +25,8 @@ from tilewright.hdl.decode import WAIT_LATENCY
 from tilewright.hdl.load import LoadUnit
 from tilewright.hdl.queue import CommandQueue
 from tilewright.sim.timing.compute import compute_timings
+
+_WEIGHTS = (LoadWeights, LoadTable, LoadKernelSteps, LoadKernels)
 
 STALL_CAUSES = ("weights", "activations", "stores", "results", "commands")
 
@@ -52,8 +56,10 @@ def bytes_moved(config: EngineConfig, command: Command) -> tuple[int, int]:
     match command:
         case Fetch():
             return command.count * config.command_bytes(Unit(command.unit)), 0
-        case LoadWeights() | LoadTable() | LoadOffsets():
+        case LoadWeights() | LoadTable() | LoadOffsets() | LoadKernelSteps():
             return align(command.words * config.rows, config.bus_bytes), 0
+        case LoadKernels():
+            return command.channels * align(command.taps * config.rows, config.bus_bytes), 0
         case LoadActivations():
             row = align(command.width * (command.pixel_bytes or config.rows), config.bus_bytes)
             return command.groups * command.height * row, 0
@@ -94,7 +100,7 @@ def compute_stalls(
             # Counts are modulo 2**16; the last load complete by the start is the one meant.
             needed = _unwrapped(command.wait_load, loads, dones[Unit.LOAD], start)
             ready = min(int(dones[Unit.LOAD][needed - 1]) + 1 + WAIT_LATENCY, start)
-            weights = isinstance(loads[needed - 1], LoadWeights | LoadTable)
+            weights = isinstance(loads[needed - 1], _WEIGHTS)
             cause = "weights" if weights else "activations"
             stalls[cause] = max(0, ready - now)
             now = max(now, ready)

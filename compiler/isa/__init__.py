@@ -6,6 +6,7 @@ Files, in the order in which a program meets them:
 ``fields``     how named bit fields pack into a command, with overflow checks
 ``commands``   the commands of the load, compute and store units
 ``sampling``   how long the windows of deformable commands take
+``kernel_steps``  how the load unit transforms kernels
 ``layout``     how feature maps, weight blocks and commands lie in memory
 ``registers``  the control and status registers, status codes
 """
@@ -20,6 +21,8 @@ from tilewright.compiler.isa.commands import (
     End,
     Fetch,
     LoadActivations,
+    LoadKernels,
+    LoadKernelSteps,
     LoadOffsets,
     LoadTable,
     LoadWeights,
@@ -43,6 +46,8 @@ __all__ = [
     "EngineConfig",
     "Fetch",
     "LoadActivations",
+    "LoadKernelSteps",
+    "LoadKernels",
     "LoadOffsets",
     "LoadTable",
     "LoadWeights",

@@ -220,6 +220,59 @@ class LoadOffsets(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoadKernelSteps(Command):
+    """Read how :class:`LoadKernels` transforms kernels: ``words`` steps, from the first on.
+
+    In memory a step (:class:`~tilewright.compiler.isa.kernel_steps.KernelStep`) is the first two of
+    ``rows`` bytes. Only engines with ``transform_at_load`` have this command and the next.
+    """
+
+    UNIT = Unit.LOAD
+    OPCODE = 8
+    FIELDS = (
+        *_LOAD_HEAD,
+        _ADDRESS,
+        Field("words", 16, "steps, 1..256"),
+    )
+
+    wait_compute: int = 0
+    wait_store: int = 0
+    address: int
+    words: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadKernels(Command):
+    """Read kernels, transform them and write the results into the weight buffer.
+
+    In memory lie the ``taps`` weight words of each channel, filled up to whole bus beats. All steps
+    are done for one channel after another. The n-th result of channel c goes to weight word
+    ``base + n * term_step + c``, modulo the buffer's size.
+    """
+
+    UNIT = Unit.LOAD
+    OPCODE = 9
+    FIELDS = (
+        *_LOAD_HEAD,
+        _ADDRESS,
+        Field("base", 16, "weight word of the first result of the first channel"),
+        Field("term_step", 16, "weight words from one result of a channel to the next"),
+        Field("steps", 16, "steps of the transform, 1..256"),
+        Field("channels", 16, "input channels, at most term_step"),
+        Field("taps", 16, "weight words of each channel, 1..16"),
+    )
+
+    wait_compute: int = 0
+    wait_store: int = 0
+    address: int
+    base: int
+    term_step: int
+    steps: int
+    channels: int
+    taps: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class End(Command):
     """Complete the run: set the done status and raise the interrupt."""
 
@@ -554,6 +607,8 @@ COMMANDS: tuple[type[Command], ...] = (
     LoadWeights,
     LoadTable,
     LoadOffsets,
+    LoadKernelSteps,
+    LoadKernels,
     End,
     Compute,
     Deform,

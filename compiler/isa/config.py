@@ -48,6 +48,8 @@ class EngineConfig:
         Winograd transforms of the data, as far as they fit.
     kernel_width : int, bits, 8..16
         Width of the array's weight operand; more than 8 for Winograd transforms of the kernel.
+    transform_at_load : bool
+        The load unit can transform kernels, so that memory holds them as they are.
     partial_depth : int, power of two up to 4096, or 0
         Partial sums that each requantizer keeps between commands, times four result rows. Winograd
         transforms need them: ``drain_cycles`` for each word of output pixels and result column.
@@ -110,6 +112,7 @@ class EngineConfig:
     acc_width: int = 32
     data_width: int = 9
     kernel_width: int = 8
+    transform_at_load: bool = False
     partial_depth: int = 0
     tables: int = 0
     multiplier_width: int = 18
@@ -157,6 +160,11 @@ class EngineConfig:
             "in 9..18",
         )
         check(8 <= self.kernel_width <= 16, "kernel_width", "in 8..16")
+        check(
+            not self.transform_at_load or self.kernel_width > 8,
+            "transform_at_load",
+            "False with a kernel_width of 8",
+        )
         check(
             self.partial_depth == 0
             or (_is_power_of_two(self.partial_depth) and 2 <= self.partial_depth <= 4096),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tilewright.compiler.ir import Requantize
 from tilewright.compiler.ir.reference import requantize
 from tilewright.compiler.isa import Compute, Deform, EngineConfig
+from tilewright.compiler.isa.kernel_steps import MAX_KERNEL_STEPS, KernelStep
 from tilewright.sim.isa.errors import ExecutionError
 from tilewright.sim.isa.sampler import Sampler
 
@@ -28,6 +29,7 @@ class Buffers:
     weights : (weight_depth, rows) signed, or half bytes below 16
     results : (out_depth, rows) bytes
     tables : (256 * tables,) bytes
+    kernel_steps : MAX_KERNEL_STEPS steps of a transform of kernels
     partial : (partial_depth, 4 rows of a tile, requantizers) partial sums
     offsets : (offset_depth, rows) bytes
     """
@@ -36,6 +38,7 @@ class Buffers:
     weights: NDArray[np.int16]
     results: NDArray[np.uint8]
     tables: NDArray[np.uint8]
+    kernel_steps: list[KernelStep]
     partial: NDArray[np.int64]
     offsets: NDArray[np.uint8]
 
@@ -47,6 +50,7 @@ class Buffers:
             np.zeros((config.weight_depth, config.rows), np.int16),
             np.zeros((config.out_depth, config.rows), np.uint8),
             np.zeros(256 * config.tables, np.uint8),
+            [KernelStep(tap=0)] * MAX_KERNEL_STEPS,
             np.zeros((config.partial_depth, 4, config.requantizer_count), np.int64),
             np.zeros((config.offset_depth, config.rows), np.uint8),
         )

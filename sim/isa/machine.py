@@ -23,12 +23,19 @@ from tilewright.compiler.isa import (
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadKernels,
+    LoadKernelSteps,
     LoadOffsets,
     LoadTable,
     LoadWeights,
     Store,
     Unit,
     decode,
+)
+from tilewright.compiler.isa.kernel_steps import (
+    MAX_KERNEL_STEPS,
+    MAX_KERNEL_TAPS,
+    unpack_kernel_steps,
 )
 from tilewright.compiler.isa.layout import align, unpack_weights
 from tilewright.hdl.decode import WAIT_LATENCY
@@ -193,6 +200,10 @@ class Machine:
             case LoadWeights():
                 data = self._bytes(command.address, command.words * config.rows)
                 self._load_weights(command, data)
+            case LoadKernelSteps():
+                self._load_kernel_steps(command)
+            case LoadKernels():
+                self._load_kernels(command)
             case LoadOffsets():
                 if not config.offset_depth:
                     raise ExecutionError("a load command for offsets on an engine without them")
@@ -231,6 +242,43 @@ class Machine:
             first = command.base
         span = np.arange(first, first + len(words)) % config.weight_depth
         self.buffers.weights[span] = words
+
+    def _load_kernel_steps(self, command: LoadKernelSteps) -> None:
+        if not self.config.transform_at_load or command.words > MAX_KERNEL_STEPS:
+            raise ExecutionError(f"the engine does not hold {command.words} steps of a transform")
+        data = self._bytes(command.address, command.words * self.config.rows)
+        steps = unpack_kernel_steps(self.config, data)
+        self.buffers.kernel_steps[: len(steps)] = steps
+
+    def _load_kernels(self, command: LoadKernels) -> None:
+        config, c = self.config, command
+        if not config.transform_at_load:
+            raise ExecutionError("the engine does not transform kernels")
+        if not (0 < c.taps <= MAX_KERNEL_TAPS and 0 < c.steps <= MAX_KERNEL_STEPS):
+            raise ExecutionError(
+                f"kernels have 1..{MAX_KERNEL_TAPS} taps and 1..{MAX_KERNEL_STEPS} steps"
+            )
+        steps = self.buffers.kernel_steps[: c.steps]
+        if not steps[0].first:
+            raise ExecutionError("a kernel's transform begins with the kernel before")
+        results = sum(step.write for step in steps)
+        if not 0 < c.channels <= c.term_step or results * c.term_step > config.weight_depth:
+            raise ExecutionError("the results of a kernel's transform overwrite each other")
+        row_bytes = align(c.taps * config.rows, config.bus_bytes)
+        data = self._bytes(c.address, c.channels * row_bytes).reshape(c.channels, row_bytes)
+        taps = data[:, : c.taps * config.rows].view(np.int8).astype(np.int64)
+        taps = taps.reshape(c.channels, c.taps, config.rows)
+        total = np.zeros((c.channels, config.rows), np.int64)
+        half = 1 << (config.kernel_width - 1)
+        place = c.base + np.arange(c.channels)
+        for step in steps:
+            if step.tap >= c.taps:
+                raise ExecutionError(f"a kernel of {c.taps} taps has no tap {step.tap}")
+            before = 0 if step.first else total << step.double
+            total = (before + step.factor * taps[:, step.tap] + half) % (2 * half) - half
+            if step.write:
+                self.buffers.weights[place % config.weight_depth] = total
+                place += c.term_step
 
     def _load_activations(self, command: LoadActivations) -> None:
         c, rows, cols = command, self.config.rows, self.config.cols

@@ -16,6 +16,8 @@ from tilewright.compiler.isa import (
     EngineConfig,
     Fetch,
     LoadActivations,
+    LoadKernels,
+    LoadKernelSteps,
     LoadOffsets,
     LoadTable,
     LoadWeights,
@@ -23,6 +25,7 @@ from tilewright.compiler.isa import (
     Unit,
 )
 from tilewright.hdl.bursts import Bursts
+from tilewright.hdl.kernels import KernelTransform
 from tilewright.hdl.load import LoadUnit
 from tilewright.hdl.reader import Reader
 from tilewright.hdl.store import StoreUnit
@@ -122,11 +125,13 @@ def load_timing(config: EngineConfig, memory: MemoryTiming, command: Command) ->
     """Return the timing of a load command on an idle bus."""
     pixel = 0
     match command:
+        case LoadKernels():
+            return _kernels_timing(config, memory, command)
         case Fetch():
             size = config.command_bytes(Unit(command.unit))
             beats = command.count * size // config.bus_bytes
             block = _Block(command.address, 1, 0, 1, beats, beats)
-        case LoadWeights() | LoadTable() | LoadOffsets():
+        case LoadWeights() | LoadTable() | LoadOffsets() | LoadKernelSteps():
             beats = _row_beats(config, command.words)
             block = _Block(command.address, 1, 0, 1, command.words, beats)
         case LoadActivations():
@@ -170,6 +175,39 @@ def load_timing(config: EngineConfig, memory: MemoryTiming, command: Command) ->
     # Where a beat holds one word or less, it is shown in the cycle after it was accepted; pixels
     # that are widened come one cycle later.
     shown = max(ready + (pixel > 0), accepted + 1)
+    return LoadTiming(shown + LoadUnit.DRAIN, shown)
+
+
+def _kernels_timing(config: EngineConfig, memory: MemoryTiming, command: LoadKernels) -> LoadTiming:
+    """Return the timing of kernels, which wait for those before to be transformed."""
+    row_beats = _row_beats(config, command.taps)
+    block = _Block(command.address, 1, 0, command.channels, command.taps, row_beats)
+    pace = _pace(config, block)
+    asked = LoadUnit.FIRST_ADDRESS - Bursts.NEXT
+    accepted, ready = -1, -1  # as in load_timing
+    transformed: list[int] = []  # cycle of each kernel's last step
+    ends: list[int] = []
+    for index, (first, beats, added) in enumerate(block.bursts(config)):
+        asked += Bursts.NEXT + added
+        if index >= config.outstanding:
+            asked = max(asked, ends[index - config.outstanding] + Reader.REUSE)
+        begin = asked + memory.read_latency
+        beat = first
+        while beat < first + beats:  # a kernel, or the part of it in this burst
+            channel, place = divmod(beat, row_beats)
+            begin = max(begin, accepted + 1, ready)
+            if place == 0 and channel >= KernelTransform.KERNELS:
+                begin = max(begin, transformed[channel - KernelTransform.KERNELS] + 1)
+            last = min(first + beats, (channel + 1) * row_beats) - 1
+            accepted = begin + pace.before(last) - pace.before(beat)
+            ready = accepted + pace.of(last)
+            if (last + 1) % row_beats == 0:
+                # Its last word is taken in the cycle before `ready`.
+                start = max(ready, transformed[-1] + 1 if transformed else 0)
+                transformed.append(start + command.steps - 1)
+            beat = last + 1
+        ends.append(accepted)
+    shown = transformed[-1] + KernelTransform.LATENCY
     return LoadTiming(shown + LoadUnit.DRAIN, shown)
 
 
