@@ -64,7 +64,7 @@ def assemble(
         If the graph is wrong, has an operator or a type that the engine lacks, or does not fit.
     """
     graph.verify()
-    lowered = lower(graph, config, algorithms)
+    lowered = lower(graph, config, objective, algorithms)
     plans = search(lowered, config, objective)
     constants = Constants()
     weights = place_weights(constants, plans, config)

@@ -14,6 +14,8 @@ from tilewright.compiler.isa import (
     Deform,
     EngineConfig,
     LoadActivations,
+    LoadKernels,
+    LoadKernelSteps,
     LoadOffsets,
     LoadTable,
     LoadWeights,
@@ -21,6 +23,8 @@ from tilewright.compiler.isa import (
     Unit,
     least_last_parts,
 )
+from tilewright.compiler.isa.kernel_steps import pack_kernel_steps
+from tilewright.compiler.isa.layout import align
 from tilewright.compiler.schedule import (
     ArrayOp,
     Deformation,
@@ -30,8 +34,15 @@ from tilewright.compiler.schedule import (
     Plan,
     Section,
     Stage,
+    TileTerm,
 )
-from tilewright.compiler.schedule.groups import Block, kernel_words, out_rows, word_bytes
+from tilewright.compiler.schedule.groups import (
+    Block,
+    kernel_bytes,
+    kernel_words,
+    out_rows,
+    word_bytes,
+)
 from tilewright.compiler.schedule.rings import Ring, room
 
 _WORD = 1 << 16
@@ -83,6 +94,7 @@ class Emitter:
     _rings: dict[str, Ring] = field(default_factory=dict)
     _weights: dict[tuple[ArrayOp, Block], int] = field(default_factory=dict)
     _held: dict[bytes, int] = field(default_factory=dict)
+    _transform: bytes = b""
     _compute_end: list[int] = field(default_factory=lambda: [0])
 
     def __post_init__(self) -> None:
@@ -109,7 +121,8 @@ class Emitter:
         """
         group = plan.group
         self._weights.clear()
-        index = {op: i for i, op in enumerate(group.ops)}
+        weighted = [op for stage in group.stages for op in stage.weighted]
+        index = {op: i for i, op in enumerate(weighted)}
         in_turns = _Stream(0, 0)
         if plan.steps > 1 and len(plan.blocks) == 1 and not all(plan.resident):
             in_turns = _Stream(self._weight_next, plan.stream_words)
@@ -131,7 +144,7 @@ class Emitter:
                     for weight_block in plan.weight_blocks[number]:
                         if len(plan.blocks) > 1 and weight_block != block:
                             continue
-                        for op in stage.ops:
+                        for op in stage.weighted:
                             if not (kept and (op, weight_block) in self._weights):
                                 self._weights[op, weight_block] = self._load_weights(
                                     op,
@@ -164,13 +177,18 @@ class Emitter:
         """Load a block and return its first word in the buffer."""
         config = self.config
         wide = op.term is not None
-        words = region.size // word_bytes(op, config)
+        kernel_groups = range(block.kg, block.kg + block.n_kg)
+        words = sum(kernel_words(op, kg, config) for kg in kernel_groups)
+        words = align(words, config.weights_per_byte)
         per_unit = 1 if wide else config.weights_per_byte  # words that an address counts
         if stream is None:
             base = self._weight_next
             self._weight_next = (base + words) % config.weight_depth
         else:
             base = stream.place(words)
+        if op.term is not None and op.term.kernels:
+            self._load_kernels(op, op.term, block, region, base)
+            return base
         # In pieces, so that the first can go where the array is already done.
         piece = max(64, config.weight_depth // 4)
         for first in range(0, words, piece):
@@ -189,6 +207,49 @@ class Emitter:
         if op.gate is not None:
             self._load_gate(op, op.gate, block, base)
         return base
+
+    def _load_kernels(
+        self, op: ArrayOp, term: TileTerm, block: Block, region: Region, base: int
+    ) -> None:
+        """Load a block of kernels which the engine transforms."""
+        config, transform = self.config, term.transform
+        steps = pack_kernel_steps(config, transform.steps).tobytes()
+        if self._transform != steps:
+            self._transform = steps
+            self._append(
+                LoadKernelSteps(
+                    layer=op.layer, address=self.tables[steps].address, words=len(transform.steps)
+                ),
+                [],
+                [],
+            )
+        address, depth = region.address, config.weight_depth
+        for kg in range(block.kg, block.kg + block.n_kg):
+            channels = op.section_of[kg].steps
+            size = kernel_bytes(op, kg, config)
+            self._append(
+                LoadWeights(
+                    layer=op.layer, address=address, words=config.param_words, base=base % depth
+                ),
+                [],
+                ring_spans("weights", base, config.param_words, depth),
+            )
+            base += config.param_words
+            self._append(
+                LoadKernels(
+                    layer=op.layer,
+                    address=address + size[0],
+                    base=base % depth,
+                    term_step=channels,
+                    steps=len(transform.steps),
+                    channels=channels,
+                    taps=term.tiling.kernel[0] * term.tiling.kernel[1],
+                ),
+                [],
+                ring_spans("weights", base, transform.kernels * channels, depth),
+            )
+            base += transform.kernels * channels
+            address += sum(size)
 
     def _load_gate(self, op: ArrayOp, gate: str, block: Block, base: int) -> None:
         """Replace the last weight word of each kernel group by a pixel word of a feature map."""
@@ -305,7 +366,7 @@ class Emitter:
                     if low < high and mine[0] < mine[1]:
                         self._compute(
                             op, section, Block(low, high - low), part, first, end,
-                            self._weight_base(op, block, low),
+                            self._weight_base(stage, op, block, low),
                             out_base if to_out else None, to_act,
                         )  # fmt: skip
             if to_out:
@@ -313,9 +374,16 @@ class Emitter:
                 count = part.n_kg * (end - first) * width
                 self._out_next = (out_base + count) % config.out_depth
 
-    def _weight_base(self, op: ArrayOp, block: Block, kg: int) -> int:
+    def _weight_base(self, stage: Stage, op: ArrayOp, block: Block, kg: int) -> int:
+        """Return the word of the parameters of a kernel group.
+
+        Of tiles, only the last term's are parameters: the others' words follow its own, and what
+        lies before them is as good.
+        """
         before = sum(kernel_words(op, i, self.config) for i in range(block.kg, kg))
-        return self._weights[op, block] + before
+        if op.term is None:
+            return self._weights[op, block] + before
+        return self._weights[stage.ops[0], block] + before + op.term.slot * op.section_of[kg].steps
 
     def _compute(
         self,

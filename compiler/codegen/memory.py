@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.isa.kernel_steps import pack_kernel_steps
 from tilewright.compiler.isa.layout import align, pack_parameters, pack_weights, pack_wide_weights
-from tilewright.compiler.schedule import ArrayOp, Block, LoweredGraph, Plan
+from tilewright.compiler.schedule import ArrayOp, Block, LoweredGraph, Plan, Stage
 
 PAGE = 64
 """Alignment of everything in memory, in bytes: whole beats of any bus."""
@@ -29,16 +30,56 @@ class Region:
         return self.address + self.size
 
 
-def weight_image(op: ArrayOp, block: Block, config: EngineConfig) -> NDArray[np.uint8]:
-    """Return the bytes of a block of kernel groups: parameters, then weight words, of each."""
+def weight_image(
+    stage: Stage, op: ArrayOp, block: Block, config: EngineConfig
+) -> NDArray[np.uint8]:
+    """Return the bytes of a block of kernel groups: parameters, then weight words, of each.
+
+    Tiles: the words of all kernels of a kernel group follow one another, transformed or not.
+    """
+    if op.term is not None and op.term.kernels:
+        return kernel_image(op, block, config)
     words: list[NDArray[np.integer]] = []
     for kg in range(block.kg, block.kg + block.n_kg):
-        section = op.section_of[kg]
         words.append(pack_parameters(config, op.bias[kg], op.multiplier[kg], op.shift[kg]))
-        words.append(section.weights[kg - section.kg])
+        for one in [op] if op.term is None else _own_kernels(stage):
+            section = one.section_of[kg]
+            words.append(section.weights[kg - section.kg])
     if op.term is not None:
         return pack_wide_weights(np.concatenate(words))
     return pack_weights(config, np.concatenate(words))
+
+
+def _own_kernels(stage: Stage) -> list[ArrayOp]:
+    """Return a term for each kernel of the tiles, as they lie in the weight buffer."""
+    terms = {op.term.slot: op for op in stage.ops if op.term is not None}
+    return [terms[slot] for slot in range(len(terms))]
+
+
+def kernel_image(op: ArrayOp, block: Block, config: EngineConfig) -> NDArray[np.uint8]:
+    """Return the bytes of a block of kernels that the engine transforms as it loads them.
+
+    Of each kernel group: its parameters, then channel by channel the taps of its kernels; each
+    filled up to whole beats.
+    """
+    assert op.term is not None
+    taps = op.term.tiling.kernel[0] * op.term.tiling.kernel[1]
+    parts = []
+    for section in op.term.kernels:
+        groups, segment, last = op.segments(config, section)
+        for kg in range(
+            max(section.kg, block.kg), min(section.kg + section.n_kg, block.kg + block.n_kg)
+        ):
+            parts.append(pack_parameters(config, op.bias[kg], op.multiplier[kg], op.shift[kg]))
+            words = section.weights[kg - section.kg]
+            for cg in range(groups):
+                channels = last if cg == groups - 1 else segment
+                first = cg * taps * segment
+                part = words[first : first + taps * channels].reshape(taps, channels, config.rows)
+                parts += [pack_weights(config, channel) for channel in part.transpose(1, 0, 2)]
+    unit = config.bus_bytes
+    padded = [np.pad(part.reshape(-1), (0, -part.size % unit)) for part in parts]
+    return np.concatenate(padded)
 
 
 class Constants:
@@ -105,9 +146,16 @@ def place_feature_maps(
 def place_tables(
     constants: Constants, plans: Sequence[Plan], config: EngineConfig
 ) -> dict[bytes, Region]:
-    """Append the activation tables, each once: an entry is the first of ``rows`` bytes."""
+    """Append activation tables, of which an entry is the first of ``rows`` bytes, and steps.
+
+    Steps are those of transforms of kernels. Each table and each transform has one region.
+    """
     regions: dict[bytes, Region] = {}
     for op in (op for plan in plans for op in plan.group.ops):
+        if op.term is not None and op.term.kernels:
+            steps = pack_kernel_steps(config, op.term.transform.steps)
+            if steps.tobytes() not in regions:
+                regions[steps.tobytes()] = constants.add(steps)
         if op.table is not None and op.table.tobytes() not in regions:
             entries = np.zeros((len(op.table), config.rows), np.uint8)
             entries[:, 0] = op.table
@@ -121,9 +169,9 @@ def place_weights(
     """Append all weight blocks; returns, per group and operation, the blocks' regions."""
     return [
         [
-            {block: constants.add(weight_image(op, block, config)) for block in blocks}
+            {block: constants.add(weight_image(stage, op, block, config)) for block in blocks}
             for stage, blocks in zip(plan.group.stages, plan.weight_blocks, strict=True)
-            for op in stage.ops
+            for op in stage.weighted
         ]
         for plan in plans
     ]

@@ -4,7 +4,9 @@
 ``channels``   in which order the channels of a value lie
 ``taps``       which taps of a kernel reach which results
 ``sections``   weights in the order in which the array reads them
+``objective``  what a schedule is good for
 ``deformable`` where samples come from, and how channels must lie for them
+``tiles``      which convolutions run in tiles of results
 ``lower``      every operator of the IR as array operations
 ``groups``     consecutive stages, and the sizes of what they read and write
 ``rings``      where their values lie on chip
@@ -20,11 +22,13 @@ from tilewright.compiler.schedule.array_op import (
     Operand,
     Section,
     Stage,
+    TileTerm,
 )
 from tilewright.compiler.schedule.groups import Block, Group
 from tilewright.compiler.schedule.lower import LoweredGraph, lower
+from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.plan import Plan
-from tilewright.compiler.schedule.search import Objective, search
+from tilewright.compiler.schedule.search import search
 from tilewright.compiler.schedule.tiles import AUTOMATIC
 from tilewright.compiler.schedule.view import GroupView, view
 
@@ -42,6 +46,7 @@ __all__ = [
     "Plan",
     "Section",
     "Stage",
+    "TileTerm",
     "lower",
     "search",
     "view",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tilewright.compiler.ir import TensorType
 from tilewright.compiler.ir.deformable import reach
 from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.winograd.kernels import KernelTransform, kernel_transform
 from tilewright.compiler.winograd.terms import Term, Tiling
 from tilewright.errors import Error
 
@@ -99,11 +100,18 @@ class Operand:
 class TileTerm:
     """One term of a layer that is computed in tiles.
 
-    ``last``: its command also makes results of the sums.
+    The weights of all terms lie together, each kernel once.
+
+    Parameters
+    ----------
+    tiling : Tiling
+    index : of the term
+    kernels : the layer's own kernels, if the engine transforms them as it loads them, or none
     """
 
     tiling: Tiling
     index: int
+    kernels: tuple[Section, ...] = ()
 
     @property
     def term(self) -> Term:
@@ -111,8 +119,18 @@ class TileTerm:
         return self.tiling.terms[self.index]
 
     @property
+    def transform(self) -> KernelTransform:
+        """How the terms' kernels are made, and in which order they lie."""
+        return kernel_transform(self.tiling)
+
+    @property
+    def slot(self) -> int:
+        """Which of them is its own."""
+        return self.transform.slots[self.index]
+
+    @property
     def last(self) -> bool:
-        """Whether the results follow."""
+        """Whether the results follow: its command makes them of the sums."""
         return self.index == len(self.tiling.terms) - 1
 
     def fields(self) -> dict[str, int]:
@@ -321,6 +339,11 @@ class Stage:
     def output(self) -> str:
         """The value written."""
         return self.ops[0].output
+
+    @property
+    def weighted(self) -> tuple[ArrayOp, ...]:
+        """Operations that have weights of their own: the first has those of all terms of tiles."""
+        return self.ops if self.ops[0].term is None else self.ops[:1]
 
     @property
     def tile_rows(self) -> int:

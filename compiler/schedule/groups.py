@@ -73,13 +73,39 @@ def make_group(lowered: LoweredGraph, first: int, count: int) -> Group:
 
 
 def kernel_words(op: ArrayOp, kg: int, config: EngineConfig) -> int:
-    """Return the weight words of a kernel group, its parameters included."""
-    return config.param_words + op.section_of[kg].steps
+    """Return the weight words of a kernel group, its parameters included, of all terms of tiles."""
+    kernels = 1 if op.term is None else op.term.transform.kernels
+    return config.param_words + kernels * op.section_of[kg].steps
 
 
 def word_bytes(op: ArrayOp, config: EngineConfig) -> int:
-    """Return the bytes of a weight word in memory."""
+    """Return the bytes of a weight word in memory, where it is as in the buffer."""
     return 2 * config.rows if op.term is not None else config.rows // config.weights_per_byte
+
+
+def kernel_bytes(op: ArrayOp, kg: int, config: EngineConfig) -> tuple[int, int]:
+    """Return the bytes of a kernel group's parameters, and of its kernels without a transform."""
+    assert op.term is not None
+    taps = op.term.tiling.kernel[0] * op.term.tiling.kernel[1]
+    channel = align(taps * config.rows, config.bus_bytes)
+    parameters = align(config.param_words * config.rows, config.bus_bytes)
+    return parameters, op.section_of[kg].steps * channel
+
+
+def weight_costs(stage: Stage, config: EngineConfig) -> tuple[int, float]:
+    """Return the bytes of a stage's weights in memory, and about the cycles that loading takes."""
+    op, n_kg = stage.ops[0], stage.ops[0].n_kg
+    if op.term is None or not op.term.kernels:
+        size = block_words(stage, Block(0, n_kg), config) * word_bytes(op, config)
+        return size, size / config.bus_bytes
+    size, cycles = 0, 0.0
+    steps = len(op.term.transform.steps)
+    for kg in range(n_kg):
+        parameters, kernels = kernel_bytes(op, kg, config)
+        size += parameters + kernels
+        transform = op.section_of[kg].steps * steps
+        cycles += parameters / config.bus_bytes + max(kernels / config.bus_bytes, transform)
+    return size, cycles
 
 
 @lru_cache(maxsize=65536)
@@ -88,7 +114,7 @@ def block_words(stage: Stage, block: Block, config: EngineConfig) -> int:
     kernel_groups = range(block.kg, block.kg + block.n_kg)
     return sum(
         align(sum(kernel_words(op, kg, config) for kg in kernel_groups), config.weights_per_byte)
-        for op in stage.ops
+        for op in stage.weighted
     )
 
 

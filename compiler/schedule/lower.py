@@ -58,6 +58,7 @@ from tilewright.compiler.schedule.deformable import (
     shared_groups,
     value_range,
 )
+from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.sections import (
     copy_sections,
     dense_sections,
@@ -94,11 +95,14 @@ class LoweredGraph:
 
 
 def lower(
-    graph: Graph, config: EngineConfig, algorithms: Mapping[str, str] = AUTOMATIC
+    graph: Graph,
+    config: EngineConfig,
+    objective: Objective = "time",
+    algorithms: Mapping[str, str] = AUTOMATIC,
 ) -> LoweredGraph:
     """Lower a verified graph for one engine.
 
-    ``algorithms``: as for :func:`tilewright.compile`.
+    ``objective``, ``algorithms``: as for :func:`tilewright.compile`.
 
     Raises
     ------
@@ -113,7 +117,7 @@ def lower(
             f"an algorithm is given for {min(unknown)!r}, which is no convolution's name; there "
             f"are {', '.join(convolutions)}"
         )
-    lowering = _Lowering(graph, config, algorithms)
+    lowering = _Lowering(graph, config, objective, algorithms)
     for index, op in enumerate(graph.layers):
         lowering.lower(index, op)
     stages = tuple(lowering.stages)
@@ -137,8 +141,15 @@ def _narrow_inputs(graph: Graph, config: EngineConfig) -> dict[str, int]:
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, config: EngineConfig, algorithms: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        config: EngineConfig,
+        objective: Objective,
+        algorithms: Mapping[str, str],
+    ) -> None:
         self.config = config
+        self.objective = objective
         self.algorithms = algorithms
         self.graph = graph
         self.producers = graph.producers()
@@ -322,10 +333,11 @@ class _Lowering:
             padding=padding,
             macs=macs,
         )
-        tiling = choose_tiling(plain, weight, self.config, self.algorithm(op.name))
-        if tiling is None:
+        chosen = choose_tiling(plain, weight, self.config, self.objective, self.algorithm(op.name))
+        if chosen is None:
             self.emit(plain)
             return
+        tiling, at_load = chosen
         kernels = tiling.transform_kernels(weight)
         self.emit(
             *(
@@ -336,7 +348,7 @@ class _Lowering:
                     dilation=term.step,
                     padding=(padding[0] - term.first[0], padding[1] - term.first[1]),
                     out_step=tiling.m,
-                    term=TileTerm(tiling, number),
+                    term=TileTerm(tiling, number, plain.sections if at_load else ()),
                     macs=macs if number == 0 else 0,
                 )
                 for number, (term, kernel) in enumerate(zip(tiling.terms, kernels, strict=True))

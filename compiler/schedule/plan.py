@@ -20,8 +20,8 @@ from tilewright.compiler.schedule.groups import (
     Group,
     block_words,
     out_rows,
+    weight_costs,
     widest_words,
-    word_bytes,
 )
 from tilewright.compiler.schedule.lower import LoweredGraph
 from tilewright.compiler.schedule.rings import Ring, chains_of, frontiers, place_rings, room
@@ -158,7 +158,7 @@ def plan_group(
                 f"must be at least that, not {config.out_depth}"
             )
     cycles, traffic = _cost(
-        group, lowered, config, strips, rings, ahead, frontier, resident, sizes, weight_blocks
+        group, lowered, config, strips, rings, ahead, frontier, resident, weight_blocks
     )
     return Plan(
         group=group,
@@ -219,7 +219,6 @@ def _cost(
     ahead: bool,
     frontier: dict[str, tuple[int, ...]],
     resident: tuple[bool, ...],
-    sizes: list[int],
     weight_blocks: tuple[tuple[Block, ...], ...],
 ) -> tuple[float, int]:
     """Estimate cycles: the slowest unit, and what does not overlap with it; and bytes moved."""
@@ -234,10 +233,11 @@ def _cost(
     stores = sum(layouts[v].size_bytes for v in group.stores)
     n_blocks = len(rings)
     again = [1 if kept or n_blocks > 1 or steps == 1 else steps for kept in resident]
-    weights = sum(
-        size * times * word_bytes(stage.ops[0], config)
-        for stage, size, times in zip(group.stages, sizes, again, strict=True)
-    )
+    weights, weight_cycles = 0, 0.0
+    for stage, times in zip(group.stages, again, strict=True):
+        size, cycles = weight_costs(stage, config)
+        weights += size * times
+        weight_cycles += cycles * times
 
     compute = 0.0
     overhead = 2 + config.param_words + config.parameter_pause
@@ -263,7 +263,7 @@ def _cost(
             if op.deform or (op is stage.ops[0] and waits):
                 fence = _FENCE_CYCLES
             compute += op.n_kg * chunks * overhead + commands * (_COMMAND_CYCLES + fence)
-    load = (loads + weights) / bus
+    load = loads / bus + weight_cycles
     slowest = max(compute, load, stores / bus)
     if not ahead and steps > 1:
         slowest = max(compute + loads / bus, load)

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, TypeAlias
 
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.schedule.array_op import EngineLimitError
 from tilewright.compiler.schedule.groups import Block, Group, make_group
 from tilewright.compiler.schedule.lower import LoweredGraph
+from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
 from tilewright.compiler.schedule.plan import Plan, plan_group
-
-Objective: TypeAlias = Literal["time", "traffic", "energy"]
-"""What the schedule minimizes: cycles, bytes to and from memory, or energy."""
-
-#: Cycles that a byte to or from memory counts as. Traffic decides between schedules of like speed
-#: even where time is the objective. For energy, a byte of DRAM is assumed to cost as much as the
-#: engine spends in two cycles: no board has been measured.
-_CYCLES_PER_BYTE = {"time": 0.01, "traffic": 1000.0, "energy": 2.0}
 
 #: Longest group considered.
 MAX_STAGES = 24
@@ -40,7 +32,7 @@ def search(
         If a stage does not fit even alone; it names the parameter that must grow.
     """
     count = len(lowered.stages)
-    per_byte = _CYCLES_PER_BYTE[objective]
+    per_byte = CYCLES_PER_BYTE[objective]
     best: list[tuple[float, tuple[Plan, ...]] | None] = [None] * (count + 1)
     best[0] = (0.0, ())
     for first in range(count):

@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.isa.layout import align
 from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError
+from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
 from tilewright.compiler.winograd.integer import bits_for
+from tilewright.compiler.winograd.kernels import kernel_transform
 from tilewright.compiler.winograd.terms import Tiling, tilings
 
-#: Every layer by the algorithm that takes the fewest cycles.
+#: Every layer by the algorithm that costs least.
 AUTOMATIC: Mapping[str, str] = {}
 
 #: Cycles that a command costs beside its passes, as estimated.
@@ -21,14 +24,22 @@ _COMMAND_CYCLES = 45
 
 
 def choose_tiling(
-    plain: ArrayOp, weight: NDArray[np.int64], config: EngineConfig, algorithm: str
-) -> Tiling | None:
-    """Return the tiles in which a layer takes the fewest cycles, or None if they do not help.
+    plain: ArrayOp,
+    weight: NDArray[np.int64],
+    config: EngineConfig,
+    objective: Objective,
+    algorithm: str,
+) -> tuple[Tiling, bool] | None:
+    """Return the tiles in which a layer costs least, or None if they do not help.
+
+    With the tiles, whether the engine transforms the kernels as it loads them, or they lie in
+    memory transformed.
 
     Parameters
     ----------
     plain : the layer without tiles
     weight : (K, C / groups, R, S)
+    objective : what is to be minimized
     algorithm : "auto", "direct", or the one that must be taken
 
     Raises
@@ -44,17 +55,17 @@ def choose_tiling(
             if str(tiling) == algorithm:
                 reason = _obstacle(tiling, plain, weight, config)
                 if reason is None:
-                    return tiling
+                    return tiling, _cost(tiling, plain, config, objective)[1]
                 raise EngineLimitError(f"{plain.name}: {algorithm} cannot be taken: {reason}")
         names = ", ".join(["auto", "direct", *map(str, known)])
         raise EngineLimitError(f"{plain.name}: its algorithms are {names}, not {algorithm!r}")
     if not config.partial_depth or config.data_width == 9:
         return None
-    best, least = None, _plain_cycles(plain, config)
+    best, least = None, _plain_cost(plain, config, objective)
     for tiling in known:
-        cycles = _cycles(tiling, plain, config)
-        if cycles < least and _obstacle(tiling, plain, weight, config) is None:
-            best, least = tiling, cycles
+        cost, at_load = _cost(tiling, plain, config, objective)
+        if cost < least and _obstacle(tiling, plain, weight, config) is None:
+            best, least = (tiling, at_load), cost
     return best
 
 
@@ -95,9 +106,9 @@ def _obstacle(
         return f"the engine's partial_depth must be at least {sums}"
     if rows * width > config.out_depth:
         return f"the engine's out_depth must be at least {rows * width}"
-    weights = max(
-        len(tiling.terms) * (config.param_words + section.steps // _taps(plain))
-        for section in plain.sections
+    kernels_apart = kernel_transform(tiling).kernels
+    weights = config.param_words + kernels_apart * max(
+        section.steps // _taps(plain) for section in plain.sections
     )
     if weights > config.weight_depth:
         return f"the engine's weight_depth must be at least {weights}"
@@ -108,21 +119,47 @@ def _taps(plain: ArrayOp) -> int:
     return plain.kernel[0] * plain.kernel[1]
 
 
-def _plain_cycles(plain: ArrayOp, config: EngineConfig) -> float:
+def _plain_cost(plain: ArrayOp, config: EngineConfig, objective: Objective) -> float:
+    """Estimate what a layer costs without tiles."""
     _, height, width = plain.output_type.shape
     passes = height * -(-width // config.cols)
     compute = passes * sum(s.n_kg * plain.pass_cycles(config, s) for s in plain.sections)
     words = sum(s.n_kg * (config.param_words + s.steps) for s in plain.sections)
-    return max(compute, words * config.rows / config.weights_per_byte / config.bus_bytes)
+    size = words * config.rows // config.weights_per_byte
+    return max(compute, size / config.bus_bytes) + CYCLES_PER_BYTE[objective] * size
+
+
+def _cost(
+    tiling: Tiling, plain: ArrayOp, config: EngineConfig, objective: Objective
+) -> tuple[float, bool]:
+    """Estimate what a layer costs in tiles, and whether it costs less if transformed at load."""
+    transform, taps = kernel_transform(tiling), _taps(plain)
+    compute = _cycles(tiling, plain, config)
+    channels = sum(s.n_kg * s.steps // taps for s in plain.sections)
+    parameters = config.param_words * sum(s.n_kg for s in plain.sections)
+
+    def cost(load: float, size: float) -> float:
+        return max(compute, load) + CYCLES_PER_BYTE[objective] * size
+
+    size = 2 * config.rows * (parameters + channels * transform.kernels)
+    compiled = cost(size / config.bus_bytes, size)
+    if not config.transform_at_load or not transform.steps:
+        return compiled, False
+    channel = align(taps * config.rows, config.bus_bytes)
+    size = config.rows * parameters + channels * channel
+    load = config.rows * parameters / config.bus_bytes
+    load += channels * max(channel / config.bus_bytes, len(transform.steps))
+    loaded = cost(load, size)
+    return min((compiled, False), (loaded, True))
 
 
 def _cycles(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> float:
-    """Estimate the cycles of a layer in tiles."""
+    """Estimate the cycles in which the array computes a layer in tiles."""
     rows, columns = tiling.m
     _, height, width = plain.output_type.shape
     row_words = -(-width // (columns * config.cols))
     tile_rows = -(-height // rows)
-    compute, words = 0.0, 0
+    compute = 0.0
     at_once = max(1, config.partial_depth // (row_words * columns * config.drain_cycles))
     for section in plain.sections:
         groups, segment, last = plain.segments(config, section)
@@ -132,5 +169,4 @@ def _cycles(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> float:
             drains = columns * (1 + (rows if number == len(tiling.terms) - 1 else 0))
             cycles = tile_rows * row_words * max(steps, drains * config.drain_cycles)
             compute += section.n_kg * (cycles + -(-tile_rows // at_once) * _COMMAND_CYCLES)
-            words += section.n_kg * (config.param_words + (groups - 1) * segment + last)
-    return max(compute, words * 2 * config.rows / config.bus_bytes)
+    return compute

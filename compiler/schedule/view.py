@@ -11,13 +11,16 @@ from tilewright.compiler.schedule.groups import block_words
 from tilewright.compiler.schedule.plan import Plan
 from tilewright.compiler.schedule.rings import room
 
+_TRANSFORMED = {False: "when compiled", True: "at load"}
+
 
 @dataclass(frozen=True)
 class LayerView:
     """A layer in a group.
 
     ``algorithm``: "direct", or tiles as in "F(4x2,3x3)"; ``weights``: "resident", "streamed"
-    (loaded again for every strip) or "once".
+    (loaded again for every strip) or "once"; ``transformed``: "" or where the kernels of tiles
+    are, "when compiled" or "at load".
     """
 
     name: str
@@ -26,6 +29,7 @@ class LayerView:
     reads: tuple[str, ...]
     writes: str
     weights: str
+    transformed: str
     weight_words: int
 
 
@@ -85,6 +89,8 @@ class GroupView:
             lines.append(
                 f"  {layer.kind:<6} {layer.name}: {', '.join(layer.reads)} -> {layer.writes} "
                 f"({' and '.join(where)}){how}, weights {layer.weights}"
+                + f", transformed {layer.transformed}"
+                * bool(layer.transformed)
             )
         return "\n".join(lines)
 
@@ -112,6 +118,7 @@ def _group(plan: Plan, config: EngineConfig) -> GroupView:
                 reads=stage.inputs,
                 writes=stage.output,
                 weights="resident" if kept else "once" if once else "streamed",
+                transformed="" if op.term is None else _TRANSFORMED[bool(op.term.kernels)],
                 weight_words=words,
             )
         )

@@ -15,6 +15,8 @@ from tilewright.compiler.winograd import (
     search,
     toom_cook,
 )
+from tilewright.compiler.winograd.kernels import kernel_transform
+from tilewright.compiler.winograd.terms import tiling, tilings
 from tilewright.compiler.winograd.transform import TransformError
 
 SIZES = [(m, r) for m in range(2, 9) for r in range(2, 8)]
@@ -158,3 +160,37 @@ def test_default_points_are_distinct():
         points = default_points(n)
         assert len(set(points)) == n
         assert points[-1] == INFINITY
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 2), (1, 5), (5, 3), (4, 4)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 2)])
+def test_steps_make_the_kernel_of_every_term(kernel, stride):
+    for tiles in tilings(kernel, stride):
+        transform = kernel_transform(tiles)
+        results, sums = [], np.zeros(kernel[0] * kernel[1], int)
+        for step in transform.steps:
+            sums = np.zeros_like(sums) if step.first else sums << step.double
+            sums[step.tap] += step.factor
+            if step.write:
+                results.append(sums.copy())
+        assert len(results) == transform.kernels == len({tuple(r) for r in results})
+        for term, slot in zip(tiles.terms, transform.slots, strict=True):
+            np.testing.assert_array_equal(results[slot], term.kernel.reshape(-1), str(tiles))
+        assert transform.slots[-1] == 0, "the last term's parameters lie before the first kernel"
+
+
+@pytest.mark.parametrize(
+    ("m", "stride", "kernels", "steps"),
+    [((4, 2), 1, 24, 85), ((4, 1), 1, 18, 36), ((2, 2), 1, 16, 34), ((4, 2), 2, 24, 52)],
+)
+def test_steps_of_the_common_tiles(m, stride, kernels, steps):
+    transform = kernel_transform(tiling(m, (3, 3), (stride, stride)))
+    assert transform.kernels == kernels
+    assert len(transform.steps) <= steps
+
+
+def test_kernels_of_too_many_taps_have_no_steps():
+    (tiles, *_) = tilings((5, 5))
+    transform = kernel_transform(tiles)
+    assert not transform.steps
+    assert sorted(set(transform.slots)) == list(range(transform.kernels))

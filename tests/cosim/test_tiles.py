@@ -22,6 +22,7 @@ ENGINES = {
     "4x3": EngineConfig(
         rows=4, cols=3, requantizers=2, act_depth=1024, weight_depth=8192, out_depth=256,
         bus_width=32, data_width=13, kernel_width=14, partial_depth=128, early_parameters=False,
+        transform_at_load=True,
     ),
     "8x7": EngineConfig(
         rows=8, cols=7, act_depth=1024, weight_depth=8192, out_depth=512, bus_width=64,
