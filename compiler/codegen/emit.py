@@ -383,7 +383,11 @@ class Emitter:
         before = sum(kernel_words(op, i, self.config) for i in range(block.kg, kg))
         if op.term is None:
             return self._weights[op, block] + before
-        return self._weights[stage.ops[0], block] + before + op.term.slot * op.section_of[kg].steps
+        return (
+            self._weights[stage.weighted[op.term.share], block]
+            + before
+            + op.term.slot * op.section_of[kg].steps
+        )
 
     def _compute(
         self,

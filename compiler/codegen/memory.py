@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.kernel_steps import pack_kernel_steps
 from tilewright.compiler.isa.layout import align, pack_parameters, pack_weights, pack_wide_weights
-from tilewright.compiler.schedule import ArrayOp, Block, LoweredGraph, Plan, Stage
+from tilewright.compiler.schedule import ArrayOp, Block, LoweredGraph, Plan, Stage, TileTerm
 
 PAGE = 64
 """Alignment of everything in memory, in bytes: whole beats of any bus."""
@@ -42,7 +42,7 @@ def weight_image(
     words: list[NDArray[np.integer]] = []
     for kg in range(block.kg, block.kg + block.n_kg):
         words.append(pack_parameters(config, op.bias[kg], op.multiplier[kg], op.shift[kg]))
-        for one in [op] if op.term is None else _own_kernels(stage):
+        for one in [op] if op.term is None else _own_kernels(stage, op.term):
             section = one.section_of[kg]
             words.append(section.weights[kg - section.kg])
     if op.term is not None:
@@ -50,9 +50,9 @@ def weight_image(
     return pack_weights(config, np.concatenate(words))
 
 
-def _own_kernels(stage: Stage) -> list[ArrayOp]:
-    """Return a term for each kernel of the tiles, as they lie in the weight buffer."""
-    terms = {op.term.slot: op for op in stage.ops if op.term is not None}
+def _own_kernels(stage: Stage, first: TileTerm) -> list[ArrayOp]:
+    """Return a term for each kernel of a share's tiles, as they lie in the weight buffer."""
+    terms = {op.term.slot: op for op in stage.ops if op.term and op.term.share == first.share}
     return [terms[slot] for slot in range(len(terms))]
 
 

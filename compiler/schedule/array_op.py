@@ -100,17 +100,22 @@ class Operand:
 class TileTerm:
     """One term of a layer that is computed in tiles.
 
-    The weights of all terms lie together, each kernel once.
+    The weights of all terms lie together, each kernel once. A layer of many channels has all terms
+    once for each of several shares of them, so that there is room for the next weights beside
+    those in use.
 
     Parameters
     ----------
     tiling : Tiling
     index : of the term
+    share, shares : which of how many shares of the channels it reduces over
     kernels : the layer's own kernels, if the engine transforms them as it loads them, or none
     """
 
     tiling: Tiling
     index: int
+    share: int = 0
+    shares: int = 1
     kernels: tuple[Section, ...] = ()
 
     @property
@@ -131,7 +136,7 @@ class TileTerm:
     @property
     def last(self) -> bool:
         """Whether the results follow: its command makes them of the sums."""
-        return self.index == len(self.tiling.terms) - 1
+        return self.index == len(self.tiling.terms) - 1 and self.share == self.shares - 1
 
     def fields(self) -> dict[str, int]:
         """Return what a command says of it, but for the rows of the last tiles."""
@@ -141,7 +146,7 @@ class TileTerm:
             "taps": len(term.coefficients),
             "coefficients": term.codes,
             "partial": 1,
-            "first": int(self.index == 0),
+            "first": int(self.index == 0 and self.share == 0),
             "last": int(self.last),
             "tile_h": tiling.m[0],
             "tile_w": tiling.m[1],
@@ -342,8 +347,8 @@ class Stage:
 
     @property
     def weighted(self) -> tuple[ArrayOp, ...]:
-        """Operations that have weights of their own: the first has those of all terms of tiles."""
-        return self.ops if self.ops[0].term is None else self.ops[:1]
+        """Operations that have weights of their own; of tiles, the first terms have all terms'."""
+        return tuple(op for op in self.ops if op.term is None or op.term.index == 0)
 
     @property
     def tile_rows(self) -> int:

@@ -100,11 +100,12 @@ def weight_costs(stage: Stage, config: EngineConfig) -> tuple[int, float]:
         return size, size / config.bus_bytes
     size, cycles = 0, 0.0
     steps = len(op.term.transform.steps)
-    for kg in range(n_kg):
-        parameters, kernels = kernel_bytes(op, kg, config)
-        size += parameters + kernels
-        transform = op.section_of[kg].steps * steps
-        cycles += parameters / config.bus_bytes + max(kernels / config.bus_bytes, transform)
+    for op in stage.weighted:
+        for kg in range(n_kg):
+            parameters, kernels = kernel_bytes(op, kg, config)
+            size += parameters + kernels
+            transform = op.section_of[kg].steps * steps
+            cycles += parameters / config.bus_bytes + max(kernels / config.bus_bytes, transform)
     return size, cycles
 
 

@@ -63,10 +63,11 @@ from tilewright.compiler.schedule.sections import (
     copy_sections,
     dense_sections,
     segment_sections,
+    share_channels,
     total_steps,
 )
 from tilewright.compiler.schedule.taps import interpolations, reached, useful_taps
-from tilewright.compiler.schedule.tiles import AUTOMATIC, choose_tiling
+from tilewright.compiler.schedule.tiles import AUTOMATIC, channel_shares, choose_tiling
 from tilewright.errors import UnsupportedError
 
 MAX_STEP = 7
@@ -339,21 +340,32 @@ class _Lowering:
             return
         tiling, at_load = chosen
         kernels = tiling.transform_kernels(weight)
-        self.emit(
-            *(
-                part(
-                    kernel,
-                    kernel=term.taps,
-                    stride=(tiling.m[0] * op.stride[0], tiling.m[1] * op.stride[1]),
-                    dilation=term.step,
-                    padding=(padding[0] - term.first[0], padding[1] - term.first[1]),
-                    out_step=tiling.m,
-                    term=TileTerm(tiling, number, plain.sections if at_load else ()),
-                    macs=macs if number == 0 else 0,
-                )
-                for number, (term, kernel) in enumerate(zip(tiling.terms, kernels, strict=True))
+        terms = [
+            part(
+                kernel,
+                kernel=term.taps,
+                stride=(tiling.m[0] * op.stride[0], tiling.m[1] * op.stride[1]),
+                dilation=term.step,
+                padding=(padding[0] - term.first[0], padding[1] - term.first[1]),
+                out_step=tiling.m,
+                term=TileTerm(tiling, number),
+                macs=macs if number == 0 else 0,
             )
-        )
+            for number, (term, kernel) in enumerate(zip(tiling.terms, kernels, strict=True))
+        ]
+        shares, rows_ = channel_shares(tiling, plain, self.config), self.config.rows
+        ops = []
+        for share in range(shares):
+            own = share_channels(plain.sections, share, shares, kernel[0] * kernel[1], rows_)
+            for one in terms:
+                assert one.term is not None
+                place = replace(
+                    one.term, share=share, shares=shares, kernels=own if at_load else ()
+                )
+                sections = share_channels(one.sections, share, shares, 1, rows_)
+                macs = one.macs if share == 0 else 0
+                ops.append(replace(one, sections=sections, term=place, macs=macs))
+        self.emit(*ops)
 
     def algorithm(self, name: str) -> str:
         """Return what was asked for a layer: "auto", "direct" or tiles."""

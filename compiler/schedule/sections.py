@@ -55,6 +55,23 @@ def dense_sections(
     return tuple(sections)
 
 
+def share_channels(
+    sections: tuple[Section, ...], share: int, shares: int, taps: int, rows: int
+) -> tuple[Section, ...]:
+    """Return one of several shares of the channel groups that dense sections reduce over."""
+    result = []
+    for section in sections:
+        groups = -(-section.channels // rows)
+        first, end = groups * share // shares, groups * (share + 1) // shares
+        channels = min(end * rows, section.channels) - first * rows
+        begin = first * rows * taps
+        weights = section.weights[:, begin : begin + channels * taps]
+        result.append(
+            Section(kg=section.kg, cg=section.cg + first, channels=channels, weights=weights)
+        )
+    return tuple(result)
+
+
 def copy_sections(
     channels: int, order: ChannelOrder, out_order: ChannelOrder, rows: int
 ) -> tuple[Section, ...]:

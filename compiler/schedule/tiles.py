@@ -106,13 +106,25 @@ def _obstacle(
         return f"the engine's partial_depth must be at least {sums}"
     if rows * width > config.out_depth:
         return f"the engine's out_depth must be at least {rows * width}"
-    kernels_apart = kernel_transform(tiling).kernels
-    weights = config.param_words + kernels_apart * max(
+    weights = kernel_transform(tiling).kernels * max(
         section.steps // _taps(plain) for section in plain.sections
     )
+    weights += channel_shares(tiling, plain, config) * config.param_words
     if weights > config.weight_depth:
         return f"the engine's weight_depth must be at least {weights}"
     return None
+
+
+def channel_shares(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> int:
+    """Return in how many shares a layer's channels are reduced.
+
+    One where the weight buffer holds two kernel groups, else two: then those of one share are
+    loaded while the array works with the other's.
+    """
+    words = kernel_transform(tiling).kernels * max(s.steps for s in plain.sections) // _taps(plain)
+    dense = 1 << plain.segment_log2 == config.rows
+    groups = min(-(-section.channels // config.rows) for section in plain.sections)
+    return 2 if 2 * words > config.weight_depth and dense and groups > 1 else 1
 
 
 def _taps(plain: ArrayOp) -> int:
