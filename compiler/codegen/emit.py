@@ -338,7 +338,7 @@ class Emitter:
         to_out, to_act = output in plan.group.stores, output in self._rings
         tile_rows, tile_kg = stop - start, block.n_kg
         if ops[0].deform:
-            tile_rows = min(tile_rows, ops[0].deform.rows_at_once(config))
+            tile_rows = ops[0].deform.rows_at_once(config, tile_rows)
         if to_out or ops[0].term is not None:
             tile_rows, tile_kg = out_rows(ops[0], config, stop - start, block.n_kg)
         width = ops[0].output_type.shape[2]

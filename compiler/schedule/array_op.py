@@ -75,11 +75,15 @@ class Deformation:
         """What is read."""
         return (self.offset,) if self.mask is None else (self.offset, self.mask)
 
-    def rows_at_once(self, config: EngineConfig) -> int:
-        """Return the output rows whose offsets the buffer holds, twice if that is possible."""
+    def rows_at_once(self, config: EngineConfig, rows: int) -> int:
+        """Return how many of some output rows have their offsets in the buffer together.
+
+        They take half of it if that is possible, so that the next are loaded meanwhile.
+        """
         room = config.offset_depth if self.mask is None else config.offset_depth // 2
-        rows = room // max(self.row_words)
-        return rows // 2 if rows > 1 else rows
+        most = room // max(self.row_words)
+        tiles = -(-rows // max(1, most // 2))
+        return -(-rows // tiles)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from tilewright.compiler.schedule.rings import Ring, chains_of, frontiers, place
 # model's.
 _COMMAND_CYCLES = 20
 _FENCE_CYCLES = 30
+_MEMORY_CYCLES = 300  # from the last result to the first offsets loaded
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +96,14 @@ def plan_group(
     strips: tuple[int, ...],
     blocks: Sequence[Block],
     ahead: bool,
+    early: bool,
 ) -> Plan | EngineLimitError:
-    """Return a plan, or why there is none: the error names the parameter that must grow."""
+    """Return a plan, or why there is none: the error names the parameter that must grow.
+
+    ``early``: offsets are computed a strip before they are used.
+    """
     name = group.ops[0].name
-    frontier = frontiers(group, lowered, strips)
+    frontier = frontiers(group, lowered, strips, early)
     if len(strips) > 1 and group.gates & {stage.output for stage in group.stages}:
         return EngineLimitError(f"{name}: factors are complete only after the last strip")
     chains = chains_of(group)
@@ -158,7 +163,7 @@ def plan_group(
                 f"must be at least that, not {config.out_depth}"
             )
     cycles, traffic = _cost(
-        group, lowered, config, strips, rings, ahead, frontier, resident, weight_blocks
+        group, lowered, config, strips, rings, ahead, early, frontier, resident, weight_blocks
     )
     return Plan(
         group=group,
@@ -217,6 +222,7 @@ def _cost(
     strips: tuple[int, ...],
     rings: tuple[dict[str, Ring], ...],
     ahead: bool,
+    early: bool,
     frontier: dict[str, tuple[int, ...]],
     resident: tuple[bool, ...],
     weight_blocks: tuple[tuple[Block, ...], ...],
@@ -228,8 +234,10 @@ def _cost(
     loaded = {v: layouts[v].row_bytes * sum(r[v].groups for r in rings) for v in group.loads}
     loads = sum(frontier[v][-1] * size for v, size in loaded.items())
     first = sum(frontier[v][1] * layouts[v].row_bytes * rings[0][v].groups for v in group.loads)
-    # Offsets are loaded once per block of weights, at best.
-    loads += sum(lowered.layout(v).size_bytes for stage in group.stages for v in stage.positions)
+    # Offsets are loaded once per block of weights, at best. Those of the same strip are waited for.
+    positions = {v for stage in group.stages for v in stage.positions}
+    loads += sum(lowered.layout(v).size_bytes for v in positions)
+    waited = 0 if early else len(positions & {stage.output for stage in group.stages})
     stores = sum(layouts[v].size_bytes for v in group.stores)
     n_blocks = len(rings)
     again = [1 if kept or n_blocks > 1 or steps == 1 else steps for kept in resident]
@@ -239,7 +247,7 @@ def _cost(
         weights += size * times
         weight_cycles += cycles * times
 
-    compute = 0.0
+    compute = float(waited * steps * _MEMORY_CYCLES)
     overhead = 2 + config.param_words + config.parameter_pause
     for stage, cuts in zip(group.stages, weight_blocks, strict=True):
         made = frontier[stage.output]
@@ -256,7 +264,7 @@ def _cost(
                 per_cut = -(-op.n_kg // len(cuts))
                 commands *= -(-strip // tile_rows) * -(-per_cut // tile_kg)
             if op.deform and op.output not in group.stores:
-                tiles = -(-strip // op.deform.rows_at_once(config))
+                tiles = -(-strip // op.deform.rows_at_once(config, strip))
                 chunks, commands = chunks * tiles, commands * tiles
             fence = 0
             waits = any(v not in group.loads for v in op.inputs)

@@ -43,9 +43,13 @@ class Ring:
 
 
 def frontiers(
-    group: Group, lowered: LoweredGraph, strips: tuple[int, ...]
+    group: Group, lowered: LoweredGraph, strips: tuple[int, ...], early: bool
 ) -> dict[str, tuple[int, ...]]:
-    """Return, per value, its rows complete after each step."""
+    """Return, per value, its rows complete after each step.
+
+    ``early``: offsets are complete a step before they are used, so that they come back from memory
+    while the array is busy.
+    """
     steps = len(strips)
     result: dict[str, tuple[int, ...]] = {}
     values = [stage.output for stage in group.stages]
@@ -61,7 +65,8 @@ def frontiers(
                 done, due = result[stage.output][step - 1 : step + 1]
                 if due > done:
                     needed = max(needed, stage.input_rows(done, due)[1])
-            needed = max([needed, *(result[output][step] for output in moved)])
+            used = min(step + early, steps)
+            needed = max([needed, *(result[output][used] for output in moved)])
             if step == steps and value in group.stores:
                 needed = height
             # Rows of tiles are computed together.

@@ -71,6 +71,8 @@ def best_plan(
     best: Plan | None = None
     fewest = 0
     error = EngineLimitError(f"{group.ops[0].name}: there is no plan")
+    outputs = {stage.output for stage in group.stages}
+    moved = any(outputs.intersection(stage.positions) for stage in group.stages)
     for blocks in _cuts(group):
         fitting = 0
         for strips in _strips(group, lowered):
@@ -78,8 +80,11 @@ def best_plan(
             if steps < least:
                 continue
             plans = [
-                plan_group(group, lowered, config, strips=strips, blocks=blocks, ahead=ahead)
+                plan_group(
+                    group, lowered, config, strips=strips, blocks=blocks, ahead=ahead, early=early
+                )
                 for ahead in ((True, False) if steps > 1 else (True,))
+                for early in ((False, True) if ahead and steps > 1 and moved else (False,))
             ]
             for plan in plans:
                 if isinstance(plan, EngineLimitError):

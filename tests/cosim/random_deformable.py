@@ -110,7 +110,7 @@ def random_deformable(rng, config, reach=8):
 def random_network(rng, config):
     """Return two deformable layers behind convolutions that compute offsets and masks."""
     rows = config.rows
-    height, width = numbers(rng, 6, 16)
+    height, width = int(rng.integers(8, 28)), int(rng.integers(6, 14))
     values = {"x": random_type(rng, (int(rng.integers(1, rows)), height, width), bits=8)}
     ops = [Input("input", "x")]
 
