@@ -4,19 +4,25 @@ Such a read gives the old word in simulation, but not everywhere in hardware, an
 word would take registers. Here it gives a wrong word, and nothing changes.
 """
 
+import random
 import re
 import subprocess
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.cosim.deform_programs import deformable
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_layers import random_layer
+from tilewright.compiler.isa.registers import Status
 from tilewright.executors import verify
 from tilewright.hdl import verilog
 from tilewright.program import compile_graph
+from tilewright.sim.rtl import RtlEngine
+from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
 
 
@@ -37,8 +43,10 @@ def poisoned(config, directory):
         return f"<= {width}'b" + ("10" * width)[:width]
 
     text, count = re.subn(r"<= (\d+)'hx+", nonsense, text)
-    # Two assignments for each: queues, the activation buffer's lanes, weights, results, counters.
-    assert count == 2 * (3 + config.cols + 2 + config.counters)
+    # Two assignments for each: queues, the activation buffer's lanes, weights, results, counters;
+    # halves of lanes and of the buffer of offsets.
+    lanes = 2 * config.cols + 2 if config.offset_depth else config.cols
+    assert count == 2 * (3 + lanes + 2 + config.counters)
     return text
 
 
@@ -51,3 +59,16 @@ def test_a_collision_spoils_nothing(engine, tmp_path, monkeypatch):
     for seed in range(12):
         graph, inputs = random_layer(np.random.default_rng(seed), config)
         verify(compile_graph(graph, Target(engine=config)), inputs)
+
+
+@pytest.mark.slow
+def test_a_collision_spoils_no_sample(tmp_path, monkeypatch):
+    config = replace(ENGINES["4x4-bus64"], offset_depth=512)
+    text = poisoned(config, tmp_path)
+    monkeypatch.setattr(verilog, "engine_verilog", lambda _: text)
+    with RtlEngine(config).session() as session:
+        for seed in range(12):
+            program = deformable(config, random.Random(seed))
+            memory, run = program.rtl(session, MemoryTiming(3, 3))
+            assert run.status is Status.DONE, f"seed {seed}"
+            np.testing.assert_array_equal(memory, program.expected, err_msg=f"seed {seed}")
