@@ -312,10 +312,10 @@ class Compute(Command):
 
     With ``partial``, a pass computes a term of a tile of ``tile_h`` x ``tile_w`` results for each
     output pixel. The sums are shifted, negated and added to partial sums, which stay between
-    commands: ``first`` begins with zero, ``last`` divides them and goes on to the results. Passes
-    are numbered from the command's first on; ``n_kg`` must be one. Result rows of a tile lie one
-    row step apart, and tiles ``tile_h`` row steps; columns likewise, where ``dst_step`` must be
-    ``tile_w``.
+    commands: ``first`` begins with zero, ``last`` divides them and goes on to the results; without
+    it, the parameters mean nothing. Passes are numbered from the command's first on; ``n_kg`` must
+    be one. Result rows of a tile lie one row step apart, and tiles ``tile_h`` row steps; columns
+    likewise, where ``dst_step`` must be ``tile_w``.
     """
 
     UNIT = Unit.COMPUTE

@@ -3,6 +3,7 @@
 The golden reference is the plain convolution.
 """
 
+from dataclasses import replace
 from math import gcd
 
 import numpy as np
@@ -10,11 +11,21 @@ import pytest
 
 from tests.cosim.random_layers import random_requantize, random_type, window_out
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
-from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.isa import (
+    Compute,
+    EngineConfig,
+    LoadKernels,
+    LoadKernelSteps,
+    Unit,
+    decode,
+    encode,
+)
 from tilewright.compiler.schedule import EngineLimitError
 from tilewright.compiler.winograd.terms import tilings
 from tilewright.executors import verify
 from tilewright.program import compile_graph
+from tilewright.sim.isa.array import ExecutionError
+from tilewright.sim.isa.machine import Machine
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
 
@@ -121,3 +132,77 @@ def test_extremes_at_the_most_channels_are_exact_and_one_more_is_refused(name):
     graph, _ = extreme(MOST[name] + 1, 127, 127)
     with pytest.raises(EngineLimitError, match=r"conv: F.* cannot be taken: .*acc_width must be"):
         compile_graph(graph, target, algorithms={"conv": name})
+
+
+def many_channels(channels):
+    """Return a 3x3 layer of small weights, and its input."""
+    rng = np.random.default_rng(channels)
+    kind, out = (TensorType((n, 5, 6), 8, True, 1.0, 0) for n in (channels, 11))
+    conv = Conv2d(
+        "conv", "x", "y", rng.integers(-7, 8, (11, channels, 3, 3)), 4, rng.integers(-99, 99, 11),
+        (1, 1), (1, 1, 1, 1), (1, 1), 1, Requantize((1,) * 11, (8,) * 11, 0, -128, 127),
+    )  # fmt: skip
+    graph = Graph("g", {"x": kind, "y": out}, (Input("i", "x"), conv, Output("o", "y")))
+    return graph, rng.integers(-128, 128, kind.shape)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("engine", "where"), [("4x3", "at load"), ("8x7", "when compiled")])
+def test_many_channels_take_turns_in_the_weight_buffer(engine, where):
+    graph, image = many_channels(175)
+    target = Target(engine=ENGINES[engine], memory=MemoryTiming(30, 4))
+    program = compile_graph(graph, target, algorithms={"*": "F(4x2,3x3)"})
+    ((layer,),) = (group.layers for group in program.schedule)
+    assert layer.transformed == where
+    assert f"weights once, transformed {where}" in str(program.schedule[0])
+    commands = [c for c in program.commands(Unit.COMPUTE) if isinstance(c, Compute)]
+    rows = ENGINES[engine].rows
+    kernel_groups = -(-11 // rows)
+    assert {c.n_cg for c in commands} == {
+        -(-175 // rows) // 2,
+        -(-175 // rows) - -(-175 // rows) // 2,
+    }
+    assert len(commands) % (2 * 24 * kernel_groups) == 0
+    assert sum(c.first for c in commands) == sum(c.last for c in commands) == len(commands) // 48
+    verify(program, [image])
+
+
+def test_traffic_decides_where_kernels_are_transformed():
+    graph, _ = many_channels(64)
+    config = replace(ENGINES["8x7"], transform_at_load=True)
+    for objective in ("time", "traffic", "energy"):
+        program = compile_graph(graph, Target(engine=config), objective=objective)
+        ((layer,),) = (group.layers for group in program.schedule)
+        assert (layer.algorithm[:2], layer.transformed) == ("F(", "at load"), objective
+    # In memory, transformed kernels are larger than the layer's own.
+    plain = replace(config, transform_at_load=False)
+    program = compile_graph(graph, Target(engine=plain), objective="traffic")
+    ((layer,),) = (group.layers for group in program.schedule)
+    assert (layer.algorithm, layer.transformed) == ("direct", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "changes", "message"),
+    [
+        (LoadKernels, {"taps": 17}, "1..16 taps"),
+        (LoadKernels, {"taps": 8}, "has no tap 8"),
+        (LoadKernels, {"steps": 257}, "1..256 steps"),
+        (LoadKernels, {"channels": 9}, "overwrite each other"),
+        (LoadKernels, {"term_step": 400}, "overwrite each other"),
+        (LoadKernelSteps, {"words": 257}, "does not hold 257 steps"),
+    ],
+)
+def test_kernel_commands_that_the_engine_refuses_do_not_run(command, changes, message):
+    """The executor is no more lenient than the hardware."""
+    graph, image = many_channels(8)
+    target = Target(engine=ENGINES["4x3"])
+    program = compile_graph(graph, target, algorithms={"*": "F(4x2,3x3)"})
+    memory = program.memory([image])
+    address, count = program.streams[Unit.LOAD]
+    for at in range(address, address + 32 * count, 32):
+        found = decode(Unit.LOAD, memory[at : at + 32].tobytes())
+        if isinstance(found, command):
+            memory[at : at + 32] = np.frombuffer(encode(replace(found, **changes)), np.uint8)
+    machine = Machine(program.engine, memory, program.target.memory)
+    with pytest.raises(ExecutionError, match=message):
+        machine.run(program.streams[Unit.LOAD][0], program.boot_count)

@@ -25,7 +25,16 @@ WAIVERS = {
     ("engine", "dsp", "options"),
     [
         ("4x4-bus64", "inferred", {}),
-        ("4x4-bus64", "ecp5", {"data_width": 13, "kernel_width": 12, "partial_depth": 64}),
+        (
+            "4x4-bus64",
+            "ecp5",
+            {
+                "data_width": 13,
+                "kernel_width": 12,
+                "partial_depth": 64,
+                "transform_at_load": True,
+            },
+        ),
         ("8x5-bus64-w4", "ecp5", {"offset_depth": 256}),
         ("4x2-small", "ice40", {}),
     ],
