@@ -190,7 +190,7 @@ class Emitter:
             self._load_kernels(op, op.term, block, region, base)
             return base
         # In pieces, so that the first can go where the array is already done.
-        piece = max(64, config.weight_depth // 4)
+        piece = max(64, config.weight_depth // (16 if wide else 4))
         for first in range(0, words, piece):
             count = min(piece, words - first)
             self._append(
