@@ -68,6 +68,7 @@ from tilewright.compiler.schedule.sections import (
 )
 from tilewright.compiler.schedule.taps import interpolations, reached, useful_taps
 from tilewright.compiler.schedule.tiles import AUTOMATIC, channel_shares, choose_tiling
+from tilewright.compiler.winograd.kernels import ordered
 from tilewright.errors import UnsupportedError
 
 MAX_STEP = 7
@@ -338,7 +339,7 @@ class _Lowering:
         if chosen is None:
             self.emit(plain)
             return
-        tiling, at_load = chosen
+        tiling, at_load = ordered(chosen[0]), chosen[1]
         kernels = tiling.transform_kernels(weight)
         terms = [
             part(

@@ -118,9 +118,11 @@ def _obstacle(
 def channel_shares(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> int:
     """Return in how many shares a layer's channels are reduced.
 
-    One where the weight buffer holds two kernel groups, else two: then those of one share are
-    loaded while the array works with the other's.
+    One where the weight buffer holds two kernel groups, or their weights come in small pieces;
+    else two: then those of one share are loaded while the array works with the other's.
     """
+    if not config.transform_at_load:
+        return 1
     words = kernel_transform(tiling).kernels * max(s.steps for s in plain.sections) // _taps(plain)
     dense = 1 << plain.segment_log2 == config.rows
     groups = min(-(-section.channels // config.rows) for section in plain.sections)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from tilewright.compiler.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS, KernelStep
@@ -55,6 +55,18 @@ def kernel_transform(tiling: Tiling) -> KernelTransform:
         if len(steps) > MAX_KERNEL_STEPS:
             steps = []
     return KernelTransform(tuple(order.index(kernel) for kernel in factors), tuple(steps))
+
+
+@cache
+def ordered(tiling: Tiling) -> Tiling:
+    """Return a tiling with its terms in the order of their kernels.
+
+    So the array is done with one kernel after another while the next ones are loaded in their
+    place. The last term stays: its kernel lies first, behind the parameters.
+    """
+    slots = kernel_transform(tiling).slots
+    indices = sorted(range(len(slots) - 1), key=lambda i: (slots[i] == 0, slots[i]))
+    return replace(tiling, terms=tuple(tiling.terms[i] for i in (*indices, len(slots) - 1)))
 
 
 def _steps(kernel: _Factors, before: _Factors | None) -> list[KernelStep]:
