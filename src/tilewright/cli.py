@@ -111,9 +111,7 @@ def write_json(path: Path | None, record: Any) -> None:
 def read_inputs(program: tw.Program, path: Path | None) -> Any:
     """Return the inputs in a file, or one random image."""
     if path is None:
-        rng = np.random.default_rng(0)
-        kinds = [program.graph.values[op.output] for op in program.graph.inputs]
-        return [rng.integers(k.qmin, k.qmax + 1, (1, *k.shape)) for k in kinds]
+        return program.random_image()
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -131,6 +129,17 @@ def progress_bar() -> Progress:
         console=console,
         transient=True,
     )
+
+
+def parse_algorithms(texts: list[str]) -> dict[str, str]:
+    """Read LAYER=ALGORITHM, several times."""
+    result: dict[str, str] = {}
+    for text in texts:
+        name, separator, algorithm = text.partition("=")
+        if not (name and separator and algorithm) or name in result:
+            raise Error(f"{text!r} must be LAYER=ALGORITHM, once for each layer")
+        result[name] = algorithm
+    return result
 
 
 def parse_window(text: str) -> tuple[str, int, int]:
@@ -193,6 +202,13 @@ def compile_command(
         ),
     ] = None,
     show: Annotated[Show | None, typer.Option(help="Print how the layers run.")] = None,
+    algorithm: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="LAYER=ALGORITHM, or *=ALGORITHM for all others: auto, direct, tiles as in "
+            "'F(4x2,3x3)', or for a layer 'F(4x2,3x3) rounded', which changes results. Repeatable."
+        ),
+    ] = None,
     round_bias: Annotated[
         bool, typer.Option(help="Round biases that are not on the accumulator's grid.")
     ] = False,
@@ -218,6 +234,8 @@ def compile_command(
     console.print(f"{output}: {len(program.layers)} layers, {macs:,} MACs, for {board}")
     for name, error in program.rounded_biases:
         console.print(f"  {name}: bias rounded, by at most {error:.2g} LSB of the output")
+    for name, rounding in program.rounded_layers.items():
+        console.print(f"  {name}: kernels rounded, {rounding}")
 
 
 @app.command()
