@@ -353,7 +353,9 @@ class _Lowering:
         ):
             raise EngineLimitError(f"{op.name}: the engine has no such tiles")
         if (asked := self.algorithms.get(op.name, str(tiling))) != str(tiling):
-            raise EngineLimitError(f"{op.name}: its kernels are already those of {tiling}, not of {asked!r}")
+            raise EngineLimitError(
+                f"{op.name}: its kernels are already those of {tiling}, not of {asked!r}"
+            )
         bits = bits_for(int(op.kernels.min()), int(op.kernels.max()))
         if bits > self.config.kernel_width:
             raise EngineLimitError(f"{op.name}: the engine's kernel_width must be at least {bits}")

@@ -51,7 +51,7 @@ class RoundingError:
 
 
 def round_convolutions(graph: Graph, config: EngineConfig, algorithms: Mapping[str, str]) -> Graph:
-    """Replace each convolution for which rounded tiles are asked by a RoundedConv2d.
+    """Replace each convolution for which rounded tiles are asked by a RoundedConv2d; verify that.
 
     Transformed kernels U become ``round_half_even(U / 2**s)``, with the least s of at least 1 for
     which kernels and sums fit the engine. What exact tiles divide by, and ``2**s``, goes into the
@@ -72,13 +72,20 @@ def round_convolutions(graph: Graph, config: EngineConfig, algorithms: Mapping[s
         raise EngineLimitError(
             f"*: {algorithms['*']!r} changes results, and must be asked for by each layer's name"
         )
+    asked = {
+        op.name
+        for op in graph.ops
+        if algorithms.get(op.name, "").endswith(ROUNDED) and not isinstance(op, RoundedConv2d)
+    }
+    if not asked:
+        return graph
     ops = tuple(
-        _rounded(op, algorithms[op.name], graph.values, config)
-        if algorithms.get(op.name, "").endswith(ROUNDED)
-        else op
+        _rounded(op, algorithms[op.name], graph.values, config) if op.name in asked else op
         for op in graph.ops
     )
-    return replace(graph, ops=ops)
+    result = replace(graph, ops=ops)
+    result.verify()
+    return result
 
 
 def rounding_errors(
@@ -96,10 +103,8 @@ def rounding_errors(
     By the layer's name. Its input is what it is in ``rounded``: errors of layers before it do not
     count.
     """
-    layers = [op for op in rounded.ops if isinstance(op, RoundedConv2d)]
-    if not layers:
-        return {}
     direct = {op.name: op for op in graph.ops if isinstance(op, Conv2d)}
+    layers = [op for op in rounded.ops if isinstance(op, RoundedConv2d) and op.name in direct]
     errors: dict[str, list[NDArray[np.int64]]] = {op.name: [] for op in layers}
     for image in images:
         values = reference.run(rounded, image)
@@ -146,7 +151,7 @@ def _rounded(
 def _with_shift(
     op: Conv2d, tiling: Tiling, kernels: NDArray[np.int64], shift: int, config: EngineConfig
 ) -> RoundedConv2d:
-    tiles = tiling.undivided()
+    tiles = tiling.undivided
     return RoundedConv2d(
         name=op.name,
         input=op.input,

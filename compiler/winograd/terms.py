@@ -8,7 +8,7 @@ engine's coefficients and factors are what :class:`~tilewright.compiler.isa.Comp
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache, reduce
+from functools import cache, cached_property, reduce
 from math import gcd
 
 import numpy as np
@@ -157,6 +157,7 @@ class Tiling:
         name = f"F({self.m[0]}x{self.m[1]},{self.kernel[0]}x{self.kernel[1]})"
         return f"{name} rounded" if self.rounded else name
 
+    @cached_property
     def undivided(self) -> Tiling:
         """Return these tiles without the division: of exact kernels, ``divisor`` times as much."""
         terms = tuple(

@@ -131,17 +131,6 @@ def progress_bar() -> Progress:
     )
 
 
-def parse_algorithms(texts: list[str]) -> dict[str, str]:
-    """Read LAYER=ALGORITHM, several times."""
-    result: dict[str, str] = {}
-    for text in texts:
-        name, separator, algorithm = text.partition("=")
-        if not (name and separator and algorithm) or name in result:
-            raise Error(f"{text!r} must be LAYER=ALGORITHM, once for each layer")
-        result[name] = algorithm
-    return result
-
-
 def parse_window(text: str) -> tuple[str, int, int]:
     """Read FILE:FIRST:LAST."""
     path, first, last = [*text.rsplit(":", 2), "", ""][:3]
@@ -198,17 +187,10 @@ def compile_command(
         list[str] | None,
         typer.Option(
             help="LAYER=F(4x2,3x3), LAYER=direct, LAYER=auto; without LAYER= for all others. May "
-            "be repeated; results are the same."
+            "be repeated; results are the same, but with LAYER=F(4x2,3x3) rounded."
         ),
     ] = None,
     show: Annotated[Show | None, typer.Option(help="Print how the layers run.")] = None,
-    algorithm: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="LAYER=ALGORITHM, or *=ALGORITHM for all others: auto, direct, tiles as in "
-            "'F(4x2,3x3)', or for a layer 'F(4x2,3x3) rounded', which changes results. Repeatable."
-        ),
-    ] = None,
     round_bias: Annotated[
         bool, typer.Option(help="Round biases that are not on the accumulator's grid.")
     ] = False,

@@ -321,7 +321,7 @@ def compile_graph(
         ),
         schedule=view(assembly.plans, target.engine, {}),
     )
-    if program.graph == graph:
+    if program.graph is graph:
         return program
     arrays = program.quantize(program.random_image() if examples is None else examples)
     errors = rounding_errors(graph, program.graph, list(zip(*arrays, strict=True)))
