@@ -254,9 +254,9 @@ def test_automatic_never_rounds():
 @pytest.mark.parametrize("change", [{"partial_depth": 0}, {"kernel_width": 8}, {"data_width": 9}])
 def test_engines_without_tiles(change):
     """With a kernel_width of 8, small kernels went into commands that the engine refuses."""
-    config = NARROW if "partial_depth" not in change else replace(
-        NARROW, kernel_width=8, data_width=9
-    )  # fmt: skip
+    config = replace(NARROW, transform_at_load=False)
+    if "partial_depth" in change:
+        config = replace(config, kernel_width=8, data_width=9)
     config = replace(config, **change)
     with pytest.raises(EngineLimitError, match="cannot be taken: the engine has no partial_depth"):
         compiled(layers(0)[0], config)
