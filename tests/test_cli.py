@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import tilewright as tw
 from tests.cosim.engines import ENGINES
+from tests.cosim.test_rounded import NARROW, ROUNDED
 from tilewright.boards import BOARDS, get_board
 from tilewright.cli import app, load_model, main, parse_window
 
@@ -203,6 +204,30 @@ def test_simulate_writes_a_timeline(program, tmp_path):
             assert event["ts"] >= ends
             assert event["dur"] > 0
             ends = event["ts"] + event["dur"]
+
+
+def test_compile_prints_what_rounded_kernels_change(net, tmp_path, monkeypatch):
+    monkeypatch.setattr(tw.Target, "from_board", lambda board: tw.Target(engine=NARROW))
+    path, figures = tmp_path / "net.tw", tmp_path / "net.json"
+    command = ("compile", f"{net}:make", "-o", path, "--show", "schedule", "--json", figures)
+    assert "rounded" not in invoke(*command)
+    text = " ".join(invoke(*command, "--algorithm", f"1={ROUNDED}").split())
+    loaded = tw.Program.load(path)
+    error = loaded.rounded_layers["1"]
+    assert f"as {ROUNDED}, weights" in text
+    assert text.count(str(error)) == 2
+    assert f"1: kernels rounded, {error}" in text
+    assert error.mean > 0
+    (group,) = json.loads(figures.read_text())["schedule"]
+    assert group["layers"][0]["rounding"] == asdict(error)
+    # Measured on the example inputs, quantized as the network does it.
+    model, inputs = load_model(f"{net}:make")
+    exact, rounded = (
+        tw.compile(model, inputs, tw.Target(engine=NARROW), algorithms=algorithms).reference(inputs)
+        for algorithms in ({"1": "direct"}, {"1": ROUNDED})
+    )
+    assert error.largest == np.abs(exact[0] - rounded[0]).max()
+    assert error.mean == pytest.approx(np.abs(exact[0] - rounded[0]).mean())
 
 
 def test_simulate_in_rtl_with_checkpoint_and_waves(small, tmp_path):

@@ -27,6 +27,7 @@ from tilewright.compiler.schedule import (
     Objective,
     Plan,
     lower,
+    round_convolutions,
     search,
 )
 
@@ -37,7 +38,8 @@ class Assembly:
 
     Parameters
     ----------
-    lowered, plans : the work and how it is cut: groups of stages that run together
+    lowered, plans : the work and how it is cut: groups of stages that run together; the graph in
+        which layers are rounded that are to be
     feature_maps : where each value lies
     streams : the commands
     image : memory from its start to the last command; feature maps are zero
@@ -64,7 +66,8 @@ def assemble(
         If the graph is wrong, has an operator or a type that the engine lacks, or does not fit.
     """
     graph.verify()
-    lowered = lower(graph, config, objective, algorithms)
+    rounded = round_convolutions(graph, config, algorithms)
+    lowered = lower(rounded, config, objective, algorithms)
     plans = search(lowered, config, objective)
     constants = Constants()
     weights = place_weights(constants, plans, config)

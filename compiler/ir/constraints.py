@@ -31,6 +31,7 @@ from tilewright.compiler.ir.ops import (
     PixelShuffle,
     PixelUnshuffle,
     Rescale,
+    RoundedConv2d,
     SelectChannels,
     Upsample,
     UpsampleBilinear,
@@ -133,6 +134,46 @@ def _weights_fit(op: Conv2d | DeformConv2d | ConvTranspose2d | Linear, types: Ty
     return None
 
 
+@constraint("kernels, data_factors, output_factors", RoundedConv2d)
+def _terms_agree(op: RoundedConv2d, types: Types) -> str | None:
+    """All have three dimensions, and as many terms, at least one; a tile holds its windows."""
+    shapes = [a.shape for a in (op.kernels, op.data_factors, op.output_factors)]
+    if any(len(shape) != 3 or min(shape) < 1 for shape in shapes):
+        return f"shapes {shapes}"
+    if len({shape[0] for shape in shapes}) > 1 or min(op.kernel) < 1:
+        return f"shapes {shapes}, stride {op.stride}"
+    return None
+
+
+@constraint("groups", RoundedConv2d)
+def _rounded_groups_divide(op: RoundedConv2d, types: Types) -> str | None:
+    """Groups divide the output channels, and kernels cover C / groups input channels."""
+    c, (_, k, per_group) = types[op.input].shape[0], op.kernels.shape
+    if op.groups < 1 or k % op.groups or per_group * op.groups != c:
+        return f"kernels shape {op.kernels.shape}, groups={op.groups}, C={c}"
+    return None
+
+
+@constraint("kernels", RoundedConv2d)
+def _kernels_fit(op: RoundedConv2d, types: Types) -> str | None:
+    """Kernels have at most 16 bits, factors of the data at most 8, those of the output 12."""
+    for array, bits in ((op.kernels, 16), (op.data_factors, 8), (op.output_factors, 12)):
+        low, high = int(array.min()), int(array.max())
+        if low < -1 << (bits - 1) or high >= 1 << (bits - 1):
+            return f"{low}..{high} in {bits} bits"
+    return None
+
+
+@constraint("bias", RoundedConv2d)
+def _rounded_bias_shape(op: RoundedConv2d, types: Types) -> str | None:
+    """There is one int32 bias per output channel."""
+    if op.bias.shape != op.kernels.shape[1:2]:
+        return f"shape {op.bias.shape} for {op.kernels.shape[1]} channels"
+    if int(np.abs(op.bias).max()) >= 1 << 31:
+        return f"bias {int(op.bias[np.abs(op.bias).argmax()])}"
+    return None
+
+
 @constraint("bias", Conv2d, DeformConv2d, ConvTranspose2d, Linear)
 def _bias_shape(op: Conv2d | DeformConv2d | ConvTranspose2d | Linear, types: Types) -> str | None:
     """There is one int32 bias per output channel."""
@@ -149,9 +190,10 @@ def _kernel_positive(op: MaxPool2d | AvgPool2d, types: Types) -> str | None:
     return None if min(op.kernel) >= 1 else f"{op.kernel}"
 
 
-@constraint("stride", Conv2d, DeformConv2d, ConvTranspose2d, MaxPool2d, AvgPool2d)
+@constraint("stride", Conv2d, RoundedConv2d, DeformConv2d, ConvTranspose2d, MaxPool2d, AvgPool2d)
 def _stride_positive(
-    op: Conv2d | DeformConv2d | ConvTranspose2d | MaxPool2d | AvgPool2d, types: Types
+    op: Conv2d | RoundedConv2d | DeformConv2d | ConvTranspose2d | MaxPool2d | AvgPool2d,
+    types: Types,
 ) -> str | None:
     """Strides are at least 1."""
     return None if min(op.stride) >= 1 else f"{op.stride}"
@@ -163,9 +205,10 @@ def _dilation_positive(op: Conv2d | DeformConv2d | MaxPool2d, types: Types) -> s
     return None if min(op.dilation) >= 1 else f"{op.dilation}"
 
 
-@constraint("padding", Conv2d, DeformConv2d, ConvTranspose2d, MaxPool2d, AvgPool2d)
+@constraint("padding", Conv2d, RoundedConv2d, DeformConv2d, ConvTranspose2d, MaxPool2d, AvgPool2d)
 def _padding_not_negative(
-    op: Conv2d | DeformConv2d | ConvTranspose2d | MaxPool2d | AvgPool2d, types: Types
+    op: Conv2d | RoundedConv2d | DeformConv2d | ConvTranspose2d | MaxPool2d | AvgPool2d,
+    types: Types,
 ) -> str | None:
     """Padding is not negative."""
     return None if len(op.padding) == 4 and min(op.padding) >= 0 else f"{op.padding}"
@@ -203,8 +246,10 @@ def _something_left(op: ConvTranspose2d, types: Types) -> str | None:
     return None if min(shape) >= 1 else f"output would be {shape}"
 
 
-@constraint("output", Conv2d, DeformConv2d, MaxPool2d, AvgPool2d)
-def _window_fits(op: Conv2d | DeformConv2d | MaxPool2d | AvgPool2d, types: Types) -> str | None:
+@constraint("output", Conv2d, RoundedConv2d, DeformConv2d, MaxPool2d, AvgPool2d)
+def _window_fits(
+    op: Conv2d | RoundedConv2d | DeformConv2d | MaxPool2d | AvgPool2d, types: Types
+) -> str | None:
     """The dilated kernel fits into the padded input at least once."""
     shape = output_shape(op, types)
     return None if min(shape) >= 1 else f"output would be {shape}"
@@ -327,9 +372,9 @@ def _requantize_matches_output(
     return _requantize_problem(op.requantize, types[op.output])
 
 
-@constraint("requantize", Conv2d, DeformConv2d, ConvTranspose2d, Linear)
+@constraint("requantize", Conv2d, RoundedConv2d, DeformConv2d, ConvTranspose2d, Linear)
 def _requantize_fits_output(
-    op: Conv2d | DeformConv2d | ConvTranspose2d | Linear, types: Types
+    op: Conv2d | RoundedConv2d | DeformConv2d | ConvTranspose2d | Linear, types: Types
 ) -> str | None:
     """It has one multiplier per output channel, and the range and zero point of the output.
 
@@ -386,7 +431,7 @@ def _operands_match_shared_type(op: Add, types: Types) -> str | None:
 def _accumulator_fits(op: Op, types: Types) -> str | None:
     """The accumulator stays within int32 for every possible input, with and without bias."""
     ranges = [accumulator_range(op, types)]
-    if isinstance(op, Conv2d | DeformConv2d | ConvTranspose2d | Linear):
+    if isinstance(op, Conv2d | RoundedConv2d | DeformConv2d | ConvTranspose2d | Linear):
         lo, hi = ranges[0]
         ranges.append((lo - op.bias, hi - op.bias))
     for lo, hi in ranges:

@@ -15,6 +15,7 @@ from tilewright.compiler.ir.ops import (
     Linear,
     Op,
     Rescale,
+    RoundedConv2d,
     UpsampleBilinear,
 )
 from tilewright.compiler.ir.types import TensorType
@@ -22,6 +23,7 @@ from tilewright.compiler.ir.types import TensorType
 #: Operators that sum into an accumulator, which must not overflow.
 WITH_ACCUMULATOR: tuple[type[Op], ...] = (
     Conv2d,
+    RoundedConv2d,
     DeformConv2d,
     ConvTranspose2d,
     Linear,
@@ -49,6 +51,8 @@ def accumulator_range(op: Op, types: Mapping[str, TensorType]) -> tuple[IntArray
     match op:
         case Conv2d() | DeformConv2d() | Linear():
             return weighted_range(op.weight, op.bias, types[op.input])
+        case RoundedConv2d():
+            return _tiles_range(op, types[op.input])
         case ConvTranspose2d():
             return _transposed_range(op, types[op.input])
         case AvgPool2d():
@@ -96,6 +100,21 @@ def weighted_range(
     low = input_type.qmin - input_type.zero_point
     high = input_type.qmax - input_type.zero_point
     return positive * low + negative * high + bias, positive * high + negative * low + bias
+
+
+def _tiles_range(op: RoundedConv2d, input_type: TensorType) -> tuple[IntArray, IntArray]:
+    """Range over all places in a tile: each is a kernel of its own, over the whole tile."""
+    terms, channels, per_group = op.kernels.shape
+    # float64 is exact: kernels have 16 bits, and the other factors are small.
+    flat = op.kernels.reshape(terms, -1).astype(np.float64)
+    lows, highs = [], []
+    for place in op.output_factors.reshape(terms, -1).T:
+        factors = (op.data_factors * place[:, None, None]).reshape(terms, -1).T
+        kernel = (factors @ flat).astype(np.int64).reshape(-1, channels, per_group)
+        low, high = weighted_range(kernel.transpose(1, 2, 0), op.bias, input_type)
+        lows.append(low)
+        highs.append(high)
+    return np.minimum.reduce(lows), np.maximum.reduce(highs)
 
 
 def _transposed_range(op: ConvTranspose2d, input_type: TensorType) -> tuple[IntArray, IntArray]:

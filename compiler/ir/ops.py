@@ -198,6 +198,52 @@ class DeformConv2d(Op):
 
 
 @dataclass(frozen=True, eq=False)
+class RoundedConv2d(_Unary):
+    """Convolution in tiles with rounded kernels (Winograd), close to a Conv2d but not equal to it.
+
+    The results lie in tiles of ``m`` rows and columns; tile (y, x) reads the pixels from row
+    ``m * stride * y - top`` and column ``m * stride * x - left`` on. In every tile
+    ``window[p, c] = sum(data_factors[p, u, v] * (q[c, u, v] - zero_point_in))`` and
+    ``acc[k, i, j] = sum(output_factors[p, i, j] * kernels[p, k, c] * window[p, c]) + bias[k]``.
+    Pixels outside the input hold its zero point, also where the last tiles reach beyond the
+    padding. Only the compiler makes this operator, on request: docs/winograd_rounded.md.
+
+    Parameters
+    ----------
+    kernels : (P, K, C / groups), signed integers of at most 16 bits
+    data_factors : (P, U, V), what term p multiplies the pixels of a tile by
+    output_factors : (P, m_y, m_x), what its sums are multiplied by, for each result
+    bias : (K,), int32 at the accumulator's scale
+    stride : (vertical, horizontal), at least 1
+    padding : (top, bottom, left, right), at least 0
+    groups : int, divides C and K
+    requantize : one multiplier per output channel
+    """
+
+    kernels: IntArray
+    data_factors: IntArray
+    output_factors: IntArray
+    bias: IntArray
+    stride: Pair
+    padding: Padding
+    groups: int
+    requantize: Requantize
+
+    @property
+    def m(self) -> Pair:
+        """Result rows and columns of a tile."""
+        return int(self.output_factors.shape[1]), int(self.output_factors.shape[2])
+
+    @property
+    def kernel(self) -> Pair:
+        """(R, S) of the convolution that is approximated."""
+        return (
+            int(self.data_factors.shape[1]) - (self.m[0] - 1) * self.stride[0],
+            int(self.data_factors.shape[2]) - (self.m[1] - 1) * self.stride[1],
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class ConvTranspose2d(_Unary):
     """Transposed convolution with groups, stride and padding; its dilation is 1.
 
@@ -470,6 +516,7 @@ class PixelUnshuffle(_Unary):
 OPS: tuple[type[Op], ...] = (
     Input,
     Conv2d,
+    RoundedConv2d,
     DeformConv2d,
     ConvTranspose2d,
     Linear,

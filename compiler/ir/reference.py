@@ -27,6 +27,7 @@ from tilewright.compiler.ir.ops import (
     PixelShuffle,
     PixelUnshuffle,
     Rescale,
+    RoundedConv2d,
     SelectChannels,
     Upsample,
     UpsampleBilinear,
@@ -116,6 +117,43 @@ def deform_conv2d(op: DeformConv2d, values: Mapping[str, IntArray], types: Types
         op.kernel, (0, 0, 0, 0), (1, 1), op.groups, op.requantize,
     )  # fmt: skip
     return conv2d(conv, samples, replace(x_type, shape=samples.shape))
+
+
+def rounded_conv2d(op: RoundedConv2d, x: IntArray, x_type: TensorType) -> IntArray:
+    """Convolution of x (C, H, W) in tiles, with rounded kernels; returns (K, H', W')."""
+    return requantize(rounded_conv2d_accumulator(op, x, x_type), op.requantize)
+
+
+def rounded_conv2d_accumulator(op: RoundedConv2d, x: IntArray, x_type: TensorType) -> IntArray:
+    """Accumulator of :func:`rounded_conv2d`, bias included, before requantization."""
+    _, k, c = op.kernels.shape
+    g, (_, height, width) = op.groups, x.shape
+    rows, columns = window_shape((height, width), op.kernel, op.stride, op.padding)
+    tiles = -(-rows // op.m[0]), -(-columns // op.m[1])
+    step = op.m[0] * op.stride[0], op.m[1] * op.stride[1]
+    # The last tiles may reach beyond the padding, or beyond rows that no window reaches.
+    top, _, left, _ = op.padding
+    bottom, right = (
+        max(0, (count - 1) * distance + reach - before - size)
+        for count, distance, reach, before, size in zip(
+            tiles, step, op.data_factors.shape[1:], (top, left), (height, width), strict=True
+        )
+    )
+    padded = _pad(x - x_type.zero_point, (top, bottom, left, right), 0)
+    acc = np.zeros((k, tiles[0] * op.m[0], tiles[1] * op.m[1]), np.int64)
+    for kernels, data, output in zip(op.kernels, op.data_factors, op.output_factors, strict=True):
+        windows = np.zeros((x.shape[0], *tiles), np.int64)
+        for u, v in np.argwhere(data):
+            windows += data[u, v] * _window(padded, (u, v), step, tiles)
+        # float64 matrix products are quick and exact as long as no sum leaves 53 bits.
+        dtype = np.float64 if _fits_float64(kernels, windows) else np.int64
+        factors = kernels.reshape(g, k // g, c).astype(dtype)
+        sums = factors @ windows.reshape(g, c, -1).astype(dtype)
+        term = sums.astype(np.int64).reshape(k, *tiles)
+        for i, j in np.argwhere(output):
+            acc[:, i :: op.m[0], j :: op.m[1]] += output[i, j] * term
+    result: IntArray = acc[:, :rows, :columns] + op.bias[:, None, None]
+    return result
 
 
 def conv_transpose2d(op: ConvTranspose2d, x: IntArray, x_type: TensorType) -> IntArray:
@@ -251,6 +289,8 @@ def run(graph: Graph, inputs: Sequence[IntArray]) -> dict[str, IntArray]:
                 result = conv2d(op, values[op.input], types[op.input])
             case DeformConv2d():
                 result = deform_conv2d(op, values, types)
+            case RoundedConv2d():
+                result = rounded_conv2d(op, values[op.input], types[op.input])
             case ConvTranspose2d():
                 result = conv_transpose2d(op, values[op.input], types[op.input])
             case Linear():

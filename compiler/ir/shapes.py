@@ -15,6 +15,7 @@ from tilewright.compiler.ir.ops import (
     Pair,
     PixelShuffle,
     PixelUnshuffle,
+    RoundedConv2d,
     SelectChannels,
     Upsample,
     UpsampleBilinear,
@@ -71,6 +72,9 @@ def output_shape(op: Op, types: Mapping[str, TensorType]) -> Shape:
         case Conv2d() | DeformConv2d():
             size = window_shape((h, w), op.kernel, op.stride, op.padding, op.dilation)
             return (op.weight.shape[0], *size)
+        case RoundedConv2d():
+            size = window_shape((h, w), op.kernel, op.stride, op.padding)
+            return (op.kernels.shape[1], *size)
         case ConvTranspose2d():
             size = transposed_shape((h, w), op.kernel, op.stride, op.padding, op.output_padding)
             return (op.weight.shape[0], *size)

@@ -7,6 +7,7 @@
 ``objective``  what a schedule is good for
 ``deformable`` where samples come from, and how channels must lie for them
 ``tiles``      which convolutions run in tiles of results
+``rounded``    convolutions whose tiles are rounded to fit, on request
 ``lower``      every operator of the IR as array operations
 ``groups``     consecutive stages, and the sizes of what they read and write
 ``rings``      where their values lie on chip
@@ -28,6 +29,11 @@ from tilewright.compiler.schedule.groups import Block, Group
 from tilewright.compiler.schedule.lower import LoweredGraph, lower
 from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.plan import Plan
+from tilewright.compiler.schedule.rounded import (
+    RoundingError,
+    round_convolutions,
+    rounding_errors,
+)
 from tilewright.compiler.schedule.search import search
 from tilewright.compiler.schedule.tiles import AUTOMATIC
 from tilewright.compiler.schedule.view import GroupView, view
@@ -44,10 +50,13 @@ __all__ = [
     "Objective",
     "Operand",
     "Plan",
+    "RoundingError",
     "Section",
     "Stage",
     "TileTerm",
     "lower",
+    "round_convolutions",
+    "rounding_errors",
     "search",
     "view",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from tilewright.compiler.ir import (
     PixelUnshuffle,
     Requantize,
     Rescale,
+    RoundedConv2d,
     SelectChannels,
     TensorType,
     Upsample,
@@ -67,8 +69,15 @@ from tilewright.compiler.schedule.sections import (
     total_steps,
 )
 from tilewright.compiler.schedule.taps import interpolations, reached, useful_taps
-from tilewright.compiler.schedule.tiles import AUTOMATIC, channel_shares, choose_tiling
-from tilewright.compiler.winograd.kernels import ordered
+from tilewright.compiler.schedule.tiles import (
+    AUTOMATIC,
+    channel_shares,
+    check_tiles,
+    choose_tiling,
+)
+from tilewright.compiler.winograd.integer import bits_for
+from tilewright.compiler.winograd.kernels import kernel_transform, ordered
+from tilewright.compiler.winograd.terms import Tiling, tilings
 from tilewright.errors import UnsupportedError
 
 MAX_STEP = 7
@@ -113,7 +122,7 @@ def lower(
     EngineLimitError
         If a multiplier is wider than the engine's.
     """
-    convolutions = [op.name for op in graph.layers if isinstance(op, Conv2d)]
+    convolutions = [op.name for op in graph.layers if isinstance(op, Conv2d | RoundedConv2d)]
     if unknown := set(algorithms) - {*convolutions, "*"}:
         raise EngineLimitError(
             f"an algorithm is given for {min(unknown)!r}, which is no convolution's name; there "
@@ -197,6 +206,8 @@ class _Lowering:
         match op:
             case Conv2d():
                 self.conv(index, op)
+            case RoundedConv2d():
+                self.rounded_conv(index, op)
             case DeformConv2d():
                 self.deform_conv(index, op)
             case ConvTranspose2d():
@@ -302,11 +313,7 @@ class _Lowering:
         rows, columns = useful_taps(op.weight, op.dilation)
         weight = op.weight[:, :, rows][:, :, :, columns]
         kernel = (weight.shape[2], weight.shape[3])
-        if op.groups == 1:
-            kernel_groups = -(-len(weight) // self.config.rows)
-            self.gather(index, op.name, op.input, op.output, kernel, kernel_groups)
-        elif op.groups == in_type.shape[0] == len(weight):
-            self.gather(index, op.name, op.input, op.output, kernel, None)
+        self.gather_for(index, op, kernel)
         zero_points = weight.reshape(len(weight), -1).sum(1) * in_type.zero_point
         padding = (
             op.padding[0] - rows.start * op.dilation[0],
@@ -314,19 +321,7 @@ class _Lowering:
         )
         macs = (kind == op.kind) * weight.size * out_type.shape[1] * out_type.shape[2]
 
-        def part(weight: NDArray[np.int64], **geometry: Any) -> ArrayOp:
-            return self.array_op(
-                index,
-                op.name,
-                kind,
-                (op.input,),
-                op.output,
-                op.requantize,
-                bias=op.bias - zero_points,
-                **self.weighted(op.input, op.output, weight, op.groups),
-                **geometry,
-            )
-
+        part = partial(self.conv_part, index, op, kind, bias=op.bias - zero_points)
         plain = part(
             weight,
             kernel=kernel,
@@ -341,29 +336,118 @@ class _Lowering:
             return
         tiling, at_load = ordered(chosen[0]), chosen[1]
         kernels = tiling.transform_kernels(weight)
+        self.emit_tiles(plain, part, tiling, kernels, at_load=at_load)
+
+    def rounded_conv(self, index: int, op: RoundedConv2d) -> None:
+        """Emit the terms of a convolution with rounded kernels."""
+        (_, height, width), zero_point = (
+            self.values[op.output].shape,
+            self.values[op.input].zero_point,
+        )
+        known = (t.undivided for t in tilings(op.kernel, op.stride) if t.m == op.m)
+        tiling = next(known, None)
+        if (
+            tiling is None
+            or not np.array_equal(tiling.data, op.data_factors)
+            or not np.array_equal(tiling.output, op.output_factors)
+        ):
+            raise EngineLimitError(f"{op.name}: the engine has no such tiles")
+        if (asked := self.algorithms.get(op.name, str(tiling))) != str(tiling):
+            raise EngineLimitError(
+                f"{op.name}: its kernels are already those of {tiling}, not of {asked!r}"
+            )
+        bits = bits_for(int(op.kernels.min()), int(op.kernels.max()))
+        if bits > self.config.kernel_width:
+            raise EngineLimitError(f"{op.name}: the engine's kernel_width must be at least {bits}")
+        self.gather_for(index, op, op.kernel)
+        slots = np.array(kernel_transform(tiling).slots)
+        if any((op.kernels[slots == slot] != op.kernels[i]).any() for i, slot in enumerate(slots)):
+            raise EngineLimitError(f"{op.name}: terms of one kernel must have the same")
+        # What an input of ones gives: the same at every place of a tile, since of the points of a
+        # transform, constant data reach only the one that counts alike for all results.
+        ones = np.einsum(
+            "pij,pk,p->kij", op.output_factors, op.kernels.sum(2), op.data_factors.sum((1, 2))
+        )
+        assert (ones == ones[:, :1, :1]).all(), "zero points would need a bias for each place"
+        part = partial(
+            self.conv_part, index, op, op.kind, bias=op.bias - ones[:, 0, 0] * zero_point
+        )
+        plain = part(
+            np.zeros((*op.kernels.shape[1:], *op.kernel), np.int64),
+            kernel=op.kernel,
+            stride=op.stride,
+            padding=op.padding[::2],
+            macs=op.kernels[0].size * op.kernel[0] * op.kernel[1] * height * width,
+        )
+        check_tiles(tiling, plain, self.config)
+        self.emit_tiles(plain, part, tiling, op.kernels[..., None, None], at_load=False)
+
+    def gather_for(self, index: int, op: Conv2d | RoundedConv2d, kernel: tuple[int, int]) -> None:
+        """Pack the channels that a convolution reads, if that helps."""
+        kernels = self.values[op.output].shape[0]
+        if op.groups == 1:
+            kernel_groups = -(-kernels // self.config.rows)
+            self.gather(index, op.name, op.input, op.output, kernel, kernel_groups)
+        elif op.groups == self.values[op.input].shape[0] == kernels:
+            self.gather(index, op.name, op.input, op.output, kernel, None)
+
+    def conv_part(
+        self,
+        index: int,
+        op: Conv2d | RoundedConv2d,
+        kind: str,
+        weight: NDArray[np.int64],
+        **fields: Any,
+    ) -> ArrayOp:
+        """Return a convolution, or a term of it, with a (K, C / groups, R, S) kernel."""
+        return self.array_op(
+            index,
+            op.name,
+            kind,
+            (op.input,),
+            op.output,
+            op.requantize,
+            **self.weighted(op.input, op.output, weight, op.groups),
+            **fields,
+        )
+
+    def emit_tiles(
+        self,
+        plain: ArrayOp,
+        part: Callable[..., ArrayOp],
+        tiling: Tiling,
+        kernels: NDArray[np.int64],
+        *,
+        at_load: bool,
+    ) -> None:
+        """Emit one operation for each term, with the (terms, K, C / groups, 1, 1) kernels.
+
+        ``plain`` is the layer without tiles, and ``part`` makes an operation of it.
+        """
+        rows, taps = self.config.rows, plain.kernel[0] * plain.kernel[1]
         terms = [
             part(
                 kernel,
                 kernel=term.taps,
-                stride=(tiling.m[0] * op.stride[0], tiling.m[1] * op.stride[1]),
+                stride=(tiling.m[0] * tiling.stride[0], tiling.m[1] * tiling.stride[1]),
                 dilation=term.step,
-                padding=(padding[0] - term.first[0], padding[1] - term.first[1]),
+                padding=(plain.padding[0] - term.first[0], plain.padding[1] - term.first[1]),
                 out_step=tiling.m,
                 term=TileTerm(tiling, number),
-                macs=macs if number == 0 else 0,
+                macs=plain.macs if number == 0 else 0,
             )
             for number, (term, kernel) in enumerate(zip(tiling.terms, kernels, strict=True))
         ]
-        shares, rows_ = channel_shares(tiling, plain, self.config), self.config.rows
+        shares = channel_shares(tiling, plain, self.config)
         ops = []
         for share in range(shares):
-            own = share_channels(plain.sections, share, shares, kernel[0] * kernel[1], rows_)
+            own = share_channels(plain.sections, share, shares, taps, rows)
             for one in terms:
                 assert one.term is not None
                 place = replace(
                     one.term, share=share, shares=shares, kernels=own if at_load else ()
                 )
-                sections = share_channels(one.sections, share, shares, 1, rows_)
+                sections = share_channels(one.sections, share, shares, 1, rows)
                 macs = one.macs if share == 0 else 0
                 ops.append(replace(one, sections=sections, term=place, macs=macs))
         self.emit(*ops)

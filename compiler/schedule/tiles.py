@@ -8,6 +8,7 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.ir import TensorType
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.layout import align
 from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError
@@ -18,6 +19,9 @@ from tilewright.compiler.winograd.terms import Tiling, tilings
 
 #: Every layer by the algorithm that costs least.
 AUTOMATIC: Mapping[str, str] = {}
+
+#: What follows the name of tiles whose kernels are to be rounded.
+ROUNDED = " rounded"
 
 #: Cycles that a command costs beside its passes, as estimated.
 _COMMAND_CYCLES = 45
@@ -53,42 +57,50 @@ def choose_tiling(
     if algorithm != "auto":
         for tiling in known:
             if str(tiling) == algorithm:
-                reason = _obstacle(tiling, plain, weight, config)
+                check_tiles(tiling, plain, config)
+                reason = inexact(tiling, weight, plain.input_type, config)
                 if reason is None:
                     return tiling, _cost(tiling, plain, config, objective)[1]
-                raise EngineLimitError(f"{plain.name}: {algorithm} cannot be taken: {reason}")
+                raise EngineLimitError(
+                    f"{plain.name}: {algorithm} cannot be taken: {reason}; "
+                    f"{algorithm + ROUNDED!r} rounds its kernels"
+                )
         names = ", ".join(["auto", "direct", *map(str, known)])
         raise EngineLimitError(f"{plain.name}: its algorithms are {names}, not {algorithm!r}")
-    if not config.partial_depth or config.data_width == 9:
+    if not _has_tiles(config):
         return None
     best, least = None, _plain_cost(plain, config, objective)
     for tiling in known:
         cost, at_load = _cost(tiling, plain, config, objective)
-        if cost < least and _obstacle(tiling, plain, weight, config) is None:
+        if cost >= least or _obstacle(tiling, plain, config) is not None:
+            continue
+        if inexact(tiling, weight, plain.input_type, config) is None:
             best, least = (tiling, at_load), cost
     return best
 
 
-def _obstacle(
-    tiling: Tiling, plain: ArrayOp, weight: NDArray[np.int64], config: EngineConfig
+def _has_tiles(config: EngineConfig) -> bool:
+    """Return whether an engine runs tiles at all; kernels of terms have two bytes in memory."""
+    return bool(config.partial_depth) and config.data_width > 9 and config.kernel_width > 8
+
+
+def check_tiles(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> None:
+    """Refuse tiles that the engine cannot run, whatever the kernel.
+
+    Raises
+    ------
+    EngineLimitError
+        Saying why.
+    """
+    if reason := _obstacle(tiling, plain, config):
+        raise EngineLimitError(f"{plain.name}: {tiling} cannot be taken: {reason}")
+
+
+def inexact(
+    tiling: Tiling, weight: NDArray[np.int64], input_type: TensorType, config: EngineConfig
 ) -> str | None:
-    """Return why tiles cannot be used, or None: everything is exact, or it is refused."""
-    rows, columns = tiling.m
-    _, height, width = plain.output_type.shape
-    if plain.dilation != (1, 1):
-        return "its kernel is dilated"
-    if not config.partial_depth or config.data_width == 9:
-        return "the engine has no partial_depth, or a data_width of 9"
-    if width % columns:
-        return f"tiles of {columns} columns do not fill a width of {width}"
-    if gcd(columns * plain.stride[1], config.cols) > 1:
-        return "the tiles' distance has a common divisor with the engine's cols"
-    if min(height, width) < 2:
-        return "there is one row or column of results only"
-    low, high = plain.input_type.qmin, plain.input_type.qmax
-    data_bits = max(term.data_bits(low, high) for term in tiling.terms)
-    if data_bits > config.data_width:
-        return f"the engine's data_width must be at least {data_bits}"
+    """Return why the kernels or sums of tiles do not fit, or None: then everything is exact."""
+    low, high = input_type.qmin, input_type.qmax
     kernels = tiling.transform_kernels(weight)
     kernel_bits = bits_for(int(kernels.min()), int(kernels.max()))
     if kernel_bits > config.kernel_width:
@@ -100,6 +112,27 @@ def _obstacle(
     )
     if sum_bits + tiling.halvings > config.acc_width:
         return f"the engine's acc_width must be at least {sum_bits + tiling.halvings}"
+    return None
+
+
+def _obstacle(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> str | None:
+    """Return why the engine cannot run tiles, whatever the kernel, or None."""
+    rows, columns = tiling.m
+    _, height, width = plain.output_type.shape
+    if plain.dilation != (1, 1):
+        return "its kernel is dilated"
+    if not _has_tiles(config):
+        return "the engine has no partial_depth, a data_width of 9 or a kernel_width of 8"
+    if width % columns:
+        return f"tiles of {columns} columns do not fill a width of {width}"
+    if gcd(columns * plain.stride[1], config.cols) > 1:
+        return "the tiles' distance has a common divisor with the engine's cols"
+    if min(height, width) < 2:
+        return "there is one row or column of results only"
+    low, high = plain.input_type.qmin, plain.input_type.qmax
+    data_bits = max(term.data_bits(low, high) for term in tiling.terms)
+    if data_bits > config.data_width:
+        return f"the engine's data_width must be at least {data_bits}"
     words = -(-width // (columns * config.cols))
     sums = words * columns * config.drain_cycles
     if sums > config.partial_depth:

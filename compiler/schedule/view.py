@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.schedule.groups import block_words
 from tilewright.compiler.schedule.plan import Plan
 from tilewright.compiler.schedule.rings import room
+from tilewright.compiler.schedule.rounded import RoundingError
 
 _TRANSFORMED = {False: "when compiled", True: "at load"}
 
@@ -20,7 +21,7 @@ class LayerView:
 
     ``algorithm``: "direct", or tiles as in "F(4x2,3x3)"; ``weights``: "resident", "streamed"
     (loaded again for every strip) or "once"; ``transformed``: "" or where the kernels of tiles
-    are, "when compiled" or "at load".
+    are, "when compiled" or "at load"; ``rounding``: what "F(4x2,3x3) rounded" or the like changes.
     """
 
     name: str
@@ -31,6 +32,19 @@ class LayerView:
     weights: str
     transformed: str
     weight_words: int
+    rounding: RoundingError | None = None
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> LayerView:
+        """Read what ``dataclasses.asdict`` made, also after a round through JSON."""
+        rounding = fields["rounding"]
+        return cls(
+            **{
+                **fields,
+                "reads": tuple(fields["reads"]),
+                "rounding": None if rounding is None else RoundingError(**rounding),
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -63,9 +77,7 @@ class GroupView:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> GroupView:
         """Read what ``dataclasses.asdict`` made, also after a round through JSON."""
-        layers = tuple(
-            LayerView(**{**layer, "reads": tuple(layer["reads"])}) for layer in fields["layers"]
-        )
+        layers = tuple(map(LayerView.from_dict, fields["layers"]))
         ends = {name: tuple(fields[name]) for name in ("loads", "stores")}
         return cls(**{**fields, **ends, "layers": layers})
 
@@ -92,15 +104,19 @@ class GroupView:
                 + f", transformed {layer.transformed}"
                 * bool(layer.transformed)
             )
+            if layer.rounding is not None:
+                lines.append(f"         {layer.rounding}")
         return "\n".join(lines)
 
 
-def view(plans: Sequence[Plan], config: EngineConfig) -> tuple[GroupView, ...]:
-    """Return what plans say, for people and for files."""
-    return tuple(_group(plan, config) for plan in plans)
+def view(
+    plans: Sequence[Plan], config: EngineConfig, rounding: Mapping[str, RoundingError]
+) -> tuple[GroupView, ...]:
+    """Return what plans say, for people and for files; ``rounding`` by the layer's name."""
+    return tuple(_group(plan, config, rounding) for plan in plans)
 
 
-def _group(plan: Plan, config: EngineConfig) -> GroupView:
+def _group(plan: Plan, config: EngineConfig, rounding: Mapping[str, RoundingError]) -> GroupView:
     layers = []
     resident = 0
     for stage, kept, blocks in zip(
@@ -120,6 +136,7 @@ def _group(plan: Plan, config: EngineConfig) -> GroupView:
                 weights="resident" if kept else "once" if once else "streamed",
                 transformed="" if op.term is None else _TRANSFORMED[bool(op.term.kernels)],
                 weight_words=words,
+                rounding=rounding.get(op.name),
             )
         )
     return GroupView(

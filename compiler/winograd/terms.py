@@ -8,7 +8,7 @@ engine's coefficients and factors are what :class:`~tilewright.compiler.isa.Comp
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache, reduce
+from functools import cache, cached_property, reduce
 from math import gcd
 
 import numpy as np
@@ -54,6 +54,12 @@ class AxisTerm:
     sign: int = 0
     negative: bool = False
     scale: int = 0
+
+    def factors(self, m: int) -> NDArray[np.int64]:
+        """Return what the product is multiplied by for each of ``m`` results; not ``negative``."""
+        k = np.arange(m)
+        signs = 1 - 2 * (k & self.sign)
+        return np.asarray((self.used >> k & 1) * signs << self.scale + k * self.shift)
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,8 @@ class Term:
 class Tiling:
     """How a convolution is computed in tiles of ``m`` (rows, columns) results.
 
-    ``halvings`` and ``third`` are those of ``Compute``.
+    ``halvings`` and ``third`` are those of ``Compute``. ``rounded``: the totals are not divided,
+    and their kernels are rounded.
     """
 
     m: tuple[int, int]
@@ -144,9 +151,49 @@ class Tiling:
     terms: tuple[Term, ...]
     halvings: int
     third: bool
+    rounded: bool = False
 
     def __str__(self) -> str:
-        return f"F({self.m[0]}x{self.m[1]},{self.kernel[0]}x{self.kernel[1]})"
+        name = f"F({self.m[0]}x{self.m[1]},{self.kernel[0]}x{self.kernel[1]})"
+        return f"{name} rounded" if self.rounded else name
+
+    @cached_property
+    def undivided(self) -> Tiling:
+        """Return these tiles without the division: of exact kernels, ``divisor`` times as much."""
+        terms = tuple(
+            replace(term, negative=term.negative ^ self.third)  # no longer by -3
+            for term in self.terms
+        )
+        return replace(self, terms=terms, halvings=0, third=False, rounded=True)
+
+    @property
+    def divisor(self) -> int:
+        """What exact totals are divided by."""
+        return (3 if self.third else 1) << self.halvings
+
+    @property
+    def data(self) -> NDArray[np.int64]:
+        """What each term multiplies a tile's pixels by: (terms, rows, columns)."""
+        size = [(m - 1) * s + r for m, s, r in zip(self.m, self.stride, self.kernel, strict=True)]
+        result = np.zeros((len(self.terms), *size), np.int64)
+        for matrix, term in zip(result, self.terms, strict=True):
+            rows, columns = (
+                slice(first, first + (taps - 1) * step + 1, step)
+                for first, step, taps in zip(term.first, term.step, term.taps, strict=True)
+            )
+            matrix[rows, columns] = np.reshape(term.coefficients, term.taps)
+        return result
+
+    @property
+    def output(self) -> NDArray[np.int64]:
+        """What each term's sums are multiplied by, for each result: (terms, *m)."""
+        result = np.zeros((len(self.terms), *self.m), np.int64)
+        for matrix, term in zip(result, self.terms, strict=True):
+            factors = np.multiply.outer(
+                term.rows.factors(self.m[0]), term.columns.factors(self.m[1])
+            )
+            matrix[:] = -factors if term.negative else factors
+        return result
 
     def transform_kernels(self, weight: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the kernels (terms, K, C, 1, 1) of a (K, C, R, S) one."""

@@ -111,9 +111,7 @@ def write_json(path: Path | None, record: Any) -> None:
 def read_inputs(program: tw.Program, path: Path | None) -> Any:
     """Return the inputs in a file, or one random image."""
     if path is None:
-        rng = np.random.default_rng(0)
-        kinds = [program.graph.values[op.output] for op in program.graph.inputs]
-        return [rng.integers(k.qmin, k.qmax + 1, (1, *k.shape)) for k in kinds]
+        return program.random_image()
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -189,7 +187,7 @@ def compile_command(
         list[str] | None,
         typer.Option(
             help="LAYER=F(4x2,3x3), LAYER=direct, LAYER=auto; without LAYER= for all others. May "
-            "be repeated; results are the same."
+            "be repeated; results are the same, but with LAYER=F(4x2,3x3) rounded."
         ),
     ] = None,
     show: Annotated[Show | None, typer.Option(help="Print how the layers run.")] = None,
@@ -218,6 +216,8 @@ def compile_command(
     console.print(f"{output}: {len(program.layers)} layers, {macs:,} MACs, for {board}")
     for name, error in program.rounded_biases:
         console.print(f"  {name}: bias rounded, by at most {error:.2g} LSB of the output")
+    for name, rounding in program.rounded_layers.items():
+        console.print(f"  {name}: kernels rounded, {rounding}")
 
 
 @app.command()

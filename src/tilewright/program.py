@@ -21,7 +21,14 @@ from tilewright.compiler.frontend import capture_with_report, quantize_input
 from tilewright.compiler.ir import Graph, parse_graph, print_graph, reference
 from tilewright.compiler.isa import ISA_VERSION, Command, EngineConfig, Unit, decode
 from tilewright.compiler.isa.layout import FeatureMapLayout
-from tilewright.compiler.schedule import AUTOMATIC, GroupView, Objective, view
+from tilewright.compiler.schedule import (
+    AUTOMATIC,
+    GroupView,
+    Objective,
+    RoundingError,
+    rounding_errors,
+    view,
+)
 from tilewright.errors import Error
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
@@ -51,7 +58,8 @@ class Program:
     ----------
     target : Target
     graph : Graph
-        The integer graph that the program computes, bit for bit.
+        The integer graph that the program computes, bit for bit; layers with rounded kernels are
+        operators of their own.
     image : uint8 array
         Memory from the base register on: constants, room for feature maps, commands.
     streams : per unit, byte address and number of commands
@@ -90,11 +98,27 @@ class Program:
         data = self.image[address : address + count * size].tobytes()
         return [decode(unit, data[i : i + size]) for i in range(0, len(data), size)]
 
+    @property
+    def rounded_layers(self) -> dict[str, RoundingError]:
+        """What rounded kernels change, by the name of each layer that has them."""
+        return {
+            layer.name: layer.rounding
+            for group in self.schedule
+            for layer in group.layers
+            if layer.rounding is not None
+        }
+
     def _layout(self, value: str) -> FeatureMapLayout:
         shape = self.graph.values[value].shape
         return FeatureMapLayout(
             self.engine, *shape, order=self.orders[value], pixel=self.pixels.get(value, 0)
         )
+
+    def random_image(self) -> list[NDArray[np.int64]]:
+        """Return one random image, always the same: an array (1, C, H, W) per input."""
+        rng = np.random.default_rng(0)
+        kinds = [self.graph.values[op.output] for op in self.graph.inputs]
+        return [rng.integers(k.qmin, k.qmax + 1, (1, *k.shape)) for k in kinds]
 
     def quantize(self, inputs: Any) -> list[NDArray[np.int64]]:
         """Return inputs as (N, C, H, W) integers, one array per input of the model.
@@ -263,8 +287,12 @@ def compile_graph(
     *,
     objective: Objective = "time",
     algorithms: Mapping[str, str] = AUTOMATIC,
+    examples: Any = None,
 ) -> Program:
     """Compile an integer graph; ``objective`` and ``algorithms`` as for :func:`compile`.
+
+    ``examples`` : inputs as for :meth:`Program.quantize`, on which the errors of layers with
+    rounded kernels are measured; one random image if None.
 
     Raises
     ------
@@ -278,9 +306,9 @@ def compile_graph(
             macs[op.layer] += op.macs
     ends = [op.output for op in graph.inputs] + [op.input for op in graph.outputs]
     streams = assembly.streams
-    return Program(
+    program = Program(
         target=target,
-        graph=graph,
+        graph=assembly.lowered.graph,
         image=assembly.image,
         streams={unit: (streams.addresses[unit], len(streams.commands[unit])) for unit in Unit},
         boot_count=streams.boot_count,
@@ -288,10 +316,16 @@ def compile_graph(
         orders={value: tuple(map(int, assembly.lowered.orders[value])) for value in ends},
         pixels=assembly.lowered.pixels,
         layers=tuple(
-            LayerInfo(op.name, op.kind, count) for op, count in zip(graph.layers, macs, strict=True)
+            LayerInfo(op.name, op.kind, count)
+            for op, count in zip(assembly.lowered.graph.layers, macs, strict=True)
         ),
-        schedule=view(assembly.plans, target.engine),
+        schedule=view(assembly.plans, target.engine, {}),
     )
+    if program.graph is graph:
+        return program
+    arrays = program.quantize(program.random_image() if examples is None else examples)
+    errors = rounding_errors(graph, program.graph, list(zip(*arrays, strict=True)))
+    return replace(program, schedule=view(assembly.plans, target.engine, errors))
 
 
 def compile(
@@ -313,7 +347,10 @@ def compile(
     objective : what the schedule minimizes: "time", "traffic" (bytes to and from memory) or
         "energy"
     algorithms : by the layer's name, or "*" for all others: "auto" takes what needs the fewest
-        cycles, "direct" no tiles, and "F(4x2,3x3)" or the like those tiles; results are the same
+        cycles, "direct" no tiles, and "F(4x2,3x3)" or the like those tiles; results are the same.
+        "F(4x2,3x3) rounded", by the layer's name only, is for tiles that do not fit the engine's
+        kernel_width or acc_width: kernels are rounded, results differ, and by how much on the
+        example inputs is in ``Program.rounded_layers``
     round_bias : round biases to the accumulator's grid that are not on it
 
     Raises
@@ -329,6 +366,12 @@ def compile(
         multiplier_width=target.engine.multiplier_width,
         round_bias=round_bias,
     )
-    program = compile_graph(captured.graph, target, objective=objective, algorithms=algorithms)
+    program = compile_graph(
+        captured.graph,
+        target,
+        objective=objective,
+        algorithms=algorithms,
+        examples=example_inputs,
+    )
     rounded = tuple((entry.where, float(entry.error)) for entry in captured.rounded_biases)
     return replace(program, rounded_biases=rounded)

@@ -74,12 +74,31 @@ def deform(**kw) -> ir.DeformConv2d:
     return ir.DeformConv2d(**(fields | kw))
 
 
+def rounded(**kw) -> ir.RoundedConv2d:
+    """F(2x1,3x3) by columns, with rounded kernels, of stride (2, 1)."""
+    rng = np.random.default_rng(9)
+    fields = {
+        "name": "tiles",
+        "input": "b",
+        "output": "r",
+        "kernels": rng.integers(-300, 300, (6, 4, 2)),
+        "data_factors": rng.integers(-2, 3, (6, 5, 3)),
+        "output_factors": rng.integers(-2, 3, (6, 2, 1)),
+        "bias": rng.integers(-(10**6), 10**6, 4),
+        "stride": (2, 1),
+        "padding": (1, 1, 0, 1),
+        "groups": 2,
+        "requantize": scale(4),
+    }
+    return ir.RoundedConv2d(**(fields | kw))
+
+
 def graph(**replaced) -> ir.Graph:
     """Every operator once; ``replaced`` gives other operators by value name."""
     values = types(x=(2, 6, 6), c=(4, 6, 6), d=(4, 6, 6), m=(4, 3, 3), s=(4, 3, 3), p=(4, 1, 1))
     values |= types(t=(4, 6, 6), y=(5, 1, 1), k=(8, 6, 6), e=(4, 6, 6), u=(4, 12, 6))
     values |= types(v=(1, 24, 12), w=(9, 8, 4), f=(9, 8, 4))
-    values |= types(g=(4, 6, 6), b=(4, 12, 18), j=(6, 6, 6))
+    values |= types(g=(4, 6, 6), b=(4, 12, 18), j=(6, 6, 6), r=(4, 6, 17))
     values["o"] = ir.TensorType((4, 6, 6), 8, True, 0.25, 0)
     values["a"] = ir.TensorType((2, 6, 6), 8, False, 2.0**-8, 0)
     sum_type = scale(4)
@@ -109,6 +128,7 @@ def graph(**replaced) -> ir.Graph:
             requantize=scale(2, zero_point=0, qmin=0, qmax=255),
         ),
         "j": deform(),
+        "r": rounded(),
     }
     outputs = (ir.Output("out", "y"), ir.Output("aux", "m"))
     return ir.Graph("every operator", values, (*(ops | replaced).values(), *outputs))
@@ -136,6 +156,7 @@ def test_graph_verifies_and_knows_its_structure() -> None:
         "offset",
         "mask",
         "deform",
+        "tiles",
     ]
     assert g.op_types == set(ir.OPS)
     assert g.producers()["m"].name == "pool"
@@ -227,6 +248,29 @@ BROKEN = [
     ({"f": ir.Lookup("l", "w", "f", np.zeros(255, int))}, r"l: Lookup.table: .*shape \(255,\)"),
     ({"f": ir.Lookup("l", "w", "f", np.arange(256))}, "l: Lookup.table: .*entries 0..255 outside"),
     ({"g": ir.Gate("g", "d", "s", "g", scale(4))}, r"g: Gate.gate: .*shape \(4, 3, 3\), not \(4"),
+    (
+        {"r": rounded(data_factors=np.ones((5, 5, 3), int))},
+        "tiles: RoundedConv2d.kernels, data_factors, output_factors: .*as many terms",
+    ),
+    (
+        {"r": rounded(data_factors=np.ones((6, 2, 3), int))},
+        r"RoundedConv2d.kernels, data_factors, output_factors: .*stride \(2, 1\)",
+    ),
+    ({"r": rounded(kernels=np.ones((6, 8), int))}, "data_factors, output_factors: All have three"),
+    ({"r": rounded(groups=3)}, "RoundedConv2d.groups: .*groups=3, C=4"),
+    ({"r": rounded(kernels=np.ones((6, 4, 3), int))}, "RoundedConv2d.groups: .*kernels cover"),
+    ({"r": rounded(kernels=np.full((6, 4, 2), 1 << 15))}, r"RoundedConv2d.kernels: .*in 16 bits"),
+    (
+        {"r": rounded(output_factors=np.full((6, 2, 1), 1 << 11))},
+        r"RoundedConv2d.kernels: .*2048..2048 in 12 bits",
+    ),
+    ({"r": rounded(bias=np.zeros(3, int))}, "RoundedConv2d.bias: .*3,. for 4 channels"),
+    ({"r": rounded(bias=np.full(4, 2**31))}, "RoundedConv2d.bias: .*2147483648"),
+    ({"r": rounded(bias=np.full(4, 2**31 - 1))}, "RoundedConv2d.accumulator: .*channel "),
+    ({"r": rounded(stride=(0, 1))}, "RoundedConv2d.stride: "),
+    ({"r": rounded(padding=(1, 1, -1, 1))}, "RoundedConv2d.padding: "),
+    ({"r": rounded(padding=(1, 3, 0, 1))}, "RoundedConv2d.output: The declared output shape"),
+    ({"r": rounded(requantize=scale(3))}, "RoundedConv2d.requantize: .*3 multipliers"),
     ({"y": linear(name="mean")}, "mean: Linear.name is used twice"),
     ({"d": ir.Rescale("r", "y", "d", scale(4))}, "r: Rescale reads 'y' before"),
     ({"d": ir.Rescale("r", "c", "c", scale(4))}, "r: Rescale writes 'c' a second time"),

@@ -81,6 +81,48 @@ def test_conv2d(seed) -> None:
     assert (acc.amax((1, 2)).numpy() <= hi).all(), f"seed {seed}"
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_rounded_conv2d_is_its_formula(seed) -> None:
+    """Any factors, tile by tile and pixel by pixel; and its interval is tight."""
+    rng = np.random.default_rng(seed)
+    groups, per_group, more = (int(n) for n in rng.integers(1, 4, 3))
+    terms = int(rng.integers(1, 9))
+    m, stride, kernel = (tuple(map(int, rng.integers(1, 4, 2))) for _ in range(3))
+    tile = [(a - 1) * b + c for a, b, c in zip(m, stride, kernel, strict=True)]
+    padding = tuple(int(p) for p in rng.integers(0, 3, 4))
+    t = random_type(rng, groups * per_group, tuple(map(int, rng.integers(3, 12, 2))))
+    k = groups * more
+    op = ir.RoundedConv2d(
+        "tiles", "x", "y", rng.integers(-2000, 2000, (terms, k, per_group)),
+        rng.integers(-5, 6, (terms, *tile)), rng.integers(-8, 9, (terms, *m)),
+        rng.integers(-10000, 10000, k), stride, padding, groups, random_requantize(rng, k, 20),
+    )  # fmt: skip
+    assert (op.m, op.kernel) == (m, kernel)
+    x = random_values(rng, t)
+    acc = reference.rounded_conv2d_accumulator(op, x, t)
+    _, rows, columns = output_shape(op, {"x": t})
+    canvas = np.pad(
+        x - t.zero_point, ((0, 0), (padding[0], 99), (padding[2], 99)), constant_values=0
+    )
+    expected = np.zeros((k, rows, columns), np.int64)
+    effective = np.einsum("pij,pkc,puv->ijkcuv", op.output_factors, op.kernels, op.data_factors)
+    for y, x_ in np.ndindex(rows, columns):
+        top, left = y // m[0] * m[0] * stride[0], x_ // m[1] * m[1] * stride[1]
+        pixels = canvas[:, top : top + tile[0], left : left + tile[1]]
+        by_group = pixels.reshape(groups, 1, per_group, *tile)
+        place = effective[y % m[0], x_ % m[1]].reshape(groups, more, per_group, *tile)
+        expected[:, y, x_] = (place * by_group).sum((2, 3, 4)).reshape(-1) + op.bias
+    np.testing.assert_array_equal(acc, expected)
+    np.testing.assert_array_equal(
+        reference.rounded_conv2d(op, x, t), reference.requantize(acc, op.requantize)
+    )
+    lo, hi = ir.accumulator_range(op, {"x": t})
+    ends = effective * (t.qmin - t.zero_point), effective * (t.qmax - t.zero_point)
+    places = np.minimum(*ends).sum((3, 4, 5)), np.maximum(*ends).sum((3, 4, 5))
+    np.testing.assert_array_equal(lo, places[0].min((0, 1)) + op.bias)
+    np.testing.assert_array_equal(hi, places[1].max((0, 1)) + op.bias)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_conv_transpose2d(seed) -> None:
     rng = np.random.default_rng(seed)

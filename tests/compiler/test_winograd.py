@@ -194,3 +194,18 @@ def test_kernels_of_too_many_taps_have_no_steps():
     transform = kernel_transform(tiles)
     assert not transform.steps
     assert sorted(set(transform.slots)) == list(range(transform.kernels))
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 2), (3, 2)])
+@pytest.mark.parametrize("kernel", [(3, 3), (5, 5), (1, 3), (4, 2), (2, 3)])
+def test_tiles_as_matrices_are_the_filter_times_the_divisor(kernel, stride):
+    for tiles in tilings(kernel, stride):
+        undivided = tiles.undivided
+        assert str(undivided) == f"{tiles} rounded"
+        assert undivided.divisor == 1
+        factors = np.stack([term.kernel for term in tiles.terms])
+        product = np.einsum("pij,prs,puv->ijrsuv", undivided.output, factors, undivided.data)
+        expected = np.zeros_like(product)
+        for i, j, r, s in np.ndindex(*tiles.m, *kernel):
+            expected[i, j, r, s, i * stride[0] + r, j * stride[1] + s] = tiles.divisor
+        np.testing.assert_array_equal(product, expected, err_msg=str(tiles))
