@@ -15,10 +15,11 @@ class Board:
     ----------
     name : str
     device, package : str, as nextpnr names them
-    speed_grade : int
+    speed_grade : int, or None if the device has but one
     oscillator_mhz : float, of the board's clock input
     clock_mhz : float, of the engine
     pins : site of each port of the board's system, by port name
+    active_low : ports that are inverted at their pins
     host_link, memory : str, for people
     engine : EngineConfig
     source : str, where the facts come from
@@ -27,7 +28,7 @@ class Board:
     name: str
     device: str
     package: str
-    speed_grade: int
+    speed_grade: int | None
     oscillator_mhz: float
     clock_mhz: float
     pins: dict[str, str]
@@ -35,3 +36,4 @@ class Board:
     memory: str
     engine: EngineConfig
     source: str
+    active_low: tuple[str, ...] = ()

@@ -117,6 +117,8 @@ class HostBridge(wiring.Component):
                 with m.Else():
                     m.next = "LOOK UP"
             with m.State("LOOK UP"):
+                m.next = "REGISTER"
+            with m.State("REGISTER"):
                 m.next = "READ"
             with m.State("READ"):
                 m.d.sync += [answer.eq(self.memory), answers.eq(4)]

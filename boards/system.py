@@ -9,9 +9,11 @@ from amaranth.lib.wiring import In, Out
 from tilewright.boards.board import Board
 from tilewright.boards.bridge import HostBridge
 from tilewright.boards.memory import OnChipMemory
+from tilewright.boards.spram import LargeMemory
 from tilewright.boards.uart import UARTReceiver, UARTTransmitter
 from tilewright.hdl.axi import ports
 from tilewright.hdl.engine import Engine
+from tilewright.hdl.skid import SkidBuffer
 
 __all__ = ["BAUD", "MEMORY_BYTES", "TOP", "System", "system_rtlil"]
 
@@ -27,7 +29,7 @@ class System(wiring.Component):
     ----------
     config : EngineConfig
     divisor : int, clock cycles per bit of the serial line
-    memory_bytes : int, power of two
+    memory_bytes : int, power of two; an iCE40UP5K has ``LargeMemory.SIZE_BYTES`` instead
 
     Members
     -------
@@ -45,14 +47,21 @@ class System(wiring.Component):
         """Build the netlist."""
         m = Module()
         m.submodules.engine = engine = Engine(self._config)
-        m.submodules.memory = memory = OnChipMemory(
-            data_width=self._config.bus_width, size_bytes=self._memory_bytes
-        )
+        if self._config.dsp == "ice40":
+            memory = LargeMemory()
+        else:
+            memory = OnChipMemory(data_width=self._config.bus_width, size_bytes=self._memory_bytes)
+        m.submodules.memory = memory
         m.submodules.bridge = bridge = HostBridge()
         m.submodules.receiver = receiver = UARTReceiver(divisor=self._divisor)
         m.submodules.transmitter = transmitter = UARTTransmitter(divisor=self._divisor)
         wiring.connect(m, receiver.o, bridge.i)
-        wiring.connect(m, bridge.o, transmitter.i)
+        if self._config.pipelined:
+            m.submodules.answers = answers = SkidBuffer(8)
+            wiring.connect(m, bridge.o, answers.i)
+            wiring.connect(m, answers.o, transmitter.i)
+        else:
+            wiring.connect(m, bridge.o, transmitter.i)
         wiring.connect(m, bridge.axil, engine.s_axil)
         wiring.connect(m, engine.m_axi, memory.axi)
         m.d.comb += [
@@ -152,8 +161,10 @@ class _Top(wiring.Component):
         )
         m.d.comb += [
             system.uart_rx.eq(self.uart_rx),
-            self.uart_tx.eq(system.uart_tx),
-            self.led.eq(system.led),
+            *(
+                getattr(self, port).eq(getattr(system, port) ^ (port in board.active_low))
+                for port in ("uart_tx", "led")
+            ),
         ]
         return m
 

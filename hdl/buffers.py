@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.widths import act_addr_width
 
 __all__ = [
@@ -67,7 +68,9 @@ class ActivationBuffer(wiring.Component):
 
     Each lane has one read port, for the feeder, and one write port, shared by the drain (first)
     and the load unit, whose word waits in a one-entry buffer. Neither is ever refused: the drain
-    comes back to a lane after ``cols`` cycles at the earliest, the load unit after two.
+    comes back to a lane after ``cols`` cycles at the earliest, the load unit after two. Without
+    ``config.pipelined`` the load unit is first, and the drain's word, the next of which comes after
+    two cycles at the earliest, waits in a one-entry buffer for all lanes.
 
     Where the engine has a sampler, a lane's even words and its odd words lie in halves that are
     read at a place each: half a word's address.
@@ -85,12 +88,17 @@ class ActivationBuffer(wiring.Component):
 
     Timing
     ------
-    ``o`` follows ``addr`` by ``LATENCY`` cycles. A word from ``i_drain`` can be read from the next
-    cycle on, one from ``i_load`` after ``LOAD_SETTLE`` cycles.
+    ``o`` follows ``addr`` by ``latency(config)`` cycles. A word can be read ``SETTLE`` cycles after
+    it came.
     """
 
     LATENCY = 2
-    LOAD_SETTLE = 3
+    SETTLE = 4
+
+    @classmethod
+    def latency(cls, config):
+        """Return the cycles from an address to its word."""
+        return cls.LATENCY if config.pipelined else 1
 
     def __init__(self, config):
         self._config = config
@@ -109,12 +117,13 @@ class ActivationBuffer(wiring.Component):
         config = self._config
         halves = 2 if config.offset_depth else 1
         depth = -(-config.act_depth // halves)
+        waits = lane_write(config).create()  # the drain's word, where there is one for all lanes
         for lane in range(config.cols):
             memories = [
                 Memory(shape=unsigned(config.rows * 8), depth=depth, init=[]) for _ in range(halves)
             ]
             width = act_addr_width(config)
-            write = word_write(config.rows * 8).create()
+            write, given = (word_write(config.rows * 8).create() for _ in range(2))
             for half, memory in enumerate(memories):
                 name = f"lane_{lane}" if halves == 1 else f"lane_{lane}_{half}"
                 m.submodules[name] = memory
@@ -129,28 +138,55 @@ class ActivationBuffer(wiring.Component):
                     read.en.eq(1),
                     read.addr.eq(addr[: len(read.addr)]),
                 ]
-                # The block RAM's own output is slow; this register takes its delay out of the
-                # muxes.
-                m.d.sync += o.eq(read.data)
+                # The block RAM's own output is slow; this register (boards.outreg moves it inside)
+                # takes its delay out of the muxes.
+                word = Signal.like(read.data, reset_less=True)
+                stage = m.d.sync if config.pipelined else m.d.comb
+                stage += word.eq(read.data)
+                m.d.comb += o.eq(word)
+            # One more for what is written: the lanes are far from one another.
+            stage = m.d.sync if config.pipelined else m.d.comb
+            stage += [
+                write.valid.eq(given.valid),
+                write.addr.eq(given.addr),
+                write.data.eq(given.data),
+            ]
+            if not config.pipelined:
+                loaded = self.i_load.valid & (self.i_load.lane == lane)
+                mine = waits.valid & (waits.lane == lane)
+                m.d.comb += [
+                    given.valid.eq(loaded | mine),
+                    given.addr.eq(Mux(loaded, self.i_load.addr, waits.addr)),
+                    given.data.eq(Mux(loaded, self.i_load.data, waits.data)),
+                ]
+                with m.If(mine & ~loaded):
+                    m.d.sync += waits.valid.eq(0)
+                continue
 
             waiting = Signal()
-            addr, word = Signal(width), Signal(config.rows * 8)
-            drained = Signal()
+            addr, held = Signal(width), Signal(config.rows * 8)
+            drained = Signal(name=f"drained_{lane}")
             m.d.comb += drained.eq(self.i_drain.valid & (self.i_drain.lane == lane))
             with m.If(drained):
                 m.d.comb += [
-                    write.valid.eq(1),
-                    write.addr.eq(self.i_drain.addr[:width]),
-                    write.data.eq(self.i_drain.data),
+                    given.valid.eq(1),
+                    given.addr.eq(self.i_drain.addr[:width]),
+                    given.data.eq(self.i_drain.data),
                 ]
             with m.Else():
-                m.d.comb += [write.valid.eq(waiting), write.addr.eq(addr), write.data.eq(word)]
+                m.d.comb += [given.valid.eq(waiting), given.addr.eq(addr), given.data.eq(held)]
                 m.d.sync += waiting.eq(0)
             with m.If(self.i_load.valid & (self.i_load.lane == lane)):
+                m.d.sync += waiting.eq(1)
+            with m.If(~waiting | ~drained):  # whose word it is decides later
+                m.d.sync += [addr.eq(self.i_load.addr), held.eq(self.i_load.data)]
+        if not config.pipelined:
+            with m.If(self.i_drain.valid):
                 m.d.sync += [
-                    waiting.eq(1),
-                    addr.eq(self.i_load.addr[:width]),
-                    word.eq(self.i_load.data),
+                    waits.valid.eq(1),
+                    waits.lane.eq(self.i_drain.lane),
+                    waits.addr.eq(self.i_drain.addr),
+                    waits.data.eq(self.i_drain.data),
                 ]
         return m
 
@@ -163,47 +199,86 @@ class WordBuffer(wiring.Component):
     width : int, bits of a word as it is written
     depth : int, power of two, in words as they are written
     parts : int, power of two; words that are read of each that is written
+    pipelined : bool; a register behind the memory's own
+    far : bool; registers before it too, for a memory of so many blocks that they are far apart
+    dsp : str, as for :class:`~tilewright.hdl.fanout.Fanout`
 
     Members
     -------
     i : In(word_write(width)); the address wraps at ``depth``
     addr : In(16); in parts of words
+    enable : In(1), 1 if not connected; read ``addr``, else keep the word that was read last
     o : Out(width / parts)
 
     Timing
     ------
-    ``o`` follows ``addr`` by ``LATENCY`` cycles; a word can be read from the cycle after its write.
+    ``o`` follows ``addr`` by ``latency(pipelined, far)`` cycles; a word can be read from the cycle
+    after its write.
     """
 
-    LATENCY = 2
+    #: Bits of a block RAM; how many share the registers before them.
+    BLOCK, FAN_OUT = 16384, 8
 
-    def __init__(self, *, width, depth, parts=1):
-        self._depth, self._parts = depth, parts
-        super().__init__({"i": In(word_write(width)), "addr": In(16), "o": Out(width // parts)})
+    @classmethod
+    def latency(cls, pipelined, far=False):
+        """Return the cycles from an address to its word."""
+        return 1 + pipelined + far
+
+    def __init__(self, *, width, depth, parts=1, pipelined=True, far=False, dsp="inferred"):
+        self._depth, self._parts, self._pipelined, self._far = depth, parts, pipelined, far
+        self._dsp = dsp
+        super().__init__(
+            {
+                "i": In(word_write(width)),
+                "addr": In(16),
+                "enable": In(1, init=1),
+                "o": Out(width // parts),
+            }
+        )
 
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        m.submodules.memory = memory = Memory(
-            shape=unsigned(len(self.i.data)), depth=self._depth, init=[]
-        )
         which = (self._parts - 1).bit_length()  # address bits that choose a part
-        write, read = memory.write_port(), memory.read_port()
-        m.d.comb += [
-            write.en.eq(self.i.valid),
-            write.addr.eq(self.i.addr[: len(write.addr)]),
-            write.data.eq(self.i.data),
-            read.en.eq(1),
-            read.addr.eq(self.addr[which : which + len(read.addr)]),
-        ]
-        if not which:
-            m.d.sync += self.o.eq(read.data)
+        # In columns that are whole block RAMs deep: no multiplexer behind them.
+        column = max(1, self.BLOCK // self._depth) if self._pipelined else len(self.i.data)
+        addr, data_in = Signal(16), Signal.like(self.i.data, reset_less=True)
+        columns = -(-len(data_in) // column)
+        control = Cat(self.i.valid, self.i.addr, self.addr)
+        controls = [control] * columns
+        if self._far:
+            m.submodules.controls = copies = Fanout(
+                width=len(control), copies=-(-columns // self.FAN_OUT), dsp=self._dsp
+            )
+            m.d.comb += copies.i.eq(control)
+            controls = [copies.o[n // self.FAN_OUT] for n in range(columns)]
+            m.d.sync += data_in.eq(self.i.data)
         else:
-            part = Signal(which)
-            m.d.sync += [
-                part.eq(self.addr[:which]),
-                self.o.eq(read.data.word_select(part, len(self.o))),
+            m.d.comb += data_in.eq(self.i.data)
+        m.d.comb += addr.eq(controls[0][-16:])
+        words = []
+        for n, control in enumerate(controls):
+            bits = data_in[column * n : column * (n + 1)]
+            memory = Memory(shape=unsigned(len(bits)), depth=self._depth, init=[])
+            m.submodules[f"column_{n}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            m.d.comb += [
+                Cat(write.en, write.addr).eq(control),
+                write.data.eq(bits),
+                read.en.eq(self.enable),
+                read.addr.eq(control[17 + which :]),
             ]
+            words.append(read.data)
+        word = Cat(words)
+        if which:
+            part = Signal(which, reset_less=True)
+            with m.If(self.enable):
+                m.d.sync += part.eq(addr[:which])
+            word = word.word_select(part, len(self.o))
+        o = Signal.like(self.o, reset_less=True)
+        domain = m.d.sync if self._pipelined else m.d.comb
+        domain += o.eq(word)
+        m.d.comb += self.o.eq(o)
         return m
 
 
@@ -224,10 +299,13 @@ class WeightBuffer(wiring.Component):
 
     Timing
     ------
-    As for :class:`WordBuffer`.
+    As for :class:`WordBuffer`, pipelined and far or neither.
     """
 
-    LATENCY = WordBuffer.LATENCY
+    @classmethod
+    def latency(cls, config):
+        """Return the cycles from an address to its word."""
+        return WordBuffer.latency(config.pipelined, far=config.pipelined)
 
     def __init__(self, config):
         self._config = config
@@ -245,10 +323,12 @@ class WeightBuffer(wiring.Component):
         """Build the netlist."""
         m = Module()
         config, i = self._config, self.i
+        built = {"pipelined": config.pipelined, "far": config.pipelined, "dsp": config.dsp}
         m.submodules.low = low = WordBuffer(
             width=8 * config.rows,
             depth=config.weight_depth // config.weights_per_byte,
             parts=config.weights_per_byte,
+            **built,
         )
         above = config.kernel_width - 8
         m.d.comb += [
@@ -260,7 +340,9 @@ class WeightBuffer(wiring.Component):
         if not above:
             m.d.comb += self.o.eq(low.o)
             return m
-        m.submodules.high = high = WordBuffer(width=above * config.rows, depth=config.weight_depth)
+        m.submodules.high = high = WordBuffer(
+            width=above * config.rows, depth=config.weight_depth, **built
+        )
         m.d.comb += [
             high.i.addr.eq(low.i.addr),
             high.i.valid.eq(i.valid & (i.half != 1)),

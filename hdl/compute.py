@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import Compute, Deform, EngineConfig, Unit
@@ -41,9 +41,9 @@ class ComputeUnit(wiring.Component):
 
     Members
     -------
-    i : In(stream of one command's bits); taken at the start or, without ``config.prefetch``, when
-        the array is done with it
-    done_load, done_store : In(16); commands that the other units have completed
+    i : In(stream of one command's bits); taken at the start or, without ``config.prefetch``, with
+        ``done``
+    done_load, done_store : In(count_width); commands that the other units have completed
     halt : In(1); start nothing more
     act_addr : Out, act_data : In; the activation buffer's read port
     weight_addr : Out(16), weight_data : In; the weight buffer's read port
@@ -58,17 +58,9 @@ class ComputeUnit(wiring.Component):
     ------
     Exact and closed: ``tilewright.sim.timing.compute``. A command occupies the array from its
     start until its last pass is captured, and ``settle_cycles`` longer; its drain overlaps the
-    next command.
+    next command. Without ``config.prefetch``, it does until its last result is written.
     """
 
-    #: Cycles from a window to the array's activations.
-    BROADCAST = 3
-    #: Cycles from a weight's address to the array: a register between buffer and multipliers.
-    WEIGHT_LATENCY = WeightBuffer.LATENCY + 1
-    #: Cycles from a start to the first kernel group's first cycle.
-    START_LATENCY = 3 + TapSequencer.LATENCY + SkidBuffer.LATENCY
-    #: Cycles from a burst's first weight address to its first product.
-    PRODUCT_LATENCY = WEIGHT_LATENCY + MacArray.LATENCY
     #: Cycles that a sampled window comes later than one that is read.
     SAMPLE_DELAY = Sampler.LATENCY - Sampler.AHEAD - WindowFeeder.SAMPLED
     #: Cycles from the start of a Deform until it is done.
@@ -77,16 +69,33 @@ class ComputeUnit(wiring.Component):
     FAN_OUT = 4
 
     @classmethod
+    def weight_latency(cls, config: EngineConfig) -> int:
+        """Return the cycles from a weight's address to the array."""
+        return WeightBuffer.latency(config) + config.pipelined + MacArray.ahead(config)
+
+    @classmethod
     def burst_delay(cls, config: EngineConfig) -> int:
         """Return the cycles from a burst to its weight address: its window arrives later."""
-        window = WindowFeeder.latency(config) + cls.BROADCAST
-        return window - cls.WEIGHT_LATENCY - StepSequencer.LATENCY
+        broadcast = 3 if config.pipelined else 1  # from a window to the array's activations
+        arrival = WindowFeeder.latency(config) + broadcast
+        return arrival - cls.weight_latency(config) - StepSequencer.LATENCY
+
+    @classmethod
+    def start_latency(cls, config: EngineConfig) -> int:
+        """Return the cycles from a start to the first kernel group's first cycle."""
+        skid = SkidBuffer.LATENCY if config.pipelined else 0
+        return 3 + TapSequencer.latency(config) + skid
+
+    @classmethod
+    def product_latency(cls, config: EngineConfig) -> int:
+        """Return the cycles from a burst's first weight address to its first product."""
+        return cls.weight_latency(config) + MacArray.LATENCY
 
     @classmethod
     def capture_latency(cls, config: EngineConfig) -> int:
         """Return the cycles from a burst of one step, its pass's last, to the capture."""
-        first_step = cls.burst_delay(config) + StepSequencer.LATENCY
-        return first_step + cls.PRODUCT_LATENCY - Drain.AHEAD
+        to_product = StepSequencer.LATENCY + cls.product_latency(config)
+        return cls.burst_delay(config) + to_product - Drain.AHEAD
 
     @classmethod
     def settle_cycles(cls, config: EngineConfig, drain: int) -> int:
@@ -96,7 +105,7 @@ class ComputeUnit(wiring.Component):
         ``drain`` cycles, when a command of short passes captures for the first time, which is at
         least ``first`` cycles after its start.
         """
-        first = cls.START_LATENCY + 2 + config.param_words + cls.capture_latency(config)
+        first = cls.start_latency(config) + 2 + config.param_words + cls.capture_latency(config)
         return max(0, drain - first - 1)
 
     def __init__(self, config):
@@ -110,8 +119,8 @@ class ComputeUnit(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(8 * config.command_bytes(Unit.COMPUTE)))),
-                "done_load": In(16),
-                "done_store": In(16),
+                "done_load": In(config.count_width),
+                "done_store": In(config.count_width),
                 "halt": In(1),
                 "act_addr": Out(lane_addresses(config)),
                 "act_data": In(lane_words(config)),
@@ -142,7 +151,6 @@ class ComputeUnit(wiring.Component):
 
         m.submodules.passes = passes = PassSequencer(config)
         m.submodules.taps = taps = TapSequencer(config)
-        m.submodules.segments = segments = SkidBuffer(segment_layout(config))
         m.submodules.pace = pace = PaceSequencer(config)
         m.submodules.steps = steps = StepSequencer(config)
         m.submodules.feeder = feeder = WindowFeeder(config)
@@ -152,8 +160,7 @@ class ComputeUnit(wiring.Component):
         # Start.
         waiting = layout(self.i.payload[: layout.size])
         command = Signal(layout) if config.prefetch else waiting
-        occupied, finished, launched, ends = Signal(), Signal(), Signal(), Signal()
-        pending = Signal(8)  # commands started but not done
+        occupied, launched, ends = Signal(), Signal(), Signal()
         known, legal, fenced = Signal(), Signal(), Signal()
         # A Deform: the one that waits, if it is one; the one whose command runs or is next.
         is_deform, deform_done = Signal(), Signal()
@@ -180,7 +187,6 @@ class ComputeUnit(wiring.Component):
                 known & legal & load_ready & store_ready & ~occupied & ~self.halt & ~fenced
             ),
             self.i.ready.eq(self.start if config.prefetch else ends | (self.start & is_deform)),
-            self.busy.eq(occupied | (pending != 0)),
             self.stall_load.eq(known & ~occupied & ~load_ready),
             self.stall_store.eq(known & ~occupied & load_ready & ~store_ready),
             self.stall_command.eq(~known & ~occupied),
@@ -204,19 +210,17 @@ class ComputeUnit(wiring.Component):
                 )
                 & (waiting.segment_log2 <= (config.rows - 1).bit_length())
                 & (waiting.table <= config.tables)
+                & (~waiting.maximum | config.maximum)
                 & ~(waiting.transform if config.partial_depth and config.data_width == 9 else 0)
             ),
-            fenced.eq((waiting.fence | deform_waits) & (pending != 0)),
             is_deform.eq(deform_waits),
             deform_done.eq(self.start & is_deform),
             launched.eq(self.start & ~is_deform),
-            pending.eq(pending + self.start - self.done),
         ]
-        if config.prefetch:
-            with m.If(~occupied):
-                m.d.sync += command.eq(waiting)
         with m.If(self.start & ~is_deform):
-            m.d.sync += [occupied.eq(1), finished.eq(0)]
+            m.d.sync += occupied.eq(1)
+        with m.If(ends):
+            m.d.sync += occupied.eq(0)
 
         # Sequencers.
         m.d.comb += [
@@ -249,11 +253,16 @@ class ComputeUnit(wiring.Component):
             ]
             self._sample(m, feeder, pace, command, deform, launched)
         wiring.connect(m, passes.o, taps.i)
-        wiring.connect(m, taps.o, segments.i)
-        wiring.connect(m, segments.o, pace.i)
+        if config.pipelined:
+            m.submodules.segments = segments = SkidBuffer(segment_layout(config))
+            wiring.connect(m, taps.o, segments.i)
+            wiring.connect(m, segments.o, pace.i)
+        else:
+            wiring.connect(m, taps.o, pace.i)
         bursts = [(pace.burst, pace.burst_valid)]
         usual = self.burst_delay(config)
-        for _ in range(usual + (self.SAMPLE_DELAY if config.offset_depth else 0)):
+        window = WindowFeeder.latency(config) - Fanout.LATENCY
+        for _ in range(max(window, usual) + (self.SAMPLE_DELAY if config.offset_depth else 0)):
             later, later_valid = Signal.like(pace.burst, reset_less=True), Signal()
             m.d.sync += [later.eq(bursts[-1][0]), later_valid.eq(bursts[-1][1])]
             bursts.append((later, later_valid))
@@ -271,11 +280,13 @@ class ComputeUnit(wiring.Component):
         m.d.comb += [steps.i.eq(burst), steps.i_valid.eq(burst_valid)]
 
         # Segment broadcast: channels queue up towards row 0, one row a cycle, and every segment
-        # of rows listens to its own lowest row; long ways have a register at half-way.
+        # of rows listens to its own lowest row; long ways have a register at half-way, and one at
+        # the end.
+        half_way = m.d.sync if config.pipelined else m.d.comb
         rows, cols = config.rows, config.cols
         share = min(rows, self.FAN_OUT)
         m.submodules.complete = complete = Fanout(width=1, copies=rows // share, dsp=config.dsp)
-        burst, burst_valid = burst_after(WindowFeeder.latency(config) - Fanout.LATENCY)
+        burst, burst_valid = burst_after(window)
         m.d.comb += complete.i.eq(burst_valid & ~burst.parameters)
 
         pixel_width = config.window_width
@@ -304,14 +315,14 @@ class ComputeUnit(wiring.Component):
             if k + 1 < rows:
                 with m.Else():
                     m.d.sync += queue[k].eq(queue[k + 1])
-            m.d.sync += near[k].eq(queue[k])
+            half_way += near[k].eq(queue[k])
             if k % share == 0:
                 with m.Switch(distance.o[k // share]):
                     for log2 in range(share_log2 + 1, (rows - 1).bit_length() + 1):
                         with m.Case(log2):
-                            m.d.sync += far[k // share].eq(queue[k >> log2 << log2])
+                            half_way += far[k // share].eq(queue[k >> log2 << log2])
                     with m.Default():
-                        m.d.sync += far[k // share].eq(queue[k])
+                        half_way += far[k // share].eq(queue[k])
             heard = Signal(pixel_width * cols)
             m.d.comb += heard.eq(far[k // share])
             for log2 in range(share_log2):
@@ -322,7 +333,7 @@ class ComputeUnit(wiring.Component):
                 x = register(f"x_{k}_{j}", config.data_width)
                 m.d.comb += array.x[k][j].eq(x)
                 sign = pixel[7] & listen.o[k][-1]
-                m.d.sync += x.eq(Cat(pixel, sign) if pixel_width == 8 else pixel)
+                half_way += x.eq(Cat(pixel, sign) if pixel_width == 8 else pixel)
 
         # Array.
         def delayed(signal, cycles):
@@ -333,11 +344,16 @@ class ComputeUnit(wiring.Component):
             return signal
 
         weights = register("weights", len(self.weight_data))
-        m.d.sync += weights.eq(self.weight_data)
+        half_way += weights.eq(self.weight_data)
+        weight_latency = self.weight_latency(config)
+        # The drain's, from those who are ahead of the activations.
+        parameters = register("parameters", len(weights)) if MacArray.ahead(config) else weights
+        if MacArray.ahead(config):
+            m.d.sync += parameters.eq(weights)
         m.d.comb += [
             array.w.eq(weights),
-            array.valid.eq(delayed(steps.step, self.WEIGHT_LATENCY)),
-            array.first.eq(delayed(steps.first, self.WEIGHT_LATENCY)),
+            array.valid.eq(delayed(steps.step, weight_latency)),
+            array.first.eq(delayed(steps.first, weight_latency)),
             array.maximum.eq(command.maximum),
         ]
 
@@ -345,21 +361,23 @@ class ComputeUnit(wiring.Component):
         place = taps.i.payload
         where = Cat(place.dst, place.out, place.pixels, place.last_row)
         last_row = Signal()
-        m.submodules.places = places = SyncFIFO(
+        # Its output must be a register of block RAM, where nothing else holds it.
+        fifo = SyncFIFO if config.pipelined else SyncFIFOBuffered
+        m.submodules.places = places = fifo(
             width=len(where), depth=32 if config.offset_depth else 16
         )
-        to_capture = self.PRODUCT_LATENCY - Drain.AHEAD
+        to_capture = self.product_latency(config) - Drain.AHEAD
         m.d.comb += [
             places.w_en.eq(taps.i.valid & taps.i.ready),
             places.w_data.eq(where),
-            places.r_en.eq(drain.capture),
+            places.r_en.eq(drain.take),
             Cat(drain.i.place.dst, drain.i.place.out, drain.i.place.pixels, last_row).eq(
                 places.r_data
             ),
-            drain.i.place.to_act.eq(command.to_act),
-            drain.i.place.to_out.eq(command.to_out),
-            drain.i.place.step.eq(command.dst_step),
-            drain.i.place.lane.eq(command.dst_lane),
+            drain.i.target.to_act.eq(command.to_act),
+            drain.i.target.to_out.eq(command.to_out),
+            drain.i.target.step.eq(command.dst_step),
+            drain.i.target.lane.eq(command.dst_lane),
             drain.i.bounds.zero_point.eq(command.zero_point),
             drain.i.bounds.qmin.eq(command.qmin),
             drain.i.bounds.qmax.eq(command.qmax),
@@ -367,8 +385,8 @@ class ComputeUnit(wiring.Component):
             drain.capture.eq(delayed(steps.last, to_capture)),
             drain.new_parameters.eq(delayed(steps.last & steps.first_of_kg, to_capture)),
             drain.last.eq(delayed(steps.last & steps.last_of_command, to_capture)),
-            drain.parameter.eq(delayed(steps.parameter, self.WEIGHT_LATENCY)),
-            drain.parameter_word.eq(weights),
+            drain.parameter.eq(delayed(steps.parameter, weight_latency - (not config.pipelined))),
+            drain.parameter_word.eq(parameters),
         ]
         wiring.connect(m, wiring.flipped(self.table_write), drain.table_write)
         if config.tables:
@@ -384,12 +402,26 @@ class ComputeUnit(wiring.Component):
             ]
             for name in tile_layout().members:
                 m.d.comb += drain.i.tile[name].eq(command[name])
+        if not config.prefetch:
+            m.d.comb += [ends.eq(drain.done), self.busy.eq(occupied)]
+            return m
+
+        # The drain of a command overlaps the next one.
+        with m.If(~occupied):
+            m.d.sync += command.eq(waiting)
+        pending = Signal(8)  # commands started but not done
+        m.d.comb += self.busy.eq(occupied | (pending != 0))
+        m.d.sync += [
+            fenced.eq((waiting.fence | deform_waits) & (pending != 0)),
+            pending.eq(pending + self.start - self.done),
+        ]
+        finished = Signal()
         settled = self._settled(m, command, drain.capture & drain.last)
+        with m.If(self.start & ~is_deform):
+            m.d.sync += finished.eq(0)
         with m.If(settled):
             m.d.sync += finished.eq(1)
         m.d.comb += ends.eq(occupied & (finished | settled) & pace.idle)
-        with m.If(ends):
-            m.d.sync += occupied.eq(0)
         return m
 
     def _sample(self, m, feeder, pace, command, deform, launched):

@@ -46,7 +46,7 @@ class Control(wiring.Component):
     fault : In(Fault).array(3)   by Unit
     overflow : In(1)          pulse: a queue overflowed; the load unit's fault
     done : In(3)              pulses, by Unit: a command is complete
-    done_count : In(16).array(3)   commands completed, by Unit: the index of the next
+    done_count : In(count_width).array(3)   commands completed, by Unit: the index of the next
     busy : In(3)              by Unit: counted in LOAD_BUSY, COMPUTE_BUSY, STORE_BUSY
     steps, stall_load, stall_store, stall_command, stall_result : In(1)   each counted in its own
         register
@@ -77,7 +77,7 @@ class Control(wiring.Component):
                 "fault": In(Fault).array(3),
                 "overflow": In(1),
                 "done": In(3),
-                "done_count": In(16).array(3),
+                "done_count": In(config.count_width).array(3),
                 "busy": In(3),
                 "steps": In(1),
                 "stall_load": In(1),
@@ -99,7 +99,8 @@ class Control(wiring.Component):
         m = Module()
         running = Signal()  # high in BOOT and RUN
         clear = Signal()  # as unit_reset, for the counters only: that one has far to go
-        code, unit, index = Signal(8), Signal(2), Signal(16)  # the fields of STATUS
+        code, unit = Signal(8), Signal(2)  # the fields of STATUS
+        index = Signal(self._config.count_width)
         addr_width = self._config.addr_width
         base, program, count = Signal(addr_width - 12), Signal(addr_width), Signal(16)
         watchdog = Signal(32)
@@ -209,7 +210,11 @@ class Control(wiring.Component):
 
     def _faults(self, m: Module, running: Signal, watchdog: Signal) -> data.View:
         """Return what is wrong, if anything: valid, status, unit, index."""
-        fault = Signal(data.StructLayout({"valid": 1, "status": 8, "unit": 2, "index": 16}))
+        fault = Signal(
+            data.StructLayout(
+                {"valid": 1, "status": 8, "unit": 2, "index": self._config.count_width}
+            )
+        )
         timer, armed, suspect = Signal(33), Signal(), Signal(2)
         m.d.sync += [armed.eq(watchdog != 0), timer.eq(timer - 1), suspect.eq(0)]
         for unit in reversed(Unit):
@@ -272,7 +277,7 @@ class Control(wiring.Component):
         return counters
 
     def _writes(self, m: Module) -> data.View:
-        """Take writes; return the one of the cycle before: valid, addr (of words), data.
+        """Take writes; return the one of the cycle before, or of this one: valid, addr, data.
 
         ``control`` is what it wrote to CONTROL, else 0.
         """
@@ -283,7 +288,8 @@ class Control(wiring.Component):
             axil.awready.eq(taken),
             axil.wready.eq(taken),
         ]
-        m.d.sync += [
+        domain = m.d.sync if self._config.pipelined else m.d.comb
+        domain += [
             write.valid.eq(taken),
             write.addr.eq(axil.awaddr[2:]),
             write.data.eq(axil.wdata),

@@ -22,8 +22,8 @@ def command_view(command: type[Command], bits: Value) -> data.View:
 
 
 def reached(done: Value, wait: Value) -> Value:
-    """Return whether ``done`` commands satisfy a wait for ``wait``, both modulo 2**16."""
-    return ~(done - wait)[15]
+    """Return whether ``done`` commands satisfy a wait for ``wait``, in as many bits as it has."""
+    return ~(done - wait)[len(done) - 1]
 
 
 def reserved(bits: Signal, commands: Sequence[type[Command]]) -> dict[type[Command], Value]:

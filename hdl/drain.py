@@ -1,6 +1,15 @@
 """Results on their way from the array: requantized and written, one pixel after another."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import (
+    Cat,
+    ClockDomain,
+    ClockSignal,
+    DomainRenamer,
+    Module,
+    Mux,
+    Signal,
+    signed,
+)
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,17 +26,20 @@ __all__ = ["Drain", "result_layout"]
 
 def result_layout(config):
     """Return where the results of a pass go, and the command's constants for them."""
-    place = {
+    place = {  # of the pass; the rest is of the command
         "dst": act_addr_width(config),  # lane word of the first result in the activation buffer
         "out": out_addr_width(config),  # word of the first result in the output buffer
         "pixels": range(config.cols + 1),
+    }
+    target = {
         "to_act": 1,
         "to_out": 1,
         "step": 3,  # pixels from one result to the next
         "lane": range(config.cols),  # of the first result
     }
     bounds = {"zero_point": signed(9), "qmin": signed(9), "qmax": signed(9)}
-    members = {"place": data.StructLayout(place), "bounds": data.StructLayout(bounds)}
+    parts = {"place": place, "target": target, "bounds": bounds}
+    members = {name: data.StructLayout(part) for name, part in parts.items()}
     if config.tables:
         members["table"] = range(config.tables + 1)
     if config.partial_depth:
@@ -54,10 +66,14 @@ class Drain(wiring.Component):
     acc : In(array of rows x cols signed(acc_width))
     capture : In(1); the accumulators are complete ``AHEAD`` cycles later; at least
         ``config.drain_cycles`` cycles apart, or as long as a pass of terms takes
-    i : In(result_layout); sampled with ``capture``
+    i : In(result_layout); sampled with ``capture``; but without ``config.prefetch``, all except
+        ``place`` must stay until ``done``, and without ``config.pipelined``, ``place`` until
+        ``take``
+    take : Out(1); ``i.place`` is used up
     new_parameters : In(1); with ``capture``: the parameters shifted in are those of this pass on
     last : In(1); with ``capture``: this pass is its command's last
-    parameter : In(1), parameter_word : In(array of rows weight_bits); one parameter word
+    parameter : In(1), parameter_word : In(array of rows weight_bits); one parameter word; without
+        ``config.pipelined``, ``parameter`` comes one cycle before
     table_write : In(word_write(8)); into every requantizer's tables
     o_act : Out(lane_write), o_out : Out(word_write)
     done : Out(1); the last result of a command is written in this cycle
@@ -74,7 +90,8 @@ class Drain(wiring.Component):
     @classmethod
     def latency(cls, config: EngineConfig) -> int:
         """Return the cycles that a result is on its way, after its turn has come."""
-        return cls.AHEAD + Requantize.LATENCY + (Lookup.LATENCY if config.tables else 0) + 1
+        requantize = Requantize.latency(config.pipelined)
+        return cls.AHEAD + requantize + (Lookup.LATENCY if config.tables else 0) + 1
 
     def __init__(self, config):
         self._config = config
@@ -86,6 +103,7 @@ class Drain(wiring.Component):
                 "acc": In(cells),
                 "capture": In(1),
                 "i": In(result_layout(config)),
+                "take": Out(1),
                 "new_parameters": In(1),
                 "last": In(1),
                 "parameter": In(1),
@@ -102,6 +120,10 @@ class Drain(wiring.Component):
         m = Module()
         config = self._config
         rows, cols = config.rows, config.cols
+        pipelined = config.pipelined
+        # Data needs no reset, and none has to reach it.
+        m.domains.data = ClockDomain("data", reset_less=True, local=True)
+        m.d.comb += ClockSignal("data").eq(ClockSignal())
         share = rows // config.requantizer_count  # rows per requantizer
 
         # Which pixel and row are at the heads of the chains; all of it travels along with them.
@@ -129,19 +151,20 @@ class Drain(wiring.Component):
         m.d.comb += control.i.eq(Cat(self.capture, self.new_parameters, self.parameter))
         for k in range(rows):
             capture, new_parameters, parameter = control.o[k]
-            word = Signal(config.weight_bits)
+            word = Signal(config.weight_bits, name=f"word_{k}")
             early = config.early_parameters
             waiting = Signal(param_bits, name=f"waiting_{k}") if early else parameters[k]
             take_over = capture & new_parameters & early
-            m.d.sync += word.eq(self.parameter_word[k])  # its low bits
+            word_domain = m.d.data if pipelined else m.d.comb
+            word_domain += word.eq(self.parameter_word[k])  # its low bits
             with m.If(parameter):
-                m.d.sync += waiting.eq(Cat(waiting[config.weight_bits :], word))
+                m.d.data += waiting.eq(Cat(waiting[config.weight_bits :], word))
             first = k - k % share
             successor = first + (k + 1 - first) % share
             with m.If(take_over):
-                m.d.sync += parameters[k].eq(waiting)
+                m.d.data += parameters[k].eq(waiting)
             with m.Elif(now.valid & (share > 1)):
-                m.d.sync += parameters[k].eq(parameters[successor])
+                m.d.data += parameters[k].eq(parameters[successor])
 
         # Copies of the accumulators.
         copies = [
@@ -193,7 +216,7 @@ class Drain(wiring.Component):
                 last.eq(enters_last),
             ]
         stages = [now]
-        for _ in range(Requantize.LATENCY + (Lookup.LATENCY if config.tables else 0)):
+        for _ in range(Requantize.latency(pipelined) + (Lookup.LATENCY if config.tables else 0)):
             later = Signal(head)
             m.d.sync += later.eq(stages[-1])
             stages.append(later)
@@ -207,6 +230,10 @@ class Drain(wiring.Component):
 
         def constants(kind, stage):
             """Return constants of the pass at a stage: passes are ``drain_cycles`` apart."""
+            if not (
+                config.pipelined if kind == "place" else config.prefetch or config.partial_depth
+            ):
+                return self.i[kind]
             reached, result, load = 0, entering[kind], enters
             while True:
                 held = Signal(entering[kind].shape(), reset_less=True, name=f"{kind}_{reached}")
@@ -217,18 +244,20 @@ class Drain(wiring.Component):
                 reached = min(stage, reached + config.drain_cycles)
                 result, load = held, stages[reached - 1].first
 
-        bounds = constants("bounds", Requantize.LATE)
+        bounds = constants("bounds", Requantize.late(pipelined))
         place = constants("place", len(stages) - 1)
+        target = constants("target", len(stages) - 1)
         if config.tables:
-            table = constants("table", Requantize.LATENCY)
+            table = constants("table", Requantize.latency(pipelined))
         words = []
         for i in range(config.requantizer_count):
             requantize = Requantize(
                 acc_width=config.acc_width,
                 multiplier_width=config.multiplier_width,
                 dsp=config.dsp,
+                pipelined=pipelined,
             )
-            m.submodules[f"requantize_{i}"] = requantize
+            m.submodules[f"requantize_{i}"] = DomainRenamer("data")(requantize)
             head_parameters = layout(parameters[i * share][: layout.size])
             m.d.comb += [
                 requantize.acc.eq(heads[i]),
@@ -249,7 +278,7 @@ class Drain(wiring.Component):
                 ]
                 byte = lookup.o
             word = Signal(share * 8)
-            m.d.sync += word.eq(Cat(word[8:], byte) if share > 1 else byte)
+            m.d.data += word.eq(Cat(word[8:], byte) if share > 1 else byte)
             words.append(word)
 
         # The word is whole in the cycle after its last row left the requantizer.
@@ -259,8 +288,8 @@ class Drain(wiring.Component):
         lane, dst, out = Signal(range(cols)), Signal.like(place.dst), Signal.like(place.out)
         step_lane, step_word, step_out = Signal(range(cols)), Signal(3), Signal(3)
         wraps_from, wraps = Signal(range(cols + 1)), Signal()
-        m.d.sync += step_out.eq(place.step)
-        with m.Switch(place.step):
+        m.d.sync += step_out.eq(target.step)
+        with m.Switch(target.step):
             for step in range(8):
                 with m.Case(step):
                     m.d.sync += [
@@ -271,7 +300,7 @@ class Drain(wiring.Component):
         m.d.comb += wraps.eq(lane >= wraps_from)
         with m.If(done.complete & (done.lane == 0)):
             m.d.sync += [
-                lane.eq(place.lane),
+                lane.eq(target.lane),
                 dst.eq(place.dst),
                 out.eq(place.out),
             ]
@@ -283,9 +312,11 @@ class Drain(wiring.Component):
             ]
         valid = done.complete & (done.lane < place.pixels)
         m.d.sync += [
-            self.o_act.valid.eq(valid & place.to_act),
-            self.o_out.valid.eq(valid & place.to_out),
+            self.o_act.valid.eq(valid & target.to_act),
+            self.o_out.valid.eq(valid & target.to_out),
         ]
+        last_result = done.complete & (done.lane == cols - 1)
+        m.d.comb += self.take.eq(self.capture if config.pipelined else last_result)
         m.d.comb += [
             self.o_act.lane.eq(lane),
             self.o_act.addr.eq(dst),
@@ -325,7 +356,7 @@ class Drain(wiring.Component):
             m.d.comb += [
                 entering.eq(held),
                 entering.place.pixels.eq(Mux(partial.blank | missing, 0, place.pixels)),
-                entering.place.lane.eq(place.lane + partial.column),
+                entering.target.lane.eq(held.target.lane + partial.column),
             ]
             for name, step in (("dst", rows.dst_row), ("out", rows.out_row)):
                 # A row is a few bits.

@@ -79,14 +79,16 @@ class Engine(wiring.Component):
             m.submodules[f"{domain}_queue"] = DomainRenamer(domain)(queue)
         m.submodules.activations = activations = ActivationBuffer(config)
         m.submodules.weights = weights = WeightBuffer(config)
-        m.submodules.results = results = WordBuffer(width=8 * config.rows, depth=config.out_depth)
+        m.submodules.results = results = WordBuffer(
+            width=8 * config.rows, depth=config.out_depth, pipelined=config.pipelined
+        )
 
         # Commands.
         counts = []
         for index, (unit, queue) in enumerate(zip(units, queues, strict=True)):
             wiring.connect(m, load.fetch[index], queue.i)
             wiring.connect(m, queue.o, unit.i)
-            count = Signal(16, name=f"done_{Unit(index).name.lower()}")
+            count = Signal(config.count_width, name=f"done_{Unit(index).name.lower()}")
             with m.If(unit.done):
                 m.d[domains[index]] += count.eq(count + 1)
             counts.append(count)
@@ -123,6 +125,7 @@ class Engine(wiring.Component):
             weights.addr.eq(compute.weight_addr),
             compute.weight_data.eq(weights.o),
             results.addr.eq(store.out_addr),
+            results.enable.eq(store.out_enable),
             store.out_data.eq(results.o),
         ]
         if config.offset_depth:

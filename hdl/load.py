@@ -59,7 +59,7 @@ class LoadUnit(wiring.Component):
                               unit's commands before anything in ``i``, but without ``start`` and
                               ``done``; without ``config.prefetch``, the payload must stay
     base : In(32)             added to every address, a multiple of 4096
-    done_compute, done_store : In(16)   commands completed, modulo 2**16
+    done_compute, done_store : In(count_width)   commands completed, modulo 2**count_width
     axi : Out(AXI4Read)
     act_write : Out(lane_write); words for one lane are at least two cycles apart
     weight_write : Out(weight_write)
@@ -102,8 +102,8 @@ class LoadUnit(wiring.Component):
                 "i": In(stream.Signature(unsigned(8 * config.command_bytes(Unit.LOAD)))),
                 "boot": In(stream.Signature(self.BOOT)),
                 "base": In(32),
-                "done_compute": In(16),
-                "done_store": In(16),
+                "done_compute": In(config.count_width),
+                "done_store": In(config.count_width),
                 "axi": Out(AXI4Read(data_width=config.bus_width)),
                 "act_write": Out(lane_write(config)),
                 "weight_write": Out(weight_write(config)),
@@ -163,10 +163,9 @@ class LoadUnit(wiring.Component):
             m.submodules.widen = widen = Widen(config)
             wiring.connect(m, reader.o, widen.i)
             beats = widen.o
-            m.d.comb += [
-                widen.pixel.eq(Mux(is_act, act.pixel, 0)),
-                widen.drop.eq(unpack.take & walk.last),
-            ]
+            # In time: the first beat comes later.
+            m.d.sync += widen.pixel.eq(Mux(is_act, act.pixel, 0))
+            m.d.comb += widen.drop.eq(walk.last)
         over = Signal()  # nothing is left to be shown
         if config.transform_at_load:
             m.submodules.kernels = kernels = KernelTransform(config)

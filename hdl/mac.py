@@ -23,10 +23,11 @@ class MacArray(wiring.Component):
     Members
     -------
     x : In(array of rows x cols signed(data_width)); with 4-bit weights, only even rows' are used
-    w : In(array of rows signed(weight_width))
+    w : In(array of rows signed(weight_width)); ``ahead(config)`` cycles before their ``x``
     valid : In(1); accumulate the product of this cycle's ``x`` and ``w``
     first : In(1); start from this product instead of adding it
-    maximum : In(1); keep the larger instead of the sum; the weights must be 0 or 1
+    maximum : In(1); keep the larger instead of the sum; the weights must be 0 or 1; ignored
+        without ``config.maximum``
     acc : Out(array of rows x cols signed(acc_width))
 
     Timing
@@ -36,6 +37,11 @@ class MacArray(wiring.Component):
     """
 
     LATENCY = Multiplier.LATENCY + 2
+
+    @classmethod
+    def ahead(cls, config):
+        """Return the cycles by which weights come before activations: on their way to each cell."""
+        return Fanout.LATENCY if config.pipelined else 0
 
     def __init__(self, config):
         self._config = config
@@ -65,12 +71,22 @@ class MacArray(wiring.Component):
             control = later
         m.submodules.control = copies = Fanout(width=2, copies=config.rows, dsp=config.dsp)
         m.submodules.maximum = maxima = Fanout(width=1, copies=config.rows, dsp=config.dsp)
-        m.d.comb += [copies.i.eq(control), maxima.i.eq(self.maximum)]
+        m.d.comb += [copies.i.eq(control), maxima.i.eq(self.maximum & config.maximum)]
 
         # Rows of a pair have one activation: with 4-bit weights, one multiplier has both products.
         # Columns have one weight: there are multipliers that serve two of them.
         paired = config.weight_bits == 4
         dual = config.dsp == "ice40" and not paired
+        weights = []  # of each row, for each column
+        for k in range(config.rows):
+            if self.ahead(config):
+                m.submodules[f"weight_{k}"] = own = Fanout(
+                    width=config.weight_bits, copies=config.cols, dsp=config.dsp
+                )
+                m.d.comb += own.i.eq(self.w[k])
+                weights.append([copy.as_signed() for copy in own.o])
+            else:
+                weights.append([self.w[k]] * config.cols)
         for k in range(0, config.rows, 1 + paired):
             products = {}
             for j in range(0, config.cols, 1 + dual):
@@ -78,13 +94,13 @@ class MacArray(wiring.Component):
                 if dual and j + 1 < config.cols:
                     m.submodules[name] = mul = DualMultiplier()
                     m.d.comb += [mul.a[0].eq(self.x[k][j]), mul.a[1].eq(self.x[k][j + 1])]
-                    m.d.comb += mul.b.eq(self.w[k])
+                    m.d.comb += mul.b.eq(weights[k][j])
                     products |= {(k, j): mul.p[0], (k, j + 1): mul.p[1]}
                     continue
                 if paired:
                     m.submodules[name] = mul = PairMultiplier(dsp=config.dsp)
-                    m.d.comb += [mul.a.eq(self.x[k][j]), mul.low.eq(self.w[k])]
-                    m.d.comb += mul.high.eq(self.w[k + 1])
+                    m.d.comb += [mul.a.eq(self.x[k][j]), mul.low.eq(weights[k][j])]
+                    m.d.comb += mul.high.eq(weights[k + 1][j])
                     cells = {(k, j): mul.p_low, (k + 1, j): mul.p_high}
                 else:
                     mul = Multiplier(
@@ -93,7 +109,7 @@ class MacArray(wiring.Component):
                         dsp=config.dsp,
                     )
                     m.submodules[name] = mul
-                    m.d.comb += [mul.a.eq(self.x[k][j]), mul.b.eq(self.w[k])]
+                    m.d.comb += [mul.a.eq(self.x[k][j]), mul.b.eq(weights[k][j])]
                     cells = {(k, j): mul.p}
                 # A register between the multiplier, whose place is fixed, and the adder.
                 for cell, product in cells.items():
@@ -107,10 +123,9 @@ class MacArray(wiring.Component):
     def _accumulate(self, m, acc, product, valid, first, maximum):
         value = Signal(signed(self._config.acc_width), reset_less=True)
         larger = Signal()
-        m.d.comb += [
-            acc.eq(value),
+        m.d.comb += acc.eq(value)
+        if self._config.maximum:
             # Of activations, since weights are 0 or 1 here.
-            larger.eq(product[:9].as_signed() > value[:9].as_signed()),
-        ]
+            m.d.comb += larger.eq(product[:9].as_signed() > value[:9].as_signed())
         with m.If(valid & (first | larger | ~maximum)):
             m.d.sync += value.eq(Mux(first | maximum, product, value + product))

@@ -263,7 +263,7 @@ class WideMultiplier(wiring.Component):
     """Multiply a signed operand by an unsigned one of up to twice a multiplier's width.
 
     Splits both at ``operand_width(dsp)`` bits into :class:`Multiplier` products and adds them in
-    one more stage.
+    one more stage, or two.
 
     Parameters
     ----------
@@ -273,6 +273,8 @@ class WideMultiplier(wiring.Component):
         Unsigned operand.
     dsp : str
         As for :class:`Multiplier`.
+    pipelined : bool
+        A register between the multipliers, whose places are fixed, and the adder.
 
     Members
     -------
@@ -282,13 +284,16 @@ class WideMultiplier(wiring.Component):
 
     Timing
     ------
-    latency ``LATENCY`` cycles, one product per cycle, no reset.
+    latency ``latency(pipelined)`` cycles, one product per cycle, no reset.
     """
 
-    LATENCY = Multiplier.LATENCY + 1
+    @classmethod
+    def latency(cls, pipelined):
+        """Return the cycles from operands to their product."""
+        return Multiplier.LATENCY + pipelined + 1
 
-    def __init__(self, *, a_width, b_width, dsp):
-        self._dsp = dsp
+    def __init__(self, *, a_width, b_width, dsp, pipelined):
+        self._dsp, self._pipelined = dsp, pipelined
         super().__init__(
             {
                 "a": In(signed(a_width)),
@@ -314,6 +319,11 @@ class WideMultiplier(wiring.Component):
                 part = Multiplier(a_shape=a.shape(), b_shape=b.shape(), dsp=self._dsp)
                 m.submodules[f"part_{i}_{k}"] = part
                 m.d.comb += [part.a.eq(a), part.b.eq(b)]
-                total = total + (part.p << (a_shift + b_shift))
-        m.d.sync += self.p.eq(total)
+                product = Signal.like(part.p, reset_less=True, name=f"product_{i}_{k}")
+                domain = m.d.sync if self._pipelined else m.d.comb
+                domain += product.eq(part.p)
+                total = total + (product << (a_shift + b_shift))
+        p = Signal.like(self.p, reset_less=True)
+        m.d.sync += p.eq(total)
+        m.d.comb += self.p.eq(p)
         return m

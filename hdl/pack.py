@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import EngineConfig
+from tilewright.hdl.buffers import WordBuffer
 from tilewright.hdl.loops import LoopCounter
 from tilewright.hdl.widths import out_addr_width, store_count_width
 from tilewright.hdl.writer import BeatLayout
@@ -17,7 +18,8 @@ class Pack(wiring.Component):
     """Read pixel words one after another and cut or gather them into the beats of rows.
 
     It does not know where a block ends: it goes on with another run of rows, as far as its
-    buffer reaches, until it is started again.
+    buffer reaches, until it is started again. Without ``config.pipelined``, no words are read
+    ahead: the buffer's own output register holds the next one.
 
     Parameters
     ----------
@@ -30,17 +32,28 @@ class Pack(wiring.Component):
                               start
     base : In(out_addr_width), height, width : In(store_count_width)
     out_addr : Out(out_addr_width)   address of a word
-    out_data : In(8 * rows)   the word, ``OUT_LATENCY`` cycles later
+    out_enable : Out(1)       read it; else the buffer must keep the word before
+    out_data : In(8 * rows)   the word, ``out_latency(config)`` cycles later
     o : Out(stream.Signature(BeatLayout))   the last beat of a row is filled up with zeros
 
     Timing
     ------
-    Started in cycle t, the first beat is valid at ``t + FIRST + n``, where n is the number of words
-    in it (1 if a word is a beat or more). One beat or one word per cycle, whichever is more.
+    Started in cycle t, the first beat is valid at ``t + first(config) + n``, where n is the number
+    of words in it (1 if a word is a beat or more). One beat or one word per cycle, whichever is
+    more.
     """
 
-    OUT_LATENCY = 2
-    FIRST = 2 + OUT_LATENCY
+    @classmethod
+    def out_latency(cls, config: EngineConfig) -> int:
+        """Return the cycles from an address to its word."""
+        return WordBuffer.latency(config.pipelined)
+
+    @classmethod
+    def first(cls, config: EngineConfig) -> int:
+        """Return the cycles from a start to a word that can be taken."""
+        if config.pipelined:
+            return cls.out_latency(config) + 2
+        return cls.out_latency(config) + (config.rows != config.bus_bytes)
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
@@ -51,6 +64,7 @@ class Pack(wiring.Component):
                 "height": In(store_count_width(config)),
                 "width": In(store_count_width(config)),
                 "out_addr": Out(out_addr_width(config)),
+                "out_enable": Out(1),
                 "out_data": In(8 * config.rows),
                 "o": Out(stream.Signature(BeatLayout(config))),
             }
@@ -65,42 +79,66 @@ class Pack(wiring.Component):
         """Build the netlist."""
         m = Module()
         take = Signal()
-        item, ready = self._prefetch(m, take)
+        layout = data.StructLayout({"word": 8 * self._config.rows, "last": 1, "last_row": 1})
+        item, ready = Signal(layout), Signal()
+        m.submodules.x = x = LoopCounter(width=len(self.width))
+        m.submodules.y = y = LoopCounter(width=len(self.height))
+        arrives = Signal()  # the next word
+        m.d.comb += [
+            x.count.eq(self.width),
+            y.count.eq(self.height),
+            x.start.eq(self.start),
+            y.start.eq(self.start),
+            x.step.eq(arrives),
+            y.step.eq(arrives & x.last),
+        ]
+        read = self._read_ahead if self._config.pipelined else self._read
+        read(m, Cat(x.last, y.last), arrives, item, ready, take)
         if self._config.rows >= self._config.bus_bytes:
             self._cut(m, item.word, ready, take, item.last & item.last_row)
         else:
             self._gather(m, item.word, ready, take, item.last, item.last_row)
         return m
 
-    def _prefetch(self, m: Module, take: Signal) -> tuple[data.View, Value]:
-        """Read ahead into a small FIFO; return its next word and whether there is one.
+    def _read(
+        self, m: Module, ends: Value, arrives: Signal, item: data.View, ready: Signal, take: Signal
+    ) -> None:
+        """Show the word that was read last until it is taken; then read the next one."""
+        m.d.comb += [
+            arrives.eq(take),
+            item.word.eq(self.out_data),
+            Cat(item.last, item.last_row).eq(ends),
+            self.out_enable.eq(~ready | take),
+        ]
+        with m.If(self.start):
+            m.d.sync += [self.out_addr.eq(self.base), ready.eq(0)]
+        with m.Elif(self.out_enable):
+            m.d.sync += [self.out_addr.eq(self.out_addr + 1), ready.eq(1)]
 
-        With the word: whether it is the last of its row, and its row the last of its run.
+    def _read_ahead(
+        self, m: Module, ends: Value, arrives: Signal, item: data.View, ready: Signal, take: Signal
+    ) -> None:
+        """Read ahead into a small FIFO and show its next word.
 
-        OUT_LATENCY + 2 words keep up one word per cycle.
+        ``out_latency + 2`` words keep up one word per cycle.
         """
-        depth = 1 << (self.OUT_LATENCY + 1).bit_length()
-        layout = data.StructLayout({"word": 8 * self._config.rows, "last": 1, "last_row": 1})
-        m.submodules.fifo = fifo = Memory(shape=layout, depth=depth, init=[])
+        latency = self.out_latency(self._config)
+        depth = 1 << (latency + 1).bit_length()
+        m.submodules.fifo = fifo = Memory(shape=item.shape(), depth=depth, init=[])
         write, read = fifo.write_port(), fifo.read_port(domain="comb")
-        m.submodules.x = x = LoopCounter(width=len(self.width))
-        m.submodules.y = y = LoopCounter(width=len(self.height))
         spoken_for = Signal(range(depth + 1))  # words in the FIFO or on their way
         level, some = Signal(range(depth + 1)), Signal()
-        flight = Signal(self.OUT_LATENCY)
+        flight = Signal(latency)
         issue = Signal()
         m.d.comb += [
+            self.out_enable.eq(1),
             issue.eq(spoken_for != depth),
             write.en.eq(flight[-1]),
+            arrives.eq(write.en),
             write.data.word.eq(self.out_data),
-            write.data.last.eq(x.last),
-            write.data.last_row.eq(y.last),
-            x.count.eq(self.width),
-            y.count.eq(self.height),
-            x.start.eq(self.start),
-            y.start.eq(self.start),
-            x.step.eq(write.en),
-            y.step.eq(write.en & x.last),
+            Cat(write.data.last, write.data.last_row).eq(ends),
+            item.eq(read.data),
+            ready.eq(some),
         ]
         m.d.sync += [
             flight.eq(Cat(issue, flight)),
@@ -121,11 +159,18 @@ class Pack(wiring.Component):
                 write.addr.eq(0),
                 read.addr.eq(0),
             ]
-        return read.data, some
 
     def _cut(self, m: Module, word: Value, ready: Value, take: Signal, end: Value) -> None:
         """Hold a word and shift its beats out below."""
         beats = self._config.rows // self._config.bus_bytes
+        if beats == 1 and not self._config.pipelined:
+            m.d.comb += [
+                take.eq(ready & self.o.ready),
+                self.o.valid.eq(ready),
+                self.o.payload.data.eq(word),
+                self.o.payload.last.eq(end),
+            ]
+            return
         hold = Signal(8 * self._config.rows)
         full, last = Signal(), Signal()
         place = Signal(beats)  # one bit: which beat of the word is at `o`

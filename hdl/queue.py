@@ -1,6 +1,6 @@
 """Command queues: fetched commands wait here for their unit."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -53,15 +53,18 @@ class CommandQueue(wiring.Component):
     Timing
     ------
     ``words`` is the number of beats per command. After a command leaves in cycle t, the next one is
-    valid in cycle ``max(t, commit) + words + REFILL``. A command occupies memory until its last
-    word has moved to the register. Reset empties the queue.
+    valid in cycle ``max(t, commit) + words + refill(config)``. A command occupies memory until its
+    last word has moved to the register. Reset empties the queue.
 
     Raises
     ------
     ValueError  If ``unit`` is not a unit.
     """
 
-    REFILL = 2
+    @classmethod
+    def refill(cls, config: EngineConfig) -> int:
+        """Return the cycles from a word's read to its place."""
+        return 3 if config.pipelined else 2
 
     def __init__(self, config: EngineConfig, unit: Unit) -> None:
         self._config = config
@@ -99,7 +102,16 @@ class CommandQueue(wiring.Component):
         used = Signal(range(depth + 1))  # words in memory
         level = Signal(range(self._config.queue_depth + 1))  # commands not yet moving
         index = Signal(range(words))  # of the word to be read
-        reading, shift, valid = Signal(), Signal(), Signal()
+        reading, valid = Signal(), Signal()
+        # Words on their way: `last` with a command's last.
+        flight = [(reading, index)]
+        for k in range(self.refill(self._config) - 1):
+            arriving = Signal(name=f"arriving_{k}")
+            place = Signal.like(index, name=f"place_{k}", reset_less=True)
+            m.d.sync += [arriving.eq(flight[-1][0]), place.eq(flight[-1][1])]
+            flight.append((arriving, place))
+        # Of the command under way, all words have been asked for.
+        asked = Cat(arriving & (place == words - 1) for arriving, place in flight[1:]).any()
 
         def advance(pointer):
             m.d.sync += pointer.eq(Mux(pointer == depth - 1, 0, pointer + 1))
@@ -109,7 +121,7 @@ class CommandQueue(wiring.Component):
             write.data.eq(self.i.data),
             read.en.eq(reading),
             self.o.valid.eq(valid),
-            reading.eq(~valid & ~(shift & (index == 0)) & ((index != 0) | (level != 0))),
+            reading.eq(~valid & ~asked & ((index != 0) | (level != 0))),
         ]
         with m.If(self.i.valid):
             advance(write.addr)
@@ -118,20 +130,21 @@ class CommandQueue(wiring.Component):
             m.d.sync += index.eq(index + 1)  # words is a power of two
         # Each word has its place, so that nothing is kept of bits that nobody reads.
         command = Signal.like(self.o.payload, reset_less=True)
-        place = Signal.like(index, reset_less=True)
         m.d.comb += self.o.payload.eq(command)
-        m.d.sync += place.eq(index)
+        word = read.data
+        if self._config.pipelined:
+            word = Signal.like(read.data, reset_less=True)
+            m.d.sync += word.eq(read.data)
         # This copy serves the long register: what it does after a reset is no matter.
         m.submodules.shift = wide = Fanout(width=1, copies=1, dsp=self._config.dsp)
-        m.d.comb += wide.i.eq(reading)
+        m.d.comb += wide.i.eq(flight[-2][0])
         with m.If(wide.o[0]):
-            m.d.sync += command.word_select(place, len(read.data)).eq(read.data)
-        with m.If(shift & (index == 0)):
+            m.d.sync += command.word_select(flight[-1][1], len(word)).eq(word)
+        with m.If(flight[-1][0] & (flight[-1][1] == words - 1)):
             m.d.sync += valid.eq(1)
         with m.Elif(self.o.ready):
             m.d.sync += valid.eq(0)
         m.d.sync += [
-            shift.eq(reading),
             used.eq(used + self.i.valid - reading),
             level.eq(
                 level + Mux(self.i.commit, self.i.count[: len(level)], 0) - (reading & (index == 0))

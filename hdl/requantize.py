@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.multiplier import WideMultiplier
 
 __all__ = ["Requantize"]
@@ -21,29 +22,38 @@ class Requantize(wiring.Component):
     multiplier_width : int, bits, 8..31
     dsp : str
         As for :class:`~tilewright.hdl.multiplier.Multiplier`.
+    pipelined : bool
+        Registers between any two additions.
 
     Members
     -------
     acc, bias : In(signed(acc_width)); the compiler proves that their sum fits as many bits
     multiplier : In(unsigned(multiplier_width))
     shift : In(6)
-    zero_point, qmin, qmax : In(signed(9)); sampled ``LATE`` cycles after ``acc``
+    zero_point, qmin, qmax : In(signed(9)); sampled ``late(pipelined)`` cycles after ``acc``
     o : Out(8), the low byte of the result
 
     Timing
     ------
-    latency ``LATENCY`` cycles, one item per cycle, no backpressure, no reset.
+    latency ``latency(pipelined)`` cycles, one item per cycle, no backpressure, no reset.
 
     Source
     ------
     docs/decisions/0001-rounding.md
     """
 
-    LATE = 1 + WideMultiplier.LATENCY + 4
-    LATENCY = LATE + 2
+    @classmethod
+    def late(cls, pipelined):
+        """Return the cycles from an accumulator to its bounds."""
+        return WideMultiplier.latency(pipelined) + (4 if pipelined else 3)
 
-    def __init__(self, *, acc_width, multiplier_width, dsp):
-        self._dsp = dsp
+    @classmethod
+    def latency(cls, pipelined):
+        """Return the cycles from an accumulator to its activation."""
+        return cls.late(pipelined) + (3 if pipelined else 1)
+
+    def __init__(self, *, acc_width, multiplier_width, dsp, pipelined):
+        self._dsp, self._pipelined = dsp, pipelined
         super().__init__(
             {
                 "acc": In(signed(acc_width)),
@@ -61,16 +71,20 @@ class Requantize(wiring.Component):
         """Build the netlist."""
         m = Module()
         width = len(self.multiplier)
-        m.submodules.mul = mul = WideMultiplier(a_width=len(self.acc), b_width=width, dsp=self._dsp)
+        pipelined = self._pipelined
+        m.submodules.mul = mul = WideMultiplier(
+            a_width=len(self.acc), b_width=width, dsp=self._dsp, pipelined=pipelined
+        )
+        stage = m.d.sync if pipelined else m.d.comb
 
         # Bias.
         multiplier_1 = Signal.like(self.multiplier)
         total_1 = Signal.like(self.acc)
-        m.d.sync += [total_1.eq(self.acc + self.bias), multiplier_1.eq(self.multiplier)]
+        stage += [total_1.eq(self.acc + self.bias), multiplier_1.eq(self.multiplier)]
         m.d.comb += [mul.a.eq(total_1), mul.b.eq(multiplier_1)]
 
         shifts = [self.shift]
-        for _ in range(1 + WideMultiplier.LATENCY):
+        for _ in range(pipelined + WideMultiplier.latency(pipelined)):
             delayed = Signal.like(self.shift)
             m.d.sync += delayed.eq(shifts[-1])
             shifts.append(delayed)
@@ -79,15 +93,21 @@ class Requantize(wiring.Component):
         # Shift right, keeping one bit below the point (guard) and whether anything was lost
         # below that (sticky): all that rounding to nearest even needs. No result outside +-1023
         # survives the clamp below, so above the point eleven bits are enough, and those that the
-        # rest of the shift moves there; of the others, whether they are more than the sign.
+        # rest of the shift moves there; of the others, whether they are more than the sign, byte by
+        # byte.
         guarded = Cat(0, mul.p).as_signed()
         kept = 1 + 11 + 7
         coarse, sticky_a = Signal(signed(kept)), Signal()
         fine_shift, lost = Signal(3), Signal(7)  # lost: the bytes that are shifted out whole
-        sign_a, over_a = Signal(), Signal()
+        high = [guarded[i : i + 8] for i in range(kept - 1, len(guarded), 8)]
+        above = Signal(len(high))  # the byte is more than the sign
+        seen = Signal.like(above)  # the byte is above what is kept
+        sign_a = Signal()
         m.d.sync += [
             fine_shift.eq(shift[:3]),
             sign_a.eq(mul.p[-1]),
+            above.eq(Cat((byte != mul.p[-1].replicate(len(byte))) for byte in high)),
+            seen.eq(Cat(shift[3:] <= i for i in range(len(seen)))),
             lost.eq(Cat(shifts[-2][3:] > i for i in range(7))),
             sticky_a.eq(
                 Cat(guarded[8 * i : 8 * i + 8].any() & lost[i] for i in range(len(lost))).any()
@@ -97,13 +117,10 @@ class Requantize(wiring.Component):
             for i in range(8):
                 shifted = guarded >> 8 * i
                 with m.Case(i):
-                    m.d.sync += [
-                        coarse.eq(shifted),
-                        over_a.eq((shifted >> (kept - 1)) != mul.p[-1].replicate(2).as_signed()),
-                    ]
+                    m.d.sync += coarse.eq(shifted)
         fine, sticky_b = Signal.like(coarse), Signal()
         sign_b, over_b = Signal(), Signal()
-        m.d.sync += [sign_b.eq(sign_a), over_b.eq(over_a)]
+        m.d.sync += [sign_b.eq(sign_a), over_b.eq((above & seen).any())]
         with m.Switch(fine_shift):
             for i in range(8):
                 with m.Case(i):
@@ -118,16 +135,22 @@ class Requantize(wiring.Component):
             sticky_c.eq(sticky_b),
         ]
         rounded = Signal(signed(12))
-        m.d.sync += rounded.eq(narrow + (guard & (sticky_c | narrow[0])))
+        stage += rounded.eq(narrow + (guard & (sticky_c | narrow[0])))
 
+        # All requantizers have the same bounds, and each its own copy.
+        bounds = Cat(self.zero_point, self.qmin, self.qmax)
+        if pipelined:
+            m.submodules.bounds = own = Fanout(width=len(bounds), copies=1, dsp=self._dsp)
+            m.d.comb += own.i.eq(bounds)
+            bounds = own.o[0]
         placed = Signal(signed(13))
         qmin, qmax = Signal.like(self.qmin), Signal.like(self.qmax)
-        m.d.sync += [
-            placed.eq(rounded + self.zero_point),
-            qmin.eq(self.qmin),
-            qmax.eq(self.qmax),
+        stage += [
+            placed.eq(rounded + bounds[:9].as_signed()),
+            qmin.eq(bounds[9:18]),
+            qmax.eq(bounds[18:]),
         ]
-        m.d.sync += self.o.eq(
-            Mux(placed < qmin, qmin[:8], Mux(placed > qmax, qmax[:8], placed[:8]))
-        )
+        o = Signal.like(self.o)
+        m.d.sync += o.eq(Mux(placed < qmin, qmin[:8], Mux(placed > qmax, qmax[:8], placed[:8])))
+        m.d.comb += self.o.eq(o)
         return m

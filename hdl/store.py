@@ -28,9 +28,10 @@ class StoreUnit(wiring.Component):
     i : In(stream)            commands, raw bits; taken at the start or, without
                               ``config.prefetch``, with ``done``
     base : In(32)             added to every address, a multiple of 4096
-    done_load, done_compute : In(16)   commands completed, modulo 2**16
+    done_load, done_compute : In(count_width)   commands completed, modulo 2**count_width
     out_addr : Out(out_addr_width)   pixel word wanted; also driven between commands
-    out_data : In(8 * rows)   that word, ``OUT_LATENCY`` cycles later
+    out_enable : Out(1)       read it; else the buffer must keep the word before
+    out_data : In(8 * rows)   that word, ``Pack.out_latency(config)`` cycles later
     axi : Out(AXI4Write)
     halt : In(1)              start no command and no burst; finish the bursts that have begun; ends
                               with a reset
@@ -47,15 +48,18 @@ class StoreUnit(wiring.Component):
     Timing
     ------
     A command that starts in cycle t has its first address on the bus at ``t + FIRST_ADDRESS``, its
-    first beat there ``t + FIRST_BEAT + n`` at the earliest, where n is the number of words in it (1
-    if a word is a beat or more). ``done`` comes ``DRAIN`` cycles after memory confirmed the last
-    burst. :mod:`tilewright.sim.timing.memory` has the exact count.
+    first beat there ``t + first_beat(config) + n`` at the earliest, where n is the number of words
+    in it (1 if a word is a beat or more). ``done`` comes ``DRAIN`` cycles after memory confirmed
+    the last burst. :mod:`tilewright.sim.timing.memory` has the exact count.
     """
 
-    OUT_LATENCY = Pack.OUT_LATENCY
     FIRST_ADDRESS = 2 + Bursts.FIRST
-    FIRST_BEAT = 1 + Pack.FIRST
     DRAIN = 2
+
+    @classmethod
+    def first_beat(cls, config: EngineConfig) -> int:
+        """Return the cycles from a start to the first word's arrival at its beat."""
+        return 1 + Pack.first(config)
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
@@ -63,9 +67,10 @@ class StoreUnit(wiring.Component):
             {
                 "i": In(stream.Signature(unsigned(8 * config.command_bytes(Unit.STORE)))),
                 "base": In(32),
-                "done_load": In(16),
-                "done_compute": In(16),
+                "done_load": In(config.count_width),
+                "done_compute": In(config.count_width),
                 "out_addr": Out(out_addr_width(config)),
+                "out_enable": Out(1),
                 "out_data": In(8 * config.rows),
                 "axi": Out(AXI4Write(data_width=config.bus_width)),
                 "halt": In(1),
@@ -117,6 +122,7 @@ class StoreUnit(wiring.Component):
             pack.width.eq(command.width),
             pack.out_data.eq(self.out_data),
             self.out_addr.eq(pack.out_addr),
+            self.out_enable.eq(pack.out_enable),
             bad.eq(
                 (command.opcode != Store.OPCODE)
                 | (reserved(bits, [Store])[Store] if config.prefetch else 0)

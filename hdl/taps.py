@@ -55,12 +55,15 @@ class TapSequencer(wiring.Component):
 
     Timing
     ------
-    The first segment of a pass is valid two cycles after ``i``, or in the cycle after the last
-    segment of the pass before, if ``i`` came in time. The next segment is valid in the cycle after
-    each transfer. A pass must last two cycles.
+    The first segment of a pass is valid ``latency(config)`` cycles after ``i``, or in the cycle
+    after the last segment of the pass before, if ``i`` came in time. The next segment is valid in
+    the cycle after each transfer. A pass must last two cycles.
     """
 
-    LATENCY = 2
+    @classmethod
+    def latency(cls, config):
+        """Return the cycles from a pass to its first segment."""
+        return 2 if config.pipelined else 1
 
     def __init__(self, config):
         self._config = config
@@ -81,12 +84,10 @@ class TapSequencer(wiring.Component):
         m.submodules.r = r = LoopCounter(width=len(c.n_r))
         m.submodules.s = s = LoopCounter(width=len(c.n_s))
 
-        # The next pass waits here, so that the loops above and below are apart.
         p = Signal(pass_layout(config), reset_less=True)
         waiting = Signal()
         load, step = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(~waiting),
             step.eq(self.o.valid & self.o.ready),
             load.eq(waiting & (~self.o.valid | (step & o.last))),
             cg.count.eq(c.n_cg),
@@ -103,10 +104,19 @@ class TapSequencer(wiring.Component):
             o.last.eq(s.last & r.last & cg.last),
             o.closes.eq((s.last & r.last) | ~c.transform if config.partial_depth else 1),
         ]
-        with m.If(~waiting):
-            m.d.sync += [p.eq(self.i.payload), waiting.eq(self.i.valid)]
-        with m.Elif(load):
-            m.d.sync += waiting.eq(0)
+        if config.pipelined:
+            # The next pass waits here, so that the loops above and below are apart.
+            m.d.comb += self.i.ready.eq(~waiting)
+            with m.If(~waiting):
+                m.d.sync += [p.eq(self.i.payload), waiting.eq(self.i.valid)]
+            with m.Elif(load):
+                m.d.sync += waiting.eq(0)
+        else:
+            m.d.comb += [
+                p.eq(self.i.payload),
+                waiting.eq(self.i.valid),
+                self.i.ready.eq(load),
+            ]
         with m.If(load):
             m.d.sync += self.o.valid.eq(1)
         with m.Elif(step & o.last):

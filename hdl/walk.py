@@ -1,7 +1,7 @@
 """Where the words of a load go."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import EngineConfig
@@ -25,8 +25,7 @@ class Walk(wiring.Component):
     lanes : In(1)             1: pixels go to lane after lane, 0: words go to address after address
     groups, height, width : In(load_count_width)   words to come, each at least 1
     base, row_step, group_step : In   as in LoadActivations, as wide as ``addr``
-    take : In(1)              on to the next word; the first ``LATENCY`` cycles after ``start`` or
-                              later
+    take : In(1)              on to the next word; the first two cycles after ``start`` or later
     last : Out(1)             the next word is the last of its row
     wait : Out(1)             the next word goes to the lane of the word before
     lane : Out(range(cols))   of the word taken last
@@ -37,8 +36,6 @@ class Walk(wiring.Component):
     ------
     Outputs are registers; one word per cycle. Every word must be taken before the next ``start``.
     """
-
-    LATENCY = 1 + SkidBuffer.LATENCY
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
@@ -79,14 +76,14 @@ class Walk(wiring.Component):
             "final": 1,
             "wait": 1,
         }
-        m.submodules.ahead = ahead = SkidBuffer(data.StructLayout(layout))
         m.submodules.x = x = LoopCounter(width=len(self.width))
         m.submodules.y = y = LoopCounter(width=len(self.height))
         m.submodules.g = g = LoopCounter(width=len(self.groups))
 
         # Words are described ahead of their arrival, so that what comes after a word is no part of
         # the way from the bus to its buffer.
-        word, step = ahead.i.payload, Signal()
+        described = stream.Signature(data.StructLayout(layout)).create()
+        word, step = described.payload, Signal()
         lane_before = Signal.like(self.lane)
         row, group = (
             Signal.like(self.addr),
@@ -94,7 +91,7 @@ class Walk(wiring.Component):
         )  # where its row and its group begin
         next_row, next_group = Signal.like(self.addr), Signal.like(self.addr)
         m.d.comb += [
-            step.eq(ahead.i.valid & ahead.i.ready),
+            step.eq(described.valid & described.ready),
             x.count.eq(self.width),
             y.count.eq(self.height),
             g.count.eq(self.groups),
@@ -112,14 +109,14 @@ class Walk(wiring.Component):
         ]
         with m.If(self.start):
             m.d.sync += [
-                ahead.i.valid.eq(1),
+                described.valid.eq(1),
                 word.lane.eq(0),
                 word.addr.eq(self.base),
                 row.eq(self.base),
                 group.eq(self.base),
             ]
         with m.Elif(step):
-            m.d.sync += [ahead.i.valid.eq(~word.final), lane_before.eq(word.lane)]
+            m.d.sync += [described.valid.eq(~word.final), lane_before.eq(word.lane)]
             with m.If(x.last):
                 m.d.sync += [
                     word.lane.eq(0),
@@ -134,17 +131,22 @@ class Walk(wiring.Component):
                 with m.Else():
                     m.d.sync += word.lane.eq(word.lane + 1)
 
+        following = described
+        if config.pipelined:
+            m.submodules.ahead = ahead = SkidBuffer(word.shape())
+            wiring.connect(m, described, ahead.i)
+            following = ahead.o
         m.d.comb += [
-            ahead.o.ready.eq(self.take),
-            self.last.eq(ahead.o.payload.last),
-            self.wait.eq(ahead.o.payload.wait),
+            following.ready.eq(self.take),
+            self.last.eq(following.payload.last),
+            self.wait.eq(following.payload.wait),
         ]
         with m.If(self.start):
             m.d.sync += self.final.eq(0)
         with m.If(self.take):
             m.d.sync += [
-                self.lane.eq(ahead.o.payload.lane),
-                self.addr.eq(ahead.o.payload.addr),
-                self.final.eq(ahead.o.payload.final),
+                self.lane.eq(following.payload.lane),
+                self.addr.eq(following.payload.addr),
+                self.final.eq(following.payload.final),
             ]
         return m

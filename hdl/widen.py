@@ -22,8 +22,7 @@ class Widen(wiring.Component):
     pixel : In(3)     0: beats pass as they are, in the same cycle; else pixels have
                       ``2**(pixel - 1)`` bytes, one of ``pixel_sizes``; to change only between
                       blocks
-    drop : In(1)      the pixel whose last beat is taken is the last of its row: what follows it
-                      in its beat is dropped
+    drop : In(1)      the pixel is the last of its row: what follows it in its beat is dropped
 
     Timing
     ------

@@ -56,7 +56,13 @@ class WindowFeeder(wiring.Component):
     @classmethod
     def latency(cls, config: EngineConfig) -> int:
         """Return the cycles from an access to the window."""
-        return 3 + ActivationBuffer.LATENCY + 2 + (2 if config.data_width > 9 else 0)
+        arrival = 1 + cls._addr_cycles(config) + ActivationBuffer.latency(config)
+        return arrival + 2 + (2 if config.data_width > 9 else 0)
+
+    @classmethod
+    def _addr_cycles(cls, config: EngineConfig) -> int:
+        """Return the cycles from a pixel's place to the address of its lane."""
+        return 2 if config.pipelined else 0
 
     def __init__(self, config):
         self._config = config
@@ -95,7 +101,9 @@ class WindowFeeder(wiring.Component):
         # stride: no multiplier, no division.
         base_1 = Signal(act_addr_width(config), reset_less=True)
         base_2 = Signal.like(base_1)
-        m.d.sync += [base_1.eq(a.group + a.row + a.word), base_2.eq(base_1)]
+        m.d.sync += base_1.eq(a.group + a.row + a.word)
+        addr_domain = m.d.sync if config.pipelined else m.d.comb
+        addr_domain += base_2.eq(base_1)
         pixels = []
         for j in range(cols):
             table = Signal(data.StructLayout({"x": 8, "lane": 4, "word": 8, "part": 4}))
@@ -136,7 +144,7 @@ class WindowFeeder(wiring.Component):
         lanes = []
         for lane in range(cols):
             offset = Signal(5, reset_less=True)
-            m.d.sync += offset.eq(
+            addr_domain += offset.eq(
                 reduce(
                     or_,
                     (
@@ -148,7 +156,7 @@ class WindowFeeder(wiring.Component):
             if config.offset_depth:
                 lanes.append(self._halves(m, lane, (base_2 + offset)[: len(base_2)]))
             else:
-                m.d.sync += self.addr[lane].eq(base_2 + offset)
+                addr_domain += self.addr[lane].eq(base_2 + offset)
                 lanes.append(self.i_lanes[lane])
         # What pixels are that do not come from the lanes.
         other = self.pad.replicate(config.rows)
@@ -177,16 +185,15 @@ class WindowFeeder(wiring.Component):
             )
             m.d.comb += taps.i.eq(tap)
         for j, pixel in enumerate(pixels):
-            late = Signal(
-                data.StructLayout({"lane": range(cols), "inside": 1, "wanted": 1}), reset_less=True
-            )
-            m.d.sync += [
+            late = Signal(data.StructLayout({"lane": range(cols), "inside": 1, "wanted": 1}))
+            m.d.comb += [
                 late.lane.eq(pixel.lane),
                 # A negative column is a large unsigned one.
                 late.inside.eq(pixel.row_valid & (pixel.column < self.in_w)),
                 late.wanted.eq(pixel.wanted),
             ]
-            for _ in range(ActivationBuffer.LATENCY):
+            arrival = self._addr_cycles(config) + ActivationBuffer.latency(config)
+            for _ in range(arrival - Fanout.LATENCY):
                 later = Signal.like(late, reset_less=True)
                 m.d.sync += later.eq(late)
                 late = later

@@ -91,7 +91,7 @@ def compute_stalls(
     for index, (command, timing) in enumerate(compute_timings(config, computes)):
         assert isinstance(command, Compute | Deform)
         start = int(starts[Unit.COMPUTE][index])
-        valid = max(popped, commits[index]) + words + CommandQueue.REFILL + WAIT_LATENCY
+        valid = max(popped, commits[index]) + words + CommandQueue.refill(config) + WAIT_LATENCY
         stalls = dict.fromkeys(STALL_CAUSES, 0)
         now = free
         stalls["commands"] = max(0, min(valid, start) - now)

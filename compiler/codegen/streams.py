@@ -9,9 +9,11 @@ emitter wrote them, and no program can deadlock.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import permutations
 
 from tilewright.compiler.codegen.emit import Entry
 from tilewright.compiler.isa import Check, Command, End, EngineConfig, Fetch, Unit, encode
+from tilewright.compiler.schedule import EngineLimitError
 
 BLOCKS = 4
 
@@ -59,6 +61,7 @@ def build_streams(entries: list[Entry], config: EngineConfig, address: int) -> S
     for entry in entries:
         builder.add(entry)
     builder.load(End(), {unit: totals[unit] for unit in (Unit.COMPUTE, Unit.STORE)})
+    builder.check_counts()
     commands = {unit: tuple(stream) for unit, stream in builder.streams.items()}
     return Streams(commands, addresses, min(size, len(commands[Unit.LOAD])))
 
@@ -115,6 +118,44 @@ class _Builder:
         if block * self.size < self.totals[unit]:
             replaced = max(0, (block - BLOCKS + 1) * self.size)
             self.load(self._fetch_command(unit, block), {unit: replaced})
+
+    def check_counts(self) -> None:
+        """Refuse streams in which a count can be too far from what is waited for.
+
+        Raises
+        ------
+        EngineLimitError
+            If ``config.count_width`` bits are too few.
+        """
+        fetched_by: dict[Unit, list[int]] = {unit: [] for unit in Unit}  # of each command
+        for position, command in enumerate(self.streams[Unit.LOAD]):
+            if isinstance(command, Fetch):
+                fetched_by[Unit(command.unit)] += [position] * command.count
+        distance = 0  # of a count from the least one that is waited for, up or down
+        for unit, other in permutations(Unit, 2):
+            # What is known to be complete when a command of `other` starts, because of its fetch
+            # too: how far `other` gets before a command of `unit` is complete.
+            needed = []
+            for index, known in enumerate(self.known[other]):
+                count = known[unit]
+                if other is not Unit.LOAD:  # whose own order says the same
+                    fetch = fetched_by[other][index]
+                    count = max(count, self.known[Unit.LOAD][fetch][unit])
+                    if unit is Unit.LOAD:
+                        count = max(count, fetch + 1)
+                needed.append(max(count, needed[-1] if needed else 0))
+            ahead, before = 0, 0
+            for index, known in enumerate(self.known[unit]):
+                while ahead < len(needed) and needed[ahead] <= index:
+                    ahead += 1
+                distance = max(distance, ahead - known[other] + 1, known[other] - before)
+                before = known[other]
+        width = 1 + max(distance - 1, 0).bit_length()
+        if width > self.config.count_width:
+            raise EngineLimitError(
+                f"commands run up to {distance} ahead of one another; the engine's count_width "
+                f"must be at least {width}, not {self.config.count_width}"
+            )
 
     def _fetch_command(self, unit: Unit, block: int) -> Fetch:
         first = block * self.size

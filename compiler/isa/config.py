@@ -55,6 +55,9 @@ class EngineConfig:
         transforms need them: ``drain_cycles`` for each word of output pixels and result column.
     tables : int, 0..15
         Activation functions held at once, as tables of 256 entries behind the requantizers.
+    maximum : bool
+        Accumulators can keep the larger value, for maximum pooling. Without it, such layers are
+        refused.
     multiplier_width : int, bits, 8..31
         Width of the requantization multiplier M. 18 is one DSP, 31 is exact (see the design).
     act_depth : int, 16..65536
@@ -77,14 +80,22 @@ class EngineConfig:
         Bytes that the engine can address from address 0 on: ``2**addr_width``.
     queue_depth : int, a multiple of 4, 8..256
         Commands that each unit's queue holds.
+    count_width : int, bits, 6..16
+        Width of the counts of completed commands, which commands wait for; STATUS has as many
+        bits of a command's index. A program in which one unit could run so far ahead of another
+        that the counts are ambiguous is refused.
     early_parameters : bool
         The requantization parameters of a kernel group arrive while the last results of the one
         before are on their way. False saves a register for each; a kernel group then waits for
         ``parameter_pause`` cycles more.
     prefetch : bool
         The next command moves to a register while one runs. False saves that register: commands
-        run in place, the next one moves there when one is complete, and bits that mean nothing
-        are not kept: what should be zero is not checked.
+        run in place, the next one moves there when one is complete (a compute command with its
+        last result), and bits that mean nothing are not kept: what should be zero is not checked.
+    pipelined : bool
+        Registers that serve the clock frequency only. False leaves many of them out, where
+        12..20 MHz are enough; ``requantizers`` must then be at most half of ``rows``: results
+        are written when no load is.
     counters : bool
         Counters of cycles and events, and the watchdog. Without them, their registers read as 0.
     burst_beats : int, power of two, 1..128
@@ -115,6 +126,7 @@ class EngineConfig:
     transform_at_load: bool = False
     partial_depth: int = 0
     tables: int = 0
+    maximum: bool = True
     multiplier_width: int = 18
     act_depth: int = 1024
     weight_depth: int = 4096
@@ -125,8 +137,10 @@ class EngineConfig:
     bus_width: int = 64
     addr_width: int = 32
     queue_depth: int = 32
+    count_width: int = 16
     early_parameters: bool = True
     prefetch: bool = True
+    pipelined: bool = True
     counters: bool = True
     burst_beats: int = 32
     outstanding: int = 4
@@ -147,6 +161,17 @@ class EngineConfig:
             "requantizers",
             f"a divisor of rows ({self.rows}) or None",
         )
+        check(
+            self.pipelined or self.requantizer_count < self.rows,
+            "requantizers",
+            f"at most {self.rows // 2} with pipelined=False",
+        )
+        for name in ("partial_depth", "offset_depth"):
+            check(
+                getattr(self, name) == 0 or self.pipelined,
+                name,
+                "0 with pipelined=False",
+            )
         check(self.weight_bits in (4, 8), "weight_bits", "4 or 8")
         check(
             self.weight_bits == 8 or self.dsp != "ice40",
@@ -203,6 +228,7 @@ class EngineConfig:
             "queue_depth",
             "a multiple of 4, in 8..256",
         )
+        check(6 <= self.count_width <= 16, "count_width", "in 6..16")
         check(
             _is_power_of_two(self.burst_beats)
             and self.burst_beats <= 128
@@ -257,7 +283,8 @@ class EngineConfig:
     @property
     def parameter_pause(self) -> int:
         """Cycles for which a kernel group waits for the results of the one before."""
-        return 0 if self.early_parameters else self.drain_cycles + 1
+        wait = 0 if self.early_parameters else self.drain_cycles + 1
+        return wait + (not self.pipelined)  # which has them a cycle earlier
 
     @property
     def least_segment_log2(self) -> int:

@@ -712,6 +712,13 @@ class _Lowering:
         )
 
     def max_pool(self, index: int, op: MaxPool2d) -> None:
+        if not self.config.maximum:
+            raise UnsupportedError(
+                op.name,
+                "the engine was built with maximum=False",
+                "Take an average pool or a convolution with a stride, or an engine with "
+                "maximum=True.",
+            )
         lowest, _ = value_range(self.producers, self.graph.values, op.input)
         if self.config.weight_bits == 4 and lowest < 0:
             # The steps that belong to a row's neighbour give it a zero.

@@ -140,7 +140,7 @@ class Machine:
             waits[other] = events[needed - 1].done + 1 + WAIT_LATENCY if needed else 0
         state.queue.pop(0)
         words = self.config.command_bytes(unit) // self.config.bus_bytes
-        valid = max(state.popped, commit) + words + CommandQueue.REFILL
+        valid = max(state.popped, commit) + words + CommandQueue.refill(self.config)
         start = max(state.free, valid + WAIT_LATENCY, *waits.values())
         if isinstance(command, Deform) or (isinstance(command, Compute) and command.fence):
             start = max(start, self._drained + 1 + WAIT_LATENCY)

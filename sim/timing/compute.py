@@ -73,7 +73,7 @@ def compute_timing(
     pause = (1 if command.transform else parts) + config.parameter_pause
     group = pause + 1 + config.param_words + command.n_oy * row
     # First cycle of the last pass, and of its last segment.
-    last_pass = ComputeUnit.START_LATENCY + command.n_kg * group - last_whole
+    last_pass = ComputeUnit.start_latency(config) + command.n_kg * group - last_whole
     burst = last_pass + busy - last_segment + last_parts - 1
     burst += ComputeUnit.SAMPLE_DELAY if deform is not None else 0
     capture = burst + ComputeUnit.capture_latency(config) + command.last_segment - 1
@@ -81,9 +81,11 @@ def compute_timing(
     drain = config.drain_cycles
     if command.partial:
         drain = drain_span(config, command.tile_h, command.tile_w, bool(command.last))
+    done = capture + drain + Drain.latency(config)
+    array = max(idle, capture + ComputeUnit.settle_cycles(config, drain))
     return ComputeTiming(
-        free=max(idle, capture + ComputeUnit.settle_cycles(config, drain)) + 1,
-        done=capture + drain + Drain.latency(config),
+        free=(array if config.prefetch else done) + 1,
+        done=done,
         steps=command.n_kg * command.n_oy * command.n_ox * pass_steps(command),
     )
 

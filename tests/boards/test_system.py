@@ -97,7 +97,7 @@ def test_host_reaches_registers_and_memory_and_sees_a_refused_program():
     assert seen["status"] & 0xFF == Status.BAD_COMMAND
 
 
-def small_layer():
+def small_layer(multiplier_width):
     """Return a convolution whose program fits the board's memory."""
     rng = np.random.default_rng(5)
     values = {
@@ -105,7 +105,11 @@ def small_layer():
         "y": TensorType((5, 3, 4), 8, True, 1.0, -4),
     }
     requantize = Requantize(
-        tuple(map(int, rng.integers(1 << 16, 1 << 18, 5))), (26,) * 5, -4, -128, 127
+        tuple(map(int, rng.integers(1 << multiplier_width - 2, 1 << multiplier_width, 5))),
+        (multiplier_width + 8,) * 5,
+        -4,
+        -128,
+        127,
     )
     conv = Conv2d(
         "layer", "x", "y", rng.integers(-128, 128, (5, 3, 3, 3)), 8,
@@ -116,9 +120,11 @@ def small_layer():
 
 
 @pytest.mark.slow
-def test_host_runs_a_layer_on_the_system_of_the_bitstream(tmp_path, monkeypatch):
-    graph, image = small_layer()
-    program = tw.compile_graph(graph, tw.Target.from_board("ulx3s-12f"))
+@pytest.mark.parametrize("board", ["ulx3s-12f", "icebreaker"])
+def test_host_runs_a_layer_on_the_system_of_the_bitstream(board, tmp_path, monkeypatch):
+    target = tw.Target.from_board(board)
+    graph, image = small_layer(target.engine.multiplier_width)
+    program = tw.compile_graph(graph, target)
     expected = program.reference([image])[0][0]
     assert len(np.unique(expected)) > 20  # not all saturated
     vectors = tmp_path / "vectors.npz"

@@ -64,6 +64,14 @@ def test_maximum_with_4_bit_weights_needs_values_that_are_not_negative(relu):
             lower(graph, EngineConfig(weight_bits=4))
 
 
+def test_an_engine_without_a_maximum_has_no_maximum_pool():
+    values = {name: BYTES for name in "xy"}
+    pool = MaxPool2d("pool", "x", "y", (3, 3), (1, 1), (1, 1, 1, 1), (1, 1))
+    graph = Graph("g", values, (Input("input", "x"), pool, Output("output", "y")))
+    with pytest.raises(UnsupportedError, match=r"pool: .*maximum=False.*maximum=True"):
+        lower(graph, EngineConfig(maximum=False))
+
+
 def moved(*ops, **shapes):
     """Return the stages of a graph of movements between values of ``shapes``; y is its output."""
     values = {v: replace(BYTES, shape=s) for v, s in shapes.items()}

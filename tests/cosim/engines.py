@@ -7,7 +7,7 @@ ENGINES = {
         rows=4, cols=2, requantizers=1, act_depth=512, weight_depth=1024, out_depth=256,
         bus_width=32, queue_depth=8, burst_beats=4, outstanding=1, multiplier_width=16,
         prefetch=False, dsp="ice40", addr_width=20, counters=False, early_parameters=False,
-        acc_width=24,
+        acc_width=24, pipelined=False,
     ),
     "2x2-bus32": EngineConfig(
         rows=2, cols=2, act_depth=1024, weight_depth=4096, out_depth=64, bus_width=32,

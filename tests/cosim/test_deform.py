@@ -22,7 +22,13 @@ LIMITS = {"4x2-small": (4, 0), "8x5-bus64-w4": (0, 3)}
 
 def engine(name):
     fraction, mask = LIMITS.get(name, (8, 8))
-    return replace(ENGINES[name], offset_depth=512, offset_fraction=fraction, mask_fraction=mask)
+    return replace(
+        ENGINES[name],
+        offset_depth=512,
+        offset_fraction=fraction,
+        mask_fraction=mask,
+        pipelined=True,
+    )
 
 
 @pytest.mark.parametrize("name", ENGINES)

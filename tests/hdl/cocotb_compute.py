@@ -64,8 +64,8 @@ class Buffers:
     async def serve(self):
         """Answer both read ports."""
         part = self.part
-        act = [[0] * COLS for _ in range(ActivationBuffer.LATENCY)]
-        weights = [0] * WordBuffer.LATENCY
+        act = [[0] * COLS for _ in range(ActivationBuffer.latency(CONFIG))]
+        weights = [0] * WordBuffer.latency(CONFIG.pipelined, far=CONFIG.pipelined)
         while True:
             await ReadOnly()
             addresses = int(part.act_addr.value)

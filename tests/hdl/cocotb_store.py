@@ -9,12 +9,12 @@ from cocotbext.axi import AxiRamWrite, AxiWriteBus
 from tests.hdl.configs import CONFIGS, MEMORY_BYTES, store_cases
 from tests.hdl.streams import Part, reset, send, throttle
 from tilewright.compiler.isa import encode
-from tilewright.hdl.store import StoreUnit
+from tilewright.hdl.pack import Pack
 
 
-async def buffer(store, words):
+async def buffer(store, words, config):
     """Answer ``out_addr``."""
-    pending = [0] * StoreUnit.OUT_LATENCY
+    pending = [0] * Pack.out_latency(config)
     while True:
         await ReadOnly()
         pending.append(int(store.out_addr.value))
@@ -32,7 +32,7 @@ async def results_arrive_in_memory(dut, config, seed):
     store.clear("halt", "base", "done_load", "done_compute", "i_valid")
     await reset(dut)
     ram = AxiRamWrite(store.bus(AxiWriteBus, "axi"), dut.clk, dut.rst, size=MEMORY_BYTES)
-    cocotb.start_soon(buffer(store, words))
+    cocotb.start_soon(buffer(store, words, CONFIGS[config]))
     throttle(rng, ram.aw_channel, ram.w_channel, ram.b_channel)
     await send(store, "i", [int.from_bytes(encode(c), "little") for c in commands], rng)
     await RisingEdge(dut.clk)

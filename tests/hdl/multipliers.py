@@ -27,10 +27,10 @@ SHAPES = (
 WIDE = ((18, 18), (32, 18), (32, 31), (36, 36))
 
 
-# Shapes of both operands, and the latency.
+# Shapes of both operands, and the latency; wide ones with every second pipelined.
 CASES = (
     *((a, b, Multiplier.LATENCY) for a, b in SHAPES),
-    *((signed(a), unsigned(b), WideMultiplier.LATENCY) for a, b in WIDE),
+    *((signed(a), unsigned(b), WideMultiplier.latency(n % 2)) for n, (a, b) in enumerate(WIDE)),
 )
 
 
@@ -43,10 +43,11 @@ def kinds(n):
 
 def multiplier(n, dsp):
     """Return multiplier n of ``CASES``."""
-    a, b, _ = CASES[n]
+    a, b, latency = CASES[n]
     if n < len(SHAPES):
         return Multiplier(a_shape=a, b_shape=b, dsp=dsp)
-    return WideMultiplier(a_width=a.width, b_width=b.width, dsp=dsp)
+    pipelined = latency == WideMultiplier.latency(True)
+    return WideMultiplier(a_width=a.width, b_width=b.width, dsp=dsp, pipelined=pipelined)
 
 
 def product_shape(a, b):

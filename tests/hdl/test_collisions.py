@@ -20,6 +20,7 @@ from tests.cosim.random_layers import random_layer
 from tilewright.compiler.isa.registers import Status
 from tilewright.executors import verify
 from tilewright.hdl import verilog
+from tilewright.hdl.buffers import WordBuffer
 from tilewright.program import compile_graph
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.timing import MemoryTiming
@@ -44,9 +45,12 @@ def poisoned(config, directory):
 
     text, count = re.subn(r"<= (\d+)'hx+", nonsense, text)
     # Two assignments for each: queues, the activation buffer's lanes, weights, results, counters;
-    # halves of lanes and of the buffer of offsets.
+    # halves of lanes and of the buffer of offsets; places, which are in block RAM only where
+    # nothing is pipelined.
     lanes = 2 * config.cols + 2 if config.offset_depth else config.cols
-    assert count == 2 * (3 + lanes + 2 + config.counters)
+    depth = config.weight_depth // config.weights_per_byte
+    weights = -(-8 * config.rows // (WordBuffer.BLOCK // depth)) if config.pipelined else 1
+    assert count == 2 * (3 + lanes + weights + 1 + config.counters + (not config.pipelined))
     return text
 
 

@@ -49,7 +49,9 @@ def test_matches_a_list_in_the_documented_cycles(unit, bus_width, queue_depth, p
             ctx.set(queue.o.ready, ready)
 
             valid, payload = ctx.get(queue.o.valid), ctx.get(queue.o.payload)
-            due = bool(model) and cycle >= max(popped, model[0][1]) + queue.words + queue.REFILL
+            due = bool(model) and cycle >= max(popped, model[0][1]) + queue.words + queue.refill(
+                queue.config
+            )
             assert valid == due, f"cycle {cycle}"
             if valid:
                 assert payload == model[0][0]

@@ -10,12 +10,15 @@ from tilewright.hdl.requantize import Requantize
 
 
 @pytest.mark.parametrize(
-    ("acc_width", "multiplier_width", "dsp"),
-    [(32, 18, "inferred"), (32, 31, "inferred"), (20, 8, "inferred")],
+    ("acc_width", "multiplier_width", "pipelined"),
+    [(32, 18, True), (32, 31, True), (20, 8, True), (24, 16, False), (20, 8, False)],
 )
-def test_matches_reference(acc_width, multiplier_width, dsp):
+def test_matches_reference(acc_width, multiplier_width, pipelined):
     rng = np.random.default_rng(acc_width + multiplier_width)
-    dut = Requantize(acc_width=acc_width, multiplier_width=multiplier_width, dsp=dsp)
+    dut = Requantize(
+        acc_width=acc_width, multiplier_width=multiplier_width, dsp="inferred", pipelined=pipelined
+    )
+    latency = dut.latency(pipelined)
     low, high = -(1 << (acc_width - 1)), (1 << (acc_width - 1)) - 1
     items = []
     for shift in range(64):
@@ -33,8 +36,8 @@ def test_matches_reference(acc_width, multiplier_width, dsp):
         ctx.set(dut.zero_point, zero_point)
         ctx.set(dut.qmin, qmin)
         ctx.set(dut.qmax, qmax)
-        for index in range(len(items) + dut.LATENCY):
-            if index >= dut.LATENCY:
+        for index in range(len(items) + latency):
+            if index >= latency:
                 got.append(np.uint8(ctx.get(dut.o)).astype(np.int8))
             if index < len(items):
                 for port, value in zip(

@@ -9,6 +9,7 @@ from tests.hdl.fixed_memory import FixedMemory, run
 from tilewright.compiler.isa import EngineConfig, Store, encode
 from tilewright.compiler.isa.registers import Status
 from tilewright.hdl.decode import WAIT_LATENCY
+from tilewright.hdl.pack import Pack
 from tilewright.hdl.store import StoreUnit
 from tilewright.sim.timing.memory import MemoryTiming, store_cycles
 
@@ -30,7 +31,7 @@ class Bench:
             write_latency=timing.write_latency,
             beat_bytes=config.bus_bytes,
         )
-        self.addresses = [0] * StoreUnit.OUT_LATENCY
+        self.addresses = [0] * Pack.out_latency(config)
         self.starts, self.dones, self.errors = [], [], []
 
     @property
@@ -51,7 +52,7 @@ class Bench:
             self.errors.append(Status(status))
         self.addresses.append(address)
         self.addresses.pop(0)
-        # Address in cycle t, data in cycle t + OUT_LATENCY.
+        # Address in cycle t, data in cycle t + Pack.out_latency(config).
         ctx.set(u.out_data, self.words[self.addresses[0] % len(self.words)])
         memory.step(ctx, values[len(own) :])
 
