@@ -182,7 +182,7 @@ def synthesize(
             *("--freq", str(board.clock_mhz), "--seed", "1", "--timing-allow-fail"),
             *("--placer-heap-beta", "0.98"),  # its default leaves more cells free than there are
         )
-        pack = ("yowasp-icepack", "design.asc", f"{top}.bin")
+        pack: tuple[str, ...] = ("yowasp-icepack", "design.asc", f"{top}.bin")
     elif place_and_route:
         assert board is not None
         lines = [f'LOCATE COMP "{port}" SITE "{site}";' for port, site in board.pins.items()]

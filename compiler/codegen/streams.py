@@ -135,7 +135,7 @@ class _Builder:
         for unit, other in permutations(Unit, 2):
             # What is known to be complete when a command of `other` starts, because of its fetch
             # too: how far `other` gets before a command of `unit` is complete.
-            needed = []
+            needed: list[int] = []
             for index, known in enumerate(self.known[other]):
                 count = known[unit]
                 if other is not Unit.LOAD:  # whose own order says the same
