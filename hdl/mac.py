@@ -81,7 +81,7 @@ class MacArray(wiring.Component):
         for k in range(config.rows):
             if self.ahead(config):
                 m.submodules[f"weight_{k}"] = own = Fanout(
-                    width=config.weight_bits, copies=config.cols, dsp=config.dsp
+                    width=config.weight_width, copies=config.cols, dsp=config.dsp
                 )
                 m.d.comb += own.i.eq(self.w[k])
                 weights.append([copy.as_signed() for copy in own.o])
