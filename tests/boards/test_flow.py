@@ -1,6 +1,7 @@
 """From a board to a bitstream, with the tools that PyPI ships."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -152,7 +153,10 @@ def test_engine_for_ice40_is_packed_into_logic_cells(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.synth
-@pytest.mark.timeout(2400)
+@pytest.mark.skipif(
+    "TILEWRIGHT_LONG" not in os.environ, reason="takes half an hour; set TILEWRIGHT_LONG to run it"
+)
+@pytest.mark.timeout(7200)
 def test_ice40_board_goes_to_a_bitstream(tmp_path):
     board = get_board("icebreaker")
     result = synthesize(board.engine, tmp_path, board=board, place_and_route=True)
