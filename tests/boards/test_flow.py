@@ -10,7 +10,6 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tests.cosim.engines import ENGINES
 from tilewright.boards import get_board, system
 from tilewright.boards.flow import FlowError, synthesize
 from tilewright.compiler.isa import EngineConfig
@@ -136,7 +135,7 @@ def test_place_and_route_needs_a_board(tmp_path):
 @pytest.mark.slow
 @pytest.mark.synth
 def test_engine_for_ice40_is_packed_into_logic_cells(tmp_path):
-    config = ENGINES["4x2-small"]
+    config = get_board("icebreaker").engine
     result = synthesize(config, tmp_path)
     assert result.utilization is not None
     used = {kind: n["used"] for kind, n in result.utilization.items()}
