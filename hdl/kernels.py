@@ -1,6 +1,6 @@
 """Kernels of a channel to the weights of all terms of a tile, one addition after another."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -9,6 +9,7 @@ from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS, KernelStep
 from tilewright.hdl.buffers import word_write
 from tilewright.hdl.fanout import Fanout
+from tilewright.hdl.sums import add_with_carry
 from tilewright.hdl.widths import weight_addr_width
 
 __all__ = ["KernelTransform"]
@@ -150,7 +151,7 @@ class KernelTransform(wiring.Component):
             kept = Mux(double, total << 1, total)[:width] & ~first.replicate(width)
             added = Signal(signed(width), name=f"added_{k}")
             m.d.comb += added.eq(addend)
-            m.d.sync += total.eq((Cat(Const(1, 1), kept) + Cat(carry, added))[1:])
+            m.d.sync += total.eq(add_with_carry(kept, added, carry))
             m.d.comb += self.o.data.word_select(k, width).eq(total)
 
         # Which kernel a step belongs to, until its result is there.

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import Compute
+from tilewright.compiler.isa.tiles import MAX_TAPS
 from tilewright.hdl.partial import TILES, pass_span, tile_code
 from tilewright.hdl.records import command_layout
 from tilewright.hdl.taps import segment_layout
@@ -29,7 +30,7 @@ def access_layout(config):
             "word": act_addr_width(config),  # floor(x / cols)
             "lane": range(config.cols),  # x mod cols
             "part": range(config.cols),  # which part of the window, where one access is too few
-            "tap": range(8),  # which tap of the window, where it is a sum of several
+            "tap": range(MAX_TAPS),  # which tap of the window, where it is a sum of several
         }
     )
 

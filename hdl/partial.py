@@ -1,19 +1,20 @@
 """Sums that stay between commands: what a Winograd transform makes of its terms."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from itertools import product
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.isa.tiles import MAX_TILE_COLUMNS, MAX_TILE_ROWS, TERM_FIELDS
+from tilewright.hdl.sums import add_with_carry
 
 __all__ = ["TILES", "PartialSums", "drain_span", "pass_span", "tile_code", "tile_layout"]
 
-#: Result rows of a tile, at most; the sums of all of them are one word of the memory.
-TILE_ROWS = 4
-
 #: What a command of terms can say of its tiles: rows, columns, whether results follow.
-TILES = [(h, w, last) for h in range(1, TILE_ROWS + 1) for w in (1, 2) for last in (False, True)]
+TILES = list(product(range(1, MAX_TILE_ROWS + 1), range(1, MAX_TILE_COLUMNS + 1), (False, True)))
 
 #: Cycles from the last addition of a pass to the first total that is read: sums may still be on
 #: their way into the memory.
@@ -46,25 +47,7 @@ def tile_code(tile_h: int, tile_w: int, last: bool) -> int:
 
 def tile_layout():
     """Return what a command says of its terms, as in ``Compute``."""
-    return data.StructLayout(
-        {
-            "first": 1,
-            "last": 1,
-            "tile_h": 3,
-            "tile_w": 2,
-            "last_h": 3,
-            "rows_used": TILE_ROWS,
-            "row_shift": 1,
-            "row_sign": 1,
-            "columns_used": 2,
-            "column_shift": 1,
-            "column_sign": 1,
-            "negative": 1,
-            "scale": 3,
-            "third": 1,
-            "halvings": 3,
-        }
-    )
+    return data.StructLayout({field.name: field.width for field in TERM_FIELDS})
 
 
 class PartialSums(wiring.Component):
@@ -103,7 +86,7 @@ class PartialSums(wiring.Component):
                 "acc": In(heads),
                 "total": Out(heads),
                 "launch": Out(1),
-                "row": Out(range(TILE_ROWS)),
+                "row": Out(range(MAX_TILE_ROWS)),
                 "column": Out(1),
                 "blank": Out(1),
                 "final": Out(1),
@@ -120,7 +103,7 @@ class PartialSums(wiring.Component):
         adding, reading = Signal(), Signal()
         gap = Signal(range(GAP + 1))
         element = Signal(range(window))
-        row, column = Signal(range(TILE_ROWS)), Signal()
+        row, column = Signal(range(MAX_TILE_ROWS)), Signal()
         addr, base, following = Signal(range(depth)), Signal(range(depth)), Signal(range(depth))
         ending, ended = Signal(), Signal()
         over, last_column = Signal(), Signal()
@@ -158,7 +141,7 @@ class PartialSums(wiring.Component):
 
         # Windows, as announced when their first total is read.
         announced = Signal(data.StructLayout(
-            {"launch": 1, "row": range(TILE_ROWS), "column": 1, "blank": 1, "final": 1}
+            {"launch": 1, "row": range(MAX_TILE_ROWS), "column": 1, "blank": 1, "final": 1}
         ))  # fmt: skip
         blank = Signal()
         m.d.sync += blank.eq(begin & ~tile.last & ended)
@@ -183,18 +166,18 @@ class PartialSums(wiring.Component):
 
         # What the sums are multiplied by: constant over a column.
         writes, at_1, at_2 = Signal(2), Signal.like(addr), Signal.like(addr)
-        used, signs = Signal(TILE_ROWS), Signal(TILE_ROWS)
+        used, signs = Signal(MAX_TILE_ROWS), Signal(MAX_TILE_ROWS)
         doubled, read_row = Signal(), Signal.like(row)
         m.d.sync += [
             writes.eq(Cat(adding, writes)),
             at_1.eq(addr),
             at_2.eq(at_1),
             doubled.eq(tile.column_shift & column),
-            used.eq(tile.rows_used & tile.columns_used.bit_select(column, 1).replicate(TILE_ROWS)),
+            used.eq(Mux(tile.columns_used.bit_select(column, 1), tile.rows_used, 0)),
             signs.eq(
                 Cat(
                     tile.negative ^ (tile.row_sign & (k & 1)) ^ (tile.column_sign & column)
-                    for k in range(TILE_ROWS)
+                    for k in range(MAX_TILE_ROWS)
                 )
             ),
             read_row.eq(row),
@@ -202,7 +185,7 @@ class PartialSums(wiring.Component):
         width = config.acc_width
         for i in range(config.requantizer_count):
             m.submodules[f"memory_{i}"] = memory = Memory(
-                shape=unsigned(TILE_ROWS * width), depth=depth, init=[]
+                shape=unsigned(MAX_TILE_ROWS * width), depth=depth, init=[]
             )
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [read.en.eq(1), read.addr.eq(addr), write.addr.eq(at_2)]
@@ -211,7 +194,7 @@ class PartialSums(wiring.Component):
             m.d.sync += scaled.eq(self.acc[i] << tile.scale)
             once = Signal(width, name=f"once_{i}")
             m.d.comb += once.eq(Mux(doubled, scaled << 1, scaled))
-            for k in range(TILE_ROWS):
+            for k in range(MAX_TILE_ROWS):
                 before, term = Signal(width), Signal(width)
                 total = Signal(width, name=f"sum_{i}_{k}", reset_less=True)
                 m.d.comb += [
@@ -221,10 +204,9 @@ class PartialSums(wiring.Component):
                         & used[k].replicate(width)
                     ),
                 ]
-                # One adder: a negative term is its complement and a carry.
                 carry = Signal()
                 m.d.comb += carry.eq(signs[k] & used[k])
-                m.d.sync += total.eq((Cat(Const(1, 1), before) + Cat(carry, term))[1:])
+                m.d.sync += total.eq(add_with_carry(before, term, carry))
                 sums.append(total)
             m.d.comb += write.data.eq(Cat(sums))
 
@@ -232,10 +214,10 @@ class PartialSums(wiring.Component):
             m.d.sync += value.eq(read.data.word_select(read_row, width))
             # Times 0x55555555, which is -1/3 modulo a power of two.
             for shift in (2, 4, 8, 16):
-                product = Signal(width, name=f"times_{i}_{shift}", reset_less=True)
+                raised = Signal(width, name=f"times_{i}_{shift}", reset_less=True)
                 more = (value << shift)[:width] & tile.third.replicate(width)
-                m.d.sync += product.eq(value + more)
-                value = product
+                m.d.sync += raised.eq(value + more)
+                value = raised
             halved = Signal(signed(width), name=f"halved_{i}", reset_less=True)
             m.d.sync += halved.eq(value.as_signed() >> tile.halvings)
             m.d.comb += self.total[i].eq(halved)

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import Compute
+from tilewright.compiler.isa.tiles import MAX_TAPS
 from tilewright.hdl.loops import LoopCounter, RingStep
 from tilewright.hdl.passes import pass_layout
 from tilewright.hdl.records import command_layout
@@ -27,7 +28,7 @@ def segment_layout(config):
             "word": act_addr_width(config),  # floor(x / cols)
             "lane": range(config.cols),  # x mod cols
             "short": 1,  # of the last channel group
-            "tap": range(8),  # which of those that make a window together
+            "tap": range(MAX_TAPS),  # which of those that make a window together
             "opens": 1,  # in the first window of its pass
             "closes": 1,  # last tap of its window
             "first": 1,  # first segment of its pass

@@ -4,14 +4,16 @@ from functools import reduce
 from math import gcd
 from operator import or_
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.isa.tiles import MAX_TAPS
 from tilewright.hdl.buffers import ActivationBuffer, lane_addresses, lane_words
 from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.pace import access_layout
+from tilewright.hdl.sums import add_with_carry
 from tilewright.hdl.widths import act_addr_width, column_width
 
 __all__ = ["WindowFeeder"]
@@ -81,7 +83,7 @@ class WindowFeeder(wiring.Component):
                 "pad": In(8),
                 "signed": In(1),
                 "transform": In(1),
-                "coefficients": In(data.ArrayLayout(4, 8)),
+                "coefficients": In(data.ArrayLayout(4, MAX_TAPS)),
                 "access": In(access_layout(config)),
                 "access_valid": In(1),
                 "addr": Out(lane_addresses(config)),
@@ -266,9 +268,7 @@ class WindowFeeder(wiring.Component):
                 term.eq(multiple ^ tap_2.negative.replicate(13).as_signed()),
             ]
             with m.If(wanted_2):
-                # One adder: a negative term is its complement and a carry.
-                total = (Cat(Const(1, 1), before) + Cat(tap_2.negative, term))[1 : width + 1]
-                m.d.sync += kept.eq(total)
+                m.d.sync += kept.eq(add_with_carry(before, term, tap_2.negative))
 
 
 def tap_layout():

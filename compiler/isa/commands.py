@@ -17,6 +17,7 @@ from dataclasses import fields as dataclass_fields
 from typing import ClassVar
 
 from tilewright.compiler.isa.fields import EncodeError, Field, pack, unpack
+from tilewright.compiler.isa.tiles import TILE_FIELDS, coefficient
 from tilewright.errors import Error
 
 ISA_VERSION = 4
@@ -145,78 +146,62 @@ class LoadActivations(Command):
         return (1 << self.pixel) >> 1
 
 
+def _word_fields(words: str, base: str) -> tuple[Field, ...]:
+    return (*_LOAD_HEAD, _ADDRESS, Field("words", 16, words), Field("base", 16, base))
+
+
 @dataclass(frozen=True, kw_only=True)
-class LoadWeights(Command):
+class _LoadWords(Command):
+    """Base of the commands that read ``words`` words into a buffer, from place ``base`` on."""
+
+    UNIT = Unit.LOAD
+
+    wait_compute: int = 0
+    wait_store: int = 0
+    address: int
+    words: int
+    base: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadWeights(_LoadWords):
     """Read ``words`` times ``rows`` bytes into the weight buffer, wrapping at its end.
 
     They hold one weight word each, two of 4-bit weights, or half of one of transformed weights,
     which have up to 16 bits (then ``base`` counts weight words).
     """
 
-    UNIT = Unit.LOAD
     OPCODE = 4
     FIELDS = (
-        *_LOAD_HEAD,
-        _ADDRESS,
-        Field("words", 16, "times `rows` bytes"),
-        Field("base", 16, "place of the first in the buffer, in units of `rows` bytes"),
+        *_word_fields("times `rows` bytes", "place of the first, in as many"),
         Field("wide", 1, "1: of each weight word first the low bytes, then those above"),
     )
 
-    wait_compute: int = 0
-    wait_store: int = 0
-    address: int
-    words: int
-    base: int
     wide: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadTable(Command):
+class LoadTable(_LoadWords):
     """Read ``words`` entries of activation tables, from entry ``base`` on.
 
     Table t of :class:`Compute` is entries ``256 * (t - 1)`` on. In memory an entry is the first of
     ``rows`` bytes.
     """
 
-    UNIT = Unit.LOAD
     OPCODE = 6
-    FIELDS = (
-        *_LOAD_HEAD,
-        _ADDRESS,
-        Field("words", 16, "entries"),
-        Field("base", 16, "first entry"),
-    )
-
-    wait_compute: int = 0
-    wait_store: int = 0
-    address: int
-    words: int
-    base: int
+    FIELDS = _word_fields("entries", "first entry")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadOffsets(Command):
+class LoadOffsets(_LoadWords):
     """Read ``words`` times ``rows`` bytes into the offset buffer, wrapping at its end.
 
     Rows of pixel words of a channel group follow one another in memory, and so they do in the
     buffer: from one to the next it is as many words, where a row's padding counts as words.
     """
 
-    UNIT = Unit.LOAD
     OPCODE = 7
-    FIELDS = (
-        *_LOAD_HEAD,
-        _ADDRESS,
-        Field("words", 16, "times `rows` bytes"),
-        Field("base", 16, "place of the first in the buffer"),
-    )
-
-    wait_compute: int = 0
-    wait_store: int = 0
-    address: int
-    words: int
-    base: int
+    FIELDS = _word_fields("times `rows` bytes", "place of the first in the buffer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -382,31 +367,7 @@ class Compute(Command):
         Field("dst_row_step", 16, "activation buffer: lane words per output row"),
         Field("table", 4, "activation table that results go through, from 1; 0 for none"),
     )
-    OPTIONS = (
-        Field("transform", 1, "1: the taps of a channel group make one window"),
-        Field(
-            "taps", 4, "how many they are, 1..8; then stride_x has no divisor in common with cols"
-        ),
-        Field(
-            "coefficients", 32, "of each tap, four bits: 2**(low two) + third, negative if fourth"
-        ),
-        Field("partial", 1, "1: the sums are added to partial sums"),
-        Field("first", 1, "1: these are the first"),
-        Field("last", 1, "1: these are the last, results follow"),
-        Field("tile_h", 3, "result rows of a tile, 1..4"),
-        Field("tile_w", 2, "result columns of a tile, 1..2"),
-        Field("last_h", 3, "result rows of the tiles in the last row of them that exist"),
-        Field("rows_used", 4, "bit k: the sums are added to row k of the tile"),
-        Field("row_shift", 1, "1: times 2**k in row k"),
-        Field("row_sign", 1, "1: negative in odd rows"),
-        Field("columns_used", 2, "bit l: the sums are added to column l of the tile"),
-        Field("column_shift", 1, "1: times 2**l in column l"),
-        Field("column_sign", 1, "1: negative in odd columns"),
-        Field("negative", 1, "1: all signs are the other way round"),
-        Field("scale", 3, "the sums are multiplied by 2**scale"),
-        Field("third", 1, "1: the total is divided by -3, without remainder"),
-        Field("halvings", 3, "the total is divided by 2**halvings, without remainder"),
-    )
+    OPTIONS = TILE_FIELDS
 
     wait_load: int = 0
     wait_store: int = 0
@@ -485,16 +446,7 @@ class Compute(Command):
 
     def coefficient(self, tap: int) -> int:
         """Return what a tap is multiplied by on its way into the window."""
-        code = self.coefficients >> 4 * tap & 15
-        value = (1 << (code & 3)) + (code >> 2 & 1)
-        return -value if code >> 3 else value
-
-    @property
-    def results(self) -> int:
-        """Results of a pass for each cell of the array; none of a term that is not the last."""
-        if not self.partial:
-            return 1
-        return self.tile_h * self.tile_w if self.last else 0
+        return coefficient(self.coefficients >> 4 * tap & 15)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,20 +14,18 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.isa.tiles import (
+    CODES,
+    MAX_TAPS,
+    MAX_TILE_COLUMNS,
+    MAX_TILE_ROWS,
+    pack_coefficients,
+)
 from tilewright.compiler.winograd.integer import IntegerTransform, bits_for
 from tilewright.compiler.winograd.transform import TransformError, toom_cook
 
-#: Tile rows, columns and taps of a window that a command can say.
-MAX_ROWS, MAX_COLUMNS, MAX_TAPS = 4, 2, 8
 _MAX_POINTS = 6
 _MAX_SCALE = 7
-#: Coefficients of taps that a command can say, and their codes.
-_CODES = {
-    sign * ((1 << shift) + again): shift | again << 2 | (sign < 0) << 3
-    for again in (1, 0)
-    for shift in range(4)
-    for sign in (1, -1)
-}
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ class Term:
     @property
     def codes(self) -> int:
         """The taps' coefficients as a command has them."""
-        return sum(_CODES[value] << 4 * i for i, value in enumerate(self.coefficients))
+        return pack_coefficients(self.coefficients)
 
     def data_bits(self, low: int, high: int) -> int:
         """Return the bits of windows of activations in ``low .. high``."""
@@ -321,7 +319,7 @@ def tiling(m: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int])
     """
     name = f"F({m[0]}x{m[1]},{kernel[0]}x{kernel[1]})"
     vertical, horizontal = (axis(*args) for args in zip(m, kernel, stride, strict=True))
-    if m[0] > MAX_ROWS or m[1] > MAX_COLUMNS or vertical is None or horizontal is None:
+    if m[0] > MAX_TILE_ROWS or m[1] > MAX_TILE_COLUMNS or vertical is None or horizontal is None:
         raise TransformError(f"{name} is not among the tiles that the engine computes")
     halvings = vertical.halvings + horizontal.halvings
     thirds = vertical.thirds + horizontal.thirds
@@ -343,7 +341,7 @@ def tiling(m: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int])
             terms.append(term)
             if (
                 len(coefficients) > MAX_TAPS
-                or any(value not in _CODES for value in coefficients)
+                or any(value not in CODES for value in coefficients)
                 or y.scale + x.scale > _MAX_SCALE
             ):
                 raise TransformError(f"{name} has coefficients that no command can say")
@@ -355,8 +353,8 @@ def tiling(m: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int])
 def tilings(kernel: tuple[int, int], stride: tuple[int, int] = (1, 1)) -> tuple[Tiling, ...]:
     """Return all ways to compute a kernel in tiles that save something, the best first."""
     result = []
-    for rows in range(1, MAX_ROWS + 1):
-        for columns in range(1, MAX_COLUMNS + 1):
+    for rows in range(1, MAX_TILE_ROWS + 1):
+        for columns in range(1, MAX_TILE_COLUMNS + 1):
             if rows * columns > 1:
                 try:
                     result.append(tiling((rows, columns), kernel, stride))

@@ -13,6 +13,7 @@ from tilewright.compiler.ir import Requantize
 from tilewright.compiler.ir.reference import requantize
 from tilewright.compiler.isa import Compute, Deform, EngineConfig
 from tilewright.compiler.isa.kernel_steps import MAX_KERNEL_STEPS, KernelStep
+from tilewright.compiler.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
 from tilewright.sim.isa.errors import ExecutionError
 from tilewright.sim.isa.sampler import Sampler
 
@@ -51,7 +52,7 @@ class Buffers:
             np.zeros((config.out_depth, config.rows), np.uint8),
             np.zeros(256 * config.tables, np.uint8),
             [KernelStep(tap=0)] * MAX_KERNEL_STEPS,
-            np.zeros((config.partial_depth, 4, config.requantizer_count), np.int64),
+            np.zeros((config.partial_depth, MAX_TILE_ROWS, config.requantizer_count), np.int64),
             np.zeros((config.offset_depth, config.rows), np.uint8),
         )
 
@@ -102,14 +103,15 @@ def _check(config: EngineConfig, c: Compute) -> None:
         raise ExecutionError(f"a compute command uses table {c.table} of {config.tables}")
     if (c.partial and not config.partial_depth) or (c.transform and config.data_width == 9):
         raise ExecutionError("the engine has no partial sums or no transform of windows")
-    if c.transform and (c.taps != c.n_r * c.n_s or c.taps > 8 or gcd(c.stride_x, cols) > 1):
-        raise ExecutionError("a transform has up to 8 taps, and windows of one access each")
+    if c.transform and (c.taps != c.n_r * c.n_s or c.taps > MAX_TAPS or gcd(c.stride_x, cols) > 1):
+        raise ExecutionError("a transform has few taps, and windows of one access each")
     if c.partial:
         entries = c.n_oy * c.n_ox * c.tile_w * config.drain_cycles
         if c.n_kg != 1 or entries > config.partial_depth:
             raise ExecutionError(f"{entries} partial sums do not fit {config.partial_depth}")
-        if not (1 <= c.tile_h <= 4 and 1 <= c.tile_w <= 2 and 1 <= c.last_h <= c.tile_h):
-            raise ExecutionError("a tile has 1..4 rows and 1..2 columns")
+        rows, columns = MAX_TILE_ROWS, MAX_TILE_COLUMNS
+        if not (1 <= c.last_h <= c.tile_h <= rows and 1 <= c.tile_w <= columns):
+            raise ExecutionError(f"a tile has 1..{rows} rows and 1..{columns} columns")
         if c.dst_step != c.tile_w:
             raise ExecutionError("the columns of tiles are neighbours")
 
@@ -245,7 +247,7 @@ def _add_partial(
     requantizer = np.arange(config.rows)[:, None] // share
     for column in range(c.tile_w):
         place = _entries(config, c, column)
-        for row in range(4):
+        for row in range(MAX_TILE_ROWS):
             term = sums << (row * c.row_shift + column * c.column_shift)
             if c.negative ^ (c.row_sign & row) ^ (c.column_sign & column) & 1:
                 term = -term
