@@ -16,6 +16,9 @@ from tilewright.compiler.winograd.kernels import KernelTransform, kernel_transfo
 from tilewright.compiler.winograd.terms import Term, Tiling
 from tilewright.errors import Error
 
+MAX_STEP = 7
+"""Pixels from one result to the next, at most: what a command's ``dst_step`` holds."""
+
 
 class EngineLimitError(Error):
     """An engine is too small for a layer; the message names the parameter that must grow."""

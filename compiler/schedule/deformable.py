@@ -9,6 +9,7 @@ import numpy as np
 
 from tilewright.compiler.ir import (
     Concat,
+    DeformConv2d,
     Input,
     Lookup,
     MaxPool2d,
@@ -20,10 +21,13 @@ from tilewright.compiler.ir import (
     TensorType,
     Upsample,
 )
+from tilewright.compiler.ir.deformable import fraction_bits
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.layout import align
-from tilewright.compiler.schedule.array_op import Section
+from tilewright.compiler.schedule.array_op import Deformation, EngineLimitError, Section
 from tilewright.compiler.schedule.channels import ChannelOrder
+from tilewright.compiler.schedule.context import Context
+from tilewright.errors import UnsupportedError
 
 
 def value_range(
@@ -111,3 +115,91 @@ def _begin_earlier(section: Section, shared: int, rows: int, taps: int) -> Secti
         channels=section.channels + missing * rows,
         weights=np.concatenate([zeros, section.weights], axis=1),
     )
+
+
+def deform_conv(ctx: Context, op: DeformConv2d) -> None:
+    """Emit a convolution whose windows are sampled at positions that are data."""
+    ctx.check_weights(op.name, op.weight)
+    config, in_type, out_type = ctx.config, ctx.values[op.input], ctx.values[op.output]
+    channels, (r, s) = in_type.shape[0], op.kernel
+    source = op.input
+    shared = shared_groups(ctx.view(source).order, channels, op.offset_groups, config.rows)
+    if shared is None:
+        source = f"{op.output}.arranged"
+        order = grouped_order(channels, op.offset_groups, config.rows)
+        ctx.arrange(f"{op.name}.arranged", op.input, source, order)
+        shared = len(order) // config.rows // op.offset_groups
+    common = ctx.weighted(source, op.output, op.weight, op.groups)
+    common["sections"] = cut_by_offsets(
+        common["sections"], shared, common["per_group"], config.rows, r * s
+    )
+    ctx.emit(
+        ctx.array_op(
+            op.name,
+            op.kind,
+            (source,),
+            op.output,
+            op.requantize,
+            kernel=(r, s),
+            stride=op.stride,
+            dilation=op.dilation,
+            padding=(op.padding[0], op.padding[2]),
+            bias=op.bias - op.weight.reshape(len(op.weight), -1).sum(1) * in_type.zero_point,
+            macs=op.weight.size * out_type.shape[1] * out_type.shape[2],
+            deform=deformation(ctx, op, shared),
+            **common,
+        )
+    )
+
+
+def deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
+    """Return where samples come from; put offsets and masks in memory in the model's order."""
+    config, offsets = ctx.config, ctx.values[op.offset]
+    mask, mask_words, mask_fraction = None, 0, 0
+    words = row_words(config, offsets.shape[0], offsets.shape[2])
+    if op.mask is not None:
+        masks = ctx.values[op.mask]
+        mask_words = row_words(config, masks.shape[0], masks.shape[2])
+        mask_fraction = fraction_bits(masks, 1) or 0
+        _, most = value_range(ctx.producers, ctx.graph.values, op.mask)
+        if most > 1 << mask_fraction:
+            raise UnsupportedError(
+                op.name,
+                f"a mask of up to {most * masks.scale:g}: the engine's are at most 1",
+                "Use tilewright.nn.QuantMask.",
+            )
+        mask = in_model_order(ctx, op, op.mask, "mask")
+    # Offsets and masks have half of the buffer each.
+    needed = max(words, mask_words) << (mask is not None)
+    if needed > config.offset_depth:
+        least = max(16, 1 << (needed - 1).bit_length())
+        raise EngineLimitError(
+            f"{op.name}: the offsets of one output row take {needed} words; the engine's "
+            f"offset_depth must be at least {least}, not {config.offset_depth}"
+        )
+    fraction = fraction_bits(offsets) or 0
+    for name, bits in (("offset_fraction", fraction), ("mask_fraction", mask_fraction)):
+        if bits > getattr(config, name):
+            raise EngineLimitError(
+                f"{op.name}: {name.partition('_')[0]}s have {bits} bits below the point; the "
+                f"engine's {name} must be at least that, not {getattr(config, name)}"
+            )
+    return Deformation(
+        offset=in_model_order(ctx, op, op.offset, "offset"),
+        mask=mask,
+        fraction=fraction,
+        mask_fraction=mask_fraction,
+        shared=shared,
+        offset_range=value_range(ctx.producers, ctx.graph.values, op.offset),
+        row_words=(words, mask_words),
+    )
+
+
+def in_model_order(ctx: Context, op: DeformConv2d, value: str, what: str) -> str:
+    """Return a value that is stored in the model's order: this one, or a copy of it."""
+    order, view = ctx.natural(value), ctx.view(value)
+    if (view.parts, view.first) == ((value,), 0) and np.array_equal(view.order, order):
+        return value
+    copy = f"{op.output}.{what}"
+    ctx.arrange(f"{op.name}.{what}", value, copy, order)
+    return copy

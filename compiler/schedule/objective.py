@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from tilewright.compiler.isa import EngineConfig
+
 Objective: TypeAlias = Literal["time", "traffic", "energy"]
 """What the schedule minimizes: cycles, bytes to and from memory, or energy."""
 
@@ -11,3 +13,12 @@ Objective: TypeAlias = Literal["time", "traffic", "energy"]
 #: even where time is the objective. For energy, a byte of DRAM is assumed to cost as much as the
 #: engine spends in two cycles: no board has been measured.
 CYCLES_PER_BYTE: dict[Objective, float] = {"time": 0.01, "traffic": 1000.0, "energy": 2.0}
+
+#: Cycles that a command costs beside its passes; only to weigh schedules against each other, the
+#: exact figures are the cycle model's.
+COMMAND_CYCLES = 20
+
+
+def kernel_group_cycles(config: EngineConfig) -> int:
+    """Return the cycles that a kernel group of a command costs beside its passes, about."""
+    return 2 + config.param_words + config.parameter_pause

@@ -24,12 +24,10 @@ from tilewright.compiler.schedule.groups import (
     widest_words,
 )
 from tilewright.compiler.schedule.lower import LoweredGraph
+from tilewright.compiler.schedule.objective import COMMAND_CYCLES, kernel_group_cycles
 from tilewright.compiler.schedule.rings import Ring, chains_of, frontiers, place_rings, room
 
-# Cycles that a command costs beside its passes, and that a reader waits for the results of the
-# command before it; only to weigh plans against each other, the exact figures are the cycle
-# model's.
-_COMMAND_CYCLES = 20
+# About the cycles that a reader waits for the results of the command before it.
 _FENCE_CYCLES = 30
 _MEMORY_CYCLES = 300  # from the last result to the first offsets loaded
 
@@ -248,7 +246,7 @@ def _cost(
         weight_cycles += cycles * times
 
     compute = float(waited * steps * _MEMORY_CYCLES)
-    overhead = 2 + config.param_words + config.parameter_pause
+    overhead = kernel_group_cycles(config)
     for stage, cuts in zip(group.stages, weight_blocks, strict=True):
         made = frontier[stage.output]
         strip = max(b - a for a, b in pairwise(made))
@@ -270,7 +268,7 @@ def _cost(
             waits = any(v not in group.loads for v in op.inputs)
             if op.deform or (op is stage.ops[0] and waits):
                 fence = _FENCE_CYCLES
-            compute += op.n_kg * chunks * overhead + commands * (_COMMAND_CYCLES + fence)
+            compute += op.n_kg * chunks * overhead + commands * (COMMAND_CYCLES + fence)
     load = loads / bus + weight_cycles
     slowest = max(compute, load, stores / bus)
     if not ahead and steps > 1:

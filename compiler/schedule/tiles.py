@@ -12,7 +12,12 @@ from tilewright.compiler.ir import TensorType
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.layout import align
 from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError
-from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
+from tilewright.compiler.schedule.objective import (
+    COMMAND_CYCLES,
+    CYCLES_PER_BYTE,
+    Objective,
+    kernel_group_cycles,
+)
 from tilewright.compiler.winograd.integer import bits_for
 from tilewright.compiler.winograd.kernels import kernel_transform
 from tilewright.compiler.winograd.terms import Tiling, tilings
@@ -22,9 +27,6 @@ AUTOMATIC: Mapping[str, str] = {}
 
 #: What follows the name of tiles whose kernels are to be rounded.
 ROUNDED = " rounded"
-
-#: Cycles that a command costs beside its passes, as estimated.
-_COMMAND_CYCLES = 45
 
 
 def choose_tiling(
@@ -206,7 +208,7 @@ def _cycles(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> float:
     _, height, width = plain.output_type.shape
     row_words = -(-width // (columns * config.cols))
     tile_rows = -(-height // rows)
-    compute = 0.0
+    compute, overhead = 0.0, COMMAND_CYCLES + kernel_group_cycles(config)
     at_once = max(1, config.partial_depth // (row_words * columns * config.drain_cycles))
     for section in plain.sections:
         groups, segment, last = plain.segments(config, section)
@@ -215,5 +217,5 @@ def _cycles(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> float:
             steps = (groups - 1) * max(segment, taps) + max(last, taps)
             drains = columns * (1 + (rows if number == len(tiling.terms) - 1 else 0))
             cycles = tile_rows * row_words * max(steps, drains * config.drain_cycles)
-            compute += section.n_kg * (cycles + -(-tile_rows // at_once) * _COMMAND_CYCLES)
+            compute += section.n_kg * (cycles + -(-tile_rows // at_once) * overhead)
     return compute

@@ -1,0 +1,328 @@
+"""What lowering knows of a network, and the array operations that all operators are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.ir import Graph, Op, Requantize, TensorType, accumulator_range
+from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError, Operand, Section, Stage
+from tilewright.compiler.schedule.channels import (
+    ChannelOrder,
+    View,
+    multiplied_order,
+    natural_order,
+)
+from tilewright.compiler.schedule.objective import Objective
+from tilewright.compiler.schedule.sections import (
+    copy_sections,
+    dense_sections,
+    segment_sections,
+    total_steps,
+)
+from tilewright.errors import UnsupportedError
+
+
+class Context:
+    """A network on its way to stages: what has been emitted, and where channels lie.
+
+    Parameters
+    ----------
+    graph : Graph, verified
+    config : EngineConfig
+    objective, algorithms : as for :func:`tilewright.compile`
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        config: EngineConfig,
+        objective: Objective,
+        algorithms: Mapping[str, str],
+    ) -> None:
+        self.config = config
+        self.objective = objective
+        self.algorithms = algorithms
+        self.graph = graph
+        self.producers = graph.producers()
+        self.values = dict(graph.values)
+        self.stages: list[Stage] = []
+        self.layer = 0
+        self.orders: dict[str, ChannelOrder] = {}
+        self.views: dict[str, View] = {}
+        self.results = {op.input for op in graph.outputs}
+        for graph_input in graph.inputs:
+            self.orders[graph_input.output] = self.natural(graph_input.output)
+        for op in graph.ops:
+            for value in op.outputs:
+                self.check_width(op.name, self.values[value])
+
+    def natural(self, value: str) -> ChannelOrder:
+        """Return the order in which the model has the channels of a value."""
+        return natural_order(self.values[value].shape[0], self.config.rows)
+
+    def view(self, value: str) -> View:
+        """Return where the channels of a value lie."""
+        return self.views.get(value) or View.of({value: self.orders[value]}, self.config.rows)
+
+    def check_width(self, name: str, kind: TensorType) -> None:
+        """Refuse values wider than a byte."""
+        if kind.bits > 8:
+            raise UnsupportedError(
+                name,
+                f"the output has {kind.bits} bits and the engine's activations are bytes",
+                "Quantize it to 8 bits or fewer.",
+            )
+
+    def check_accumulator(self, op: Op) -> None:
+        """Refuse sums that the engine's accumulators cannot hold."""
+        lows, highs = accumulator_range(op, self.values)
+        low, high = int(lows.min()), int(highs.max())
+        needed = max((-low - 1).bit_length(), high.bit_length()) + 1
+        if needed > self.config.acc_width:
+            raise EngineLimitError(
+                f"{op.name}: the accumulator can reach {low}..{high}; the engine's acc_width must "
+                f"be at least {needed}, not {self.config.acc_width}"
+            )
+
+    def array_op(
+        self,
+        name: str,
+        kind: str,
+        inputs: tuple[str, ...],
+        output: str,
+        requantize: Requantize | None,
+        *,
+        bias: Any,
+        macs: int,
+        **geometry: Any,
+    ) -> ArrayOp:
+        """Return an array operation; ``geometry`` is what differs between operators.
+
+        ``bias`` is by channel; the order of the output's channels must be known.
+        """
+        config = self.config
+        in_type, out_type = self.values[inputs[0]], self.values[output]
+        order = self.orders[output]
+        if requantize is None:
+            channels = out_type.shape[0]
+            requantize = Requantize(
+                (1,) * channels, (0,) * channels, 0, out_type.qmin, out_type.qmax
+            )
+        if requantize.multiplier_width > config.multiplier_width:
+            raise EngineLimitError(
+                f"{name}: a multiplier has {requantize.multiplier_width} bits; the engine's "
+                f"multiplier_width must be at least that, not {config.multiplier_width}"
+            )
+        geometry.setdefault("kernel", (1, 1))
+        # Where there is one window only, as in global pooling, its stride means nothing; engines
+        # are slower with strides that share a divisor with cols, and limit them.
+        vertical, horizontal = geometry.get("stride", (1, 1))
+        _, height, width = out_type.shape
+        geometry["stride"] = (vertical if height > 1 else 1, horizontal if width > 1 else 1)
+        geometry.setdefault("dilation", (1, 1))
+        geometry.setdefault("padding", (0, 0))
+        geometry.setdefault("maximum", False)
+        geometry.setdefault("pad", in_type.zero_point)
+
+        def rows(values: Any) -> NDArray[np.int64]:
+            by_slot = np.where(order >= 0, np.asarray(values, np.int64)[order], 0)
+            return by_slot.reshape(-1, config.rows)
+
+        return ArrayOp(
+            name=name,
+            kind=kind,
+            layer=self.layer,
+            operands=tuple(Operand(v.parts, v.first) for v in map(self.view, inputs)),
+            output=output,
+            input_type=in_type,
+            output_type=out_type,
+            zero_point=requantize.zero_point,
+            qmin=requantize.qmin,
+            qmax=requantize.qmax,
+            bias=rows(bias),
+            multiplier=rows(requantize.multiplier),
+            shift=rows(requantize.shift),
+            macs=int(macs),
+            **geometry,
+        )
+
+    def emit(self, *ops: ArrayOp) -> None:
+        """Append a stage."""
+        self.stages.append(Stage(ops))
+
+    def algorithm(self, name: str) -> str:
+        """Return what was asked for a layer: "auto", "direct" or tiles."""
+        return self.algorithms.get(name, self.algorithms.get("*", "auto"))
+
+    def check_weights(self, name: str, weight: NDArray[np.int64]) -> None:
+        """Refuse weights that the engine's weights have too few bits for."""
+        limit = 1 << (self.config.weight_bits - 1)
+        if weight.min(initial=0) < -limit or weight.max(initial=0) >= limit:
+            raise UnsupportedError(
+                name,
+                f"a weight is not in {-limit}..{limit - 1}: the engine's weights have "
+                f"{self.config.weight_bits} bits",
+                "Quantize it to 4 bits, or take an engine with weight_bits=8.",
+            )
+
+    def apart(self, words: NDArray[np.int16]) -> dict[str, Any]:
+        """Return the sections of an operation whose channels stay apart.
+
+        ``words`` (n_kg, taps, rows) are its weights. Where rows share their activation in pairs,
+        they take turns: each step belongs to one row of a pair, and is zero for the other.
+        """
+        log2 = self.config.least_segment_log2
+        size = 1 << log2
+        mine = np.arange(self.config.rows) % size == np.arange(size)[:, None]
+        turns = np.where(mine, words[:, :, None, :], 0).reshape(len(words), -1, self.config.rows)
+        section = Section(kg=0, cg=0, channels=size, weights=np.ascontiguousarray(turns))
+        return {"sections": (section,), "segment_log2": log2, "per_group": True}
+
+    def weighted(
+        self, source: str, output: str, weight: NDArray[np.int64], groups: int
+    ) -> dict[str, Any]:
+        """Choose the order of the output's channels and the mapping of a convolution's groups.
+
+        Either every group lies inside a segment of rows, or the array runs a dense layer over the
+        channel groups that a kernel group reads, with zero weights between groups; whichever
+        takes fewer steps.
+        """
+        rows = self.config.rows
+        order = self.view(source).order
+        kernels, per_group, height, width = weight.shape
+        if per_group == 1 and kernels == groups:
+            # Depthwise: row by row, in whatever order the channels come.
+            self.orders[output] = order
+            taps = height * width
+            by_slot = np.where(order >= 0, weight.reshape(kernels, taps)[order].T, 0)
+            words = by_slot.reshape(taps, -1, rows).transpose(1, 0, 2).astype(np.int16)
+            return self.apart(words)
+        dense_order = natural_order(kernels, rows)
+        dense = dense_sections(weight, groups, order, dense_order, rows)
+        if (
+            groups > 1
+            and 1 << self.config.least_segment_log2 <= per_group <= rows
+            and per_group & (per_group - 1) == 0
+            and np.array_equal(order, natural_order(per_group * groups, rows))
+        ):
+            segment_order = multiplied_order(groups, per_group, kernels // groups, rows)
+            segmented = segment_sections(weight, groups, segment_order, rows, len(order) // rows)
+            if total_steps(segmented) <= total_steps(dense):
+                self.orders[output] = segment_order
+                return {
+                    "sections": segmented,
+                    "segment_log2": per_group.bit_length() - 1,
+                    "per_group": True,
+                }
+        self.orders[output] = dense_order
+        return {
+            "sections": dense,
+            "segment_log2": (rows - 1).bit_length(),
+            "per_group": False,
+        }
+
+    def per_channel(
+        self,
+        name: str,
+        kind: str,
+        inputs: tuple[str, ...],
+        output: str,
+        requantize: Requantize | None,
+        *,
+        taps: int,
+        bias: int,
+        **geometry: Any,
+    ) -> None:
+        """Emit an operation whose weights are all one and whose channels stay apart."""
+        rows = self.config.rows
+        out_type = self.values[output]
+        order = self.orders[output] = self.view(inputs[0]).order
+        words = np.ones((len(order) // rows, taps, rows), np.int16)
+        self.emit(
+            self.array_op(
+                name,
+                kind,
+                inputs,
+                output,
+                requantize,
+                bias=[bias] * out_type.shape[0],
+                macs=taps * out_type.numel if kind != "Copy" else 0,
+                **self.apart(words),
+                **geometry,
+            )
+        )
+
+    def rescale(self, name: str, source: str, output: str, requantize: Requantize) -> None:
+        """Emit a requantization of a value."""
+        self.per_channel(
+            name,
+            "Rescale",
+            (source,),
+            output,
+            requantize,
+            taps=1,
+            bias=-self.values[source].zero_point,
+        )
+
+    def copy(self, name: str, source: str, output: str) -> None:
+        """Emit a copy of a value, in the same order."""
+        self.values.setdefault(output, self.values[source])
+        self.per_channel(name, "Copy", (source,), output, None, taps=1, bias=0)
+
+    def arrange(self, name: str, source: str, output: str, order: ChannelOrder) -> None:
+        """Emit a copy of a value in another order."""
+        kind = self.values[output] = self.values[source]
+        self.orders[output] = order
+        channels, rows = kind.shape[0], self.config.rows
+        self.emit(
+            self.array_op(
+                name,
+                "Copy",
+                (source,),
+                output,
+                None,
+                bias=[0] * channels,
+                macs=0,
+                sections=copy_sections(channels, self.view(source).order, order, rows),
+                segment_log2=(rows - 1).bit_length(),
+                per_group=False,
+            )
+        )
+
+    def gather(
+        self,
+        name: str,
+        source: str,
+        output: str,
+        kernel: tuple[int, int],
+        kernel_groups: int | None,
+    ) -> None:
+        """Pack the channels that a layer reads, where steps for the gaps would cost more.
+
+        ``kernel_groups``: of a dense layer; None for a depthwise one.
+        """
+        rows, least = self.config.rows, self.config.drain_cycles
+        order, channels = self.view(source).order, self.values[source].shape[0]
+        packed = np.full(-(-channels // rows) * rows, -1, np.int64)
+        packed[:channels] = order[order >= 0]
+        if len(packed) == len(order):
+            return
+
+        def steps(slots: int) -> int:
+            taps = kernel[0] * kernel[1]
+            if kernel_groups is None:
+                return slots // rows * max(taps, least)
+            return kernel_groups * max(taps * slots, least)
+
+        sections = copy_sections(channels, order, packed, rows)
+        copying = sum(section.n_kg * max(section.steps, least) for section in sections)
+        pixels, results = (h * w for _, h, w in (self.values[v].shape for v in (source, output)))
+        if copying * pixels < (steps(len(order)) - steps(len(packed))) * results:
+            copy = f"{output}.gathered"
+            self.arrange(f"{name}.gathered", source, copy, packed)
+            self.views[source] = self.view(copy)

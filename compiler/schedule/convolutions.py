@@ -1,0 +1,233 @@
+"""Convolutions and linear layers as array operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.ir import Conv2d, ConvTranspose2d, Linear, RoundedConv2d
+from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError, TileTerm
+from tilewright.compiler.schedule.context import Context
+from tilewright.compiler.schedule.sections import share_channels
+from tilewright.compiler.schedule.taps import reached, useful_taps
+from tilewright.compiler.schedule.tiles import channel_shares, check_tiles, choose_tiling
+from tilewright.compiler.winograd.integer import bits_for
+from tilewright.compiler.winograd.kernels import kernel_transform, ordered
+from tilewright.compiler.winograd.terms import Tiling, tilings
+
+
+def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d") -> None:
+    """Emit a convolution; one of another kind computes nothing."""
+    in_type, out_type = ctx.values[op.input], ctx.values[op.output]
+    ctx.check_weights(op.name, op.weight)
+    rows, columns = useful_taps(op.weight, op.dilation)
+    weight = op.weight[:, :, rows][:, :, :, columns]
+    kernel = (weight.shape[2], weight.shape[3])
+    gather_for(ctx, op, kernel)
+    zero_points = weight.reshape(len(weight), -1).sum(1) * in_type.zero_point
+    padding = (
+        op.padding[0] - rows.start * op.dilation[0],
+        op.padding[2] - columns.start * op.dilation[1],
+    )
+    macs = (kind == op.kind) * weight.size * out_type.shape[1] * out_type.shape[2]
+
+    part = partial(conv_part, ctx, op, kind, bias=op.bias - zero_points)
+    plain = part(
+        weight,
+        kernel=kernel,
+        stride=op.stride,
+        dilation=(op.dilation[0] * rows.step, op.dilation[1] * columns.step),
+        padding=padding,
+        macs=macs,
+    )
+    chosen = choose_tiling(plain, weight, ctx.config, ctx.objective, ctx.algorithm(op.name))
+    if chosen is None:
+        ctx.emit(plain)
+        return
+    tiling, at_load = ordered(chosen[0]), chosen[1]
+    kernels = tiling.transform_kernels(weight)
+    emit_tiles(ctx, plain, part, tiling, kernels, at_load=at_load)
+
+
+def rounded_conv(ctx: Context, op: RoundedConv2d) -> None:
+    """Emit the terms of a convolution with rounded kernels."""
+    _, height, width = ctx.values[op.output].shape
+    zero_point = ctx.values[op.input].zero_point
+    known = (t.undivided for t in tilings(op.kernel, op.stride) if t.m == op.m)
+    tiling = next(known, None)
+    if (
+        tiling is None
+        or not np.array_equal(tiling.data, op.data_factors)
+        or not np.array_equal(tiling.output, op.output_factors)
+    ):
+        raise EngineLimitError(f"{op.name}: the engine has no such tiles")
+    if (asked := ctx.algorithms.get(op.name, str(tiling))) != str(tiling):
+        raise EngineLimitError(
+            f"{op.name}: its kernels are already those of {tiling}, not of {asked!r}"
+        )
+    bits = bits_for(int(op.kernels.min()), int(op.kernels.max()))
+    if bits > ctx.config.kernel_width:
+        raise EngineLimitError(f"{op.name}: the engine's kernel_width must be at least {bits}")
+    gather_for(ctx, op, op.kernel)
+    slots = np.array(kernel_transform(tiling).slots)
+    if any((op.kernels[slots == slot] != op.kernels[i]).any() for i, slot in enumerate(slots)):
+        raise EngineLimitError(f"{op.name}: terms of one kernel must have the same")
+    # What an input of ones gives: the same at every place of a tile, since of the points of a
+    # transform, constant data reach only the one that counts alike for all results.
+    ones = np.einsum(
+        "pij,pk,p->kij", op.output_factors, op.kernels.sum(2), op.data_factors.sum((1, 2))
+    )
+    assert (ones == ones[:, :1, :1]).all(), "zero points would need a bias for each place"
+    part = partial(conv_part, ctx, op, op.kind, bias=op.bias - ones[:, 0, 0] * zero_point)
+    plain = part(
+        np.zeros((*op.kernels.shape[1:], *op.kernel), np.int64),
+        kernel=op.kernel,
+        stride=op.stride,
+        padding=op.padding[::2],
+        macs=op.kernels[0].size * op.kernel[0] * op.kernel[1] * height * width,
+    )
+    check_tiles(tiling, plain, ctx.config)
+    emit_tiles(ctx, plain, part, tiling, op.kernels[..., None, None], at_load=False)
+
+
+def gather_for(ctx: Context, op: Conv2d | RoundedConv2d, kernel: tuple[int, int]) -> None:
+    """Pack the channels that a convolution reads, if that helps."""
+    kernels = ctx.values[op.output].shape[0]
+    if op.groups == 1:
+        kernel_groups = -(-kernels // ctx.config.rows)
+        ctx.gather(op.name, op.input, op.output, kernel, kernel_groups)
+    elif op.groups == ctx.values[op.input].shape[0] == kernels:
+        ctx.gather(op.name, op.input, op.output, kernel, None)
+
+
+def conv_part(
+    ctx: Context,
+    op: Conv2d | RoundedConv2d,
+    kind: str,
+    weight: NDArray[np.int64],
+    **fields: Any,
+) -> ArrayOp:
+    """Return a convolution, or a term of it, with a (K, C / groups, R, S) kernel."""
+    return ctx.array_op(
+        op.name,
+        kind,
+        (op.input,),
+        op.output,
+        op.requantize,
+        **ctx.weighted(op.input, op.output, weight, op.groups),
+        **fields,
+    )
+
+
+def emit_tiles(
+    ctx: Context,
+    plain: ArrayOp,
+    part: Callable[..., ArrayOp],
+    tiling: Tiling,
+    kernels: NDArray[np.int64],
+    *,
+    at_load: bool,
+) -> None:
+    """Emit one operation for each term, with the (terms, K, C / groups, 1, 1) kernels.
+
+    ``plain`` is the layer without tiles, and ``part`` makes an operation of it.
+    """
+    rows, taps = ctx.config.rows, plain.kernel[0] * plain.kernel[1]
+    terms = [
+        part(
+            kernel,
+            kernel=term.taps,
+            stride=(tiling.m[0] * tiling.stride[0], tiling.m[1] * tiling.stride[1]),
+            dilation=term.step,
+            padding=(plain.padding[0] - term.first[0], plain.padding[1] - term.first[1]),
+            out_step=tiling.m,
+            term=TileTerm(tiling, number),
+            macs=plain.macs if number == 0 else 0,
+        )
+        for number, (term, kernel) in enumerate(zip(tiling.terms, kernels, strict=True))
+    ]
+    shares = channel_shares(tiling, plain, ctx.config)
+    ops = []
+    for share in range(shares):
+        own = share_channels(plain.sections, share, shares, taps, rows)
+        for one in terms:
+            assert one.term is not None
+            place = replace(one.term, share=share, shares=shares, kernels=own if at_load else ())
+            sections = share_channels(one.sections, share, shares, 1, rows)
+            macs = one.macs if share == 0 else 0
+            ops.append(replace(one, sections=sections, term=place, macs=macs))
+    ctx.emit(*ops)
+
+
+def conv_transpose(ctx: Context, op: ConvTranspose2d, kind: str = "ConvTranspose2d") -> None:
+    """Emit a convolution of stride 1 for every phase of the output.
+
+    One of another kind computes nothing. Output row ``stride * q + phase`` is reached by every
+    stride-th kernel row only, in reverse order; columns likewise. No multiplication with an
+    inserted zero remains.
+    """
+    ctx.check_weights(op.name, op.weight)
+    in_type, (_, out_height, out_width) = ctx.values[op.input], ctx.values[op.output].shape
+    taps = [
+        [reached(phase, s, pad, kernel) for phase in range(min(s, size))]
+        for s, pad, kernel, size in zip(
+            op.stride, op.padding[::2], op.kernel, (out_height, out_width), strict=True
+        )
+    ]
+    ops = []
+    for phase_y, (rows, top) in enumerate(taps[0]):
+        for phase_x, (columns, left) in enumerate(taps[1]):
+            weight = op.weight[:, :, rows][:, :, :, columns]
+            if not weight.size:  # nothing but the bias arrives here
+                weight = np.zeros((*op.weight.shape[:2], 1, 1), np.int64)
+            common = ctx.weighted(op.input, op.output, weight, op.groups)
+            pixels = len(range(phase_y, out_height, op.stride[0])) * len(
+                range(phase_x, out_width, op.stride[1])
+            )
+            ops.append(
+                ctx.array_op(
+                    op.name,
+                    kind,
+                    (op.input,),
+                    op.output,
+                    op.requantize,
+                    kernel=weight.shape[2:],
+                    padding=(top, left),
+                    out_step=op.stride,
+                    out_offset=(phase_y, phase_x),
+                    bias=op.bias - weight.reshape(len(weight), -1).sum(1) * in_type.zero_point,
+                    macs=(kind == op.kind) * weight.size * pixels,
+                    **common,
+                )
+            )
+    ctx.emit(*ops)
+
+
+def linear(ctx: Context, op: Linear) -> None:
+    """Emit a convolution with one result."""
+    # The flattened input is a kernel as large as the feature map.
+    in_type = ctx.values[op.input]
+    channels, height, width = in_type.shape
+    weight = op.weight.reshape(-1, channels, height, width)
+    ctx.check_weights(op.name, op.weight)
+    kernel_groups = -(-len(op.weight) // ctx.config.rows)
+    ctx.gather(op.name, op.input, op.output, (height, width), kernel_groups)
+    common = ctx.weighted(op.input, op.output, weight, 1)
+    ctx.emit(
+        ctx.array_op(
+            op.name,
+            op.kind,
+            (op.input,),
+            op.output,
+            op.requantize,
+            kernel=(height, width),
+            bias=op.bias - op.weight.sum(1) * in_type.zero_point,
+            macs=op.weight.size,
+            **common,
+        )
+    )

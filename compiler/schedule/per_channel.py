@@ -1,0 +1,190 @@
+"""Operators whose channels stay apart: pooling, gates, tables, additions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tilewright.compiler.ir import (
+    Add,
+    AvgPool2d,
+    Gate,
+    Lookup,
+    MaxPool2d,
+    Requantize,
+    Rescale,
+    TensorType,
+)
+from tilewright.compiler.schedule.array_op import EngineLimitError, Stage
+from tilewright.compiler.schedule.context import Context
+from tilewright.compiler.schedule.deformable import value_range
+from tilewright.errors import UnsupportedError
+
+
+def max_pool(ctx: Context, op: MaxPool2d) -> None:
+    """Emit an operation that accumulates by maximum."""
+    if not ctx.config.maximum:
+        raise UnsupportedError(
+            op.name,
+            "the engine was built with maximum=False",
+            "Take an average pool or a convolution with a stride, or an engine with maximum=True.",
+        )
+    lowest, _ = value_range(ctx.producers, ctx.graph.values, op.input)
+    if ctx.config.weight_bits == 4 and lowest < 0:
+        # The steps that belong to a row's neighbour give it a zero.
+        raise UnsupportedError(
+            op.name,
+            "the input can be negative, and an engine with 4-bit weights finds the maximum of "
+            "other values only",
+            "Put it behind a ReLU, or take an engine with weight_bits=8.",
+        )
+    ctx.per_channel(
+        op.name,
+        op.kind,
+        (op.input,),
+        op.output,
+        None,
+        taps=op.kernel[0] * op.kernel[1],
+        bias=0,
+        kernel=op.kernel,
+        stride=op.stride,
+        dilation=op.dilation,
+        padding=(op.padding[0], op.padding[2]),
+        pad=ctx.values[op.input].qmin,
+        maximum=True,
+    )
+
+
+def avg_pool(ctx: Context, op: AvgPool2d) -> None:
+    """Emit a sum of windows; its requantization divides."""
+    taps = op.kernel[0] * op.kernel[1]
+    ctx.per_channel(
+        op.name,
+        op.kind,
+        (op.input,),
+        op.output,
+        op.requantize,
+        taps=taps,
+        bias=-taps * ctx.values[op.input].zero_point,
+        kernel=op.kernel,
+        stride=op.stride,
+        padding=(op.padding[0], op.padding[2]),
+    )
+
+
+def rescale(ctx: Context, op: Rescale) -> None:
+    """Emit a requantization by itself."""
+    ctx.rescale(op.name, op.input, op.output, op.requantize)
+
+
+def gate(ctx: Context, op: Gate) -> None:
+    """Emit a depthwise operation whose weights are loaded from a feature map."""
+    source, factor = ctx.values[op.input], ctx.values[op.gate]
+    if ctx.config.weight_bits != 8:
+        raise EngineLimitError(
+            f"{op.name}: a product of two tensors needs weight_bits=8, not {ctx.config.weight_bits}"
+        )
+    if source.zero_point or factor.zero_point or factor.qmax > 127:
+        raise UnsupportedError(
+            op.name,
+            f"zero points {source.zero_point} and {factor.zero_point} and factors up to "
+            f"{factor.qmax}: the engine multiplies without zero points, by factors up to 127",
+            "Use symmetric quantizers, and for the factors a signed one or one of 7 bits.",
+        )
+    gate, order = op.gate, ctx.view(op.input).order
+    stored = ctx.view(gate)
+    if (stored.parts, stored.first) != ((gate,), 0) or not np.array_equal(stored.order, order):
+        gate = f"{op.output}.arranged"
+        ctx.arrange(f"{op.name}.arranged", op.gate, gate, order)
+    ctx.per_channel(
+        op.name, op.kind, (op.input,), op.output, op.requantize,
+        taps=1, bias=0, gate=gate,
+    )  # fmt: skip
+
+
+def lookup(ctx: Context, op: Lookup) -> None:
+    """Give the operation before it the table, or run it alone if others read its input too."""
+    if not ctx.config.tables:
+        raise EngineLimitError(
+            f"{op.name}: an activation function needs a table; the engine's tables must be at "
+            "least 1, not 0"
+        )
+    kind = ctx.values[op.input]
+    table = np.zeros(256, np.uint8)
+    table[np.arange(kind.qmin, kind.qmax + 1) & 0xFF] = op.table & 0xFF
+    last = ctx.stages[-1] if ctx.stages else None
+    readers = sum(other.inputs.count(op.input) for other in ctx.graph.ops)
+    if last is None or last.output != op.input or last.ops[0].table is not None or readers > 1:
+        same = Requantize(
+            (1,) * kind.shape[0], (0,) * kind.shape[0], kind.zero_point, kind.qmin, kind.qmax
+        )
+        ctx.rescale(op.name, op.input, op.output, same)
+        last = ctx.stages[-1]
+    ctx.stages[-1] = Stage(
+        tuple(
+            replace(part, output=op.output, output_type=ctx.values[op.output], table=table)
+            for part in last.ops
+        )
+    )
+    ctx.orders[op.output] = ctx.orders[last.output]
+
+
+def add(ctx: Context, op: Add) -> None:
+    """Emit a sum of two operands, each of which may need a requantization before."""
+    shared = TensorType(
+        shape=ctx.values[op.output].shape,
+        bits=op.shared_bits,
+        signed=op.shared_signed,
+        scale=1.0,  # not used: the requantizations hold all scales
+        zero_point=op.requantize_a.zero_point,
+    )
+    if shared.bits > 8:
+        raise UnsupportedError(
+            op.name,
+            f"the operands' common grid takes {shared.bits} bits and the engine's activations "
+            "are bytes",
+            "Give both operands one scale: a shared QuantIdentity, or QuantEltwiseAdd.",
+        )
+    operands, total_zero = [], 0
+    for value, requantize, side in (
+        (op.input_a, op.requantize_a, "a"),
+        (op.input_b, op.requantize_b, "b"),
+    ):
+        kind = ctx.values[value]
+        if changes_nothing(requantize, kind) and kind.signed == op.shared_signed:
+            operands.append(value)
+            total_zero += kind.zero_point
+            continue
+        scaled = f"{op.output}.{side}"
+        ctx.values[scaled] = replace(shared, zero_point=requantize.zero_point)
+        ctx.rescale(f"{op.name}.{side}", value, scaled, requantize)
+        operands.append(scaled)
+        total_zero += requantize.zero_point
+    a, b = map(ctx.view, operands)
+    shares = a.parts != b.parts and set(a.parts) & set(b.parts)
+    if shares or not np.array_equal(a.order, b.order):
+        copy = f"{op.output}.arranged"
+        ctx.arrange(f"{op.name}.arranged", operands[1], copy, a.order)
+        operands[1] = copy
+    # The two operands are read like two channel groups.
+    ctx.per_channel(
+        op.name,
+        op.kind,
+        (operands[0], operands[1]),
+        op.output,
+        op.requantize,
+        taps=2,
+        bias=-total_zero,
+    )
+
+
+def changes_nothing(requantize: Requantize, kind: TensorType) -> bool:
+    """Return whether requantizing ``q - zero_point`` only moves the zero point."""
+    moved = requantize.zero_point - kind.zero_point
+    return (
+        set(requantize.multiplier) == {1}
+        and set(requantize.shift) == {0}
+        and requantize.qmin <= kind.qmin + moved
+        and requantize.qmax >= kind.qmax + moved
+    )
