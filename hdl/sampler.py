@@ -91,7 +91,10 @@ class Sampler(wiring.Component):
         return m
 
     def _position(self, m):
-        """Return the offset and the mask of each access, ``POSITION`` cycles after it."""
+        """Return the offset and the mask of each access, ``POSITION`` cycles after it.
+
+        And whether a sample is taken there.
+        """
         d = self.deform
         byte, mask_byte = self.byte, self.mask_byte
         for _ in range(OffsetBuffer.LATENCY):
@@ -117,7 +120,8 @@ class Sampler(wiring.Component):
             for fraction in range(1, finest_mask + 1):
                 with m.Case(fraction):
                     m.d.sync += scale.eq(mask << (finest_mask - fraction))
-        return y, x, scale
+        taken = _later(m, (dy >= d.dy_least) & (dy <= d.dy_most))
+        return y, x, scale, taken
 
     def _addresses(self, m, position):
         """Drive ``addr``.
@@ -127,7 +131,7 @@ class Sampler(wiring.Component):
         """
         config, c, d, a = self._config, self.command, self.deform, self.access
         cols, width = config.cols, act_addr_width(config)
-        y, x, _ = position
+        y, x, _, taken = position
 
         # Where the pixel would be without an offset: one stride further than the pixel before.
         stride = Signal(data.StructLayout({"lane": range(cols), "word": 4}))
@@ -196,7 +200,10 @@ class Sampler(wiring.Component):
             ),
         ]
         inside = Signal(4, reset_less=True)
-        m.d.sync += inside.eq(Cat(in_rows[i] & in_columns[j] for i in range(2) for j in range(2)))
+        taken = _later(m, _later(m, taken))
+        m.d.sync += inside.eq(
+            Cat(in_rows[i] & in_columns[j] & taken for i in range(2) for j in range(2))
+        )
         # 3: the lane.
         lane_sum = Signal(range(2 * cols))
         m.d.comb += lane_sum.eq(lane + rest)
@@ -253,7 +260,7 @@ class Sampler(wiring.Component):
             m.d.comb += fan.i.eq(value)
             return fan.o
 
-        y, x, scale = position
+        y, x, scale, _ = position
         read = 1 + ActivationBuffer.LATENCY  # from ``addr`` to the words
         where = fan_out("where", Cat(inside, odd, *lanes), read)
         pixels = self.ADDRESS + self.PIXELS

@@ -20,7 +20,7 @@ from tilewright.compiler.isa.fields import EncodeError, Field, pack, unpack
 from tilewright.compiler.isa.tiles import TILE_FIELDS, coefficient
 from tilewright.errors import Error
 
-ISA_VERSION = 4
+ISA_VERSION = 5
 
 
 class Unit(enum.IntEnum):
@@ -461,7 +461,8 @@ class Deform(Command):
     over the four pixels q around the position, where m is the mask (1 without one), and w the
     product of ``2**fraction - f`` or f for row and column, f being the fraction of the position.
     Pixels outside the input count as ``pad``. dy and dx are signed bytes; m is at most
-    ``2**mask_fraction``, so that no sample leaves the range of its pixels.
+    ``2**mask_fraction``, so that no sample leaves the range of its pixels. Where dy is not in
+    ``dy_least..dy_most`` the value is ``pad``, and nothing is read.
 
     Channels of the offsets' words: for every ``shared`` channel groups of the input, for every
     tap in the order of kernel rows and columns, dy and dx; those of the masks have one byte for a
@@ -486,6 +487,8 @@ class Deform(Command):
         _WAIT_STORE,
         Field("fraction", 4, "bits of dy and dx below the point, 0..offset_fraction"),
         Field("mask_fraction", 4, "bits of the mask below the point; 0: there is no mask"),
+        Field("dy_least", 8, "the least dy at which samples are taken", True),
+        Field("dy_most", 8, "the greatest one", True),
         Field("taps", 16, "n_r * n_s of the compute command"),
         Field("shared", 12, "channel groups of the input that share their positions"),
         Field("row_pitch", 16, "lane words from one input row to the next, odd"),
@@ -505,6 +508,8 @@ class Deform(Command):
     wait_store: int = 0
     fraction: int
     mask_fraction: int = 0
+    dy_least: int = -128
+    dy_most: int = 127
     taps: int
     shared: int
     row_pitch: int

@@ -79,6 +79,7 @@ class Sampler:
             mask = mask_bytes.astype(np.int64)
             if np.any(mask > 1 << d.mask_fraction):
                 raise ExecutionError("a mask is larger than 1")
+        taken = (dy >= d.dy_least) & (dy <= d.dy_most)
         one = 1 << d.fraction
         rows, columns = y + (dy >> d.fraction), x + (dx >> d.fraction)
         row_part, column_part = dy & (one - 1), dx & (one - 1)
@@ -87,7 +88,7 @@ class Sampler:
         total = np.zeros((c.n_oy, c.out_w, self.config.rows), np.int64)
         for i, row_weight in enumerate((one - row_part, row_part)):
             for j, column_weight in enumerate((one - column_part, column_part)):
-                weight = mask * row_weight * column_weight
+                weight = taken * mask * row_weight * column_weight
                 pixels = self._corner(group, rows + i, columns + j, weight != 0)
                 values = (pixels.view(np.int8) if c.signed else pixels).astype(np.int64)
                 total += weight[..., None] * (values - zero)

@@ -113,9 +113,14 @@ class DeformAuthor(Author):
         first_row = rng.randint(0, in_h - resident)
         slot = rng.randrange(ring_rows)
         taps = c.n_r * c.n_s
+        limits = (-128, 127)
+        if rng.random() < 0.3:
+            limits = sorted(rng.randint(-40, 40) for _ in range(2))
         d = Deform(
             fraction=case.fraction,
             mask_fraction=case.mask_fraction,
+            dy_least=limits[0],
+            dy_most=limits[1],
             taps=taps,
             shared=case.shared,
             row_pitch=pitch,
@@ -294,6 +299,8 @@ class DeformAuthor(Author):
         def sample(number, oy, column, group, y, x):
             cg, tap = divmod(number, d.taps)
             dy, dx, mask = chosen[oy, column, cg // d.shared * d.taps + tap]
+            if not d.dy_least <= dy <= d.dy_most:
+                return [c.pad] * rows
             at_y, at_x = Fraction(dy, one) + y, Fraction(dx, one) + x
             top, left = at_y.__floor__(), at_x.__floor__()
             total = [Fraction(0)] * rows
@@ -323,6 +330,8 @@ class DeformAuthor(Author):
             dy, dx = max(-128, min(127, dy)), max(-128, min(127, dx))
             reached = [y + dy // one] + ([y + dy // one + 1] if dy % one else [])
             there = range(d.first_row, d.first_row + d.rows)
+            if not d.dy_least <= dy <= d.dy_most:
+                return dy, dx
             if all(row in there or not 0 <= row < c.in_h for row in reached):
                 return dy, dx
         raise ValueError("no offset stays within the rows on chip")
