@@ -337,8 +337,7 @@ class Emitter:
         config, ops, output = self.config, stage.ops, stage.output
         to_out, to_act = output in plan.group.stores, output in self._rings
         tile_rows, tile_kg = stop - start, block.n_kg
-        if ops[0].deform:
-            tile_rows = ops[0].deform.rows_at_once(config, tile_rows)
+        tile_rows = ops[0].rows_at_once(config, tile_rows)
         if to_out or ops[0].term is not None:
             tile_rows, tile_kg = out_rows(ops[0], config, stop - start, block.n_kg)
         width = ops[0].output_type.shape[2]
@@ -533,9 +532,9 @@ class Emitter:
         command: Compute,
     ) -> list[Span]:
         """Let ``command`` sample, from channel group ``cg`` on; return what it reads."""
-        taps = op.kernel[0] * op.kernel[1]
-        first = cg // deform.shared * taps
+        first = cg // deform.shared * deform.positions + deform.first
         row, end = op.input_rows(start, stop)
+        start, stop = op.own_rows(start, stop)
         half = None if deform.mask is None else 0
         base, spans = self._load_offsets(op, deform.offset, start, stop, half)
         layout = self.lowered.layout(deform.offset)
@@ -553,7 +552,9 @@ class Emitter:
                 layer=op.layer,
                 fraction=deform.fraction,
                 mask_fraction=deform.mask_fraction,
-                taps=taps,
+                dy_least=deform.taken[0],
+                dy_most=deform.taken[1],
+                taps=op.kernel[0] * op.kernel[1],
                 shared=deform.shared,
                 row_pitch=ring.row,
                 first_row=row,

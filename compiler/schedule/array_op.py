@@ -62,6 +62,8 @@ class Deformation:
     fraction, mask_fraction : bits below the point; a mask of None has 0
     shared : channel groups of the operand that share their offsets
     offset_range : the least and the greatest offset, in units of ``2**-fraction`` pixels
+    taken : the range of the vertical offsets at which samples are taken
+    first, positions : the position of the first tap, of those that each channel group has
     row_words : words of the offset buffer for one output row, of offsets and of masks
     """
 
@@ -71,6 +73,9 @@ class Deformation:
     mask_fraction: int
     shared: int
     offset_range: tuple[int, int]
+    taken: tuple[int, int]
+    first: int
+    positions: int
     row_words: tuple[int, int]
 
     @property
@@ -78,8 +83,13 @@ class Deformation:
         """What is read."""
         return (self.offset,) if self.mask is None else (self.offset, self.mask)
 
+    @property
+    def reached(self) -> tuple[int, int]:
+        """The least and the greatest vertical offset of a sample, in units of a fraction."""
+        return max(self.offset_range[0], self.taken[0]), min(self.offset_range[1], self.taken[1])
+
     def rows_at_once(self, config: EngineConfig, rows: int) -> int:
-        """Return how many of some output rows have their offsets in the buffer together.
+        """Return how many of some rows of positions are in the buffer together.
 
         They take half of it if that is possible, so that the next are loaded meanwhile.
         """
@@ -288,8 +298,15 @@ class ArrayOp:
 
     @property
     def tile_rows(self) -> int:
-        """Rows of results that are computed together."""
-        return 1 if self.term is None else self.out_step[0]
+        """Rows of results that are computed together: of tiles, or of a row of positions."""
+        return 1 if self.term is None and self.deform is None else self.out_step[0]
+
+    def rows_at_once(self, config: EngineConfig, rows: int) -> int:
+        """Return how many of some rows of results are computed by one command, at most."""
+        if self.deform is None:
+            return rows
+        positions = -(-rows // self.tile_rows)
+        return self.deform.rows_at_once(config, positions) * self.tile_rows
 
     def own_rows(self, start: int, stop: int) -> tuple[int, int]:
         """Return which of this operation's rows lie in rows ``start .. stop - 1`` of the output."""
@@ -318,7 +335,7 @@ class ArrayOp:
         last = (stop - 1) * self.stride[0] - self.padding[0]
         end = last + (self.kernel[0] - 1) * self.dilation[0] + 1 if stop > start else first
         if self.deform and stop > start:
-            first, end = reach(self.deform.offset_range, self.deform.fraction, first, end - 1)
+            first, end = reach(self.deform.reached, self.deform.fraction, first, end - 1)
         return min(max(first, 0), height), min(max(end, 0), height)
 
 
@@ -326,7 +343,8 @@ class ArrayOp:
 class Stage:
     """Operations that together compute one value, from the same inputs.
 
-    One, or the value's phases, or the terms of its tiles, which are in order.
+    One, or the value's phases, or the terms of its tiles, which are in order, or the samples at
+    each of a kernel's taps.
     """
 
     ops: tuple[ArrayOp, ...]
@@ -388,6 +406,8 @@ class Stage:
             key = op.stride[0], op.out_step[0], op.out_offset[0]
             first = -op.padding[0]
             end = first + (op.kernel[0] - 1) * op.dilation[0] + 1
+            if op.deform:
+                first, end = reach(op.deform.reached, op.deform.fraction, first, end - 1)
             known = result.get(key, (first, end))
             result[key] = min(known[0], first), max(known[1], end)
         return result

@@ -21,8 +21,11 @@ from tilewright.compiler.winograd.kernels import kernel_transform, ordered
 from tilewright.compiler.winograd.terms import Tiling, tilings
 
 
-def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d") -> None:
-    """Emit a convolution; one of another kind computes nothing."""
+def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d", algorithm: str | None = None) -> None:
+    """Emit a convolution; one of another kind computes nothing.
+
+    ``algorithm``: instead of the one that was asked for.
+    """
     in_type, out_type = ctx.values[op.input], ctx.values[op.output]
     ctx.check_weights(op.name, op.weight)
     rows, columns = useful_taps(op.weight, op.dilation)
@@ -45,7 +48,8 @@ def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d") -> None:
         padding=padding,
         macs=macs,
     )
-    chosen = choose_tiling(plain, weight, ctx.config, ctx.objective, ctx.algorithm(op.name))
+    algorithm = algorithm or ctx.algorithm(op.name)
+    chosen = choose_tiling(plain, weight, ctx.config, ctx.objective, algorithm)
     if chosen is None:
         ctx.emit(plain)
         return

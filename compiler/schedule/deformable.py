@@ -1,137 +1,69 @@
-"""Deformable convolution on the array: where samples come from, and how channels must lie."""
+"""Deformable convolution as array operations: windows that are put together from samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from tilewright.compiler.ir import (
-    Concat,
-    DeformConv2d,
-    Input,
-    Lookup,
-    MaxPool2d,
-    Op,
-    PixelShuffle,
-    PixelUnshuffle,
-    Requantize,
-    SelectChannels,
-    TensorType,
-    Upsample,
-)
-from tilewright.compiler.ir.deformable import fraction_bits
-from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.isa.layout import align
-from tilewright.compiler.schedule.array_op import Deformation, EngineLimitError, Section
-from tilewright.compiler.schedule.channels import ChannelOrder
+from tilewright.compiler.ir import Conv2d, DeformConv2d
+from tilewright.compiler.ir.deformable import fraction_bits, reach
+from tilewright.compiler.schedule.array_op import MAX_STEP, Deformation, EngineLimitError
 from tilewright.compiler.schedule.context import Context
+from tilewright.compiler.schedule.convolutions import conv
+from tilewright.compiler.schedule.positions import (
+    cut_by_offsets,
+    grouped_order,
+    row_words,
+    shared_groups,
+    value_range,
+)
 from tilewright.errors import UnsupportedError
 
-
-def value_range(
-    producers: Mapping[str, Op], types: Mapping[str, TensorType], value: str
-) -> tuple[int, int]:
-    """Return the least and the greatest integer that a value of the graph can hold."""
-    match producers[value]:
-        case Concat(sources=sources):
-            ranges = [value_range(producers, types, source) for source in sources]
-            return min(low for low, _ in ranges), max(high for _, high in ranges)
-        case MaxPool2d() | SelectChannels() | Upsample() | PixelShuffle() | PixelUnshuffle() as op:
-            return value_range(producers, types, op.input)
-        case Input():
-            return types[value].qmin, types[value].qmax
-        case Lookup(table=table):
-            return int(table.min()), int(table.max())
-        case op:
-            requantize: Requantize = op.requantize  # type: ignore[attr-defined]
-            return requantize.qmin, requantize.qmax
-
-
-def row_words(config: EngineConfig, channels: int, width: int) -> int:
-    """Return the words of the offset buffer that one row of offsets or masks takes."""
-    words = align(width * config.rows, config.bus_bytes) // config.rows
-    return -(-channels // config.rows) * words
-
-
-def grouped_order(channels: int, offset_groups: int, rows: int) -> ChannelOrder:
-    """Return the order in which every offset group has channel groups of its own."""
-    per_group = channels // offset_groups
-    order = np.full((offset_groups, -(-per_group // rows) * rows), -1, np.int64)
-    order[:, :per_group] = np.arange(channels).reshape(offset_groups, per_group)
-    return order.reshape(-1)
-
-
-def shared_groups(order: ChannelOrder, channels: int, offset_groups: int, rows: int) -> int | None:
-    """Return how many channel groups each offset group has; None if they are mixed."""
-    n_cg = len(order) // rows
-    shared, rest = divmod(n_cg, offset_groups)
-    if rest:
-        return None
-    slots = order.reshape(n_cg, rows)
-    found = slots // (channels // offset_groups)
-    wanted = (np.arange(n_cg) // shared)[:, None]
-    return shared if ((found == wanted) | (slots < 0)).all() else None
-
-
-def cut_by_offsets(
-    sections: tuple[Section, ...], shared: int, per_group: bool, rows: int, taps: int
-) -> tuple[Section, ...]:
-    """Cut sections so that a command counts offset groups from the first channel group on.
-
-    ``per_group``: kernel groups read a channel group each, and a section those of one offset
-    group. Else a section begins with the first channel group of an offset group; weights before
-    its own are zero.
-    """
-    return tuple(
-        part
-        for section in sections
-        for part in (
-            _split(section, shared) if per_group else (_begin_earlier(section, shared, rows, taps),)
-        )
-    )
-
-
-def _split(section: Section, shared: int) -> Iterator[Section]:
-    first = 0
-    while first < section.n_kg:
-        cg = section.cg + first
-        count = min(shared - cg % shared, section.n_kg - first)
-        weights = section.weights[first : first + count]
-        yield replace(section, kg=section.kg + first, cg=cg, weights=weights)
-        first += count
-
-
-def _begin_earlier(section: Section, shared: int, rows: int, taps: int) -> Section:
-    missing = section.cg % shared
-    last = section.cg + -(-section.channels // rows) - 1
-    if not missing or last // shared == section.cg // shared:
-        return section
-    zeros = np.zeros((section.n_kg, missing * rows * taps, rows), np.int8)
-    return replace(
-        section,
-        cg=section.cg - missing,
-        channels=section.channels + missing * rows,
-        weights=np.concatenate([zeros, section.weights], axis=1),
-    )
+#: What takes all samples before the convolution.
+SAMPLED = "sampled"
+#: How a deformable layer can be computed.
+ALGORITHMS = ("auto", "direct", SAMPLED)
 
 
 def deform_conv(ctx: Context, op: DeformConv2d) -> None:
-    """Emit a convolution whose windows are sampled at positions that are data."""
+    """Emit a convolution whose windows are sampled at positions that are data.
+
+    Where the rows that a window can reach fit on chip, in one operation. Else all samples are
+    taken first, a channel group after another, and an ordinary convolution follows.
+    """
     ctx.check_weights(op.name, op.weight)
-    config, in_type, out_type = ctx.config, ctx.values[op.input], ctx.values[op.output]
-    channels, (r, s) = in_type.shape[0], op.kernel
-    source = op.input
-    shared = shared_groups(ctx.view(source).order, channels, op.offset_groups, config.rows)
-    if shared is None:
-        source = f"{op.output}.arranged"
-        order = grouped_order(channels, op.offset_groups, config.rows)
-        ctx.arrange(f"{op.name}.arranged", op.input, source, order)
-        shared = len(order) // config.rows // op.offset_groups
+    source, shared = _by_offset_groups(ctx, op)
+    deform = _deformation(ctx, op, shared)
+    algorithm = ctx.algorithm(op.name)
+    if op.name in ctx.algorithms and algorithm not in ALGORITHMS:
+        raise EngineLimitError(
+            f"{op.name}: its algorithms are {', '.join(ALGORITHMS)}, not {algorithm!r}"
+        )
     common = ctx.weighted(source, op.output, op.weight, op.groups)
+    rows = _Rows.of(ctx, op, deform)
+    groups = 1
+    if not common["per_group"]:
+        groups = max(-(-s.channels // ctx.config.rows) for s in common["sections"])
+    fits = groups * rows.words(deform.offset_range) <= ctx.config.act_depth
+    if algorithm == SAMPLED or not (algorithm == "direct" or fits):
+        classes = rows.classes(deform.offset_range, ctx.config.act_depth)
+        if classes and op.kernel[1] <= MAX_STEP:
+            _sampled(ctx, op, source, deform, classes)
+            return
+    _direct(ctx, op, source, deform, common)
+
+
+def _direct(
+    ctx: Context, op: DeformConv2d, source: str, deform: Deformation, common: dict[str, Any]
+) -> None:
+    """Emit one operation; ``common`` is how its weights lie."""
+    in_type, out_type = ctx.values[op.input], ctx.values[op.output]
+    taps = op.kernel[0] * op.kernel[1]
     common["sections"] = cut_by_offsets(
-        common["sections"], shared, common["per_group"], config.rows, r * s
+        common["sections"], deform.shared, common["per_group"], ctx.config.rows, taps
     )
     ctx.emit(
         ctx.array_op(
@@ -140,19 +72,142 @@ def deform_conv(ctx: Context, op: DeformConv2d) -> None:
             (source,),
             op.output,
             op.requantize,
-            kernel=(r, s),
+            kernel=op.kernel,
             stride=op.stride,
             dilation=op.dilation,
             padding=(op.padding[0], op.padding[2]),
             bias=op.bias - op.weight.reshape(len(op.weight), -1).sum(1) * in_type.zero_point,
             macs=op.weight.size * out_type.shape[1] * out_type.shape[2],
-            deform=deformation(ctx, op, shared),
+            deform=deform,
             **common,
         )
     )
 
 
-def deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
+def _sampled(
+    ctx: Context,
+    op: DeformConv2d,
+    source: str,
+    deform: Deformation,
+    classes: Sequence[tuple[int, int]],
+) -> None:
+    """Emit the samples of all taps as a feature map, and a convolution that reads it.
+
+    A position has a block of as many pixels as the kernel, so that the convolution's stride is its
+    kernel. Samples are of the input's type: they are rounded here as well. Where not even one
+    channel group's rows fit, offsets are cut into ``classes``: each sample is taken in one of them
+    and zero in the others, and they are added.
+    """
+    kind, (r, s) = ctx.values[source], op.kernel
+    channels, (_, height, width) = kind.shape[0], ctx.values[op.output].shape
+    expanded = replace(kind, shape=(channels, height * r, width * s))
+    order = ctx.view(source).order
+    words = np.ones((len(order) // ctx.config.rows, 1, ctx.config.rows), np.int16)
+    common = ctx.apart(words)
+    common["sections"] = cut_by_offsets(
+        common["sections"], deform.shared, common["per_group"], ctx.config.rows, 1
+    )
+    total = ""
+    for number, taken in enumerate(classes):
+        samples = f"{op.output}.samples" + f".{number}" * (len(classes) > 1)
+        ctx.values[samples], ctx.orders[samples] = expanded, order
+        ctx.emit(
+            *(
+                ctx.array_op(
+                    f"{op.name}.samples",
+                    "Sample",
+                    (source,),
+                    samples,
+                    None,
+                    stride=op.stride,
+                    padding=(
+                        op.padding[0] - i * op.dilation[0],
+                        op.padding[2] - j * op.dilation[1],
+                    ),
+                    out_step=(r, s),
+                    out_offset=(i, j),
+                    bias=[0] * channels,
+                    macs=0,
+                    deform=replace(deform, taken=taken, first=i * s + j),
+                    **common,
+                )
+                for i in range(r)
+                for j in range(s)
+            )
+        )
+        if number == 0:
+            total = samples
+            continue
+        before, total = total, f"{op.output}.sum.{number}"
+        ctx.values[total] = expanded
+        ctx.per_channel(
+            f"{op.name}.sum", "Copy", (before, samples), total, None, taps=2, bias=-kind.zero_point
+        )
+    convolution = Conv2d(
+        op.name, total, op.output, op.weight, op.weight_bits, op.bias,
+        (r, s), (0, 0, 0, 0), (1, 1), op.groups, op.requantize,
+    )  # fmt: skip
+    conv(ctx, convolution, algorithm="direct")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows that one row of positions reads, of one channel group.
+
+    Parameters
+    ----------
+    height : of the input
+    pitch : lane words of a row on chip
+    between : rows from the first tap to the last
+    fraction : bits below the point of an offset
+    """
+
+    height: int
+    pitch: int
+    between: int
+    fraction: int
+
+    @classmethod
+    def of(cls, ctx: Context, op: DeformConv2d, deform: Deformation) -> _Rows:
+        """Return those of a layer."""
+        _, height, width = ctx.values[op.input].shape
+        between = (op.kernel[0] - 1) * op.dilation[0]
+        return cls(height, -(-width // ctx.config.cols) | 1, between, deform.fraction)
+
+    def words(self, offsets: tuple[int, int]) -> int:
+        """Return the lane words of the rows that a range of offsets reaches."""
+        first, end = reach(offsets, self.fraction, 0, self.between)
+        rows = min(end - first, self.height)
+        return (rows + rows % 2) * self.pitch
+
+    def classes(self, offsets: tuple[int, int], depth: int) -> list[tuple[int, int]]:
+        """Cut a range into the fewest that ``depth`` words hold, at whole pixels; [] if none do."""
+        low, high = offsets
+        first, last = low >> self.fraction, high >> self.fraction
+        for count in range(1, last - first + 2):
+            size = -(-(last - first + 1) // count)
+            cuts = range(first + size, last + 1, size)
+            begins = [low, *(cut << self.fraction for cut in cuts)]
+            ends = [*((cut << self.fraction) - 1 for cut in cuts), high]
+            classes = list(zip(begins, ends, strict=True))
+            if max(map(self.words, classes)) <= depth:
+                return classes
+        return []
+
+
+def _by_offset_groups(ctx: Context, op: DeformConv2d) -> tuple[str, int]:
+    """Return the input where offset groups have channel groups of their own, and how many each."""
+    channels, rows = ctx.values[op.input].shape[0], ctx.config.rows
+    shared = shared_groups(ctx.view(op.input).order, channels, op.offset_groups, rows)
+    if shared is not None:
+        return op.input, shared
+    source = f"{op.output}.arranged"
+    order = grouped_order(channels, op.offset_groups, rows)
+    ctx.arrange(f"{op.name}.arranged", op.input, source, order)
+    return source, len(order) // rows // op.offset_groups
+
+
+def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
     """Return where samples come from; put offsets and masks in memory in the model's order."""
     config, offsets = ctx.config, ctx.values[op.offset]
     mask, mask_words, mask_fraction = None, 0, 0
@@ -168,7 +223,7 @@ def deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
                 f"a mask of up to {most * masks.scale:g}: the engine's are at most 1",
                 "Use tilewright.nn.QuantMask.",
             )
-        mask = in_model_order(ctx, op, op.mask, "mask")
+        mask = _in_model_order(ctx, op, op.mask, "mask")
     # Offsets and masks have half of the buffer each.
     needed = max(words, mask_words) << (mask is not None)
     if needed > config.offset_depth:
@@ -185,17 +240,20 @@ def deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
                 f"engine's {name} must be at least that, not {getattr(config, name)}"
             )
     return Deformation(
-        offset=in_model_order(ctx, op, op.offset, "offset"),
+        offset=_in_model_order(ctx, op, op.offset, "offset"),
         mask=mask,
         fraction=fraction,
         mask_fraction=mask_fraction,
         shared=shared,
         offset_range=value_range(ctx.producers, ctx.graph.values, op.offset),
+        taken=(-128, 127),
+        first=0,
+        positions=op.kernel[0] * op.kernel[1],
         row_words=(words, mask_words),
     )
 
 
-def in_model_order(ctx: Context, op: DeformConv2d, value: str, what: str) -> str:
+def _in_model_order(ctx: Context, op: DeformConv2d, value: str, what: str) -> str:
     """Return a value that is stored in the model's order: this one, or a copy of it."""
     order, view = ctx.natural(value), ctx.view(value)
     if (view.parts, view.first) == ((value,), 0) and np.array_equal(view.order, order):

@@ -152,8 +152,7 @@ def out_rows(op: ArrayOp, config: EngineConfig, rows: int, n_kg: int) -> tuple[i
     Of tiles, also through the partial sums, which hold one kernel group.
     """
     width = op.output_type.shape[2]
-    if op.deform:
-        rows = op.deform.rows_at_once(config, rows)
+    rows = op.rows_at_once(config, rows)
     half = max(config.out_depth // 2, op.tile_rows * width)
     tile_rows = max(op.tile_rows, min(rows, half // width // op.tile_rows * op.tile_rows))
     if op.term is not None:

@@ -81,7 +81,7 @@ def lower(
     EngineLimitError
         If a multiplier is wider than the engine's.
     """
-    convolutions = [op.name for op in graph.layers if isinstance(op, Conv2d | RoundedConv2d)]
+    convolutions = [op.name for op in graph.layers if isinstance(op, _WITH_ALGORITHMS)]
     if unknown := set(algorithms) - {*convolutions, "*"}:
         raise EngineLimitError(
             f"an algorithm is given for {min(unknown)!r}, which is no convolution's name; there "
@@ -113,6 +113,8 @@ def _narrow_inputs(graph: Graph, config: EngineConfig) -> dict[str, int]:
             result[op.output] = min(sizes)
     return result
 
+
+_WITH_ALGORITHMS = (Conv2d, RoundedConv2d, DeformConv2d)
 
 _LOWERINGS: dict[type[Op], Callable[[Context, Any], None]] = {
     Conv2d: conv,

@@ -18,7 +18,7 @@ from tilewright.compiler.ir import (
 )
 from tilewright.compiler.schedule.array_op import EngineLimitError, Stage
 from tilewright.compiler.schedule.context import Context
-from tilewright.compiler.schedule.deformable import value_range
+from tilewright.compiler.schedule.positions import value_range
 from tilewright.errors import UnsupportedError
 
 

@@ -155,10 +155,11 @@ def plan_group(
         )
     for stage in group.stages:
         width = stage.output_type.shape[2]
-        if stage.output in group.stores and width > config.out_depth:
+        together = stage.tile_rows * width
+        if stage.output in group.stores and together > config.out_depth:
             return EngineLimitError(
-                f"{stage.ops[0].name}: an output row has {width} pixels; the engine's out_depth "
-                f"must be at least that, not {config.out_depth}"
+                f"{stage.ops[0].name}: an output row has {together} pixels; the engine's "
+                f"out_depth must be at least that, not {config.out_depth}"
             )
     cycles, traffic = _cost(
         group, lowered, config, strips, rings, ahead, early, frontier, resident, weight_blocks
@@ -185,7 +186,7 @@ def _no_room(
     op = next((op for op in group.ops if op.deform), group.ops[0])
     why, way_out, size = "the input rows of one output row take", "", ""
     if op.deform:
-        low, high = (n / (1 << op.deform.fraction) for n in op.deform.offset_range)
+        low, high = (n / (1 << op.deform.fraction) for n in op.deform.reached)
         rows = max(ring[value].rows for ring in rings for value in op.inputs)
         why = f"offsets of {low:g} to {high:g} pixels need {rows} rows at once, which take"
         size = f" ({most * config.cols * config.rows} bytes)"
@@ -262,7 +263,7 @@ def _cost(
                 per_cut = -(-op.n_kg // len(cuts))
                 commands *= -(-strip // tile_rows) * -(-per_cut // tile_kg)
             if op.deform and op.output not in group.stores:
-                tiles = -(-strip // op.deform.rows_at_once(config, strip))
+                tiles = -(-strip // op.rows_at_once(config, strip))
                 chunks, commands = chunks * tiles, commands * tiles
             fence = 0
             waits = any(v not in group.loads for v in op.inputs)

@@ -19,7 +19,7 @@ from tilewright.compiler.ir import (
 )
 from tilewright.compiler.isa import Compute, Deform, LoadOffsets, Unit
 from tilewright.compiler.schedule import EngineLimitError, lower
-from tilewright.compiler.schedule.deformable import cut_by_offsets, grouped_order, shared_groups
+from tilewright.compiler.schedule.positions import cut_by_offsets, grouped_order, shared_groups
 from tilewright.program import compile_graph
 
 ENGINE = EngineConfig(
