@@ -337,7 +337,8 @@ class Emitter:
         config, ops, output = self.config, stage.ops, stage.output
         to_out, to_act = output in plan.group.stores, output in self._rings
         tile_rows, tile_kg = stop - start, block.n_kg
-        tile_rows = ops[0].rows_at_once(config, tile_rows)
+        if ops[0].deform:
+            tile_rows = ops[0].deform.rows_at_once(config, tile_rows)
         if to_out or ops[0].term is not None:
             tile_rows, tile_kg = out_rows(ops[0], config, stop - start, block.n_kg)
         width = ops[0].output_type.shape[2]
@@ -412,7 +413,11 @@ class Emitter:
         n_cg, segment, last_segment = op.segments(config, section)
         y0 = first * op.stride[0] - op.padding[0]
         x0 = -op.padding[1]
-        cg = section.cg + (block.kg - section.kg if op.per_group else 0)
+        kernel = op.kernel
+        if section.tap is not None:
+            r, s = divmod(section.tap, op.kernel[1])
+            y0, x0, kernel = y0 + r * op.dilation[0], x0 + s * op.dilation[1], (1, 1)
+        cg = op.planes * (section.cg + (block.kg - section.kg if op.per_group else 0))
         step_y = op.out_step[0]
         row = op.out_offset[0] + first * step_y - start
         if end - first == 1:
@@ -432,14 +437,14 @@ class Emitter:
             n_oy=end - first,
             n_ox=-(-op.columns // config.cols),
             n_cg=n_cg,
-            n_r=op.kernel[0],
-            n_s=op.kernel[1],
+            n_r=kernel[0],
+            n_s=kernel[1],
             stride_x=op.stride[1],
             weight_base=first_word % config.weight_depth,
             act_base=act_base,
             act_row=ring.offset(y0),
             act_ring=ring.words,
-            kg_step=ring.words if op.per_group else 0,
+            kg_step=op.planes * ring.words if op.per_group else 0,
             # The second operand of an addition is read like a channel group.
             cg_step=(rings[1].base - ring.base) % _WORD if len(rings) == 2 else ring.words,
             oy_step=ring.offset(op.stride[0]),
@@ -510,13 +515,13 @@ class Emitter:
                 read,
                 *input_rows,
                 cg,
-                block.n_kg if op.per_group else n_cg,
+                block.n_kg * op.planes if op.per_group else n_cg,
             )
         ]
         if table:
             reads_spans.append(Span("tables", table - 1, 1))
         if op.deform:
-            reads_spans += self._deform(op, op.deform, cg, ring, start, stop, command)
+            reads_spans += self._deform(op, op.deform, section, cg, ring, start, stop, command)
         words = block.n_kg * (config.param_words + section.steps)
         reads_spans += ring_spans("weights", first_word, words, config.weight_depth)
         self._append_compute(op, section, replace(command, **changes), reads_spans, writes)
@@ -525,6 +530,7 @@ class Emitter:
         self,
         op: ArrayOp,
         deform: Deformation,
+        section: Section,
         cg: int,
         ring: Ring,
         start: int,
@@ -532,9 +538,8 @@ class Emitter:
         command: Compute,
     ) -> list[Span]:
         """Let ``command`` sample, from channel group ``cg`` on; return what it reads."""
-        first = cg // deform.shared * deform.positions + deform.first
+        first = cg // deform.shared * deform.positions + (section.tap or 0)
         row, end = op.input_rows(start, stop)
-        start, stop = op.own_rows(start, stop)
         half = None if deform.mask is None else 0
         base, spans = self._load_offsets(op, deform.offset, start, stop, half)
         layout = self.lowered.layout(deform.offset)
@@ -554,7 +559,7 @@ class Emitter:
                 mask_fraction=deform.mask_fraction,
                 dy_least=deform.taken[0],
                 dy_most=deform.taken[1],
-                taps=op.kernel[0] * op.kernel[1],
+                taps=command.n_r * command.n_s,
                 shared=deform.shared,
                 row_pitch=ring.row,
                 first_row=row,

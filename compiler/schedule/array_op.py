@@ -33,12 +33,14 @@ class Section:
     kg : int, the first kernel group, counted over the operation
     cg : int, the first channel group read, counted over the operand
     channels : int, channels reduced over, from the first of group ``cg``
+    tap : the one tap of the kernel that it reads, counted row by row; None for all
     weights : (n_kg, steps, rows), the weight words of each kernel group
     """
 
     kg: int
     cg: int
     channels: int
+    tap: int | None = None
     weights: NDArray[np.int16]
 
     @property
@@ -63,7 +65,7 @@ class Deformation:
     shared : channel groups of the operand that share their offsets
     offset_range : the least and the greatest offset, in units of ``2**-fraction`` pixels
     taken : the range of the vertical offsets at which samples are taken
-    first, positions : the position of the first tap, of those that each channel group has
+    positions : int, of each channel group: the taps of the kernel
     row_words : words of the offset buffer for one output row, of offsets and of masks
     """
 
@@ -74,7 +76,6 @@ class Deformation:
     shared: int
     offset_range: tuple[int, int]
     taken: tuple[int, int]
-    first: int
     positions: int
     row_words: tuple[int, int]
 
@@ -212,6 +213,7 @@ class ArrayOp:
     term : the operation is one term of a layer that is computed in tiles; its rows and columns are
         tiles of ``out_step`` results, all its taps make one window, and its weights are wide
     deform : Deformation, or None where windows lie on the grid
+    planes : channel groups that are read for each one of the layer's input: the samples at each tap
     """
 
     name: str
@@ -243,6 +245,7 @@ class ArrayOp:
     table: NDArray[np.uint8] | None = None
     term: TileTerm | None = None
     deform: Deformation | None = None
+    planes: int = 1
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -269,10 +272,11 @@ class ArrayOp:
         """Return channel groups per kernel group, steps of a segment, and of the last group's."""
         if self.segment_log2 < (config.rows - 1).bit_length():
             # An addition reads its operands like two channel groups.
-            return len(self.operands), 1 << self.segment_log2, 1 << self.segment_log2
+            groups = max(len(self.operands), self.planes)
+            return groups, 1 << self.segment_log2, 1 << self.segment_log2
         groups = -(-section.channels // config.rows)
         last = section.channels - (groups - 1) * config.rows
-        return groups, config.rows if groups > 1 else last, last
+        return groups * self.planes, config.rows if groups > 1 else last, last
 
     def parts(self, config: EngineConfig) -> int:
         """Return the accesses that assemble one window."""
@@ -284,7 +288,8 @@ class ArrayOp:
         """Return the cycles of one pass: ``rows`` channels of ``cols`` pixels."""
         parts = self.parts(config)
         groups, segment, last = self.segments(config, section)
-        windows = 1 if self.term is not None else self.kernel[0] * self.kernel[1]
+        one = self.term is not None or section.tap is not None
+        windows = 1 if one else self.kernel[0] * self.kernel[1]
         busy = windows * ((groups - 1) * max(segment, parts) + max(last, parts))
         return max(busy, self.drains * config.drain_cycles)
 
@@ -298,15 +303,8 @@ class ArrayOp:
 
     @property
     def tile_rows(self) -> int:
-        """Rows of results that are computed together: of tiles, or of a row of positions."""
-        return 1 if self.term is None and self.deform is None else self.out_step[0]
-
-    def rows_at_once(self, config: EngineConfig, rows: int) -> int:
-        """Return how many of some rows of results are computed by one command, at most."""
-        if self.deform is None:
-            return rows
-        positions = -(-rows // self.tile_rows)
-        return self.deform.rows_at_once(config, positions) * self.tile_rows
+        """Rows of results that are computed together."""
+        return 1 if self.term is None else self.out_step[0]
 
     def own_rows(self, start: int, stop: int) -> tuple[int, int]:
         """Return which of this operation's rows lie in rows ``start .. stop - 1`` of the output."""
@@ -343,8 +341,7 @@ class ArrayOp:
 class Stage:
     """Operations that together compute one value, from the same inputs.
 
-    One, or the value's phases, or the terms of its tiles, which are in order, or the samples at
-    each of a kernel's taps.
+    One, or the value's phases, or the terms of its tiles, which are in order.
     """
 
     ops: tuple[ArrayOp, ...]
@@ -406,8 +403,6 @@ class Stage:
             key = op.stride[0], op.out_step[0], op.out_offset[0]
             first = -op.padding[0]
             end = first + (op.kernel[0] - 1) * op.dilation[0] + 1
-            if op.deform:
-                first, end = reach(op.deform.reached, op.deform.fraction, first, end - 1)
             known = result.get(key, (first, end))
             result[key] = min(known[0], first), max(known[1], end)
         return result

@@ -48,8 +48,7 @@ def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d", algorithm: str | None =
         padding=padding,
         macs=macs,
     )
-    algorithm = algorithm or ctx.algorithm(op.name)
-    chosen = choose_tiling(plain, weight, ctx.config, ctx.objective, algorithm)
+    chosen = choose_tiling(plain, weight, ctx.config, ctx.objective, ctx.algorithm(op.name))
     if chosen is None:
         ctx.emit(plain)
         return

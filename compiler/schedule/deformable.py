@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from tilewright.compiler.ir import Conv2d, DeformConv2d
+from tilewright.compiler.ir import DeformConv2d
 from tilewright.compiler.ir.deformable import fraction_bits, reach
-from tilewright.compiler.schedule.array_op import MAX_STEP, Deformation, EngineLimitError
+from tilewright.compiler.schedule.array_op import Deformation, EngineLimitError
 from tilewright.compiler.schedule.context import Context
-from tilewright.compiler.schedule.convolutions import conv
 from tilewright.compiler.schedule.positions import (
     cut_by_offsets,
+    fill,
     grouped_order,
     row_words,
     shared_groups,
@@ -32,7 +31,7 @@ def deform_conv(ctx: Context, op: DeformConv2d) -> None:
     """Emit a convolution whose windows are sampled at positions that are data.
 
     Where the rows that a window can reach fit on chip, in one operation. Else all samples are
-    taken first, a channel group after another, and an ordinary convolution follows.
+    taken first, a channel group after another, and are an ordinary layer's input.
     """
     ctx.check_weights(op.name, op.weight)
     source, shared = _by_offset_groups(ctx, op)
@@ -42,29 +41,32 @@ def deform_conv(ctx: Context, op: DeformConv2d) -> None:
         raise EngineLimitError(
             f"{op.name}: its algorithms are {', '.join(ALGORITHMS)}, not {algorithm!r}"
         )
+    config, taps = ctx.config, deform.positions
     common = ctx.weighted(source, op.output, op.weight, op.groups)
     rows = _Rows.of(ctx, op, deform)
     groups = 1
     if not common["per_group"]:
-        groups = max(-(-s.channels // ctx.config.rows) for s in common["sections"])
-    fits = groups * rows.words(deform.offset_range) <= ctx.config.act_depth
+        groups = max(-(-s.channels // config.rows) for s in common["sections"])
+    fits = groups * rows.words(deform.offset_range) <= config.act_depth
+    classes: list[tuple[int, int]] = []
     if algorithm == SAMPLED or not (algorithm == "direct" or fits):
-        classes = rows.classes(deform.offset_range, ctx.config.act_depth)
-        if classes and op.kernel[1] <= MAX_STEP:
-            _sampled(ctx, op, source, deform, classes)
-            return
-    _direct(ctx, op, source, deform, common)
-
-
-def _direct(
-    ctx: Context, op: DeformConv2d, source: str, deform: Deformation, common: dict[str, Any]
-) -> None:
-    """Emit one operation; ``common`` is how its weights lie."""
+        classes = rows.classes(deform.offset_range, config.act_depth)
+    if classes:
+        source = _sampled(ctx, op, source, deform, classes)
+        common["planes"] = taps
+        common["sections"] = tuple(fill(s, taps, config.rows) for s in common["sections"])
+    else:
+        common["sections"] = cut_by_offsets(
+            common["sections"], deform.shared, common["per_group"], config.rows, taps
+        )
+        common |= {
+            "deform": deform,
+            "kernel": op.kernel,
+            "stride": op.stride,
+            "dilation": op.dilation,
+            "padding": (op.padding[0], op.padding[2]),
+        }
     in_type, out_type = ctx.values[op.input], ctx.values[op.output]
-    taps = op.kernel[0] * op.kernel[1]
-    common["sections"] = cut_by_offsets(
-        common["sections"], deform.shared, common["per_group"], ctx.config.rows, taps
-    )
     ctx.emit(
         ctx.array_op(
             op.name,
@@ -72,13 +74,8 @@ def _direct(
             (source,),
             op.output,
             op.requantize,
-            kernel=op.kernel,
-            stride=op.stride,
-            dilation=op.dilation,
-            padding=(op.padding[0], op.padding[2]),
             bias=op.bias - op.weight.reshape(len(op.weight), -1).sum(1) * in_type.zero_point,
             macs=op.weight.size * out_type.shape[1] * out_type.shape[2],
-            deform=deform,
             **common,
         )
     )
@@ -90,64 +87,54 @@ def _sampled(
     source: str,
     deform: Deformation,
     classes: Sequence[tuple[int, int]],
-) -> None:
-    """Emit the samples of all taps as a feature map, and a convolution that reads it.
+) -> str:
+    """Emit the samples at all taps, and return their name.
 
-    A position has a block of as many pixels as the kernel, so that the convolution's stride is its
-    kernel. Samples are of the input's type: they are rounded here as well. Where not even one
-    channel group's rows fit, offsets are cut into ``classes``: each sample is taken in one of them
-    and zero in the others, and they are added.
+    They are of the input's type, since they are rounded here as well, and lie tap by tap for each
+    channel group. Where not even one channel group's rows fit, offsets are cut into ``classes``:
+    each sample is taken in one of them, and is zero in the others; then they are added.
     """
-    kind, (r, s) = ctx.values[source], op.kernel
+    kind, taps, rows = ctx.values[source], deform.positions, ctx.config.rows
     channels, (_, height, width) = kind.shape[0], ctx.values[op.output].shape
-    expanded = replace(kind, shape=(channels, height * r, width * s))
-    order = ctx.view(source).order
-    words = np.ones((len(order) // ctx.config.rows, 1, ctx.config.rows), np.int16)
-    common = ctx.apart(words)
-    common["sections"] = cut_by_offsets(
-        common["sections"], deform.shared, common["per_group"], ctx.config.rows, 1
+    order = ctx.view(source).order.reshape(-1, 1, rows)
+    of_taps = np.where(order >= 0, order * taps + np.arange(taps)[:, None], -1).reshape(-1)
+    common = ctx.apart(np.ones((len(of_taps) // rows, 1, rows), np.int16))
+    (whole,) = common.pop("sections")
+    common["sections"] = tuple(
+        replace(whole, kg=kg, cg=kg // taps, tap=kg % taps, weights=whole.weights[kg : kg + 1])
+        for kg in range(whole.n_kg)
     )
     total = ""
     for number, taken in enumerate(classes):
         samples = f"{op.output}.samples" + f".{number}" * (len(classes) > 1)
-        ctx.values[samples], ctx.orders[samples] = expanded, order
+        ctx.values[samples] = replace(kind, shape=(channels * taps, height, width))
+        ctx.orders[samples] = of_taps
         ctx.emit(
-            *(
-                ctx.array_op(
-                    f"{op.name}.samples",
-                    "Sample",
-                    (source,),
-                    samples,
-                    None,
-                    stride=op.stride,
-                    padding=(
-                        op.padding[0] - i * op.dilation[0],
-                        op.padding[2] - j * op.dilation[1],
-                    ),
-                    out_step=(r, s),
-                    out_offset=(i, j),
-                    bias=[0] * channels,
-                    macs=0,
-                    deform=replace(deform, taken=taken, first=i * s + j),
-                    **common,
-                )
-                for i in range(r)
-                for j in range(s)
+            ctx.array_op(
+                f"{op.name}.samples",
+                "Sample",
+                (source,),
+                samples,
+                None,
+                kernel=op.kernel,
+                stride=op.stride,
+                dilation=op.dilation,
+                padding=(op.padding[0], op.padding[2]),
+                bias=[0] * channels * taps,
+                macs=0,
+                deform=replace(deform, taken=taken),
+                **common,
             )
         )
         if number == 0:
             total = samples
             continue
         before, total = total, f"{op.output}.sum.{number}"
-        ctx.values[total] = expanded
+        ctx.values[total] = ctx.values[samples]
         ctx.per_channel(
             f"{op.name}.sum", "Copy", (before, samples), total, None, taps=2, bias=-kind.zero_point
         )
-    convolution = Conv2d(
-        op.name, total, op.output, op.weight, op.weight_bits, op.bias,
-        (r, s), (0, 0, 0, 0), (1, 1), op.groups, op.requantize,
-    )  # fmt: skip
-    conv(ctx, convolution, algorithm="direct")
+    return total
 
 
 @dataclass(frozen=True)
@@ -247,7 +234,6 @@ def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
         shared=shared,
         offset_range=value_range(ctx.producers, ctx.graph.values, op.offset),
         taken=(-128, 127),
-        first=0,
         positions=op.kernel[0] * op.kernel[1],
         row_words=(words, mask_words),
     )

@@ -138,7 +138,7 @@ def channel_groups(op: ArrayOp, block: Block, config: EngineConfig) -> tuple[int
         else:
             groups = -(-section.channels // config.rows)
             spans.append((section.cg, section.cg + groups))
-    return min(first for first, _ in spans), max(end for _, end in spans)
+    return op.planes * min(first for first, _ in spans), op.planes * max(end for _, end in spans)
 
 
 def row_words(lowered: LoweredGraph, value: str, config: EngineConfig) -> int:
@@ -152,7 +152,8 @@ def out_rows(op: ArrayOp, config: EngineConfig, rows: int, n_kg: int) -> tuple[i
     Of tiles, also through the partial sums, which hold one kernel group.
     """
     width = op.output_type.shape[2]
-    rows = op.rows_at_once(config, rows)
+    if op.deform:
+        rows = op.deform.rows_at_once(config, rows)
     half = max(config.out_depth // 2, op.tile_rows * width)
     tile_rows = max(op.tile_rows, min(rows, half // width // op.tile_rows * op.tile_rows))
     if op.term is not None:

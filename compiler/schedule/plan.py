@@ -263,7 +263,7 @@ def _cost(
                 per_cut = -(-op.n_kg // len(cuts))
                 commands *= -(-strip // tile_rows) * -(-per_cut // tile_kg)
             if op.deform and op.output not in group.stores:
-                tiles = -(-strip // op.rows_at_once(config, strip))
+                tiles = -(-strip // op.deform.rows_at_once(config, strip))
                 chunks, commands = chunks * tiles, commands * tiles
             fence = 0
             waits = any(v not in group.loads for v in op.inputs)

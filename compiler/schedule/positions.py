@@ -111,3 +111,22 @@ def _begin_earlier(section: Section, shared: int, rows: int, taps: int) -> Secti
         channels=section.channels + missing * rows,
         weights=np.concatenate([zeros, section.weights], axis=1),
     )
+
+
+def fill(section: Section, taps: int, rows: int) -> Section:
+    """Let a section reduce over whole channel groups, unless there is one: the others' are zero."""
+    groups, more = divmod(section.channels, rows)
+    if not groups or not more:
+        return section
+    n_kg, lanes = section.n_kg, section.weights.shape[2]
+    weights = np.zeros((n_kg, groups + 1, taps, rows, lanes), section.weights.dtype)
+    whole = section.weights[:, : groups * taps * rows]
+    weights[:, :groups] = whole.reshape(n_kg, groups, taps, rows, lanes)
+    weights[:, groups, :, :more] = section.weights[:, groups * taps * rows :].reshape(
+        n_kg, taps, more, lanes
+    )
+    return replace(
+        section,
+        channels=(groups + 1) * rows,
+        weights=weights.reshape(n_kg, -1, lanes),
+    )

@@ -57,7 +57,7 @@ def frontiers(
     for value in (*reversed(values), *group.loads):
         height = lowered.values[value].shape[1]
         readers = group.consumers.get(value, ())
-        moved = [stage for stage in group.stages if value in stage.positions]
+        moved = [stage.output for stage in group.stages if value in stage.positions]
         rows = [0]
         for step in range(1, steps + 1):
             needed = 0 if readers or moved else -(-height * strips[step - 1] // strips[-1])
@@ -66,7 +66,7 @@ def frontiers(
                 if due > done:
                     needed = max(needed, stage.input_rows(done, due)[1])
             used = min(step + early, steps)
-            needed = max([needed, *(result[s.output][used] // s.tile_rows for s in moved)])
+            needed = max([needed, *(result[output][used] for output in moved)])
             if step == steps and value in group.stores:
                 needed = height
             # Rows of tiles are computed together.

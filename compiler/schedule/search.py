@@ -109,6 +109,7 @@ def _cuts(group: Group) -> Iterator[tuple[Block, ...]]:
     counts = {1}
     if len(group.stages) == 1:
         counts |= {min(n, n_kg) for n in (2, 4, 8, 16, 32, 64, n_kg)}
+        counts.add(len({section.cg for section in group.ops[0].sections}))
     for n_blocks in sorted(counts):
         size = -(-n_kg // n_blocks)
         blocks = tuple(Block(kg, min(size, n_kg - kg)) for kg in range(0, n_kg, size))
