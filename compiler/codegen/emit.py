@@ -124,7 +124,7 @@ class Emitter:
         weighted = [op for stage in group.stages for op in stage.weighted]
         index = {op: i for i, op in enumerate(weighted)}
         in_turns = _Stream(0, 0)
-        if plan.steps > 1 and len(plan.blocks) == 1 and not all(plan.resident):
+        if plan.steps > 1 and len(plan.blocks) == 1 and any(plan.resident) != all(plan.resident):
             in_turns = _Stream(self._weight_next, plan.stream_words)
             self._weight_next = (self._weight_next + plan.stream_words) % self.config.weight_depth
         for block, rings in zip(plan.blocks, plan.rings, strict=True):
@@ -190,7 +190,7 @@ class Emitter:
             self._load_kernels(op, op.term, block, region, base)
             return base
         # In pieces, so that the first can go where the array is already done.
-        piece = max(64, config.weight_depth // (16 if wide else 4))
+        piece = max(64, config.weight_depth // 16)
         for first in range(0, words, piece):
             count = min(piece, words - first)
             self._append(

@@ -22,6 +22,7 @@ from tilewright.compiler.schedule.groups import (
     out_rows,
     weight_costs,
     widest_words,
+    word_bytes,
 )
 from tilewright.compiler.schedule.lower import LoweredGraph
 from tilewright.compiler.schedule.objective import COMMAND_CYCLES, kernel_group_cycles
@@ -162,7 +163,17 @@ def plan_group(
                 f"out_depth must be at least that, not {config.out_depth}"
             )
     cycles, traffic = _cost(
-        group, lowered, config, strips, rings, ahead, early, frontier, resident, weight_blocks
+        group,
+        lowered,
+        config,
+        strips,
+        rings,
+        ahead,
+        early,
+        frontier,
+        resident,
+        weight_blocks,
+        stream,
     )
     return Plan(
         group=group,
@@ -225,6 +236,7 @@ def _cost(
     frontier: dict[str, tuple[int, ...]],
     resident: tuple[bool, ...],
     weight_blocks: tuple[tuple[Block, ...], ...],
+    stream: int,
 ) -> tuple[float, int]:
     """Estimate cycles: the slowest unit, and what does not overlap with it; and bytes moved."""
     rows, bus, steps = config.rows, config.bus_bytes, len(strips)
@@ -247,6 +259,12 @@ def _cost(
         weight_cycles += cycles * times
 
     compute = float(waited * steps * _MEMORY_CYCLES)
+    for stage, times, blocks in zip(group.stages, again, weight_blocks, strict=True):
+        sizes = [block_words(stage, block, config) for block in blocks]
+        if times * len(sizes) > 1:
+            # What of a block does not fit beside the one in use is loaded while the array waits.
+            waited_for = sum(max(0, size - (stream - max(sizes))) for size in sizes)
+            compute += times * waited_for * word_bytes(stage.ops[0], config) / bus
     overhead = kernel_group_cycles(config)
     for stage, cuts in zip(group.stages, weight_blocks, strict=True):
         made = frontier[stage.output]

@@ -15,7 +15,7 @@ ENGINES = {
     ),
     "4x4-bus64": EngineConfig(
         rows=4, cols=4, act_depth=512, weight_depth=4096, out_depth=128, bus_width=64,
-        queue_depth=16, requantizers=2, burst_beats=8, outstanding=2,
+        queue_depth=16, requantizers=2, burst_beats=8, outstanding=2, prefetch=False,
     ),
     "8x7-bus64": EngineConfig(
         rows=8, cols=7, act_depth=256, weight_depth=2048, out_depth=128, bus_width=64,

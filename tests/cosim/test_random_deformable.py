@@ -8,6 +8,8 @@ import pytest
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_deformable import random_deformable, random_network
 from tests.cosim.test_deform import ENGINE_NAMES, engine
+from tilewright.compiler.ir import DeformConv2d
+from tilewright.compiler.schedule import EngineLimitError
 from tilewright.executors import compare_outputs, simulate, verify
 from tilewright.program import compile_graph
 from tilewright.sim.timing import MemoryTiming
@@ -16,8 +18,10 @@ from tilewright.target import Target
 CASES = 40
 
 
-def compiled(graph, config, latency=(20, 5)):
-    return compile_graph(graph, Target(engine=config, memory=MemoryTiming(*latency)))
+def compiled(graph, config, latency=(20, 5), algorithm="auto"):
+    target = Target(engine=config, memory=MemoryTiming(*latency))
+    layers = [op.name for op in graph.layers if isinstance(op, DeformConv2d)]
+    return compile_graph(graph, target, algorithms=dict.fromkeys(layers, algorithm))
 
 
 def check(program, inputs):
@@ -35,6 +39,29 @@ def test_random_layers_agree(name):
             check(compiled(graph, config), inputs)
         except Exception as error:
             pytest.fail(f"seed {seed}, {graph.name}, engine {name}: {error}")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_samples_in_memory_agree(name):
+    """Also where so few rows fit that offsets are taken in classes."""
+    cut = 0
+    config = engine(name)
+    config = replace(config, act_depth=max(16, 72 // config.cols))
+    for seed in range(CASES):
+        rng = np.random.default_rng(seed)
+        graph, inputs = random_deformable(rng, config, reach=64)
+        try:
+            program = compiled(graph, config, algorithm="sampled")
+            check(program, inputs)
+        except EngineLimitError as error:
+            assert "act_depth must be at least" in str(error), f"seed {seed}"
+            continue
+        except Exception as error:
+            pytest.fail(f"seed {seed}, {graph.name}, engine {name}: {error}")
+        kinds = [layer.kind for group in program.schedule for layer in group.layers]
+        assert kinds.count("Sample") >= 1
+        cut += kinds.count("Sample") > 1
+    assert cut
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -74,7 +101,7 @@ def test_rtl_agrees(name):
         latency = rng.integers(1, 60, 2).tolist()
         generate = random_network if seed % 4 == 3 else random_deformable
         graph, inputs = generate(rng, config)
-        program = compiled(graph, config, latency)
+        program = compiled(graph, config, latency, "sampled" if seed % 4 == 0 else "auto")
         try:
             verify(program, inputs)
         except Exception as error:
