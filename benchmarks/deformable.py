@@ -3,9 +3,9 @@
     python -m benchmarks.deformable [--rtl] [--only depthwise] [--markdown docs/deformable_cost.md]
 
 For each layer, as an ordinary convolution and with offsets that are loaded from memory: cycles,
-bytes, multiplications per multiplier and cycle, energy. Each runs on the smallest activation
-buffer that holds it, and is compared with the ordinary layer on the same engine. With ``--rtl``
-every element and every command's cycles are compared with the RTL's. Offsets are random, with a
+bytes, multiplications per multiplier and cycle, energy; all on one engine. Samples stay on chip, or
+go through memory where the rows within reach do not fit. With ``--rtl`` every element and every
+command's cycles are compared with the RTL's. Offsets are random, with a
 standard deviation of 2 pixels. Prints a table and writes JSON, from which a run that was
 interrupted goes on.
 """
@@ -33,10 +33,9 @@ from tilewright.compiler.ir import (
     Requantize,
     TensorType,
 )
-from tilewright.compiler.schedule import EngineLimitError
 
 RESULTS = Path(__file__).parent / "results"
-DEPTHS = (1024, 2048, 4096, 8192, 16384)
+ENGINE = tw.EngineConfig(rows=16, cols=7, act_depth=4096, offset_depth=1024)
 DEVIATION = 2.0  # of the offsets, in pixels
 
 
@@ -68,7 +67,8 @@ LAYERS = (
 # Signed numbers of 8 bits with 4 below the point reach 8 pixels.
 VARIANTS = (
     Offsets("plain"),
-    Offsets("unbounded: 32 pixels", 8, 2),
+    Offsets("unbounded, integer: 128 pixels", 8, 0),
+    Offsets("unbounded: 64 pixels", 8, 1),
     Offsets("wide: 16 pixels", 8, 3),
     Offsets("bounded: 8 pixels", 8, 4),
     Offsets("bounded, square", 8, 4, square=True),
@@ -149,39 +149,22 @@ def inputs_of(graph: Graph) -> list[Any]:
     return arrays
 
 
-def smallest(graph: Graph, least: int) -> tw.Program | None:
-    """Compile for the smallest activation buffer from ``least`` words on that is large enough."""
-    for depth in DEPTHS:
-        if depth < least:
-            continue
-        config = tw.EngineConfig(rows=16, cols=7, act_depth=depth, offset_depth=1024)
-        target = tw.Target(engine=config, memory=tw.MemoryTiming(20, 5))
-        try:
-            return tw.compile_graph(graph, target)
-        except EngineLimitError:
-            continue
-    return None
-
-
-def measure(layer: Layer, offsets: Offsets, *, depth: int, rtl: bool) -> dict[str, Any] | None:
-    """Run a layer on an engine of at least this depth; None if none is large enough."""
+def measure(layer: Layer, offsets: Offsets, *, rtl: bool) -> dict[str, Any]:
+    """Compile and run a layer."""
     graph = graph_of(layer, offsets)
-    program = smallest(graph, depth)
-    if program is None:
-        return None
-    config, inputs, begin = program.engine, inputs_of(graph), time.monotonic()
+    target = tw.Target(engine=ENGINE, memory=tw.MemoryTiming(20, 5))
+    program, inputs, begin = tw.compile_graph(graph, target), inputs_of(graph), time.monotonic()
     result = tw.verify(program, inputs).results["rtl"] if rtl else tw.simulate(program, inputs)
     assert result.cycles is not None
-    estimates = tw.estimate(program)
+    kinds = [entry.kind for group in program.schedule for entry in group.layers]
     return {
         **asdict(layer),
         "offsets": asdict(offsets),
-        "act_depth": config.act_depth,
-        "buffer_bytes": config.act_bytes + config.offset_bytes,
+        "samples": "in memory" if "Sample" in kinds else "on chip" if offsets.bits else "",
         "cycles": result.cycles,
-        "macs_per_multiplier_and_cycle": macs_of(layer) / config.multipliers / result.cycles,
+        "macs_per_multiplier_and_cycle": macs_of(layer) / ENGINE.multipliers / result.cycles,
         "bytes": sum(entry.bytes_read + entry.bytes_written for entry in result.layers),
-        "energy_uj": estimates["energy"].value,
+        "energy_uj": tw.estimate(program)["energy"].value,
         "rtl_equal": rtl,
         "seconds": round(time.monotonic() - begin, 1),
     }
@@ -203,42 +186,36 @@ def main(
 ) -> None:
     """Measure every layer with every kind of offsets."""
     console = Console()
-    known = json.loads(output.read_text())["layers"] if output.exists() else []
-    records = {(r["name"], r["offsets"]["name"], r["act_depth"]): r for r in known}
+    engine = asdict(ENGINE)
+    known = json.loads(output.read_text()) if output.exists() else {}
+    kept = known["layers"] if known.get("engine") == engine else []
+    records = {(record["name"], record["offsets"]["name"]): record for record in kept}
 
-    def run(layer: Layer, offsets: Offsets, depth: int) -> dict[str, Any] | None:
+    def run(layer: Layer, offsets: Offsets) -> dict[str, Any]:
         """Measure, unless that is known; keep the result."""
-        for key, record in records.items():
-            wanted = depth in (DEPTHS[0], key[2])
-            if key[:2] == (layer.name, offsets.name) and wanted and record["rtl_equal"] >= rtl:
-                return record
-        with console.status(f"{layer.name}, {offsets.name}"):
-            record = measure(layer, offsets, depth=depth, rtl=rtl)
-        if record is not None:
-            records[layer.name, offsets.name, record["act_depth"]] = record
-            write(output, json.dumps({"layers": list(records.values())}, indent=1) + "\n")
-        return record
+        key = layer.name, offsets.name
+        if key not in records or (rtl and not records[key]["rtl_equal"]):
+            with console.status(f"{layer.name}, {offsets.name}"):
+                records[key] = measure(layer, offsets, rtl=rtl)
+            text = json.dumps({"engine": engine, "layers": list(records.values())}, indent=1)
+            write(output, text + "\n")
+        return records[key]
 
-    heads = ["layer", "offsets", "buffers, KiB", "cycles", "plain", "times", "memory, KiB"]
-    heads += ["energy, uJ", "MACs / multiplier / cycle", "CoDeNet", "with a cache"]
+    heads = ["layer", "offsets", "samples", "cycles", "times", "memory, KiB", "energy, uJ"]
+    heads += ["MACs / multiplier / cycle", "CoDeNet", "with a cache"]
     lines: list[list[str]] = []
     for layer in LAYERS:
         if only not in layer.name:
             continue
+        plain = run(layer, VARIANTS[0])
         for offsets in VARIANTS:
-            record = run(layer, offsets, DEPTHS[0])
-            if record is None:
-                lines.append([layer.name, offsets.name, f"> {DEPTHS[-1]} words", *["-"] * 8])
-                continue
-            plain = run(layer, VARIANTS[0], record["act_depth"])
-            assert plain is not None
+            record = run(layer, offsets)
             lines.append(
                 [
                     layer.name,
                     offsets.name,
-                    f"{record['buffer_bytes'] / 1024:,.0f}",
-                    f"{record['cycles']:,}",
-                    f"{plain['cycles']:,}",
+                    record["samples"],
+                    f"{record['cycles']:,}" + " = RTL" * record["rtl_equal"],
                     f"{record['cycles'] / plain['cycles']:.3f}",
                     f"{record['bytes'] / 1024:,.0f}",
                     f"{record['energy_uj']:,.0f}",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.schedule.array_op import ArrayOp
+from tilewright.compiler.schedule.deformable import SAMPLED
 from tilewright.compiler.schedule.groups import block_words
 from tilewright.compiler.schedule.plan import Plan
 from tilewright.compiler.schedule.rings import room
@@ -19,9 +21,10 @@ _TRANSFORMED = {False: "when compiled", True: "at load"}
 class LayerView:
     """A layer in a group.
 
-    ``algorithm``: "direct", or tiles as in "F(4x2,3x3)"; ``weights``: "resident", "streamed"
-    (loaded again for every strip) or "once"; ``transformed``: "" or where the kernels of tiles
-    are, "when compiled" or "at load"; ``rounding``: what "F(4x2,3x3) rounded" or the like changes.
+    ``algorithm``: "direct", tiles as in "F(4x2,3x3)", or of samples in memory, "sampled";
+    ``weights``: "resident", "streamed" (loaded again for every strip) or "once"; ``transformed``:
+    "" or where the kernels of tiles are, "when compiled" or "at load"; ``rounding``: what
+    "F(4x2,3x3) rounded" or the like changes.
     """
 
     name: str
@@ -116,6 +119,12 @@ def view(
     return tuple(_group(plan, config, rounding) for plan in plans)
 
 
+def _algorithm(op: ArrayOp) -> str:
+    if op.term is not None:
+        return str(op.term.tiling)
+    return SAMPLED if op.planes > 1 else "direct"
+
+
 def _group(plan: Plan, config: EngineConfig, rounding: Mapping[str, RoundingError]) -> GroupView:
     layers = []
     resident = 0
@@ -130,7 +139,7 @@ def _group(plan: Plan, config: EngineConfig, rounding: Mapping[str, RoundingErro
             LayerView(
                 name=op.name,
                 kind=op.kind,
-                algorithm="direct" if op.term is None else str(op.term.tiling),
+                algorithm=_algorithm(op),
                 reads=stage.inputs,
                 writes=stage.output,
                 weights="resident" if kept else "once" if once else "streamed",

@@ -186,8 +186,9 @@ def compile_command(
     algorithm: Annotated[
         list[str] | None,
         typer.Option(
-            help="LAYER=F(4x2,3x3), LAYER=direct, LAYER=auto; without LAYER= for all others. May "
-            "be repeated; results are the same, but with LAYER=F(4x2,3x3) rounded."
+            help="LAYER=F(4x2,3x3), LAYER=direct, LAYER=auto, of deformable layers LAYER=sampled; "
+            "without LAYER= for all others. May be repeated; results are the same, but with "
+            "LAYER=F(4x2,3x3) rounded."
         ),
     ] = None,
     show: Annotated[Show | None, typer.Option(help="Print how the layers run.")] = None,

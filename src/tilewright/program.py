@@ -347,7 +347,8 @@ def compile(
     objective : what the schedule minimizes: "time", "traffic" (bytes to and from memory) or
         "energy"
     algorithms : by the layer's name, or "*" for all others: "auto" takes what needs the fewest
-        cycles, "direct" no tiles, and "F(4x2,3x3)" or the like those tiles; results are the same.
+        cycles, "direct" no tiles, and "F(4x2,3x3)" or the like those tiles; of deformable layers,
+        "direct" samples on chip and "sampled" all samples first. Results are the same.
         "F(4x2,3x3) rounded", by the layer's name only, is for tiles that do not fit the engine's
         kernel_width or acc_width: kernels are rounded, results differ, and by how much on the
         example inputs is in ``Program.rounded_layers``
