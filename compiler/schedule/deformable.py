@@ -47,9 +47,10 @@ def deform_conv(ctx: Context, op: DeformConv2d) -> None:
     groups = 1
     if not common["per_group"]:
         groups = max(-(-s.channels // config.rows) for s in common["sections"])
-    fits = groups * rows.words(deform.offset_range) <= config.act_depth
+    needed = groups * rows.words(deform.offset_range)
+    samples = groups * taps * -(-ctx.values[op.output].shape[2] // config.cols)
     classes: list[tuple[int, int]] = []
-    if algorithm == SAMPLED or not (algorithm == "direct" or fits):
+    if algorithm == SAMPLED or (algorithm != "direct" and needed > max(config.act_depth, samples)):
         classes = rows.classes(deform.offset_range, config.act_depth)
     if classes:
         source = _sampled(ctx, op, source, deform, classes)

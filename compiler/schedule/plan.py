@@ -195,7 +195,8 @@ def _no_room(
 ) -> EngineLimitError:
     """Return the error of a group whose rows do not fit."""
     op = next((op for op in group.ops if op.deform), group.ops[0])
-    why, way_out, size = "the input rows of one output row take", "", ""
+    what = "samples" if op.planes > 1 else "input rows"
+    why, way_out, size = f"the {what} of one output row take", "", ""
     if op.deform:
         low, high = (n / (1 << op.deform.fraction) for n in op.deform.reached)
         rows = max(ring[value].rows for ring in rings for value in op.inputs)

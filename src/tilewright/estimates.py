@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from tilewright.compiler.isa import EngineConfig
+from tilewright.compiler.isa import Compute, Deform, EngineConfig, Unit
 from tilewright.executors import simulate
 from tilewright.hdl.multiplier import operand_width
 from tilewright.program import Program
@@ -41,11 +42,21 @@ def multiplier_count(config: EngineConfig) -> int:
     return array + config.requantizer_count * parts
 
 
+def sample_count(program: Program) -> int:
+    """Return how many pixels, of ``rows`` channels each, deformable layers sample."""
+    count = 0
+    for before, command in pairwise(program.commands(Unit.COMPUTE)):
+        if isinstance(before, Deform) and isinstance(command, Compute):
+            taps = command.n_cg * command.n_r * command.n_s
+            count += command.n_kg * command.n_oy * command.out_w * taps
+    return count
+
+
 def estimate(program: Program) -> dict[str, Estimate]:
     """Return figures by name: cycles, latency, traffic, multipliers, buffer bytes, energy.
 
-    Latency assumes the program's memory timing and clock; energy covers multiplications, on-chip
-    operands and bus traffic, not clocks and leakage.
+    Latency assumes the program's memory timing and clock; energy covers multiplications, samples,
+    on-chip operands and bus traffic, not clocks and leakage.
     """
     config, target = program.engine, program.target
     kinds = [program.graph.values[op.output] for op in program.graph.inputs]
@@ -58,7 +69,9 @@ def estimate(program: Program) -> dict[str, Estimate]:
     # Each step of the array reads a weight word and, for every row, its pixels.
     on_chip = macs * (1 / config.cols + 1 / config.rows)
     energy = macs * MAC_PJ + on_chip * SRAM_BYTE_PJ + (read + written) * DRAM_BYTE_PJ
-    buffers = config.act_bytes + config.weight_bytes + config.out_bytes
+    # A sample is four pixels, multiplied by a weight each.
+    energy += 4 * sample_count(program) * config.rows * (MAC_PJ + SRAM_BYTE_PJ)
+    buffers = config.act_bytes + config.weight_bytes + config.out_bytes + config.offset_bytes
     return {
         "cycles": Estimate(result.cycles, "cycles/image", 0.0, "cycle model"),
         "latency": Estimate(

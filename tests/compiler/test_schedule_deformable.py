@@ -20,6 +20,7 @@ from tilewright.compiler.ir import (
 from tilewright.compiler.isa import Compute, Deform, LoadOffsets, Unit
 from tilewright.compiler.schedule import EngineLimitError, lower
 from tilewright.compiler.schedule.positions import cut_by_offsets, grouped_order, shared_groups
+from tilewright.estimates import sample_count
 from tilewright.program import compile_graph
 
 ENGINE = EngineConfig(
@@ -122,7 +123,12 @@ def test_offsets_are_loaded_once_where_they_fit():
         (
             {"act_depth": 64},
             {},
-            r"layer: offsets of -2 to 2 pixels need 8 rows at once, .* 80 .*960 bytes.* Or bound",
+            "layer: the samples of one output row take 72 words .* act_depth must be",
+        ),
+        (
+            {"act_depth": 48},
+            {"reach": (-16, 16)},
+            r"layer: offsets of -1 to 1 pixels need 6 rows at once, .* 60 .*720 bytes.* Or bound",
         ),
     ],
 )
@@ -174,3 +180,24 @@ def test_golden_runs_the_graph():
     graph = layer()
     x = np.random.default_rng(1).integers(-128, 128, (8, 12, 12))
     assert np.ptp(reference.run(graph, [x])["y"]) > 8
+
+
+@pytest.mark.parametrize(("algorithm", "times"), [("direct", 2), ("sampled", 1)])
+def test_every_kernel_group_samples_again_unless_samples_are_in_memory(algorithm, times):
+    program = compile_graph(layer(), Target(engine=ENGINE), algorithms={"layer": algorithm})
+    channel_groups, positions, taps = 2, 12 * 12, 9
+    assert sample_count(program) == times * channel_groups * positions * taps
+    assert {group.layers[-1].algorithm for group in program.schedule} >= {algorithm}
+
+
+def test_rows_that_do_not_fit_are_sampled_first():
+    """Ten rows of 5 words for one channel group, and twice as many for both."""
+    for depth, algorithm in ((100, "direct"), (98, "sampled")):
+        engine = replace(ENGINE, act_depth=depth)
+        program = compile_graph(layer(reach=(-64, 48)), Target(engine=engine))
+        assert program.schedule[-1].layers[-1].algorithm == algorithm
+
+
+def test_an_unknown_algorithm_is_refused():
+    with pytest.raises(EngineLimitError, match="layer: its algorithms are auto, direct, sampled"):
+        compile_graph(layer(), Target(engine=ENGINE), algorithms={"layer": "F(4x2,3x3)"})
