@@ -186,6 +186,8 @@ def main(
 ) -> None:
     """Measure every layer with every kind of offsets."""
     console = Console()
+    if not console.is_terminal:
+        console.width = 200
     engine = asdict(ENGINE)
     known = json.loads(output.read_text()) if output.exists() else {}
     kept = known["layers"] if known.get("engine") == engine else []

@@ -206,7 +206,7 @@ class RoundedConv2d(_Unary):
     ``window[p, c] = sum(data_factors[p, u, v] * (q[c, u, v] - zero_point_in))`` and
     ``acc[k, i, j] = sum(output_factors[p, i, j] * kernels[p, k, c] * window[p, c]) + bias[k]``.
     Pixels outside the input hold its zero point, also where the last tiles reach beyond the
-    padding. Only the compiler makes this operator, on request: docs/winograd_rounded.md.
+    padding. Only the compiler makes this operator, on request: docs/winograd.md.
 
     Parameters
     ----------
