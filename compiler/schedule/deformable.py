@@ -36,22 +36,12 @@ def deform_conv(ctx: Context, op: DeformConv2d) -> None:
     ctx.check_weights(op.name, op.weight)
     source, shared = _by_offset_groups(ctx, op)
     deform = _deformation(ctx, op, shared)
-    algorithm = ctx.algorithm(op.name)
-    if op.name in ctx.algorithms and algorithm not in ALGORITHMS:
-        raise EngineLimitError(
-            f"{op.name}: its algorithms are {', '.join(ALGORITHMS)}, not {algorithm!r}"
-        )
     config, taps = ctx.config, deform.positions
     common = ctx.weighted(source, op.output, op.weight, op.groups)
-    rows = _Rows.of(ctx, op, deform)
     groups = 1
     if not common["per_group"]:
         groups = max(-(-s.channels // config.rows) for s in common["sections"])
-    needed = groups * rows.words(deform.offset_range)
-    samples = groups * taps * -(-ctx.values[op.output].shape[2] // config.cols)
-    classes: list[tuple[int, int]] = []
-    if algorithm == SAMPLED or (algorithm != "direct" and needed > max(config.act_depth, samples)):
-        classes = rows.classes(deform.offset_range, config.act_depth)
+    classes = _classes(ctx, op, deform, groups)
     if classes:
         source = _sampled(ctx, op, source, deform, classes)
         common["planes"] = taps
@@ -80,6 +70,27 @@ def deform_conv(ctx: Context, op: DeformConv2d) -> None:
             **common,
         )
     )
+
+
+def _classes(
+    ctx: Context, op: DeformConv2d, deform: Deformation, groups: int
+) -> list[tuple[int, int]]:
+    """Return the classes of offsets in which samples are taken first; none where that is not done.
+
+    ``groups``: channel groups that a kernel group reads.
+    """
+    config, algorithm = ctx.config, ctx.algorithm(op.name)
+    if op.name in ctx.algorithms and algorithm not in ALGORITHMS:
+        raise EngineLimitError(
+            f"{op.name}: its algorithms are {', '.join(ALGORITHMS)}, not {algorithm!r}"
+        )
+    rows = _Rows.of(ctx, op, deform)
+    needed = groups * rows.words(deform.offset_range)
+    samples = groups * deform.positions * -(-ctx.values[op.output].shape[2] // config.cols)
+    fits = needed <= max(config.act_depth, samples)  # or takes less than samples do
+    if algorithm == "direct" or (fits and algorithm != SAMPLED):
+        return []
+    return rows.classes(deform.offset_range, config.act_depth)
 
 
 def _sampled(
