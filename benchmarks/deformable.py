@@ -230,7 +230,7 @@ def main(
         table.add_row(*line)
     console.print(table)
     if markdown is not None:
-        rule = "|---|---|" + "--:|" * (len(heads) - 2)
+        rule = "|---|---|---|" + "--:|" * (len(heads) - 3)
         rows = ["| " + " | ".join(line) + " |" for line in (heads, *lines)]
         write(markdown, "\n".join([rows[0], rule, *rows[1:]]) + "\n")
 
