@@ -16,6 +16,7 @@ from tilewright.compiler.codegen.memory import (
     place_tables,
     place_weights,
 )
+from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.codegen.streams import Streams, build_streams
 from tilewright.compiler.ir import Graph
 from tilewright.compiler.isa import EngineConfig
@@ -73,10 +74,11 @@ def assemble(
     weights = place_weights(constants, plans, config)
     tables = place_tables(constants, plans, config)
     feature_maps, end = place_feature_maps(lowered, plans, constants.size)
-    emitter = Emitter(config, lowered, feature_maps, tables, constants.size, end)
+    recorder = Recorder(config, constants.size, end)
+    emitter = Emitter(recorder, lowered, feature_maps, tables)
     for plan, blocks in zip(plans, weights, strict=True):
         emitter.emit(plan, blocks)
-    streams = build_streams(emitter.entries, config, end)
+    streams = build_streams(recorder.entries, config, end)
     commands = np.frombuffer(streams.image(config), np.uint8)
     image = np.zeros(align(end + commands.size, 4096), np.uint8)
     if image.size > 1 << config.addr_width:

@@ -2,114 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from tilewright.compiler.codegen.hazards import HazardTracker, Span, ring_spans
+from tilewright.compiler.codegen.hazards import Span, ring_spans
 from tilewright.compiler.codegen.memory import Region
 from tilewright.compiler.codegen.offsets import OffsetBuffer
+from tilewright.compiler.codegen.recorder import Recorder
+from tilewright.compiler.codegen.weights import WeightLoader
 from tilewright.compiler.isa import (
-    Command,
     Compute,
     Deform,
-    EngineConfig,
     LoadActivations,
-    LoadKernels,
-    LoadKernelSteps,
     LoadOffsets,
-    LoadTable,
-    LoadWeights,
     Store,
-    Unit,
     least_last_parts,
 )
-from tilewright.compiler.isa.kernel_steps import pack_kernel_steps
-from tilewright.compiler.isa.layout import align
 from tilewright.compiler.schedule import (
     ArrayOp,
     Deformation,
-    EngineLimitError,
     LoweredGraph,
     Operand,
     Plan,
     Section,
     Stage,
-    TileTerm,
 )
 from tilewright.compiler.schedule.groups import (
     Block,
-    kernel_bytes,
     kernel_words,
     out_rows,
-    word_bytes,
 )
 from tilewright.compiler.schedule.rings import Ring, room
 
 _WORD = 1 << 16
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A command, and the commands (by unit, the last index) that must be complete before it."""
-
-    command: Command
-    after: dict[Unit, int]
-
-
-@dataclass
-class _Stream:
-    """Where weights that take turns go: ``words`` words of the weight ring from ``start``."""
-
-    start: int
-    words: int
-    used: int = 0
-
-    def place(self, words: int) -> int:
-        if self.used + words > self.words:
-            self.used = 0
-        base = self.start + self.used
-        self.used += words
-        return base
-
-
-@dataclass
 class Emitter:
     """Write the commands of one group after another.
 
-    The buffers are used in turns; the hazard tracker finds what each command must wait for, so
-    loads run ahead of the array as far as the buffers allow.
+    The buffers are used in turns; the recorder finds what each command must wait for, so loads run
+    ahead of the array as far as the buffers allow.
+
+    Parameters
+    ----------
+    recorder : Recorder
+    lowered : LoweredGraph
+    feature_maps, tables : where values lie, and tables and steps of transforms by content
     """
 
-    config: EngineConfig
-    lowered: LoweredGraph
-    feature_maps: dict[str, Region]
-    tables: dict[bytes, Region]
-    memory_start: int
-    memory_end: int
-    entries: list[Entry] = field(default_factory=list)
-    _counts: dict[Unit, int] = field(default_factory=lambda: dict.fromkeys(Unit, 0))
-    _act_next: int = 0
-    _weight_next: int = 0
-    _out_next: int = 0
-    _rings: dict[str, Ring] = field(default_factory=dict)
-    _weights: dict[tuple[ArrayOp, Block], int] = field(default_factory=dict)
-    _held: dict[bytes, int] = field(default_factory=dict)
-    _transform: bytes = b""
-    _compute_end: list[int] = field(default_factory=lambda: [0])
-
-    def __post_init__(self) -> None:
-        config = self.config
-        self._offsets = OffsetBuffer(config.offset_depth)
-        self._hazards = HazardTracker(
-            {
-                "activations": config.act_depth,
-                "weights": config.weight_depth,
-                "results": config.out_depth,
-                "tables": config.tables,
-                "offsets": config.offset_depth,
-                "memory": (self.memory_end - self.memory_start) // config.bus_bytes,
-            }
-        )
+    def __init__(
+        self,
+        recorder: Recorder,
+        lowered: LoweredGraph,
+        feature_maps: Mapping[str, Region],
+        tables: Mapping[bytes, Region],
+    ) -> None:
+        self.config = recorder.config
+        self.recorder = recorder
+        self.lowered = lowered
+        self.feature_maps = feature_maps
+        self.weights = WeightLoader(recorder, lowered, feature_maps, tables)
+        self._offsets = OffsetBuffer(self.config.offset_depth)
+        self._act_next = 0
+        self._out_next = 0
+        self._rings: dict[str, Ring] = {}
+        self._weights: dict[tuple[ArrayOp, Block], int] = {}
 
     def emit(self, plan: Plan, weights: list[dict[Block, Region]]) -> None:
         """Append the commands of a group; ``weights`` has each operation's blocks in memory.
@@ -123,10 +80,7 @@ class Emitter:
         self._weights.clear()
         weighted = [op for stage in group.stages for op in stage.weighted]
         index = {op: i for i, op in enumerate(weighted)}
-        in_turns = _Stream(0, 0)
-        if plan.steps > 1 and len(plan.blocks) == 1 and any(plan.resident) != all(plan.resident):
-            in_turns = _Stream(self._weight_next, plan.stream_words)
-            self._weight_next = (self._weight_next + plan.stream_words) % self.config.weight_depth
+        self.weights.begin(plan)
         for block, rings in zip(plan.blocks, plan.rings, strict=True):
             self._place_rings(rings)
             for step in range(1, plan.steps + 1):
@@ -146,20 +100,11 @@ class Emitter:
                             continue
                         for op in stage.weighted:
                             if not (kept and (op, weight_block) in self._weights):
-                                self._weights[op, weight_block] = self._load_weights(
-                                    op,
-                                    weight_block,
-                                    weights[index[op]][weight_block],
-                                    None if kept or not in_turns.words else in_turns,
+                                region = weights[index[op]][weight_block]
+                                self._weights[op, weight_block] = self.weights.load(
+                                    op, weight_block, region, kept=kept
                                 )
                         self._compute_rows(plan, stage, weight_block, rows[0], rows[1])
-
-    def _append(self, command: Command, reads: list[Span], writes: list[Span]) -> dict[Unit, int]:
-        unit = command.UNIT
-        after = self._hazards.access(unit, self._counts[unit], reads, writes)
-        self._counts[unit] += 1
-        self.entries.append(Entry(command, after))
-        return after
 
     def _place_rings(self, rings: dict[str, Ring]) -> None:
         """Give the values on chip their room, behind that of the group before if it fits there."""
@@ -170,134 +115,6 @@ class Emitter:
             value: replace(ring, base=self._act_next + ring.base) for value, ring in rings.items()
         }
         self._act_next += total
-
-    def _load_weights(
-        self, op: ArrayOp, block: Block, region: Region, stream: _Stream | None
-    ) -> int:
-        """Load a block and return its first word in the buffer."""
-        config = self.config
-        wide = op.term is not None
-        kernel_groups = range(block.kg, block.kg + block.n_kg)
-        words = sum(kernel_words(op, kg, config) for kg in kernel_groups)
-        words = align(words, config.weights_per_byte)
-        per_unit = 1 if wide else config.weights_per_byte  # words that an address counts
-        if stream is None:
-            base = self._weight_next
-            self._weight_next = (base + words) % config.weight_depth
-        else:
-            base = stream.place(words)
-        if op.term is not None and op.term.kernels:
-            self._load_kernels(op, op.term, block, region, base)
-            return base
-        # In pieces, so that the first can go where the array is already done.
-        piece = max(64, config.weight_depth // 16)
-        for first in range(0, words, piece):
-            count = min(piece, words - first)
-            self._append(
-                LoadWeights(
-                    layer=op.layer,
-                    address=region.address + first * word_bytes(op, config),
-                    words=count * word_bytes(op, config) // config.rows,
-                    base=(base + first) % config.weight_depth // per_unit,
-                    wide=int(wide),
-                ),
-                [],
-                ring_spans("weights", base + first, count, config.weight_depth),
-            )
-        if op.gate is not None:
-            self._load_gate(op, op.gate, block, base)
-        return base
-
-    def _load_kernels(
-        self, op: ArrayOp, term: TileTerm, block: Block, region: Region, base: int
-    ) -> None:
-        """Load a block of kernels which the engine transforms."""
-        config, transform = self.config, term.transform
-        steps = pack_kernel_steps(config, transform.steps).tobytes()
-        if self._transform != steps:
-            self._transform = steps
-            self._append(
-                LoadKernelSteps(
-                    layer=op.layer, address=self.tables[steps].address, words=len(transform.steps)
-                ),
-                [],
-                [],
-            )
-        address, depth = region.address, config.weight_depth
-        for kg in range(block.kg, block.kg + block.n_kg):
-            channels = op.section_of[kg].steps
-            size = kernel_bytes(op, kg, config)
-            self._append(
-                LoadWeights(
-                    layer=op.layer, address=address, words=config.param_words, base=base % depth
-                ),
-                [],
-                ring_spans("weights", base, config.param_words, depth),
-            )
-            base += config.param_words
-            self._append(
-                LoadKernels(
-                    layer=op.layer,
-                    address=address + size[0],
-                    base=base % depth,
-                    term_step=channels,
-                    steps=len(transform.steps),
-                    channels=channels,
-                    taps=term.tiling.kernel[0] * term.tiling.kernel[1],
-                ),
-                [],
-                ring_spans("weights", base, transform.kernels * channels, depth),
-            )
-            base += transform.kernels * channels
-            address += sum(size)
-
-    def _load_gate(self, op: ArrayOp, gate: str, block: Block, base: int) -> None:
-        """Replace the last weight word of each kernel group by a pixel word of a feature map."""
-        config, layout = self.config, self.lowered.layout(gate)
-        word = base
-        for kg in range(block.kg, block.kg + block.n_kg):
-            word += kernel_words(op, kg, config)
-            address = self.feature_maps[gate].address + kg * layout.group_bytes
-            self._append(
-                LoadWeights(
-                    layer=op.layer,
-                    address=address,
-                    words=1,
-                    base=(word - 1) % config.weight_depth,
-                ),
-                [self._memory_span(address, layout.row_bytes, 1, layout.group_bytes)],
-                ring_spans("weights", word - 1, 1, config.weight_depth),
-            )
-
-    def _load_table(self, op: ArrayOp) -> int:
-        """Return the number of an operation's table, from 1; load it unless the engine holds it.
-
-        It takes the place of the one that was used longest ago.
-        """
-        assert op.table is not None
-        content = op.table.tobytes()
-        slot = self._held.pop(content, None)
-        if slot is None:
-            slot = len(self._held)
-            if slot == self.config.tables:
-                slot = self._held.pop(next(iter(self._held)))
-            self._append(
-                LoadTable(
-                    layer=op.layer,
-                    address=self.tables[content].address,
-                    words=len(op.table),
-                    base=len(op.table) * slot,
-                ),
-                [],
-                [Span("tables", slot, 1)],
-            )
-        self._held[content] = slot
-        return slot + 1
-
-    def _memory_span(self, address: int, length: int, count: int, stride: int) -> Span:
-        unit = self.config.bus_bytes
-        start = (address - self.memory_start) // unit
-        return Span("memory", start, length // unit, count, stride // unit)
 
     def _load_rows(self, op: ArrayOp, value: str, start: int, stop: int) -> None:
         """Load rows of a value into its ring."""
@@ -311,7 +128,7 @@ class Emitter:
                 + ring.first * layout.group_bytes
                 + first * layout.row_bytes
             )
-            self._append(
+            self.recorder.append(
                 LoadActivations(
                     layer=op.layer,
                     address=address,
@@ -325,7 +142,7 @@ class Emitter:
                     pixel=layout.pixel.bit_length(),
                 ),
                 [
-                    self._memory_span(
+                    self.recorder.memory_span(
                         address, (end - first) * layout.row_bytes, ring.groups, layout.group_bytes
                     )
                 ],
@@ -422,7 +239,7 @@ class Emitter:
         row = op.out_offset[0] + first * step_y - start
         if end - first == 1:
             step_y = 0
-        table = 0 if op.table is None else self._load_table(op)
+        table = 0 if op.table is None else self.weights.table(op)
         act_base = ring.base + (cg - ring.first) * ring.words
         command = Compute(
             layer=op.layer,
@@ -524,7 +341,7 @@ class Emitter:
             reads_spans += self._deform(op, op.deform, section, cg, ring, start, stop, command)
         words = block.n_kg * (config.param_words + section.steps)
         reads_spans += ring_spans("weights", first_word, words, config.weight_depth)
-        self._append_compute(op, section, replace(command, **changes), reads_spans, writes)
+        self.recorder.append_compute(op, section, replace(command, **changes), reads_spans, writes)
 
     def _deform(
         self,
@@ -552,7 +369,7 @@ class Emitter:
             group, byte = divmod(first, self.config.rows)
             places |= {"mask_base": base + group * group_step, "mask_byte": byte}
             spans += more
-        self._append(
+        self.recorder.append(
             Deform(
                 layer=op.layer,
                 fraction=deform.fraction,
@@ -573,7 +390,6 @@ class Emitter:
             spans,
             [],
         )
-        self._compute_end.append(self._compute_end[-1])
         return spans
 
     def _load_offsets(
@@ -587,9 +403,13 @@ class Emitter:
         address = self.feature_maps[value].address + start * layout.row_bytes
         for group in range(0 if held else groups):
             at = address + group * layout.group_bytes
-            self._append(
+            self.recorder.append(
                 LoadOffsets(layer=op.layer, address=at, words=words, base=base + group * words),
-                [self._memory_span(at, (stop - start) * layout.row_bytes, 1, layout.group_bytes)],
+                [
+                    self.recorder.memory_span(
+                        at, (stop - start) * layout.row_bytes, 1, layout.group_bytes
+                    )
+                ],
                 [Span("offsets", base + group * words, words)],
             )
         return base, [Span("offsets", base, groups * words)]
@@ -607,39 +427,6 @@ class Emitter:
         first = before + ring.first
         return replace(ring, base=ring.base - first * ring.words, first=0, groups=first + groups)
 
-    def _append_compute(
-        self,
-        op: ArrayOp,
-        section: Section,
-        command: Compute,
-        reads: list[Span],
-        writes: list[Span],
-    ) -> None:
-        config = self.config
-        index = self._counts[Unit.COMPUTE]
-        # At least so long does the command keep the array; where windows are sampled, the last word
-        # of a row may be faster.
-        passes = command.n_kg * command.n_oy * (command.n_ox - (op.deform is not None))
-        cycles = passes * op.pass_cycles(config, section)
-        after = self._hazards.access(Unit.COMPUTE, index, reads, writes)
-        last = after.get(Unit.COMPUTE, -1)
-        fence = 0
-        if last >= 0:
-            since = self._compute_end[index] - self._compute_end[last + 1]
-            # A Deform waits for all results by itself.
-            fence = int(not op.deform and since < config.drain_cycles + config.RESULT_LATENCY)
-        command = replace(command, fence=fence)
-        for field_ in (*Compute.FIELDS, *Compute.OPTIONS):
-            low, high = field_.range
-            value = getattr(command, field_.name)
-            if not low <= value <= high:
-                raise EngineLimitError(
-                    f"{op.name}: {field_.doc} must be in {low}..{high}, not {value}"
-                )
-        self._compute_end.append(self._compute_end[-1] + cycles)
-        self._counts[Unit.COMPUTE] += 1
-        self.entries.append(Entry(command, after))
-
     def _store(self, op: ArrayOp, block: Block, start: int, stop: int, out_base: int) -> None:
         config = self.config
         layout = self.lowered.layout(op.output)
@@ -649,7 +436,7 @@ class Emitter:
             + start * layout.row_bytes
         )
         height = stop - start
-        self._append(
+        self.recorder.append(
             Store(
                 layer=op.layer,
                 address=address,
@@ -660,7 +447,11 @@ class Emitter:
                 base=out_base,
             ),
             ring_spans("results", out_base, block.n_kg * height * layout.width, config.out_depth),
-            [self._memory_span(address, height * layout.row_bytes, block.n_kg, layout.group_bytes)],
+            [
+                self.recorder.memory_span(
+                    address, height * layout.row_bytes, block.n_kg, layout.group_bytes
+                )
+            ],
         )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import permutations
 
-from tilewright.compiler.codegen.emit import Entry
+from tilewright.compiler.codegen.recorder import Entry
 from tilewright.compiler.isa import Check, Command, End, EngineConfig, Fetch, Unit, encode
 from tilewright.compiler.schedule import EngineLimitError
 

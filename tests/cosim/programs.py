@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tests.hdl.compute_cases import results
-from tilewright.compiler.codegen.emit import Entry
+from tilewright.compiler.codegen.recorder import Entry
 from tilewright.compiler.codegen.streams import build_streams
 from tilewright.compiler.isa import (
     Compute,
@@ -78,7 +78,7 @@ class Author:
     """Writes commands one after another, and does at once what they mean.
 
     Every method returns the index of its command; ``after`` says which commands of other units
-    must be complete before, as for :class:`tilewright.compiler.codegen.emit.Entry`.
+    must be complete before, as for :class:`tilewright.compiler.codegen.recorder.Entry`.
     """
 
     def __init__(self, config, rng):

@@ -1,0 +1,104 @@
+"""Commands in the order in which the network runs, and what each of them must wait for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tilewright.compiler.codegen.hazards import HazardTracker, Span
+from tilewright.compiler.isa import Command, Compute, Deform, EngineConfig, Unit
+from tilewright.compiler.schedule import ArrayOp, EngineLimitError, Section
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command, and the commands (by unit, the last index) that must be complete before it."""
+
+    command: Command
+    after: dict[Unit, int]
+
+
+class Recorder:
+    """Append commands, and find what each must wait for.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    memory_start, memory_end : bytes of memory in which values lie that the program writes
+
+    Attributes
+    ----------
+    entries : list of Entry
+    """
+
+    def __init__(self, config: EngineConfig, memory_start: int, memory_end: int) -> None:
+        self.config = config
+        self.entries: list[Entry] = []
+        self._memory_start = memory_start
+        self._counts = dict.fromkeys(Unit, 0)
+        # At the end of each compute command, the cycles in which the array has worked, at least.
+        self._compute_end = [0]
+        self._hazards = HazardTracker(
+            {
+                "activations": config.act_depth,
+                "weights": config.weight_depth,
+                "results": config.out_depth,
+                "tables": config.tables,
+                "offsets": config.offset_depth,
+                "memory": (memory_end - memory_start) // config.bus_bytes,
+            }
+        )
+
+    def append(self, command: Command, reads: list[Span], writes: list[Span]) -> None:
+        """Append a command of the load or store unit, or a Deform."""
+        unit = command.UNIT
+        after = self._hazards.access(unit, self._counts[unit], reads, writes)
+        self._counts[unit] += 1
+        self.entries.append(Entry(command, after))
+        if isinstance(command, Deform):
+            self._compute_end.append(self._compute_end[-1])
+
+    def append_compute(
+        self,
+        op: ArrayOp,
+        section: Section,
+        command: Compute,
+        reads: list[Span],
+        writes: list[Span],
+    ) -> None:
+        """Append a compute command; it waits for results before it if it reads them too soon.
+
+        Raises
+        ------
+        EngineLimitError
+            If a number does not fit its field; the message names the layer.
+        """
+        config = self.config
+        index = self._counts[Unit.COMPUTE]
+        # At least so long does the command keep the array; where windows are sampled, the last word
+        # of a row may be faster.
+        passes = command.n_kg * command.n_oy * (command.n_ox - (op.deform is not None))
+        cycles = passes * op.pass_cycles(config, section)
+        after = self._hazards.access(Unit.COMPUTE, index, reads, writes)
+        last = after.get(Unit.COMPUTE, -1)
+        fence = 0
+        if last >= 0:
+            since = self._compute_end[index] - self._compute_end[last + 1]
+            # A Deform waits for all results by itself.
+            fence = int(not op.deform and since < config.drain_cycles + config.RESULT_LATENCY)
+        command = replace(command, fence=fence)
+        for field_ in (*Compute.FIELDS, *Compute.OPTIONS):
+            low, high = field_.range
+            value = getattr(command, field_.name)
+            if not low <= value <= high:
+                raise EngineLimitError(
+                    f"{op.name}: {field_.doc} must be in {low}..{high}, not {value}"
+                )
+        self._compute_end.append(self._compute_end[-1] + cycles)
+        self._counts[Unit.COMPUTE] += 1
+        self.entries.append(Entry(command, after))
+
+    def memory_span(self, address: int, length: int, count: int, stride: int) -> Span:
+        """Return ``count`` runs of ``length`` bytes of memory, ``stride`` bytes apart."""
+        unit = self.config.bus_bytes
+        start = (address - self._memory_start) // unit
+        return Span("memory", start, length // unit, count, stride // unit)
