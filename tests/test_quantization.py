@@ -372,3 +372,9 @@ def test_wrong_batches(given, message) -> None:
 def test_wrong_widths(option, bits) -> None:
     with pytest.raises(tw.Error, match=f"{option} must be in 2..8, not {bits}"):
         tw.quantize(Call(lambda m, x: m.conv(x)), [IMAGES], **{option: bits})
+
+
+def test_deformable_convolution_is_refused_by_name() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), tw.nn.DeformConv2dPack(4, 4, 3, padding=1))
+    with pytest.raises(tw.UnsupportedError, match=r"^1: .*tilewright\.nn\.QuantDeformConv2dPack"):
+        tw.quantize(model, [IMAGES])

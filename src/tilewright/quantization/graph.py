@@ -17,6 +17,7 @@ from tilewright.compiler.frontend.functions import IN_PLACE
 from tilewright.compiler.frontend.modules import ELEMENTWISE
 from tilewright.compiler.frontend.remedies import remedy_for
 from tilewright.errors import UnsupportedError
+from tilewright.nn import DeformConv2d, DeformConv2dPack
 
 _TRANSPARENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 _QUANTIZABLE = (
@@ -47,6 +48,15 @@ def float_graph(model: nn.Module) -> GraphModule:
     UnsupportedError  Naming the module that cannot be quantized, or the model if it cannot be
     traced.
     """
+    for name, module in model.named_modules():
+        if isinstance(module, DeformConv2d | DeformConv2dPack):
+            kind = type(module).__name__
+            raise UnsupportedError(
+                name or kind,
+                "a deformable convolution is quantized in training, not after it",
+                f"Build the network with tilewright.nn.Quant{kind}, which loads this module's "
+                "parameters, train it on, and compile it.",
+            )
     own = copy.deepcopy(model).eval()
     try:
         with warnings.catch_warnings():
