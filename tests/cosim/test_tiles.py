@@ -3,6 +3,7 @@
 The golden reference is the plain convolution.
 """
 
+import os
 from dataclasses import replace
 from math import gcd
 
@@ -44,7 +45,8 @@ KERNELS = ((3, 3), (5, 5), (1, 3), (3, 1), (1, 5), (5, 1), (2, 2), (4, 4), (2, 3
 STRIDED = (((3, 3), (2, 2)), ((5, 5), (2, 2)), ((3, 3), (1, 2)), ((5, 3), (2, 1)), ((4, 5), (3, 3)))
 TILINGS = [t for kernel in KERNELS for t in tilings(kernel)]
 TILINGS += [t for kernel, stride in STRIDED for t in tilings(kernel, stride)]
-CASES = 3
+# For every tiling, on each engine; a hundred take an hour.
+CASES = 100 if os.environ.get("TILEWRIGHT_LONG") else 3
 
 
 def random_tiles(rng, config, tiling):
