@@ -11,11 +11,11 @@ ENGINES = {
     ),
     "2x2-bus32": EngineConfig(
         rows=2, cols=2, act_depth=1024, weight_depth=4096, out_depth=64, bus_width=32,
-        queue_depth=8, burst_beats=16,
+        queue_depth=8, burst_beats=16, prefetch=False,
     ),
     "4x4-bus64": EngineConfig(
         rows=4, cols=4, act_depth=512, weight_depth=4096, out_depth=128, bus_width=64,
-        queue_depth=16, requantizers=2, burst_beats=8, outstanding=2, prefetch=False,
+        queue_depth=16, requantizers=2, burst_beats=8, outstanding=2,
     ),
     "8x7-bus64": EngineConfig(
         rows=8, cols=7, act_depth=256, weight_depth=2048, out_depth=128, bus_width=64,
