@@ -1,5 +1,7 @@
 """On-chip memories: activations, weights, results on their way out."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -69,6 +71,14 @@ def block_width(depth):
     return max(1, BLOCK >> (depth - 1).bit_length())
 
 
+class _Arrived(NamedTuple):
+    """A pixel word to be written: for a few rows each, whether it is for this or that lane."""
+
+    valid: list
+    addr: Signal
+    data: Signal
+
+
 class ActivationBuffer(wiring.Component):
     """``cols`` lanes of pixel words, each with an address of its own.
 
@@ -103,8 +113,8 @@ class ActivationBuffer(wiring.Component):
 
     LATENCY = 4
     SETTLE = 5
-    #: Blocks of a lane that share a copy of their addresses.
-    FAN_OUT = 2
+    #: Blocks of a lane that share a copy of their addresses; rows that share one of decisions.
+    FAN_OUT, ROWS = 2, 4
 
     @classmethod
     def latency(cls, config):
@@ -141,20 +151,25 @@ class ActivationBuffer(wiring.Component):
                 o = self.o[lane] if halves == 1 else self.o[lane][half]
                 self._memory(m, name, control, given.data, addr, o)
             if config.pipelined:
-                loaded, drained = i_load.valid[lane], i_drain.valid[lane]
-                waiting = Signal()
-                addr, held = Signal(width), Signal(config.rows * 8)
-                with m.If(drained):
-                    m.d.comb += [
-                        given.valid.eq(1),
-                        given.addr.eq(i_drain.addr),
-                        given.data.eq(i_drain.data),
-                    ]
-                with m.Else():
-                    m.d.comb += [given.valid.eq(waiting), given.addr.eq(addr), given.data.eq(held)]
-                    m.d.sync += waiting.eq(0)
+                waiting, addr = Signal(), Signal(width, reset_less=True)
+                held = Signal.like(given.data, reset_less=True)
+                loaded, drained = (i.valid[0][lane] for i in (i_load, i_drain))
+                m.d.comb += [
+                    given.valid.eq(drained | waiting),
+                    given.addr.eq(Mux(drained, i_drain.addr, addr)),
+                ]
                 with m.If(loaded):
-                    m.d.sync += [waiting.eq(1), addr.eq(i_load.addr), held.eq(i_load.data)]
+                    m.d.sync += [waiting.eq(1), addr.eq(i_load.addr)]
+                with m.Elif(~drained):
+                    m.d.sync += waiting.eq(0)
+                share = len(held) // len(i_load.valid)
+                for k, (load, drain) in enumerate(zip(i_load.valid, i_drain.valid, strict=True)):
+                    part = slice(share * k, share * (k + 1))
+                    m.d.comb += given.data[part].eq(
+                        Mux(drain[lane], i_drain.data[part], held[part])
+                    )
+                    with m.If(load[lane]):
+                        m.d.sync += held[part].eq(i_load.data[part])
             else:
                 loaded = i_load.valid & (i_load.lane == lane)
                 mine = waits.valid & (waits.lane == lane)
@@ -176,17 +191,18 @@ class ActivationBuffer(wiring.Component):
         return m
 
     def _arrive(self, m):
-        """Register what is written, with a ``valid`` for each lane; return both."""
+        """Register what is written, with copies of a ``valid`` for each lane; return both."""
         config, arrived = self._config, []
-        for i in (self.i_load, self.i_drain):
-            word = Signal(
-                data.StructLayout(
-                    {"valid": config.cols, "addr": act_addr_width(config), "data": i.data.shape()}
-                ),
-                reset_less=True,
+        copies = max(1, config.rows // self.ROWS)
+        for name, i in (("load", self.i_load), ("drain", self.i_drain)):
+            m.submodules[name] = valid = Fanout(width=config.cols, copies=copies, dsp=config.dsp)
+            m.d.comb += valid.i.eq(Cat(i.valid & (i.lane == lane) for lane in range(config.cols)))
+            word = _Arrived(
+                valid=[valid.o[k] for k in range(copies)],
+                addr=Signal(act_addr_width(config), reset_less=True),
+                data=Signal.like(i.data, reset_less=True),
             )
-            lanes = Cat(i.valid & (i.lane == lane) for lane in range(config.cols))
-            m.d.sync += [word.valid.eq(lanes), word.addr.eq(i.addr), word.data.eq(i.data)]
+            m.d.sync += [word.addr.eq(i.addr), word.data.eq(i.data)]
             arrived.append(word)
         return arrived
 

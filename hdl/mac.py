@@ -37,6 +37,8 @@ class MacArray(wiring.Component):
     """
 
     LATENCY = Multiplier.LATENCY + 2
+    #: Rows that share the registers which control them.
+    FAN_OUT = 4
 
     @classmethod
     def ahead(cls, config):
@@ -65,13 +67,21 @@ class MacArray(wiring.Component):
         m = Module()
         config = self._config
         control = Cat(self.valid, self.first)
-        for _ in range(Multiplier.LATENCY + 1 - Fanout.LATENCY):
+        for _ in range(Multiplier.LATENCY + 1 - 2 * Fanout.LATENCY):
             later = Signal.like(control)
             m.d.sync += later.eq(control)
             control = later
-        m.submodules.control = copies = Fanout(width=2, copies=config.rows, dsp=config.dsp)
+        # First for a few rows each, then for each row.
+        share = min(config.rows, self.FAN_OUT)
+        m.submodules.shared = shared = Fanout(width=2, copies=config.rows // share, dsp=config.dsp)
+        m.d.comb += shared.i.eq(control)
+        copies = []
+        for k in range(config.rows):
+            m.submodules[f"control_{k}"] = copy = Fanout(width=2, copies=1, dsp=config.dsp)
+            m.d.comb += copy.i.eq(shared.o[k // share])
+            copies.append(copy.o[0])
         m.submodules.maximum = maxima = Fanout(width=1, copies=config.rows, dsp=config.dsp)
-        m.d.comb += [copies.i.eq(control), maxima.i.eq(self.maximum & config.maximum)]
+        m.d.comb += maxima.i.eq(self.maximum & config.maximum)
 
         # Rows of a pair have one activation: with 4-bit weights, one multiplier has both products.
         # Columns have one weight: there are multipliers that serve two of them.
@@ -116,7 +126,7 @@ class MacArray(wiring.Component):
                     products[cell] = Signal.like(product, reset_less=True)
                     m.d.sync += products[cell].eq(product)
             for (row, column), product in products.items():
-                control = (*copies.o[row], maxima.o[row])
+                control = (*copies[row], maxima.o[row])
                 self._accumulate(m, self.acc[row][column], product, *control)
         return m
 
