@@ -151,7 +151,7 @@ class ActivationBuffer(wiring.Component):
                 o = self.o[lane] if halves == 1 else self.o[lane][half]
                 self._memory(m, name, control, given.data, addr, o)
             if config.pipelined:
-                waiting, addr = Signal(), Signal(width, reset_less=True)
+                waiting, addr = Signal(reset_less=True), Signal(width, reset_less=True)
                 held = Signal.like(given.data, reset_less=True)
                 loaded, drained = (i.valid[0][lane] for i in (i_load, i_drain))
                 m.d.comb += [

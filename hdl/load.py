@@ -275,7 +275,10 @@ class LoadUnit(wiring.Component):
                     fetch.count.eq(self.boot.payload.count),
                 ]
 
-        if not config.prefetch:
+        if config.prefetch:
+            # A command is there at least a cycle before it starts.
+            rest = reserved(self.i.payload, kinds, self._later(m))
+        else:  # commands in place keep only the bits that mean something
             take(m.d.comb, booting)
         m.d.comb += self.busy.eq(1)
         with m.FSM():
@@ -289,9 +292,6 @@ class LoadUnit(wiring.Component):
                 if config.prefetch:
                     m.d.comb += self.i.ready.eq(self.start)
                     take(m.d.sync, self.boot.valid)
-                    # Commands in place keep only the bits that mean something. A command is there
-                    # at least a cycle before it starts.
-                    rest = reserved(self.i.payload, kinds, self._later(m))
                     m.d.sync += extra.eq(Cat(rest[kind] for kind in kinds))
                 with m.If((self.boot.valid & self.boot.ready) | self.start):
                     m.next = "DECODE"

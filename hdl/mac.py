@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.fanout import Fanout
+from tilewright.hdl.fanout import Fanout, FanoutTree
 from tilewright.hdl.multiplier import DualMultiplier, Multiplier, PairMultiplier
 
 __all__ = ["MacArray"]
@@ -37,8 +37,6 @@ class MacArray(wiring.Component):
     """
 
     LATENCY = Multiplier.LATENCY + 2
-    #: Rows that share the registers which control them.
-    FAN_OUT = 4
 
     @classmethod
     def ahead(cls, config):
@@ -67,19 +65,12 @@ class MacArray(wiring.Component):
         m = Module()
         config = self._config
         control = Cat(self.valid, self.first)
-        for _ in range(Multiplier.LATENCY + 1 - 2 * Fanout.LATENCY):
+        for _ in range(Multiplier.LATENCY + 1 - FanoutTree.LATENCY):
             later = Signal.like(control)
             m.d.sync += later.eq(control)
             control = later
-        # First for a few rows each, then for each row.
-        share = min(config.rows, self.FAN_OUT)
-        m.submodules.shared = shared = Fanout(width=2, copies=config.rows // share, dsp=config.dsp)
-        m.d.comb += shared.i.eq(control)
-        copies = []
-        for k in range(config.rows):
-            m.submodules[f"control_{k}"] = copy = Fanout(width=2, copies=1, dsp=config.dsp)
-            m.d.comb += copy.i.eq(shared.o[k // share])
-            copies.append(copy.o[0])
+        m.submodules.control = copies = FanoutTree(width=2, copies=config.rows, dsp=config.dsp)
+        m.d.comb += copies.i.eq(control)
         m.submodules.maximum = maxima = Fanout(width=1, copies=config.rows, dsp=config.dsp)
         m.d.comb += maxima.i.eq(self.maximum & config.maximum)
 
@@ -126,7 +117,7 @@ class MacArray(wiring.Component):
                     products[cell] = Signal.like(product, reset_less=True)
                     m.d.sync += products[cell].eq(product)
             for (row, column), product in products.items():
-                control = (*copies[row], maxima.o[row])
+                control = (*copies.o[row], maxima.o[row])
                 self._accumulate(m, self.acc[row][column], product, *control)
         return m
 
