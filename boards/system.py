@@ -15,7 +15,7 @@ from tilewright.hdl.axi import ports
 from tilewright.hdl.engine import Engine
 from tilewright.hdl.skid import SkidBuffer
 
-__all__ = ["BAUD", "MEMORY_BYTES", "TOP", "System", "system_rtlil"]
+__all__ = ["BAUD", "MEMORY_BYTES", "TOP", "System", "pll_dividers", "system_rtlil"]
 
 TOP = "tilewright_system"
 BAUD = 1_000_000
@@ -76,21 +76,28 @@ class System(wiring.Component):
         return m
 
 
-def pll(clk, clk_out, locked, board):
-    """Return the ECP5's PLL as a multiplier of the oscillator; ``locked`` is asynchronous.
+def pll_dividers(oscillator_mhz, clock_mhz):
+    """Return by what the ECP5's PLL divides the oscillator, multiplies it, and divides its own.
 
-    Source: Lattice FPGA-TN-02200, ECP5 and ECP5-5G sysCLOCK PLL/DLL Usage Guide; the oscillator of
-    the loop must run at 400..800 MHz.
+    Source: Lattice FPGA-TN-02200, ECP5 and ECP5-5G sysCLOCK PLL/DLL Usage Guide, and the data
+    sheet, FPGA-DS-02012: the oscillator of the loop must run at 400..800 MHz, what it is compared
+    with at 10 MHz or more; dividers are at most 128.
 
     Raises
     ------
     ValueError
-        If the engine's clock is no multiple of the oscillator's.
+        If the PLL cannot make this frequency.
     """
-    factor = board.clock_mhz / board.oscillator_mhz
-    if factor != int(factor):
-        raise ValueError(f"{board.name}: clock_mhz must be a multiple of {board.oscillator_mhz}")
-    divider = round(600 / board.clock_mhz)
+    for reference in range(1, int(oscillator_mhz / 10) + 1):
+        feedback = clock_mhz * reference / oscillator_mhz
+        if feedback == int(feedback) and feedback <= 128:
+            return reference, int(feedback), round(600 / clock_mhz)
+    raise ValueError(f"no PLL makes {clock_mhz} MHz from {oscillator_mhz} MHz")
+
+
+def pll(clk, clk_out, locked, board):
+    """Return the ECP5's PLL between the oscillator and the engine; ``locked`` is asynchronous."""
+    reference, feedback, divider = pll_dividers(board.oscillator_mhz, board.clock_mhz)
     return Instance(
         "EHXPLLL",
         a_ICP_CURRENT="12",
@@ -107,8 +114,8 @@ def pll(clk, clk_out, locked, board):
         p_CLKOP_CPHASE=divider // 2,
         p_CLKOP_FPHASE=0,
         p_FEEDBK_PATH="CLKOP",
-        p_CLKI_DIV=1,
-        p_CLKFB_DIV=int(factor),
+        p_CLKI_DIV=reference,
+        p_CLKFB_DIV=feedback,
         i_CLKI=clk,
         o_CLKOP=clk_out,
         i_CLKFB=clk_out,

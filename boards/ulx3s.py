@@ -34,9 +34,8 @@ ULX3S_12F = Board(
     package="CABGA381",
     speed_grade=6,
     oscillator_mhz=25.0,
-    # Measured by nextpnr, seed 1: 79.9 MHz, and 103.6 MHz of an earlier netlist that was asked for
-    # more (docs/synthesis.md). A multiple of the oscillator's.
-    clock_mhz=75.0,
+    # nextpnr reaches 117.1 MHz (docs/synthesis.md).
+    clock_mhz=100.0,
     pins=PINS,
     host_link="USB serial, 3 Mbaud at most (FT231X)",
     memory="32 MiB SDRAM",

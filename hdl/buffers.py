@@ -1,5 +1,7 @@
 """On-chip memories: activations, weights, results on their way out."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -60,6 +62,23 @@ def lane_words(config):
     return data.ArrayLayout(lane, config.cols)
 
 
+#: Bits of a block RAM.
+BLOCK = 16384
+
+
+def block_width(depth):
+    """Return the bits of a word that whole block RAMs of so many words have."""
+    return max(1, BLOCK >> (depth - 1).bit_length())
+
+
+class _Arrived(NamedTuple):
+    """A pixel word to be written: for a few rows each, whether it is for this or that lane."""
+
+    valid: list
+    addr: Signal
+    data: Signal
+
+
 class ActivationBuffer(wiring.Component):
     """``cols`` lanes of pixel words, each with an address of its own.
 
@@ -92,8 +111,10 @@ class ActivationBuffer(wiring.Component):
     it came.
     """
 
-    LATENCY = 2
-    SETTLE = 4
+    LATENCY = 4
+    SETTLE = 5
+    #: Blocks of a lane that share a copy of their addresses; rows that share one of decisions.
+    FAN_OUT, ROWS = 2, 4
 
     @classmethod
     def latency(cls, config):
@@ -115,80 +136,119 @@ class ActivationBuffer(wiring.Component):
         """Build the netlist."""
         m = Module()
         config = self._config
+        i_load, i_drain = self._arrive(m) if config.pipelined else (self.i_load, self.i_drain)
         halves = 2 if config.offset_depth else 1
-        depth = -(-config.act_depth // halves)
+        width = act_addr_width(config)
+        inner = width - (halves - 1)
         waits = lane_write(config).create()  # the drain's word, where there is one for all lanes
         for lane in range(config.cols):
-            memories = [
-                Memory(shape=unsigned(config.rows * 8), depth=depth, init=[]) for _ in range(halves)
-            ]
-            width = act_addr_width(config)
-            write, given = (word_write(config.rows * 8).create() for _ in range(2))
-            for half, memory in enumerate(memories):
+            given = word_write(config.rows * 8).create()
+            for half in range(halves):
                 name = f"lane_{lane}" if halves == 1 else f"lane_{lane}_{half}"
-                m.submodules[name] = memory
-                port, read = memory.write_port(), memory.read_port()
-                addr = self.addr[lane] if halves == 1 else self.addr[lane][half]
+                mine = given.addr[0] == half if halves == 2 else 1
+                control = Cat(given.valid & mine, given.addr[halves - 1 : width])
+                addr = (self.addr[lane] if halves == 1 else self.addr[lane][half])[:inner]
                 o = self.o[lane] if halves == 1 else self.o[lane][half]
-                mine = write.addr[0] == half if halves == 2 else 1
+                self._memory(m, name, control, given.data, addr, o)
+            if config.pipelined:
+                waiting, addr = Signal(reset_less=True), Signal(width, reset_less=True)
+                held = Signal.like(given.data, reset_less=True)
+                loaded, drained = (i.valid[0][lane] for i in (i_load, i_drain))
                 m.d.comb += [
-                    port.en.eq(write.valid & mine),
-                    port.addr.eq(write.addr[halves - 1 : width]),
-                    port.data.eq(write.data),
-                    read.en.eq(1),
-                    read.addr.eq(addr[: len(read.addr)]),
+                    given.valid.eq(drained | waiting),
+                    given.addr.eq(Mux(drained, i_drain.addr, addr)),
                 ]
-                # The block RAM's own output is slow; this register (boards.outreg moves it inside)
-                # takes its delay out of the muxes.
-                word = Signal.like(read.data, reset_less=True)
-                stage = m.d.sync if config.pipelined else m.d.comb
-                stage += word.eq(read.data)
-                m.d.comb += o.eq(word)
-            # One more for what is written: the lanes are far from one another.
-            stage = m.d.sync if config.pipelined else m.d.comb
-            stage += [
-                write.valid.eq(given.valid),
-                write.addr.eq(given.addr),
-                write.data.eq(given.data),
-            ]
-            if not config.pipelined:
-                loaded = self.i_load.valid & (self.i_load.lane == lane)
+                with m.If(loaded):
+                    m.d.sync += [waiting.eq(1), addr.eq(i_load.addr)]
+                with m.Elif(~drained):
+                    m.d.sync += waiting.eq(0)
+                share = len(held) // len(i_load.valid)
+                for k, (load, drain) in enumerate(zip(i_load.valid, i_drain.valid, strict=True)):
+                    part = slice(share * k, share * (k + 1))
+                    m.d.comb += given.data[part].eq(
+                        Mux(drain[lane], i_drain.data[part], held[part])
+                    )
+                    with m.If(load[lane]):
+                        m.d.sync += held[part].eq(i_load.data[part])
+            else:
+                loaded = i_load.valid & (i_load.lane == lane)
                 mine = waits.valid & (waits.lane == lane)
                 m.d.comb += [
                     given.valid.eq(loaded | mine),
-                    given.addr.eq(Mux(loaded, self.i_load.addr, waits.addr)),
-                    given.data.eq(Mux(loaded, self.i_load.data, waits.data)),
+                    given.addr.eq(Mux(loaded, i_load.addr, waits.addr)),
+                    given.data.eq(Mux(loaded, i_load.data, waits.data)),
                 ]
                 with m.If(mine & ~loaded):
                     m.d.sync += waits.valid.eq(0)
-                continue
-
-            waiting = Signal()
-            addr, held = Signal(width), Signal(config.rows * 8)
-            drained = Signal(name=f"drained_{lane}")
-            m.d.comb += drained.eq(self.i_drain.valid & (self.i_drain.lane == lane))
-            with m.If(drained):
-                m.d.comb += [
-                    given.valid.eq(1),
-                    given.addr.eq(self.i_drain.addr[:width]),
-                    given.data.eq(self.i_drain.data),
-                ]
-            with m.Else():
-                m.d.comb += [given.valid.eq(waiting), given.addr.eq(addr), given.data.eq(held)]
-                m.d.sync += waiting.eq(0)
-            with m.If(self.i_load.valid & (self.i_load.lane == lane)):
-                m.d.sync += waiting.eq(1)
-            with m.If(~waiting | ~drained):  # whose word it is decides later
-                m.d.sync += [addr.eq(self.i_load.addr), held.eq(self.i_load.data)]
         if not config.pipelined:
-            with m.If(self.i_drain.valid):
+            with m.If(i_drain.valid):
                 m.d.sync += [
                     waits.valid.eq(1),
-                    waits.lane.eq(self.i_drain.lane),
-                    waits.addr.eq(self.i_drain.addr),
-                    waits.data.eq(self.i_drain.data),
+                    waits.lane.eq(i_drain.lane),
+                    waits.addr.eq(i_drain.addr),
+                    waits.data.eq(i_drain.data),
                 ]
         return m
+
+    def _arrive(self, m):
+        """Register what is written, with copies of a ``valid`` for each lane; return both."""
+        config, arrived = self._config, []
+        copies = max(1, config.rows // self.ROWS)
+        for name, i in (("load", self.i_load), ("drain", self.i_drain)):
+            m.submodules[name] = valid = Fanout(width=config.cols, copies=copies, dsp=config.dsp)
+            m.d.comb += valid.i.eq(Cat(i.valid & (i.lane == lane) for lane in range(config.cols)))
+            word = _Arrived(
+                valid=[valid.o[k] for k in range(copies)],
+                addr=Signal(act_addr_width(config), reset_less=True),
+                data=Signal.like(i.data, reset_less=True),
+            )
+            m.d.sync += [word.addr.eq(i.addr), word.data.eq(i.data)]
+            arrived.append(word)
+        return arrived
+
+    def _memory(self, m, name, control, data_in, addr, o):
+        """Add a lane's memory; ``control`` is Cat(enable, address) of a write."""
+        config = self._config
+        depth = -(-config.act_depth // (2 if config.offset_depth else 1))
+        bits = len(data_in)
+        if not config.pipelined:
+            m.submodules[name] = memory = Memory(shape=unsigned(bits), depth=depth, init=[])
+            write, read = memory.write_port(), memory.read_port()
+            m.d.comb += [
+                Cat(write.en, write.addr).eq(control),
+                write.data.eq(data_in),
+                read.en.eq(1),
+                read.addr.eq(addr),
+                o.eq(read.data),
+            ]
+            return
+        # In columns, each a block RAM beside the rows that its channels go to: far from the others.
+        column = block_width(depth)
+        columns = -(-bits // column)
+        m.submodules[f"{name}_controls"] = copies = Fanout(
+            width=len(control) + len(addr),
+            copies=-(-columns // self.FAN_OUT),
+            dsp=config.dsp,
+        )
+        m.d.comb += copies.i.eq(Cat(control, addr))
+        for n in range(columns):
+            part = slice(column * n, column * (n + 1))
+            late_data = Signal(len(data_in[part]), reset_less=True)
+            memory = Memory(shape=unsigned(len(late_data)), depth=depth, init=[])
+            m.submodules[f"{name}_{n}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            m.d.sync += late_data.eq(data_in[part])
+            m.d.comb += [
+                Cat(write.en, write.addr).eq(copies.o[n // self.FAN_OUT]),
+                write.data.eq(late_data),
+                read.en.eq(1),
+                read.addr.eq(copies.o[n // self.FAN_OUT][len(control) :]),
+            ]
+            # The block RAM's own output is slow: one register (boards.outreg moves it inside) takes
+            # its delay out of the muxes, one more half of the way there.
+            word, half_way = (Signal.like(read.data, reset_less=True) for _ in range(2))
+            m.d.sync += [word.eq(read.data), half_way.eq(word)]
+            m.d.comb += o[part].eq(half_way)
 
 
 class WordBuffer(wiring.Component):
@@ -216,8 +276,8 @@ class WordBuffer(wiring.Component):
     after its write.
     """
 
-    #: Bits of a block RAM; how many share the registers before them.
-    BLOCK, FAN_OUT = 16384, 8
+    #: Blocks that share the registers before them.
+    FAN_OUT = 8
 
     @classmethod
     def latency(cls, pipelined, far=False):
@@ -241,7 +301,7 @@ class WordBuffer(wiring.Component):
         m = Module()
         which = (self._parts - 1).bit_length()  # address bits that choose a part
         # In columns that are whole block RAMs deep: no multiplexer behind them.
-        column = max(1, self.BLOCK // self._depth) if self._pipelined else len(self.i.data)
+        column = block_width(self._depth) if self._pipelined else len(self.i.data)
         addr, data_in = Signal(16), Signal.like(self.i.data, reset_less=True)
         columns = -(-len(data_in) // column)
         control = Cat(self.i.valid, self.i.addr, self.addr)

@@ -388,6 +388,14 @@ class ComputeUnit(wiring.Component):
             drain.parameter.eq(delayed(steps.parameter, weight_latency - (not config.pipelined))),
             drain.parameter_word.eq(parameters),
         ]
+        if config.pipelined:
+            m.d.comb += drain.early.eq(
+                Cat(
+                    delayed(steps.last, to_capture - 1),
+                    delayed(steps.last & steps.first_of_kg, to_capture - 1),
+                    delayed(steps.parameter, weight_latency - 1),
+                )
+            )
         wiring.connect(m, wiring.flipped(self.table_write), drain.table_write)
         if config.tables:
             m.d.comb += drain.i.table.eq(command.table)

@@ -1,6 +1,6 @@
 """Reading commands in hardware."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from amaranth.hdl import Const, Signal, Value
 from amaranth.lib import data
@@ -26,16 +26,21 @@ def reached(done: Value, wait: Value) -> Value:
     return ~(done - wait)[len(done) - 1]
 
 
-def reserved(bits: Signal, commands: Sequence[type[Command]]) -> dict[type[Command], Value]:
+def reserved(
+    bits: Signal,
+    commands: Sequence[type[Command]],
+    register: Callable[[Value], Value] = lambda value: value,
+) -> dict[type[Command], Value]:
     """Return, for each command, whether a bit above its fields is set.
 
     The conditions share their logic: a shorter command's is the next longer one's and a few more.
+    What these few say passes ``register``, which may return it in a later cycle.
     """
     result: dict[type[Command], Value] = {}
     above, top = Const(0, 1), len(bits)
     for command in sorted(commands, key=lambda c: command_layout(c).size, reverse=True):
         size = command_layout(command).size
         if size < top:
-            above, top = above | bits[size:top].any(), size
+            above, top = above | register(bits[size:top].any()), size
         result[command] = above
     return result

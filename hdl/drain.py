@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.compiler.isa import EngineConfig
 from tilewright.hdl.buffers import lane_write, word_write
-from tilewright.hdl.fanout import Fanout
+from tilewright.hdl.fanout import Fanout, FanoutTree
 from tilewright.hdl.lookup import Lookup
 from tilewright.hdl.partial import PartialSums, tile_layout
 from tilewright.hdl.requantize import Requantize
@@ -74,6 +74,8 @@ class Drain(wiring.Component):
     last : In(1); with ``capture``: this pass is its command's last
     parameter : In(1), parameter_word : In(array of rows weight_bits); one parameter word; without
         ``config.pipelined``, ``parameter`` comes one cycle before
+    early : In(3); ``capture``, ``new_parameters`` and ``parameter`` of the next cycle; only with
+        ``config.pipelined``
     table_write : In(word_write(8)); into every requantizer's tables
     o_act : Out(lane_write), o_out : Out(word_write)
     done : Out(1); the last result of a command is written in this cycle
@@ -107,6 +109,7 @@ class Drain(wiring.Component):
                 "new_parameters": In(1),
                 "last": In(1),
                 "parameter": In(1),
+                **({"early": In(3)} if config.pipelined else {}),
                 "parameter_word": In(data.ArrayLayout(config.weight_width, config.rows)),
                 "table_write": In(word_write(8)),
                 "o_act": Out(lane_write(config)),
@@ -147,8 +150,11 @@ class Drain(wiring.Component):
             Signal(layout.size if config.early_parameters else param_bits, name=f"parameters_{k}")
             for k in range(rows)
         ]
-        m.submodules.control = control = Fanout(width=3, copies=rows, dsp=config.dsp)
-        m.d.comb += control.i.eq(Cat(self.capture, self.new_parameters, self.parameter))
+        copied = FanoutTree if pipelined else Fanout
+        m.submodules.control = control = copied(width=3, copies=rows, dsp=config.dsp)
+        m.d.comb += control.i.eq(
+            self.early if pipelined else Cat(self.capture, self.new_parameters, self.parameter)
+        )
         for k in range(rows):
             capture, new_parameters, parameter = control.o[k]
             word = Signal(config.weight_bits, name=f"word_{k}")

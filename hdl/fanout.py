@@ -4,7 +4,7 @@ from amaranth.hdl import ClockSignal, Const, Instance, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Fanout"]
+__all__ = ["Fanout", "FanoutTree"]
 
 
 class Fanout(wiring.Component):
@@ -47,6 +47,47 @@ class Fanout(wiring.Component):
                     m.submodules[f"ff_{k}_{bit}"] = _trellis_ff(self.i[bit], copy[bit])
             else:
                 m.d.sync += copy.eq(self.i)
+        return m
+
+
+class FanoutTree(wiring.Component):
+    """A register in several copies behind fewer copies of another one.
+
+    For copies that are all over the FPGA: one register does not reach them in a cycle.
+
+    Parameters
+    ----------
+    width, copies, dsp : as for :class:`Fanout`
+
+    Members
+    -------
+    i : In(width)
+    o : Out(array of copies of width bits)
+
+    Timing
+    ------
+    latency ``LATENCY`` cycles, no reset, initially 0.
+    """
+
+    LATENCY = 2 * Fanout.LATENCY
+    #: Copies that share one of the registers before them.
+    SHARE = 4
+
+    def __init__(self, *, width, copies, dsp):
+        self._dsp = dsp
+        super().__init__({"i": In(width), "o": Out(data.ArrayLayout(width, copies))})
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        width, copies = len(self.i), self.o.shape().length
+        m.submodules.trunk = trunk = Fanout(
+            width=width, copies=-(-copies // self.SHARE), dsp=self._dsp
+        )
+        m.d.comb += trunk.i.eq(self.i)
+        for k in range(copies):
+            m.submodules[f"branch_{k}"] = branch = Fanout(width=width, copies=1, dsp=self._dsp)
+            m.d.comb += [branch.i.eq(trunk.o[k // self.SHARE]), self.o[k].eq(branch.o[0])]
         return m
 
 

@@ -1,6 +1,8 @@
 """The load unit: memory to activation buffer, weight buffer and command queues."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from collections.abc import Callable
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -273,7 +275,10 @@ class LoadUnit(wiring.Component):
                     fetch.count.eq(self.boot.payload.count),
                 ]
 
-        if not config.prefetch:
+        if config.prefetch:
+            # A command is there at least a cycle before it starts.
+            rest = reserved(self.i.payload, kinds, self._later(m))
+        else:  # commands in place keep only the bits that mean something
             take(m.d.comb, booting)
         m.d.comb += self.busy.eq(1)
         with m.FSM():
@@ -287,8 +292,6 @@ class LoadUnit(wiring.Component):
                 if config.prefetch:
                     m.d.comb += self.i.ready.eq(self.start)
                     take(m.d.sync, self.boot.valid)
-                    # Commands in place keep only the bits that mean something.
-                    rest = reserved(self.i.payload, kinds)
                     m.d.sync += extra.eq(Cat(rest[kind] for kind in kinds))
                 with m.If((self.boot.valid & self.boot.ready) | self.start):
                     m.next = "DECODE"
@@ -370,6 +373,18 @@ class LoadUnit(wiring.Component):
             with m.State("FAILED"):
                 pass
         return m
+
+    def _later(self, m: Module) -> Callable[[Value], Value]:
+        """Return what gives a condition in the next cycle; without ``pipelined``, in this one."""
+
+        def later(value: Value) -> Value:
+            if not self._config.pipelined:
+                return value
+            register = Signal()
+            m.d.sync += register.eq(value)
+            return register
+
+        return later
 
     def _judge(
         self,

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.fanout import Fanout
+from tilewright.hdl.fanout import Fanout, FanoutTree
 from tilewright.hdl.multiplier import DualMultiplier, Multiplier, PairMultiplier
 
 __all__ = ["MacArray"]
@@ -65,13 +65,14 @@ class MacArray(wiring.Component):
         m = Module()
         config = self._config
         control = Cat(self.valid, self.first)
-        for _ in range(Multiplier.LATENCY + 1 - Fanout.LATENCY):
+        for _ in range(Multiplier.LATENCY + 1 - FanoutTree.LATENCY):
             later = Signal.like(control)
             m.d.sync += later.eq(control)
             control = later
-        m.submodules.control = copies = Fanout(width=2, copies=config.rows, dsp=config.dsp)
+        m.submodules.control = copies = FanoutTree(width=2, copies=config.rows, dsp=config.dsp)
+        m.d.comb += copies.i.eq(control)
         m.submodules.maximum = maxima = Fanout(width=1, copies=config.rows, dsp=config.dsp)
-        m.d.comb += [copies.i.eq(control), maxima.i.eq(self.maximum & config.maximum)]
+        m.d.comb += maxima.i.eq(self.maximum & config.maximum)
 
         # Rows of a pair have one activation: with 4-bit weights, one multiplier has both products.
         # Columns have one weight: there are multipliers that serve two of them.

@@ -80,7 +80,7 @@ class PaceSequencer(wiring.Component):
     From idle, the first kernel group begins in the cycle after ``i`` is valid. A kernel group
     takes ``parts + 1 + parameter_pause + param_words`` cycles and then its passes, each its
     segments' cycles or ``config.drain_cycles``, whichever is more. ``parts`` and the segment
-    lengths follow ``command`` by three cycles.
+    lengths follow ``command`` by four cycles.
     """
 
     def __init__(self, config):
@@ -119,10 +119,13 @@ class PaceSequencer(wiring.Component):
         full, short = Signal(count_width), Signal(count_width)
         full_is_one, short_is_one = Signal(), Signal()
         pause, ready_after = Signal(8), Signal(8)
+        whole_segment, last_segment = Signal(count_width), Signal(count_width)
         m.d.sync += [
             last_part.eq(parts - 1),
-            full.eq(Mux(c.segment > parts, c.segment, parts) - 1),
-            short.eq(Mux(c.last_segment > parts, c.last_segment, parts) - 1),
+            whole_segment.eq(Mux(c.segment > parts, c.segment, parts)),
+            last_segment.eq(Mux(c.last_segment > parts, c.last_segment, parts)),
+            full.eq(whole_segment - 1),
+            short.eq(last_segment - 1),
             full_is_one.eq(full == 0),
             short_is_one.eq(short == 0),
             pause.eq(parts + config.parameter_pause),

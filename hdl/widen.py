@@ -21,7 +21,7 @@ class Widen(wiring.Component):
     i, o : stream of beats
     pixel : In(3)     0: beats pass as they are, in the same cycle; else pixels have
                       ``2**(pixel - 1)`` bytes, one of ``pixel_sizes``; to change only between
-                      blocks
+                      blocks, a cycle before the first beat of the next one
     drop : In(1)      the pixel is the last of its row: what follows it in its beat is dropped
 
     Timing
@@ -56,8 +56,8 @@ class Widen(wiring.Component):
                         later.eq(config.bus_bytes // size - 1),
                     ]
         narrow = Signal()
+        m.d.sync += narrow.eq(self.pixel != 0)
         m.d.comb += [
-            narrow.eq(self.pixel != 0),
             gone.eq(full & self.o.ready),
             word_end.eq(beat == beats - 1),
             end.eq(gone & word_end & ((left == 0) | self.drop)),

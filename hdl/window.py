@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.tiles import MAX_TAPS
 from tilewright.hdl.buffers import ActivationBuffer, lane_addresses, lane_words
+from tilewright.hdl.choose import Choose
 from tilewright.hdl.fanout import Fanout
 from tilewright.hdl.pace import access_layout
 from tilewright.hdl.sums import add_with_carry
@@ -161,7 +162,12 @@ class WindowFeeder(wiring.Component):
                 addr_domain += self.addr[lane].eq(base_2 + offset)
                 lanes.append(self.i_lanes[lane])
         # What pixels are that do not come from the lanes.
-        other = self.pad.replicate(config.rows)
+        share = min(config.rows, self.FAN_OUT)
+        m.submodules.pads = pads = Fanout(
+            width=len(self.pad), copies=config.rows // share, dsp=config.dsp
+        )
+        m.d.comb += pads.i.eq(self.pad)
+        other = Cat(pad.replicate(share) for pad in pads.o)
         if config.offset_depth:
             sample = Signal(8 * config.rows, reset_less=True)
             m.d.sync += sample.eq(Mux(self.sampled, self.sample, other))
@@ -169,7 +175,6 @@ class WindowFeeder(wiring.Component):
 
         # The same decisions again when the words arrive, for a few channels each.
         summed = config.data_width > 9
-        share = min(config.rows, self.FAN_OUT)
         width = config.window_width
         if summed:
             tap = Signal(tap_layout(), reset_less=True)
@@ -215,10 +220,14 @@ class WindowFeeder(wiring.Component):
                 copy = data.View(late.shape(), copies.o[k])
                 picked = Signal(8 * share, reset_less=True)
                 inside, wanted = Signal(reset_less=True), Signal(reset_less=True)
-                with m.Switch(copy.lane):
-                    for i in range(cols):
-                        with m.Case(i):
-                            m.d.sync += picked.eq(lanes[i][part])
+                m.submodules[f"choose_{j}_{k}"] = choose = Choose(
+                    width=len(picked), count=cols, dsp=config.dsp
+                )
+                m.d.comb += [
+                    choose.i.eq(Cat(lane[part] for lane in lanes)),
+                    choose.index.eq(copy.lane),
+                ]
+                m.d.sync += picked.eq(choose.o)
                 m.d.sync += [inside.eq(copy.inside), wanted.eq(copy.wanted)]
                 pixels_in = Mux(inside, picked, other[part])
                 window = Signal(width * share, reset_less=True)

@@ -6,7 +6,7 @@ from amaranth.sim import Simulator
 
 import tilewright as tw
 from tests.hdl.bench import simulate
-from tilewright.boards.system import System
+from tilewright.boards.system import System, pll_dividers
 from tilewright.boards.uart import UARTReceiver
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
 from tilewright.compiler.isa import EngineConfig, Fetch, Unit, encode
@@ -171,3 +171,18 @@ def test_serial_line_takes_a_host_whose_clock_is_off(skew):
     simulator.add_testbench(taker, background=True)
     simulator.run()
     assert received == sent
+
+
+@pytest.mark.parametrize(
+    ("clock", "reference", "feedback", "divider"),
+    [(50.0, 1, 2, 12), (75.0, 1, 3, 8), (87.5, 2, 7, 7), (112.5, 2, 9, 5)],
+)
+def test_pll_makes_the_clock_from_the_oscillator(clock, reference, feedback, divider):
+    assert pll_dividers(25.0, clock) == (reference, feedback, divider)
+    assert 25.0 / reference * feedback == clock
+    assert 400 <= clock * divider <= 800
+
+
+def test_clock_that_no_pll_makes_is_refused():
+    with pytest.raises(ValueError, match=r"no PLL makes 110.0 MHz from 25.0 MHz"):
+        pll_dividers(25.0, 110.0)

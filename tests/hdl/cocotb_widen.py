@@ -34,6 +34,7 @@ async def pixels_become_words(dut, seed):
     cocotb.start_soon(drop())
     for size in (0, *CONFIG.pixel_sizes, 0):
         widen.pixel.value = size.bit_length()
+        await RisingEdge(dut.clk)
         given, expected = [], []
         taken.clear()
         ends.clear()

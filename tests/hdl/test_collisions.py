@@ -20,7 +20,7 @@ from tests.cosim.random_layers import random_layer
 from tilewright.compiler.isa.registers import Status
 from tilewright.executors import verify
 from tilewright.hdl import verilog
-from tilewright.hdl.buffers import WordBuffer
+from tilewright.hdl.buffers import block_width
 from tilewright.program import compile_graph
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.timing import MemoryTiming
@@ -44,13 +44,19 @@ def poisoned(config, directory):
         return f"<= {width}'b" + ("10" * width)[:width]
 
     text, count = re.subn(r"<= (\d+)'hx+", nonsense, text)
-    # Two assignments for each: queues, the activation buffer's lanes, weights, results, counters;
-    # halves of lanes and of the buffer of offsets; places, which are in block RAM only where
-    # nothing is pipelined.
-    lanes = 2 * config.cols + 2 if config.offset_depth else config.cols
-    depth = config.weight_depth // config.weights_per_byte
-    weights = -(-8 * config.rows // (WordBuffer.BLOCK // depth)) if config.pipelined else 1
-    assert count == 2 * (3 + lanes + weights + 1 + config.counters + (not config.pipelined))
+    # Two assignments for each: columns of the activation buffer's lanes, or of their halves, and of
+    # weights; halves of the buffer of offsets; queues, results, counters; places, which are in
+    # block RAM only where nothing is pipelined.
+    halves = 2 if config.offset_depth else 1
+
+    def columns(depth):
+        return -(-8 * config.rows // block_width(depth)) if config.pipelined else 1
+
+    lanes = config.cols * halves * columns(-(-config.act_depth // halves))
+    offsets = 2 if config.offset_depth else 0
+    weights = columns(config.weight_depth // config.weights_per_byte)
+    rest = 4 + config.counters + (not config.pipelined)
+    assert count == 2 * (lanes + offsets + weights + rest)
     return text
 
 

@@ -1,0 +1,26 @@
+"""Multiplexers of primitives choose as others do, and never join a table's output with itself."""
+
+import re
+
+from amaranth.back import rtlil
+
+from tests.hdl.bench import simulate
+from tests.hdl.choosers import COUNTS, Choosers
+from tilewright.hdl.axi import ports
+from tilewright.hdl.choose import Choose
+from tilewright.sim.rtl.build import HARNESS
+
+
+def test_primitives_choose_like_plain_logic(tmp_path, monkeypatch):
+    models = [HARNESS / f"{name}.v" for name in ("lut4", "pfumx", "l6mux21")]
+    simulate(Choosers(), ["tests.hdl.cocotb_choose"], tmp_path, monkeypatch, models=models)
+
+
+def test_every_table_is_another_one():
+    """A multiplexer joins two tables; of two equal ones, a synthesizer could leave one."""
+    for count in COUNTS:
+        choose = Choose(width=1, count=count, dsp="ecp5")
+        text = rtlil.convert(choose, name="top", ports=ports(choose))
+        tables = re.findall(r"cell \\LUT4.*?connect \\A (.*?)\n.*?connect \\B (.*?)\n", text, re.S)
+        assert len(tables) == len(set(tables)), count
+        assert bool(tables) == (count > 1)
