@@ -39,6 +39,11 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"cols": 5},
     {"multiplier_width": 31},
     {"queue_depth": 32},
+    {"pipelined": False},
+    {"maximum": False},
+    {"tables": 1},
+    {"offset_depth": 256, "offset_fraction": 4, "mask_fraction": 0},
+    {"data_width": 13, "kernel_width": 13, "partial_depth": 64},
 )
 COLUMNS = {
     "LUT4": "LUT4",

@@ -85,7 +85,8 @@ class WeightLoader:
             self._load_kernels(op, op.term, block, region, base)
             return base
         # In pieces, so that the first can go where the array is already done.
-        piece = max(64, config.weight_depth // 16)
+        tight = wide or 2 * words > config.weight_depth
+        piece = max(64, config.weight_depth // (16 if tight else 4))
         for first in range(0, words, piece):
             count = min(piece, words - first)
             self._recorder.append(
