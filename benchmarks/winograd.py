@@ -140,6 +140,15 @@ def measure(
         record["nextpnr"] = {"fmax_mhz": built.fmax_mhz, "versions": built.versions}
 
 
+def share(records: list[dict[str, Any]]) -> None:
+    """Give figures of an engine to every F that needs the same one."""
+    for figure in ("yosys", "nextpnr"):
+        known = {str(record["engine"]): record[figure] for record in records if figure in record}
+        for record in records:
+            if str(record["engine"]) in known:
+                record.setdefault(figure, known[str(record["engine"])])
+
+
 def main(
     parts: Annotated[str, typer.Option(help="Names, with commas.")] = ",".join(PARTS),
     only: Annotated[str, typer.Option(help="Only F whose name contains this.")] = "",
@@ -162,6 +171,7 @@ def main(
 
     def save() -> None:
         measured["tiles"] = [known[name] for name in names if name in known]
+        share(measured["tiles"])
         write(output, json.dumps(measured, indent=1) + "\n")
 
     candidates: list[Tiling | None] = [None, *(t for kernel in KERNELS for t in tilings(kernel))]
