@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tilewright as tw
+from benchmarks.output import write
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
 
 RESULTS = Path(__file__).parent / "results"
@@ -226,14 +227,6 @@ def known_records(path: Path, config: tw.EngineConfig) -> dict[str, dict[str, An
     if earlier["engine"] != asdict(config):
         return {}
     return {record["name"]: record for record in earlier["layers"]}
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def page(config: tw.EngineConfig, records: list[dict[str, Any]]) -> str:

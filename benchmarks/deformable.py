@@ -5,9 +5,8 @@
 For each layer, as an ordinary convolution and with offsets that are loaded from memory: cycles,
 bytes, multiplications per multiplier and cycle, energy; all on one engine. Samples stay on chip, or
 go through memory where the rows within reach do not fit. With ``--rtl`` every element and every
-command's cycles are compared with the RTL's. Offsets are random, with a
-standard deviation of 2 pixels. Prints a table and writes JSON, from which a run that was
-interrupted goes on.
+command's cycles are compared with the RTL's. Offsets are random, with a standard deviation of 2
+pixels. Prints a table and writes JSON, from which a run that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tilewright as tw
+from benchmarks.output import markdown_table, write
 from tilewright.compiler.ir import (
     Conv2d,
     DeformConv2d,
@@ -170,14 +170,6 @@ def measure(layer: Layer, offsets: Offsets, *, rtl: bool) -> dict[str, Any]:
     }
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
-
-
 def main(
     rtl: Annotated[bool, typer.Option(help="Also run the RTL and compare.")] = False,
     only: Annotated[str, typer.Option(help="Only layers whose name contains this.")] = "",
@@ -230,9 +222,7 @@ def main(
         table.add_row(*line)
     console.print(table)
     if markdown is not None:
-        rule = "|---|---|---|" + "--:|" * (len(heads) - 3)
-        rows = ["| " + " | ".join(line) + " |" for line in (heads, *lines)]
-        write(markdown, "\n".join([rows[0], rule, *rows[1:]]) + "\n")
+        write(markdown, markdown_table([heads, *lines]))
 
 
 def published(layer: Layer, offsets: Offsets) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from benchmarks.output import write
 from tilewright.boards.flow import synthesize
 from tilewright.compiler.isa import EngineConfig
 
@@ -73,9 +74,7 @@ def main() -> None:
             flush=True,
         )
         if arguments.json is not None:
-            temporary = arguments.json.with_name(arguments.json.name + ".tmp")
-            temporary.write_text(json.dumps(records, indent=1) + "\n")
-            temporary.replace(arguments.json)
+            write(arguments.json, json.dumps(records, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tilewright as tw
+from benchmarks.output import write
 from examples.networks import NETWORKS
 from tilewright.compiler.frontend import capture_with_report
 from tilewright.compiler.ir import Conv2d, ConvTranspose2d, Graph, Linear
@@ -158,14 +159,11 @@ def main(
                     record = future.result()
         records.append(record)
         console.print(f"{name}: {record['utilization']:.3f}", style="dim")
-        output.parent.mkdir(parents=True, exist_ok=True)
-        temporary = output.with_suffix(".tmp")
         text = json.dumps({"engine": asdict(config), "networks": records}, indent=1)
-        temporary.write_text(text + "\n")
-        temporary.replace(output)
+        write(output, text + "\n")
     console.print(table_of(records))
     if markdown is not None:
-        markdown.write_text(page(config, records))
+        write(markdown, page(config, records))
 
 
 def known_records(path: Path, config: tw.EngineConfig) -> dict[str, dict[str, Any]]:

@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tilewright as tw
+from benchmarks.output import markdown_table, write
 
 RESULTS = Path(__file__).parent / "results"
 WORK = Path("build/synthesis")
@@ -61,19 +62,10 @@ Output = Annotated[Path, typer.Option(help="Where the JSON goes.")]
 Markdown = Annotated[Path | None, typer.Option(help="Also write the table here.")]
 
 
-def write(path: Path, record: dict[str, Any]) -> None:
-    """Write a record whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(record, indent=1) + "\n")
-    temporary.replace(path)
+def save(path: Path, record: dict[str, Any]) -> None:
+    """Write a record, and say where."""
+    write(path, json.dumps(record, indent=1) + "\n")
     console.print(f"{path}: written")
-
-
-def markdown_table(rows: list[list[str]]) -> str:
-    """Return rows, the first one the heads, as a Markdown table."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]) + "\n"
 
 
 @app.command()
@@ -102,9 +94,9 @@ def board(
         table.add_row(*row)
     console.print(table)
     record = {"board": board, "engine": asdict(target.engine), **json.loads(result.to_json())}
-    write(output / f"{board}-{'nextpnr' if place_and_route else 'yosys'}.json", record)
+    save(output / f"{board}-{'nextpnr' if place_and_route else 'yosys'}.json", record)
     if markdown is not None:
-        markdown.write_text(markdown_table(rows))
+        write(markdown, markdown_table(rows))
 
 
 @app.command()
@@ -129,9 +121,9 @@ def options(work: Work = WORK, output: Output = RESULTS, markdown: Markdown = No
     for row in rows[1:]:
         table.add_row(*row)
     console.print(table)
-    write(output / "options-yosys.json", {"engine": asdict(base_engine), "options": records})
+    save(output / "options-yosys.json", {"engine": asdict(base_engine), "options": records})
     if markdown is not None:
-        markdown.write_text(markdown_table(rows))
+        write(markdown, markdown_table(rows))
 
 
 if __name__ == "__main__":

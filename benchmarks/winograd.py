@@ -30,8 +30,9 @@ from rich.table import Table
 
 import tilewright as tw
 from benchmarks import points
-from benchmarks.array import Layer, graph_of, write
-from benchmarks.synthesis import COLUMNS, markdown_table
+from benchmarks.array import Layer, graph_of
+from benchmarks.output import markdown_table, write
+from benchmarks.synthesis import COLUMNS
 from tilewright.boards import get_board
 from tilewright.boards.flow import synthesize
 from tilewright.compiler.winograd.integer import bits_for

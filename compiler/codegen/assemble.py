@@ -18,6 +18,7 @@ from tilewright.compiler.codegen.memory import (
 )
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.codegen.streams import Streams, build_streams
+from tilewright.compiler.codegen.weights import WeightLoader
 from tilewright.compiler.ir import Graph
 from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.isa.layout import align
@@ -75,7 +76,8 @@ def assemble(
     tables = place_tables(constants, plans, config)
     feature_maps, end = place_feature_maps(lowered, plans, constants.size)
     recorder = Recorder(config, constants.size, end)
-    emitter = Emitter(recorder, lowered, feature_maps, tables)
+    loader = WeightLoader(recorder, lowered, feature_maps, tables)
+    emitter = Emitter(recorder, lowered, feature_maps, loader)
     for plan, blocks in zip(plans, weights, strict=True):
         emitter.emit(plan, blocks)
     streams = build_streams(recorder.entries, config, end)

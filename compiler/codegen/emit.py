@@ -47,7 +47,8 @@ class Emitter:
     ----------
     recorder : Recorder
     lowered : LoweredGraph
-    feature_maps, tables : where values lie, and tables and steps of transforms by content
+    feature_maps : where values lie
+    weights : WeightLoader, with the same recorder
     """
 
     def __init__(
@@ -55,13 +56,13 @@ class Emitter:
         recorder: Recorder,
         lowered: LoweredGraph,
         feature_maps: Mapping[str, Region],
-        tables: Mapping[bytes, Region],
+        weights: WeightLoader,
     ) -> None:
         self.config = recorder.config
         self.recorder = recorder
         self.lowered = lowered
         self.feature_maps = feature_maps
-        self.weights = WeightLoader(recorder, lowered, feature_maps, tables)
+        self.weights = weights
         self._offsets = OffsetBuffer(self.config.offset_depth)
         self._act_next = 0
         self._out_next = 0

@@ -45,7 +45,7 @@ def test_random_layers_agree(name):
 @pytest.mark.parametrize("name", ENGINES)
 def test_samples_in_memory_agree(name):
     """Also where so few rows fit that offsets are taken in classes."""
-    cut = 0
+    compared = cut = 0
     config = engine(name)
     config = replace(config, act_depth=max(16, 72 // config.cols))
     for seed in range(CASES):
@@ -60,7 +60,9 @@ def test_samples_in_memory_agree(name):
             pytest.fail(f"seed {seed}, {graph.name}, engine {name}: {error}")
         kinds = [layer.kind for group in program.schedule for layer in group.layers]
         assert kinds.count("Sample") >= 1
+        compared += 1
         cut += kinds.count("Sample") > 1
+    assert compared > 0.75 * CASES
     assert cut
 
 
@@ -68,7 +70,7 @@ def test_samples_in_memory_agree(name):
 def test_random_networks_agree(name):
     # So little that many networks need several strips.
     config = replace(engine(name), act_depth=768 // ENGINES[name].cols)
-    for seed in range(CASES // 4):
+    for seed in range(CASES // 2):
         graph, inputs = random_network(np.random.default_rng(seed), config)
         try:
             check(compiled(graph, config), inputs)
