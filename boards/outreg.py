@@ -7,6 +7,7 @@ from typing import Any
 
 __all__ = ["absorb_output_registers"]
 
+_WHOLE = 36  # bits of a word that takes both ports
 _PLAIN = {"CEMUX": "1", "CLKMUX": "CLK", "REGSET": "RESET"}
 
 
@@ -15,7 +16,8 @@ def absorb_output_registers(netlist: dict[str, Any]) -> int:
 
     A block RAM's word comes 5.6 ns after the clock; behind its own register, less than 1 ns. A port
     B qualifies when each of its outputs in use goes to one plain register and nowhere else: no
-    enable, no reset, the same clock.
+    enable, no reset, the same clock. Words of 36 bits have their upper half at port A's outputs,
+    and need its registers too.
 
     Parameters
     ----------
@@ -38,10 +40,12 @@ def absorb_output_registers(netlist: dict[str, Any]) -> int:
             if cell["type"] != "DP16KD" or cell["parameters"]["REGMODE_B"] != "NOREG":
                 continue
             ports = cell["connections"]
+            halves = "AB" if int(cell["parameters"]["DATA_WIDTH_B"], 2) == _WHOLE else "B"
+            outputs = tuple(f"DO{half}" for half in halves)
             used = {
                 port: bits[0]
                 for port, bits in ports.items()
-                if port.startswith("DOB") and bits and loads[bits[0]]
+                if port.startswith(outputs) and bits and loads[bits[0]]
             }
             taken = {port: registers.get(bit) for port, bit in used.items() if loads[bit] == 1}
             if not used or len(taken) < len(used):
@@ -54,8 +58,9 @@ def absorb_output_registers(netlist: dict[str, Any]) -> int:
             for port, name in taken.items():
                 assert name is not None
                 ports[port] = cells.pop(name)["connections"]["Q"]
-            cell["parameters"]["REGMODE_B"] = "OUTREG"
-            ports["OCEB"] = ["1"]
+            for half in halves:
+                cell["parameters"][f"REGMODE_{half}"] = "OUTREG"
+                ports[f"OCE{half}"] = ["1"]
             absorbed += 1
     return absorbed
 

@@ -113,8 +113,8 @@ class ActivationBuffer(wiring.Component):
 
     LATENCY = 4
     SETTLE = 5
-    #: Blocks of a lane that share a copy of their addresses; rows that share one of decisions.
-    FAN_OUT, ROWS = 2, 4
+    #: Rows that share a copy of decisions.
+    ROWS = 4
 
     @classmethod
     def latency(cls, config):
@@ -226,9 +226,7 @@ class ActivationBuffer(wiring.Component):
         column = block_width(depth)
         columns = -(-bits // column)
         m.submodules[f"{name}_controls"] = copies = Fanout(
-            width=len(control) + len(addr),
-            copies=-(-columns // self.FAN_OUT),
-            dsp=config.dsp,
+            width=len(control) + len(addr), copies=columns, dsp=config.dsp
         )
         m.d.comb += copies.i.eq(Cat(control, addr))
         for n in range(columns):
@@ -239,10 +237,10 @@ class ActivationBuffer(wiring.Component):
             write, read = memory.write_port(), memory.read_port()
             m.d.sync += late_data.eq(data_in[part])
             m.d.comb += [
-                Cat(write.en, write.addr).eq(copies.o[n // self.FAN_OUT]),
+                Cat(write.en, write.addr).eq(copies.o[n]),
                 write.data.eq(late_data),
                 read.en.eq(1),
-                read.addr.eq(copies.o[n // self.FAN_OUT][len(control) :]),
+                read.addr.eq(copies.o[n][len(control) :]),
             ]
             # The block RAM's own output is slow: one register (boards.outreg moves it inside) takes
             # its delay out of the muxes, one more half of the way there.
@@ -277,7 +275,7 @@ class WordBuffer(wiring.Component):
     """
 
     #: Blocks that share the registers before them.
-    FAN_OUT = 8
+    FAN_OUT = 4
 
     @classmethod
     def latency(cls, pipelined, far=False):

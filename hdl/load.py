@@ -157,6 +157,7 @@ class LoadUnit(wiring.Component):
         allowed = Signal()
         status, refused, moves = Signal(8), Signal(), Signal()
         extra = Signal(len(kinds))  # per kind of command: a bit above its fields is set
+        other = Signal()  # a Check that is for another engine
         error, failed = Signal(), Signal()
         row_beats = Signal(row_beats_width(config, load_count_width(config)))
 
@@ -278,8 +279,10 @@ class LoadUnit(wiring.Component):
         if config.prefetch:
             # A command is there at least a cycle before it starts.
             rest = reserved(self.i.payload, kinds, self._later(m))
+            is_other = self._later(m)(self._other(self.i.payload))
         else:  # commands in place keep only the bits that mean something
             take(m.d.comb, booting)
+            m.d.comb += other.eq(self._other(command))
         m.d.comb += self.busy.eq(1)
         with m.FSM():
             with m.State("IDLE"):
@@ -292,11 +295,11 @@ class LoadUnit(wiring.Component):
                 if config.prefetch:
                     m.d.comb += self.i.ready.eq(self.start)
                     take(m.d.sync, self.boot.valid)
-                    m.d.sync += extra.eq(Cat(rest[kind] for kind in kinds))
+                    m.d.sync += [extra.eq(Cat(rest[kind] for kind in kinds)), other.eq(is_other)]
                 with m.If((self.boot.valid & self.boot.ready) | self.start):
                     m.next = "DECODE"
             with m.State("DECODE"):
-                self._judge(m, command, booting, extra, status, refused)
+                self._judge(m, command, booting, extra, other, status, refused)
                 m.d.sync += [
                     is_act.eq(act.opcode == LoadActivations.OPCODE),
                     is_rows.eq(act.opcode == LoadActivations.OPCODE),
@@ -386,18 +389,24 @@ class LoadUnit(wiring.Component):
 
         return later
 
+    def _other(self, command: Value) -> Value:
+        """Return whether ``command``, if it is a Check, is for another engine."""
+        check = command_view(Check, command)
+        return (check.digest != self._config.digest) | (check.version != ISA_VERSION)
+
     def _judge(
         self,
         m: Module,
         command: Signal,
         booting: Signal,
         extra: Signal,
+        other: Signal,
         status: Signal,
         refused: Signal,
     ) -> None:
         """Set ``status`` to the one that refuses ``command``, and ``refused``, or IDLE."""
         kinds = _kinds(self._config)
-        check, fetch = command_view(Check, command), command_view(Fetch, command)
+        fetch = command_view(Fetch, command)
         act, weights = command_view(LoadActivations, command), command_view(LoadWeights, command)
         beat_log2 = self._config.bus_bytes.bit_length() - 1
         skewed = act.address[:beat_log2].any()  # all that move data have their address here
@@ -428,7 +437,6 @@ class LoadUnit(wiring.Component):
             bad[LoadKernels] |= (
                 skewed | (kernels.steps == 0) | (kernels.channels == 0) | (kernels.taps == 0)
             )
-        other = (check.digest != self._config.digest) | (check.version != ISA_VERSION)
         with m.Switch(act.opcode):
             for kind in kinds:
                 with m.Case(kind.OPCODE):

@@ -97,16 +97,17 @@ class PassSequencer(wiring.Component):
             o.last_of_command.eq(ox.last & oy.last & kg.last),
         ]
 
-        # These are a few bits: the products are small tables, not multipliers.
+        # These are a few bits: the products are small tables, not multipliers. The command is there
+        # with ``start``, and no pass leaves before the next cycle.
         pixels_per_word, results_per_word = Signal(8), Signal(8)
         with m.Switch(c.stride_x):
             for stride in range(16):
                 with m.Case(stride):
-                    m.d.comb += pixels_per_word.eq(stride * config.cols)
+                    m.d.sync += pixels_per_word.eq(stride * config.cols)
         with m.Switch(c.dst_step):
             for dst_step in range(8):
                 with m.Case(dst_step):
-                    m.d.comb += results_per_word.eq(dst_step * config.cols)
+                    m.d.sync += results_per_word.eq(dst_step * config.cols)
 
         # Rows of the output buffer and of the ring from one pass to those below: a tile's.
         dst_row, out_row = c.dst_row_step, c.out_row_step

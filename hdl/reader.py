@@ -24,8 +24,8 @@ class Reader(wiring.Component):
     i : In(stream.Signature(BlockLayout))   see :class:`Bursts`
     o : Out(stream.Signature(bus_width))    combinational from the R channel
     axi : Out(AXI4Read)
-    halt : In(1)              start no burst; accept what is in flight, and drop it from the next
-                              cycle on
+    halt : In(1)              start no burst; from the next cycle on, accept what is in flight even
+                              if ``o`` is not ready for it: what ``o`` shows then means nothing
     quiet : Out(1)            no burst is in flight or about to be: with ``halt``, it stays so
     beat : Out(1)             pulse: a beat was accepted in the previous cycle
     error : Out(1)            pulse: a beat that was no OKAY was accepted in the previous cycle
@@ -77,7 +77,7 @@ class Reader(wiring.Component):
             bursts.o.ready.eq(axi.arready),
             bursts.enable.eq((flying != limit) & ~self.halt),
             issued.eq(axi.arvalid & axi.arready),
-            self.o.valid.eq(axi.rvalid & ~drop),
+            self.o.valid.eq(axi.rvalid),
             self.o.payload.eq(axi.rdata),
             axi.rready.eq(self.o.ready | drop),
             beat.eq(axi.rvalid & axi.rready),

@@ -43,6 +43,7 @@ class Widen(wiring.Component):
         hold, full = Signal(config.bus_width), Signal()
         beat = Signal(range(max(beats, 2)))  # of the pixel at `o`
         left = Signal(range(config.bus_bytes))  # pixels after it
+        lone = Signal()  # there are none
         low = Signal(config.bus_width)  # the pixel at `o`, filled up
         word_end, end, gone = Signal(), Signal(), Signal()
         shifted = Signal(config.bus_width)
@@ -60,17 +61,18 @@ class Widen(wiring.Component):
         m.d.comb += [
             gone.eq(full & self.o.ready),
             word_end.eq(beat == beats - 1),
-            end.eq(gone & word_end & ((left == 0) | self.drop)),
+            end.eq(gone & word_end & (lone | self.drop)),
             self.o.valid.eq(Mux(narrow, full, self.i.valid)),
             self.o.payload.eq(Mux(narrow, Mux(beat == 0, low, 0), self.i.payload)),
             self.i.ready.eq(Mux(narrow, ~full | end, self.o.ready)),
         ]
         with m.If(self.i.valid & self.i.ready & narrow):
-            m.d.sync += [hold.eq(self.i.payload), full.eq(1), left.eq(later), beat.eq(0)]
+            m.d.sync += [hold.eq(self.i.payload), full.eq(1), beat.eq(0)]
+            m.d.sync += [left.eq(later), lone.eq(later == 0)]
         with m.Elif(end):
             m.d.sync += full.eq(0)
         with m.Elif(gone):
             m.d.sync += beat.eq(Mux(word_end, 0, beat + 1))
             with m.If(word_end):
-                m.d.sync += [hold.eq(shifted), left.eq(left - 1)]
+                m.d.sync += [hold.eq(shifted), left.eq(left - 1), lone.eq(left == 1)]
         return m

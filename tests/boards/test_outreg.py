@@ -18,7 +18,7 @@ def netlist():
 
     ram = {
         "type": "DP16KD",
-        "parameters": {"REGMODE_B": "NOREG"},
+        "parameters": {"DATA_WIDTH_B": f"{18:032b}", "REGMODE_A": "NOREG", "REGMODE_B": "NOREG"},
         "port_directions": {"CLKB": "input", "DOB0": "output", "DOB1": "output", "DOB2": "output"},
         "connections": {"CLKB": [2], "DOB0": [10], "DOB1": [11], "DOB2": [12]},
     }
@@ -33,6 +33,25 @@ def test_registers_behind_a_block_ram_move_into_it():
     assert ram["parameters"]["REGMODE_B"] == "OUTREG"
     assert (ram["connections"]["DOB0"], ram["connections"]["DOB1"]) == ([20], [21])
     assert absorb_output_registers(changed) == 0
+
+
+def test_words_of_both_ports_move_with_their_upper_half_or_not_at_all():
+    def wide(**loads):
+        changed = netlist()
+        ram = changed["modules"]["top"]["cells"]["ram"]
+        ram["parameters"]["DATA_WIDTH_B"] = f"{36:032b}"
+        ram["port_directions"]["DOA0"] = "output"
+        ram["connections"]["DOA0"] = ram["connections"].pop("DOB1")
+        changed["modules"]["top"]["ports"].update(loads)
+        return changed
+
+    changed = wide()
+    assert absorb_output_registers(changed) == 1
+    (ram,) = changed["modules"]["top"]["cells"].values()
+    assert {ram["parameters"][f"REGMODE_{half}"] for half in "AB"} == {"OUTREG"}
+    assert (ram["connections"]["OCEA"], ram["connections"]["OCEB"]) == (["1"], ["1"])
+    assert (ram["connections"]["DOA0"], ram["connections"]["DOB0"]) == ([21], [20])
+    assert absorb_output_registers(wide(early={"bits": [11]})) == 0
 
 
 @pytest.mark.parametrize(
