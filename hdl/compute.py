@@ -16,7 +16,7 @@ from tilewright.hdl.buffers import (
 )
 from tilewright.hdl.decode import command_view, reached
 from tilewright.hdl.drain import Drain
-from tilewright.hdl.fanout import Fanout
+from tilewright.hdl.fanout import Fanout, FanoutTree
 from tilewright.hdl.mac import MacArray
 from tilewright.hdl.offsets import OffsetSequencer
 from tilewright.hdl.pace import PaceSequencer
@@ -65,7 +65,7 @@ class ComputeUnit(wiring.Component):
     SAMPLE_DELAY = Sampler.LATENCY - Sampler.AHEAD - WindowFeeder.SAMPLED
     #: Cycles from the start of a Deform until it is done.
     DEFORM = 1
-    #: Rows that share the registers which feed the queue of channels.
+    #: Rows near each other.
     FAN_OUT = 4
 
     @classmethod
@@ -259,9 +259,10 @@ class ComputeUnit(wiring.Component):
             wiring.connect(m, segments.o, pace.i)
         else:
             wiring.connect(m, taps.o, pace.i)
+        copied = FanoutTree if config.pipelined else Fanout
         bursts = [(pace.burst, pace.burst_valid)]
         usual = self.burst_delay(config)
-        window = WindowFeeder.latency(config) - Fanout.LATENCY
+        window = WindowFeeder.latency(config) - copied.LATENCY
         for _ in range(max(window, usual) + (self.SAMPLE_DELAY if config.offset_depth else 0)):
             later, later_valid = Signal.like(pace.burst, reset_less=True), Signal()
             m.d.sync += [later.eq(bursts[-1][0]), later_valid.eq(bursts[-1][1])]
@@ -285,7 +286,7 @@ class ComputeUnit(wiring.Component):
         half_way = m.d.sync if config.pipelined else m.d.comb
         rows, cols = config.rows, config.cols
         share = min(rows, self.FAN_OUT)
-        m.submodules.complete = complete = Fanout(width=1, copies=rows // share, dsp=config.dsp)
+        m.submodules.complete = complete = copied(width=1, copies=rows, dsp=config.dsp)
         burst, burst_valid = burst_after(window)
         m.d.comb += complete.i.eq(burst_valid & ~burst.parameters)
 
@@ -303,14 +304,14 @@ class ComputeUnit(wiring.Component):
         m.d.sync += choice.eq(
             Cat(*(command.segment_log2 == log2 for log2 in range(share_log2)), command.signed)
         )
-        m.submodules.listen = listen = Fanout(width=len(choice), copies=rows, dsp=config.dsp)
+        m.submodules.listen = listen = copied(width=len(choice), copies=rows, dsp=config.dsp)
         m.submodules.distance = distance = Fanout(
             width=len(command.segment_log2), copies=rows // share, dsp=config.dsp
         )
         m.d.comb += [listen.i.eq(choice), distance.i.eq(command.segment_log2)]
         for k in range(rows):
             channel = Cat(feeder.window[j].word_select(k, pixel_width) for j in range(cols))
-            with m.If(complete.o[k // share]):
+            with m.If(complete.o[k]):
                 m.d.sync += queue[k].eq(channel)
             if k + 1 < rows:
                 with m.Else():

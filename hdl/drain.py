@@ -250,7 +250,19 @@ class Drain(wiring.Component):
                 reached = min(stage, reached + config.drain_cycles)
                 result, load = held, stages[reached - 1].first
 
-        bounds = constants("bounds", Requantize.late(pipelined))
+        late = Requantize.late(pipelined)
+        if pipelined:
+            # Requantizers are all over the FPGA, and so are copies of their bounds.
+            held = constants("bounds", late - Fanout.LATENCY)
+            m.submodules.bounds = trunk = Fanout(
+                width=len(held.as_value()),
+                copies=-(-config.requantizer_count // FanoutTree.SHARE),
+                dsp=config.dsp,
+            )
+            m.d.comb += trunk.i.eq(held)
+            bounds = [data.View(held.shape(), copy) for copy in trunk.o]
+        else:
+            bounds = [constants("bounds", late)]
         place = constants("place", len(stages) - 1)
         target = constants("target", len(stages) - 1)
         if config.tables:
@@ -265,14 +277,15 @@ class Drain(wiring.Component):
             )
             m.submodules[f"requantize_{i}"] = DomainRenamer("data")(requantize)
             head_parameters = layout(parameters[i * share][: layout.size])
+            own = bounds[i * len(bounds) // config.requantizer_count]
             m.d.comb += [
                 requantize.acc.eq(heads[i]),
                 requantize.bias.eq(head_parameters.bias),
                 requantize.multiplier.eq(head_parameters.multiplier),
                 requantize.shift.eq(head_parameters.shift),
-                requantize.zero_point.eq(bounds.zero_point),
-                requantize.qmin.eq(bounds.qmin),
-                requantize.qmax.eq(bounds.qmax),
+                requantize.zero_point.eq(own.zero_point),
+                requantize.qmin.eq(own.qmin),
+                requantize.qmax.eq(own.qmax),
             ]
             byte = requantize.o
             if config.tables:

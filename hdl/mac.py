@@ -71,7 +71,7 @@ class MacArray(wiring.Component):
             control = later
         m.submodules.control = copies = FanoutTree(width=2, copies=config.rows, dsp=config.dsp)
         m.d.comb += copies.i.eq(control)
-        m.submodules.maximum = maxima = Fanout(width=1, copies=config.rows, dsp=config.dsp)
+        m.submodules.maximum = maxima = FanoutTree(width=1, copies=config.rows, dsp=config.dsp)
         m.d.comb += maxima.i.eq(self.maximum & config.maximum)
 
         # Rows of a pair have one activation: with 4-bit weights, one multiplier has both products.

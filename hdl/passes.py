@@ -53,7 +53,7 @@ class PassSequencer(wiring.Component):
     Members
     -------
     command : In(Compute layout); stable from ``start`` until its last pass has left the array
-    start : In(1)
+    start : In(1); the pass before is gone
     o : Out(stream of pass_layout)
 
     Timing
@@ -76,8 +76,9 @@ class PassSequencer(wiring.Component):
         """Build the netlist."""
         m = Module()
         config, c, o = self._config, self.command, self.o.payload
-        step = Signal()
-        m.d.comb += step.eq(self.o.valid & self.o.ready)
+        # The first pass lies ready before the start, which so reaches but one register.
+        ready, step = Signal(), Signal()
+        m.d.comb += [ready.eq(~self.o.valid), step.eq(self.o.valid & self.o.ready)]
 
         count_width = min(len(c.n_ox), result_count_width(config))
         m.submodules.ox = ox = LoopCounter(width=count_width)
@@ -87,9 +88,9 @@ class PassSequencer(wiring.Component):
             ox.count.eq(c.n_ox),
             oy.count.eq(c.n_oy),
             kg.count.eq(c.n_kg),
-            ox.start.eq(self.start),
-            oy.start.eq(self.start),
-            kg.start.eq(self.start),
+            ox.start.eq(ready),
+            oy.start.eq(ready),
+            kg.start.eq(ready),
             ox.step.eq(step),
             oy.step.eq(step & ox.last),
             kg.step.eq(step & ox.last & oy.last),
@@ -140,8 +141,11 @@ class PassSequencer(wiring.Component):
             m.d.comb += o.narrow.eq(ox.last)
 
         with m.If(self.start):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(step & o.last_of_command):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(ready):
             m.d.sync += [
-                self.o.valid.eq(1),
                 o.group.eq(c.act_base),
                 o.row.eq(c.act_row),
                 o.y.eq(c.y0),
@@ -180,11 +184,9 @@ class PassSequencer(wiring.Component):
                     row_out.eq(kg_out + c.out_kg_step),
                     o.first_of_kg.eq(1),
                 ]
-            with m.If(o.last_of_command):
-                m.d.sync += self.o.valid.eq(0)
 
-        with m.If(self.start | step):
-            with m.If(self.start | ox.last):
+        with m.If(ready | step):
+            with m.If(ready | ox.last):
                 m.d.sync += [o.x.eq(c.x0), o.word.eq(c.x0_word), left.eq(c.out_w)]
             with m.Else():
                 m.d.sync += [

@@ -52,7 +52,7 @@ class WindowFeeder(wiring.Component):
     """
 
     #: Channels that share the registers which pick their pixels.
-    FAN_OUT = 4
+    FAN_OUT = 2
     #: Cycles from an access to the decision what its words are for, and so for a sample's.
     SAMPLED = 2 + ActivationBuffer.LATENCY
 
