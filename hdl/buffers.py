@@ -72,9 +72,9 @@ def block_width(depth):
 
 
 class _Arrived(NamedTuple):
-    """A pixel word to be written: for a few rows each, whether it is for this or that lane."""
+    """A pixel word to be written, and whether it is for this or that lane."""
 
-    valid: list
+    valid: list  #: for a few rows each, and for the address
     addr: Signal
     data: Signal
 
@@ -153,7 +153,7 @@ class ActivationBuffer(wiring.Component):
             if config.pipelined:
                 waiting, addr = Signal(reset_less=True), Signal(width, reset_less=True)
                 held = Signal.like(given.data, reset_less=True)
-                loaded, drained = (i.valid[0][lane] for i in (i_load, i_drain))
+                loaded, drained = (i.valid[-1][lane] for i in (i_load, i_drain))
                 m.d.comb += [
                     given.valid.eq(drained | waiting),
                     given.addr.eq(Mux(drained, i_drain.addr, addr)),
@@ -162,8 +162,9 @@ class ActivationBuffer(wiring.Component):
                     m.d.sync += [waiting.eq(1), addr.eq(i_load.addr)]
                 with m.Elif(~drained):
                     m.d.sync += waiting.eq(0)
-                share = len(held) // len(i_load.valid)
-                for k, (load, drain) in enumerate(zip(i_load.valid, i_drain.valid, strict=True)):
+                by_rows = list(zip(i_load.valid, i_drain.valid, strict=True))[:-1]
+                share = len(held) // len(by_rows)
+                for k, (load, drain) in enumerate(by_rows):
                     part = slice(share * k, share * (k + 1))
                     m.d.comb += given.data[part].eq(
                         Mux(drain[lane], i_drain.data[part], held[part])
@@ -193,7 +194,7 @@ class ActivationBuffer(wiring.Component):
     def _arrive(self, m):
         """Register what is written, with copies of a ``valid`` for each lane; return both."""
         config, arrived = self._config, []
-        copies = max(1, config.rows // self.ROWS)
+        copies = max(1, config.rows // self.ROWS) + 1
         for name, i in (("load", self.i_load), ("drain", self.i_drain)):
             m.submodules[name] = valid = Fanout(width=config.cols, copies=copies, dsp=config.dsp)
             m.d.comb += valid.i.eq(Cat(i.valid & (i.lane == lane) for lane in range(config.cols)))
@@ -257,8 +258,8 @@ class WordBuffer(wiring.Component):
     width : int, bits of a word as it is written
     depth : int, power of two, in words as they are written
     parts : int, power of two; words that are read of each that is written
-    pipelined : bool; a register behind the memory's own
-    far : bool; registers before it too, for a memory of so many blocks that they are far apart
+    pipelined : bool; a register behind the memory's own, and before its writes
+    far : bool; registers before its reads too: its many blocks are far apart
     dsp : str, as for :class:`~tilewright.hdl.fanout.Fanout`
 
     Members
@@ -271,7 +272,7 @@ class WordBuffer(wiring.Component):
     Timing
     ------
     ``o`` follows ``addr`` by ``latency(pipelined, far)`` cycles; a word can be read from the cycle
-    after its write.
+    after its write, or if pipelined, a cycle later.
     """
 
     #: Blocks that share the registers before them.
@@ -302,29 +303,22 @@ class WordBuffer(wiring.Component):
         column = block_width(self._depth) if self._pipelined else len(self.i.data)
         addr, data_in = Signal(16), Signal.like(self.i.data, reset_less=True)
         columns = -(-len(data_in) // column)
-        control = Cat(self.i.valid, self.i.addr, self.addr)
-        controls = [control] * columns
-        if self._far:
-            m.submodules.controls = copies = Fanout(
-                width=len(control), copies=-(-columns // self.FAN_OUT), dsp=self._dsp
-            )
-            m.d.comb += copies.i.eq(control)
-            controls = [copies.o[n // self.FAN_OUT] for n in range(columns)]
-            m.d.sync += data_in.eq(self.i.data)
-        else:
-            m.d.comb += data_in.eq(self.i.data)
-        m.d.comb += addr.eq(controls[0][-16:])
+        writes = self._near(m, "writes", Cat(self.i.valid, self.i.addr), columns, self._pipelined)
+        reads = self._near(m, "reads", self.addr, columns, self._far)
+        domain = m.d.sync if self._pipelined else m.d.comb
+        domain += data_in.eq(self.i.data)
+        m.d.comb += addr.eq(reads[0])
         words = []
-        for n, control in enumerate(controls):
+        for n, (write_control, read_addr) in enumerate(zip(writes, reads, strict=True)):
             bits = data_in[column * n : column * (n + 1)]
             memory = Memory(shape=unsigned(len(bits)), depth=self._depth, init=[])
             m.submodules[f"column_{n}"] = memory
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [
-                Cat(write.en, write.addr).eq(control),
+                Cat(write.en, write.addr).eq(write_control),
                 write.data.eq(bits),
                 read.en.eq(self.enable),
-                read.addr.eq(control[17 + which :]),
+                read.addr.eq(read_addr[which:]),
             ]
             words.append(read.data)
         word = Cat(words)
@@ -334,10 +328,19 @@ class WordBuffer(wiring.Component):
                 m.d.sync += part.eq(addr[:which])
             word = word.word_select(part, len(self.o))
         o = Signal.like(self.o, reset_less=True)
-        domain = m.d.sync if self._pipelined else m.d.comb
         domain += o.eq(word)
         m.d.comb += self.o.eq(o)
         return m
+
+    def _near(self, m, name, control, columns, registered):
+        """Return ``control`` for each column; from registers, each for a few of them."""
+        if not registered:
+            return [control] * columns
+        m.submodules[name] = copies = Fanout(
+            width=len(control), copies=-(-columns // self.FAN_OUT), dsp=self._dsp
+        )
+        m.d.comb += copies.i.eq(control)
+        return [copies.o[n // self.FAN_OUT] for n in range(columns)]
 
 
 class WeightBuffer(wiring.Component):

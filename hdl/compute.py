@@ -426,9 +426,9 @@ class ComputeUnit(wiring.Component):
         ]
         finished = Signal()
         settled = self._settled(m, command, drain.capture & drain.last)
-        with m.If(self.start & ~is_deform):
+        with m.If(ends):
             m.d.sync += finished.eq(0)
-        with m.If(settled):
+        with m.Elif(settled):
             m.d.sync += finished.eq(1)
         m.d.comb += ends.eq(occupied & (finished | settled) & pace.idle)
         return m

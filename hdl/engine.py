@@ -80,7 +80,10 @@ class Engine(wiring.Component):
         m.submodules.activations = activations = ActivationBuffer(config)
         m.submodules.weights = weights = WeightBuffer(config)
         m.submodules.results = results = WordBuffer(
-            width=8 * config.rows, depth=config.out_depth, pipelined=config.pipelined
+            width=8 * config.rows,
+            depth=config.out_depth,
+            pipelined=config.pipelined,
+            dsp=config.dsp,
         )
 
         # Commands.

@@ -260,11 +260,10 @@ class LoadUnit(wiring.Component):
             ]
             m.d.sync += port.valid.eq(unpack.show & is_fetch & (fetch.unit == unit))
 
-        weighty = (act.opcode == LoadWeights.OPCODE) | (act.opcode == LoadTable.OPCODE)
-        if config.offset_depth:
-            weighty |= act.opcode == LoadOffsets.OPCODE
-        if config.transform_at_load:
-            weighty |= act.opcode == LoadKernelSteps.OPCODE
+        # Tables, offsets and steps are loaded like weights, but for where they go.
+        like_weights = (LoadWeights, LoadTable, LoadOffsets, LoadKernelSteps)
+        weighty_kinds = [kind for kind in like_weights if kind in kinds]
+        weighty, fetches = Signal(), Signal()
 
         def take(domain, boots):
             domain += command.eq(self.i.payload)
@@ -291,7 +290,12 @@ class LoadUnit(wiring.Component):
                     self.boot.ready.eq(~self.halt),
                     self.start.eq(~self.halt & ~self.boot.valid & allowed),
                 ]
-                m.d.sync += booting.eq(self.boot.valid)
+                opcode = Mux(self.boot.valid, Fetch.OPCODE, head.opcode)
+                m.d.sync += [
+                    booting.eq(self.boot.valid),
+                    weighty.eq(Cat(opcode == kind.OPCODE for kind in weighty_kinds).any()),
+                    fetches.eq(opcode == Fetch.OPCODE),
+                ]
                 if config.prefetch:
                     m.d.comb += self.i.ready.eq(self.start)
                     take(m.d.sync, self.boot.valid)
@@ -303,7 +307,6 @@ class LoadUnit(wiring.Component):
                 m.d.sync += [
                     is_act.eq(act.opcode == LoadActivations.OPCODE),
                     is_rows.eq(act.opcode == LoadActivations.OPCODE),
-                    # Tables, offsets and steps are loaded like weights, but for where they go.
                     is_weights.eq(weighty),
                     is_table.eq(act.opcode == LoadTable.OPCODE),
                     wide.eq(
@@ -312,7 +315,7 @@ class LoadUnit(wiring.Component):
                         else 0
                     ),
                     is_offsets.eq(act.opcode == LoadOffsets.OPCODE if config.offset_depth else 0),
-                    is_fetch.eq(act.opcode == Fetch.OPCODE),
+                    is_fetch.eq(fetches),
                     moves.eq((act.opcode != Check.OPCODE) & (act.opcode != End.OPCODE)),
                     is_end.eq(act.opcode == End.OPCODE),
                     row_beats.eq(row_beats_of(config, act.width)),
@@ -332,7 +335,7 @@ class LoadUnit(wiring.Component):
                             m.d.sync += row_beats.eq(beats)
                 with m.If(weighty):
                     m.d.sync += row_beats.eq(row_beats_of(config, weights.words))
-                with m.If(act.opcode == Fetch.OPCODE):
+                with m.If(fetches):
                     # Truncation is harmless: the verdict refuses more than queue_depth commands.
                     beats = {unit: config.command_bytes(unit) // config.bus_bytes for unit in Unit}
                     m.d.sync += row_beats.eq(
