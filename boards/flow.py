@@ -60,6 +60,7 @@ ROUTER = {"router2/bbMargin/x": "15", "router2/bbMargin/y": "15"}
 
 #: A router that moves wires of late paths is given up after so many rounds.
 ROUNDS = 300
+_BRACKETS = str.maketrans("[]", "<>")
 _ROUND = re.compile(r" iter=(\d+) .* overused=(\d+) .* tmgfail=(\d+)")
 
 
@@ -147,7 +148,8 @@ def synthesize(
         return found
 
     source = directory / f"{top}.il"
-    source.write_text(text)
+    # To ABC9, a wire named o[0] is bit 0 of o, which may be another one.
+    source.write_text(re.sub(r"(?<!\S)\\\S*", lambda name: name[0].translate(_BRACKETS), text))
     commands: list[str] = []
     scripts = sysconfig.get_path("scripts")
 

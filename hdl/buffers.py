@@ -72,11 +72,12 @@ def block_width(depth):
 
 
 class _Arrived(NamedTuple):
-    """A pixel word to be written, and whether it is for this or that lane."""
+    """A pixel word to be written, which has arrived."""
 
-    valid: list  #: for a few rows each, and for the address
+    valid: Signal  #: whether it is for this or that lane
     addr: Signal
-    data: Signal
+    late_valid: list  #: ``valid`` of the cycle before, for a few rows each
+    late_data: Signal
 
 
 class ActivationBuffer(wiring.Component):
@@ -112,7 +113,7 @@ class ActivationBuffer(wiring.Component):
     """
 
     LATENCY = 4
-    SETTLE = 5
+    SETTLE = 6
     #: Rows that share a copy of decisions.
     ROWS = 4
 
@@ -151,10 +152,11 @@ class ActivationBuffer(wiring.Component):
                 o = self.o[lane] if halves == 1 else self.o[lane][half]
                 self._memory(m, name, control, given.data, addr, o)
             if config.pipelined:
+                # A word for this lane that waits; what is written goes a register further.
                 waiting, addr = Signal(reset_less=True), Signal(width, reset_less=True)
                 held = Signal.like(given.data, reset_less=True)
-                loaded, drained = (i.valid[-1][lane] for i in (i_load, i_drain))
-                m.d.comb += [
+                loaded, drained = i_load.valid[lane], i_drain.valid[lane]
+                m.d.sync += [
                     given.valid.eq(drained | waiting),
                     given.addr.eq(Mux(drained, i_drain.addr, addr)),
                 ]
@@ -162,15 +164,15 @@ class ActivationBuffer(wiring.Component):
                     m.d.sync += [waiting.eq(1), addr.eq(i_load.addr)]
                 with m.Elif(~drained):
                     m.d.sync += waiting.eq(0)
-                by_rows = list(zip(i_load.valid, i_drain.valid, strict=True))[:-1]
+                by_rows = list(zip(i_load.late_valid, i_drain.late_valid, strict=True))
                 share = len(held) // len(by_rows)
                 for k, (load, drain) in enumerate(by_rows):
                     part = slice(share * k, share * (k + 1))
                     m.d.comb += given.data[part].eq(
-                        Mux(drain[lane], i_drain.data[part], held[part])
+                        Mux(drain[lane], i_drain.late_data[part], held[part])
                     )
                     with m.If(load[lane]):
-                        m.d.sync += held[part].eq(i_load.data[part])
+                        m.d.sync += held[part].eq(i_load.late_data[part])
             else:
                 loaded = i_load.valid & (i_load.lane == lane)
                 mine = waits.valid & (waits.lane == lane)
@@ -192,18 +194,27 @@ class ActivationBuffer(wiring.Component):
         return m
 
     def _arrive(self, m):
-        """Register what is written, with copies of a ``valid`` for each lane; return both."""
+        """Register what is written, with copies of decisions; return both."""
         config, arrived = self._config, []
-        copies = max(1, config.rows // self.ROWS) + 1
         for name, i in (("load", self.i_load), ("drain", self.i_drain)):
-            m.submodules[name] = valid = Fanout(width=config.cols, copies=copies, dsp=config.dsp)
-            m.d.comb += valid.i.eq(Cat(i.valid & (i.lane == lane) for lane in range(config.cols)))
             word = _Arrived(
-                valid=[valid.o[k] for k in range(copies)],
+                valid=Signal(config.cols, reset_less=True),
                 addr=Signal(act_addr_width(config), reset_less=True),
-                data=Signal.like(i.data, reset_less=True),
+                late_valid=[],
+                late_data=Signal.like(i.data, reset_less=True),
             )
-            m.d.sync += [word.addr.eq(i.addr), word.data.eq(i.data)]
+            m.submodules[name] = rows = Fanout(
+                width=config.cols, copies=max(1, config.rows // self.ROWS), dsp=config.dsp
+            )
+            word.late_valid.extend(rows.o[k] for k in range(rows.o.shape().length))
+            early_data = Signal.like(i.data, reset_less=True)
+            m.d.sync += [
+                word.valid.eq(Cat(i.valid & (i.lane == lane) for lane in range(config.cols))),
+                word.addr.eq(i.addr),
+                early_data.eq(i.data),
+                word.late_data.eq(early_data),
+            ]
+            m.d.comb += rows.i.eq(word.valid)
             arrived.append(word)
         return arrived
 
