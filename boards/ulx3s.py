@@ -34,8 +34,7 @@ ULX3S_12F = Board(
     package="CABGA381",
     speed_grade=6,
     oscillator_mhz=25.0,
-    # nextpnr reaches 117.1 MHz (docs/synthesis.md).
-    clock_mhz=100.0,
+    clock_mhz=112.5,  # nextpnr reaches 120.8: docs/synthesis.md
     pins=PINS,
     host_link="USB serial, 3 Mbaud at most (FT231X)",
     memory="32 MiB SDRAM",
