@@ -126,7 +126,12 @@ class MacArray(wiring.Component):
         larger = Signal()
         m.d.comb += acc.eq(value)
         if self._config.maximum:
-            # Of activations, since weights are 0 or 1 here.
-            m.d.comb += larger.eq(product[:9].as_signed() > value[:9].as_signed())
+            # Of activations, since weights are 0 or 1 here. It is the borrow of a subtraction, and
+            # nothing more: this is one of the slowest paths.
+            difference = Signal(10)
+            m.d.comb += [
+                difference.eq((value[:9] ^ 0x100) - (product[:9] ^ 0x100)),
+                larger.eq(difference[9]),
+            ]
         with m.If(valid & (first | larger | ~maximum)):
             m.d.sync += value.eq(Mux(first | maximum, product, value + product))
