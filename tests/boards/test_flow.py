@@ -10,7 +10,7 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.boards import flow, get_board, system
+from tilewright.boards import get_board, system, tools
 from tilewright.boards.flow import FlowError, synthesize
 from tilewright.compiler.isa import EngineConfig
 from tilewright.estimates import multiplier_count
@@ -105,7 +105,7 @@ def test_result_is_reused_until_something_changes(tmp_path, blink):
 @pytest.mark.slow
 @pytest.mark.synth
 def test_missed_frequency_is_an_error(tmp_path, blink, monkeypatch):
-    monkeypatch.setattr(flow, "ROUNDS", 20)
+    monkeypatch.setattr(tools, "ROUNDS", 20)
     blink(18)
     fast = replace(BOARD, oscillator_mhz=2000.0)
     lines = []

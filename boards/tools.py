@@ -1,0 +1,91 @@
+"""Running the tools of the flow."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+from tilewright.errors import Error
+
+__all__ = ["ROUNDS", "YOSYS_LOG", "FlowError", "Progress", "Tools"]
+
+Progress = Callable[[str], None]
+
+#: Written by Yosys itself: what it prints after ABC is lost in WebAssembly.
+YOSYS_LOG = "yosys.txt"
+#: A router that moves wires of late paths is given up after so many rounds.
+ROUNDS = 300
+_ROUND = re.compile(r" iter=(\d+) .* overused=(\d+) .* tmgfail=(\d+)")
+
+
+class FlowError(Error):
+    """A tool failed; the message has the end of what it said."""
+
+
+class Tools:
+    """Runs tools that PyPI has installed beside this interpreter.
+
+    Parameters
+    ----------
+    directory : where they run and their logs go
+    progress : called with lines for people
+
+    Attributes
+    ----------
+    commands : list of str, as they were run
+    """
+
+    def __init__(self, directory: Path, progress: Progress) -> None:
+        self.directory, self._progress = directory, progress
+        self.commands: list[str] = []
+
+    def run(self, name: str, *arguments: str) -> bool:
+        """Run a tool; return whether it came to an end: a router may be given up.
+
+        Raises
+        ------
+        FlowError
+            If it fails.
+        """
+        self._progress(f"{name} ...")
+        self.commands.append(" ".join((name, *arguments)))
+        scripts = sysconfig.get_path("scripts")
+        log = self.directory / f"{name}.log"
+        with (
+            log.open("w") as file,
+            subprocess.Popen(
+                [str(Path(scripts) / name), *arguments],
+                cwd=self.directory,
+                env={**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            ) as process,
+        ):
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    file.write(line)
+                    if (found := _ROUND.search(line)) and not self._goes_on(*found.groups()):
+                        process.kill()
+                        return False
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            if not log.stat().st_size:  # Yosys writes its own
+                log = self.directory / YOSYS_LOG
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            raise FlowError(f"{name} failed; the end of {log}:\n{tail}")
+        return True
+
+    def _goes_on(self, count: str, conflicts: str, late: str) -> bool:
+        """Report a round of the router now and then; return whether there may be another one."""
+        if int(count) % 10 == 0:
+            self._progress(f"  round {count}: {conflicts} wires in conflict, {late} paths late")
+        return int(count) < ROUNDS
