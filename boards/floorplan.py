@@ -78,14 +78,14 @@ def floorplan(netlist: dict[str, Any], device: str) -> int:
     int
         Cells that have a site now.
     """
-    sites = DEVICES[device.split("-")[-1]]
+    available = DEVICES[device.split("-")[-1]]
     placed = 0
     for module in netlist["modules"].values():
         # Multipliers first: block RAMs lie along as many sites as they take.
         span = 0
         for cell_type, patterns in _PARTS.items():
             cells = _in_order(module["cells"], cell_type, patterns)
-            free = sites.sites(cell_type)
+            free = available.sites(cell_type)
             if len(cells) > len(free):
                 continue
             span = max(span, len(cells))

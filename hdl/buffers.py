@@ -108,12 +108,11 @@ class ActivationBuffer(wiring.Component):
 
     Timing
     ------
-    ``o`` follows ``addr`` by ``latency(config)`` cycles. A word can be read ``SETTLE`` cycles after
-    it came.
+    ``o`` follows ``addr`` by ``latency(config)`` cycles. A word can be read six cycles
+    after it came.
     """
 
     LATENCY = 4
-    SETTLE = 6
     #: Rows that share a copy of decisions.
     ROWS = 4
 

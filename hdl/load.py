@@ -70,7 +70,8 @@ class LoadUnit(wiring.Component):
     table_write : Out(word_write(8))
     offset_write : Out(word_write(8 * rows)); only in engines with a sampler
     fetch : Out(QueueWrite).array(3)    by Unit
-    halt : In(1)              start nothing, drop what is in flight; ends with a reset
+    halt : In(1)              start nothing; what is in flight is accepted, and what it writes to
+                              buffers means nothing; ends with a reset
     quiet : Out(1)            nothing is in flight; with ``halt``, it stays so
     start : Out(1)            the command in ``i`` starts
     done : Out(1)             a command is complete: the next one can start in the next cycle
