@@ -319,6 +319,17 @@ def test_errors_are_one_line_and_status_one(capsys):
     assert captured.out == ""
 
 
+def test_a_file_in_the_way_is_one_line_too(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as stop:
+        main(lambda: (tmp_path / "file" / "results").mkdir(parents=True))
+    assert stop.value.code == 1
+    text = "".join(capsys.readouterr().err.split())  # rich folds long lines
+    assert text == f"error:{tmp_path / 'file' / 'results'}:Notadirectory"
+    with pytest.raises(OSError, match="ours"):
+        main(lambda: (_ for _ in ()).throw(OSError("ours")))
+
+
 def test_the_installed_command_fails_without_a_traceback(tmp_path):
     command = [Path(sys.executable).parent / "tilewright", "simulate", tmp_path / "absent.tw"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

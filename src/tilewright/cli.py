@@ -346,6 +346,10 @@ def main(run: Callable[[], None] = app) -> None:
     """Run the command line; errors of the user's making are one line."""
     try:
         run()
-    except Error as error:
+    except (Error, OSError) as error:
+        if isinstance(error, OSError):
+            if error.filename is None:
+                raise
+            error = Error(f"{error.filename}: {error.strerror}")
         Console(stderr=True).print(f"error: {error}", style="red", markup=False)
         raise SystemExit(1) from None
