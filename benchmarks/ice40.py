@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.output import write
 from tilewright.boards.flow import synthesize
-from tilewright.compiler.isa import EngineConfig
+from tilewright.isa import EngineConfig
 
 BASE = EngineConfig(
     rows=4,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tilewright.compiler.isa import EngineConfig
+from tilewright.isa import EngineConfig
 
 
 @dataclass(frozen=True, kw_only=True)

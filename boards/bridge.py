@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.axi import AXI4Lite
+from tilewright.hdl.bus.axi import AXI4Lite
 
 __all__ = ["HostBridge"]
 

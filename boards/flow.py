@@ -19,7 +19,7 @@ from tilewright.boards.route import (
     used_sites,
 )
 from tilewright.boards.tools import YOSYS_LOG, FlowError, Progress, Tools
-from tilewright.compiler.isa import EngineConfig
+from tilewright.isa import EngineConfig
 
 __all__ = ["FlowError", "Synthesis", "synthesize"]
 

@@ -10,8 +10,8 @@ import serial
 from numpy.typing import NDArray
 
 from tilewright.boards.system import BAUD, MEMORY_BYTES
-from tilewright.compiler.isa.registers import OFFSET, Status
 from tilewright.errors import Error
+from tilewright.isa.registers import OFFSET, Status
 
 
 class LinkError(Error):

@@ -1,7 +1,7 @@
 """iCEBreaker, by 1BitSquared: Lattice iCE40UP5K with a USB serial port."""
 
 from tilewright.boards.board import Board
-from tilewright.compiler.isa import EngineConfig
+from tilewright.isa import EngineConfig
 
 ICEBREAKER = Board(
     name="icebreaker",

@@ -5,8 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.axi import AXI4
-from tilewright.hdl.skid import SkidBuffer
+from tilewright.hdl.bus.axi import AXI4
+from tilewright.hdl.lib.skid import SkidBuffer
 
 __all__ = ["OnChipMemory"]
 

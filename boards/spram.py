@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.axi import AXI4
+from tilewright.hdl.bus.axi import AXI4
 
 __all__ = ["LargeMemory"]
 

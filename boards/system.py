@@ -11,9 +11,9 @@ from tilewright.boards.bridge import HostBridge
 from tilewright.boards.memory import OnChipMemory
 from tilewright.boards.spram import LargeMemory
 from tilewright.boards.uart import UARTReceiver, UARTTransmitter
-from tilewright.hdl.axi import ports
+from tilewright.hdl.bus.axi import ports
 from tilewright.hdl.engine import Engine
-from tilewright.hdl.skid import SkidBuffer
+from tilewright.hdl.lib.skid import SkidBuffer
 
 __all__ = ["BAUD", "MEMORY_BYTES", "TOP", "System", "pll_dividers", "system_rtlil"]
 

@@ -1,7 +1,7 @@
 """ULX3S, by Radiona: Lattice ECP5 with a USB serial port; two sizes of FPGA."""
 
 from tilewright.boards.board import Board
-from tilewright.compiler.isa import EngineConfig
+from tilewright.isa import EngineConfig
 
 SOURCE = "amaranth-boards, amaranth_boards/ulx3s.py"
 PINS = {"clk": "G2", "uart_tx": "L4", "uart_rx": "M1", "led": "B2"}

@@ -5,29 +5,29 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from tilewright.compiler.isa import Compute, Deform, EngineConfig, Unit
-from tilewright.compiler.isa.registers import Status
-from tilewright.hdl.buffers import (
+from tilewright.hdl.array.mac import MacArray
+from tilewright.hdl.buffers.memories import (
     WeightBuffer,
     lane_addresses,
     lane_words,
     lane_write,
     word_write,
 )
-from tilewright.hdl.decode import command_view, reached
-from tilewright.hdl.drain import Drain
-from tilewright.hdl.fanout import Fanout, FanoutTree
-from tilewright.hdl.mac import MacArray
-from tilewright.hdl.offsets import OffsetSequencer
-from tilewright.hdl.pace import PaceSequencer
-from tilewright.hdl.partial import TILES, drain_span, tile_code, tile_layout
-from tilewright.hdl.passes import PassSequencer
-from tilewright.hdl.records import command_layout
-from tilewright.hdl.sampler import Sampler
-from tilewright.hdl.skid import SkidBuffer
-from tilewright.hdl.steps import StepSequencer
-from tilewright.hdl.taps import TapSequencer, segment_layout
-from tilewright.hdl.window import WindowFeeder
+from tilewright.hdl.commands.decode import command_view, reached
+from tilewright.hdl.commands.records import command_layout
+from tilewright.hdl.drain.partial import TILES, drain_span, tile_code, tile_layout
+from tilewright.hdl.drain.unit import Drain
+from tilewright.hdl.lib.fanout import Fanout, FanoutTree
+from tilewright.hdl.lib.skid import SkidBuffer
+from tilewright.hdl.sequence.pace import PaceSequencer
+from tilewright.hdl.sequence.passes import PassSequencer
+from tilewright.hdl.sequence.steps import StepSequencer
+from tilewright.hdl.sequence.taps import TapSequencer, segment_layout
+from tilewright.hdl.windows.offsets import OffsetSequencer
+from tilewright.hdl.windows.sampler import Sampler
+from tilewright.hdl.windows.window import WindowFeeder
+from tilewright.isa import Compute, Deform, EngineConfig, Unit
+from tilewright.isa.registers import Status
 
 __all__ = ["ComputeUnit"]
 

@@ -12,16 +12,16 @@ from amaranth.hdl import (
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.compiler.isa import Unit
-from tilewright.hdl.axi import AXI4, AXI4Lite, join
-from tilewright.hdl.buffers import ActivationBuffer, WeightBuffer, WordBuffer
+from tilewright.hdl.buffers.memories import ActivationBuffer, WeightBuffer, WordBuffer
+from tilewright.hdl.bus.axi import AXI4, AXI4Lite, join
+from tilewright.hdl.commands.queue import CommandQueue
 from tilewright.hdl.compute import ComputeUnit
-from tilewright.hdl.control import Control
-from tilewright.hdl.fanout import Fanout
-from tilewright.hdl.load import LoadUnit
-from tilewright.hdl.offsets import OffsetBuffer
-from tilewright.hdl.queue import CommandQueue
-from tilewright.hdl.store import StoreUnit
+from tilewright.hdl.control.unit import Control
+from tilewright.hdl.lib.fanout import Fanout
+from tilewright.hdl.load.unit import LoadUnit
+from tilewright.hdl.store.unit import StoreUnit
+from tilewright.hdl.windows.offsets import OffsetBuffer
+from tilewright.isa import Unit
 
 __all__ = ["Engine"]
 
@@ -36,7 +36,7 @@ class Engine(wiring.Component):
     Members
     -------
     m_axi : Out(AXI4); programs, feature maps and weights
-    s_axil : In(AXI4Lite); ``tilewright.compiler.isa.registers``
+    s_axil : In(AXI4Lite); ``tilewright.isa.registers``
     irq : Out(1); level, high until cleared
     trace_go : Out(1); the first cycle of a run
     trace_start, trace_done : Out(3); by unit: a command starts, is complete; for simulation,

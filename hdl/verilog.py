@@ -7,9 +7,9 @@ from pathlib import Path
 
 from amaranth.back import rtlil, verilog
 
-from tilewright.compiler.isa import EngineConfig
-from tilewright.hdl.axi import ports
+from tilewright.hdl.bus.axi import ports
 from tilewright.hdl.engine import Engine
+from tilewright.isa import EngineConfig
 
 __all__ = ["TOP", "engine_rtlil", "engine_verilog"]
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tilewright.compiler.isa import (
+from tilewright.hdl.commands.decode import WAIT_LATENCY
+from tilewright.hdl.commands.queue import CommandQueue
+from tilewright.hdl.load.unit import LoadUnit
+from tilewright.isa import (
     Command,
     Compute,
     Deform,
@@ -20,10 +23,7 @@ from tilewright.compiler.isa import (
     Store,
     Unit,
 )
-from tilewright.compiler.isa.layout import align
-from tilewright.hdl.decode import WAIT_LATENCY
-from tilewright.hdl.load import LoadUnit
-from tilewright.hdl.queue import CommandQueue
+from tilewright.isa.layout import align
 from tilewright.sim.timing.compute import compute_timings
 
 _WEIGHTS = (LoadWeights, LoadTable, LoadKernelSteps, LoadKernels)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tilewright.compiler.isa import Command, Unit
+from tilewright.isa import Command, Unit
 
 _HIDDEN = {"layer", "wait_load", "wait_compute", "wait_store"}
 

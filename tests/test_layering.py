@@ -7,11 +7,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
-    "hdl": {"hdl", "compiler.isa", "errors"},
+    "hdl": {"hdl", "isa", "errors"},
     "src/tilewright/nn": {"nn", "errors"},
-    "compiler": {"compiler", "nn", "errors"},
-    "sim": {"sim", "hdl", "compiler", "errors"},
-    "boards": {"boards", "hdl", "compiler.isa", "errors"},
+    "isa": {"isa", "errors"},
+    "compiler": {"compiler", "isa", "nn", "errors"},
+    "sim": {"sim", "hdl", "compiler", "isa", "errors"},
+    "boards": {"boards", "hdl", "isa", "errors"},
 }
 
 

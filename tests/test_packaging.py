@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("hdl", "compiler", "sim", "boards")
+PACKAGES = ("isa", "hdl", "compiler", "sim", "boards")
 # What `git ls-files` has and a build needs; a copy, so that nothing is written into the checkout.
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "src", *PACKAGES)
 

@@ -20,8 +20,6 @@ from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.codegen.streams import Streams, build_streams
 from tilewright.compiler.codegen.weights import WeightLoader
 from tilewright.compiler.ir import Graph
-from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.isa.layout import align
 from tilewright.compiler.schedule import (
     AUTOMATIC,
     EngineLimitError,
@@ -32,6 +30,8 @@ from tilewright.compiler.schedule import (
     round_convolutions,
     search,
 )
+from tilewright.isa import EngineConfig
+from tilewright.isa.layout import align
 
 
 @dataclass(frozen=True)

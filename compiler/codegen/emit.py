@@ -10,14 +10,6 @@ from tilewright.compiler.codegen.memory import Region
 from tilewright.compiler.codegen.offsets import OffsetBuffer
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.codegen.weights import WeightLoader
-from tilewright.compiler.isa import (
-    Compute,
-    Deform,
-    LoadActivations,
-    LoadOffsets,
-    Store,
-    least_last_parts,
-)
 from tilewright.compiler.schedule import (
     ArrayOp,
     Deformation,
@@ -33,6 +25,14 @@ from tilewright.compiler.schedule.groups import (
     out_rows,
 )
 from tilewright.compiler.schedule.rings import Ring, room
+from tilewright.isa import (
+    Compute,
+    Deform,
+    LoadActivations,
+    LoadOffsets,
+    Store,
+    least_last_parts,
+)
 
 _WORD = 1 << 16
 

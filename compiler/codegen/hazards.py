@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from tilewright.compiler.isa import Unit
+from tilewright.isa import Unit
 
 
 @dataclass(frozen=True)

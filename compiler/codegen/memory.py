@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.isa.kernel_steps import pack_kernel_steps
-from tilewright.compiler.isa.layout import align, pack_parameters, pack_weights, pack_wide_weights
 from tilewright.compiler.schedule import ArrayOp, Block, LoweredGraph, Plan, Stage, TileTerm
+from tilewright.isa import EngineConfig
+from tilewright.isa.kernel_steps import pack_kernel_steps
+from tilewright.isa.layout import align, pack_parameters, pack_weights, pack_wide_weights
 
 PAGE = 64
 """Alignment of everything in memory, in bytes: whole beats of any bus."""

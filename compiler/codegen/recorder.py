@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tilewright.compiler.codegen.hazards import HazardTracker, Span
-from tilewright.compiler.isa import Command, Compute, Deform, EngineConfig, Unit
 from tilewright.compiler.schedule import ArrayOp, EngineLimitError, Section
+from tilewright.isa import Command, Compute, Deform, EngineConfig, Unit
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 
 from tilewright.compiler.codegen.recorder import Entry
-from tilewright.compiler.isa import Check, Command, End, EngineConfig, Fetch, Unit, encode
 from tilewright.compiler.schedule import EngineLimitError
+from tilewright.isa import Check, Command, End, EngineConfig, Fetch, Unit, encode
 
 BLOCKS = 4
 

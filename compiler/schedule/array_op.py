@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.ir import TensorType
 from tilewright.compiler.ir.deformable import reach
-from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.winograd.kernels import KernelTransform, kernel_transform
 from tilewright.compiler.winograd.terms import Term, Tiling
 from tilewright.errors import Error
+from tilewright.isa import EngineConfig
 
 MAX_STEP = 7
 """Pixels from one result to the next, at most: what a command's ``dst_step`` holds."""

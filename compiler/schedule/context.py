@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir import Graph, Op, Requantize, TensorType, accumulator_range
-from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError, Operand, Section, Stage
 from tilewright.compiler.schedule.channels import (
     ChannelOrder,
@@ -25,6 +24,7 @@ from tilewright.compiler.schedule.sections import (
     total_steps,
 )
 from tilewright.errors import UnsupportedError
+from tilewright.isa import EngineConfig
 
 
 class Context:

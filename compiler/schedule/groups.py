@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.isa.layout import align
 from tilewright.compiler.schedule.array_op import ArrayOp, Stage
 from tilewright.compiler.schedule.lower import LoweredGraph
+from tilewright.isa import EngineConfig
+from tilewright.isa.layout import align
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,6 @@ from tilewright.compiler.ir import (
     UpsampleBilinear,
 )
 from tilewright.compiler.ir.intervals import WITH_ACCUMULATOR
-from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.isa.layout import FeatureMapLayout
 from tilewright.compiler.schedule.array_op import EngineLimitError, Stage
 from tilewright.compiler.schedule.channels import ChannelOrder
 from tilewright.compiler.schedule.context import Context
@@ -41,6 +39,8 @@ from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.per_channel import add, avg_pool, gate, lookup, max_pool, rescale
 from tilewright.compiler.schedule.tiles import AUTOMATIC
 from tilewright.errors import UnsupportedError
+from tilewright.isa import EngineConfig
+from tilewright.isa.layout import FeatureMapLayout
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from tilewright.compiler.isa import EngineConfig
+from tilewright.isa import EngineConfig
 
 Objective: TypeAlias = Literal["time", "traffic", "energy"]
 """What the schedule minimizes: cycles, bytes to and from memory, or energy."""

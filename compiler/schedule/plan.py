@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.schedule.array_op import EngineLimitError, Stage
 from tilewright.compiler.schedule.groups import (
     Block,
@@ -27,6 +26,7 @@ from tilewright.compiler.schedule.groups import (
 from tilewright.compiler.schedule.lower import LoweredGraph
 from tilewright.compiler.schedule.objective import COMMAND_CYCLES, kernel_group_cycles
 from tilewright.compiler.schedule.rings import Ring, chains_of, frontiers, place_rings, room
+from tilewright.isa import EngineConfig
 
 # About the cycles that a reader waits for the results of the command before it.
 _FENCE_CYCLES = 30

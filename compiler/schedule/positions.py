@@ -20,10 +20,10 @@ from tilewright.compiler.ir import (
     TensorType,
     Upsample,
 )
-from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.isa.layout import align
 from tilewright.compiler.schedule.array_op import Section
 from tilewright.compiler.schedule.channels import ChannelOrder
+from tilewright.isa import EngineConfig
+from tilewright.isa.layout import align
 
 
 def value_range(

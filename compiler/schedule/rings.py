@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
-from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.isa.layout import align
 from tilewright.compiler.schedule.array_op import Stage
 from tilewright.compiler.schedule.groups import Block, Group, channel_groups, row_words
 from tilewright.compiler.schedule.lower import LoweredGraph
+from tilewright.isa import EngineConfig
+from tilewright.isa.layout import align
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tilewright.compiler.isa import EngineConfig
 from tilewright.compiler.schedule.array_op import EngineLimitError
 from tilewright.compiler.schedule.groups import Block, Group, make_group
 from tilewright.compiler.schedule.lower import LoweredGraph
 from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
 from tilewright.compiler.schedule.plan import Plan, plan_group
+from tilewright.isa import EngineConfig
 
 #: Longest group considered.
 MAX_STAGES = 24

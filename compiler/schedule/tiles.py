@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir import TensorType
-from tilewright.compiler.isa import EngineConfig
-from tilewright.compiler.isa.layout import align
 from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError
 from tilewright.compiler.schedule.objective import (
     COMMAND_CYCLES,
@@ -21,6 +19,8 @@ from tilewright.compiler.schedule.objective import (
 from tilewright.compiler.winograd.integer import bits_for
 from tilewright.compiler.winograd.kernels import kernel_transform
 from tilewright.compiler.winograd.terms import Tiling, tilings
+from tilewright.isa import EngineConfig
+from tilewright.isa.layout import align
 
 #: Every layer by the algorithm that costs least.
 AUTOMATIC: Mapping[str, str] = {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 
-from tilewright.compiler.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS, KernelStep
 from tilewright.compiler.winograd.terms import Tiling
+from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS, KernelStep
 
 #: What each tap of a kernel is multiplied by.
 _Factors = tuple[int, ...]

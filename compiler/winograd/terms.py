@@ -2,7 +2,7 @@
 
 Each point of the transform is a *term*: taps of the input, added with small coefficients; a kernel
 of its own; and places in a tile of results to which the product is added, shifted and negated. The
-engine's coefficients and factors are what :class:`~tilewright.compiler.isa.Compute` can say.
+engine's coefficients and factors are what :class:`~tilewright.isa.Compute` can say.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.isa.tiles import (
+from tilewright.compiler.winograd.integer import IntegerTransform, bits_for
+from tilewright.compiler.winograd.transform import TransformError, toom_cook
+from tilewright.isa.tiles import (
     CODES,
     MAX_TAPS,
     MAX_TILE_COLUMNS,
     MAX_TILE_ROWS,
     pack_coefficients,
 )
-from tilewright.compiler.winograd.integer import IntegerTransform, bits_for
-from tilewright.compiler.winograd.transform import TransformError, toom_cook
 
 _MAX_POINTS = 6
 _MAX_SCALE = 7

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.ir import Requantize
 from tilewright.compiler.ir.reference import requantize
-from tilewright.compiler.isa import Compute, Deform, EngineConfig
-from tilewright.compiler.isa.kernel_steps import MAX_KERNEL_STEPS, KernelStep
-from tilewright.compiler.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
+from tilewright.isa import Compute, Deform, EngineConfig
+from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, KernelStep
+from tilewright.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
 from tilewright.sim.isa.errors import ExecutionError
 from tilewright.sim.isa.sampler import Sampler
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.isa import (
+from tilewright.hdl.commands.decode import WAIT_LATENCY
+from tilewright.hdl.commands.queue import CommandQueue
+from tilewright.isa import (
     ISA_VERSION,
     Check,
     Command,
@@ -32,14 +34,12 @@ from tilewright.compiler.isa import (
     Unit,
     decode,
 )
-from tilewright.compiler.isa.kernel_steps import (
+from tilewright.isa.kernel_steps import (
     MAX_KERNEL_STEPS,
     MAX_KERNEL_TAPS,
     unpack_kernel_steps,
 )
-from tilewright.compiler.isa.layout import align, unpack_weights
-from tilewright.hdl.decode import WAIT_LATENCY
-from tilewright.hdl.queue import CommandQueue
+from tilewright.isa.layout import align, unpack_weights
 from tilewright.sim.isa.array import Buffers, run_compute
 from tilewright.sim.isa.errors import ExecutionError
 from tilewright.sim.timing.compute import ComputeTiming, compute_timing, deform_timing

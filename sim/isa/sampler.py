@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.isa import Compute, Deform, EngineConfig, least_last_parts
+from tilewright.isa import Compute, Deform, EngineConfig, least_last_parts
 from tilewright.sim.isa.errors import ExecutionError
 
 _WORD = 1 << 16

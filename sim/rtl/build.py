@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tilewright.compiler.isa import EngineConfig
+from tilewright.isa import EngineConfig
 from tilewright.sim.rtl.tools import RtlError, check_programs, environment, verilator_root, versions
 
 __all__ = ["TOP", "build", "default_cache_dir"]

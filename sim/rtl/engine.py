@@ -13,8 +13,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.isa import EngineConfig, Unit
-from tilewright.compiler.isa.registers import OFFSET, REGISTERS, Status
+from tilewright.isa import EngineConfig, Unit
+from tilewright.isa.registers import OFFSET, REGISTERS, Status
 from tilewright.sim.rtl.build import build
 from tilewright.sim.rtl.checkpoint import Checkpoint
 from tilewright.sim.rtl.library import NO_ADDRESS, MemoryOptions, Progress, load
@@ -121,11 +121,11 @@ class RtlSession:
         return result
 
     def write_register(self, name: str, value: int) -> None:
-        """Write a register of :mod:`tilewright.compiler.isa.registers`."""
+        """Write a register of :mod:`tilewright.isa.registers`."""
         self._call("tw_write", OFFSET[name], value)
 
     def read_register(self, name: str) -> int:
-        """Read a register of :mod:`tilewright.compiler.isa.registers`."""
+        """Read a register of :mod:`tilewright.isa.registers`."""
         return self._call("tw_read", OFFSET[name])
 
     @property

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import gcd
 
-from tilewright.compiler.isa import Command, Compute, Deform, EngineConfig
 from tilewright.hdl.compute import ComputeUnit
-from tilewright.hdl.drain import Drain
-from tilewright.hdl.partial import drain_span, pass_span
+from tilewright.hdl.drain.partial import drain_span, pass_span
+from tilewright.hdl.drain.unit import Drain
+from tilewright.isa import Command, Compute, Deform, EngineConfig
 
 
 @dataclass(frozen=True)

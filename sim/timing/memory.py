@@ -11,7 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tilewright.compiler.isa import (
+from tilewright.hdl.bus.bursts import Bursts
+from tilewright.hdl.bus.reader import Reader
+from tilewright.hdl.bus.writer import Writer
+from tilewright.hdl.load.kernels import KernelTransform
+from tilewright.hdl.load.unit import LoadUnit
+from tilewright.hdl.store.unit import StoreUnit
+from tilewright.isa import (
     Command,
     EngineConfig,
     Fetch,
@@ -24,12 +30,6 @@ from tilewright.compiler.isa import (
     Store,
     Unit,
 )
-from tilewright.hdl.bursts import Bursts
-from tilewright.hdl.kernels import KernelTransform
-from tilewright.hdl.load import LoadUnit
-from tilewright.hdl.reader import Reader
-from tilewright.hdl.store import StoreUnit
-from tilewright.hdl.writer import Writer
 
 
 @dataclass(frozen=True)

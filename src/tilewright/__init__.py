@@ -1,10 +1,10 @@
 """Tilewright: quantized PyTorch networks to bit-exact convolution accelerators on FPGAs."""
 
 from tilewright.build import generate_verilog, synthesize
-from tilewright.compiler.isa import EngineConfig
 from tilewright.errors import Error, UnsupportedError
 from tilewright.estimates import Estimate, estimate
 from tilewright.executors import Result, Verification, simulate, verify
+from tilewright.isa import EngineConfig
 from tilewright.program import Program, compile, compile_graph
 from tilewright.quantization import (
     LayerAccuracy,

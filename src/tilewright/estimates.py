@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from tilewright.compiler.isa import Compute, Deform, EngineConfig, Unit
 from tilewright.executors import simulate
-from tilewright.hdl.multiplier import operand_width
+from tilewright.hdl.array.multiplier import operand_width
+from tilewright.isa import Compute, Deform, EngineConfig, Unit
 from tilewright.program import Program
 
 # Energy per event in pJ: M. Horowitz, "Computing's energy problem", ISSCC 2014, 45 nm: an 8-bit

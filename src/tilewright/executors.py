@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.isa import Unit
-from tilewright.compiler.isa.layout import align
-from tilewright.compiler.isa.registers import Status
 from tilewright.errors import Error
+from tilewright.isa import Unit
+from tilewright.isa.layout import align
+from tilewright.isa.registers import Status
 from tilewright.program import Program
 from tilewright.sim.isa.machine import Machine
 from tilewright.sim.rtl import Checkpoint, RtlEngine

@@ -19,8 +19,6 @@ from torch import Tensor, nn
 from tilewright.compiler.codegen import assemble
 from tilewright.compiler.frontend import capture_with_report, quantize_input
 from tilewright.compiler.ir import Graph, parse_graph, print_graph, reference
-from tilewright.compiler.isa import ISA_VERSION, Command, EngineConfig, Unit, decode
-from tilewright.compiler.isa.layout import FeatureMapLayout
 from tilewright.compiler.schedule import (
     AUTOMATIC,
     GroupView,
@@ -30,6 +28,8 @@ from tilewright.compiler.schedule import (
     view,
 )
 from tilewright.errors import Error
+from tilewright.isa import ISA_VERSION, Command, EngineConfig, Unit, decode
+from tilewright.isa.layout import FeatureMapLayout
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
 

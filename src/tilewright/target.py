@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tilewright.boards import get_board
-from tilewright.compiler.isa import EngineConfig
+from tilewright.isa import EngineConfig
 from tilewright.sim.timing import MemoryTiming
 
 

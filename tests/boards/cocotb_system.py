@@ -9,7 +9,7 @@ from cocotb.triggers import FallingEdge, Timer
 
 from tests.hdl.streams import reset
 from tilewright.boards.host import HostLink
-from tilewright.compiler.isa import Unit
+from tilewright.isa import Unit
 from tilewright.program import Program
 
 BIT_NS = 10 * int(os.environ["DIVISOR"])

@@ -4,9 +4,9 @@ import pytest
 from amaranth_boards import icebreaker, ulx3s
 
 from tilewright.boards import BOARDS, get_board
-from tilewright.compiler.isa import EngineConfig
 from tilewright.errors import Error
 from tilewright.estimates import multiplier_count
+from tilewright.isa import EngineConfig
 
 PLATFORMS = {
     "ulx3s-85f": ulx3s.ULX3S_85F_Platform,

@@ -12,10 +12,10 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.boards import get_board, system, tools
 from tilewright.boards.flow import FlowError, synthesize
-from tilewright.compiler.isa import EngineConfig
 from tilewright.estimates import multiplier_count
 from tilewright.hdl import verilog
-from tilewright.hdl.axi import ports
+from tilewright.hdl.bus.axi import ports
+from tilewright.isa import EngineConfig
 
 BOARD = get_board("ulx3s-12f")
 

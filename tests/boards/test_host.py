@@ -5,7 +5,7 @@ import pytest
 
 from tilewright.boards.host import HostLink, LinkError
 from tilewright.boards.system import MEMORY_BYTES
-from tilewright.compiler.isa.registers import OFFSET, Status
+from tilewright.isa.registers import OFFSET, Status
 
 
 class Board:

@@ -9,8 +9,8 @@ from tests.hdl.bench import simulate
 from tilewright.boards.system import System, pll_dividers
 from tilewright.boards.uart import UARTReceiver
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
-from tilewright.compiler.isa import EngineConfig, Fetch, Unit, encode
-from tilewright.compiler.isa.registers import IDENTITY, OFFSET, Status
+from tilewright.isa import EngineConfig, Fetch, Unit, encode
+from tilewright.isa.registers import IDENTITY, OFFSET, Status
 from tilewright.sim.rtl.build import HARNESS
 
 DIVISOR = 4

@@ -17,10 +17,10 @@ from tilewright.compiler.ir import (
     TensorType,
     reference,
 )
-from tilewright.compiler.isa import Compute, Deform, LoadOffsets, Unit
 from tilewright.compiler.schedule import EngineLimitError, lower
 from tilewright.compiler.schedule.positions import cut_by_offsets, grouped_order, shared_groups
 from tilewright.estimates import sample_count
+from tilewright.isa import Compute, Deform, LoadOffsets, Unit
 from tilewright.program import compile_graph
 
 ENGINE = EngineConfig(

@@ -19,9 +19,9 @@ from tilewright.compiler.ir import (
     TensorType,
     Upsample,
 )
-from tilewright.compiler.isa import Compute, EngineConfig
 from tilewright.compiler.schedule import Operand, lower
 from tilewright.errors import UnsupportedError
+from tilewright.isa import Compute, EngineConfig
 
 BYTES = TensorType((4, 8, 8), 8, True, 1.0, 0)
 

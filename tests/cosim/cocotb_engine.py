@@ -9,8 +9,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
-from tilewright.compiler.isa import Unit
-from tilewright.compiler.isa.registers import IDENTITY, OFFSET, Status
+from tilewright.isa import Unit
+from tilewright.isa.registers import IDENTITY, OFFSET, Status
 from tilewright.program import Program
 
 

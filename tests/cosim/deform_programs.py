@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.cosim.programs import Author
 from tests.hdl.compute_cases import WORD, random_compute, results
-from tilewright.compiler.isa import (
+from tilewright.isa import (
     Deform,
     LoadActivations,
     LoadOffsets,
@@ -16,7 +16,7 @@ from tilewright.compiler.isa import (
     Unit,
     least_last_parts,
 )
-from tilewright.compiler.isa.layout import pack_weights
+from tilewright.isa.layout import pack_weights
 
 
 @dataclass(frozen=True)

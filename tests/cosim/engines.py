@@ -1,6 +1,6 @@
 """The engine configurations of the cosimulation tests: few, since each is compiled."""
 
-from tilewright.compiler.isa import EngineConfig
+from tilewright.isa import EngineConfig
 
 ENGINES = {
     "4x2-small": EngineConfig(

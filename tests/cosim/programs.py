@@ -7,7 +7,7 @@ import numpy as np
 from tests.hdl.compute_cases import results
 from tilewright.compiler.codegen.recorder import Entry
 from tilewright.compiler.codegen.streams import build_streams
-from tilewright.compiler.isa import (
+from tilewright.isa import (
     Compute,
     EngineConfig,
     LoadActivations,

@@ -7,8 +7,8 @@ import pytest
 
 from tests.cosim.engines import ENGINES
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, Rescale, TensorType
-from tilewright.compiler.isa import Compute, LoadActivations, Unit, decode, encode
 from tilewright.executors import verify
+from tilewright.isa import Compute, LoadActivations, Unit, decode, encode
 from tilewright.program import compile_graph
 from tilewright.sim.isa.errors import ExecutionError
 from tilewright.sim.isa.machine import Machine

@@ -11,7 +11,8 @@ import pytest
 
 from tests.cosim.engines import ENGINES
 from tests.cosim.programs import stream
-from tilewright.compiler.isa import (
+from tilewright.errors import Error
+from tilewright.isa import (
     ISA_VERSION,
     Check,
     Fetch,
@@ -19,8 +20,7 @@ from tilewright.compiler.isa import (
     LoadWeights,
     Unit,
 )
-from tilewright.compiler.isa.registers import Status
-from tilewright.errors import Error
+from tilewright.isa.registers import Status
 from tilewright.sim.isa.errors import ExecutionError
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.timing import MemoryTiming

@@ -11,8 +11,8 @@ import pytest
 
 from tests.cosim.engines import ENGINES
 from tests.cosim.programs import Author, Tile, chain, stream
-from tilewright.compiler.isa import EngineConfig, Unit
-from tilewright.compiler.isa.registers import Status
+from tilewright.isa import EngineConfig, Unit
+from tilewright.isa.registers import Status
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.stats import bytes_moved, compute_stalls
 from tilewright.sim.timing import MemoryTiming

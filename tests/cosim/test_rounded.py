@@ -9,9 +9,9 @@ import pytest
 from tests.cosim.test_tiles import ENGINES, TILINGS, random_tiles
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType, reference
 from tilewright.compiler.ir.ops import RoundedConv2d
-from tilewright.compiler.isa import Compute, Unit
 from tilewright.compiler.schedule import EngineLimitError, RoundingError
 from tilewright.executors import compare_outputs, simulate, verify
+from tilewright.isa import Compute, Unit
 from tilewright.program import Program, compile_graph
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target

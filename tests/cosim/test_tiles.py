@@ -12,7 +12,10 @@ import pytest
 
 from tests.cosim.random_layers import random_requantize, random_type, window_out
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
-from tilewright.compiler.isa import (
+from tilewright.compiler.schedule import EngineLimitError
+from tilewright.compiler.winograd.terms import tilings
+from tilewright.executors import simulate, verify
+from tilewright.isa import (
     Compute,
     EngineConfig,
     LoadKernels,
@@ -21,9 +24,6 @@ from tilewright.compiler.isa import (
     decode,
     encode,
 )
-from tilewright.compiler.schedule import EngineLimitError
-from tilewright.compiler.winograd.terms import tilings
-from tilewright.executors import simulate, verify
 from tilewright.program import compile_graph
 from tilewright.sim.isa.array import ExecutionError
 from tilewright.sim.isa.machine import Machine

@@ -10,7 +10,7 @@ from amaranth.back import verilog
 from cocotb_tools.runner import get_runner
 
 import tilewright.hdl.verilog  # noqa: F401  (tells Amaranth where Yosys is)
-from tilewright.hdl.axi import ports
+from tilewright.hdl.bus.axi import ports
 from tilewright.sim.rtl.tools import environment
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.choose import Choose
+from tilewright.hdl.lib.choose import Choose
 
 WIDTH = 5
 COUNTS = range(1, 17)

@@ -8,9 +8,9 @@ from cocotbext.axi import AxiRamRead, AxiRamWrite, AxiReadBus, AxiWriteBus
 
 from tests.hdl.configs import CONFIG, MEMORY_BYTES
 from tests.hdl.streams import Part, pack, receive, reset, send, throttle
-from tilewright.hdl.bursts import BlockLayout
-from tilewright.hdl.widths import load_count_width, store_count_width
-from tilewright.hdl.writer import BeatLayout
+from tilewright.hdl.bus.bursts import BlockLayout
+from tilewright.hdl.bus.writer import BeatLayout
+from tilewright.hdl.lib.widths import load_count_width, store_count_width
 
 SIZE = CONFIG.bus_bytes
 

@@ -8,9 +8,9 @@ from cocotb.triggers import ReadOnly, RisingEdge
 from tests.hdl.compute_cases import WORD, random_compute, results
 from tests.hdl.configs import CONFIG
 from tests.hdl.streams import Part, reset, send
-from tilewright.compiler.isa import encode
-from tilewright.compiler.isa.registers import Status
-from tilewright.hdl.buffers import ActivationBuffer, WordBuffer
+from tilewright.hdl.buffers.memories import ActivationBuffer, WordBuffer
+from tilewright.isa import encode
+from tilewright.isa.registers import Status
 
 ROWS, COLS = CONFIG.rows, CONFIG.cols
 COMMANDS = 8

@@ -8,8 +8,8 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from tests.hdl.configs import CONFIG
 from tests.hdl.streams import Part, pauses, reset, throttle
-from tilewright.compiler.isa import ISA_VERSION, Unit
-from tilewright.compiler.isa.registers import IDENTITY, OFFSET, Status
+from tilewright.isa import ISA_VERSION, Unit
+from tilewright.isa.registers import IDENTITY, OFFSET, Status
 
 START, RESET, STOP = 1, 2, 4
 MASKS = {"BASE": 0xFFFFF000, "PROGRAM": 0xFFFFFFFF, "COUNT": 0xFFFF, "WATCHDOG": 0xFFFFFFFF}

@@ -8,7 +8,7 @@ from cocotbext.axi import AxiRamRead, AxiReadBus
 
 from tests.hdl.configs import CONFIGS, MEMORY_BYTES, load_cases
 from tests.hdl.streams import Part, record, reset, send, throttle
-from tilewright.compiler.isa import Unit, encode
+from tilewright.isa import Unit, encode
 
 
 @cocotb.test(timeout_time=200, timeout_unit="us")

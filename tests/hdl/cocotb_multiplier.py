@@ -7,7 +7,7 @@ from cocotb.triggers import ReadOnly, RisingEdge
 
 from tests.hdl.multipliers import CASES, kinds, product_shape
 from tests.hdl.streams import reset
-from tilewright.hdl.multiplier import DualMultiplier
+from tilewright.hdl.array.multiplier import DualMultiplier
 
 CYCLES = 1000
 

@@ -10,9 +10,9 @@ from cocotb.triggers import ReadOnly, RisingEdge
 from tests.hdl.compute_cases import passes, random_compute, segments
 from tests.hdl.configs import CONFIG
 from tests.hdl.streams import Part, pack, reset, send, unpack
-from tilewright.compiler.isa import encode
-from tilewright.hdl.pace import access_layout, burst_layout
-from tilewright.hdl.taps import segment_layout
+from tilewright.hdl.sequence.pace import access_layout, burst_layout
+from tilewright.hdl.sequence.taps import segment_layout
+from tilewright.isa import encode
 
 
 def expected_of(command):

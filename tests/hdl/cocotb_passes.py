@@ -8,8 +8,8 @@ from cocotb.triggers import ReadOnly, RisingEdge
 from tests.hdl.compute_cases import passes, random_compute
 from tests.hdl.configs import CONFIG
 from tests.hdl.streams import Part, receive, reset, unpack
-from tilewright.compiler.isa import encode
-from tilewright.hdl.passes import pass_layout
+from tilewright.hdl.sequence.passes import pass_layout
+from tilewright.isa import encode
 
 
 @cocotb.test(timeout_time=200, timeout_unit="us")

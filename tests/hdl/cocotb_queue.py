@@ -7,7 +7,7 @@ from cocotb.triggers import ReadOnly, RisingEdge
 
 from tests.hdl.configs import CONFIG
 from tests.hdl.streams import Part, receive, reset
-from tilewright.compiler.isa import Unit
+from tilewright.isa import Unit
 
 COMMANDS = 60
 BEATS = Unit.COMPUTE.least_bytes // CONFIG.bus_bytes

@@ -8,8 +8,8 @@ from cocotbext.axi import AxiRamWrite, AxiWriteBus
 
 from tests.hdl.configs import CONFIGS, MEMORY_BYTES, store_cases
 from tests.hdl.streams import Part, reset, send, throttle
-from tilewright.compiler.isa import encode
-from tilewright.hdl.pack import Pack
+from tilewright.hdl.store.pack import Pack
+from tilewright.isa import encode
 
 
 async def buffer(store, words, config):

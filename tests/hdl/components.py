@@ -8,21 +8,21 @@ from tests.hdl.configs import CONFIG, CONFIGS, SAMPLING
 from tilewright.boards.bridge import HostBridge
 from tilewright.boards.memory import OnChipMemory
 from tilewright.boards.uart import UARTReceiver, UARTTransmitter
-from tilewright.compiler.isa import Unit
+from tilewright.hdl.bus.reader import Reader
+from tilewright.hdl.bus.writer import Writer
+from tilewright.hdl.commands.queue import CommandQueue
 from tilewright.hdl.compute import ComputeUnit
-from tilewright.hdl.control import Control
-from tilewright.hdl.load import LoadUnit
-from tilewright.hdl.offsets import OffsetSequencer
-from tilewright.hdl.pace import PaceSequencer
-from tilewright.hdl.passes import PassSequencer
-from tilewright.hdl.queue import CommandQueue
-from tilewright.hdl.reader import Reader
-from tilewright.hdl.sampler import Sampler
-from tilewright.hdl.skid import SkidBuffer
-from tilewright.hdl.store import StoreUnit
-from tilewright.hdl.taps import TapSequencer
-from tilewright.hdl.widen import Widen
-from tilewright.hdl.writer import Writer
+from tilewright.hdl.control.unit import Control
+from tilewright.hdl.lib.skid import SkidBuffer
+from tilewright.hdl.load.unit import LoadUnit
+from tilewright.hdl.load.widen import Widen
+from tilewright.hdl.sequence.pace import PaceSequencer
+from tilewright.hdl.sequence.passes import PassSequencer
+from tilewright.hdl.sequence.taps import TapSequencer
+from tilewright.hdl.store.unit import StoreUnit
+from tilewright.hdl.windows.offsets import OffsetSequencer
+from tilewright.hdl.windows.sampler import Sampler
+from tilewright.isa import Unit
 
 MEMORY_BYTES = 4096  # of the board's memory
 DIVISOR = 4  # cycles per bit of the serial line

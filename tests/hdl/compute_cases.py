@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from tilewright.compiler.isa import Compute
+from tilewright.isa import Compute
 
 WORD = 1 << 16  # addresses are modulo this
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tilewright.compiler.isa import (
+from tilewright.isa import (
     EngineConfig,
     Fetch,
     LoadActivations,

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.multiplier import (
+from tilewright.hdl.array.multiplier import (
     DualMultiplier,
     Multiplier,
     WideMultiplier,

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 from amaranth.sim import Simulator
 
-from tilewright.hdl.bilinear import Bilinear
+from tilewright.hdl.windows.bilinear import Bilinear
 
 
 def reference(pixels, zero, fx, fy, mask, fraction, mask_fraction):

@@ -6,8 +6,8 @@ from amaranth.back import rtlil
 
 from tests.hdl.bench import simulate
 from tests.hdl.choosers import COUNTS, Choosers
-from tilewright.hdl.axi import ports
-from tilewright.hdl.choose import Choose
+from tilewright.hdl.bus.axi import ports
+from tilewright.hdl.lib.choose import Choose
 from tilewright.sim.rtl.build import HARNESS
 
 

@@ -6,10 +6,10 @@ import random
 import pytest
 
 from tests.hdl.fixed_memory import run
-from tilewright.compiler.isa import ISA_VERSION, EngineConfig, Unit
-from tilewright.compiler.isa.registers import IDENTITY, OFFSET, REGISTERS, Status
-from tilewright.hdl.control import Control
-from tilewright.hdl.counters import Counters
+from tilewright.hdl.control.counters import Counters
+from tilewright.hdl.control.unit import Control
+from tilewright.isa import ISA_VERSION, EngineConfig, Unit
+from tilewright.isa.registers import IDENTITY, OFFSET, REGISTERS, Status
 
 CONFIG = EngineConfig(bus_width=64)
 START, RESET, STOP = 1, 2, 4

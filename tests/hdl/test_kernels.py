@@ -7,9 +7,9 @@ import pytest
 
 from tests.hdl.fixed_memory import run
 from tests.hdl.test_load import BYTES, Bench, random_config
-from tilewright.compiler.isa import LoadKernels, LoadKernelSteps, LoadWeights
-from tilewright.compiler.isa.kernel_steps import MAX_KERNEL_TAPS, KernelStep
-from tilewright.compiler.isa.registers import Status
+from tilewright.isa import LoadKernels, LoadKernelSteps, LoadWeights
+from tilewright.isa.kernel_steps import MAX_KERNEL_TAPS, KernelStep
+from tilewright.isa.registers import Status
 from tilewright.sim.timing.memory import MemoryTiming, load_timing
 
 

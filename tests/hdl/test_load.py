@@ -6,7 +6,10 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from tests.hdl.fixed_memory import FixedMemory, run
-from tilewright.compiler.isa import (
+from tilewright.hdl.commands.decode import WAIT_LATENCY
+from tilewright.hdl.lib.widths import load_addr_width
+from tilewright.hdl.load.unit import LoadUnit
+from tilewright.isa import (
     ISA_VERSION,
     Check,
     End,
@@ -19,10 +22,7 @@ from tilewright.compiler.isa import (
     Unit,
     encode,
 )
-from tilewright.compiler.isa.registers import Status
-from tilewright.hdl.decode import WAIT_LATENCY
-from tilewright.hdl.load import LoadUnit
-from tilewright.hdl.widths import load_addr_width
+from tilewright.isa.registers import Status
 from tilewright.sim.timing.memory import MemoryTiming, load_timing
 
 BYTES = 1 << 16

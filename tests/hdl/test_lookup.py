@@ -5,7 +5,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from tilewright.hdl.lookup import Lookup
+from tilewright.hdl.drain.lookup import Lookup
 
 
 @pytest.mark.parametrize("tables", [1, 3, 8])

@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 
 from tests.hdl.bench import simulate
 from tests.hdl.multipliers import SideBySide
-from tilewright.hdl.multiplier import Multiplier, PairMultiplier
+from tilewright.hdl.array.multiplier import Multiplier, PairMultiplier
 from tilewright.sim.rtl.build import HARNESS
 
 

@@ -5,8 +5,8 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from tilewright.compiler.isa import EngineConfig
-from tilewright.hdl.partial import GAP, LATENCY, PartialSums, drain_span, pass_span
+from tilewright.hdl.drain.partial import GAP, LATENCY, PartialSums, drain_span, pass_span
+from tilewright.isa import EngineConfig
 
 CONFIGS = {
     "4x3": EngineConfig(rows=4, cols=3, requantizers=2, data_width=13, partial_depth=64),

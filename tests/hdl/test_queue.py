@@ -7,8 +7,8 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from tests.hdl.fixed_memory import run
-from tilewright.compiler.isa import EngineConfig, Unit
-from tilewright.hdl.queue import CommandQueue
+from tilewright.hdl.commands.queue import CommandQueue
+from tilewright.isa import EngineConfig, Unit
 
 
 def beats_of(command, words, width):

@@ -5,8 +5,8 @@ import random
 import pytest
 
 from tests.hdl.fixed_memory import FixedMemory, run
-from tilewright.compiler.isa import EngineConfig
-from tilewright.hdl.reader import Reader
+from tilewright.hdl.bus.reader import Reader
+from tilewright.isa import EngineConfig
 
 BYTES = 1 << 16
 

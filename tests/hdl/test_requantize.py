@@ -6,7 +6,7 @@ from amaranth.sim import Simulator
 
 from tilewright.compiler.ir import Requantize as Scale
 from tilewright.compiler.ir.reference import requantize
-from tilewright.hdl.requantize import Requantize
+from tilewright.hdl.drain.requantize import Requantize
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from tests.hdl.fixed_memory import FixedMemory, run
-from tilewright.compiler.isa import EngineConfig, Store, encode
-from tilewright.compiler.isa.registers import Status
-from tilewright.hdl.decode import WAIT_LATENCY
-from tilewright.hdl.pack import Pack
-from tilewright.hdl.store import StoreUnit
+from tilewright.hdl.commands.decode import WAIT_LATENCY
+from tilewright.hdl.store.pack import Pack
+from tilewright.hdl.store.unit import StoreUnit
+from tilewright.isa import EngineConfig, Store, encode
+from tilewright.isa.registers import Status
 from tilewright.sim.timing.memory import MemoryTiming, store_cycles
 
 BYTES = 1 << 16

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pylibfst import fstReaderIterBlocks2, get_scopes_signals2, lib, string
 
-from tilewright.compiler.isa import EngineConfig, Unit
-from tilewright.compiler.isa.registers import Status
+from tilewright.isa import EngineConfig, Unit
+from tilewright.isa.registers import Status
 from tilewright.sim.rtl import RtlEngine, RtlError, build
 from tilewright.sim.rtl.build import default_cache_dir
 from tilewright.sim.rtl.checkpoint import Checkpoint

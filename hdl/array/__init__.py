@@ -1,0 +1,1 @@
+"""The array: multipliers and accumulators."""

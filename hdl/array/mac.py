@@ -1,0 +1,137 @@
+"""The array: one multiplier and one accumulator per cell."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hdl.array.multiplier import DualMultiplier, Multiplier, PairMultiplier
+from tilewright.hdl.lib.fanout import Fanout, FanoutTree
+
+__all__ = ["MacArray"]
+
+
+class MacArray(wiring.Component):
+    """``rows`` x ``cols`` multiply-accumulate (or multiply-maximum) cells.
+
+    Row k multiplies its own ``cols`` activations by one weight. Each row has its own activations,
+    so no wire crosses the array: what rows share is decided before (the segment broadcast).
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    x : In(array of rows x cols signed(data_width)); with 4-bit weights, only even rows' are used
+    w : In(array of rows signed(weight_width)); ``ahead(config)`` cycles before their ``x``
+    valid : In(1); accumulate the product of this cycle's ``x`` and ``w``
+    first : In(1); start from this product instead of adding it
+    maximum : In(1); keep the larger instead of the sum; the weights must be 0 or 1; ignored
+        without ``config.maximum``
+    acc : Out(array of rows x cols signed(acc_width))
+
+    Timing
+    ------
+    ``acc`` shows a product ``LATENCY`` cycles after its operands; ``valid`` and ``first`` belong to
+    the operands of the same cycle, ``maximum`` must be steady while there are products.
+    """
+
+    LATENCY = Multiplier.LATENCY + 2
+
+    @classmethod
+    def ahead(cls, config):
+        """Return the cycles by which weights come before activations: on their way to each cell."""
+        return Fanout.LATENCY if config.pipelined else 0
+
+    def __init__(self, config):
+        self._config = config
+
+        def cells(shape):
+            return data.ArrayLayout(data.ArrayLayout(shape, config.cols), config.rows)
+
+        super().__init__(
+            {
+                "x": In(cells(signed(config.data_width))),
+                "w": In(data.ArrayLayout(signed(config.weight_width), config.rows)),
+                "valid": In(1),
+                "first": In(1),
+                "maximum": In(1),
+                "acc": Out(cells(signed(config.acc_width))),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        config = self._config
+        control = Cat(self.valid, self.first)
+        for _ in range(Multiplier.LATENCY + 1 - FanoutTree.LATENCY):
+            later = Signal.like(control)
+            m.d.sync += later.eq(control)
+            control = later
+        m.submodules.control = copies = FanoutTree(width=2, copies=config.rows, dsp=config.dsp)
+        m.d.comb += copies.i.eq(control)
+        m.submodules.maximum = maxima = FanoutTree(width=1, copies=config.rows, dsp=config.dsp)
+        m.d.comb += maxima.i.eq(self.maximum & config.maximum)
+
+        # Rows of a pair have one activation: with 4-bit weights, one multiplier has both products.
+        # Columns have one weight: there are multipliers that serve two of them.
+        paired = config.weight_bits == 4
+        dual = config.dsp == "ice40" and not paired
+        weights = []  # of each row, for each column
+        for k in range(config.rows):
+            if self.ahead(config):
+                m.submodules[f"weight_{k}"] = own = Fanout(
+                    width=config.weight_width, copies=config.cols, dsp=config.dsp
+                )
+                m.d.comb += own.i.eq(self.w[k])
+                weights.append([copy.as_signed() for copy in own.o])
+            else:
+                weights.append([self.w[k]] * config.cols)
+        for k in range(0, config.rows, 1 + paired):
+            products = {}
+            for j in range(0, config.cols, 1 + dual):
+                name = f"mul_{k}_{j}"
+                if dual and j + 1 < config.cols:
+                    m.submodules[name] = mul = DualMultiplier()
+                    m.d.comb += [mul.a[0].eq(self.x[k][j]), mul.a[1].eq(self.x[k][j + 1])]
+                    m.d.comb += mul.b.eq(weights[k][j])
+                    products |= {(k, j): mul.p[0], (k, j + 1): mul.p[1]}
+                    continue
+                if paired:
+                    m.submodules[name] = mul = PairMultiplier(dsp=config.dsp)
+                    m.d.comb += [mul.a.eq(self.x[k][j]), mul.low.eq(weights[k][j])]
+                    m.d.comb += mul.high.eq(weights[k + 1][j])
+                    cells = {(k, j): mul.p_low, (k + 1, j): mul.p_high}
+                else:
+                    mul = Multiplier(
+                        a_shape=signed(config.data_width),
+                        b_shape=signed(config.weight_width),
+                        dsp=config.dsp,
+                    )
+                    m.submodules[name] = mul
+                    m.d.comb += [mul.a.eq(self.x[k][j]), mul.b.eq(weights[k][j])]
+                    cells = {(k, j): mul.p}
+                # A register between the multiplier, whose place is fixed, and the adder.
+                for cell, product in cells.items():
+                    products[cell] = Signal.like(product, reset_less=True)
+                    m.d.sync += products[cell].eq(product)
+            for (row, column), product in products.items():
+                control = (*copies.o[row], maxima.o[row])
+                self._accumulate(m, self.acc[row][column], product, *control)
+        return m
+
+    def _accumulate(self, m, acc, product, valid, first, maximum):
+        value = Signal(signed(self._config.acc_width), reset_less=True)
+        larger = Signal()
+        m.d.comb += acc.eq(value)
+        if self._config.maximum:
+            # Of activations, since weights are 0 or 1 here. It is the borrow of a subtraction, and
+            # nothing more: this is one of the slowest paths.
+            difference = Signal(10)
+            m.d.comb += [
+                difference.eq((value[:9] ^ 0x100) - (product[:9] ^ 0x100)),
+                larger.eq(difference[9]),
+            ]
+        with m.If(valid & (first | larger | ~maximum)):
+            m.d.sync += value.eq(Mux(first | maximum, product, value + product))

@@ -1,0 +1,1 @@
+"""AXI: signatures, bursts, reading and writing blocks of memory."""

@@ -1,0 +1,1 @@
+"""Commands in hardware: their layout, decoders and queues."""

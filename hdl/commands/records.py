@@ -1,0 +1,20 @@
+"""Command layouts for hardware, derived from the ISA's fields."""
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data
+
+from tilewright.isa import Command, EngineConfig
+
+__all__ = ["command_layout"]
+
+
+def command_layout(command: type[Command], config: EngineConfig | None = None) -> data.StructLayout:
+    """Return the bit layout of a command, ``opcode`` first, as it lies in memory.
+
+    ``config``: with the options of this engine.
+    """
+    members = {"opcode": unsigned(8)}
+    options = command.OPTIONS if config is not None and config.partial_depth else ()
+    for field in (*command.FIELDS, *options):
+        members[field.name] = signed(field.width) if field.signed else unsigned(field.width)
+    return data.StructLayout(members)

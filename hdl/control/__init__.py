@@ -1,0 +1,1 @@
+"""The host's view of the engine: registers, counters."""

@@ -1,0 +1,1 @@
+"""From accumulators to results: sums of tiles, requantization, tables."""

@@ -1,0 +1,156 @@
+"""From an accumulator to a quantized activation."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hdl.array.multiplier import WideMultiplier
+from tilewright.hdl.lib.fanout import Fanout
+
+__all__ = ["Requantize"]
+
+
+class Requantize(wiring.Component):
+    """Add the bias, scale, round to nearest even, add the zero point and saturate.
+
+    ``o = clamp(round_half_even((acc + bias) * multiplier / 2**shift) + zero_point, qmin, qmax)``,
+    bit-exact with the integer reference (``tilewright.compiler.ir.reference.requantize``).
+
+    Parameters
+    ----------
+    acc_width : int, bits, 16..32
+    multiplier_width : int, bits, 8..31
+    dsp : str
+        As for :class:`~tilewright.hdl.array.multiplier.Multiplier`.
+    pipelined : bool
+        Registers between any two additions.
+
+    Members
+    -------
+    acc, bias : In(signed(acc_width)); the compiler proves that their sum fits as many bits
+    multiplier : In(unsigned(multiplier_width))
+    shift : In(6)
+    zero_point, qmin, qmax : In(signed(9)); sampled ``late(pipelined)`` cycles after ``acc``
+    o : Out(8), the low byte of the result
+
+    Timing
+    ------
+    latency ``latency(pipelined)`` cycles, one item per cycle, no backpressure, no reset.
+
+    Source
+    ------
+    docs/decisions/0001-rounding.md
+    """
+
+    @classmethod
+    def late(cls, pipelined):
+        """Return the cycles from an accumulator to its bounds."""
+        return WideMultiplier.latency(pipelined) + (4 if pipelined else 3)
+
+    @classmethod
+    def latency(cls, pipelined):
+        """Return the cycles from an accumulator to its activation."""
+        return cls.late(pipelined) + (3 if pipelined else 1)
+
+    def __init__(self, *, acc_width, multiplier_width, dsp, pipelined):
+        self._dsp, self._pipelined = dsp, pipelined
+        super().__init__(
+            {
+                "acc": In(signed(acc_width)),
+                "bias": In(signed(acc_width)),
+                "multiplier": In(unsigned(multiplier_width)),
+                "shift": In(6),
+                "zero_point": In(signed(9)),
+                "qmin": In(signed(9)),
+                "qmax": In(signed(9)),
+                "o": Out(8),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        width = len(self.multiplier)
+        pipelined = self._pipelined
+        m.submodules.mul = mul = WideMultiplier(
+            a_width=len(self.acc), b_width=width, dsp=self._dsp, pipelined=pipelined
+        )
+        stage = m.d.sync if pipelined else m.d.comb
+
+        # Bias.
+        multiplier_1 = Signal.like(self.multiplier)
+        total_1 = Signal.like(self.acc)
+        stage += [total_1.eq(self.acc + self.bias), multiplier_1.eq(self.multiplier)]
+        m.d.comb += [mul.a.eq(total_1), mul.b.eq(multiplier_1)]
+
+        shifts = [self.shift]
+        for _ in range(pipelined + WideMultiplier.latency(pipelined)):
+            delayed = Signal.like(self.shift)
+            m.d.sync += delayed.eq(shifts[-1])
+            shifts.append(delayed)
+        shift = shifts[-1]
+
+        # Shift right, keeping one bit below the point (guard) and whether anything was lost
+        # below that (sticky): all that rounding to nearest even needs. No result outside +-1023
+        # survives the clamp below, so above the point eleven bits are enough, and those that the
+        # rest of the shift moves there; of the others, whether they are more than the sign, byte by
+        # byte.
+        guarded = Cat(0, mul.p).as_signed()
+        kept = 1 + 11 + 7
+        coarse, sticky_a = Signal(signed(kept)), Signal()
+        fine_shift, lost = Signal(3), Signal(7)  # lost: the bytes that are shifted out whole
+        high = [guarded[i : i + 8] for i in range(kept - 1, len(guarded), 8)]
+        above = Signal(len(high))  # the byte is more than the sign
+        seen = Signal.like(above)  # the byte is above what is kept
+        sign_a = Signal()
+        m.d.sync += [
+            fine_shift.eq(shift[:3]),
+            sign_a.eq(mul.p[-1]),
+            above.eq(Cat((byte != mul.p[-1].replicate(len(byte))) for byte in high)),
+            seen.eq(Cat(shift[3:] <= i for i in range(len(seen)))),
+            lost.eq(Cat(shifts[-2][3:] > i for i in range(7))),
+            sticky_a.eq(
+                Cat(guarded[8 * i : 8 * i + 8].any() & lost[i] for i in range(len(lost))).any()
+            ),
+        ]
+        with m.Switch(shift[3:]):
+            for i in range(8):
+                shifted = guarded >> 8 * i
+                with m.Case(i):
+                    m.d.sync += coarse.eq(shifted)
+        fine, sticky_b = Signal.like(coarse), Signal()
+        sign_b, over_b = Signal(), Signal()
+        m.d.sync += [sign_b.eq(sign_a), over_b.eq((above & seen).any())]
+        with m.Switch(fine_shift):
+            for i in range(8):
+                with m.Case(i):
+                    m.d.sync += [fine.eq(coarse >> i), sticky_b.eq(sticky_a | coarse[:i].any())]
+
+        wide = fine[1:].as_signed()
+        narrow, guard, sticky_c = Signal(signed(11)), Signal(), Signal()
+        fits = ~over_b & (wide[10:].all() | ~wide[10:].any())
+        m.d.sync += [
+            narrow.eq(Mux(fits, wide[:11].as_signed(), Mux(sign_b, -1023, 1023))),
+            guard.eq(fine[0]),
+            sticky_c.eq(sticky_b),
+        ]
+        rounded = Signal(signed(12))
+        stage += rounded.eq(narrow + (guard & (sticky_c | narrow[0])))
+
+        # All requantizers have the same bounds, and each its own copy.
+        bounds = Cat(self.zero_point, self.qmin, self.qmax)
+        if pipelined:
+            m.submodules.bounds = own = Fanout(width=len(bounds), copies=1, dsp=self._dsp)
+            m.d.comb += own.i.eq(bounds)
+            bounds = own.o[0]
+        placed = Signal(signed(13))
+        qmin, qmax = Signal.like(self.qmin), Signal.like(self.qmax)
+        stage += [
+            placed.eq(rounded + bounds[:9].as_signed()),
+            qmin.eq(bounds[9:18]),
+            qmax.eq(bounds[18:]),
+        ]
+        o = Signal.like(self.o)
+        m.d.sync += o.eq(Mux(placed < qmin, qmin[:8], Mux(placed > qmax, qmax[:8], placed[:8])))
+        m.d.comb += self.o.eq(o)
+        return m

@@ -1,0 +1,391 @@
+"""Results on their way from the array: requantized and written, one pixel after another."""
+
+from amaranth.hdl import (
+    Cat,
+    ClockDomain,
+    ClockSignal,
+    DomainRenamer,
+    Module,
+    Mux,
+    Signal,
+    signed,
+)
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hdl.buffers.memories import lane_write, word_write
+from tilewright.hdl.drain.lookup import Lookup
+from tilewright.hdl.drain.partial import PartialSums, tile_layout
+from tilewright.hdl.drain.requantize import Requantize
+from tilewright.hdl.lib.fanout import Fanout, FanoutTree
+from tilewright.hdl.lib.widths import act_addr_width, out_addr_width
+from tilewright.isa import EngineConfig
+
+__all__ = ["Drain", "result_layout"]
+
+
+def result_layout(config):
+    """Return where the results of a pass go, and the command's constants for them."""
+    place = {  # of the pass; the rest is of the command
+        "dst": act_addr_width(config),  # lane word of the first result in the activation buffer
+        "out": out_addr_width(config),  # word of the first result in the output buffer
+        "pixels": range(config.cols + 1),
+    }
+    target = {
+        "to_act": 1,
+        "to_out": 1,
+        "step": 3,  # pixels from one result to the next
+        "lane": range(config.cols),  # of the first result
+    }
+    bounds = {"zero_point": signed(9), "qmin": signed(9), "qmax": signed(9)}
+    parts = {"place": place, "target": target, "bounds": bounds}
+    members = {name: data.StructLayout(part) for name, part in parts.items()}
+    if config.tables:
+        members["table"] = range(config.tables + 1)
+    if config.partial_depth:
+        # Rows of results of a tile lie so far apart; whether it is in the last row of tiles.
+        rows = {"dst_row": act_addr_width(config), "out_row": out_addr_width(config), "last_row": 1}
+        members |= {"partial": 1, "tile": tile_layout(), "rows": data.StructLayout(rows)}
+    return data.StructLayout(members)
+
+
+class Drain(wiring.Component):
+    """Copy the accumulators aside and requantize them while the array goes on.
+
+    The copies form ``requantizers`` shift chains: requantizer i takes rows ``i * n .. i * n + n -
+    1`` (n = rows / requantizers) of pixel 0, then of pixel 1, and so on. The rows' parameters
+    rotate with them, so that no multiplexer is needed. What is a term of a tile goes to the partial
+    sums first (:class:`PartialSums`), and follows as totals, a window for each result of the tile.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    acc : In(array of rows x cols signed(acc_width))
+    capture : In(1); the accumulators are complete ``AHEAD`` cycles later; at least
+        ``config.drain_cycles`` cycles apart, or as long as a pass of terms takes
+    i : In(result_layout); sampled with ``capture``; but without ``config.prefetch``, all except
+        ``place`` must stay until ``done``, and without ``config.pipelined``, ``place`` until
+        ``take``
+    take : Out(1); ``i.place`` is used up
+    new_parameters : In(1); with ``capture``: the parameters shifted in are those of this pass on
+    last : In(1); with ``capture``: this pass is its command's last
+    parameter : In(1), parameter_word : In(array of rows weight_bits); one parameter word; without
+        ``config.pipelined``, ``parameter`` comes one cycle before
+    early : In(3); ``capture``, ``new_parameters`` and ``parameter`` of the next cycle; only with
+        ``config.pipelined``
+    table_write : In(word_write(8)); into every requantizer's tables
+    o_act : Out(lane_write), o_out : Out(word_write)
+    done : Out(1); the last result of a command is written in this cycle
+
+    Timing
+    ------
+    ``done`` follows the capture by ``config.drain_cycles + latency(config)`` cycles; for terms, by
+    ``partial.drain_span`` instead of ``drain_cycles``.
+    """
+
+    #: Cycles from ``capture`` to the accumulators' last.
+    AHEAD = 1
+
+    @classmethod
+    def latency(cls, config: EngineConfig) -> int:
+        """Return the cycles that a result is on its way, after its turn has come."""
+        requantize = Requantize.latency(config.pipelined)
+        return cls.AHEAD + requantize + (Lookup.LATENCY if config.tables else 0) + 1
+
+    def __init__(self, config):
+        self._config = config
+        cells = data.ArrayLayout(
+            data.ArrayLayout(signed(config.acc_width), config.cols), config.rows
+        )
+        super().__init__(
+            {
+                "acc": In(cells),
+                "capture": In(1),
+                "i": In(result_layout(config)),
+                "take": Out(1),
+                "new_parameters": In(1),
+                "last": In(1),
+                "parameter": In(1),
+                **({"early": In(3)} if config.pipelined else {}),
+                "parameter_word": In(data.ArrayLayout(config.weight_width, config.rows)),
+                "table_write": In(word_write(8)),
+                "o_act": Out(lane_write(config)),
+                "o_out": Out(word_write(config.rows * 8)),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        config = self._config
+        rows, cols = config.rows, config.cols
+        pipelined = config.pipelined
+        # Data needs no reset, and none has to reach it.
+        m.domains.data = ClockDomain("data", reset_less=True, local=True)
+        m.d.comb += ClockSignal("data").eq(ClockSignal())
+        share = rows // config.requantizer_count  # rows per requantizer
+
+        # Which pixel and row are at the heads of the chains; all of it travels along with them.
+        head = data.StructLayout(
+            {
+                "valid": 1,
+                "first": 1,
+                "complete": 1,
+                "lane": range(cols),
+                "done": 1,
+            }
+        )
+        now = Signal(head)
+
+        # Parameters: shifted in from each row's weights, and taken over at a capture, if `early`.
+        layout = data.StructLayout(
+            {"bias": signed(config.acc_width), "multiplier": config.multiplier_width, "shift": 6}
+        )
+        param_bits = config.param_words * config.weight_bits
+        parameters = [
+            Signal(layout.size if config.early_parameters else param_bits, name=f"parameters_{k}")
+            for k in range(rows)
+        ]
+        copied = FanoutTree if pipelined else Fanout
+        m.submodules.control = control = copied(width=3, copies=rows, dsp=config.dsp)
+        m.d.comb += control.i.eq(
+            self.early if pipelined else Cat(self.capture, self.new_parameters, self.parameter)
+        )
+        for k in range(rows):
+            capture, new_parameters, parameter = control.o[k]
+            word = Signal(config.weight_bits, name=f"word_{k}")
+            early = config.early_parameters
+            waiting = Signal(param_bits, name=f"waiting_{k}") if early else parameters[k]
+            take_over = capture & new_parameters & early
+            word_domain = m.d.data if pipelined else m.d.comb
+            word_domain += word.eq(self.parameter_word[k])  # its low bits
+            with m.If(parameter):
+                m.d.data += waiting.eq(Cat(waiting[config.weight_bits :], word))
+            first = k - k % share
+            successor = first + (k + 1 - first) % share
+            with m.If(take_over):
+                m.d.data += parameters[k].eq(waiting)
+            with m.Elif(now.valid & (share > 1)):
+                m.d.data += parameters[k].eq(parameters[successor])
+
+        # Copies of the accumulators.
+        copies = [
+            [
+                Signal(signed(config.acc_width), name=f"copy_{k}_{j}", reset_less=True)
+                for j in range(cols)
+            ]
+            for k in range(rows)
+        ]
+        for k in range(rows):
+            for j in range(cols):
+                if k % share < share - 1:
+                    successor = copies[k + 1][j]
+                elif j + 1 < cols:
+                    successor = copies[k - k % share][j + 1]
+                else:
+                    # Terms are needed once for each column of the tiles.
+                    successor = copies[k - k % share][0] if config.partial_depth else None
+                with m.If(control.o[k][0]):
+                    m.d.sync += copies[k][j].eq(self.acc[k][j])
+                if successor is not None:
+                    with m.Else():
+                        m.d.sync += copies[k][j].eq(successor)
+
+        row, last = Signal(range(max(share, 2))), Signal()
+        m.d.comb += [
+            now.complete.eq(now.valid & (row == share - 1)),
+            now.first.eq(now.valid & (row == 0) & (now.lane == 0)),
+            now.done.eq(now.complete & (now.lane == cols - 1) & last),
+        ]
+        with m.If(now.valid):
+            m.d.sync += row.eq(row + 1)
+            with m.If(now.complete):
+                m.d.sync += [row.eq(0), now.lane.eq(now.lane + 1)]
+                with m.If(now.lane == cols - 1):
+                    m.d.sync += now.valid.eq(0)
+        captured, captured_last = Signal(), Signal()
+        coming = Signal(result_layout(config), reset_less=True)
+        m.d.sync += [captured.eq(self.capture), coming.eq(self.i), captured_last.eq(self.last)]
+        heads = [copies[i * share][0] for i in range(config.requantizer_count)]
+        entering, enters, enters_last = coming, captured, captured_last
+        if config.partial_depth:
+            entering, enters, enters_last = self._partial(m, coming, captured, captured_last, heads)
+        with m.If(enters):
+            m.d.sync += [
+                now.valid.eq(1),
+                now.lane.eq(0),
+                row.eq(0),
+                last.eq(enters_last),
+            ]
+        stages = [now]
+        for _ in range(Requantize.latency(pipelined) + (Lookup.LATENCY if config.tables else 0)):
+            later = Signal(head)
+            m.d.sync += later.eq(stages[-1])
+            stages.append(later)
+
+        table_write = word_write(8).create()
+        m.d.sync += [
+            table_write.valid.eq(self.table_write.valid),
+            table_write.addr.eq(self.table_write.addr),
+            table_write.data.eq(self.table_write.data),
+        ]
+
+        def constants(kind, stage):
+            """Return constants of the pass at a stage: passes are ``drain_cycles`` apart."""
+            if not (
+                config.pipelined if kind == "place" else config.prefetch or config.partial_depth
+            ):
+                return self.i[kind]
+            reached, result, load = 0, entering[kind], enters
+            while True:
+                held = Signal(entering[kind].shape(), reset_less=True, name=f"{kind}_{reached}")
+                with m.If(load):
+                    m.d.sync += held.eq(result)
+                if reached == stage:
+                    return held
+                reached = min(stage, reached + config.drain_cycles)
+                result, load = held, stages[reached - 1].first
+
+        late = Requantize.late(pipelined)
+        if pipelined:
+            # Requantizers are all over the FPGA, and so are copies of their bounds.
+            held = constants("bounds", late - Fanout.LATENCY)
+            m.submodules.bounds = trunk = Fanout(
+                width=len(held.as_value()),
+                copies=-(-config.requantizer_count // FanoutTree.SHARE),
+                dsp=config.dsp,
+            )
+            m.d.comb += trunk.i.eq(held)
+            bounds = [data.View(held.shape(), copy) for copy in trunk.o]
+        else:
+            bounds = [constants("bounds", late)]
+        place = constants("place", len(stages) - 1)
+        target = constants("target", len(stages) - 1)
+        if config.tables:
+            table = constants("table", Requantize.latency(pipelined))
+        words = []
+        for i in range(config.requantizer_count):
+            requantize = Requantize(
+                acc_width=config.acc_width,
+                multiplier_width=config.multiplier_width,
+                dsp=config.dsp,
+                pipelined=pipelined,
+            )
+            m.submodules[f"requantize_{i}"] = DomainRenamer("data")(requantize)
+            head_parameters = layout(parameters[i * share][: layout.size])
+            own = bounds[i * len(bounds) // config.requantizer_count]
+            m.d.comb += [
+                requantize.acc.eq(heads[i]),
+                requantize.bias.eq(head_parameters.bias),
+                requantize.multiplier.eq(head_parameters.multiplier),
+                requantize.shift.eq(head_parameters.shift),
+                requantize.zero_point.eq(own.zero_point),
+                requantize.qmin.eq(own.qmin),
+                requantize.qmax.eq(own.qmax),
+            ]
+            byte = requantize.o
+            if config.tables:
+                m.submodules[f"lookup_{i}"] = lookup = Lookup(tables=config.tables)
+                wiring.connect(m, table_write, lookup.write)
+                m.d.comb += [
+                    lookup.i.eq(byte),
+                    lookup.table.eq(table),
+                ]
+                byte = lookup.o
+            word = Signal(share * 8)
+            m.d.data += word.eq(Cat(word[8:], byte) if share > 1 else byte)
+            words.append(word)
+
+        # The word is whole in the cycle after its last row left the requantizer.
+        done, written = stages[-1], Signal(head)
+        m.d.sync += written.eq(done)
+        # Lane and word of each result; a step is a few bits: small tables, no division.
+        lane, dst, out = Signal(range(cols)), Signal.like(place.dst), Signal.like(place.out)
+        step_lane, step_word, step_out = Signal(range(cols)), Signal(3), Signal(3)
+        wraps_from, wraps = Signal(range(cols + 1)), Signal()
+        m.d.sync += step_out.eq(target.step)
+        with m.Switch(target.step):
+            for step in range(8):
+                with m.Case(step):
+                    m.d.sync += [
+                        step_lane.eq(step % cols),
+                        step_word.eq(step // cols),
+                        wraps_from.eq(cols - step % cols),
+                    ]
+        m.d.comb += wraps.eq(lane >= wraps_from)
+        with m.If(done.complete & (done.lane == 0)):
+            m.d.sync += [
+                lane.eq(target.lane),
+                dst.eq(place.dst),
+                out.eq(place.out),
+            ]
+        with m.Elif(written.complete):
+            m.d.sync += [
+                lane.eq(lane + step_lane - Mux(wraps, cols, 0)),
+                dst.eq(dst + step_word + wraps),
+                out.eq(out + step_out),
+            ]
+        valid = done.complete & (done.lane < place.pixels)
+        m.d.sync += [
+            self.o_act.valid.eq(valid & target.to_act),
+            self.o_out.valid.eq(valid & target.to_out),
+        ]
+        last_result = done.complete & (done.lane == cols - 1)
+        m.d.comb += self.take.eq(self.capture if config.pipelined else last_result)
+        m.d.comb += [
+            self.o_act.lane.eq(lane),
+            self.o_act.addr.eq(dst),
+            self.o_act.data.eq(Cat(words)),
+            self.o_out.addr.eq(out),
+            self.o_out.data.eq(Cat(words)),
+            self.done.eq(written.done),
+        ]
+        return m
+
+    def _partial(self, m, coming, captured, captured_last, heads):
+        """Send terms through the partial sums.
+
+        Returns what enters the requantizers, when, and whether it ends its command; replaces
+        ``heads`` by totals where those are due.
+        """
+        config = self._config
+        m.submodules.partial = partial = PartialSums(config)
+        first = Signal()  # the pass is its command's first: it comes with new parameters
+        entering, enters, enters_last = Signal.like(coming), Signal(), Signal()
+        held = Signal.like(coming, reset_less=True)
+        m.d.sync += first.eq(self.new_parameters)
+        with m.If(captured):
+            m.d.sync += held.eq(coming)
+        m.d.comb += [
+            partial.start.eq(captured & coming.partial),
+            partial.begins.eq(first),
+            partial.ends.eq(captured_last),
+            partial.tile.eq(held.tile),
+            enters.eq((captured & ~coming.partial) | partial.launch),
+            enters_last.eq(Mux(partial.launch, partial.final, captured_last)),
+            entering.eq(coming),
+        ]
+        place, rows = held.place, held.rows
+        missing = rows.last_row & (partial.row >= held.tile.last_h)
+        with m.If(partial.launch):
+            m.d.comb += [
+                entering.eq(held),
+                entering.place.pixels.eq(Mux(partial.blank | missing, 0, place.pixels)),
+                entering.target.lane.eq(held.target.lane + partial.column),
+            ]
+            for name, step in (("dst", rows.dst_row), ("out", rows.out_row)):
+                # A row is a few bits.
+                way = Mux(partial.row[0], step, 0) + Mux(partial.row[1], step << 1, 0)
+                also = partial.column if name == "out" else 0
+                m.d.comb += entering.place[name].eq(place[name] + way + also)
+        totals = Signal()
+        with m.If(enters):
+            m.d.sync += totals.eq(partial.launch)
+        for i, head in enumerate(heads):
+            m.d.comb += partial.acc[i].eq(head)
+            heads[i] = Mux(totals, partial.total[i], head)
+        return entering, enters, enters_last

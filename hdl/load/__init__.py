@@ -1,0 +1,1 @@
+"""The load unit: memory to buffers and command queues."""

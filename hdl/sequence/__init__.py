@@ -1,0 +1,1 @@
+"""What a compute command does next: passes, taps, segments, weights, one cycle after another."""

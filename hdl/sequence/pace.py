@@ -1,0 +1,257 @@
+"""When a compute command's segments run."""
+
+from math import gcd
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hdl.commands.records import command_layout
+from tilewright.hdl.drain.partial import TILES, pass_span, tile_code
+from tilewright.hdl.lib.widths import ROW_WIDTH, act_addr_width, column_width, step_count_width
+from tilewright.hdl.sequence.taps import segment_layout
+from tilewright.isa import Compute
+from tilewright.isa.tiles import MAX_TAPS
+
+__all__ = ["PaceSequencer", "access_layout", "burst_layout"]
+
+
+def access_layout(config):
+    """Return one read of the activation buffer: a window of ``cols`` pixels, or a part of it."""
+    position = {"y": signed(ROW_WIDTH)} if config.offset_depth else {}  # input row
+    return data.StructLayout(
+        position
+        | {
+            "group": act_addr_width(config),  # lane word of the channel group's ring
+            # lane words from there to the kernel row's input column 0
+            "row": act_addr_width(config),
+            "row_valid": 1,  # the kernel row lies inside the input
+            "x": signed(column_width(config)),  # input column of output pixel 0
+            "word": act_addr_width(config),  # floor(x / cols)
+            "lane": range(config.cols),  # x mod cols
+            "part": range(config.cols),  # which part of the window, where one access is too few
+            "tap": range(MAX_TAPS),  # which tap of the window, where it is a sum of several
+        }
+    )
+
+
+def burst_layout(config):
+    """Return a run of weight words that the step sequencer reads, one per cycle."""
+    return data.StructLayout(
+        {
+            "parameters": 1,  # requantization parameters instead of weights
+            "count": step_count_width(config),
+            "first_of_command": 1,
+            "first_of_kg": 1,  # first pass of its kernel group
+            "first": 1,  # first segment of its pass
+            "last": 1,  # last segment of its pass
+            "last_of_command": 1,
+        }
+    )
+
+
+class PaceSequencer(wiring.Component):
+    """Issue the accesses and the weight burst of each segment, at a fixed pace.
+
+    A segment takes ``max(steps, parts)`` cycles: its window is read in ``parts`` accesses in the
+    first of them, while the array still works on the window before. So it does where a window is a
+    sum of several taps, each read in one access, and where each of its pixels is sampled at a
+    position of its own, so that it has as many parts as pixels: ``cols``, or fewer in the last word
+    of a row. Nothing behind this sequencer
+    can stall, so all of a command's timing is decided here. What ends in the next cycle is decided
+    in this one: every decision starts from a few registers.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    command : In(Compute layout)
+    deform : In(1); the windows are sampled; only in engines with a sampler
+    last_parts : In(5); then, as in Deform
+    i : In(stream of segment_layout)
+    access : Out(access_layout), access_valid : Out(1)
+    burst : Out(burst_layout), burst_valid : Out(1), in the cycle of the window's last access
+    idle : Out(1)
+
+    Timing
+    ------
+    From idle, the first kernel group begins in the cycle after ``i`` is valid. A kernel group
+    takes ``parts + 1 + parameter_pause + param_words`` cycles and then its passes, each its
+    segments' cycles or ``config.drain_cycles``, whichever is more. ``parts`` and the segment
+    lengths follow ``command`` by four cycles.
+    """
+
+    def __init__(self, config):
+        self._config = config
+        super().__init__(
+            {
+                "command": In(command_layout(Compute, config)),
+                "deform": In(1),
+                "last_parts": In(5),
+                "i": In(stream.Signature(segment_layout(config))),
+                "access": Out(access_layout(config)),
+                "access_valid": Out(1),
+                "burst": Out(burst_layout(config)),
+                "burst_valid": Out(1),
+                "idle": Out(1, init=1),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        config, c = self._config, self.command
+        segment, access, burst = self.i.payload, self.access, self.burst
+
+        # Of the command, which is stable.
+        parts, last_part = Signal(range(config.cols + 1)), Signal(range(config.cols))
+        with m.Switch(c.stride_x):
+            for stride in range(16):
+                with m.Case(stride):
+                    m.d.sync += parts.eq(gcd(stride, config.cols))
+        if config.offset_depth:
+            with m.If(self.deform):
+                m.d.sync += parts.eq(config.cols)
+        # Cycles of a segment, less one; whether that is none.
+        count_width = step_count_width(config)
+        full, short = Signal(count_width), Signal(count_width)
+        full_is_one, short_is_one = Signal(), Signal()
+        pause, ready_after = Signal(8), Signal(8)
+        whole_segment, last_segment = Signal(count_width), Signal(count_width)
+        m.d.sync += [
+            last_part.eq(parts - 1),
+            whole_segment.eq(Mux(c.segment > parts, c.segment, parts)),
+            last_segment.eq(Mux(c.last_segment > parts, c.last_segment, parts)),
+            full.eq(whole_segment - 1),
+            short.eq(last_segment - 1),
+            full_is_one.eq(full == 0),
+            short_is_one.eq(short == 0),
+            pause.eq(parts + config.parameter_pause),
+            ready_after.eq(parts + config.parameter_pause + config.param_words - 1),
+        ]
+
+        # Cycles of a pass, at least, less one.
+        longest = max(
+            [config.drain_cycles]
+            + [pass_span(config, *tile) for tile in TILES if config.partial_depth]
+        )
+        shortest = Signal(range(longest), init=config.drain_cycles - 1)
+        if config.partial_depth:
+            with m.Switch(Cat(c.tile_h, c.tile_w, c.last, c.partial)):
+                for tile in TILES:
+                    with m.Case(tile_code(*tile)):
+                        m.d.sync += shortest.eq(pass_span(config, *tile) - 1)
+                with m.Default():
+                    m.d.sync += shortest.eq(config.drain_cycles - 1)
+            with m.If(c.transform):
+                # The last tap of a window waits for the array; those before it do not.
+                taps = c.taps
+                m.d.sync += [
+                    full.eq(Mux(c.segment > taps, c.segment - taps, 0)),
+                    short.eq(Mux(c.last_segment > taps, c.last_segment - taps, 0)),
+                ]
+
+        # Of the last word of each row, where windows are sampled.
+        if config.offset_depth:
+            narrow = Signal()
+            narrow_full, narrow_short = Signal.like(full), Signal.like(short)
+            narrow_part = Signal.like(last_part)
+            parts_1 = Signal.like(self.last_parts)
+            m.d.comb += narrow.eq(self.deform & segment.narrow)
+            m.d.sync += [
+                parts_1.eq(self.last_parts),
+                narrow_part.eq(parts_1 - 1),
+                narrow_full.eq(Mux(c.segment > parts_1, c.segment, parts_1) - 1),
+                narrow_short.eq(Mux(c.last_segment > parts_1, c.last_segment, parts_1) - 1),
+            ]
+
+        take = Signal()
+        left, over = (
+            Signal(count_width),
+            Signal(init=1),
+        )  # of this segment: cycles after this one; none
+        # Of this pass: cycles that it must still last after this one; none.
+        spare, spent = Signal.like(shortest), Signal(init=1)
+        whole = Signal()  # the access is the last of its window
+        end_part = Signal.like(last_part) if config.offset_depth else last_part
+        # The pause before a kernel group.
+        begin, pausing, ready = Signal(), Signal(), Signal()
+        elapsed, parameters = Signal.like(ready_after), Signal()
+        m.d.comb += [
+            self.i.ready.eq(
+                over & (~segment.first | (spent & (~segment.new_kg | ready))),
+            ),
+            take.eq(self.i.valid & self.i.ready),
+            begin.eq(self.i.valid & over & spent & segment.new_kg & ~pausing),
+            self.burst_valid.eq(
+                parameters | (self.access_valid & (access.part == end_part) & whole)
+            ),
+        ]
+        m.d.sync += self.idle.eq(over & spent & ~self.i.valid)
+
+        with m.If(take):
+            m.d.sync += [
+                left.eq(Mux(segment.short, short, full)),
+                over.eq(Mux(segment.short, short_is_one, full_is_one) | ~segment.closes),
+                *([end_part.eq(last_part)] if config.offset_depth else []),
+                whole.eq(segment.closes),
+                access.tap.eq(segment.tap),
+                access.group.eq(segment.group),
+                access.row.eq(segment.row),
+                access.row_valid.eq((segment.y >= 0) & (segment.y < c.in_h)),
+                access.x.eq(segment.x),
+                access.word.eq(segment.word),
+                access.lane.eq(segment.lane),
+                access.part.eq(0),
+                self.access_valid.eq(1),
+            ]
+        with m.Else():
+            m.d.sync += [
+                left.eq(left - 1),
+                over.eq(over | (left == 1)),
+                access.part.eq(access.part + 1),
+            ]
+            with m.If(access.part == end_part):
+                m.d.sync += self.access_valid.eq(0)
+
+        if config.offset_depth:
+            with m.If(take):
+                m.d.sync += access.y.eq(segment.y)
+            with m.If(take & narrow):
+                cycles = Mux(segment.short, narrow_short, narrow_full)
+                m.d.sync += [left.eq(cycles), over.eq(cycles == 0), end_part.eq(narrow_part)]
+
+        with m.If(take & segment.first):
+            m.d.sync += [spare.eq(shortest), spent.eq(0)]
+        with m.Else():
+            m.d.sync += [spare.eq(spare - 1), spent.eq(spent | (spare == 1))]
+
+        # The pause lets the last pass of the kernel group before be captured, and with it that
+        # group's parameters be taken over (or be done with), before these replace them.
+        m.d.sync += [
+            elapsed.eq(elapsed + 1),
+            parameters.eq(pausing & (elapsed == pause)),
+            ready.eq(pausing & (elapsed == ready_after)),
+        ]
+        with m.If(begin):
+            m.d.sync += [
+                pausing.eq(1),
+                elapsed.eq(0),
+                burst.parameters.eq(1),
+                burst.count.eq(config.param_words),
+                burst.first_of_command.eq(segment.first_of_command),
+            ]
+        with m.Elif(take):
+            m.d.sync += [
+                pausing.eq(0),
+                burst.parameters.eq(0),
+                burst.count.eq(Mux(segment.short, c.last_segment, c.segment)),
+                burst.first_of_command.eq(segment.first_of_command),
+                burst.first_of_kg.eq(segment.first_of_kg),
+                burst.first.eq(segment.opens),
+                burst.last.eq(segment.last),
+                burst.last_of_command.eq(segment.last_of_command),
+            ]
+        return m

@@ -1,0 +1,197 @@
+"""The outer loops of a compute command: kernel group, output row, output word."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hdl.commands.records import command_layout
+from tilewright.hdl.lib.loops import LoopCounter, RingStep
+from tilewright.hdl.lib.widths import (
+    ROW_WIDTH,
+    act_addr_width,
+    column_width,
+    out_addr_width,
+    result_count_width,
+)
+from tilewright.isa import Compute
+
+__all__ = ["PassSequencer", "pass_layout"]
+
+
+def pass_layout(config):
+    """Return the description of one pass: ``rows`` channels of one word of output pixels."""
+    # The last one of its row, with as many pixels as are left.
+    narrow = {"narrow": 1} if config.offset_depth else {}
+    return data.StructLayout(
+        narrow
+        | {
+            "group": act_addr_width(config),  # lane word of the first channel group's ring
+            "row": act_addr_width(config),  # lane words from there to kernel row 0, input column 0
+            "y": signed(ROW_WIDTH),  # input row of kernel row 0
+            "x": signed(column_width(config)),  # input column of output pixel 0, kernel column 0
+            "word": act_addr_width(config),  # floor(x / cols)
+            # lane word of the first result, where they go to the activation buffer
+            "dst": act_addr_width(config),
+            # word of the first result, where they go to the output buffer
+            "out": out_addr_width(config),
+            "pixels": range(config.cols + 1),  # valid output pixels
+            "first_of_command": 1,
+            "first_of_kg": 1,
+            "last_row": 1,  # of output rows
+            "last_of_command": 1,
+        }
+    )
+
+
+class PassSequencer(wiring.Component):
+    """Describe the passes of a command, one after another.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    command : In(Compute layout); stable from ``start`` until its last pass has left the array
+    start : In(1); the pass before is gone
+    o : Out(stream of pass_layout)
+
+    Timing
+    ------
+    ``o`` is valid in the cycle after ``start``, and again in the cycle after each transfer until
+    the last pass is gone.
+    """
+
+    def __init__(self, config):
+        self._config = config
+        super().__init__(
+            {
+                "command": In(command_layout(Compute, config)),
+                "start": In(1),
+                "o": Out(stream.Signature(pass_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        config, c, o = self._config, self.command, self.o.payload
+        # The first pass lies ready before the start, which so reaches but one register.
+        ready, step = Signal(), Signal()
+        m.d.comb += [ready.eq(~self.o.valid), step.eq(self.o.valid & self.o.ready)]
+
+        count_width = min(len(c.n_ox), result_count_width(config))
+        m.submodules.ox = ox = LoopCounter(width=count_width)
+        m.submodules.oy = oy = LoopCounter(width=count_width)
+        m.submodules.kg = kg = LoopCounter(width=count_width)
+        m.d.comb += [
+            ox.count.eq(c.n_ox),
+            oy.count.eq(c.n_oy),
+            kg.count.eq(c.n_kg),
+            ox.start.eq(ready),
+            oy.start.eq(ready),
+            kg.start.eq(ready),
+            ox.step.eq(step),
+            oy.step.eq(step & ox.last),
+            kg.step.eq(step & ox.last & oy.last),
+            o.last_row.eq(oy.last),
+            o.last_of_command.eq(ox.last & oy.last & kg.last),
+        ]
+
+        # These are a few bits: the products are small tables, not multipliers. The command is there
+        # with ``start``, and no pass leaves before the next cycle.
+        pixels_per_word, results_per_word = Signal(8), Signal(8)
+        with m.Switch(c.stride_x):
+            for stride in range(16):
+                with m.Case(stride):
+                    m.d.sync += pixels_per_word.eq(stride * config.cols)
+        with m.Switch(c.dst_step):
+            for dst_step in range(8):
+                with m.Case(dst_step):
+                    m.d.sync += results_per_word.eq(dst_step * config.cols)
+
+        # Rows of the output buffer and of the ring from one pass to those below: a tile's.
+        dst_row, out_row = c.dst_row_step, c.out_row_step
+        if config.partial_depth:
+            dst_row, out_row = Signal.like(o.dst), Signal.like(o.out)
+            with m.Switch(Mux(c.partial, c.tile_h, 1)):
+                for count in range(1, 5):
+                    with m.Case(count):
+                        m.d.sync += [
+                            dst_row.eq(c.dst_row_step * count),
+                            out_row.eq(c.out_row_step * count),
+                        ]
+
+        m.submodules.next_row = next_row = RingStep(width=act_addr_width(config))
+        m.d.comb += [
+            next_row.ring.eq(c.act_ring),
+            next_row.step.eq(c.oy_step),
+            next_row.i.eq(o.row),
+        ]
+
+        # Where the results of the row, of the kernel group begin.
+        kg_dst, row_dst = Signal.like(o.dst), Signal.like(o.dst)
+        kg_out, row_out = Signal.like(o.out), Signal.like(o.out)
+        left = Signal(
+            min(len(c.out_w), result_count_width(config))
+        )  # output pixels in this row from this pass on
+        m.d.comb += o.pixels.eq(Mux(left >= config.cols, config.cols, left[:5]))
+
+        if config.offset_depth:
+            m.d.comb += o.narrow.eq(ox.last)
+
+        with m.If(self.start):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(step & o.last_of_command):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(ready):
+            m.d.sync += [
+                o.group.eq(c.act_base),
+                o.row.eq(c.act_row),
+                o.y.eq(c.y0),
+                o.dst.eq(c.dst_base),
+                kg_dst.eq(c.dst_base),
+                row_dst.eq(c.dst_base),
+                o.out.eq(c.out_base),
+                kg_out.eq(c.out_base),
+                row_out.eq(c.out_base),
+                o.first_of_command.eq(1),
+                o.first_of_kg.eq(1),
+            ]
+        with m.Elif(step):
+            m.d.sync += [o.first_of_command.eq(0), o.first_of_kg.eq(0)]
+            with m.If(~ox.last):
+                m.d.sync += [o.dst.eq(o.dst + c.dst_step), o.out.eq(o.out + results_per_word)]
+            with m.Elif(~oy.last):
+                m.d.sync += [
+                    o.row.eq(next_row.o),
+                    o.y.eq(o.y + c.oy_dy),
+                    o.dst.eq(row_dst + dst_row),
+                    row_dst.eq(row_dst + dst_row),
+                    o.out.eq(row_out + out_row),
+                    row_out.eq(row_out + out_row),
+                ]
+            with m.Else():
+                m.d.sync += [
+                    o.group.eq(o.group + c.kg_step),
+                    o.row.eq(c.act_row),
+                    o.y.eq(c.y0),
+                    o.dst.eq(kg_dst + c.dst_kg_step),
+                    kg_dst.eq(kg_dst + c.dst_kg_step),
+                    row_dst.eq(kg_dst + c.dst_kg_step),
+                    o.out.eq(kg_out + c.out_kg_step),
+                    kg_out.eq(kg_out + c.out_kg_step),
+                    row_out.eq(kg_out + c.out_kg_step),
+                    o.first_of_kg.eq(1),
+                ]
+
+        with m.If(ready | step):
+            with m.If(ready | ox.last):
+                m.d.sync += [o.x.eq(c.x0), o.word.eq(c.x0_word), left.eq(c.out_w)]
+            with m.Else():
+                m.d.sync += [
+                    o.x.eq(o.x + pixels_per_word),
+                    o.word.eq(o.word + c.stride_x),
+                    left.eq(left - config.cols),
+                ]
+        return m

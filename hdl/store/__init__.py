@@ -1,0 +1,1 @@
+"""The store unit: results to memory."""

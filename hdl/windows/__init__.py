@@ -1,0 +1,1 @@
+"""From buffers to the windows that the array multiplies: picks, offsets, samples."""

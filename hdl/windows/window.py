@@ -1,0 +1,285 @@
+"""From accesses to windows: the same ``cols`` pixels of every channel of a group."""
+
+from functools import reduce
+from math import gcd
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hdl.buffers.memories import ActivationBuffer, lane_addresses, lane_words
+from tilewright.hdl.lib.choose import Choose
+from tilewright.hdl.lib.fanout import Fanout
+from tilewright.hdl.lib.sums import add_with_carry
+from tilewright.hdl.lib.widths import act_addr_width, column_width
+from tilewright.hdl.sequence.pace import access_layout
+from tilewright.isa import EngineConfig
+from tilewright.isa.tiles import MAX_TAPS
+
+__all__ = ["WindowFeeder"]
+
+
+class WindowFeeder(wiring.Component):
+    """Read the lanes, put their pixels in order, replace those outside the input.
+
+    Where the engine transforms windows, a window may also be the sum of several accesses, each
+    multiplied by a small coefficient.
+
+    Window pixel j is input column ``x + j * stride_x``. It lies in lane ``(lane + j * stride_x)
+    % cols``; when the stride and ``cols`` have a common divisor g, pixels j and ``j + cols / g``
+    share a lane, and the window is assembled in g parts.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    stride_x : In(4), in_w : In(column_width - 1), pad : In(8); stable while accesses are under way
+    signed : In(1), transform : In(1), coefficients : In(8 x 4 bits); stable likewise, as in
+        ``Compute``; only where windows are transformed
+    access : In(access_layout), access_valid : In(1)
+    sampled : In(1); pixels come from the sampler, where the engine has one: with these ports
+    sample_addr : In(lane_addresses), sample : In(8 * rows), sample_valid : In(1), sample_part : In
+    addr : Out(lane_addresses), i_lanes : In(lane_words); to the activation buffer
+    window : Out(array of cols words of rows x window_width bits); holds between accesses
+
+    Timing
+    ------
+    ``window`` shows a part ``latency(config)`` cycles after its access, or as many cycles after
+    ``sample_valid`` as there are from ``SAMPLED`` on.
+    """
+
+    #: Channels that share the registers which pick their pixels.
+    FAN_OUT = 2
+    #: Cycles from an access to the decision what its words are for, and so for a sample's.
+    SAMPLED = 2 + ActivationBuffer.LATENCY
+
+    @classmethod
+    def latency(cls, config: EngineConfig) -> int:
+        """Return the cycles from an access to the window."""
+        arrival = 1 + cls._addr_cycles(config) + ActivationBuffer.latency(config)
+        return arrival + 2 + (2 if config.data_width > 9 else 0)
+
+    @classmethod
+    def _addr_cycles(cls, config: EngineConfig) -> int:
+        """Return the cycles from a pixel's place to the address of its lane."""
+        return 2 if config.pipelined else 0
+
+    def __init__(self, config):
+        self._config = config
+        sampler = {
+            "sampled": In(1),
+            "sample_addr": In(lane_addresses(config)),
+            "sample": In(8 * config.rows),
+            "sample_valid": In(1),
+            "sample_part": In(range(config.cols)),
+        }
+        window = data.ArrayLayout(unsigned(config.rows * config.window_width), config.cols)
+        super().__init__(
+            {
+                "stride_x": In(4),
+                "in_w": In(column_width(config) - 1),
+                "pad": In(8),
+                "signed": In(1),
+                "transform": In(1),
+                "coefficients": In(data.ArrayLayout(4, MAX_TAPS)),
+                "access": In(access_layout(config)),
+                "access_valid": In(1),
+                "addr": Out(lane_addresses(config)),
+                "i_lanes": In(lane_words(config)),
+                "window": Out(window),
+                **(sampler if config.offset_depth else {}),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        config, a = self._config, self.access
+        cols = config.cols
+
+        # Where each window pixel lies. Lane and word of j * stride_x are small tables of the
+        # stride: no multiplier, no division.
+        base_1 = Signal(act_addr_width(config), reset_less=True)
+        base_2 = Signal.like(base_1)
+        m.d.sync += base_1.eq(a.group + a.row + a.word)
+        addr_domain = m.d.sync if config.pipelined else m.d.comb
+        addr_domain += base_2.eq(base_1)
+        pixels = []
+        for j in range(cols):
+            table = Signal(data.StructLayout({"x": 8, "lane": 4, "word": 8, "part": 4}))
+            with m.Switch(self.stride_x):
+                for stride in range(16):
+                    with m.Case(stride):
+                        m.d.sync += [
+                            table.x.eq(j * stride),
+                            table.lane.eq(j * stride % cols),
+                            table.word.eq(j * stride // cols),
+                            table.part.eq(j // (cols // gcd(stride, cols))),
+                        ]
+            lane_sum = Signal(5)
+            pixel = Signal(
+                data.StructLayout(
+                    {
+                        "lane": range(cols),
+                        "word": 5,
+                        "column": column_width(config),
+                        "row_valid": 1,
+                        "wanted": 1,
+                    }
+                ),
+                reset_less=True,
+                name=f"pixel_{j}",
+            )
+            m.d.comb += lane_sum.eq(a.lane + table.lane)
+            m.d.sync += [
+                pixel.lane.eq(Mux(lane_sum >= cols, lane_sum - cols, lane_sum)),
+                pixel.word.eq(table.word + (lane_sum >= cols)),
+                pixel.column.eq(a.x + table.x),
+                pixel.row_valid.eq(a.row_valid),
+                pixel.wanted.eq(self.access_valid & (table.part == a.part)),
+            ]
+            pixels.append(pixel)
+
+        # Address of each lane: the word of the pixel that wants it, of which there is one at most.
+        lanes = []
+        for lane in range(cols):
+            offset = Signal(5, reset_less=True)
+            addr_domain += offset.eq(
+                reduce(
+                    or_,
+                    (
+                        pixel.word & (pixel.wanted & (pixel.lane == lane)).replicate(5)
+                        for pixel in pixels
+                    ),
+                )
+            )
+            if config.offset_depth:
+                lanes.append(self._halves(m, lane, (base_2 + offset)[: len(base_2)]))
+            else:
+                addr_domain += self.addr[lane].eq(base_2 + offset)
+                lanes.append(self.i_lanes[lane])
+        # What pixels are that do not come from the lanes.
+        share = min(config.rows, self.FAN_OUT)
+        m.submodules.pads = pads = Fanout(
+            width=len(self.pad), copies=config.rows // share, dsp=config.dsp
+        )
+        m.d.comb += pads.i.eq(self.pad)
+        other = Cat(pad.replicate(share) for pad in pads.o)
+        if config.offset_depth:
+            sample = Signal(8 * config.rows, reset_less=True)
+            m.d.sync += sample.eq(Mux(self.sampled, self.sample, other))
+            other = sample
+
+        # The same decisions again when the words arrive, for a few channels each.
+        summed = config.data_width > 9
+        width = config.window_width
+        if summed:
+            tap = Signal(tap_layout(), reset_less=True)
+            m.d.sync += [tap.eq(0), tap.first.eq(~self.transform | (a.tap == 0))]
+            m.d.sync += tap.signed.eq(self.signed)
+            with m.If(self.transform):
+                code = self.coefficients[a.tap]
+                m.d.sync += Cat(tap.shift, tap.again, tap.negative).eq(code)
+            for _ in range(1 + ActivationBuffer.LATENCY):
+                later = Signal.like(tap, reset_less=True)
+                m.d.sync += later.eq(tap)
+                tap = later
+            m.submodules.late_tap = taps = Fanout(
+                width=len(tap.as_value()), copies=config.rows // share, dsp=config.dsp
+            )
+            m.d.comb += taps.i.eq(tap)
+        for j, pixel in enumerate(pixels):
+            late = Signal(data.StructLayout({"lane": range(cols), "inside": 1, "wanted": 1}))
+            m.d.comb += [
+                late.lane.eq(pixel.lane),
+                # A negative column is a large unsigned one.
+                late.inside.eq(pixel.row_valid & (pixel.column < self.in_w)),
+                late.wanted.eq(pixel.wanted),
+            ]
+            arrival = self._addr_cycles(config) + ActivationBuffer.latency(config)
+            for _ in range(arrival - Fanout.LATENCY):
+                later = Signal.like(late, reset_less=True)
+                m.d.sync += later.eq(late)
+                late = later
+            m.submodules[f"late_{j}"] = copies = Fanout(
+                width=len(late.as_value()), copies=config.rows // share, dsp=config.dsp
+            )
+            m.d.comb += copies.i.eq(late)
+            if config.offset_depth:
+                with m.If(self.sampled):
+                    mine = self.sample_valid & (self.sample_part == j)
+                    m.d.comb += [
+                        data.View(late.shape(), copies.i).inside.eq(0),
+                        data.View(late.shape(), copies.i).wanted.eq(mine),
+                    ]
+            for k in range(config.rows // share):
+                part = slice(8 * share * k, 8 * share * (k + 1))
+                copy = data.View(late.shape(), copies.o[k])
+                picked = Signal(8 * share, reset_less=True)
+                inside, wanted = Signal(reset_less=True), Signal(reset_less=True)
+                m.submodules[f"choose_{j}_{k}"] = choose = Choose(
+                    width=len(picked), count=cols, dsp=config.dsp
+                )
+                m.d.comb += [
+                    choose.i.eq(Cat(lane[part] for lane in lanes)),
+                    choose.index.eq(copy.lane),
+                ]
+                m.d.sync += picked.eq(choose.o)
+                m.d.sync += [inside.eq(copy.inside), wanted.eq(copy.wanted)]
+                pixels_in = Mux(inside, picked, other[part])
+                window = Signal(width * share, reset_less=True)
+                m.d.comb += self.window[j][width * share * k : width * share * (k + 1)].eq(window)
+                if summed:
+                    chosen = Signal(tap_layout(), reset_less=True)
+                    m.d.sync += chosen.eq(taps.o[k])
+                    self._sum(m, window, pixels_in, wanted, chosen)
+                else:
+                    with m.If(wanted):
+                        m.d.sync += window.eq(pixels_in)
+        return m
+
+    def _halves(self, m, lane, addr):
+        """Read a lane in halves, at ``addr`` or where the sampler says; return the word there."""
+        odd = addr[0]
+        for _ in range(1 + ActivationBuffer.LATENCY):
+            later = Signal(reset_less=True)
+            m.d.sync += later.eq(odd)
+            odd = later
+        for half in range(2):
+            place = self.addr[lane][half]
+            m.d.sync += place.eq(Mux(self.sampled, self.sample_addr[lane][half], addr[1:]))
+        return Mux(odd, self.i_lanes[lane][1], self.i_lanes[lane][0])
+
+    def _sum(self, m, window, pixels, wanted, tap):
+        """Add the pixels of a few channels to their windows, or begin with them."""
+        width = self._config.window_width
+        share = len(window) // width
+        # Sign, then the multiple, then the sum: a register each.
+        tap_1, tap_2 = (Signal(tap_layout(), reset_less=True) for _ in range(2))
+        wanted_1, wanted_2 = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [wanted_1.eq(wanted), wanted_2.eq(wanted_1), tap_1.eq(tap), tap_2.eq(tap_1)]
+        for k in range(share):
+            byte, kept = pixels[8 * k : 8 * k + 8], window[width * k : width * (k + 1)]
+            pixel, multiple = (
+                Signal(signed(9), reset_less=True),
+                Signal(signed(13), reset_less=True),
+            )
+            m.d.sync += [
+                pixel.eq(Cat(byte, byte[7] & tap.signed)),
+                multiple.eq((pixel << tap_1.shift) + Mux(tap_1.again, pixel, 0)),
+            ]
+            before, term = Signal(width), Signal(width)
+            m.d.comb += [
+                before.eq(kept & ~tap_2.first.replicate(width)),
+                term.eq(multiple ^ tap_2.negative.replicate(13).as_signed()),
+            ]
+            with m.If(wanted_2):
+                m.d.sync += kept.eq(add_with_carry(before, term, tap_2.negative))
+
+
+def tap_layout():
+    """Return what a tap is multiplied by: ``2**shift``, once more itself, negative."""
+    return data.StructLayout({"first": 1, "signed": 1, "shift": 2, "again": 1, "negative": 1})

@@ -1,0 +1,60 @@
+"""The instruction set: everything that hardware and compiler must agree on, stated once.
+
+Files, in the order in which a program meets them:
+
+``config``     what an engine is: rows, columns, buffer depths, bus width
+``fields``     how named bit fields pack into a command, with overflow checks
+``commands``   the commands of the load, compute and store units
+``sampling``   how long the windows of deformable commands take
+``tiles``      what a compute command says of tiles of results
+``kernel_steps``  how the load unit transforms kernels
+``layout``     how feature maps, weight blocks and commands lie in memory
+``registers``  the control and status registers, status codes
+"""
+
+from tilewright.isa.commands import (
+    COMMANDS,
+    ISA_VERSION,
+    Check,
+    Command,
+    Compute,
+    Deform,
+    End,
+    Fetch,
+    LoadActivations,
+    LoadKernels,
+    LoadKernelSteps,
+    LoadOffsets,
+    LoadTable,
+    LoadWeights,
+    Store,
+    Unit,
+    decode,
+    encode,
+)
+from tilewright.isa.config import ConfigError, EngineConfig
+from tilewright.isa.sampling import least_last_parts
+
+__all__ = [
+    "COMMANDS",
+    "ISA_VERSION",
+    "Check",
+    "Command",
+    "Compute",
+    "ConfigError",
+    "Deform",
+    "End",
+    "EngineConfig",
+    "Fetch",
+    "LoadActivations",
+    "LoadKernelSteps",
+    "LoadKernels",
+    "LoadOffsets",
+    "LoadTable",
+    "LoadWeights",
+    "Store",
+    "Unit",
+    "decode",
+    "encode",
+    "least_last_parts",
+]
