@@ -270,8 +270,8 @@ class ArrayOp:
 
     def segments(self, config: EngineConfig, section: Section) -> tuple[int, int, int]:
         """Return channel groups per kernel group, steps of a segment, and of the last group's."""
-        if self.segment_log2 < (config.rows - 1).bit_length():
-            # An addition reads its operands like two channel groups.
+        if self.per_group:
+            # A segment may be all rows. An addition reads its operands like two channel groups.
             groups = max(len(self.operands), self.planes)
             return groups, 1 << self.segment_log2, 1 << self.segment_log2
         groups = -(-section.channels // config.rows)

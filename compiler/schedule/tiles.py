@@ -159,9 +159,10 @@ def channel_shares(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> int:
     if not config.transform_at_load:
         return 1
     words = kernel_transform(tiling).kernels * max(s.steps for s in plain.sections) // _taps(plain)
-    dense = 1 << plain.segment_log2 == config.rows
+    if plain.per_group:
+        return 1
     groups = min(-(-section.channels // config.rows) for section in plain.sections)
-    return 2 if 2 * words > config.weight_depth and dense and groups > 1 else 1
+    return 2 if 2 * words > config.weight_depth and groups > 1 else 1
 
 
 def _taps(plain: ArrayOp) -> int:
