@@ -25,7 +25,8 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 docs: $(STAMP)
-	$(BIN)/python -m tilewright.compiler.ir.docs
+	$(BIN)/python -m tools.reference
+	$(BIN)/zensical build --strict
 
 clean:
 	rm -rf build $(VENV)
