@@ -95,6 +95,15 @@ def _square(module: Any, call: Call, distance: Quantized) -> Quantized:
     weight = np.tile(factors, groups).reshape(-1, 1, 1, 1)
     channels, most = len(weight), int(np.abs(factors).max())
     top = most * max(-distance.qmin, distance.qmax)
+    kind = distance.type
+    if (kind.qmin < distance.qmin < -128 / most) or (127 / most < distance.qmax < kind.qmax):
+        raise UnsupportedError(
+            call.where,
+            f"a bound of {top / most * kind.scale:g} pixels, of which its kernel takes {most}: "
+            f"offsets reach {127 * kind.scale:g} pixels",
+            f"Bound them by at most {127 // most * kind.scale:g} pixels, or use fewer fraction "
+            "bits.",
+        )
     grid = Grid(distance.type.scale, 0, 8, True, max(-128, -top), min(127, top))
     shape = (channels, *distance.type.shape[1:])
     name = call.builder.unique(f"{call.where}.offset")

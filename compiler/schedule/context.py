@@ -69,6 +69,17 @@ class Context:
         """Return where the channels of a value lie."""
         return self.views.get(value) or View.of({value: self.orders[value]}, self.config.rows)
 
+    def fresh(self, name: str) -> str:
+        """Return a name for a value that lowering adds: this one, or with a number if it is taken.
+
+        The graph's values may have any names, those of modules that end like ours included.
+        """
+        number, chosen = 1, name
+        while chosen in self.values:
+            number += 1
+            chosen = f"{name}.{number}"
+        return chosen
+
     def check_width(self, name: str, kind: TensorType) -> None:
         """Refuse values wider than a byte."""
         if kind.bits > 8:
@@ -323,6 +334,6 @@ class Context:
         copying = sum(section.n_kg * max(section.steps, least) for section in sections)
         pixels, results = (h * w for _, h, w in (self.values[v].shape for v in (source, output)))
         if copying * pixels < (steps(len(order)) - steps(len(packed))) * results:
-            copy = f"{output}.gathered"
+            copy = self.fresh(f"{output}.gathered")
             self.arrange(f"{name}.gathered", source, copy, packed)
             self.views[source] = self.view(copy)

@@ -118,7 +118,7 @@ def _sampled(
     )
     total = ""
     for number, taken in enumerate(classes):
-        samples = f"{op.output}.samples" + f".{number}" * (len(classes) > 1)
+        samples = ctx.fresh(f"{op.output}.samples" + f".{number}" * (len(classes) > 1))
         ctx.values[samples] = replace(kind, shape=(channels * taps, height, width))
         ctx.orders[samples] = of_taps
         ctx.emit(
@@ -141,7 +141,7 @@ def _sampled(
         if number == 0:
             total = samples
             continue
-        before, total = total, f"{op.output}.sum.{number}"
+        before, total = total, ctx.fresh(f"{op.output}.sum.{number}")
         ctx.values[total] = ctx.values[samples]
         ctx.per_channel(
             f"{op.name}.sum", "Copy", (before, samples), total, None, taps=2, bias=-kind.zero_point
@@ -200,7 +200,7 @@ def _by_offset_groups(ctx: Context, op: DeformConv2d) -> tuple[str, int]:
     shared = shared_groups(ctx.view(op.input).order, channels, op.offset_groups, rows)
     if shared is not None:
         return op.input, shared
-    source = f"{op.output}.arranged"
+    source = ctx.fresh(f"{op.output}.arranged")
     order = grouped_order(channels, op.offset_groups, rows)
     ctx.arrange(f"{op.name}.arranged", op.input, source, order)
     return source, len(order) // rows // op.offset_groups
@@ -256,6 +256,6 @@ def _in_model_order(ctx: Context, op: DeformConv2d, value: str, what: str) -> st
     order, view = ctx.natural(value), ctx.view(value)
     if (view.parts, view.first) == ((value,), 0) and np.array_equal(view.order, order):
         return value
-    copy = f"{op.output}.{what}"
+    copy = ctx.fresh(f"{op.output}.{what}")
     ctx.arrange(f"{op.name}.{what}", value, copy, order)
     return copy

@@ -31,7 +31,7 @@ def concat(ctx: Context, op: Concat) -> None:
     for number, source in enumerate(op.sources):
         mine = ctx.view(source).by_part(ctx.orders, rows)
         if any(((slots[p] >= 0) & (order >= 0)).any() for p, order in mine.items() if p in slots):
-            copy = f"{op.output}.{number}"
+            copy = ctx.fresh(f"{op.output}.{number}")
             ctx.copy(f"{op.name}.{number}", source, copy)
             mine = {copy: ctx.orders[copy]}
         for part, order in mine.items():
@@ -49,7 +49,7 @@ def select(ctx: Context, op: SelectChannels) -> None:
     while left.size:
         source = op.input
         if number:
-            source = f"{op.output}.{number}"
+            source = ctx.fresh(f"{op.output}.{number}")
             ctx.copy(f"{op.name}.{number}", op.input, source)
         chosen, places = np.unique(op.channels[left], return_index=True)
         result = np.full(ctx.values[op.input].shape[0], -1, np.int64)
@@ -64,7 +64,7 @@ def define(ctx: Context, op: Concat | SelectChannels, view: View) -> None:
     """Let a value be a view, or a copy of it where the host will read it."""
     ctx.views[op.output] = view
     if op.output in ctx.results:
-        name = f"{op.output}.copy"
+        name = ctx.fresh(f"{op.output}.copy")
         ctx.views[name] = ctx.views.pop(op.output)
         ctx.values[name] = ctx.values[op.output]
         ctx.copy(op.name, name, op.output)

@@ -95,7 +95,7 @@ def gate(ctx: Context, op: Gate) -> None:
     gate, order = op.gate, ctx.view(op.input).order
     stored = ctx.view(gate)
     if (stored.parts, stored.first) != ((gate,), 0) or not np.array_equal(stored.order, order):
-        gate = f"{op.output}.arranged"
+        gate = ctx.fresh(f"{op.output}.arranged")
         ctx.arrange(f"{op.name}.arranged", op.gate, gate, order)
     ctx.per_channel(
         op.name, op.kind, (op.input,), op.output, op.requantize,
@@ -156,7 +156,7 @@ def add(ctx: Context, op: Add) -> None:
             operands.append(value)
             total_zero += kind.zero_point
             continue
-        scaled = f"{op.output}.{side}"
+        scaled = ctx.fresh(f"{op.output}.{side}")
         ctx.values[scaled] = replace(shared, zero_point=requantize.zero_point)
         ctx.rescale(f"{op.name}.{side}", value, scaled, requantize)
         operands.append(scaled)
@@ -164,7 +164,7 @@ def add(ctx: Context, op: Add) -> None:
     a, b = map(ctx.view, operands)
     shares = a.parts != b.parts and set(a.parts) & set(b.parts)
     if shares or not np.array_equal(a.order, b.order):
-        copy = f"{op.output}.arranged"
+        copy = ctx.fresh(f"{op.output}.arranged")
         ctx.arrange(f"{op.name}.arranged", operands[1], copy, a.order)
         operands[1] = copy
     # The two operands are read like two channel groups.

@@ -15,7 +15,7 @@ from brevitas.quant.fixed_point import (
 from brevitas.quant.shifted_scaled_int import ShiftedUint8ActPerTensorFixedPoint
 from torch import nn
 
-from tilewright import UnsupportedError
+from tilewright import Error, UnsupportedError
 from tilewright.compiler import ir
 from tilewright.compiler.frontend import capture, float64_outputs, quantize_input
 from tilewright.nn import (
@@ -197,6 +197,43 @@ def test_quantized_layer_learns() -> None:
         assert getattr(pack, name).weight.grad.any(), name
 
 
+@pytest.mark.parametrize("output", [None, Int8ActPerTensorFixedPoint])
+def test_a_quant_tensor_is_returned_as_by_a_convolution(output) -> None:
+    """It was an AssertionError inside Brevitas."""
+    torch.manual_seed(9)
+    keywords = EXACT | {"return_quant_tensor": True, "output_quant": output}
+    plain = qnn.QuantConv2d(4, 6, 3, padding=1, **keywords)
+    deform = QuantDeformConv2d(4, 6, 3, padding=1, **keywords)
+    with torch.no_grad():
+        deform.weight.copy_(plain.weight)
+        deform.bias.copy_(plain.bias)
+    quant = qnn.QuantIdentity(act_quant=Int8ActPerTensorFixedPoint, return_quant_tensor=True)
+    zero = QuantOffset()(torch.zeros(2, 18, 5, 5))
+    image = quant(torch.randn(2, 4, 5, 5))
+    plain(image), deform(image, zero)  # calibrates what quantizes the output
+    wanted, result = plain.eval()(image), deform.eval()(image, zero)
+    assert type(result) is type(wanted)
+    torch.testing.assert_close(result.value, wanted.value)
+    for name in ("scale", "zero_point", "bit_width"):
+        torch.testing.assert_close(getattr(result, name), getattr(wanted, name))
+    assert result.signed == wanted.signed
+
+
+def test_a_layer_that_returns_a_quant_tensor_is_captured() -> None:
+    torch.manual_seed(0)
+    pack = QuantDeformConv2dPack(**GEOMETRIES["plain"], return_quant_tensor=True, **EXACT)
+    images = torch.randn(3, 4, 9, 8)
+    check(shaken(network(pack), images), images)
+
+
+def test_a_quant_tensor_without_a_scale_is_refused() -> None:
+    deform = QuantDeformConv2d(2, 2, 1, weight_quant=None, bias=False, return_quant_tensor=True)
+    quant = qnn.QuantIdentity(return_quant_tensor=True)
+    zero = QuantOffset()(torch.zeros(1, 2, 3, 3))
+    with pytest.raises(Error, match="return_quant_tensor=True needs an output_quant"):
+        deform(quant(torch.randn(1, 2, 3, 3)), zero)
+
+
 def layer(offset=None, mask=None, offsets=18, **options):
     """Offsets and a mask of a QuantConv2d each, through the given quantizers."""
 
@@ -220,6 +257,27 @@ def layer(offset=None, mask=None, offsets=18, **options):
     model = Model().train()
     if offsets == 18 and not isinstance(offset, nn.Identity):
         model(torch.randn(2, 2, 6, 6))
+    return model.eval()
+
+
+def squared(offset):
+    """Square offsets of a kernel of 5, from a quantizer that a model has for itself."""
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.quant = qnn.QuantIdentity(return_quant_tensor=True)
+            self.distance = qnn.QuantConv2d(2, 1, 3, padding=1, bias=False)
+            self.offset = offset
+            self.conv = QuantDeformConv2d(2, 2, 5, padding=2, bias=False, square=True)
+            self.out = qnn.QuantIdentity()
+
+        def forward(self, x):
+            x = self.quant(x)
+            return self.out(self.conv(x, self.offset(self.distance(x))))
+
+    model = Model().train()
+    model(torch.randn(2, 2, 6, 6))
     return model.eval()
 
 
@@ -280,6 +338,10 @@ REFUSED = {
         lambda: biased(1000.0),
         ("conv: ", "channel 0 of its offsets, from offsets, is always 7.9375 pixels", "bound"),
     ),
+    "a bound of which the kernel takes more than there is": (
+        lambda: squared(QuantOffset(bound=5)),
+        ("conv: ", "a bound of 5 pixels, of which its kernel takes 2", "at most 3.9375 pixels"),
+    ),
     "a bound of nothing": (
         lambda: layer(offset=QuantOffset(fraction_bits=2, bound=0.1)),
         ("conv: ", "only offsets of 0.0 pixels", "at least 0.25 pixels"),
@@ -321,6 +383,19 @@ def test_refuses_images_of_zero_area(size) -> None:
     [
         (lambda: QuantOffset(fraction_bits=9), "fraction_bits must be in 0..8, not 9"),
         (lambda: QuantOffset(bound=-1), "bound must be positive or None, not -1"),
+        (
+            lambda: QuantOffset(4, bound=20),
+            (
+                "bound must be at most 7.9375 pixels with fraction_bits="
+                "4 in 8 bits, not 20; give it fraction_bits=2"
+            ),
+        ),
+        (lambda: QuantOffset(0, bound=128), "bound must be at most 127 pixels"),
+        (lambda: QuantOffset(4, bound=1, bit_width=5), "at most 0.9375 pixels"),
+        (
+            lambda: QuantDeformConv2dPack(2, 2, 5, square=True, bound=5),
+            "at most 3.96875 pixels with fraction_bits=4 in 8 bits and taps 2 distances from the",
+        ),
         (lambda: QuantMask(1), "fraction_bits must be in 2..8, not 1"),
         (lambda: QuantDeformConv2d(4, 4, 3, offset_groups=3), "offset_groups must divide"),
         (lambda: QuantDeformConv2d(4, 4, 3, padding="same"), "padding must be zeros"),

@@ -3,8 +3,13 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import brevitas.nn as qnn
 import numpy as np
 import pytest
+import torch
+from brevitas.quant import Int32Bias
+from brevitas.quant.fixed_point import Int8ActPerTensorFixedPoint
+from torch import nn
 
 from tilewright import EngineConfig, Target, UnsupportedError
 from tilewright.compiler.ir import (
@@ -20,8 +25,10 @@ from tilewright.compiler.ir import (
 from tilewright.compiler.schedule import EngineLimitError, lower
 from tilewright.compiler.schedule.positions import cut_by_offsets, grouped_order, shared_groups
 from tilewright.estimates import sample_count
+from tilewright.executors import compare_outputs, simulate
 from tilewright.isa import Compute, Deform, LoadOffsets, Unit
-from tilewright.program import compile_graph
+from tilewright.nn import QuantDeformConv2dPack
+from tilewright.program import compile, compile_graph
 
 ENGINE = EngineConfig(
     rows=4, cols=3, act_depth=512, weight_depth=1024, out_depth=256, offset_depth=512
@@ -196,6 +203,23 @@ def test_rows_that_do_not_fit_are_sampled_first():
         engine = replace(ENGINE, act_depth=depth)
         program = compile_graph(layer(reach=(-64, 48)), Target(engine=engine))
         assert program.schedule[-1].layers[-1].algorithm == algorithm
+
+
+@pytest.mark.parametrize(("rows", "offset_groups"), [(2, 2), (4, 3), (8, 4), (16, 8)])
+def test_square_offsets_of_several_groups(rows, offset_groups):
+    """A KeyError: the copy in the model's order took the name of the square's own value."""
+    torch.manual_seed(0)
+    pack = QuantDeformConv2dPack(
+        2 * offset_groups, 4, 3, padding=1, square=True, offset_groups=offset_groups,
+        bias_quant=Int32Bias,
+    )  # fmt: skip
+    quant = {"act_quant": Int8ActPerTensorFixedPoint, "return_quant_tensor": True}
+    model = nn.Sequential(qnn.QuantIdentity(**quant), pack, qnn.QuantIdentity(**quant))
+    images = torch.randn(1, 2 * offset_groups, 6, 6)
+    model(images)
+    config = EngineConfig(rows=rows, offset_depth=1024)
+    program = compile(model.eval(), images, Target(engine=config))
+    compare_outputs(program, *(simulate(program, images, backend=b) for b in ("golden", "isa")))
 
 
 def test_an_unknown_algorithm_is_refused():

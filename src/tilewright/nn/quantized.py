@@ -25,6 +25,7 @@ from tilewright.nn.deformable import (
     check_options,
     head_channels,
     round_straight_through,
+    square_factors,
     square_offsets,
     start_as_convolution,
 )
@@ -54,9 +55,14 @@ class QuantOffset(qnn.QuantIdentity):  # type: ignore[misc]
     Parameters
     ----------
     fraction_bits : int, 0..8; 0 rounds to whole pixels, so that nothing is interpolated
-    bound : float or None, offsets are clipped to ``-bound..bound`` pixels; None for what the bits
-        hold. Rows of the input that offsets may reach must fit on chip.
+    bound : float or None, offsets are clipped to ``-bound..bound`` pixels, which must be within
+        what the bits hold, ``(2**(bit_width - 1) - 1) * 2**-fraction_bits``; None for all of that.
+        Rows of the input that offsets may reach must fit on chip.
     bit_width : int, 2..8
+
+    Raises
+    ------
+    Error  If a number is out of range.
     """
 
     def __init__(
@@ -71,8 +77,7 @@ class QuantOffset(qnn.QuantIdentity):  # type: ignore[misc]
             return_quant_tensor=True,
         )
         if bound is not None:
-            if not bound > 0:
-                raise Error(f"bound must be positive or None, not {bound}")
+            _check_bound(bound, fraction_bits, bit_width)
             _clip(self, -bound, bound)
         self.fraction_bits = fraction_bits
         self.bound = bound
@@ -112,7 +117,7 @@ class QuantDeformConv2d(qnn.QuantConv2d):  # type: ignore[misc]
     in_channels .. bias : as brevitas.nn.QuantConv2d; padding is zeros, given as numbers
     offset_groups : int, divides in_channels; each group of channels has offsets of its own
     square : offsets are one distance per offset group and position, which scales the kernel
-    keywords : quantizers, as brevitas.nn.QuantConv2d takes them
+    keywords : quantizers and return_quant_tensor, as brevitas.nn.QuantConv2d takes them
     """
 
     def __init__(
@@ -150,7 +155,8 @@ class QuantDeformConv2d(qnn.QuantConv2d):  # type: ignore[misc]
 
         Raises
         ------
-        Error  If a tensor is not quantized, or a shape does not fit.
+        Error  If a tensor is not quantized, a shape does not fit, or a QuantTensor is asked for
+            that has no scale.
         """
         x = self.input_quant(self.unpack_input(x))
         for name, tensor in (("input", x), ("offset", offset), ("mask", mask)):
@@ -158,14 +164,22 @@ class QuantDeformConv2d(qnn.QuantConv2d):  # type: ignore[misc]
                 raise Error(f"the {name} must be a QuantTensor, not {type(tensor).__name__}")
         weight = self.quant_weight(x)
         bias = None if self.bias is None else self.bias_quant(self.bias, x, weight)
-        result = nn.functional.conv2d(
-            self._samples(x, offset, mask),
-            getattr(weight, "value", weight),
-            getattr(bias, "value", bias),
-            stride=self.kernel_size,
-            groups=self.groups,
+        # Of QuantTensors, the result is one, whose scale is the product of both.
+        result = self.output_quant(
+            nn.functional.conv2d(
+                x.set(value=self._samples(x, offset, mask)),
+                weight,
+                bias,
+                stride=self.kernel_size,
+                groups=self.groups,
+            )
         )
-        return self.pack_output(self.output_quant(result))
+        if self.return_quant_tensor and not isinstance(result, IntQuantTensor):
+            raise Error(
+                "return_quant_tensor=True needs an output_quant where the input has a zero point "
+                "or the weights are not quantized"
+            )
+        return self.pack_output(result)
 
     def _samples(
         self, x: IntQuantTensor, offset: IntQuantTensor, mask: IntQuantTensor | None
@@ -240,6 +254,10 @@ class QuantDeformConv2dPack(nn.Module):
         if head is None:
             own = ("output_quant", "return_quant_tensor")
             head = {name: value for name, value in keywords.items() if name not in own}
+        if square and bound is not None:
+            # What a tap is moved by, a multiple of the distance, is an offset of as many bits.
+            largest = int(square_factors(self.conv.kernel_size).abs().max())
+            _check_bound(bound, fraction_bits, _OFFSET_BITS, max(1, largest))
         offsets, masks = head_channels(self.conv.kernel_size, offset_groups, square)
         window = (kernel_size, stride, padding, dilation)
         self.offset_conv = qnn.QuantConv2d(in_channels, offsets, *window, **head)
@@ -271,6 +289,22 @@ class QuantDeformConv2dPack(nn.Module):
 def _check_fraction(bits: int, least: int = 0) -> None:
     if not least <= bits <= MAX_FRACTION_BITS:
         raise Error(f"fraction_bits must be in {least}..{MAX_FRACTION_BITS}, not {bits}")
+
+
+def _check_bound(bound: float, fraction_bits: int, bit_width: int, largest: int = 1) -> None:
+    """Refuse a bound in pixels which, ``largest`` times, is beyond what the bits hold."""
+    if not bound > 0:
+        raise Error(f"bound must be positive or None, not {bound}")
+    top = (1 << (bit_width - 1)) - 1
+    most = top * 2.0**-fraction_bits / largest
+    if bound > most:
+        where = f" and taps {largest} distances from the centre" if largest > 1 else ""
+        enough = [f for f in range(fraction_bits) if bound * largest * 2**f <= top]
+        way_out = f"; give it fraction_bits={enough[-1]}" if enough else ""
+        raise Error(
+            f"bound must be at most {most:g} pixels with fraction_bits={fraction_bits} in "
+            f"{bit_width} bits{where}, not {bound:g}{way_out}"
+        )
 
 
 def _clip(quantizer: Any, low: float, high: float) -> None:
