@@ -19,12 +19,12 @@ from tilewright.compiler.schedule import (
     Section,
     Stage,
 )
-from tilewright.compiler.schedule.groups import (
+from tilewright.compiler.schedule.plan.group import (
     Block,
     kernel_words,
     out_rows,
 )
-from tilewright.compiler.schedule.rings import Ring, room
+from tilewright.compiler.schedule.plan.rings import Ring, room
 from tilewright.isa import (
     Compute,
     Deform,

@@ -9,7 +9,7 @@ from tilewright.compiler.codegen.hazards import Span, ring_spans
 from tilewright.compiler.codegen.memory import Region
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.schedule import ArrayOp, LoweredGraph, Plan, TileTerm
-from tilewright.compiler.schedule.groups import Block, kernel_bytes, kernel_words, word_bytes
+from tilewright.compiler.schedule.plan.group import Block, kernel_bytes, kernel_words, word_bytes
 from tilewright.isa import LoadKernels, LoadKernelSteps, LoadTable, LoadWeights
 from tilewright.isa.kernel_steps import pack_kernel_steps
 from tilewright.isa.layout import align

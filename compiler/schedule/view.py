@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tilewright.compiler.schedule.array_op import ArrayOp
-from tilewright.compiler.schedule.deformable import SAMPLED
-from tilewright.compiler.schedule.groups import block_words
-from tilewright.compiler.schedule.plan import Plan
-from tilewright.compiler.schedule.rings import room
-from tilewright.compiler.schedule.rounded import RoundingError
+from tilewright.compiler.schedule.array.op import ArrayOp
+from tilewright.compiler.schedule.lowering.deformable import SAMPLED
+from tilewright.compiler.schedule.plan.group import block_words
+from tilewright.compiler.schedule.plan.rings import room
+from tilewright.compiler.schedule.plan.strips import Plan
+from tilewright.compiler.schedule.tiles.rounded import RoundingError
 from tilewright.isa import EngineConfig
 
 _TRANSFORMED = {False: "when compiled", True: "at load"}

@@ -23,7 +23,7 @@ from tilewright.compiler.ir import (
     reference,
 )
 from tilewright.compiler.schedule import EngineLimitError, lower
-from tilewright.compiler.schedule.positions import cut_by_offsets, grouped_order, shared_groups
+from tilewright.compiler.schedule.order.offsets import cut_by_offsets, grouped_order, shared_groups
 from tilewright.estimates import sample_count
 from tilewright.executors import compare_outputs, simulate
 from tilewright.isa import Compute, Deform, LoadOffsets, Unit

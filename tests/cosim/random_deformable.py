@@ -14,7 +14,7 @@ from tilewright.compiler.ir import (
     Requantize,
     TensorType,
 )
-from tilewright.compiler.schedule.positions import row_words
+from tilewright.compiler.schedule.order.offsets import row_words
 
 KINDS = ("dense", "depthwise", "group")
 

@@ -29,15 +29,32 @@ from tilewright.compiler.ir import (
     UpsampleBilinear,
 )
 from tilewright.compiler.ir.intervals import WITH_ACCUMULATOR
-from tilewright.compiler.schedule.array_op import EngineLimitError, Stage
-from tilewright.compiler.schedule.channels import ChannelOrder
-from tilewright.compiler.schedule.context import Context
-from tilewright.compiler.schedule.convolutions import conv, conv_transpose, linear, rounded_conv
-from tilewright.compiler.schedule.deformable import deform_conv
-from tilewright.compiler.schedule.movement import concat, move_pixels, select, upsample_bilinear
+from tilewright.compiler.schedule.array.op import EngineLimitError, Stage
+from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.convolution import (
+    conv,
+    conv_transpose,
+    linear,
+    rounded_conv,
+)
+from tilewright.compiler.schedule.lowering.deformable import deform_conv
+from tilewright.compiler.schedule.lowering.elementwise import (
+    add,
+    avg_pool,
+    gate,
+    lookup,
+    max_pool,
+    rescale,
+)
+from tilewright.compiler.schedule.lowering.movement import (
+    concat,
+    move_pixels,
+    select,
+    upsample_bilinear,
+)
 from tilewright.compiler.schedule.objective import Objective
-from tilewright.compiler.schedule.per_channel import add, avg_pool, gate, lookup, max_pool, rescale
-from tilewright.compiler.schedule.tiles import AUTOMATIC
+from tilewright.compiler.schedule.order.channels import ChannelOrder
+from tilewright.compiler.schedule.tiles.choose import AUTOMATIC
 from tilewright.errors import UnsupportedError
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import FeatureMapLayout

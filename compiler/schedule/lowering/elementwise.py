@@ -16,9 +16,9 @@ from tilewright.compiler.ir import (
     Rescale,
     TensorType,
 )
-from tilewright.compiler.schedule.array_op import EngineLimitError, Stage
-from tilewright.compiler.schedule.context import Context
-from tilewright.compiler.schedule.positions import value_range
+from tilewright.compiler.schedule.array.op import EngineLimitError, Stage
+from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.order.offsets import value_range
 from tilewright.errors import UnsupportedError
 
 

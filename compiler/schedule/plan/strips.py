@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from tilewright.compiler.schedule.array_op import EngineLimitError, Stage
-from tilewright.compiler.schedule.groups import (
+from tilewright.compiler.schedule.array.op import EngineLimitError, Stage
+from tilewright.compiler.schedule.lowering.dispatch import LoweredGraph
+from tilewright.compiler.schedule.objective import COMMAND_CYCLES, kernel_group_cycles
+from tilewright.compiler.schedule.plan.group import (
     Block,
     Group,
     block_words,
@@ -23,9 +25,7 @@ from tilewright.compiler.schedule.groups import (
     widest_words,
     word_bytes,
 )
-from tilewright.compiler.schedule.lower import LoweredGraph
-from tilewright.compiler.schedule.objective import COMMAND_CYCLES, kernel_group_cycles
-from tilewright.compiler.schedule.rings import Ring, chains_of, frontiers, place_rings, room
+from tilewright.compiler.schedule.plan.rings import Ring, chains_of, frontiers, place_rings, room
 from tilewright.isa import EngineConfig
 
 # About the cycles that a reader waits for the results of the command before it.

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir import Conv2d, ConvTranspose2d, Linear, RoundedConv2d
-from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError, TileTerm
-from tilewright.compiler.schedule.context import Context
-from tilewright.compiler.schedule.sections import share_channels
-from tilewright.compiler.schedule.taps import reached, useful_taps
-from tilewright.compiler.schedule.tiles import channel_shares, check_tiles, choose_tiling
+from tilewright.compiler.schedule.array.op import ArrayOp, EngineLimitError, TileTerm
+from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.order.sections import share_channels
+from tilewright.compiler.schedule.order.taps import reached, useful_taps
+from tilewright.compiler.schedule.tiles.choose import channel_shares, check_tiles, choose_tiling
 from tilewright.compiler.winograd.integer import bits_for
 from tilewright.compiler.winograd.kernels import kernel_transform, ordered
 from tilewright.compiler.winograd.terms import Tiling, tilings

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
-from tilewright.compiler.schedule.array_op import Stage
-from tilewright.compiler.schedule.groups import Block, Group, channel_groups, row_words
-from tilewright.compiler.schedule.lower import LoweredGraph
+from tilewright.compiler.schedule.array.op import Stage
+from tilewright.compiler.schedule.lowering.dispatch import LoweredGraph
+from tilewright.compiler.schedule.plan.group import Block, Group, channel_groups, row_words
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
 

@@ -15,11 +15,11 @@ from tilewright.compiler.ir import (
     Upsample,
     UpsampleBilinear,
 )
-from tilewright.compiler.schedule.array_op import MAX_STEP
-from tilewright.compiler.schedule.channels import ChannelOrder, View
-from tilewright.compiler.schedule.context import Context
-from tilewright.compiler.schedule.convolutions import conv, conv_transpose
-from tilewright.compiler.schedule.taps import interpolations
+from tilewright.compiler.schedule.array.op import MAX_STEP
+from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.convolution import conv, conv_transpose
+from tilewright.compiler.schedule.order.channels import ChannelOrder, View
+from tilewright.compiler.schedule.order.taps import interpolations
 from tilewright.errors import UnsupportedError
 
 

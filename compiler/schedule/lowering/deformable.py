@@ -9,9 +9,9 @@ import numpy as np
 
 from tilewright.compiler.ir import DeformConv2d
 from tilewright.compiler.ir.deformable import fraction_bits, reach
-from tilewright.compiler.schedule.array_op import Deformation, EngineLimitError
-from tilewright.compiler.schedule.context import Context
-from tilewright.compiler.schedule.positions import (
+from tilewright.compiler.schedule.array.op import Deformation, EngineLimitError
+from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.order.offsets import (
     cut_by_offsets,
     fill,
     grouped_order,

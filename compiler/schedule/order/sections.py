@@ -7,8 +7,8 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.schedule.array_op import Section
-from tilewright.compiler.schedule.channels import ChannelOrder, connected
+from tilewright.compiler.schedule.array.op import Section
+from tilewright.compiler.schedule.order.channels import ChannelOrder, connected
 
 
 def total_steps(sections: tuple[Section, ...]) -> int:

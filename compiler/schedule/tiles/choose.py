@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir import TensorType
-from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError
+from tilewright.compiler.schedule.array.op import ArrayOp, EngineLimitError
 from tilewright.compiler.schedule.objective import (
     COMMAND_CYCLES,
     CYCLES_PER_BYTE,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from tilewright.compiler.schedule.array_op import ArrayOp, Stage
-from tilewright.compiler.schedule.lower import LoweredGraph
+from tilewright.compiler.schedule.array.op import ArrayOp, Stage
+from tilewright.compiler.schedule.lowering.dispatch import LoweredGraph
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tilewright.compiler.schedule.array_op import EngineLimitError
-from tilewright.compiler.schedule.groups import Block, Group, make_group
-from tilewright.compiler.schedule.lower import LoweredGraph
+from tilewright.compiler.schedule.array.op import EngineLimitError
+from tilewright.compiler.schedule.lowering.dispatch import LoweredGraph
 from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
-from tilewright.compiler.schedule.plan import Plan, plan_group
+from tilewright.compiler.schedule.plan.group import Block, Group, make_group
+from tilewright.compiler.schedule.plan.strips import Plan, plan_group
 from tilewright.isa import EngineConfig
 
 #: Longest group considered.

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir import Graph, Op, Requantize, TensorType, accumulator_range
-from tilewright.compiler.schedule.array_op import ArrayOp, EngineLimitError, Operand, Section, Stage
-from tilewright.compiler.schedule.channels import (
+from tilewright.compiler.schedule.array.op import ArrayOp, EngineLimitError, Operand, Section, Stage
+from tilewright.compiler.schedule.objective import Objective
+from tilewright.compiler.schedule.order.channels import (
     ChannelOrder,
     View,
     multiplied_order,
     natural_order,
 )
-from tilewright.compiler.schedule.objective import Objective
-from tilewright.compiler.schedule.sections import (
+from tilewright.compiler.schedule.order.sections import (
     copy_sections,
     dense_sections,
     segment_sections,

@@ -1,0 +1,7 @@
+"""Which stages run together, strip by strip, and where their values lie on chip.
+
+``group``   consecutive stages, and the sizes of what they read and write
+``rings``   where their values lie on chip
+``strips``  how a group runs strip by strip, and what that costs
+``search``  which stages run together, and in how many strips
+"""

@@ -1,0 +1,5 @@
+"""Convolutions in tiles of results, with fewer multiplications (Winograd).
+
+``choose``   which convolutions run in tiles
+``rounded``  those whose kernels are rounded to fit, on request
+"""
