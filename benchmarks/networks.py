@@ -36,9 +36,9 @@ from rich.table import Table
 import tilewright as tw
 from benchmarks.output import write
 from examples.networks import NETWORKS
+from tilewright.api.verify import compare_outputs
 from tilewright.compiler.frontend import capture_with_report
 from tilewright.compiler.ir import Conv2d, ConvTranspose2d, Graph, Linear
-from tilewright.executors import compare_outputs
 
 RESULTS = Path(__file__).parent / "results"
 MULTIPLIER_WIDTH = 18

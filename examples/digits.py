@@ -35,7 +35,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 import tilewright as tw
-from tilewright.cli import layer_table
+from tilewright.cli.tables import layer_table
 from tilewright.compiler.frontend import float64_outputs
 
 BUILD = Path(__file__).parents[1] / "build" / "demo"

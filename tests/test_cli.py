@@ -14,7 +14,9 @@ import tilewright as tw
 from tests.cosim.engines import ENGINES
 from tests.cosim.test_rounded import NARROW, ROUNDED
 from tilewright.boards import BOARDS, get_board
-from tilewright.cli import app, load_model, main, parse_window
+from tilewright.cli import app, main
+from tilewright.cli.files import load_model
+from tilewright.cli.simulate import parse_window
 
 NET = """
 import brevitas.nn as qnn

@@ -47,8 +47,8 @@ def expected():
         for path in (ROOT / package).rglob("*"):
             if path.suffix in (".py", ".cpp", ".h", ".v"):
                 yield f"tilewright/{path.relative_to(ROOT)}"
-    for path in (ROOT / "src" / "tilewright").glob("*.py"):
-        yield f"tilewright/{path.name}"
+    for path in (ROOT / "src" / "tilewright").rglob("*.py"):
+        yield str(path.relative_to(ROOT / "src"))
     yield "tilewright/py.typed"
 
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 import tilewright as tw
 from tilewright.compiler import ir
-from tilewright.compiler.frontend import capture_with_report, float64_outputs, quantize_input
+from tilewright.compiler.frontend import capture_with_report, float64_outputs
+from tilewright.compiler.ir.inputs import quantize_input
 from tilewright.quantization.calibration import Histogram
 
 torch.set_num_threads(1)

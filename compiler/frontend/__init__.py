@@ -7,8 +7,8 @@ known about a tensor, and accumulators that wait for a quantizer), ``windows`` (
 ``deformable`` (offsets and masks),
 ``movement`` (concatenation, channels, repetition), ``residual`` (the shared grid of an addition),
 ``folding`` (batch norm and bias into integers), ``builder`` (emits the
-operators), ``remedies`` (what to write instead of what is not supported), ``inputs`` (float inputs
-to integers), ``torch_reference`` (the float64 golden).
+operators), ``remedies`` (what to write instead of what is not supported), ``torch_reference`` (the
+float64 golden).
 """
 
 from tilewright.compiler.frontend.builder import RoundedBias
@@ -18,7 +18,6 @@ from tilewright.compiler.frontend.capture import (
     capture,
     capture_with_report,
 )
-from tilewright.compiler.frontend.inputs import quantize_input
 from tilewright.compiler.frontend.torch_reference import float64_outputs
 
 __all__ = [
@@ -28,5 +27,4 @@ __all__ = [
     "capture",
     "capture_with_report",
     "float64_outputs",
-    "quantize_input",
 ]

@@ -3,11 +3,12 @@
 In the order in which data passes through: ``types`` (tensor types, requantization), ``ops`` (the
 operators), ``shapes`` and ``intervals`` (what follows from their inputs), ``constraints`` (the
 rules they obey), ``graph`` (how they connect, and verification), ``deformable`` (samples between
-pixels) and ``reference`` (what operators compute, in NumPy), ``text`` (a printed form that parses
-back equal), ``docs`` (the page of supported operators).
+pixels) and ``reference`` (what operators compute, in NumPy), ``inputs`` (floats to integers),
+``text`` (a printed form that parses back equal), ``docs`` (the page of supported operators).
 """
 
 from tilewright.compiler.ir.graph import Graph
+from tilewright.compiler.ir.inputs import quantize_input
 from tilewright.compiler.ir.intervals import accumulator_bits, accumulator_range
 from tilewright.compiler.ir.ops import (
     OPS,
@@ -68,5 +69,6 @@ __all__ = [
     "make_requantize",
     "parse_graph",
     "print_graph",
+    "quantize_input",
     "run",
 ]

@@ -1,41 +1,75 @@
-"""Tilewright: quantized PyTorch networks to bit-exact convolution accelerators on FPGAs."""
+"""Tilewright: quantized PyTorch networks to bit-exact convolution accelerators on FPGAs.
 
-from tilewright.build import generate_verilog, synthesize
-from tilewright.errors import Error, UnsupportedError
-from tilewright.estimates import Estimate, estimate
-from tilewright.executors import Result, Verification, simulate, verify
-from tilewright.isa import EngineConfig
-from tilewright.program import Program, compile, compile_graph
-from tilewright.quantization import (
-    LayerAccuracy,
-    QuantizationReport,
-    Quantized,
-    quantize,
-    quantize_with_report,
-)
-from tilewright.sim.timing import MemoryTiming
-from tilewright.target import Target
+Public names are imported when they are first asked for: PyTorch, Brevitas and Amaranth take
+seconds, and a program is loaded and simulated without the first two.
+"""
 
-__all__ = [
-    "EngineConfig",
-    "Error",
-    "Estimate",
-    "LayerAccuracy",
-    "MemoryTiming",
-    "Program",
-    "QuantizationReport",
-    "Quantized",
-    "Result",
-    "Target",
-    "UnsupportedError",
-    "Verification",
-    "compile",
-    "compile_graph",
-    "estimate",
-    "generate_verilog",
-    "quantize",
-    "quantize_with_report",
-    "simulate",
-    "synthesize",
-    "verify",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tilewright.api.build import generate_verilog as generate_verilog
+    from tilewright.api.build import synthesize as synthesize
+    from tilewright.api.compile import compile as compile
+    from tilewright.api.compile import compile_graph as compile_graph
+    from tilewright.api.estimate import Estimate as Estimate
+    from tilewright.api.estimate import estimate as estimate
+    from tilewright.api.result import Result as Result
+    from tilewright.api.simulate import simulate as simulate
+    from tilewright.api.verify import Verification as Verification
+    from tilewright.api.verify import verify as verify
+    from tilewright.errors import Error as Error
+    from tilewright.errors import UnsupportedError as UnsupportedError
+    from tilewright.isa import EngineConfig as EngineConfig
+    from tilewright.program import Program as Program
+    from tilewright.quantization import LayerAccuracy as LayerAccuracy
+    from tilewright.quantization import QuantizationReport as QuantizationReport
+    from tilewright.quantization import Quantized as Quantized
+    from tilewright.quantization import quantize as quantize
+    from tilewright.quantization import quantize_with_report as quantize_with_report
+    from tilewright.sim.timing import MemoryTiming as MemoryTiming
+    from tilewright.target import Target as Target
+
+# The same to Python: a public name, and the module that has it (tests/test_startup.py compares).
+_MODULES = {
+    "EngineConfig": "isa",
+    "Error": "errors",
+    "Estimate": "api.estimate",
+    "LayerAccuracy": "quantization",
+    "MemoryTiming": "sim.timing",
+    "Program": "program",
+    "QuantizationReport": "quantization",
+    "Quantized": "quantization",
+    "Result": "api.result",
+    "Target": "target",
+    "UnsupportedError": "errors",
+    "Verification": "api.verify",
+    "compile": "api.compile",
+    "compile_graph": "api.compile",
+    "estimate": "api.estimate",
+    "generate_verilog": "api.build",
+    "quantize": "quantization",
+    "quantize_with_report": "quantization",
+    "simulate": "api.simulate",
+    "synthesize": "api.build",
+    "verify": "api.verify",
+}
+_PACKAGES = ("boards", "compiler", "hdl", "isa", "nn", "sim")
+
+__all__ = sorted(_MODULES)
+
+if not TYPE_CHECKING:  # to a type checker, a name that is not above is an error
+
+    def __getattr__(name: str) -> object:
+        if name in _PACKAGES:
+            return import_module(f"{__name__}.{name}")
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_MODULES, *_PACKAGES})

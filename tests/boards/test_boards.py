@@ -3,9 +3,9 @@
 import pytest
 from amaranth_boards import icebreaker, ulx3s
 
+from tilewright.api.estimate import multiplier_count
 from tilewright.boards import BOARDS, get_board
 from tilewright.errors import Error
-from tilewright.estimates import multiplier_count
 from tilewright.isa import EngineConfig
 
 PLATFORMS = {

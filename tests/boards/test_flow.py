@@ -10,9 +10,9 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.api.estimate import multiplier_count
 from tilewright.boards import get_board, system, tools
 from tilewright.boards.flow import FlowError, synthesize
-from tilewright.estimates import multiplier_count
 from tilewright.hdl import verilog
 from tilewright.hdl.bus.axi import ports
 from tilewright.isa import EngineConfig

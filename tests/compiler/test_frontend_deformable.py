@@ -17,7 +17,8 @@ from torch import nn
 
 from tilewright import Error, UnsupportedError
 from tilewright.compiler import ir
-from tilewright.compiler.frontend import capture, float64_outputs, quantize_input
+from tilewright.compiler.frontend import capture, float64_outputs
+from tilewright.compiler.ir.inputs import quantize_input
 from tilewright.nn import (
     DeformConv2d,
     DeformConv2dPack,

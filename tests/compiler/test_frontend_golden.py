@@ -34,8 +34,8 @@ from tilewright.compiler.frontend import (
     capture,
     capture_with_report,
     float64_outputs,
-    quantize_input,
 )
+from tilewright.compiler.ir.inputs import quantize_input
 
 torch.set_num_threads(1)
 SEED = 20240611

@@ -12,6 +12,10 @@ from brevitas.quant.fixed_point import Int8ActPerTensorFixedPoint
 from torch import nn
 
 from tilewright import EngineConfig, Target, UnsupportedError
+from tilewright.api.compile import compile, compile_graph
+from tilewright.api.estimate import sample_count
+from tilewright.api.simulate import simulate
+from tilewright.api.verify import compare_outputs
 from tilewright.compiler.ir import (
     Conv2d,
     DeformConv2d,
@@ -24,11 +28,8 @@ from tilewright.compiler.ir import (
 )
 from tilewright.compiler.schedule import EngineLimitError, lower
 from tilewright.compiler.schedule.order.offsets import cut_by_offsets, grouped_order, shared_groups
-from tilewright.estimates import sample_count
-from tilewright.executors import compare_outputs, simulate
 from tilewright.isa import Compute, Deform, LoadOffsets, Unit
 from tilewright.nn import QuantDeformConv2dPack
-from tilewright.program import compile, compile_graph
 
 ENGINE = EngineConfig(
     rows=4, cols=3, act_depth=512, weight_depth=1024, out_depth=256, offset_depth=512

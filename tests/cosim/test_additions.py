@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from tilewright.api.compile import compile_graph
+from tilewright.api.simulate import simulate
+from tilewright.api.verify import compare_outputs, verify
 from tilewright.compiler.ir import Add, Graph, Input, Output, Requantize, TensorType
-from tilewright.executors import compare_outputs, simulate, verify
 from tilewright.isa import EngineConfig
-from tilewright.program import compile_graph
 from tilewright.target import Target
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.cosim.engines import ENGINES
+from tilewright.api.compile import compile_graph
+from tilewright.api.verify import verify
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, Rescale, TensorType
-from tilewright.executors import verify
 from tilewright.isa import Compute, LoadActivations, Unit, decode, encode
-from tilewright.program import compile_graph
 from tilewright.sim.isa.errors import ExecutionError
 from tilewright.sim.isa.machine import Machine
 from tilewright.sim.timing import MemoryTiming

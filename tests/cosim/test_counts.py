@@ -7,8 +7,8 @@ import pytest
 
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_layers import random_layer
+from tilewright.api.compile import compile_graph
 from tilewright.compiler.schedule import EngineLimitError
-from tilewright.program import compile_graph
 from tilewright.target import Target
 
 

@@ -11,10 +11,10 @@ import pytest
 import tilewright as tw
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_layers import random_layer
+from tilewright.api.verify import DivergenceError, compare_outputs
 from tilewright.compiler.codegen import assemble
 from tilewright.compiler.schedule import EngineLimitError
 from tilewright.errors import Error
-from tilewright.executors import DivergenceError, compare_outputs
 from tilewright.isa import Unit
 from tilewright.isa.registers import Status
 from tilewright.program import ProgramError

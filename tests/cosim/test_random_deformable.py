@@ -8,10 +8,11 @@ import pytest
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_deformable import random_deformable, random_network
 from tests.cosim.test_deform import ENGINE_NAMES, engine
+from tilewright.api.compile import compile_graph
+from tilewright.api.simulate import simulate
+from tilewright.api.verify import compare_outputs, verify
 from tilewright.compiler.ir import DeformConv2d
 from tilewright.compiler.schedule import EngineLimitError
-from tilewright.executors import compare_outputs, simulate, verify
-from tilewright.program import compile_graph
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
 

@@ -5,8 +5,8 @@ import pytest
 
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_layers import random_layer
-from tilewright.executors import verify
-from tilewright.program import compile_graph
+from tilewright.api.compile import compile_graph
+from tilewright.api.verify import verify
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
 

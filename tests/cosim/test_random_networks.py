@@ -5,9 +5,9 @@ import pytest
 
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_networks import random_network
+from tilewright.api.compile import compile_graph
+from tilewright.api.verify import verify
 from tilewright.compiler.codegen import assemble
-from tilewright.executors import verify
-from tilewright.program import compile_graph
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
 

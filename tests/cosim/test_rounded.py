@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from tests.cosim.test_tiles import ENGINES, TILINGS, random_tiles
+from tilewright.api.compile import compile_graph
+from tilewright.api.simulate import simulate
+from tilewright.api.verify import compare_outputs, verify
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType, reference
 from tilewright.compiler.ir.ops import RoundedConv2d
 from tilewright.compiler.schedule import EngineLimitError, RoundingError
-from tilewright.executors import compare_outputs, simulate, verify
 from tilewright.isa import Compute, Unit
-from tilewright.program import Program, compile_graph
+from tilewright.program import Program
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
 

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from tests.cosim.random_layers import random_requantize, random_type, window_out
+from tilewright.api.compile import compile_graph
+from tilewright.api.simulate import simulate
+from tilewright.api.verify import verify
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
 from tilewright.compiler.schedule import EngineLimitError
 from tilewright.compiler.winograd.terms import tilings
-from tilewright.executors import simulate, verify
 from tilewright.isa import (
     Compute,
     EngineConfig,
@@ -24,7 +26,6 @@ from tilewright.isa import (
     decode,
     encode,
 )
-from tilewright.program import compile_graph
 from tilewright.sim.isa.array import ExecutionError
 from tilewright.sim.isa.machine import Machine
 from tilewright.sim.timing import MemoryTiming

@@ -10,10 +10,11 @@ from examples.detector.model import STRIDE, Detector
 from examples.detector.shapes import SIZE, make_shapes
 from examples.detector.training import CELLS, make_targets
 from tilewright import EngineConfig, Target
+from tilewright.api.compile import compile_graph
+from tilewright.api.simulate import simulate
+from tilewright.api.verify import compare_outputs
 from tilewright.compiler.frontend import capture_with_report, float64_outputs
-from tilewright.executors import compare_outputs, simulate
 from tilewright.nn import QuantDeformConv2dPack
-from tilewright.program import compile_graph
 
 torch.set_num_threads(1)
 ENGINE = EngineConfig(

@@ -17,11 +17,11 @@ import pytest
 from tests.cosim.deform_programs import deformable
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_layers import random_layer
-from tilewright.executors import verify
+from tilewright.api.compile import compile_graph
+from tilewright.api.verify import verify
 from tilewright.hdl import verilog
 from tilewright.hdl.buffers.memories import block_width
 from tilewright.isa.registers import Status
-from tilewright.program import compile_graph
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tilewright.executors import simulate
+from tilewright.api.simulate import simulate
 from tilewright.hdl.array.multiplier import operand_width
 from tilewright.isa import Compute, Deform, EngineConfig, Unit
 from tilewright.program import Program

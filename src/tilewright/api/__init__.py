@@ -1,0 +1,12 @@
+"""The verbs of the public API, one a file; ``tilewright`` itself has their names.
+
+In the order in which a network meets them:
+
+``compile``   a quantized network, or its integer graph, to a program
+``result``    what a simulation gives
+``runs``      one image through one executor
+``simulate``  a batch through one executor
+``verify``    a batch through all executors, compared
+``estimate``  what a program will cost
+``build``     Verilog and synthesis of a target
+"""

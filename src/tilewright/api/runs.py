@@ -1,0 +1,143 @@
+"""One image through one executor: commands on a memory model, or the RTL."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.api.result import SimulationError
+from tilewright.isa import Unit
+from tilewright.isa.layout import align
+from tilewright.isa.registers import Status
+from tilewright.program import Program
+from tilewright.sim.isa.machine import Machine
+from tilewright.sim.rtl import Checkpoint, RtlEngine
+from tilewright.sim.timing.compute import compute_timings
+
+PROGRESS_CYCLES = 2_000  # of RTL from report to report, a fraction of a second
+
+
+@dataclass(frozen=True)
+class Run:
+    """One image's run: its cycles, and those of every command by unit."""
+
+    cycles: int
+    starts: Mapping[Unit, Sequence[int]]
+    dones: Mapping[Unit, Sequence[int]]
+    counters: Mapping[str, int]
+
+
+def run_isa(program: Program, memory: NDArray[np.uint8], report: Callable[[float], None]) -> Run:
+    """Run the commands on the memory model; the outputs are in ``memory`` afterwards."""
+    machine = Machine(program.engine, memory, program.target.memory)
+    total = sum(count for _, count in program.streams.values())
+    events = machine.run(
+        program.streams[Unit.LOAD][0],
+        program.boot_count,
+        progress=lambda executed: report(min(1.0, executed / total)),
+    )
+    assert machine.finished is not None
+    return Run(
+        machine.finished + 1,
+        {unit: [event.start for event in stream] for unit, stream in events.items()},
+        {unit: [event.done for event in stream] for unit, stream in events.items()},
+        {},
+    )
+
+
+class RtlRunner:
+    """The engine's RTL, and where the state of its runs is kept."""
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        waves: tuple[str | os.PathLike[str], int, int] | None,
+        checkpoint: str | os.PathLike[str] | None,
+    ) -> None:
+        self._program = program
+        self._waves = waves
+        self._directory = None if checkpoint is None else Path(checkpoint)
+        if self._directory is not None:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        self._engine = RtlEngine(program.engine, waves=waves is not None)
+        # The array's time up to each of its commands: what progress is measured by.
+        timings = compute_timings(program.engine, program.commands(Unit.COMPUTE))
+        cycles = [timing.free for _, timing in timings]
+        self._cycles = np.concatenate([[0], np.cumsum(cycles)])
+
+    def run(self, index: int, memory: NDArray[np.uint8], report: Callable[[float], None]) -> Run:
+        """Run image ``index``, or take a finished run of the same; outputs are in ``memory``."""
+        program = self._program
+        # The base register counts whole pages.
+        assert memory.size == align(memory.size, 4096)
+        key = hashlib.sha256(f"{self._engine.path.name} {program.target.memory}".encode())
+        key.update(memory.tobytes())
+        finished = state = None
+        if self._directory is not None:
+            finished = self._directory / f"image-{index}-{key.hexdigest()[:16]}.npz"
+            state = Checkpoint(self._directory / f"image-{index}.state", key.hexdigest())
+            if finished.exists():
+                return _load(finished, memory)
+        with self._engine.session() as session:
+            if self._waves is not None and index == 0:
+                session.record_waves(*self._waves)
+            done = session.run(
+                memory,
+                0,
+                program.streams[Unit.LOAD][0],
+                program.boot_count,
+                program.target.memory,
+                progress=lambda _: report(
+                    float(self._cycles[session.completed[Unit.COMPUTE]] / self._cycles[-1])
+                ),
+                progress_interval=PROGRESS_CYCLES,
+                checkpoint=state,
+            )
+        if done.status is not Status.DONE:
+            raise SimulationError(
+                f"the engine stopped with {done.status.name} at command {done.index} of the "
+                f"{done.unit.name.lower()} unit"
+            )
+        starts = {unit: done.starts[unit].tolist() for unit in Unit}
+        dones = {unit: done.dones[unit].tolist() for unit in Unit}
+        counters = done.counters if program.engine.counters else {}
+        # Without a counter: the run ends with the last load command.
+        cycles = done.cycles if program.engine.counters else dones[Unit.LOAD][-1] + 1
+        run = Run(cycles, starts, dones, counters)
+        if finished is not None:
+            _save(finished, run, memory)
+        return run
+
+
+def _save(path: Path, run: Run, memory: NDArray[np.uint8]) -> None:
+    """Keep a finished image's run, so that a batch that is interrupted does not repeat it."""
+    temporary = path.with_name(path.name + ".tmp")
+    record = {
+        "cycles": run.cycles,
+        "counters": dict(run.counters),
+        "starts": [run.starts[unit] for unit in Unit],
+        "dones": [run.dones[unit] for unit in Unit],
+    }
+    with temporary.open("wb") as file:
+        np.savez(file, memory=memory, record=np.array(json.dumps(record)))
+    temporary.replace(path)
+
+
+def _load(path: Path, memory: NDArray[np.uint8]) -> Run:
+    with np.load(path, allow_pickle=False) as archive:
+        memory[:] = archive["memory"]
+        record = json.loads(str(archive["record"]))
+    return Run(
+        record["cycles"],
+        dict(zip(Unit, record["starts"], strict=True)),
+        dict(zip(Unit, record["dones"], strict=True)),
+        record["counters"],
+    )

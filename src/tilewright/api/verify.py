@@ -1,0 +1,87 @@
+"""All executors, compared: every output element, every command's cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tilewright.api.result import Progress, Result
+from tilewright.api.simulate import simulate
+from tilewright.errors import Error
+from tilewright.isa import Unit
+from tilewright.program import Program
+
+
+class DivergenceError(Error):
+    """Two executors disagree; the message says where first."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was compared: elements, commands, and the cycles of one image."""
+
+    elements: int
+    commands: int
+    cycles: int
+    results: Mapping[str, Result]
+
+
+def verify(program: Program, inputs: Any, *, progress: Progress | None = None) -> Verification:
+    """Run all backends and compare every output element and every command's cycles.
+
+    Raises
+    ------
+    DivergenceError
+        At the first difference: output, image, channel, row and column with both values, or the
+        command with both cycles.
+    """
+    arrays = program.quantize(inputs)
+    results = {
+        name: simulate(program, arrays, backend=name, progress=progress)
+        for name in ("golden", "isa", "rtl")
+    }
+    elements = 0
+    for name in ("isa", "rtl"):
+        compare_outputs(program, results["golden"], results[name])
+        elements += sum(array.size for array in results[name].outputs)
+    compare_cycles(program, results["isa"], results["rtl"])
+    cycles = results["isa"].cycles
+    assert cycles is not None
+    commands = sum(len(stream) for stream in results["isa"].dones.values())
+    return Verification(elements, commands, cycles, results)
+
+
+def compare_outputs(program: Program, expected: Result, actual: Result) -> None:
+    """Raise :class:`DivergenceError` at the first output element that differs."""
+    for op, want, have in zip(program.graph.outputs, expected.outputs, actual.outputs, strict=True):
+        different = np.argwhere(want != have)
+        if len(different):
+            image, channel, row, column = map(int, different[0])
+            raise DivergenceError(
+                f"{op.name}: image {image}, channel {channel}, row {row}, column {column}: "
+                f"{expected.backend} {want[tuple(different[0])]}, {actual.backend} "
+                f"{have[tuple(different[0])]}; {len(different)} of {want.size} elements differ"
+            )
+
+
+def compare_cycles(program: Program, expected: Result, actual: Result) -> None:
+    """Raise :class:`DivergenceError` at the first command that starts or ends at another cycle."""
+    for unit in Unit:
+        commands = program.commands(unit)
+        for what in ("starts", "dones"):
+            want, have = getattr(expected, what)[unit], getattr(actual, what)[unit]
+            for index, (a, b) in enumerate(zip(want, have, strict=True)):
+                if a != b:
+                    layer = program.layers[commands[index].layer].name
+                    raise DivergenceError(
+                        f"{layer}: {unit.name.lower()} command {index} "
+                        f"({type(commands[index]).__name__}) {what[:-1]} in cycle {a} by "
+                        f"{expected.backend}, {b} by {actual.backend}"
+                    )
+    if expected.cycles != actual.cycles:
+        raise DivergenceError(
+            f"{expected.backend} takes {expected.cycles} cycles, {actual.backend} {actual.cycles}"
+        )

@@ -1,0 +1,58 @@
+"""The application: its commands, and what an error looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import tilewright as tw
+from tilewright.cli.compile import compile
+from tilewright.cli.estimate import estimate
+from tilewright.cli.simulate import simulate
+from tilewright.cli.synth import synth
+from tilewright.cli.tables import console
+from tilewright.cli.verify import verify
+from tilewright.cli.verilog import verilog
+from tilewright.errors import Error
+
+app = typer.Typer(
+    help="Quantized PyTorch networks to bit-exact convolution accelerators on FPGAs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (compile, simulate, verify, estimate, verilog, synth):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"tilewright {tw.__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that come before a command."""
+
+
+def main(run: Callable[[], None] = app) -> None:
+    """Run the command line; errors of the user's making are one line."""
+    try:
+        run()
+    except (Error, OSError) as error:
+        if isinstance(error, OSError):
+            if error.filename is None:
+                raise
+            error = Error(f"{error.filename}: {error.strerror}")
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
+        raise SystemExit(1) from None
