@@ -30,8 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 import tilewright as tw
-from benchmarks.output import write
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
+from tilewright.files import write_json, write_text
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -181,10 +181,10 @@ def main(
             "equal" if record["rtl_equal"] else "-",
         )
         console.print(f"{layer.name}: {record['utilization']:.1%}", style="dim")
-        write(output, json.dumps({"engine": asdict(config), "layers": records}, indent=1) + "\n")
+        write_json(output, {"engine": asdict(config), "layers": records})
     console.print(table)
     if markdown is not None:
-        write(markdown, page(config, records))
+        write_text(markdown, page(config, records))
 
 
 def measure(layer: Layer, graph: Graph, program: tw.Program, *, rtl: bool) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 import tilewright as tw
-from benchmarks.output import markdown_table, write
+from benchmarks.output import markdown_table
 from tilewright.compiler.ir import (
     Conv2d,
     DeformConv2d,
@@ -33,6 +33,7 @@ from tilewright.compiler.ir import (
     Requantize,
     TensorType,
 )
+from tilewright.files import write_text
 
 RESULTS = Path(__file__).parent / "results"
 ENGINE = tw.EngineConfig(rows=16, cols=7, act_depth=4096, offset_depth=1024)
@@ -192,7 +193,7 @@ def main(
             with console.status(f"{layer.name}, {offsets.name}"):
                 records[key] = measure(layer, offsets, rtl=rtl)
             text = json.dumps({"engine": engine, "layers": list(records.values())}, indent=1)
-            write(output, text + "\n")
+            write_text(output, text + "\n")
         return records[key]
 
     heads = ["layer", "offsets", "samples", "cycles", "times", "memory, KiB", "energy, uJ"]
@@ -222,7 +223,7 @@ def main(
         table.add_row(*line)
     console.print(table)
     if markdown is not None:
-        write(markdown, markdown_table([heads, *lines]))
+        write_text(markdown, markdown_table([heads, *lines]))
 
 
 def published(layer: Layer, offsets: Offsets) -> tuple[str, str] | None:

@@ -9,12 +9,11 @@ without a board; finished ones are reused.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from benchmarks.output import write
 from tilewright.boards.flow import synthesize
+from tilewright.files import write_json
 from tilewright.isa import EngineConfig
 
 BASE = EngineConfig(
@@ -74,7 +73,7 @@ def main() -> None:
             flush=True,
         )
         if arguments.json is not None:
-            write(arguments.json, json.dumps(records, indent=1) + "\n")
+            write_json(arguments.json, records)
 
 
 if __name__ == "__main__":

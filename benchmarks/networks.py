@@ -34,11 +34,11 @@ from rich.console import Console
 from rich.table import Table
 
 import tilewright as tw
-from benchmarks.output import write
 from examples.networks import NETWORKS
 from tilewright.api.verify import compare_outputs
 from tilewright.compiler.frontend import capture_with_report
 from tilewright.compiler.ir import Conv2d, ConvTranspose2d, Graph, Linear
+from tilewright.files import write_text
 
 RESULTS = Path(__file__).parent / "results"
 MULTIPLIER_WIDTH = 18
@@ -160,10 +160,10 @@ def main(
         records.append(record)
         console.print(f"{name}: {record['utilization']:.3f}", style="dim")
         text = json.dumps({"engine": asdict(config), "networks": records}, indent=1)
-        write(output, text + "\n")
+        write_text(output, text + "\n")
     console.print(table_of(records))
     if markdown is not None:
-        write(markdown, page(config, records))
+        write_text(markdown, page(config, records))
 
 
 def known_records(path: Path, config: tw.EngineConfig) -> dict[str, dict[str, Any]]:

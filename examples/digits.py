@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
 import sys
 from dataclasses import asdict
 from importlib.metadata import version
@@ -37,6 +36,7 @@ from torch import Tensor, nn
 import tilewright as tw
 from tilewright.cli.tables import layer_table
 from tilewright.compiler.frontend import float64_outputs
+from tilewright.files import fresh_file, write_json
 
 BUILD = Path(__file__).parents[1] / "build" / "demo"
 BOARD = "ulx3s-85f"
@@ -191,10 +191,8 @@ def trained(tick: Any = lambda: None, *, epochs: tuple[int, int] = EPOCHS) -> nn
         net.load_state_dict(torch.load(path, weights_only=True))
         return net.eval()
     net = train(tick, epochs)
-    BUILD.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save(net.state_dict(), temporary)
-    temporary.replace(path)
+    with fresh_file(path) as fresh:
+        torch.save(net.state_dict(), fresh)
     return net
 
 
@@ -312,9 +310,7 @@ def main() -> int:
         "synthesis": json.loads(synthesis.to_json()),
     }
     path = BUILD / "report.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(report, indent=1) + "\n")
-    temporary.replace(path)
+    write_json(path, report)
     console.print(f"report: {path.relative_to(BUILD.parents[1])}")
     if differ or golden_differ or not same_cycles:
         console.print("FAILED: not every element or cycle is as predicted", style="bold red")

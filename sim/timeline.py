@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from tilewright.files import write_text
 from tilewright.isa import Command, Unit
 
 _HIDDEN = {"layer", "wait_load", "wait_compute", "wait_store"}
@@ -54,7 +55,4 @@ def write_timeline(
                     },
                 }
             )  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
-    temporary.replace(path)
+    write_text(path, json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))

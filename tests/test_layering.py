@@ -10,9 +10,9 @@ ALLOWED = {
     "hdl": {"hdl", "isa", "errors"},
     "src/tilewright/nn": {"nn", "errors"},
     "isa": {"isa", "errors"},
-    "compiler": {"compiler", "isa", "nn", "errors"},
-    "sim": {"sim", "hdl", "compiler", "isa", "errors"},
-    "boards": {"boards", "hdl", "isa", "errors"},
+    "compiler": {"compiler", "isa", "nn", "errors", "files"},
+    "sim": {"sim", "hdl", "compiler", "isa", "errors", "files"},
+    "boards": {"boards", "hdl", "isa", "errors", "files"},
 }
 
 

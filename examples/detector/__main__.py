@@ -7,7 +7,6 @@ Prints average precision of both, in floats and quantized, and writes JSON.
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +19,7 @@ from rich.table import Table
 from examples.detector.evaluation import evaluate
 from examples.detector.shapes import make_shapes
 from examples.detector.training import train
+from tilewright.files import fresh_file, write_json
 
 BUILD = Path(__file__).parents[2] / "build" / "detector"
 console = Console()
@@ -55,10 +55,10 @@ def main(
                     str(seed), kind, "float" if bits == 32 else "4 bits",
                     *(f"{value:.3f}" for value in scores.values()), f"{seconds:.0f}",
                 )  # fmt: skip
-            output.parent.mkdir(parents=True, exist_ok=True)
-            output.write_text(json.dumps(records, indent=1) + "\n")
+            write_json(output, records)
             name = f"{'deformable' if deformable else 'plain'}-{seed}.pt"
-            torch.save(networks[1].state_dict(), output.parent / name)
+            with fresh_file(output.parent / name) as fresh:
+                torch.save(networks[1].state_dict(), fresh)
     console.print(table)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 import zipfile
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.files import fresh_file
 from tilewright.sim.rtl.tools import RtlError
 
 if TYPE_CHECKING:
@@ -43,15 +43,16 @@ class Checkpoint:
 
     def save(self, session: RtlSession, memory: NDArray[np.uint8]) -> None:
         """Write the file; an interrupted write leaves the one before."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.path.parent) as directory:
-            state, whole = Path(directory) / "state", Path(directory) / "whole"
+        with (
+            fresh_file(self.path) as fresh,
+            tempfile.TemporaryDirectory(dir=self.path.parent) as directory,
+        ):
+            state = Path(directory) / "state"
             session.save_state(state)
-            with zipfile.ZipFile(whole, "w") as archive:
+            with zipfile.ZipFile(fresh, "w") as archive:
                 archive.writestr("key", self._key)
                 archive.write(state, "state")
                 archive.writestr("memory", memory.tobytes())
-            os.replace(whole, self.path)
         self._written = time.monotonic()
 
     def restore(self, session: RtlSession, memory: NDArray[np.uint8]) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.files import fresh_file
 from tilewright.isa import EngineConfig, Unit
 from tilewright.isa.registers import OFFSET, REGISTERS, Status
 from tilewright.sim.rtl.build import build
@@ -88,7 +91,7 @@ class RtlSession:
         self._handle: int | None = library.tw_open()
         self._fresh = True
         self._memory: NDArray[np.uint8] | None = None
-        self._waves: tuple[Path, Path] | None = None
+        self._waves = ExitStack()  # what is left to do for waveforms when the session is closed
 
     def __enter__(self) -> RtlSession:
         return self
@@ -106,11 +109,7 @@ class RtlSession:
         if self._handle is not None:
             self._library.tw_close(self._handle)
             self._handle = None
-        if self._waves is not None:
-            dump, path = self._waves
-            self._waves = None
-            vcd_to_fst(dump, path)
-            dump.unlink()
+        self._waves.close()
 
     def _call(self, name: str, *arguments: object) -> int:
         if self._handle is None:
@@ -136,14 +135,15 @@ class RtlSession:
     def record_waves(self, path: str | os.PathLike[str], first: int, last: int) -> None:
         """Write cycles ``first..last`` of the next run, counted from its start, to a file.
 
-        A VCD file, or FST if its name ends so, which is there when the session is closed.
+        A VCD file, or FST if its name ends so; it is there when the session is closed.
         """
-        path = dump = Path(path)
+        path = Path(path)
+        fresh = dump = self._waves.enter_context(fresh_file(path))
         if path.suffix == ".fst":
-            dump = path.with_suffix(".fst.vcd")
+            folder = self._waves.enter_context(tempfile.TemporaryDirectory(dir=path.parent))
+            dump = Path(folder) / "dump.vcd"
+            self._waves.callback(vcd_to_fst, dump, fresh)
         self._call("tw_waves", str(dump).encode(), first, last)
-        if dump != path:
-            self._waves = (dump, path)
 
     def save_state(self, path: Path | str) -> None:
         """Write the state of engine and bus, but not of the memory, to a file."""

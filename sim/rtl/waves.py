@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,8 @@ _SECONDS = {"s": 0, "ms": -3, "us": -6, "ns": -9, "ps": -12, "fs": -15}
 
 
 def vcd_to_fst(vcd: Path, fst: Path) -> None:
-    """Convert a value change dump, IEEE 1364 chapter 18, with binary values only.
-
-    An interrupted conversion leaves no file behind.
-    """
-    temporary = fst.with_name(fst.name + ".tmp")
-    writer = lib.fstWriterCreate(str(temporary).encode(), 1)
+    """Convert a value change dump, IEEE 1364 chapter 18, with binary values only."""
+    writer = lib.fstWriterCreate(str(fst).encode(), 1)
     try:
         with vcd.open() as file:
             variables = _declare(writer, _header(file))
@@ -38,7 +33,6 @@ def vcd_to_fst(vcd: Path, fst: Path) -> None:
                     lib.fstWriterEmitValueChange(writer, handle, first.encode())
     finally:
         lib.fstWriterClose(writer)
-    os.replace(temporary, fst)
 
 
 def _header(file: Any) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tilewright.boards import get_board
 from tilewright.boards.flow import Synthesis
 from tilewright.boards.flow import synthesize as run_flow
+from tilewright.files import write_text
 from tilewright.hdl.verilog import TOP, engine_verilog
 from tilewright.target import Target
 
@@ -20,10 +21,7 @@ def generate_verilog(target: Target, directory: str | os.PathLike[str]) -> Path:
     open.
     """
     path = Path(directory) / f"{TOP}.v"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(engine_verilog(target.engine))
-    temporary.replace(path)
+    write_text(path, engine_verilog(target.engine))
     return path
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.api.result import SimulationError
+from tilewright.files import fresh_file
 from tilewright.isa import Unit
 from tilewright.isa.layout import align
 from tilewright.isa.registers import Status
@@ -119,16 +120,14 @@ class RtlRunner:
 
 def _save(path: Path, run: Run, memory: NDArray[np.uint8]) -> None:
     """Keep a finished image's run, so that a batch that is interrupted does not repeat it."""
-    temporary = path.with_name(path.name + ".tmp")
     record = {
         "cycles": run.cycles,
         "counters": dict(run.counters),
         "starts": [run.starts[unit] for unit in Unit],
         "dones": [run.dones[unit] for unit in Unit],
     }
-    with temporary.open("wb") as file:
+    with fresh_file(path) as fresh, fresh.open("wb") as file:
         np.savez(file, memory=memory, record=np.array(json.dumps(record)))
-    temporary.replace(path)
 
 
 def _load(path: Path, memory: NDArray[np.uint8]) -> Run:

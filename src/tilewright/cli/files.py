@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import tilewright as tw
+from tilewright import files
 from tilewright.errors import Error
 
 
@@ -41,10 +41,7 @@ def load_model(where: str) -> tuple[Any, Any]:
 def write_json(path: Path | None, record: Any) -> None:
     """Write figures, if asked to."""
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
-        temporary.replace(path)
+        files.write_json(path, record)
 
 
 def read_inputs(program: tw.Program, path: Path | None) -> Any:

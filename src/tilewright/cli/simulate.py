@@ -14,6 +14,7 @@ from tilewright.cli.files import read_inputs, write_json
 from tilewright.cli.options import InputsOption, JsonOption, ProgramArgument
 from tilewright.cli.tables import console, layer_table, progress_bar
 from tilewright.errors import Error
+from tilewright.files import fresh_file
 
 
 class Backend(StrEnum):
@@ -70,7 +71,8 @@ def simulate(
     if output is not None:
         import numpy as np
 
-        np.savez(output, *result.outputs)
+        with fresh_file(output) as fresh, fresh.open("wb") as file:
+            np.savez(file, *result.outputs)
     if result.cycles is None:
         console.print(f"{len(result.outputs[0])} images; this executor does not count cycles")
     else:
