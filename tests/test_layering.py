@@ -10,7 +10,7 @@ ALLOWED = {
     "hdl": {"hdl", "isa", "errors"},
     "src/tilewright/nn": {"nn", "errors"},
     "isa": {"isa", "errors"},
-    "compiler": {"compiler", "isa", "nn", "errors", "files"},
+    "compiler": {"compiler", "isa", "nn", "errors"},
     "sim": {"sim", "hdl", "compiler", "isa", "errors", "files"},
     "boards": {"boards", "hdl", "isa", "errors", "files"},
 }
