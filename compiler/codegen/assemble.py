@@ -30,6 +30,7 @@ from tilewright.compiler.schedule import (
     round_convolutions,
     search,
 )
+from tilewright.compiler.schedule.limits import at_least
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
 
@@ -85,8 +86,8 @@ def assemble(
     image = np.zeros(align(end + commands.size, 4096), np.uint8)
     if image.size > 1 << config.addr_width:
         raise EngineLimitError(
-            f"weights, feature maps and commands take {image.size} bytes; the engine's addr_width "
-            f"must be at least {(image.size - 1).bit_length()}, not {config.addr_width}"
+            f"weights, feature maps and commands take {image.size} bytes; "
+            f"{at_least(config, 'addr_width', (image.size - 1).bit_length())}"
         )
     image[: constants.size] = constants.image()
     image[end : end + commands.size] = commands

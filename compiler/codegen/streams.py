@@ -13,6 +13,7 @@ from itertools import permutations
 
 from tilewright.compiler.codegen.recorder import Entry
 from tilewright.compiler.schedule import EngineLimitError
+from tilewright.compiler.schedule.limits import at_least
 from tilewright.isa import Check, Command, End, EngineConfig, Fetch, Unit, encode
 
 BLOCKS = 4
@@ -153,8 +154,8 @@ class _Builder:
         width = 1 + max(distance - 1, 0).bit_length()
         if width > self.config.count_width:
             raise EngineLimitError(
-                f"commands run up to {distance} ahead of one another; the engine's count_width "
-                f"must be at least {width}, not {self.config.count_width}"
+                f"commands run up to {distance} ahead of one another; "
+                f"{at_least(self.config, 'count_width', width)}"
             )
 
     def _fetch_command(self, unit: Unit, block: int) -> Fetch:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.ir import Graph, Op, Requantize, TensorType, accumulator_range
 from tilewright.compiler.schedule.array.op import ArrayOp, EngineLimitError, Operand, Section, Stage
+from tilewright.compiler.schedule.limits import at_least
 from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.order.channels import (
     ChannelOrder,
@@ -96,8 +97,8 @@ class Context:
         needed = max((-low - 1).bit_length(), high.bit_length()) + 1
         if needed > self.config.acc_width:
             raise EngineLimitError(
-                f"{op.name}: the accumulator can reach {low}..{high}; the engine's acc_width must "
-                f"be at least {needed}, not {self.config.acc_width}"
+                f"{op.name}: the accumulator can reach {low}..{high}; "
+                f"{at_least(self.config, 'acc_width', needed)}"
             )
 
     def array_op(
@@ -126,8 +127,8 @@ class Context:
             )
         if requantize.multiplier_width > config.multiplier_width:
             raise EngineLimitError(
-                f"{name}: a multiplier has {requantize.multiplier_width} bits; the engine's "
-                f"multiplier_width must be at least that, not {config.multiplier_width}"
+                f"{name}: a multiplier has {requantize.multiplier_width} bits; "
+                f"{at_least(config, 'multiplier_width', requantize.multiplier_width)}"
             )
         geometry.setdefault("kernel", (1, 1))
         # Where there is one window only, as in global pooling, its stride means nothing; engines

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.ir import Conv2d, ConvTranspose2d, Linear, RoundedConv2d
 from tilewright.compiler.schedule.array.op import ArrayOp, EngineLimitError, TileTerm
+from tilewright.compiler.schedule.limits import at_least
 from tilewright.compiler.schedule.lowering.context import Context
 from tilewright.compiler.schedule.order.sections import share_channels
 from tilewright.compiler.schedule.order.taps import reached, useful_taps
@@ -73,9 +74,6 @@ def rounded_conv(ctx: Context, op: RoundedConv2d) -> None:
         raise EngineLimitError(
             f"{op.name}: its kernels are already those of {tiling}, not of {asked!r}"
         )
-    bits = bits_for(int(op.kernels.min()), int(op.kernels.max()))
-    if bits > ctx.config.kernel_width:
-        raise EngineLimitError(f"{op.name}: the engine's kernel_width must be at least {bits}")
     gather_for(ctx, op, op.kernel)
     slots = np.array(kernel_transform(tiling).slots)
     if any((op.kernels[slots == slot] != op.kernels[i]).any() for i, slot in enumerate(slots)):
@@ -95,6 +93,9 @@ def rounded_conv(ctx: Context, op: RoundedConv2d) -> None:
         macs=op.kernels[0].size * op.kernel[0] * op.kernel[1] * height * width,
     )
     check_tiles(tiling, plain, ctx.config)
+    bits = bits_for(int(op.kernels.min()), int(op.kernels.max()))
+    if bits > ctx.config.kernel_width:
+        raise EngineLimitError(f"{op.name}: {at_least(ctx.config, 'kernel_width', bits)}")
     emit_tiles(ctx, plain, part, tiling, op.kernels[..., None, None], at_load=False)
 
 

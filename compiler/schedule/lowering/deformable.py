@@ -10,6 +10,7 @@ import numpy as np
 from tilewright.compiler.ir import DeformConv2d
 from tilewright.compiler.ir.deformable import fraction_bits, reach
 from tilewright.compiler.schedule.array.op import Deformation, EngineLimitError
+from tilewright.compiler.schedule.limits import at_least
 from tilewright.compiler.schedule.lowering.context import Context
 from tilewright.compiler.schedule.order.offsets import (
     cut_by_offsets,
@@ -226,17 +227,16 @@ def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
     # Offsets and masks have half of the buffer each.
     needed = max(words, mask_words) << (mask is not None)
     if needed > config.offset_depth:
-        least = max(16, 1 << (needed - 1).bit_length())
         raise EngineLimitError(
-            f"{op.name}: the offsets of one output row take {needed} words; the engine's "
-            f"offset_depth must be at least {least}, not {config.offset_depth}"
+            f"{op.name}: the offsets of one output row take {needed} words; "
+            f"{at_least(config, 'offset_depth', needed)}"
         )
     fraction = fraction_bits(offsets) or 0
     for name, bits in (("offset_fraction", fraction), ("mask_fraction", mask_fraction)):
         if bits > getattr(config, name):
             raise EngineLimitError(
-                f"{op.name}: {name.partition('_')[0]}s have {bits} bits below the point; the "
-                f"engine's {name} must be at least that, not {getattr(config, name)}"
+                f"{op.name}: {name.partition('_')[0]}s have {bits} bits below the point; "
+                f"{at_least(config, name, bits)}"
             )
     return Deformation(
         offset=_in_model_order(ctx, op, op.offset, "offset"),

@@ -17,6 +17,7 @@ from tilewright.compiler.ir import (
     TensorType,
 )
 from tilewright.compiler.schedule.array.op import EngineLimitError, Stage
+from tilewright.compiler.schedule.limits import at_least
 from tilewright.compiler.schedule.lowering.context import Context
 from tilewright.compiler.schedule.order.offsets import value_range
 from tilewright.errors import UnsupportedError
@@ -107,8 +108,7 @@ def lookup(ctx: Context, op: Lookup) -> None:
     """Give the operation before it the table, or run it alone if others read its input too."""
     if not ctx.config.tables:
         raise EngineLimitError(
-            f"{op.name}: an activation function needs a table; the engine's tables must be at "
-            "least 1, not 0"
+            f"{op.name}: an activation function needs a table; {at_least(ctx.config, 'tables', 1)}"
         )
     kind = ctx.values[op.input]
     table = np.zeros(256, np.uint8)

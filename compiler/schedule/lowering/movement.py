@@ -79,8 +79,8 @@ def upsample_bilinear(ctx: Context, op: UpsampleBilinear) -> None:
             op.name,
             f"interpolation by {op.factor} needs weights up to {largest}, and the engine's "
             f"have {ctx.config.weight_bits} bits",
-            "Interpolate by smaller factors, one after another, or take an engine with "
-            "weight_bits=8.",
+            "Interpolate by smaller factors, one after another"
+            + (", or take an engine with weight_bits=8." if largest < 128 else "."),
         )
     rows, columns = (
         interpolations(factor, size)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from tilewright.compiler.schedule.array.op import EngineLimitError, Stage
+from tilewright.compiler.schedule.limits import at_least
 from tilewright.compiler.schedule.lowering.dispatch import LoweredGraph
 from tilewright.compiler.schedule.objective import COMMAND_CYCLES, kernel_group_cycles
 from tilewright.compiler.schedule.plan.group import (
@@ -138,8 +139,8 @@ def plan_group(
         widest = max(block_words(group.stages[0], block, config) for block in blocks)
     if widest > config.weight_depth:
         return EngineLimitError(
-            f"{name}: the weights of {config.rows} output channels take {widest} words; the "
-            f"engine's weight_depth must be at least that, not {config.weight_depth}"
+            f"{name}: the weights of {config.rows} output channels take {widest} words; "
+            f"{at_least(config, 'weight_depth', widest)}"
         )
     sizes = [
         block_words(stage, block, config) for stage, block in zip(group.stages, whole, strict=True)
@@ -159,8 +160,8 @@ def plan_group(
         together = stage.tile_rows * width
         if stage.output in group.stores and together > config.out_depth:
             return EngineLimitError(
-                f"{stage.ops[0].name}: an output row has {together} pixels; the engine's "
-                f"out_depth must be at least that, not {config.out_depth}"
+                f"{stage.ops[0].name}: an output row has {together} pixels; "
+                f"{at_least(config, 'out_depth', together)}"
             )
     cycles, traffic = _cost(
         group,
@@ -204,8 +205,8 @@ def _no_room(
         size = f" ({most * config.cols * config.rows} bytes)"
         way_out = ". Or bound the offsets: tilewright.nn.QuantOffset(bound=...)"
     return EngineLimitError(
-        f"{op.name}: {why} {most} words of each lane{size}; the engine's act_depth must be at "
-        f"least that, not {config.act_depth}{way_out}"
+        f"{op.name}: {why} {most} words of each lane{size}; "
+        f"{at_least(config, 'act_depth', most)}{way_out}"
     )
 
 

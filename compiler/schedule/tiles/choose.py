@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.ir import TensorType
 from tilewright.compiler.schedule.array.op import ArrayOp, EngineLimitError
+from tilewright.compiler.schedule.limits import at_least
 from tilewright.compiler.schedule.objective import (
     COMMAND_CYCLES,
     CYCLES_PER_BYTE,
@@ -106,14 +107,14 @@ def inexact(
     kernels = tiling.transform_kernels(weight)
     kernel_bits = bits_for(int(kernels.min()), int(kernels.max()))
     if kernel_bits > config.kernel_width:
-        return f"the engine's kernel_width must be at least {kernel_bits}"
+        return at_least(config, "kernel_width", kernel_bits)
     flat = weight.reshape(len(weight), -1)
     positive, negative = np.maximum(flat, 0).sum(1), np.minimum(flat, 0).sum(1)
     sum_bits = bits_for(
         int((positive * low + negative * high).min()), int((positive * high + negative * low).max())
     )
     if sum_bits + tiling.halvings > config.acc_width:
-        return f"the engine's acc_width must be at least {sum_bits + tiling.halvings}"
+        return at_least(config, "acc_width", sum_bits + tiling.halvings)
     return None
 
 
@@ -134,19 +135,19 @@ def _obstacle(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> str | Non
     low, high = plain.input_type.qmin, plain.input_type.qmax
     data_bits = max(term.data_bits(low, high) for term in tiling.terms)
     if data_bits > config.data_width:
-        return f"the engine's data_width must be at least {data_bits}"
+        return at_least(config, "data_width", data_bits)
     words = -(-width // (columns * config.cols))
     sums = words * columns * config.drain_cycles
     if sums > config.partial_depth:
-        return f"the engine's partial_depth must be at least {sums}"
+        return at_least(config, "partial_depth", sums)
     if rows * width > config.out_depth:
-        return f"the engine's out_depth must be at least {rows * width}"
+        return at_least(config, "out_depth", rows * width)
     weights = kernel_transform(tiling).kernels * max(
         section.steps // _taps(plain) for section in plain.sections
     )
     weights += channel_shares(tiling, plain, config) * config.param_words
     if weights > config.weight_depth:
-        return f"the engine's weight_depth must be at least {weights}"
+        return at_least(config, "weight_depth", weights)
     return None
 
 

@@ -22,6 +22,7 @@ from tilewright.compiler.ir import (
     reference,
 )
 from tilewright.compiler.schedule.array.op import EngineLimitError
+from tilewright.compiler.schedule.limits import at_least
 from tilewright.compiler.schedule.tiles.choose import ROUNDED, inexact
 from tilewright.compiler.winograd.integer import bits_for
 from tilewright.compiler.winograd.terms import Tiling, tilings
@@ -130,11 +131,11 @@ def _rounded(
     if tiling is None:
         names = ", ".join(f"{t}{ROUNDED}" for t in known) or "none"
         raise EngineLimitError(f"{name}: its rounded algorithms are {names}, not {algorithm!r}")
-    if inexact(tiling, op.weight, types[op.input], config) is None:
+    reason = inexact(tiling, op.weight, types[op.input], config)
+    if reason is None:
         raise EngineLimitError(f"{name}: {tiling} is exact on this engine: ask for it instead")
     kernels = tiling.transform_kernels(op.weight)[..., 0, 0]
     most = bits_for(int(kernels.min()), int(kernels.max()))
-    needed = config.acc_width
     for shift in range(1, most - 1):  # two bits are the least that say anything
         result = _with_shift(op, tiling, kernels, shift, config)
         low, high = int(result.kernels.min()), int(result.kernels.max())
@@ -143,9 +144,8 @@ def _rounded(
         needed = _accumulator_bits(result, types)
         if needed <= config.acc_width:
             return result
-    raise EngineLimitError(
-        f"{name}: {algorithm} cannot be taken: the engine's acc_width must be at least {needed}"
-    )
+        reason = at_least(config, "acc_width", needed)
+    raise EngineLimitError(f"{name}: {algorithm} cannot be taken: {reason}")
 
 
 def _with_shift(

@@ -1,0 +1,46 @@
+"""What an engine lacks, said so that it can be followed: in numbers that EngineConfig admits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tilewright.isa import EngineConfig
+from tilewright.isa.config import ConfigError
+
+#: Buffers are rings: their depths are powers of two, up to this one.
+_MOST_LOG2 = 16
+
+
+def at_least(config: EngineConfig, parameter: str, least: int) -> str:
+    """Return that a parameter must grow, as ``the engine's X must be at least N, not M``.
+
+    N is the least number from ``least`` on that EngineConfig admits, with the engine's other
+    parameters or with ``pipelined=True``, which the text then asks for as well. Where no engine has
+    as much, the text says that.
+
+    Parameters
+    ----------
+    config : the engine that is too small
+    parameter : of EngineConfig, an integer
+    least : what a layer needs
+    """
+    powers = (1 << i for i in range((least - 1).bit_length(), _MOST_LOG2 + 1))
+    numbers = [least, *(n for n in powers if n > least)]
+    more: Mapping[str, Any]
+    for more in ({}, {"pipelined": True}):
+        for number in numbers:
+            if _admits(config, {parameter: number, **more}):
+                also = " with pipelined=True" if more else ""
+                now = getattr(config, parameter)
+                return f"the engine's {parameter} must be at least {number}{also}, not {now}"
+    return f"no engine's {parameter} can be {least}"
+
+
+def _admits(config: EngineConfig, changes: Mapping[str, Any]) -> bool:
+    try:
+        replace(config, **changes)
+    except ConfigError:
+        return False
+    return True
