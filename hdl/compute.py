@@ -15,7 +15,7 @@ from tilewright.hdl.buffers.memories import (
 )
 from tilewright.hdl.commands.decode import command_view, reached
 from tilewright.hdl.commands.records import command_layout
-from tilewright.hdl.drain.partial import TILES, drain_span, tile_code, tile_layout
+from tilewright.hdl.drain.partial import TILES, tile_code, tile_layout
 from tilewright.hdl.drain.unit import Drain
 from tilewright.hdl.lib.fanout import Fanout, FanoutTree
 from tilewright.hdl.lib.skid import SkidBuffer
@@ -27,6 +27,7 @@ from tilewright.hdl.windows.offsets import OffsetSequencer
 from tilewright.hdl.windows.sampler import Sampler
 from tilewright.hdl.windows.window import WindowFeeder
 from tilewright.isa import Compute, Deform, EngineConfig, Unit
+from tilewright.isa.passes import drain_span
 from tilewright.isa.registers import Status
 
 __all__ = ["ComputeUnit"]

@@ -5,7 +5,7 @@ Files, in the order in which a program meets them:
 ``config``     what an engine is: rows, columns, buffer depths, bus width
 ``fields``     how named bit fields pack into a command, with overflow checks
 ``commands``   the commands of the load, compute and store units
-``sampling``   how long the windows of deformable commands take
+``passes``     cycles of a pass of the array
 ``tiles``      what a compute command says of tiles of results
 ``kernel_steps``  how the load unit transforms kernels
 ``layout``     how feature maps, weight blocks and commands lie in memory
@@ -33,7 +33,7 @@ from tilewright.isa.commands import (
     encode,
 )
 from tilewright.isa.config import ConfigError, EngineConfig
-from tilewright.isa.sampling import least_last_parts
+from tilewright.isa.passes import least_last_parts
 
 __all__ = [
     "COMMANDS",

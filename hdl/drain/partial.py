@@ -8,36 +8,13 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.lib.sums import add_with_carry
-from tilewright.isa import EngineConfig
+from tilewright.isa.passes import PARTIAL_GAP, PARTIAL_LATENCY
 from tilewright.isa.tiles import MAX_TILE_COLUMNS, MAX_TILE_ROWS, TERM_FIELDS
 
-__all__ = ["TILES", "PartialSums", "drain_span", "pass_span", "tile_code", "tile_layout"]
+__all__ = ["TILES", "PartialSums", "tile_code", "tile_layout"]
 
 #: What a command of terms can say of its tiles: rows, columns, whether results follow.
 TILES = list(product(range(1, MAX_TILE_ROWS + 1), range(1, MAX_TILE_COLUMNS + 1), (False, True)))
-
-#: Cycles from the last addition of a pass to the first total that is read: sums may still be on
-#: their way into the memory.
-GAP = 1
-#: Cycles from a read to the total at the requantizer.
-LATENCY = 7
-
-
-def pass_span(config: EngineConfig, tile_h: int, tile_w: int, last: bool) -> int:
-    """Return the cycles between two captures: the memory is busy, or its results are."""
-    if not last:
-        return tile_w * config.drain_cycles
-    return drain_span(config, tile_h, tile_w, last)
-
-
-def drain_span(config: EngineConfig, tile_h: int, tile_w: int, last: bool) -> int:
-    """Return the cycles in which a pass leaves the array and its results go to requantizers.
-
-    They are added first. One window of ``drain_cycles`` follows for each result of the tile, or one
-    without results: it carries the command's end.
-    """
-    windows = tile_h * tile_w if last else 1
-    return (tile_w + windows) * config.drain_cycles + GAP + LATENCY
 
 
 def tile_code(tile_h: int, tile_w: int, last: bool) -> int:
@@ -101,7 +78,7 @@ class PartialSums(wiring.Component):
 
         # Where we are: element of a window, column and row of the tile.
         adding, reading = Signal(), Signal()
-        gap = Signal(range(GAP + 1))
+        gap = Signal(range(PARTIAL_GAP + 1))
         element = Signal(range(window))
         row, column = Signal(range(MAX_TILE_ROWS)), Signal()
         addr, base, following = Signal(range(depth)), Signal(range(depth)), Signal(range(depth))
@@ -116,7 +93,12 @@ class PartialSums(wiring.Component):
             with m.If(over):
                 m.d.sync += [element.eq(0), column.eq(~last_column)]
         with m.If(adding & over & last_column):
-            m.d.sync += [adding.eq(0), following.eq(addr + 1), gap.eq(GAP), ended.eq(ending)]
+            m.d.sync += [
+                adding.eq(0),
+                following.eq(addr + 1),
+                gap.eq(PARTIAL_GAP),
+                ended.eq(ending),
+            ]
         begin = Signal()  # reading begins in the next cycle, or would
         m.d.comb += begin.eq(gap == 1)
         with m.If(gap != 0):
@@ -152,7 +134,7 @@ class PartialSums(wiring.Component):
             announced.blank.eq(blank),
             announced.final.eq(blank | (ending & last_column & (row == tile.tile_h - 1))),
         ]
-        for _ in range(LATENCY - 1):
+        for _ in range(PARTIAL_LATENCY - 1):
             later = Signal.like(announced)
             m.d.sync += later.eq(announced)
             announced = later

@@ -83,7 +83,7 @@ class Drain(wiring.Component):
     Timing
     ------
     ``done`` follows the capture by ``config.drain_cycles + latency(config)`` cycles; for terms, by
-    ``partial.drain_span`` instead of ``drain_cycles``.
+    ``isa.passes.drain_span`` instead of ``drain_cycles``.
     """
 
     #: Cycles from ``capture`` to the accumulators' last.

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import gcd
 
 from tilewright.hdl.compute import ComputeUnit
-from tilewright.hdl.drain.partial import drain_span, pass_span
 from tilewright.hdl.drain.unit import Drain
 from tilewright.isa import Command, Compute, Deform, EngineConfig
+from tilewright.isa.passes import (
+    PassShape,
+    command_drain,
+    command_parts,
+    kernel_group_cycles,
+    shortest_pass,
+)
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,6 @@ class ComputeTiming:
     free: int
     done: int
     steps: int
-
-
-def pass_steps(command: Compute) -> int:
-    """Return the steps of one pass."""
-    return command.windows * ((command.n_cg - 1) * command.segment + command.last_segment)
 
 
 def deform_timing() -> ComputeTiming:
@@ -59,45 +59,24 @@ def compute_timing(
     config: EngineConfig, command: Compute, deform: Deform | None = None
 ) -> ComputeTiming:
     """Return the cycles of a command, with the Deform before it if there is one."""
-    # Accesses that make a window.
-    parts = command.taps if command.transform else gcd(command.stride_x, config.cols)
-    last_parts = parts  # of the last word of a row
+    parts = last_parts = command_parts(config, command)
     if deform is not None:
         parts, last_parts = config.cols, deform.last_parts
-    shortest = shortest_pass(config, command)
-    whole = max(_busy(command, parts), shortest)
-    busy = _busy(command, last_parts)
-    last_whole = max(busy, shortest)
-    last_segment = max(command.last_segment, last_parts)
-    row = (command.n_ox - 1) * whole + last_whole
-    pause = (1 if command.transform else parts) + config.parameter_pause
-    group = pause + 1 + config.param_words + command.n_oy * row
+    shape = PassShape.of(command)
+    busy = shape.cycles(last_parts)  # of the last word of a row
+    last_whole = max(busy, shortest_pass(config, command))
+    group = kernel_group_cycles(config, command, parts, last_parts)
     # First cycle of the last pass, and of its last segment.
     last_pass = ComputeUnit.start_latency(config) + command.n_kg * group - last_whole
-    burst = last_pass + busy - last_segment + last_parts - 1
+    burst = last_pass + busy - max(command.last_segment, last_parts) + last_parts - 1
     burst += ComputeUnit.SAMPLE_DELAY if deform is not None else 0
     capture = burst + ComputeUnit.capture_latency(config) + command.last_segment - 1
     idle = last_pass + last_whole
-    drain = config.drain_cycles
-    if command.partial:
-        drain = drain_span(config, command.tile_h, command.tile_w, bool(command.last))
+    drain = command_drain(config, command)
     done = capture + drain + Drain.latency(config)
     array = max(idle, capture + ComputeUnit.settle_cycles(config, drain))
     return ComputeTiming(
         free=(array if config.prefetch else done) + 1,
         done=done,
-        steps=command.n_kg * command.n_oy * command.n_ox * pass_steps(command),
+        steps=command.n_kg * command.n_oy * command.n_ox * shape.steps,
     )
-
-
-def _busy(command: Compute, parts: int) -> int:
-    """Return the cycles of a pass whose windows have so many parts."""
-    last = max(command.last_segment, parts)
-    return command.windows * ((command.n_cg - 1) * max(command.segment, parts) + last)
-
-
-def shortest_pass(config: EngineConfig, command: Compute) -> int:
-    """Return the cycles that a pass takes at least, however little it computes."""
-    if not command.partial:
-        return config.drain_cycles
-    return pass_span(config, command.tile_h, command.tile_w, bool(command.last))

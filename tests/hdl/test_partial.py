@@ -5,8 +5,9 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from tilewright.hdl.drain.partial import GAP, LATENCY, PartialSums, drain_span, pass_span
+from tilewright.hdl.drain.partial import PartialSums
 from tilewright.isa import EngineConfig
+from tilewright.isa.passes import PARTIAL_GAP, PARTIAL_LATENCY, drain_span, pass_span
 
 CONFIGS = {
     "4x3": EngineConfig(rows=4, cols=3, requantizers=2, data_width=13, partial_depth=64),
@@ -78,7 +79,10 @@ def test_totals_are_the_sums_of_all_terms(name, seed):
             await ctx.tick()
         for at, row, column, blank, final, totals in shown:
             # Windows follow the additions without a gap.
-            assert at == fields["tile_w"] * window + GAP + LATENCY + len(found) * window
+            assert (
+                at
+                == fields["tile_w"] * window + PARTIAL_GAP + PARTIAL_LATENCY + len(found) * window
+            )
             found.append((row, column, blank, final, totals))
         return found
 

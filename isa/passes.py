@@ -1,0 +1,137 @@
+"""Cycles of a pass of the array: arithmetic that hardware, compiler and cycle model share.
+
+A *pass* computes ``rows`` channels of one word of ``cols`` output pixels. It runs through windows;
+of each window, through one *segment* of every channel group: a step a cycle. A window takes as many
+cycles as it has *parts*, accesses to the activation buffer, and its segment no fewer. A pass takes
+at least as long as the results of the one before need to leave.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+
+from tilewright.isa.commands import Compute
+from tilewright.isa.config import EngineConfig
+
+#: Cycles from the last addition of a pass of terms to the first total that is read: sums may still
+#: be on their way into the memory of partial sums.
+PARTIAL_GAP = 1
+#: Cycles from the read of a partial sum to the total at the requantizer.
+PARTIAL_LATENCY = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassShape:
+    """What a pass runs through.
+
+    Parameters
+    ----------
+    windows : segments of one channel group, 1 where taps are summed on their way
+    groups : channel groups reduced over, at least 1
+    segment : steps of every segment but those of the last channel group
+    last_segment : steps of those
+    """
+
+    windows: int
+    groups: int
+    segment: int
+    last_segment: int
+
+    @classmethod
+    def of(cls, command: Compute) -> PassShape:
+        """Return what a command's passes run through."""
+        return cls(
+            windows=command.windows,
+            groups=command.n_cg,
+            segment=command.segment,
+            last_segment=command.last_segment,
+        )
+
+    @property
+    def steps(self) -> int:
+        """Weight words, and cycles in which the array multiplies."""
+        return self.windows * ((self.groups - 1) * self.segment + self.last_segment)
+
+    def cycles(self, parts: int) -> int:
+        """Return the cycles of its segments, whose windows have so many parts each."""
+        last = max(self.last_segment, parts)
+        return self.windows * ((self.groups - 1) * max(self.segment, parts) + last)
+
+
+def window_parts(config: EngineConfig, stride_x: int) -> int:
+    """Return the accesses that a window takes: the divisor that ``stride_x`` and cols share."""
+    return gcd(stride_x, config.cols)
+
+
+def command_parts(config: EngineConfig, command: Compute) -> int:
+    """Return the parts of a command's windows, unless a Deform says how they are sampled."""
+    return command.taps if command.transform else window_parts(config, command.stride_x)
+
+
+def shortest_pass(config: EngineConfig, command: Compute) -> int:
+    """Return the cycles that a pass takes at least, however little it computes."""
+    if not command.partial:
+        return config.drain_cycles
+    return pass_span(config, command.tile_h, command.tile_w, bool(command.last))
+
+
+def pass_span(config: EngineConfig, tile_h: int, tile_w: int, last: bool) -> int:
+    """Return the cycles between two captures of a command of terms of tiles.
+
+    For so long the memory of partial sums is busy, or its results are.
+    """
+    if not last:
+        return tile_w * config.drain_cycles
+    return drain_span(config, tile_h, tile_w, last)
+
+
+def drain_span(config: EngineConfig, tile_h: int, tile_w: int, last: bool) -> int:
+    """Return the cycles in which a pass of terms leaves the array and its results go on.
+
+    They are added first. One window of ``drain_cycles`` follows for each result of the tile, or one
+    without results: it carries the command's end.
+    """
+    windows = tile_h * tile_w if last else 1
+    return (tile_w + windows) * config.drain_cycles + PARTIAL_GAP + PARTIAL_LATENCY
+
+
+def command_drain(config: EngineConfig, command: Compute) -> int:
+    """Return the cycles in which the last pass of a command leaves the array."""
+    if not command.partial:
+        return config.drain_cycles
+    return drain_span(config, command.tile_h, command.tile_w, bool(command.last))
+
+
+def kernel_group_cycles(
+    config: EngineConfig, command: Compute, parts: int, last_parts: int | None = None
+) -> int:
+    """Return the cycles from one kernel group of a command to the next.
+
+    Parameters
+    ----------
+    parts : of every window
+    last_parts : of those of the last word of a row, if they have others
+    """
+    last_parts = parts if last_parts is None else last_parts
+    shape, shortest = PassShape.of(command), shortest_pass(config, command)
+    whole, last = max(shape.cycles(parts), shortest), max(shape.cycles(last_parts), shortest)
+    row = (command.n_ox - 1) * whole + last
+    pause = (1 if command.transform else parts) + config.parameter_pause
+    return pause + 1 + config.param_words + command.n_oy * row
+
+
+def least_last_parts(config: EngineConfig, command: Compute) -> int:
+    """Return the least ``Deform.last_parts`` of a command.
+
+    A window's weights come with its last part, and a pass's results leave with its last window. So
+    the word after a longer one must not be so short that it catches up with that word's weights or
+    results.
+    """
+    pixels = command.out_w - (command.n_ox - 1) * config.cols
+    if command.n_ox == 1:  # all words are alike
+        return pixels
+    segment = command.segment if command.n_cg > 1 else 0
+    parts = min(config.cols, max(pixels, segment, command.last_segment))
+    busy = PassShape.of(command).cycles(parts)
+    return parts if busy >= config.drain_cycles else config.cols
