@@ -88,7 +88,7 @@ class LoadUnit(wiring.Component):
     last beat was accepted or after the word before it in its beat; a pixel word waits one cycle
     more if the word before it, in the cycle before, went to the same lane. ``done`` comes ``DRAIN``
     cycles after the last word. While two kernels wait to be transformed, no beat is accepted; the
-    last step of the last kernel then counts as the last word. :mod:`tilewright.sim.timing.memory`
+    last step of the last kernel then counts as the last word. :mod:`tilewright.sim.timing.load`
     has the exact count.
     """
 

@@ -50,7 +50,7 @@ class StoreUnit(wiring.Component):
     A command that starts in cycle t has its first address on the bus at ``t + FIRST_ADDRESS``, its
     first beat there ``t + first_beat(config) + n`` at the earliest, where n is the number of words
     in it (1 if a word is a beat or more). ``done`` comes ``DRAIN`` cycles after memory confirmed
-    the last burst. :mod:`tilewright.sim.timing.memory` has the exact count.
+    the last burst. :mod:`tilewright.sim.timing.store` has the exact count.
     """
 
     FIRST_ADDRESS = 2 + Bursts.FIRST

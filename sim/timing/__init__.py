@@ -1,9 +1,12 @@
-"""The exact cycle model, one closed form per kind of command.
+"""The exact cycle model: how long a command takes, one file per unit.
 
-``memory``    the memory behind the bus; load and store commands
-``compute``   compute commands
+``memory/``   the memory behind the bus
+``bursts``    rows of words in memory, as bursts carry them
+``load``      load commands, burst by burst
+``compute``   compute commands, in closed form
+``store``     store commands, burst by burst
 
-A run is a longest path over these (:mod:`tilewright.sim.isa.machine`).
+A run is a longest path over these (:mod:`tilewright.sim.events`).
 """
 
 from tilewright.sim.timing.memory import MemoryTiming

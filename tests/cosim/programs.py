@@ -16,7 +16,7 @@ from tilewright.isa import (
     Unit,
     encode,
 )
-from tilewright.sim.isa.machine import Machine
+from tilewright.sim.effects.machine import Machine
 
 KINDS = ("dense", "depthwise", "maximum")
 

@@ -10,8 +10,8 @@ from tilewright.api.compile import compile_graph
 from tilewright.api.verify import verify
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, Rescale, TensorType
 from tilewright.isa import Compute, LoadActivations, Unit, decode, encode
-from tilewright.sim.isa.errors import ExecutionError
-from tilewright.sim.isa.machine import Machine
+from tilewright.sim.effects.machine import Machine
+from tilewright.sim.errors import ExecutionError
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
 

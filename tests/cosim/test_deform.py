@@ -10,7 +10,7 @@ from tests.cosim.deform_programs import deformable
 from tests.cosim.engines import ENGINES
 from tilewright.isa import Check, Deform, Unit
 from tilewright.isa.registers import Status
-from tilewright.sim.isa.errors import ExecutionError
+from tilewright.sim.errors import ExecutionError
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.timing import MemoryTiming
 

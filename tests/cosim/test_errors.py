@@ -18,7 +18,7 @@ from tilewright.errors import Error
 from tilewright.isa import Unit
 from tilewright.isa.registers import Status
 from tilewright.program import ProgramError
-from tilewright.sim.isa.errors import ExecutionError
+from tilewright.sim.errors import ExecutionError
 from tilewright.sim.rtl import RtlEngine
 
 ENGINE = ENGINES["4x4-bus64"]

@@ -21,7 +21,7 @@ from tilewright.isa import (
     Unit,
 )
 from tilewright.isa.registers import Status
-from tilewright.sim.isa.errors import ExecutionError
+from tilewright.sim.errors import ExecutionError
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.timing import MemoryTiming
 

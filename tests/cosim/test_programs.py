@@ -13,10 +13,10 @@ from tests.cosim.engines import ENGINES
 from tests.cosim.programs import Author, Tile, chain, stream
 from tilewright.isa import EngineConfig, Unit
 from tilewright.isa.registers import Status
+from tilewright.sim.report import bytes_moved
 from tilewright.sim.rtl import RtlEngine
-from tilewright.sim.stats import bytes_moved, compute_stalls
 from tilewright.sim.timing import MemoryTiming
-from tilewright.sim.timing.compute import compute_timing, compute_timings
+from tilewright.sim.timing.compute import compute_timing
 
 ENGINE = ENGINES["4x4-bus64"]
 PROGRAMS = {
@@ -71,15 +71,15 @@ def test_counters_account_for_every_cycle(rtl, name, timing, cause):
     program = PROGRAMS[name](random.Random(7))
     with rtl.session() as session:
         _, run = program.rtl(session, timing)
-    commands = program.streams.commands
-    counters, computes = run.counters, commands[Unit.COMPUTE]
+    commands, counters = program.streams.commands, run.counters
+    _, events, _ = program.isa(timing)
+    computes = events[Unit.COMPUTE]
     causes = ("STALL_LOAD", "STALL_STORE", "STALL_RESULT", "STALL_COMMAND")
-    times = [time for _, time in compute_timings(ENGINE, computes)]
     # The array is occupied or it waits for one thing.
-    occupied = sum(time.free for time in times)
+    occupied = sum(event.free - event.start for event in computes)
     assert counters["CYCLES"] == occupied + sum(counters[cause] for cause in causes)
-    assert counters["COMPUTE_STEPS"] == sum(time.steps for time in times)
-    stalls = compute_stalls(ENGINE, commands, run.starts, run.dones)
+    assert counters["COMPUTE_STEPS"] == sum(event.steps for event in computes)
+    stalls = [event.stalls for event in computes]
     totals = {cause: sum(stall[cause] for stall in stalls) for cause in stalls[0]}
     assert counters["STALL_LOAD"] == totals["weights"] + totals["activations"]
     assert counters["STALL_STORE"] == totals["stores"]

@@ -26,8 +26,8 @@ from tilewright.isa import (
     decode,
     encode,
 )
-from tilewright.sim.isa.array import ExecutionError
-from tilewright.sim.isa.machine import Machine
+from tilewright.sim.effects.machine import Machine
+from tilewright.sim.errors import ExecutionError
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
 

@@ -10,7 +10,8 @@ from tests.hdl.test_load import BYTES, Bench, random_config
 from tilewright.isa import LoadKernels, LoadKernelSteps, LoadWeights
 from tilewright.isa.kernel_steps import MAX_KERNEL_TAPS, KernelStep
 from tilewright.isa.registers import Status
-from tilewright.sim.timing.memory import MemoryTiming, load_timing
+from tilewright.sim.timing.load import load_timing
+from tilewright.sim.timing.memory import MemoryTiming
 
 
 class KernelBench(Bench):

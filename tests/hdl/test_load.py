@@ -23,7 +23,8 @@ from tilewright.isa import (
     encode,
 )
 from tilewright.isa.registers import Status
-from tilewright.sim.timing.memory import MemoryTiming, load_timing
+from tilewright.sim.timing.load import load_timing
+from tilewright.sim.timing.memory import MemoryTiming
 
 BYTES = 1 << 16
 

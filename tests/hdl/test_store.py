@@ -11,7 +11,8 @@ from tilewright.hdl.store.pack import Pack
 from tilewright.hdl.store.unit import StoreUnit
 from tilewright.isa import EngineConfig, Store, encode
 from tilewright.isa.registers import Status
-from tilewright.sim.timing.memory import MemoryTiming, store_cycles
+from tilewright.sim.timing.memory import MemoryTiming
+from tilewright.sim.timing.store import store_cycles
 
 BYTES = 1 << 16
 

@@ -4,6 +4,7 @@ In the order in which a network meets them:
 
 ``compile``   a quantized network, or its integer graph, to a program
 ``result``    what a simulation gives
+``cycles``    when a program's commands run, without values
 ``runs``      one image through one executor
 ``simulate``  a batch through one executor
 ``verify``    a batch through all executors, compared

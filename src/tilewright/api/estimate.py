@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
-from tilewright.api.simulate import simulate
+from tilewright.api.cycles import events_of
 from tilewright.hdl.array.multiplier import operand_width
 from tilewright.isa import Compute, Deform, EngineConfig, Unit
 from tilewright.program import Program
+from tilewright.sim.report import bytes_moved
 
 # Energy per event in pJ: M. Horowitz, "Computing's energy problem", ISSCC 2014, 45 nm: an 8-bit
 # multiply and a 32-bit add, a 64-bit access to a small SRAM, a byte of DRAM. An FPGA spends about
@@ -59,13 +58,11 @@ def estimate(program: Program) -> dict[str, Estimate]:
     on-chip operands and bus traffic, not clocks and leakage.
     """
     config, target = program.engine, program.target
-    kinds = [program.graph.values[op.output] for op in program.graph.inputs]
-    inputs = [np.full((1, *kind.shape), kind.zero_point, np.int64) for kind in kinds]
-    result = simulate(program, inputs)
-    assert result.cycles is not None
+    events = events_of(program)
+    cycles = events.cycles
     macs = sum(layer.macs for layer in program.layers)
-    read = sum(layer.bytes_read for layer in result.layers)
-    written = sum(layer.bytes_written for layer in result.layers)
+    moved = [bytes_moved(config, event.command) for unit in Unit for event in events.by_unit[unit]]
+    read, written = (sum(column) for column in zip(*moved, strict=True))
     # Each step of the array reads a weight word and, for every row, its pixels.
     on_chip = macs * (1 / config.cols + 1 / config.rows)
     energy = macs * MAC_PJ + on_chip * SRAM_BYTE_PJ + (read + written) * DRAM_BYTE_PJ
@@ -73,12 +70,12 @@ def estimate(program: Program) -> dict[str, Estimate]:
     energy += 4 * sample_count(program) * config.rows * (MAC_PJ + SRAM_BYTE_PJ)
     buffers = config.act_bytes + config.weight_bytes + config.out_bytes + config.offset_bytes
     return {
-        "cycles": Estimate(result.cycles, "cycles/image", 0.0, "cycle model"),
+        "cycles": Estimate(cycles, "cycles/image", 0.0, "cycle model"),
         "latency": Estimate(
-            result.cycles / target.clock_mhz / 1e3, "ms/image", 0.0, f"{target.clock_mhz:g} MHz"
+            cycles / target.clock_mhz / 1e3, "ms/image", 0.0, f"{target.clock_mhz:g} MHz"
         ),
         "utilization": Estimate(
-            macs / (config.multipliers * result.cycles), "of peak", 0.0, "cycle model"
+            macs / (config.multipliers * cycles), "of peak", 0.0, "cycle model"
         ),
         "read": Estimate(read, "bytes/image", 0.0, "commands"),
         "written": Estimate(written, "bytes/image", 0.0, "commands"),

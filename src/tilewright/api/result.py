@@ -27,7 +27,7 @@ class SimulationError(Error):
 
 @dataclass(frozen=True)
 class LayerResult:
-    """A layer's share of one image's run; see :class:`tilewright.sim.stats.LayerStats`."""
+    """A layer's share of one image's run; see :class:`tilewright.sim.report.LayerStats`."""
 
     name: str
     kind: str

@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.api.cycles import replayed
 from tilewright.api.result import SimulationError
 from tilewright.files import fresh_file
 from tilewright.isa import Unit
 from tilewright.isa.layout import align
 from tilewright.isa.registers import Status
 from tilewright.program import Program
-from tilewright.sim.isa.machine import Machine
+from tilewright.sim.effects import Machine
+from tilewright.sim.events import Event
 from tilewright.sim.rtl import Checkpoint, RtlEngine
 from tilewright.sim.timing.compute import compute_timings
 
@@ -27,12 +29,21 @@ PROGRESS_CYCLES = 2_000  # of RTL from report to report, a fraction of a second
 
 @dataclass(frozen=True)
 class Run:
-    """One image's run: its cycles, and those of every command by unit."""
+    """One image's run: its cycles, and every command's by unit."""
 
     cycles: int
-    starts: Mapping[Unit, Sequence[int]]
-    dones: Mapping[Unit, Sequence[int]]
+    events: Mapping[Unit, Sequence[Event]]
     counters: Mapping[str, int]
+
+    @property
+    def starts(self) -> dict[Unit, list[int]]:
+        """Cycle in which each command started."""
+        return {unit: [event.start for event in stream] for unit, stream in self.events.items()}
+
+    @property
+    def dones(self) -> dict[Unit, list[int]]:
+        """Cycle in which each command was complete."""
+        return {unit: [event.done for event in stream] for unit, stream in self.events.items()}
 
 
 def run_isa(program: Program, memory: NDArray[np.uint8], report: Callable[[float], None]) -> Run:
@@ -45,12 +56,7 @@ def run_isa(program: Program, memory: NDArray[np.uint8], report: Callable[[float
         progress=lambda executed: report(min(1.0, executed / total)),
     )
     assert machine.finished is not None
-    return Run(
-        machine.finished + 1,
-        {unit: [event.start for event in stream] for unit, stream in events.items()},
-        {unit: [event.done for event in stream] for unit, stream in events.items()},
-        {},
-    )
+    return Run(machine.finished + 1, events, {})
 
 
 class RtlRunner:
@@ -86,7 +92,7 @@ class RtlRunner:
             finished = self._directory / f"image-{index}-{key.hexdigest()[:16]}.npz"
             state = Checkpoint(self._directory / f"image-{index}.state", key.hexdigest())
             if finished.exists():
-                return _load(finished, memory)
+                return _load(program, finished, memory)
         with self._engine.session() as session:
             if self._waves is not None and index == 0:
                 session.record_waves(*self._waves)
@@ -112,7 +118,7 @@ class RtlRunner:
         counters = done.counters if program.engine.counters else {}
         # Without a counter: the run ends with the last load command.
         cycles = done.cycles if program.engine.counters else dones[Unit.LOAD][-1] + 1
-        run = Run(cycles, starts, dones, counters)
+        run = Run(cycles, replayed(program, starts, dones), counters)
         if finished is not None:
             _save(finished, run, memory)
         return run
@@ -123,20 +129,17 @@ def _save(path: Path, run: Run, memory: NDArray[np.uint8]) -> None:
     record = {
         "cycles": run.cycles,
         "counters": dict(run.counters),
-        "starts": [run.starts[unit] for unit in Unit],
-        "dones": [run.dones[unit] for unit in Unit],
+        "starts": list(run.starts.values()),
+        "dones": list(run.dones.values()),
     }
     with fresh_file(path) as fresh, fresh.open("wb") as file:
         np.savez(file, memory=memory, record=np.array(json.dumps(record)))
 
 
-def _load(path: Path, memory: NDArray[np.uint8]) -> Run:
+def _load(program: Program, path: Path, memory: NDArray[np.uint8]) -> Run:
     with np.load(path, allow_pickle=False) as archive:
         memory[:] = archive["memory"]
         record = json.loads(str(archive["record"]))
-    return Run(
-        record["cycles"],
-        dict(zip(Unit, record["starts"], strict=True)),
-        dict(zip(Unit, record["dones"], strict=True)),
-        record["counters"],
-    )
+    starts = dict(zip(Unit, record["starts"], strict=True))
+    dones = dict(zip(Unit, record["dones"], strict=True))
+    return Run(record["cycles"], replayed(program, starts, dones), record["counters"])

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.api.result import Backend, LayerResult, Progress, Result, SimulationError
+from tilewright.api.cycles import layer_results
+from tilewright.api.result import Backend, Progress, Result, SimulationError
 from tilewright.api.runs import RtlRunner, Run, run_isa
 from tilewright.errors import Error
-from tilewright.isa import Unit
-from tilewright.program import LayerInfo, Program
-from tilewright.sim.stats import LayerStats, layer_stats
+from tilewright.program import Program
 
 
 def simulate(
@@ -76,25 +75,7 @@ def simulate(
         report(1.0)
     assert first is not None
     stacked = [np.stack(column) for column in zip(*outputs, strict=True)]
-    commands = {unit: program.commands(unit) for unit in Unit}
-    stats = layer_stats(program.engine, len(program.layers), commands, first.starts, first.dones)
-    layers = tuple(
-        _layer_result(program, info, stat) for info, stat in zip(program.layers, stats, strict=True)
-    )
+    layers = layer_results(program, first.events)
     return Result(
         program, backend, stacked, first.cycles, layers, first.starts, first.dones, first.counters
-    )
-
-
-def _layer_result(program: Program, info: LayerInfo, stats: LayerStats) -> LayerResult:
-    peak = program.engine.multipliers * stats.cycles
-    return LayerResult(
-        name=info.name,
-        kind=info.kind,
-        macs=info.macs,
-        cycles=stats.cycles,
-        utilization=info.macs / peak if peak else 0.0,
-        stalls=dict(stats.stalls),
-        bytes_read=stats.bytes_read,
-        bytes_written=stats.bytes_written,
     )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa import Compute, Deform, EngineConfig, least_last_parts
-from tilewright.sim.isa.errors import ExecutionError
+from tilewright.sim.errors import ExecutionError
 
 _WORD = 1 << 16
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import gcd
 
 import numpy as np
@@ -12,49 +11,12 @@ from numpy.typing import NDArray
 from tilewright.compiler.ir import Requantize
 from tilewright.compiler.ir.reference import requantize
 from tilewright.isa import Compute, Deform, EngineConfig
-from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, KernelStep
 from tilewright.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
-from tilewright.sim.isa.errors import ExecutionError
-from tilewright.sim.isa.sampler import Sampler
+from tilewright.sim.effects.buffers import Buffers
+from tilewright.sim.effects.sampler import Sampler
+from tilewright.sim.errors import ExecutionError
 
 _WORD = 1 << 16
-
-
-@dataclass
-class Buffers:
-    """The engine's memories, as they are when it starts.
-
-    Parameters
-    ----------
-    activations : (cols, act_depth, rows) bytes
-    weights : (weight_depth, rows) signed, or half bytes below 16
-    results : (out_depth, rows) bytes
-    tables : (256 * tables,) bytes
-    kernel_steps : MAX_KERNEL_STEPS steps of a transform of kernels
-    partial : (partial_depth, 4 rows of a tile, requantizers) partial sums
-    offsets : (offset_depth, rows) bytes
-    """
-
-    activations: NDArray[np.uint8]
-    weights: NDArray[np.int16]
-    results: NDArray[np.uint8]
-    tables: NDArray[np.uint8]
-    kernel_steps: list[KernelStep]
-    partial: NDArray[np.int64]
-    offsets: NDArray[np.uint8]
-
-    @classmethod
-    def of(cls, config: EngineConfig) -> Buffers:
-        """Make an engine's buffers."""
-        return cls(
-            np.zeros((config.cols, config.act_depth, config.rows), np.uint8),
-            np.zeros((config.weight_depth, config.rows), np.int16),
-            np.zeros((config.out_depth, config.rows), np.uint8),
-            np.zeros(256 * config.tables, np.uint8),
-            [KernelStep(tap=0)] * MAX_KERNEL_STEPS,
-            np.zeros((config.partial_depth, MAX_TILE_ROWS, config.requantizer_count), np.int64),
-            np.zeros((config.offset_depth, config.rows), np.uint8),
-        )
 
 
 def run_compute(

@@ -1,0 +1,69 @@
+"""The functional executor: values along the events of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.isa import Command, Compute, Deform, EngineConfig, Fetch, Store, Unit
+from tilewright.sim.effects.buffers import Buffers
+from tilewright.sim.effects.compute import run_compute
+from tilewright.sim.effects.loads import run_load
+from tilewright.sim.effects.stores import run_store
+from tilewright.sim.errors import ExecutionError
+from tilewright.sim.events import Event, Events, memory_reader
+from tilewright.sim.timing.memory import Memory
+
+
+class Machine:
+    """An engine and the memory behind its bus.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    memory : uint8 array, from the base register on; changed in place
+    timing : Memory
+
+    Raises
+    ------
+    ExecutionError
+        From :meth:`run`: the program is for another engine, waits in a circle, or leaves the
+        buffers or the memory.
+    """
+
+    def __init__(self, config: EngineConfig, memory: NDArray[np.uint8], timing: Memory) -> None:
+        self.config = config
+        self.memory = memory
+        self.timing = timing
+        self.buffers = Buffers.of(config)
+        self.finished: int | None = None
+        self._deform: Deform | None = None  # of the next compute command
+
+    def run(
+        self, program: int, count: int, progress: Callable[[int], None] | None = None
+    ) -> Mapping[Unit, Sequence[Event]]:
+        """Run a program whose first ``count`` load commands lie at byte ``program``."""
+        boot = Fetch(address=program, unit=Unit.LOAD, count=count)
+        events = Events(self.config, self.timing, memory_reader(self.config, self.memory), boot)
+        for number, event in enumerate(events, 1):
+            self._execute(event.command)
+            if progress is not None and number % 64 == 0:
+                progress(number)
+        self.finished = events.finished
+        return events.by_unit
+
+    def _execute(self, command: Command) -> None:
+        match command:
+            case Deform():
+                if not self.config.offset_depth:
+                    raise ExecutionError("a Deform on an engine without a sampler")
+                self._deform = command
+            case Compute():
+                deform, self._deform = self._deform, None
+                run_compute(self.config, command, self.buffers, deform)
+            case Store():
+                run_store(self.config, command, self.memory, self.buffers)
+            case _:
+                run_load(self.config, command, self.memory, self.buffers)

@@ -1,0 +1,274 @@
+"""When the commands of a run start and end.
+
+A longest path: a command starts when its unit is free and all is there that it waits for
+(:mod:`tilewright.sim.waits`); what it takes from there is exact (:mod:`tilewright.sim.timing`). No
+value of any pixel matters, so a cycle count needs none. Whoever wants values runs them along the
+events, which come in an order in which every command finds what it needs
+(:mod:`tilewright.sim.effects`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.hdl.commands.decode import WAIT_LATENCY
+from tilewright.hdl.commands.queue import CommandQueue
+from tilewright.isa import (
+    Command,
+    Compute,
+    Deform,
+    End,
+    EngineConfig,
+    Fetch,
+    LoadKernels,
+    LoadKernelSteps,
+    LoadTable,
+    LoadWeights,
+    Store,
+    Unit,
+    decode,
+)
+from tilewright.sim.errors import ExecutionError
+from tilewright.sim.timing.compute import ComputeTiming, compute_timing, deform_timing
+from tilewright.sim.timing.load import bootstrap_commit, load_timing
+from tilewright.sim.timing.memory import Memory
+from tilewright.sim.timing.store import store_cycles
+from tilewright.sim.waits import Waits, complete, stalls
+
+Reader = Callable[[Fetch], Sequence[Command]]
+"""Returns the commands that a Fetch reads."""
+
+_WEIGHTS = (LoadWeights, LoadTable, LoadKernelSteps, LoadKernels)
+_WAIT_FIELDS = {unit: f"wait_{unit.name.lower()}" for unit in Unit}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One command's run; cycles count from the first of the run.
+
+    Parameters
+    ----------
+    start, done : int
+    free : int, the first cycle in which the unit can start the next command
+    steps : int, cycles in which the array multiplies
+    idle : int, the first cycle in which the unit could have started this one
+    waits : Waits, for what it did not
+    """
+
+    command: Command
+    start: int
+    done: int
+    free: int
+    steps: int = 0
+    idle: int
+    waits: Waits
+
+    @property
+    def stalls(self) -> Mapping[str, int]:
+        """Cycles that the free unit waited, by cause."""
+        return stalls(self.waits, self.idle, self.start)
+
+
+def memory_reader(config: EngineConfig, memory: NDArray[np.uint8]) -> Reader:
+    """Return what reads commands from memory as it is at that moment.
+
+    The reader raises :class:`ExecutionError` for commands beyond the memory's end.
+    """
+
+    def read(fetch: Fetch) -> list[Command]:
+        unit = Unit(fetch.unit)
+        size = config.command_bytes(unit)
+        end = fetch.address + fetch.count * size
+        if end > memory.size:
+            raise ExecutionError(f"a command reaches byte {end - 1} of a memory of {memory.size}")
+        data = memory[fetch.address : end].tobytes()
+        return [decode(unit, data[at : at + size]) for at in range(0, len(data), size)]
+
+    return read
+
+
+@dataclass
+class _UnitState:
+    """Where a unit stands: commands fetched but not run, and when it can take the next."""
+
+    queue: deque[tuple[Command, int]] = field(default_factory=deque)  # with the cycle of its commit
+    popped: int = -1  # cycle in which the last command left the queue
+    free: int = 0
+    events: list[Event] = field(default_factory=list)
+
+
+class Events:
+    """The events of one run; iterate over it once.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    timing : Memory, behind the bus
+    read : what a Fetch reads. It is called when the Fetch runs, after the events before it have
+        been given out: what is done with them may change what it reads.
+    boot : Fetch, of the first load commands
+
+    Raises
+    ------
+    ExecutionError
+        While iterating: if a queue overflows, or the program waits for itself.
+    """
+
+    def __init__(self, config: EngineConfig, timing: Memory, read: Reader, boot: Fetch) -> None:
+        self.config = config
+        self.timing = timing
+        self.units = {unit: _UnitState() for unit in Unit}
+        self.finished: int | None = None
+        self._read = read
+        self._boot = boot
+        self._drained = 0  # when the last compute command so far is done
+        self._deform: Deform | None = None  # of the next compute command
+        self._refill = {
+            unit: config.command_bytes(unit) // config.bus_bytes + CommandQueue.refill(config)
+            for unit in Unit
+        }
+
+    @property
+    def by_unit(self) -> dict[Unit, Sequence[Event]]:
+        """The events so far, in the order of the units' commands."""
+        return {unit: state.events for unit, state in self.units.items()}
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of the whole run, which must be over."""
+        assert self.finished is not None
+        return self.finished + 1
+
+    def complete(self) -> Events:
+        """Go through all events, for their cycles alone."""
+        for _ in self:
+            pass
+        return self
+
+    def __iter__(self) -> Iterator[Event]:
+        self._fetch(self._boot, bootstrap_commit(self.config, self.timing, self._boot))
+        while self.finished is None:
+            ran = False
+            for unit in Unit:
+                waits = self._waits(unit)
+                if waits is not None:
+                    ran = True
+                    yield self._run(unit, waits)
+            if not ran:
+                waiting = {
+                    unit.name.lower(): state.queue[0][0] if state.queue else "no command"
+                    for unit, state in self.units.items()
+                }
+                raise ExecutionError(f"the program waits for itself: {waiting}")
+
+    def _waits(self, unit: Unit) -> Waits | None:
+        """Return what a unit's next command waits for, if all of it has been run."""
+        state = self.units[unit]
+        if not state.queue or (unit is Unit.LOAD and self.finished is not None):
+            return None
+        command, commit = state.queue[0]
+        ready = dict.fromkeys(Unit, 0)
+        weights = False
+        for other in Unit:
+            if other is unit:
+                continue
+            events = self.units[other].events
+            needed = complete(getattr(command, _WAIT_FIELDS[other]), len(events))
+            if needed is None:
+                return None
+            if needed:
+                last = events[needed - 1]
+                ready[other] = last.done + 1 + WAIT_LATENCY
+                weights = weights or isinstance(last.command, _WEIGHTS)
+        fenced = isinstance(command, Deform) or (isinstance(command, Compute) and command.fence)
+        return Waits(
+            queue=max(state.popped, commit) + self._refill[unit] + WAIT_LATENCY,
+            loads=ready[Unit.LOAD],
+            computes=ready[Unit.COMPUTE],
+            stores=ready[Unit.STORE],
+            fence=self._drained + 1 + WAIT_LATENCY if fenced else 0,
+            weights=weights,
+        )
+
+    def _run(self, unit: Unit, waits: Waits) -> Event:
+        """Run the next command of a unit."""
+        state = self.units[unit]
+        command, _ = state.queue.popleft()
+        start, done, free, steps = self._times(unit, command, max(state.free, waits.ready))
+        event = Event(
+            command=command,
+            start=start,
+            done=done,
+            free=free,
+            steps=steps,
+            idle=state.free,
+            waits=waits,
+        )
+        if unit is Unit.COMPUTE:
+            self._drained = done
+            self._deform = command if isinstance(command, Deform) else None
+        elif isinstance(command, End):
+            self.finished = done
+        state.events.append(event)
+        state.free = free
+        state.popped = start if self.config.prefetch else free - 1
+        return event
+
+    def _times(self, unit: Unit, command: Command, ready: int) -> tuple[int, int, int, int]:
+        """Return start, done, free and steps of a command that can start in cycle ``ready``."""
+        if isinstance(command, Compute | Deform):
+            timing = self._compute_timing(command)
+            return ready, ready + timing.done, ready + timing.free, timing.steps
+        if isinstance(command, Store):
+            done = ready + store_cycles(self.config, self.timing, command)
+        else:
+            timing_of_load = load_timing(self.config, self.timing, command)
+            done = ready + timing_of_load.done
+            if isinstance(command, Fetch):
+                self._fetch(command, ready + timing_of_load.commit)
+        return ready, done, done + 1, 0
+
+    def _compute_timing(self, command: Compute | Deform) -> ComputeTiming:
+        if isinstance(command, Deform):
+            return deform_timing()
+        return compute_timing(self.config, command, self._deform)
+
+    def _fetch(self, command: Fetch, commit: int) -> None:
+        unit = Unit(command.unit)
+        queue = self.units[unit].queue
+        if len(queue) + command.count > self.config.queue_depth:
+            raise ExecutionError(f"the {unit.name.lower()} queue overflows")
+        queue.extend((fetched, commit) for fetched in self._read(command))
+
+
+class Replay(Events):
+    """The events of a run that was observed, such as one of the RTL.
+
+    Parameters
+    ----------
+    starts, dones : cycles of each command, by unit and in the units' order
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        timing: Memory,
+        read: Reader,
+        boot: Fetch,
+        *,
+        starts: Mapping[Unit, Sequence[int]],
+        dones: Mapping[Unit, Sequence[int]],
+    ) -> None:
+        super().__init__(config, timing, read, boot)
+        self._starts, self._dones = starts, dones
+
+    def _times(self, unit: Unit, command: Command, ready: int) -> tuple[int, int, int, int]:
+        index = len(self.units[unit].events)
+        start, done = self._starts[unit][index], self._dones[unit][index]
+        _, _, free, steps = super()._times(unit, command, start)
+        return start, done, free if unit is Unit.COMPUTE else done + 1, steps

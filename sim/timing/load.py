@@ -1,0 +1,172 @@
+"""Exact timing of load commands, burst by burst.
+
+What does not come from the memory follows from the components' documented timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tilewright.hdl.bus.bursts import Bursts
+from tilewright.hdl.bus.reader import Reader
+from tilewright.hdl.load.kernels import KernelTransform
+from tilewright.hdl.load.unit import LoadUnit
+from tilewright.isa import (
+    Command,
+    EngineConfig,
+    Fetch,
+    LoadActivations,
+    LoadKernels,
+    LoadKernelSteps,
+    LoadOffsets,
+    LoadTable,
+    LoadWeights,
+    Unit,
+)
+from tilewright.sim.timing.bursts import Block, Pace, pace_of, row_beats
+from tilewright.sim.timing.memory import Burst, Memory, settle
+
+
+@dataclass(frozen=True)
+class LoadTiming:
+    """Cycles from a load command's start to its done pulse, and to a fetch's commit."""
+
+    done: int
+    commit: int
+
+
+@dataclass(frozen=True)
+class _Load:
+    """What of a command its cycles depend on.
+
+    Parameters
+    ----------
+    block, pace : what is read, and how fast it is taken
+    widened : words are in memory in fewer bytes than ``rows``
+    steps : of the transform of kernels, which are the rows of the block; 0 for none
+    """
+
+    block: Block
+    pace: Pace
+    widened: bool = False
+    steps: int = 0
+
+    def bursts(self, config: EngineConfig) -> Generator[Burst, int, LoadTiming]:
+        return _kernel_bursts(config, self) if self.steps else _word_bursts(config, self)
+
+
+def load_timing(config: EngineConfig, memory: Memory, command: Command) -> LoadTiming:
+    """Return the timing of a load command on an idle bus."""
+    load = _load_of(config, command)
+    if load is None:
+        return LoadTiming(LoadUnit.CHECK, LoadUnit.CHECK)
+    if memory.fixed:
+        alike = _Load(load.block.alike(config), load.pace, load.widened, load.steps)
+        return _fixed(config, memory, alike)
+    return settle(load.bursts(config), memory)
+
+
+@lru_cache(maxsize=1 << 14)
+def _fixed(config: EngineConfig, memory: Memory, load: _Load) -> LoadTiming:
+    return settle(load.bursts(config), memory)
+
+
+def load_bursts(config: EngineConfig, command: Command) -> Generator[Burst, int, LoadTiming] | None:
+    """Return what asks for a command's bursts one by one; None if it has none."""
+    load = _load_of(config, command)
+    return None if load is None else load.bursts(config)
+
+
+def _load_of(config: EngineConfig, command: Command) -> _Load | None:
+    match command:
+        case LoadKernels():
+            beats = row_beats(config, command.taps)
+            block = Block(command.address, 1, 0, command.channels, command.taps, beats)
+            return _Load(block, pace_of(config, block), steps=command.steps)
+        case Fetch():
+            size = config.command_bytes(Unit(command.unit))
+            beats = command.count * size // config.bus_bytes
+            block = Block(command.address, 1, 0, 1, beats, beats)
+            return _Load(block, pace_of(config, block, raw=True))
+        case LoadWeights() | LoadTable() | LoadOffsets() | LoadKernelSteps():
+            beats = row_beats(config, command.words)
+            block = Block(command.address, 1, 0, 1, command.words, beats)
+            return _Load(block, pace_of(config, block))
+        case LoadActivations():
+            pixel = command.pixel_bytes
+            block = Block(
+                command.address,
+                command.groups,
+                command.group_stride,
+                command.height,
+                command.width,
+                row_beats(config, command.width, pixel),
+            )
+            return _Load(block, pace_of(config, block, lanes=True, pixel=pixel), pixel > 0)
+    return None
+
+
+def _word_bursts(config: EngineConfig, load: _Load) -> Generator[Burst, int, LoadTiming]:
+    """Ask for the bursts of words that go to a buffer as they come."""
+    block, pace = load.block, load.pace
+    asked = LoadUnit.FIRST_ADDRESS - Bursts.NEXT
+    accepted, ready = -1, -1  # the last beat so far; when the next one can be taken
+    ends: list[int] = []
+    for index, (address, first, beats, added) in enumerate(block.bursts(config)):
+        asked += Bursts.NEXT + added
+        if index >= config.outstanding:
+            asked = max(asked, ends[index - config.outstanding] + Reader.REUSE)
+        served = yield Burst(address, beats, False, asked)
+        begin = max(served, accepted + 1, ready)
+        # A word that comes later than it could does not find its lane occupied.
+        spared = pace.wait if first % block.row_beats == 0 and begin > ready else 0
+        last = first + beats - 1
+        # A spared cycle shifts every beat after the first of the burst.
+        accepted = begin + pace.before(last) - pace.before(first)
+        if beats > 1:
+            accepted -= spared
+            spared = 0
+        ready = accepted + pace.of(last) - spared
+        ends.append(accepted)
+    # Where a beat holds one word or less, it is shown in the cycle after it was accepted; pixels
+    # that are widened come one cycle later.
+    shown = max(ready + load.widened, accepted + 1)
+    return LoadTiming(shown + LoadUnit.DRAIN, shown)
+
+
+def _kernel_bursts(config: EngineConfig, load: _Load) -> Generator[Burst, int, LoadTiming]:
+    """Ask for the bursts of kernels, which wait for those before to be transformed."""
+    block, pace, row = load.block, load.pace, load.block.row_beats
+    asked = LoadUnit.FIRST_ADDRESS - Bursts.NEXT
+    accepted, ready = -1, -1  # as of words
+    transformed: list[int] = []  # cycle of each kernel's last step
+    ends: list[int] = []
+    for index, (address, first, beats, added) in enumerate(block.bursts(config)):
+        asked += Bursts.NEXT + added
+        if index >= config.outstanding:
+            asked = max(asked, ends[index - config.outstanding] + Reader.REUSE)
+        begin = yield Burst(address, beats, False, asked)
+        beat = first
+        while beat < first + beats:  # a kernel, or the part of it in this burst
+            channel, place = divmod(beat, row)
+            begin = max(begin, accepted + 1, ready)
+            if place == 0 and channel >= KernelTransform.KERNELS:
+                begin = max(begin, transformed[channel - KernelTransform.KERNELS] + 1)
+            last = min(first + beats, (channel + 1) * row) - 1
+            accepted = begin + pace.before(last) - pace.before(beat)
+            ready = accepted + pace.of(last)
+            if (last + 1) % row == 0:
+                # Its last word is taken in the cycle before `ready`.
+                start = max(ready, transformed[-1] + 1 if transformed else 0)
+                transformed.append(start + load.steps - 1)
+            beat = last + 1
+        ends.append(accepted)
+    shown = transformed[-1] + KernelTransform.LATENCY
+    return LoadTiming(shown + LoadUnit.DRAIN, shown)
+
+
+def bootstrap_commit(config: EngineConfig, memory: Memory, boot: Fetch) -> int:
+    """Return the cycle, counted from the run's first, in which the first commands are visible."""
+    return load_timing(config, memory, boot).commit

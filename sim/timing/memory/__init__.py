@@ -1,0 +1,71 @@
+"""The memory behind the bus, as the bursts of the load and the store unit meet it.
+
+``fixed``  latencies that never change: what programs are simulated with
+
+Another kind of memory is one more file here, a class with the methods of :class:`Memory`. A unit
+asks for one burst at a time and goes on when it knows the answer
+(:func:`tilewright.sim.timing.load.load_bursts`), so the answer may depend on everything that was
+asked before: which row of a bank is open, when the next refresh is due, what the other unit does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import NamedTuple, Protocol, TypeVar
+
+from tilewright.sim.timing.memory.fixed import MemoryTiming
+
+__all__ = ["Burst", "Memory", "MemoryTiming", "settle"]
+
+Result = TypeVar("Result")
+
+
+class Burst(NamedTuple):
+    """One burst of a unit, which wants to know when it is served.
+
+    Parameters
+    ----------
+    address : int, bytes from the base register on
+    beats : int, of ``bus_bytes`` each
+    write : bool
+    cycle : int
+        Counted from the command's start: in which the address is accepted, of a read; in which the
+        last beat is, of a write.
+    """
+
+    address: int
+    beats: int
+    write: bool
+    cycle: int
+
+
+class Memory(Protocol):
+    """A model of a memory that accepts every address at once and answers in order."""
+
+    def __hash__(self) -> int:
+        """Return the same for models that answer alike, if they are ``fixed``."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether an answer depends on nothing but its burst's cycle, by a constant distance."""
+
+    def served(self, burst: Burst) -> int:
+        """Return when a burst is served, in the cycles in which the burst counts.
+
+        Of a read, the cycle from which on its first beat can be taken; the others follow as fast
+        as they are taken. Of a write, the cycle of its confirmation. A confirmation, or a first
+        beat, that would come before one that the same unit still waits for follows that one: the
+        unit sees to it.
+        """
+
+
+def settle(bursts: Generator[Burst, int, Result], memory: Memory) -> Result:
+    """Return what a command's bursts come to with nothing else on the bus."""
+    answer: Callable[[Burst], int] = memory.served
+    try:
+        burst = next(bursts)
+        while True:
+            burst = bursts.send(answer(burst))
+    except StopIteration as end:
+        result: Result = end.value
+        return result

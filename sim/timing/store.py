@@ -1,0 +1,53 @@
+"""Exact timing of store commands, burst by burst."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import lru_cache
+
+from tilewright.hdl.bus.bursts import Bursts
+from tilewright.hdl.bus.writer import Writer
+from tilewright.hdl.store.unit import StoreUnit
+from tilewright.isa import EngineConfig, Store
+from tilewright.sim.timing.bursts import Block, pace_of, row_beats
+from tilewright.sim.timing.memory import Burst, Memory, settle
+
+
+def store_cycles(config: EngineConfig, memory: Memory, command: Store) -> int:
+    """Return the cycles from a store command's start to its done pulse, on an idle bus."""
+    block = Block(
+        command.address,
+        command.groups,
+        command.group_stride,
+        command.height,
+        command.width,
+        row_beats(config, command.width),
+    )
+    if memory.fixed:
+        return _fixed(config, memory, block.alike(config))
+    return settle(store_bursts(config, block), memory)
+
+
+@lru_cache(maxsize=1 << 14)
+def _fixed(config: EngineConfig, memory: Memory, block: Block) -> int:
+    return settle(store_bursts(config, block), memory)
+
+
+def store_bursts(config: EngineConfig, block: Block) -> Generator[Burst, int, int]:
+    """Ask for a block's bursts one by one; return the cycles from the start to the done pulse."""
+    pace = pace_of(config, block)
+    asked = StoreUnit.FIRST_ADDRESS - Bursts.NEXT
+    written = StoreUnit.first_beat(config)
+    confirmed = -1
+    confirmations: list[int] = []
+    for index, (address, first, beats, added) in enumerate(block.bursts(config)):
+        asked += Bursts.NEXT + added
+        if index >= Writer.PENDING:
+            asked = max(asked, confirmations[index - Writer.PENDING] + Writer.REUSE)
+        begin = max(written + pace.of(first), asked + 1)
+        last = first + beats - 1
+        written = begin + pace.before(last + 1) - pace.before(first + 1)
+        served = yield Burst(address, beats, True, written)
+        confirmed = max(served, confirmed + 1)
+        confirmations.append(confirmed)
+    return confirmed + StoreUnit.DRAIN

@@ -1,0 +1,61 @@
+"""When the commands of a program run, and what of it each layer has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tilewright.api.result import LayerResult
+from tilewright.isa import Fetch, Unit
+from tilewright.program import LayerInfo, Program
+from tilewright.sim.events import Event, Events, Replay, memory_reader
+from tilewright.sim.report import LayerStats, layer_stats
+
+
+def events_of(program: Program) -> Events:
+    """Return when each command of a program starts and ends, which no value changes."""
+    reader = memory_reader(program.engine, program.image)
+    return Events(program.engine, program.target.memory, reader, _boot(program)).complete()
+
+
+def replayed(
+    program: Program, starts: Mapping[Unit, Sequence[int]], dones: Mapping[Unit, Sequence[int]]
+) -> Mapping[Unit, Sequence[Event]]:
+    """Return the events of a run that started and completed its commands in these cycles."""
+    replay = Replay(
+        program.engine,
+        program.target.memory,
+        memory_reader(program.engine, program.image),
+        _boot(program),
+        starts=starts,
+        dones=dones,
+    )
+    return replay.complete().by_unit
+
+
+def _boot(program: Program) -> Fetch:
+    address, _ = program.streams[Unit.LOAD]
+    return Fetch(address=address, unit=Unit.LOAD, count=program.boot_count)
+
+
+def layer_results(
+    program: Program, events: Mapping[Unit, Sequence[Event]]
+) -> tuple[LayerResult, ...]:
+    """Return each layer's share of a run."""
+    stats = layer_stats(program.engine, len(program.layers), events)
+    return tuple(
+        _layer_result(program, info, stat) for info, stat in zip(program.layers, stats, strict=True)
+    )
+
+
+def _layer_result(program: Program, info: LayerInfo, stats: LayerStats) -> LayerResult:
+    peak = program.engine.multipliers * stats.cycles
+    return LayerResult(
+        name=info.name,
+        kind=info.kind,
+        macs=info.macs,
+        cycles=stats.cycles,
+        utilization=info.macs / peak if peak else 0.0,
+        stalls=dict(stats.stalls),
+        bytes_read=stats.bytes_read,
+        bytes_written=stats.bytes_written,
+    )
