@@ -1,6 +1,7 @@
 """What goes on a board: the engine, a memory, and the host link."""
 
-from amaranth.back import rtlil
+from pathlib import Path
+
 from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
@@ -11,15 +12,17 @@ from tilewright.boards.bridge import HostBridge
 from tilewright.boards.memory import OnChipMemory
 from tilewright.boards.spram import LargeMemory
 from tilewright.boards.uart import UARTReceiver, UARTTransmitter
-from tilewright.hdl.bus.axi import ports
+from tilewright.cache import cached_text, digest, digest_of_sources
 from tilewright.hdl.engine import Engine
 from tilewright.hdl.lib.skid import SkidBuffer
+from tilewright.hdl.verilog import DEPENDS_ON, component_rtlil
 
 __all__ = ["BAUD", "MEMORY_BYTES", "TOP", "System", "pll_dividers", "system_rtlil"]
 
 TOP = "tilewright_system"
 BAUD = 1_000_000
 MEMORY_BYTES = 8192
+_SOURCES = digest_of_sources(Path(__file__).parent)
 
 
 class System(wiring.Component):
@@ -177,6 +180,6 @@ class _Top(wiring.Component):
 
 
 def system_rtlil(board: Board) -> str:
-    """Return a board's system as RTLIL, top module ``TOP``."""
-    top = _Top(board)
-    return rtlil.convert(top, name=TOP, ports=ports(top))
+    """Return a board's system as RTLIL, top module ``TOP``; cached by all that it depends on."""
+    key = digest([repr(board), _SOURCES, *DEPENDS_ON])
+    return cached_text("system", key, "il", lambda: component_rtlil(_Top(board), TOP))

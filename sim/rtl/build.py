@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from tilewright.cache import cached, digest
 from tilewright.isa import EngineConfig
 from tilewright.sim.rtl.tools import RtlError, check_programs, environment, verilator_root, versions
 
-__all__ = ["TOP", "build", "default_cache_dir"]
+__all__ = ["TOP", "build"]
 
 TOP = "tilewright_engine"
 HARNESS = Path(__file__).parent / "harness"
@@ -39,23 +35,6 @@ LINK_FLAGS = "-shared -Wl,-Bsymbolic"
 MAKE_FLAGS = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O2"
 
 
-def default_cache_dir() -> Path:
-    """Return ``$TILEWRIGHT_CACHE``, else the user's cache directory."""
-    named = os.environ.get("TILEWRIGHT_CACHE")
-    if named:
-        return Path(named)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "tilewright"
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock file; two processes then build the same thing once."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def build(
     config: EngineConfig,
     *,
@@ -73,7 +52,7 @@ def build(
     verilog : str
         The engine; top module ``TOP``.
     cache_dir : path, optional
-        Where libraries stay; ``default_cache_dir()`` if none.
+        Where libraries stay; :func:`tilewright.cache.cache_folder` if none.
     waves : bool
         Build one that can record waveforms; it is slower even when it does not.
     jobs : int
@@ -85,35 +64,17 @@ def build(
         If a tool is missing or fails; the message ends with the tool's last lines.
     """
     check_programs()
-    digest = hashlib.sha256()
-    for part in (
-        verilog,
-        *(
-            path.read_text()
-            for path in sorted(HARNESS.iterdir())
-            if path.suffix in (".cpp", ".h", ".v")
-        ),
-        versions(),
-        *VERILATOR_FLAGS,
-        CXX_FLAGS,
-        LINK_FLAGS,
-        MAKE_FLAGS,
-        f"{config.bus_bytes} {waves}",
-    ):
-        digest.update(part.encode() + b"\0")
-    cache = Path(cache_dir) if cache_dir is not None else default_cache_dir()
-    cache.mkdir(parents=True, exist_ok=True)
-    library = (cache / f"rtl-{digest.hexdigest()[:24]}.so").resolve()
-    if library.exists():
-        return library
-    with _locked(library.with_suffix(".lock")):
-        if not library.exists():
-            work = Path(tempfile.mkdtemp(prefix="rtl-", dir=cache)).resolve()
-            try:
-                os.replace(_compile(work, config, verilog, waves=waves, jobs=jobs), library)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
-    return library
+    harness = [path for path in sorted(HARNESS.iterdir()) if path.suffix in (".cpp", ".h", ".v")]
+    parts = [verilog, *(path.read_text() for path in harness), versions(), *VERILATOR_FLAGS]
+    key = digest([*parts, CXX_FLAGS, LINK_FLAGS, MAKE_FLAGS, f"{config.bus_bytes} {waves}"])
+
+    def make(library: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="rtl-", dir=library.parent) as name:
+            work = Path(name)
+            os.replace(_compile(work, config, verilog, waves=waves, jobs=jobs), library)
+
+    folder = None if cache_dir is None else Path(cache_dir)
+    return cached("rtl", key, "so", make, folder=folder)
 
 
 def _compile(work: Path, config: EngineConfig, verilog: str, *, waves: bool, jobs: int) -> Path:

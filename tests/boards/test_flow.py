@@ -5,7 +5,6 @@ import os
 from dataclasses import replace
 
 import pytest
-from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -14,7 +13,7 @@ from tilewright.api.estimate import multiplier_count
 from tilewright.boards import get_board, system, tools
 from tilewright.boards.flow import FlowError, synthesize
 from tilewright.hdl import verilog
-from tilewright.hdl.bus.axi import ports
+from tilewright.hdl.verilog import component_rtlil
 from tilewright.isa import EngineConfig
 
 BOARD = get_board("ulx3s-12f")
@@ -42,7 +41,7 @@ def blink(monkeypatch):
 
     def let(width):
         top = Blink(width)
-        text = rtlil.convert(top, name=system.TOP, ports=ports(top))
+        text = component_rtlil(top, system.TOP)
         monkeypatch.setattr(system, "system_rtlil", lambda board: text)
 
     return let

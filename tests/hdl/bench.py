@@ -6,11 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
-from amaranth.back import verilog
 from cocotb_tools.runner import get_runner
 
-import tilewright.hdl.verilog  # noqa: F401  (tells Amaranth where Yosys is)
-from tilewright.hdl.bus.axi import ports
+from tilewright.hdl.verilog import component_verilog
 from tilewright.sim.rtl.tools import environment
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +22,7 @@ def simulate(component, modules, directory, monkeypatch, *, models=(), **variabl
     ``models`` are Verilog files of the primitives that the component instantiates; ``variables``
     go to the environment.
     """
-    text = verilog.convert(component, name="dut", ports=ports(component))
+    text = component_verilog(component, "dut")
     simulate_verilog(text, "dut", modules, directory, monkeypatch, models=models, **variables)
 
 

@@ -2,12 +2,10 @@
 
 import re
 
-from amaranth.back import rtlil
-
 from tests.hdl.bench import simulate
 from tests.hdl.choosers import COUNTS, Choosers
-from tilewright.hdl.bus.axi import ports
 from tilewright.hdl.lib.choose import Choose
+from tilewright.hdl.verilog import component_rtlil
 from tilewright.sim.rtl.build import HARNESS
 
 
@@ -20,7 +18,7 @@ def test_every_table_is_another_one():
     """A multiplexer joins two tables; of two equal ones, a synthesizer could leave one."""
     for count in COUNTS:
         choose = Choose(width=1, count=count, dsp="ecp5")
-        text = rtlil.convert(choose, name="top", ports=ports(choose))
+        text = component_rtlil(choose, "top")
         tables = re.findall(r"cell \\LUT4.*?connect \\A (.*?)\n.*?connect \\B (.*?)\n", text, re.S)
         assert len(tables) == len(set(tables)), count
         assert bool(tables) == (count > 1)

