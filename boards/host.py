@@ -70,6 +70,16 @@ class HostLink:
         if self._ask(request, 1) != b"K":
             raise LinkError("the board did not confirm a write")
 
+    def _status(self) -> Status:
+        code = self.read(b"R", OFFSET["STATUS"]) & 0xFF
+        try:
+            return Status(code)
+        except ValueError as error:
+            raise LinkError(
+                f"the board's STATUS register holds {code}, which no engine does: another design "
+                "is configured, or bytes were lost on the line"
+            ) from error
+
     def run(
         self, memory: NDArray[np.uint8], program: int, count: int, *, timeout: float = 10.0
     ) -> NDArray[np.uint8]:
@@ -91,7 +101,7 @@ class HostLink:
         for name, value in (("BASE", 0), ("PROGRAM", program), ("COUNT", count), ("CONTROL", 1)):
             self.write(b"W", OFFSET[name], value)
         limit = time.monotonic() + timeout
-        while (status := Status(self.read(b"R", OFFSET["STATUS"]) & 0xFF)) is Status.RUNNING:
+        while (status := self._status()) is Status.RUNNING:
             if time.monotonic() > limit:
                 raise LinkError(f"the engine is still running after {timeout:g} s")
         if status is not Status.DONE:

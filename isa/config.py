@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import ClassVar
 
-from tilewright.errors import Error
+from tilewright.errors import Error, require_type
 from tilewright.isa.commands import Unit
 
 
@@ -110,6 +111,8 @@ class EngineConfig:
     ------
     ConfigError
         If a parameter is out of range; the message names it.
+    ArgumentError
+        If one is of another type.
     """
 
     #: After a compute command has left the array, its last result is written within this many
@@ -147,6 +150,10 @@ class EngineConfig:
     dsp: str = "inferred"
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            kinds = (int, type(None)) if field.name == "requantizers" else (type(field.default),)
+            require_type("EngineConfig", field.name, getattr(self, field.name), *kinds)
+
         def check(ok: bool, name: str, must_be: str) -> None:
             if not ok:
                 raise ConfigError(f"{name} must be {must_be}, not {getattr(self, name)!r}")
@@ -326,6 +333,20 @@ class EngineConfig:
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
+    def from_fields(cls, values: Mapping[str, object]) -> EngineConfig:
+        """Return the configuration with these parameters, by name.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such parameter, or it is out of range.
+        """
+        unknown = values.keys() - {field.name for field in fields(cls)}
+        if unknown:
+            raise ConfigError(f"an engine has no parameter {min(unknown)!r}")
+        return cls(**values)  # type: ignore[arg-type]  # which checks them
+
+    @classmethod
     def from_json(cls, text: str) -> EngineConfig:
         """Read what :meth:`to_json` wrote.
 
@@ -335,10 +356,12 @@ class EngineConfig:
             If the text is no configuration, or one that cannot be built.
         """
         try:
-            fields = json.loads(text)
-            return cls(**fields)
-        except (TypeError, ValueError) as error:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"not an engine configuration: {error}") from error
+        if not isinstance(values, dict):
+            raise ConfigError("an engine configuration is a JSON object")
+        return cls.from_fields(values)
 
     @property
     def digest(self) -> int:
@@ -346,7 +369,7 @@ class EngineConfig:
 
         ``dsp`` is left out: it changes how multipliers are built, not what they compute.
         """
-        fields = asdict(self)
-        del fields["dsp"]
-        fields["requantizers"] = self.requantizer_count
-        return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
+        values = asdict(self)
+        del values["dsp"]
+        values["requantizers"] = self.requantizer_count
+        return zlib.crc32(json.dumps(values, sort_keys=True).encode())

@@ -34,7 +34,7 @@ from tilewright.compiler.ir.ops import (
     UpsampleBilinear,
 )
 from tilewright.compiler.ir.reference import run
-from tilewright.compiler.ir.text import ParseError, parse_graph, print_graph
+from tilewright.compiler.ir.text import ParseError, check_limits, parse_graph, print_graph
 from tilewright.compiler.ir.types import Requantize, TensorType, VerifyError, make_requantize
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "VerifyError",
     "accumulator_bits",
     "accumulator_range",
+    "check_limits",
     "make_requantize",
     "parse_graph",
     "print_graph",

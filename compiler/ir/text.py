@@ -20,16 +20,18 @@ Floats print as Python's shortest form that reads back equal.
 import base64
 import binascii
 import json
+import math
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, NoReturn
 
 import numpy as np
 
 from tilewright.compiler.ir.graph import Graph
-from tilewright.compiler.ir.ops import OPS, IntArray, Names, Op, OptionalName
-from tilewright.compiler.ir.types import Requantize, TensorType
+from tilewright.compiler.ir.ops import OPS, IntArray, Names, Op, OptionalName, Padding, Pair
+from tilewright.compiler.ir.types import Requantize, TensorType, VerifyError
 from tilewright.errors import Error
 
 _HEADER = "tilewright-graph 1"
@@ -37,8 +39,12 @@ _VALUE = re.compile(
     r'value (".*") shape=(\[.*\]) bits=(\d+) signed=(true|false) scale=(\S+) zero_point=(-?\d+)'
 )
 _ARRAY = re.compile(r"array (int8|int16|int32|int64) (\[[\d, ]*\]) (\S+)")
+_LENGTHS: dict[object, int] = {Pair: 2, Padding: 4}
 _REPEAT = re.compile(r"\[(-?\d+)\] \* (\d+)")
-_MAX_REPEAT = 1 << 20
+
+#: What the text of a graph may hold: constants of all operators, elements of one value, lines, and
+#: integers below. A few bytes of text can stand for any number of them.
+MAX_CONSTANTS, MAX_ELEMENTS, MAX_LINES, MAX_INTEGER = 1 << 25, 1 << 26, 1 << 20, 1 << 31
 
 
 class ParseError(Error):
@@ -70,13 +76,32 @@ def parse_graph(text: str) -> Graph:
 
     Raises
     ------
-    ParseError   If the text is damaged; names the line.
+    ParseError   If the text is damaged, or larger than the limits above; names the line.
     VerifyError  If the text is well formed but the graph breaks a rule.
     """
-    parser = _Parser(text.splitlines())
+    if text.count("\n") > MAX_LINES:
+        raise ParseError(MAX_LINES, "there are more lines than a graph has")
+    parser = _Parser(text.split("\n"))
     graph = parser.graph()
     graph.verify()
     return graph
+
+
+def check_limits(graph: Graph) -> None:
+    """Refuse a graph whose printed form would not be read again.
+
+    Raises
+    ------
+    VerifyError
+        Naming what is too large.
+    """
+    for name, kind in graph.values.items():
+        if kind.numel > MAX_ELEMENTS:
+            raise VerifyError(f"{name}: {kind.numel} elements; at most {MAX_ELEMENTS} are taken")
+    arrays = [getattr(op, field.name) for op in graph.ops for field in fields(op)]
+    total = sum(array.size for array in arrays if isinstance(array, np.ndarray))
+    if total > MAX_CONSTANTS:
+        raise VerifyError(f"{total} constants; a graph has at most {MAX_CONSTANTS}")
 
 
 def _attribute(name: str, value: object) -> list[str]:
@@ -105,6 +130,7 @@ class _Parser:
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
         self.at = 0
+        self.constants = 0  # of all operators so far
 
     def fail(self, message: str) -> NoReturn:
         raise ParseError(self.at + 1, message)
@@ -151,7 +177,7 @@ class _Parser:
     def json(self, text: str) -> Any:
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             self.fail(f"cannot read {text[:40]!r}")
 
     def value(self) -> tuple[str, TensorType]:
@@ -169,12 +195,26 @@ class _Parser:
             )
         except (Error, ValueError) as error:
             self.fail(str(error))
+        if value_type.numel > MAX_ELEMENTS:
+            self.fail(f"{value_type.numel} elements are more than {MAX_ELEMENTS}")
         return self.string(name), value_type
 
     def integers(self, value: object) -> Any:
         if not isinstance(value, list) or any(type(v) is not int for v in value):
             self.fail(f"expected a list of integers, not {str(value)[:40]}")
+        self.check_range(value)
         return tuple(value)
+
+    def check_range(self, values: Sequence[object]) -> None:
+        for value in values:
+            if isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER:
+                self.fail(f"{str(value)[:40]} has more than 32 bits")
+
+    def count(self, constants: int) -> None:
+        """Refuse more constants than a graph may have, before they are made."""
+        self.constants += constants
+        if self.constants > MAX_CONSTANTS:
+            self.fail(f"more than {MAX_CONSTANTS} constants")
 
     def op(self) -> Op:
         start = self.at
@@ -224,24 +264,34 @@ class _Parser:
             item, what = (str, "names") if field.type == Names else (int, "integers")
             if any(type(v) is not item for v in value):
                 self.fail(f"{key} must be a list of {what}, not {str(value)[:40]}")
+            length = _LENGTHS.get(field.type, len(value))
+            if len(value) != length:
+                self.fail(f"{key} must have {length} entries, not {len(value)}")
         return value
 
     def attribute(self, text: str) -> Any:
         if match := _ARRAY.fullmatch(text):
             return self.array(*match.groups())
         if match := _REPEAT.fullmatch(text):
-            value, count = int(match[1]), int(match[2])
-            if count > _MAX_REPEAT:
-                self.fail(f"{count} repetitions are too many")
+            value, count = self.json(match[1]), self.json(match[2])
+            self.check_range([value])
+            self.count(count)
             return (value,) * count
         value = self.json(text)
-        return tuple(value) if isinstance(value, list) else value
+        values = tuple(value) if isinstance(value, list) else (value,)
+        self.check_range(values)
+        return values if isinstance(value, list) else value
 
     def array(self, dtype: str, shape: str, data: str) -> IntArray:
         sizes = self.integers(self.json(shape))
+        self.count(math.prod(sizes))
+        kind = np.dtype(dtype).newbyteorder("<")
+        size = math.prod(sizes) * kind.itemsize
         try:
-            raw = zlib.decompress(base64.b64decode(data, validate=True))
-            flat = np.frombuffer(raw, np.dtype(dtype).newbyteorder("<"))
-            return flat.astype(np.int64).reshape(sizes)
+            unpacker = zlib.decompressobj()
+            raw = unpacker.decompress(base64.b64decode(data, validate=True), size + 1)
+            if len(raw) != size or not unpacker.eof:
+                raise ValueError(f"it has not {size} bytes")
+            return np.frombuffer(raw, kind).astype(np.int64, copy=False).reshape(sizes)
         except (binascii.Error, zlib.error, ValueError) as error:
             self.fail(f"damaged array: {error}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.lowering.deformable import SAMPLED
@@ -37,18 +36,6 @@ class LayerView:
     weight_words: int
     rounding: RoundingError | None = None
 
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> LayerView:
-        """Read what ``dataclasses.asdict`` made, also after a round through JSON."""
-        rounding = fields["rounding"]
-        return cls(
-            **{
-                **fields,
-                "reads": tuple(fields["reads"]),
-                "rounding": None if rounding is None else RoundingError(**rounding),
-            }
-        )
-
 
 @dataclass(frozen=True)
 class GroupView:
@@ -76,13 +63,6 @@ class GroupView:
     weight_words: int
     cycles: int
     bytes: int
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> GroupView:
-        """Read what ``dataclasses.asdict`` made, also after a round through JSON."""
-        layers = tuple(map(LayerView.from_dict, fields["layers"]))
-        ends = {name: tuple(fields[name]) for name in ("loads", "stores")}
-        return cls(**{**fields, **ends, "layers": layers})
 
     def __str__(self) -> str:
         names = [layer.name for layer in self.layers]

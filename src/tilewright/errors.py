@@ -5,6 +5,27 @@ class Error(Exception):
     """Base of every error that Tilewright raises about its user's input."""
 
 
+class ArgumentError(Error, TypeError):
+    """A value of a type that its parameter does not take; the message names the parameter."""
+
+
+def require_type(owner: str, name: str, value: object, *kinds: type) -> None:
+    """Refuse an argument that is of none of ``kinds``; True and False are no integers here.
+
+    Raises
+    ------
+    ArgumentError
+        Naming ``owner`` and the parameter.
+    """
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        names = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+        shown = repr(value)
+        shown = shown if len(shown) < 80 else f"{shown[:76]} ..."
+        raise ArgumentError(
+            f"{owner}: {name} must be {names}, not {shown} ({type(value).__name__})"
+        )
+
+
 class UnsupportedError(Error):
     """A model asks for something that no pass handles.
 

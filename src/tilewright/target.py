@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tilewright.boards import get_board
+from tilewright.errors import Error, require_type
 from tilewright.isa import EngineConfig
 from tilewright.sim.timing import MemoryTiming
+
+MAX_CLOCK_MHZ = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +23,30 @@ class Target:
         Latencies that simulation assumes, in cycles.
     clock_mhz : float
     board : str or None, a name in ``tilewright.boards.BOARDS``
+
+    Raises
+    ------
+    Error
+        If a parameter is of another type or out of range; the message names it.
     """
 
     engine: EngineConfig = field(default_factory=EngineConfig)
     memory: MemoryTiming = field(default_factory=MemoryTiming)
     clock_mhz: float = 100.0
     board: str | None = None
+
+    def __post_init__(self) -> None:
+        require_type("Target", "engine", self.engine, EngineConfig)
+        require_type("Target", "memory", self.memory, MemoryTiming)
+        require_type("Target", "clock_mhz", self.clock_mhz, int, float)
+        require_type("Target", "board", self.board, str, type(None))
+        if not 0 < self.clock_mhz <= MAX_CLOCK_MHZ:
+            raise Error(
+                f"Target: clock_mhz must be above 0 and at most {MAX_CLOCK_MHZ}, not "
+                f"{self.clock_mhz}"
+            )
+        if self.board is not None:
+            get_board(self.board)
 
     @classmethod
     def from_board(cls, name: str) -> Target:

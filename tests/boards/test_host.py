@@ -59,3 +59,8 @@ def test_silent_line_and_missing_port_are_errors():
         HostLink(Silent()).read(b"R", 0)
     with pytest.raises(LinkError, match="cannot open"):
         HostLink.open("/dev/no-such-port")
+
+
+def test_a_status_that_no_engine_has_is_an_error():
+    with pytest.raises(LinkError, match="STATUS register holds 75, which no engine does"):
+        HostLink(Board(75)).run(np.zeros(8, np.uint8), 0, 1)

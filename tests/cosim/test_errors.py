@@ -129,7 +129,7 @@ def test_damaged_and_foreign_files_are_refused(program_and_inputs, tmp_path):
     path.write_bytes(b"PK nothing of the kind")
     with pytest.raises(ProgramError, match="not a Tilewright program"):
         tw.Program.load(path)
-    with pytest.raises(ProgramError, match="no file"):
+    with pytest.raises(tw.Error, match="No such file"):
         tw.Program.load(tmp_path / "missing.tw")
 
 

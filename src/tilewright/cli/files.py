@@ -48,9 +48,6 @@ def read_inputs(program: tw.Program, path: Path | None) -> Any:
     """Return the inputs in a file, or one random image."""
     if path is None:
         return program.random_image()
-    import numpy as np
+    from tilewright.program.inputs import read_array
 
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise Error(f"{path} is not a .npy file: {error}") from error
+    return read_array(path)

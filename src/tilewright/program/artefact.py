@@ -1,0 +1,154 @@
+"""A compiled network: commands, constants, and how to talk to them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.ir import Graph, reference
+from tilewright.compiler.schedule import GroupView, RoundingError
+from tilewright.isa import Command, EngineConfig, Unit, decode
+from tilewright.isa.layout import FeatureMapLayout
+from tilewright.program.inputs import quantize, random_image
+from tilewright.target import Target
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer of the network, as reports show it."""
+
+    name: str
+    kind: str
+    macs: int
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A network compiled for one engine.
+
+    Parameters
+    ----------
+    target : Target
+    graph : Graph
+        The integer graph that the program computes, bit for bit; layers with rounded kernels are
+        operators of their own.
+    image : uint8 array
+        Memory from the base register on: constants, room for feature maps, commands.
+    streams : per unit, byte address and number of commands
+    boot_count : int
+        Load commands in the first fetch (the COUNT register).
+    addresses : per input and output value, its feature map's byte address
+    orders : per input and output value, the channel in each place of its channel groups
+    pixels : of inputs of few channels, the bytes of a pixel in memory
+    layers : LayerInfo of each layer; commands refer to them by index
+    schedule : how the layers run, group by group
+    rounded_biases : module path and error in output LSB of each bias that batch norm left off the
+        accumulator's grid
+    """
+
+    target: Target
+    graph: Graph
+    image: NDArray[np.uint8]
+    streams: dict[Unit, tuple[int, int]]
+    boot_count: int
+    addresses: dict[str, int]
+    orders: dict[str, tuple[int, ...]]
+    pixels: dict[str, int]
+    layers: tuple[LayerInfo, ...]
+    schedule: tuple[GroupView, ...]
+    rounded_biases: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def engine(self) -> EngineConfig:
+        """The engine that the program runs on."""
+        return self.target.engine
+
+    def commands(self, unit: Unit) -> list[Command]:
+        """Return a unit's commands, decoded from memory."""
+        address, count = self.streams[unit]
+        size = self.engine.command_bytes(unit)
+        data = self.image[address : address + count * size].tobytes()
+        return [decode(unit, data[i : i + size]) for i in range(0, len(data), size)]
+
+    @property
+    def rounded_layers(self) -> dict[str, RoundingError]:
+        """What rounded kernels change, by the name of each layer that has them."""
+        return {
+            layer.name: layer.rounding
+            for group in self.schedule
+            for layer in group.layers
+            if layer.rounding is not None
+        }
+
+    def layout(self, value: str) -> FeatureMapLayout:
+        """Return how an input or output value lies in memory."""
+        shape = self.graph.values[value].shape
+        return FeatureMapLayout(
+            self.engine, *shape, order=self.orders[value], pixel=self.pixels.get(value, 0)
+        )
+
+    def random_image(self) -> list[NDArray[np.int64]]:
+        """Return one random image, always the same: an array (1, C, H, W) per input."""
+        return random_image(self.graph)
+
+    def quantize(self, inputs: Any) -> list[NDArray[np.int64]]:
+        """Return inputs as integers; see :func:`tilewright.program.inputs.quantize`."""
+        return quantize(self.graph, inputs)
+
+    def memory(self, image: list[NDArray[np.int64]]) -> NDArray[np.uint8]:
+        """Return memory with one image's (C, H, W) inputs in place."""
+        memory = self.image.copy()
+        for op, tensor in zip(self.graph.inputs, image, strict=True):
+            layout, address = self.layout(op.output), self.addresses[op.output]
+            memory[address : address + layout.size_bytes] = layout.pack(tensor)
+        return memory
+
+    def outputs(self, memory: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
+        """Return the (C, H, W) outputs that lie in memory after a run."""
+        results = []
+        for op in self.graph.outputs:
+            layout, address = self.layout(op.input), self.addresses[op.input]
+            data = memory[address : address + layout.size_bytes]
+            results.append(layout.unpack(data, signed=self.graph.values[op.input].signed))
+        return results
+
+    def reference(self, inputs: Any) -> list[NDArray[np.int64]]:
+        """Run the integer graph in NumPy; one (N, C, H, W) array per output."""
+        arrays = self.quantize(inputs)
+        per_image = []
+        for index in range(len(arrays[0])):
+            values = reference.run(self.graph, [array[index] for array in arrays])
+            per_image.append([values[op.input] for op in self.graph.outputs])
+        return [np.stack(column) for column in zip(*per_image, strict=True)]
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the program to one file; an interrupted write leaves no file behind.
+
+        Raises
+        ------
+        ProgramError
+            If it is larger than program files may be.
+        FileError
+            If the file cannot be written.
+        """
+        from tilewright.program.storage import save  # its schema takes a while to import
+
+        return save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Program:
+        """Read a program file, which may hold anything: all of it is checked first.
+
+        Raises
+        ------
+        Error
+            If the file is not a program, is damaged, or is for another ISA version.
+        """
+        from tilewright.program.storage import load
+
+        return load(path)

@@ -1,0 +1,112 @@
+"""What the parts of a program must say of each other, so that it ends and stays in bounds."""
+
+from __future__ import annotations
+
+from tilewright.errors import Error
+from tilewright.isa import Command, End, Fetch, Unit, decode
+from tilewright.program.artefact import Program
+from tilewright.program.errors import ProgramError
+from tilewright.program.manifest import MAX_COMMANDS
+
+
+def check_program(program: Program) -> None:
+    """Refuse a program whose parts contradict each other.
+
+    Raises
+    ------
+    Error
+        Naming the value or the command.
+    """
+    _check_feature_maps(program)
+    commands = _check_streams(program)
+    _check_fetches(program, commands[Unit.LOAD])
+    for unit in Unit:
+        for index, command in enumerate(commands[unit]):
+            if command.layer >= len(program.layers):
+                raise ProgramError(
+                    f"{unit.name.lower()} command {index} works for layer {command.layer}; the "
+                    f"program has {len(program.layers)}"
+                )
+
+
+def _check_feature_maps(program: Program) -> None:
+    """Require that inputs and outputs lie in memory, every channel in a place of its own."""
+    graph, size = program.graph, program.image.size
+    ends = {op.output for op in graph.inputs} | {op.input for op in graph.outputs}
+    for what in ("addresses", "orders"):
+        if (named := getattr(program, what).keys()) != ends:
+            raise ProgramError(f"{what} of {sorted(named)[:9]}, not of {sorted(ends)[:9]}")
+    if not program.pixels.keys() <= ends:
+        raise ProgramError(f"pixels of {sorted(program.pixels)[:9]}, not of {sorted(ends)[:9]}")
+    for value in ends:
+        channels = graph.values[value].shape[0]
+        order = program.orders[value]
+        if sorted(place for place in order if place >= 0) != list(range(channels)):
+            raise ProgramError(f"{value}: its order does not name each of its {channels} channels")
+        pixel = program.pixels.get(value, 0)
+        if pixel not in (0, *program.engine.pixel_sizes) or (pixel and channels > pixel):
+            raise ProgramError(f"{value}: a pixel of {pixel} bytes for {channels} channels")
+        address, bytes_ = program.addresses[value], program.layout(value).size_bytes
+        if address % program.engine.bus_bytes or address + bytes_ > size:
+            raise ProgramError(f"{value}: {bytes_} bytes at {address} of a memory of {size}")
+
+
+def _check_streams(program: Program) -> dict[Unit, list[Command]]:
+    """Require that the streams lie in memory; return their commands."""
+    config = program.engine
+    total = sum(count for _, count in program.streams.values())
+    if total > MAX_COMMANDS:
+        raise ProgramError(f"{total} commands; a program has at most {MAX_COMMANDS}")
+    for unit, (address, count) in program.streams.items():
+        end = address + count * config.command_bytes(unit)
+        if address % config.bus_bytes or end > program.image.size:
+            raise ProgramError(
+                f"{count} {unit.name.lower()} commands at {address} of a memory of "
+                f"{program.image.size} bytes"
+            )
+    return {unit: _decode(program, unit) for unit in Unit}
+
+
+def _decode(program: Program, unit: Unit) -> list[Command]:
+    address, count = program.streams[unit]
+    size = program.engine.command_bytes(unit)
+    commands = []
+    for index in range(count):
+        place = address + index * size
+        try:
+            commands.append(decode(unit, program.image[place : place + size].tobytes()))
+        except Error as error:
+            where = f"{unit.name.lower()} command {index}"
+            raise ProgramError(f"{where}, byte {place} of memory: {error}") from error
+    return commands
+
+
+def _check_fetches(program: Program, loads: list[Command]) -> None:
+    """Require that every command is fetched once, in its stream's order, and the last is End."""
+    if not loads or not isinstance(loads[-1], End):
+        raise ProgramError("the last load command must be an End")
+    fetched = dict.fromkeys(Unit, 0)
+    fetched[Unit.LOAD] = program.boot_count
+    if program.boot_count > min(len(loads), program.engine.queue_depth):
+        raise ProgramError(f"a first fetch of {program.boot_count} of {len(loads)} load commands")
+    for index, command in enumerate(loads):
+        if index >= fetched[Unit.LOAD]:
+            raise ProgramError(f"load command {index} is not fetched before its turn comes")
+        if isinstance(command, End) and index < len(loads) - 1:
+            raise ProgramError(f"load command {index} is an End, and others follow")
+        if not isinstance(command, Fetch):
+            continue
+        if command.unit not in set(Unit):
+            raise ProgramError(f"load command {index} fetches for unit {command.unit}")
+        unit = Unit(command.unit)
+        address, count = program.streams[unit]
+        place = address + fetched[unit] * program.engine.command_bytes(unit)
+        fetched[unit] += command.count
+        if command.address != place or fetched[unit] > count:
+            raise ProgramError(
+                f"load command {index} fetches {command.count} {unit.name.lower()} commands at "
+                f"{command.address}; the next ones are at {place}"
+            )
+    for unit, (_, count) in program.streams.items():
+        if fetched[unit] != count:
+            raise ProgramError(f"{fetched[unit]} of {count} {unit.name.lower()} commands fetched")
