@@ -12,12 +12,15 @@ from tilewright.api.compile import compile_graph
 from tilewright.api.simulate import simulate
 from tilewright.compiler import ir
 from tilewright.compiler.ir import Graph
+from tilewright.compiler.schedule import Objective
 from tilewright.compiler.winograd.terms import tilings
 from tilewright.errors import Error
 from tilewright.isa import EngineConfig
 from tilewright.program import Program
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
+
+OBJECTIVES: tuple[Objective, ...] = ("time", "traffic", "energy")
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def compiled(
     """Compile a network in any of the ways that there are, or else in the usual one."""
     latency = MemoryTiming(*(int(n) for n in rng.integers(1, 60, 2)))
     target = Target(engine=config, memory=latency)
-    objective = str(rng.choice(["time", "traffic", "energy"]))
+    objective = OBJECTIVES[int(rng.integers(len(OBJECTIVES)))]
     algorithms = random_algorithms(rng, graph) if rng.random() < 0.5 else {}
     if algorithms:
         try:
@@ -63,11 +66,11 @@ def compiled(
                 target,
                 objective=objective,
                 algorithms=algorithms,
-                examples=inputs,  # type: ignore[arg-type]
+                examples=inputs,
             )
         except Error:
             pass
-    return compile_graph(graph, target, objective=objective)  # type: ignore[arg-type]
+    return compile_graph(graph, target, objective=objective)
 
 
 def compare(program: Program, inputs: Inputs) -> Outcome:

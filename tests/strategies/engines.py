@@ -78,6 +78,21 @@ RANGES: dict[str, Sequence[Value]] = {
     "outstanding": range(1, 17),
 }
 
+#: What makes an engine small enough to be compiled for a test, and roomy for its size.
+SMALL: dict[str, Sequence[Value]] = {
+    "rows": (2, 4),
+    "cols": (2, 3, 4, 5),
+    "act_depth": (333, 1024),
+    "weight_depth": (1024, 4096),
+    "out_depth": (128, 1024),
+    "partial_depth": (0, 64, 512),
+    "offset_depth": (0, 512),
+    "acc_width": (24, 28, 32),
+    "tables": (0, 2),
+    "addr_width": (20, 32),
+    "queue_depth": (8, 12, 32),
+}
+
 #: Parameters that no rule ties to others.
 FREE = ("act_depth", "queue_depth")
 
@@ -134,6 +149,16 @@ def random_engine(rng: np.random.Generator, *, roomy: bool = False) -> EngineCon
     config = choose(pick, DOMAINS if rng.random() < 0.5 else DOMAINS | RANGES)
     assert config is not None
     return config
+
+
+def small_engine(rng: np.random.Generator, **fixed: Value) -> EngineConfig:
+    """Return any configuration of SMALL sizes, with some parameters given."""
+    while True:
+        found = choose(
+            lambda _, values: values[int(rng.integers(len(values)))], DOMAINS | SMALL, fixed
+        )
+        if found:
+            return found
 
 
 def pairs_of(config: EngineConfig) -> set[Pair]:
