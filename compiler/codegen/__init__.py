@@ -1,9 +1,13 @@
-"""From tiled work to commands in memory.
+"""From planned work to commands in memory.
 
+``images``    where constants and feature maps lie in memory
 ``hazards``   which earlier commands a command must wait for
-``memory``    where constants, feature maps and commands lie in memory
-``offsets``   what the buffer of offsets holds
-``emit``      array operations as commands
+``recorder``  commands in the order in which the network runs
+``buffers``   what each buffer of the engine holds
+``loads``     rows, weights, tables and offsets on their way to the buffers
+``stores``    results on their way to memory
+``computes``  rows of a stage's output as compute commands
+``emit``      planned groups as commands
 ``streams``   commands as three fetched streams
 ``assemble``  all of it: a graph as a memory image
 """

@@ -9,19 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.codegen.emit import Emitter
-from tilewright.compiler.codegen.memory import (
-    Constants,
-    Region,
-    place_feature_maps,
-    place_tables,
-    place_weights,
-)
+from tilewright.compiler.codegen.images import Region, lay_out
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.codegen.streams import Streams, build_streams
-from tilewright.compiler.codegen.weights import WeightLoader
 from tilewright.compiler.ir import Graph
 from tilewright.compiler.schedule import (
     AUTOMATIC,
+    Choice,
     EngineLimitError,
     LoweredGraph,
     Objective,
@@ -41,7 +35,7 @@ class Assembly:
 
     Parameters
     ----------
-    lowered, plans : the work and how it is cut: groups of stages that run together; the graph in
+    lowered, choices : the work and how it is cut: groups of stages that run together; the graph in
         which layers are rounded that are to be
     feature_maps : where each value lies
     streams : the commands
@@ -49,10 +43,15 @@ class Assembly:
     """
 
     lowered: LoweredGraph
-    plans: tuple[Plan, ...]
+    choices: tuple[Choice, ...]
     feature_maps: dict[str, Region]
     streams: Streams
     image: NDArray[np.uint8]
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """How each group runs."""
+        return tuple(choice.plan for choice in self.choices)
 
 
 def assemble(
@@ -71,16 +70,14 @@ def assemble(
     graph.verify()
     rounded = round_convolutions(graph, config, algorithms)
     lowered = lower(rounded, config, objective, algorithms)
-    plans = search(lowered, config, objective)
-    constants = Constants()
-    weights = place_weights(constants, plans, config)
-    tables = place_tables(constants, plans, config)
-    feature_maps, end = place_feature_maps(lowered, plans, constants.size)
-    recorder = Recorder(config, constants.size, end)
-    loader = WeightLoader(recorder, lowered, feature_maps, tables)
-    emitter = Emitter(recorder, lowered, feature_maps, loader)
-    for plan, blocks in zip(plans, weights, strict=True):
-        emitter.emit(plan, blocks)
+    choices = search(lowered, config, objective)
+    plans = [choice.plan for choice in choices]
+    constants, memory = lay_out(lowered, plans, config)
+    end = memory.end
+    recorder = Recorder(config, memory.start, end)
+    emitter = Emitter(recorder, lowered, memory)
+    for plan in plans:
+        emitter.emit(plan)
     streams = build_streams(recorder.entries, config, end)
     commands = np.frombuffer(streams.image(config), np.uint8)
     image = np.zeros(align(end + commands.size, 4096), np.uint8)
@@ -91,4 +88,4 @@ def assemble(
         )
     image[: constants.size] = constants.image()
     image[end : end + commands.size] = commands
-    return Assembly(lowered, plans, feature_maps, streams, image)
+    return Assembly(lowered, choices, memory.values, streams, image)

@@ -74,17 +74,18 @@ class Recorder:
         """
         config = self.config
         index = self._counts[Unit.COMPUTE]
-        # At least so long does the command keep the array; where windows are sampled, the last word
-        # of a row may be faster.
-        passes = command.n_kg * command.n_oy * (command.n_ox - (op.deform is not None))
+        # At least so long does the command keep the array.
+        passes = command.n_kg * command.n_oy * (command.n_ox - op.windows.quick_words)
         cycles = passes * op.pass_cycles(config, section)
         after = self._hazards.access(Unit.COMPUTE, index, reads, writes)
         last = after.get(Unit.COMPUTE, -1)
         fence = 0
         if last >= 0:
             since = self._compute_end[index] - self._compute_end[last + 1]
-            # A Deform waits for all results by itself.
-            fence = int(not op.deform and since < config.drain_cycles + config.RESULT_LATENCY)
+            # What waits for all results by itself needs no fence.
+            fence = int(
+                not op.windows.waits and since < config.drain_cycles + config.RESULT_LATENCY
+            )
         command = replace(command, fence=fence)
         for field_ in (*Compute.FIELDS, *Compute.OPTIONS):
             low, high = field_.range

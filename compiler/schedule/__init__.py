@@ -4,24 +4,23 @@
 ``order``      in which order channels, taps and weights lie
 ``array``      what the array can do
 ``tiles``      which convolutions run in tiles of results
+``lowered``    a network as stages
 ``lowering``   every operator of the integer graph as array operations
 ``plan``       which stages run together, strip by strip, and where their values lie
+``limits``     what an engine lacks, said so that it can be followed
 ``view``       the result as people read it
 """
 
-from tilewright.compiler.schedule.array.op import (
-    ArrayOp,
-    Deformation,
-    EngineLimitError,
-    Operand,
-    Section,
-    Stage,
-    TileTerm,
-)
-from tilewright.compiler.schedule.lowering.dispatch import LoweredGraph, lower
+from tilewright.compiler.schedule.array.op import ArrayOp
+from tilewright.compiler.schedule.array.section import Block, Section
+from tilewright.compiler.schedule.array.stage import Stage
+from tilewright.compiler.schedule.array.windows import Operand
+from tilewright.compiler.schedule.limits import EngineLimitError
+from tilewright.compiler.schedule.lowered import LoweredGraph
+from tilewright.compiler.schedule.lowering.dispatch import lower
 from tilewright.compiler.schedule.objective import Objective
-from tilewright.compiler.schedule.plan.group import Block, Group
-from tilewright.compiler.schedule.plan.search import search
+from tilewright.compiler.schedule.plan.group import Group
+from tilewright.compiler.schedule.plan.search import Choice, search
 from tilewright.compiler.schedule.plan.strips import Plan
 from tilewright.compiler.schedule.tiles.choose import AUTOMATIC
 from tilewright.compiler.schedule.tiles.rounded import (
@@ -35,7 +34,7 @@ __all__ = [
     "AUTOMATIC",
     "ArrayOp",
     "Block",
-    "Deformation",
+    "Choice",
     "EngineLimitError",
     "Group",
     "GroupView",
@@ -46,7 +45,6 @@ __all__ = [
     "RoundingError",
     "Section",
     "Stage",
-    "TileTerm",
     "lower",
     "round_convolutions",
     "rounding_errors",

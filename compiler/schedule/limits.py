@@ -6,11 +6,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from tilewright.errors import Error
 from tilewright.isa import EngineConfig
 from tilewright.isa.config import ConfigError
 
+MAX_STEP = 7
+"""Pixels from one result to the next, at most: what a command's ``dst_step`` holds."""
+
 #: Buffers are rings: their depths are powers of two, up to this one.
 _MOST_LOG2 = 16
+
+
+class EngineLimitError(Error):
+    """An engine is too small for a layer; the message names the parameter that must grow."""
 
 
 def at_least(config: EngineConfig, parameter: str, least: int) -> str:

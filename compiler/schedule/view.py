@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tilewright.compiler.schedule.array.op import ArrayOp
-from tilewright.compiler.schedule.lowering.deformable import SAMPLED
-from tilewright.compiler.schedule.plan.group import block_words
 from tilewright.compiler.schedule.plan.rings import room
-from tilewright.compiler.schedule.plan.strips import Plan
+from tilewright.compiler.schedule.plan.search import Choice
 from tilewright.compiler.schedule.tiles.rounded import RoundingError
 from tilewright.isa import EngineConfig
-
-_TRANSFORMED = {False: "when compiled", True: "at load"}
 
 
 @dataclass(frozen=True)
@@ -93,25 +88,22 @@ class GroupView:
 
 
 def view(
-    plans: Sequence[Plan], config: EngineConfig, rounding: Mapping[str, RoundingError]
+    choices: Sequence[Choice], config: EngineConfig, rounding: Mapping[str, RoundingError]
 ) -> tuple[GroupView, ...]:
     """Return what plans say, for people and for files; ``rounding`` by the layer's name."""
-    return tuple(_group(plan, config, rounding) for plan in plans)
+    return tuple(_group(choice, config, rounding) for choice in choices)
 
 
-def _algorithm(op: ArrayOp) -> str:
-    if op.term is not None:
-        return str(op.term.tiling)
-    return SAMPLED if op.planes > 1 else "direct"
-
-
-def _group(plan: Plan, config: EngineConfig, rounding: Mapping[str, RoundingError]) -> GroupView:
+def _group(
+    choice: Choice, config: EngineConfig, rounding: Mapping[str, RoundingError]
+) -> GroupView:
+    plan = choice.plan
     layers = []
     resident = 0
     for stage, kept, blocks in zip(
-        plan.group.stages, plan.resident, plan.weight_blocks, strict=True
+        plan.group.stages, plan.weights.resident, plan.weights.blocks, strict=True
     ):
-        words = sum(block_words(stage, block, config) for block in blocks)
+        words = sum(stage.block_words(config, block) for block in blocks)
         once = plan.steps == 1 or len(plan.blocks) > 1
         resident += words if kept else 0
         op = stage.ops[0]
@@ -119,11 +111,11 @@ def _group(plan: Plan, config: EngineConfig, rounding: Mapping[str, RoundingErro
             LayerView(
                 name=op.name,
                 kind=op.kind,
-                algorithm=_algorithm(op),
+                algorithm=op.algorithm,
                 reads=stage.inputs,
                 writes=stage.output,
                 weights="resident" if kept else "once" if once else "streamed",
-                transformed="" if op.term is None else _TRANSFORMED[bool(op.term.kernels)],
+                transformed=op.weights.source.transformed,
                 weight_words=words,
                 rounding=rounding.get(op.name),
             )
@@ -137,6 +129,6 @@ def _group(plan: Plan, config: EngineConfig, rounding: Mapping[str, RoundingErro
         stores=tuple(sorted(plan.group.stores)),
         lane_words=max(map(room, plan.rings)),
         weight_words=resident,
-        cycles=round(plan.cycles),
-        bytes=plan.traffic,
+        cycles=round(choice.cost.cycles),
+        bytes=choice.cost.traffic,
     )

@@ -157,7 +157,7 @@ def test_offset_groups_have_channel_groups_of_their_own(channels, copied):
     lowered = lower(layer(channels, offset_groups=2), ENGINE)
     names = [stage.ops[0].name for stage in lowered.stages]
     assert ("layer.arranged" in names) == copied
-    deform = lowered.stages[-1].ops[0].deform
+    deform = lowered.stages[-1].ops[0].windows.deform
     assert deform is not None
     assert deform.shared == 1
 
@@ -175,7 +175,7 @@ def test_orders_of_offset_groups():
 def test_sections_begin_with_an_offset_group(groups):
     lowered = lower(layer(8, 8, groups), replace(ENGINE, rows=2))
     sections = lowered.stages[-1].ops[0].sections
-    per_group = lowered.stages[-1].ops[0].per_group
+    per_group = lowered.stages[-1].ops[0].weights.per_group
     cut = cut_by_offsets(sections, 2, per_group, 2, 9)
     assert sum(section.n_kg for section in cut) == sum(section.n_kg for section in sections)
     for section in cut:

@@ -40,7 +40,7 @@ def test_the_stride_of_a_single_window_means_nothing(size, stride):
     graph = single(op, (4, *size), (4, size[0] // 8, 1))
     graph.verify()
     (stage,) = lower(graph, EngineConfig()).stages
-    assert stage.ops[0].stride == stride
+    assert stage.ops[0].windows.stride == stride
 
 
 @pytest.mark.parametrize("relu", [False, True])

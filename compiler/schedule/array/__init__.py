@@ -1,4 +1,32 @@
-"""What the array can do: one operation in parts, and the operations that make one value.
+"""What the array can do: one operation in four parts, and the operations that make one value.
 
-``op``  windows, steps and kernel groups of a layer, or of a part of one
+An operation is *where windows come from* x *where weights come from* x *how sums end* x *where
+results go*. Every part answers the questions of whoever schedules it, and says its own fields of a
+command; nobody asks of which kind a part is. So another kind of part is another file.
+
+``section``    kernel groups that reduce over the same channels, and those that go together
+``ring``       a value in the activation buffer
+``work``       what one command covers
+``windows``    windows on the grid of one input, or of two
+``sampled``    windows at positions that are data, and of samples taken before
+``weights``    weight words in memory, and those that are a value
+``result``     rows and columns of a value, and where they go
+``reduction``  sums and maxima
+``tiles``      the three parts of a term of tiles: its windows, weights and sums
+``op``         an operation
+``stage``      the operations that compute one value
+
+============== ========================== ========================== =================
+question       windows                    weights                    reduction, result
+============== ========================== ========================== =================
+rows           ``input_rows``, ``reach``                             ``own_rows``
+buffers        ``rows_at_once``,          ``kernel_words``,          ``chunk``
+               ``pairs_of_rows``          ``block_words``
+loads          ``positions``              ``from_memory``,           ``table``
+                                          ``loads``, ``image``
+passes         ``parts``,                 ``segments``               ``drains``
+               ``per_channel_group``
+limits         ``too_large``                                         ``column_step``
+fields         ``fields``, ``lead``       ``fields``                 ``fields``
+============== ========================== ========================== =================
 """

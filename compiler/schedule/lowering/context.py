@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir import Graph, Op, Requantize, TensorType, accumulator_range
-from tilewright.compiler.schedule.array.op import ArrayOp, EngineLimitError, Operand, Section, Stage
-from tilewright.compiler.schedule.limits import at_least
+from tilewright.compiler.schedule.array.op import ArrayOp
+from tilewright.compiler.schedule.array.reduction import Sum
+from tilewright.compiler.schedule.array.result import Result
+from tilewright.compiler.schedule.array.section import Section
+from tilewright.compiler.schedule.array.stage import Stage
+from tilewright.compiler.schedule.array.weights import (
+    Arrangement,
+    GateWeights,
+    Parameters,
+    StoredWeights,
+    Weights,
+)
+from tilewright.compiler.schedule.array.windows import Operand, PairedWindows, Windows
+from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.order.channels import (
     ChannelOrder,
@@ -26,6 +39,15 @@ from tilewright.compiler.schedule.order.sections import (
 )
 from tilewright.errors import UnsupportedError
 from tilewright.isa import EngineConfig
+
+Pair: TypeAlias = tuple[int, int]
+"""(vertical, horizontal)."""
+
+
+def keep(kind: TensorType) -> Requantize:
+    """Return the requantization that keeps values of a type, of which zero points are taken off."""
+    channels = kind.shape[0]
+    return Requantize((1,) * channels, (0,) * channels, kind.zero_point, kind.qmin, kind.qmax)
 
 
 class Context:
@@ -101,67 +123,112 @@ class Context:
                 f"{at_least(self.config, 'acc_width', needed)}"
             )
 
-    def array_op(
+    def windows(
+        self,
+        *inputs: str,
+        kernel: Pair = (1, 1),
+        stride: Pair = (1, 1),
+        dilation: Pair = (1, 1),
+        padding: Pair = (0, 0),
+        pad: int | None = None,
+    ) -> Windows:
+        """Return windows on the grid of a value, or of two that are read like two channel groups.
+
+        ``pad`` : what stands for pixels outside; their zero point if None.
+        """
+        views, kind = [self.view(value) for value in inputs], self.values[inputs[0]]
+        return (Windows if len(inputs) == 1 else PairedWindows)(
+            operands=tuple(Operand(view.parts, view.first) for view in views),
+            type=kind,
+            kernel=kernel,
+            stride=stride,
+            dilation=dilation,
+            padding=padding,
+            pad=kind.zero_point if pad is None else pad,
+        )
+
+    def operation(
         self,
         name: str,
         kind: str,
-        inputs: tuple[str, ...],
+        windows: Windows,
+        arrangement: Arrangement,
         output: str,
         requantize: Requantize | None,
         *,
-        bias: Any,
+        bias: Iterable[int] | NDArray[np.int64],
         macs: int,
-        **geometry: Any,
+        gate: str | None = None,
+        reduction: Sum | None = None,
+        step: Pair = (1, 1),
+        offset: Pair = (0, 0),
     ) -> ArrayOp:
-        """Return an array operation; ``geometry`` is what differs between operators.
+        """Return an array operation.
 
-        ``bias`` is by channel; the order of the output's channels must be known.
+        Parameters
+        ----------
+        name, kind, macs : as in ArrayOp
+        windows, reduction : as there; a sum if None
+        arrangement : of the weights, which lie in memory; the last of each kernel group are a value
+            in memory if there is a ``gate``
+        output : value name; the order of its channels must be known
+        requantize : None keeps every sum, bias included
+        bias : by channel
+        step, offset : which results they are, as in Result
         """
-        config = self.config
-        in_type, out_type = self.values[inputs[0]], self.values[output]
-        order = self.orders[output]
-        if requantize is None:
-            channels = out_type.shape[0]
-            requantize = Requantize(
-                (1,) * channels, (0,) * channels, 0, out_type.qmin, out_type.qmax
-            )
-        if requantize.multiplier_width > config.multiplier_width:
-            raise EngineLimitError(
-                f"{name}: a multiplier has {requantize.multiplier_width} bits; "
-                f"{at_least(config, 'multiplier_width', requantize.multiplier_width)}"
-            )
-        geometry.setdefault("kernel", (1, 1))
+        out_type = self.values[output]
+        _, height, width = out_type.shape
         # Where there is one window only, as in global pooling, its stride means nothing; engines
         # are slower with strides that share a divisor with cols, and limit them.
-        vertical, horizontal = geometry.get("stride", (1, 1))
-        _, height, width = out_type.shape
-        geometry["stride"] = (vertical if height > 1 else 1, horizontal if width > 1 else 1)
-        geometry.setdefault("dilation", (1, 1))
-        geometry.setdefault("padding", (0, 0))
-        geometry.setdefault("maximum", False)
-        geometry.setdefault("pad", in_type.zero_point)
-
-        def rows(values: Any) -> NDArray[np.int64]:
-            by_slot = np.where(order >= 0, np.asarray(values, np.int64)[order], 0)
-            return by_slot.reshape(-1, config.rows)
-
+        vertical, horizontal = windows.stride
+        stride = (vertical if height > 1 else 1, horizontal if width > 1 else 1)
+        requantize = requantize or replace(keep(out_type), zero_point=0)
+        parameters = self._parameters(name, output, requantize, bias)
+        source: StoredWeights
+        if gate is None:
+            source = StoredWeights(sections=arrangement.sections, parameters=parameters)
+        else:
+            source = GateWeights(sections=arrangement.sections, parameters=parameters, gate=gate)
         return ArrayOp(
             name=name,
             kind=kind,
             layer=self.layer,
-            operands=tuple(Operand(v.parts, v.first) for v in map(self.view, inputs)),
-            output=output,
-            input_type=in_type,
-            output_type=out_type,
-            zero_point=requantize.zero_point,
-            qmin=requantize.qmin,
-            qmax=requantize.qmax,
-            bias=rows(bias),
-            multiplier=rows(requantize.multiplier),
-            shift=rows(requantize.shift),
             macs=int(macs),
-            **geometry,
+            windows=replace(windows, stride=stride),
+            weights=Weights(arrangement=arrangement, source=source),
+            reduction=reduction or Sum(),
+            result=Result(
+                value=output,
+                type=out_type,
+                step=step,
+                offset=offset,
+                zero_point=requantize.zero_point,
+                qmin=requantize.qmin,
+                qmax=requantize.qmax,
+            ),
         )
+
+    def _parameters(
+        self,
+        name: str,
+        output: str,
+        requantize: Requantize,
+        bias: Iterable[int] | NDArray[np.int64],
+    ) -> Parameters:
+        """Return requantization as kernel groups have it."""
+        width = requantize.multiplier_width
+        if width > self.config.multiplier_width:
+            raise EngineLimitError(
+                f"{name}: a multiplier has {width} bits; "
+                f"{at_least(self.config, 'multiplier_width', width)}"
+            )
+        order = self.orders[output]
+
+        def rows(values: Iterable[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+            by_channel = np.asarray(values, np.int64)
+            return np.where(order >= 0, by_channel[order], 0).reshape(-1, self.config.rows)
+
+        return Parameters(rows(bias), rows(requantize.multiplier), rows(requantize.shift))
 
     def emit(self, *ops: ArrayOp) -> None:
         """Append a stage."""
@@ -182,8 +249,8 @@ class Context:
                 "Quantize it to 4 bits, or take an engine with weight_bits=8.",
             )
 
-    def apart(self, words: NDArray[np.int16]) -> dict[str, Any]:
-        """Return the sections of an operation whose channels stay apart.
+    def apart(self, words: NDArray[np.int16]) -> Arrangement:
+        """Return the weights of an operation whose channels stay apart.
 
         ``words`` (n_kg, taps, rows) are its weights. Where rows share their activation in pairs,
         they take turns: each step belongs to one row of a pair, and is zero for the other.
@@ -193,12 +260,12 @@ class Context:
         mine = np.arange(self.config.rows) % size == np.arange(size)[:, None]
         turns = np.where(mine, words[:, :, None, :], 0).reshape(len(words), -1, self.config.rows)
         section = Section(kg=0, cg=0, channels=size, weights=np.ascontiguousarray(turns))
-        return {"sections": (section,), "segment_log2": log2, "per_group": True}
+        return Arrangement(sections=(section,), segment_log2=log2, per_group=True)
 
     def weighted(
         self, source: str, output: str, weight: NDArray[np.int64], groups: int
-    ) -> dict[str, Any]:
-        """Choose the order of the output's channels and the mapping of a convolution's groups.
+    ) -> Arrangement:
+        """Choose the arrangement of a convolution's weights, and set the order of its output.
 
         Either every group lies inside a segment of rows, or the array runs a dense layer over the
         channel groups that a kernel group reads, with zero weights between groups; whichever
@@ -226,46 +293,51 @@ class Context:
             segmented = segment_sections(weight, groups, segment_order, rows, len(order) // rows)
             if total_steps(segmented) <= total_steps(dense):
                 self.orders[output] = segment_order
-                return {
-                    "sections": segmented,
-                    "segment_log2": per_group.bit_length() - 1,
-                    "per_group": True,
-                }
+                log2 = per_group.bit_length() - 1
+                return Arrangement(sections=segmented, segment_log2=log2, per_group=True)
         self.orders[output] = dense_order
-        return {
-            "sections": dense,
-            "segment_log2": (rows - 1).bit_length(),
-            "per_group": False,
-        }
+        return self.dense(dense)
+
+    def dense(self, sections: tuple[Section, ...]) -> Arrangement:
+        """Return the arrangement in which every channel is broadcast to all rows."""
+        log2 = (self.config.rows - 1).bit_length()
+        return Arrangement(sections=sections, segment_log2=log2, per_group=False)
 
     def per_channel(
         self,
         name: str,
         kind: str,
-        inputs: tuple[str, ...],
+        windows: Windows,
         output: str,
         requantize: Requantize | None,
         *,
         taps: int,
         bias: int,
-        **geometry: Any,
+        order: ChannelOrder,
+        macs: int | None = None,
+        gate: str | None = None,
+        reduction: Sum | None = None,
     ) -> None:
-        """Emit an operation whose weights are all one and whose channels stay apart."""
-        rows = self.config.rows
-        out_type = self.values[output]
-        order = self.orders[output] = self.view(inputs[0]).order
+        """Emit an operation whose weights are all one and whose channels stay apart.
+
+        ``taps`` : of each result, those of both inputs if there are two; ``order`` : of channels,
+        also of the output; ``macs`` : one for each tap of each result if None.
+        """
+        rows, out_type = self.config.rows, self.values[output]
+        self.orders[output] = order
         words = np.ones((len(order) // rows, taps, rows), np.int16)
         self.emit(
-            self.array_op(
+            self.operation(
                 name,
                 kind,
-                inputs,
+                windows,
+                self.apart(words),
                 output,
                 requantize,
                 bias=[bias] * out_type.shape[0],
-                macs=taps * out_type.numel if kind != "Copy" else 0,
-                **self.apart(words),
-                **geometry,
+                macs=taps * out_type.numel if macs is None else macs,
+                gate=gate,
+                reduction=reduction,
             )
         )
 
@@ -274,35 +346,36 @@ class Context:
         self.per_channel(
             name,
             "Rescale",
-            (source,),
+            self.windows(source),
             output,
             requantize,
             taps=1,
             bias=-self.values[source].zero_point,
+            order=self.view(source).order,
         )
 
     def copy(self, name: str, source: str, output: str) -> None:
         """Emit a copy of a value, in the same order."""
         self.values.setdefault(output, self.values[source])
-        self.per_channel(name, "Copy", (source,), output, None, taps=1, bias=0)
+        order, windows = self.view(source).order, self.windows(source)
+        self.per_channel(name, "Copy", windows, output, None, taps=1, bias=0, order=order, macs=0)
 
     def arrange(self, name: str, source: str, output: str, order: ChannelOrder) -> None:
         """Emit a copy of a value in another order."""
         kind = self.values[output] = self.values[source]
         self.orders[output] = order
         channels, rows = kind.shape[0], self.config.rows
+        sections = copy_sections(channels, self.view(source).order, order, rows)
         self.emit(
-            self.array_op(
+            self.operation(
                 name,
                 "Copy",
-                (source,),
+                self.windows(source),
+                self.dense(sections),
                 output,
                 None,
                 bias=[0] * channels,
                 macs=0,
-                sections=copy_sections(channels, self.view(source).order, order, rows),
-                segment_log2=(rows - 1).bit_length(),
-                per_group=False,
             )
         )
 

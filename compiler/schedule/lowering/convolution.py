@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir import Conv2d, ConvTranspose2d, Linear, RoundedConv2d
-from tilewright.compiler.schedule.array.op import ArrayOp, EngineLimitError, TileTerm
-from tilewright.compiler.schedule.limits import at_least
+from tilewright.compiler.schedule.array.op import ArrayOp
+from tilewright.compiler.schedule.array.tiles import (
+    KernelWeights,
+    TermWeights,
+    TileSum,
+    TileWindows,
+)
+from tilewright.compiler.schedule.array.weights import Weights, WeightSource
+from tilewright.compiler.schedule.array.windows import Windows
+from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowering.context import Context
 from tilewright.compiler.schedule.order.sections import share_channels
 from tilewright.compiler.schedule.order.taps import reached, useful_taps
@@ -34,28 +39,26 @@ def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d", algorithm: str | None =
     kernel = (weight.shape[2], weight.shape[3])
     gather_for(ctx, op, kernel)
     zero_points = weight.reshape(len(weight), -1).sum(1) * in_type.zero_point
-    padding = (
-        op.padding[0] - rows.start * op.dilation[0],
-        op.padding[2] - columns.start * op.dilation[1],
-    )
-    macs = (kind == op.kind) * weight.size * out_type.shape[1] * out_type.shape[2]
-
-    part = partial(conv_part, ctx, op, kind, bias=op.bias - zero_points)
-    plain = part(
-        weight,
+    windows = ctx.windows(
+        op.input,
         kernel=kernel,
         stride=op.stride,
         dilation=(op.dilation[0] * rows.step, op.dilation[1] * columns.step),
-        padding=padding,
-        macs=macs,
+        padding=(
+            op.padding[0] - rows.start * op.dilation[0],
+            op.padding[2] - columns.start * op.dilation[1],
+        ),
     )
+    macs = (kind == op.kind) * weight.size * out_type.shape[1] * out_type.shape[2]
+    layer = _Layer(ctx, op, kind, op.bias - zero_points)
+    plain = layer.operation(windows, weight, macs)
     chosen = choose_tiling(plain, weight, ctx.config, ctx.objective, ctx.algorithm(op.name))
     if chosen is None:
         ctx.emit(plain)
         return
     tiling, at_load = ordered(chosen[0]), chosen[1]
     kernels = tiling.transform_kernels(weight)
-    emit_tiles(ctx, plain, part, tiling, kernels, at_load=at_load)
+    emit_tiles(layer, plain, tiling, kernels, at_load=at_load)
 
 
 def rounded_conv(ctx: Context, op: RoundedConv2d) -> None:
@@ -84,19 +87,17 @@ def rounded_conv(ctx: Context, op: RoundedConv2d) -> None:
         "pij,pk,p->kij", op.output_factors, op.kernels.sum(2), op.data_factors.sum((1, 2))
     )
     assert (ones == ones[:, :1, :1]).all(), "zero points would need a bias for each place"
-    part = partial(conv_part, ctx, op, op.kind, bias=op.bias - ones[:, 0, 0] * zero_point)
-    plain = part(
+    layer = _Layer(ctx, op, op.kind, op.bias - ones[:, 0, 0] * zero_point)
+    plain = layer.operation(
+        ctx.windows(op.input, kernel=op.kernel, stride=op.stride, padding=op.padding[::2]),
         np.zeros((*op.kernels.shape[1:], *op.kernel), np.int64),
-        kernel=op.kernel,
-        stride=op.stride,
-        padding=op.padding[::2],
-        macs=op.kernels[0].size * op.kernel[0] * op.kernel[1] * height * width,
+        op.kernels[0].size * op.kernel[0] * op.kernel[1] * height * width,
     )
     check_tiles(tiling, plain, ctx.config)
     bits = bits_for(int(op.kernels.min()), int(op.kernels.max()))
     if bits > ctx.config.kernel_width:
         raise EngineLimitError(f"{op.name}: {at_least(ctx.config, 'kernel_width', bits)}")
-    emit_tiles(ctx, plain, part, tiling, op.kernels[..., None, None], at_load=False)
+    emit_tiles(layer, plain, tiling, op.kernels[..., None, None], at_load=False)
 
 
 def gather_for(ctx: Context, op: Conv2d | RoundedConv2d, kernel: tuple[int, int]) -> None:
@@ -109,63 +110,98 @@ def gather_for(ctx: Context, op: Conv2d | RoundedConv2d, kernel: tuple[int, int]
         ctx.gather(op.name, op.input, op.output, kernel, None)
 
 
-def conv_part(
-    ctx: Context,
-    op: Conv2d | RoundedConv2d,
-    kind: str,
-    weight: NDArray[np.int64],
-    **fields: Any,
-) -> ArrayOp:
-    """Return a convolution, or a term of it, with a (K, C / groups, R, S) kernel."""
-    return ctx.array_op(
-        op.name,
-        kind,
-        (op.input,),
-        op.output,
-        op.requantize,
-        **ctx.weighted(op.input, op.output, weight, op.groups),
-        **fields,
-    )
+@dataclass(frozen=True)
+class _Layer:
+    """A convolution, of which operations are made; one of another kind computes nothing.
+
+    ``bias`` : by channel, with what zero points add.
+    """
+
+    ctx: Context
+    op: Conv2d | RoundedConv2d
+    kind: str
+    bias: NDArray[np.int64]
+
+    def operation(self, windows: Windows, weight: NDArray[np.int64], macs: int) -> ArrayOp:
+        """Return the convolution, or a term of it, with a (K, C / groups, R, S) kernel."""
+        op, ctx = self.op, self.ctx
+        arrangement = ctx.weighted(op.input, op.output, weight, op.groups)
+        return ctx.operation(
+            op.name,
+            self.kind,
+            windows,
+            arrangement,
+            op.output,
+            op.requantize,
+            bias=self.bias,
+            macs=macs,
+        )
 
 
 def emit_tiles(
-    ctx: Context,
-    plain: ArrayOp,
-    part: Callable[..., ArrayOp],
-    tiling: Tiling,
-    kernels: NDArray[np.int64],
-    *,
-    at_load: bool,
+    layer: _Layer, plain: ArrayOp, tiling: Tiling, kernels: NDArray[np.int64], *, at_load: bool
 ) -> None:
     """Emit one operation for each term, with the (terms, K, C / groups, 1, 1) kernels.
 
-    ``plain`` is the layer without tiles, and ``part`` makes an operation of it.
+    ``plain`` is the layer without tiles; ``at_load``: the engine transforms its kernels.
     """
-    rows, taps = ctx.config.rows, plain.kernel[0] * plain.kernel[1]
-    terms = [
-        part(
-            kernel,
-            kernel=term.taps,
-            stride=(tiling.m[0] * tiling.stride[0], tiling.m[1] * tiling.stride[1]),
-            dilation=term.step,
-            padding=(plain.padding[0] - term.first[0], plain.padding[1] - term.first[1]),
-            out_step=tiling.m,
-            term=TileTerm(tiling, number),
-            macs=plain.macs if number == 0 else 0,
-        )
-        for number, (term, kernel) in enumerate(zip(tiling.terms, kernels, strict=True))
-    ]
-    shares = channel_shares(tiling, plain, ctx.config)
+    config = layer.ctx.config
+    rows, taps = config.rows, plain.windows.kernel[0] * plain.windows.kernel[1]
+    terms = [_term(layer, plain, tiling, index, kernel) for index, kernel in enumerate(kernels)]
+    transform, shares = kernel_transform(tiling), channel_shares(tiling, plain, config)
     ops = []
     for share in range(shares):
-        own = share_channels(plain.sections, share, shares, taps, rows)
-        for one in terms:
-            assert one.term is not None
-            place = replace(one.term, share=share, shares=shares, kernels=own if at_load else ())
-            sections = share_channels(one.sections, share, shares, 1, rows)
-            macs = one.macs if share == 0 else 0
-            ops.append(replace(one, sections=sections, term=place, macs=macs))
-    ctx.emit(*ops)
+        sections = [share_channels(term.sections, share, shares, 1, rows) for term in terms]
+        source: WeightSource
+        if at_load:
+            own = share_channels(plain.sections, share, shares, taps, rows)
+            source = KernelWeights(
+                sections=sections[0],
+                parameters=plain.weights.source.parameters,
+                transform=transform,
+                taps=taps,
+                kernels=own,
+                segments=tuple(plain.segments(config, section) for section in own),
+            )
+        else:
+            by_slot = dict(zip(transform.slots, sections, strict=True))
+            source = TermWeights(
+                sections=sections[0],
+                parameters=plain.weights.source.parameters,
+                slots=tuple(by_slot[slot] for slot in range(transform.kernels)),
+            )
+        for index, term in enumerate(terms):
+            arrangement = replace(term.weights.arrangement, sections=sections[index])
+            ops.append(
+                replace(
+                    term,
+                    weights=Weights(
+                        arrangement=arrangement, source=source, slot=transform.slots[index]
+                    ),
+                    reduction=TileSum(tiling, index, share, shares),
+                    macs=plain.macs if index == share == 0 else 0,
+                )
+            )
+    layer.ctx.emit(*ops)
+
+
+def _term(
+    layer: _Layer, plain: ArrayOp, tiling: Tiling, index: int, kernel: NDArray[np.int64]
+) -> ArrayOp:
+    """Return a term of tiles, of all channels, with its kernel."""
+    term, whole = tiling.terms[index], plain.windows
+    windows = TileWindows(
+        operands=whole.operands,
+        type=whole.type,
+        kernel=term.taps,
+        stride=(tiling.m[0] * tiling.stride[0], tiling.m[1] * tiling.stride[1]),
+        dilation=term.step,
+        padding=(whole.padding[0] - term.first[0], whole.padding[1] - term.first[1]),
+        pad=whole.pad,
+        term=term,
+    )
+    op = layer.operation(windows, kernel, 0)
+    return replace(op, result=replace(op.result, step=tiling.m))
 
 
 def conv_transpose(ctx: Context, op: ConvTranspose2d, kind: str = "ConvTranspose2d") -> None:
@@ -189,24 +225,22 @@ def conv_transpose(ctx: Context, op: ConvTranspose2d, kind: str = "ConvTranspose
             weight = op.weight[:, :, rows][:, :, :, columns]
             if not weight.size:  # nothing but the bias arrives here
                 weight = np.zeros((*op.weight.shape[:2], 1, 1), np.int64)
-            common = ctx.weighted(op.input, op.output, weight, op.groups)
+            arrangement = ctx.weighted(op.input, op.output, weight, op.groups)
             pixels = len(range(phase_y, out_height, op.stride[0])) * len(
                 range(phase_x, out_width, op.stride[1])
             )
             ops.append(
-                ctx.array_op(
+                ctx.operation(
                     op.name,
                     kind,
-                    (op.input,),
+                    ctx.windows(op.input, kernel=weight.shape[2:], padding=(top, left)),
+                    arrangement,
                     op.output,
                     op.requantize,
-                    kernel=weight.shape[2:],
-                    padding=(top, left),
-                    out_step=op.stride,
-                    out_offset=(phase_y, phase_x),
                     bias=op.bias - weight.reshape(len(weight), -1).sum(1) * in_type.zero_point,
                     macs=(kind == op.kind) * weight.size * pixels,
-                    **common,
+                    step=op.stride,
+                    offset=(phase_y, phase_x),
                 )
             )
     ctx.emit(*ops)
@@ -221,17 +255,16 @@ def linear(ctx: Context, op: Linear) -> None:
     ctx.check_weights(op.name, op.weight)
     kernel_groups = -(-len(op.weight) // ctx.config.rows)
     ctx.gather(op.name, op.input, op.output, (height, width), kernel_groups)
-    common = ctx.weighted(op.input, op.output, weight, 1)
+    arrangement = ctx.weighted(op.input, op.output, weight, 1)
     ctx.emit(
-        ctx.array_op(
+        ctx.operation(
             op.name,
             op.kind,
-            (op.input,),
+            ctx.windows(op.input, kernel=(height, width)),
+            arrangement,
             op.output,
             op.requantize,
-            kernel=(height, width),
             bias=op.bias - op.weight.sum(1) * in_type.zero_point,
             macs=op.weight.size,
-            **common,
         )
     )

@@ -9,8 +9,14 @@ import numpy as np
 
 from tilewright.compiler.ir import DeformConv2d
 from tilewright.compiler.ir.deformable import fraction_bits, reach
-from tilewright.compiler.schedule.array.op import Deformation, EngineLimitError
-from tilewright.compiler.schedule.limits import at_least
+from tilewright.compiler.schedule.array.sampled import (
+    SAMPLED,
+    Deformation,
+    SampledWindows,
+    StackedWindows,
+)
+from tilewright.compiler.schedule.array.windows import Windows
+from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowering.context import Context
 from tilewright.compiler.schedule.order.offsets import (
     cut_by_offsets,
@@ -22,8 +28,6 @@ from tilewright.compiler.schedule.order.offsets import (
 )
 from tilewright.errors import UnsupportedError
 
-#: What takes all samples before the convolution.
-SAMPLED = "sampled"
 #: How a deformable layer can be computed.
 ALGORITHMS = ("auto", "direct", SAMPLED)
 
@@ -38,38 +42,49 @@ def deform_conv(ctx: Context, op: DeformConv2d) -> None:
     source, shared = _by_offset_groups(ctx, op)
     deform = _deformation(ctx, op, shared)
     config, taps = ctx.config, deform.positions
-    common = ctx.weighted(source, op.output, op.weight, op.groups)
+    arrangement = ctx.weighted(source, op.output, op.weight, op.groups)
     groups = 1
-    if not common["per_group"]:
-        groups = max(-(-s.channels // config.rows) for s in common["sections"])
+    if not arrangement.per_group:
+        groups = max(-(-s.channels // config.rows) for s in arrangement.sections)
     classes = _classes(ctx, op, deform, groups)
+    windows: Windows
     if classes:
         source = _sampled(ctx, op, source, deform, classes)
-        common["planes"] = taps
-        common["sections"] = tuple(fill(s, taps, config.rows) for s in common["sections"])
+        sections = tuple(fill(s, taps, config.rows) for s in arrangement.sections)
+        plain = ctx.windows(source)
+        windows = StackedWindows(operands=plain.operands, type=plain.type, pad=plain.pad, taps=taps)
     else:
-        common["sections"] = cut_by_offsets(
-            common["sections"], deform.shared, common["per_group"], config.rows, taps
+        sections = cut_by_offsets(
+            arrangement.sections, deform.shared, arrangement.per_group, config.rows, taps
         )
-        common |= {
-            "deform": deform,
-            "kernel": op.kernel,
-            "stride": op.stride,
-            "dilation": op.dilation,
-            "padding": (op.padding[0], op.padding[2]),
-        }
+        windows = _windows(ctx, op, source, deform)
     in_type, out_type = ctx.values[op.input], ctx.values[op.output]
     ctx.emit(
-        ctx.array_op(
+        ctx.operation(
             op.name,
             op.kind,
-            (source,),
+            windows,
+            replace(arrangement, sections=sections),
             op.output,
             op.requantize,
             bias=op.bias - op.weight.reshape(len(op.weight), -1).sum(1) * in_type.zero_point,
             macs=op.weight.size * out_type.shape[1] * out_type.shape[2],
-            **common,
         )
+    )
+
+
+def _windows(ctx: Context, op: DeformConv2d, source: str, deform: Deformation) -> SampledWindows:
+    """Return a layer's windows, sampled from ``source``."""
+    plain = ctx.windows(source)
+    return SampledWindows(
+        operands=plain.operands,
+        type=plain.type,
+        kernel=op.kernel,
+        stride=op.stride,
+        dilation=op.dilation,
+        padding=(op.padding[0], op.padding[2]),
+        pad=plain.pad,
+        deform=deform,
     )
 
 
@@ -111,9 +126,9 @@ def _sampled(
     channels, (_, height, width) = kind.shape[0], ctx.values[op.output].shape
     order = ctx.view(source).order.reshape(-1, 1, rows)
     of_taps = np.where(order >= 0, order * taps + np.arange(taps)[:, None], -1).reshape(-1)
-    common = ctx.apart(np.ones((len(of_taps) // rows, 1, rows), np.int16))
-    (whole,) = common.pop("sections")
-    common["sections"] = tuple(
+    apart = ctx.apart(np.ones((len(of_taps) // rows, 1, rows), np.int16))
+    (whole,) = apart.sections
+    sections = tuple(
         replace(whole, kg=kg, cg=kg // taps, tap=kg % taps, weights=whole.weights[kg : kg + 1])
         for kg in range(whole.n_kg)
     )
@@ -123,20 +138,15 @@ def _sampled(
         ctx.values[samples] = replace(kind, shape=(channels * taps, height, width))
         ctx.orders[samples] = of_taps
         ctx.emit(
-            ctx.array_op(
+            ctx.operation(
                 f"{op.name}.samples",
                 "Sample",
-                (source,),
+                _windows(ctx, op, source, replace(deform, taken=taken)),
+                replace(apart, sections=sections),
                 samples,
                 None,
-                kernel=op.kernel,
-                stride=op.stride,
-                dilation=op.dilation,
-                padding=(op.padding[0], op.padding[2]),
                 bias=[0] * channels * taps,
                 macs=0,
-                deform=replace(deform, taken=taken),
-                **common,
             )
         )
         if number == 0:
@@ -145,7 +155,15 @@ def _sampled(
         before, total = total, ctx.fresh(f"{op.output}.sum.{number}")
         ctx.values[total] = ctx.values[samples]
         ctx.per_channel(
-            f"{op.name}.sum", "Copy", (before, samples), total, None, taps=2, bias=-kind.zero_point
+            f"{op.name}.sum",
+            "Copy",
+            ctx.windows(before, samples),
+            total,
+            None,
+            taps=2,
+            bias=-kind.zero_point,
+            order=of_taps,
+            macs=0,
         )
     return total
 

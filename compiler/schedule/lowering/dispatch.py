@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tilewright.compiler.ir import (
@@ -24,12 +23,12 @@ from tilewright.compiler.ir import (
     Rescale,
     RoundedConv2d,
     SelectChannels,
-    TensorType,
     Upsample,
     UpsampleBilinear,
 )
 from tilewright.compiler.ir.intervals import WITH_ACCUMULATOR
-from tilewright.compiler.schedule.array.op import EngineLimitError, Stage
+from tilewright.compiler.schedule.limits import EngineLimitError
+from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.lowering.context import Context
 from tilewright.compiler.schedule.lowering.convolution import (
     conv,
@@ -53,32 +52,9 @@ from tilewright.compiler.schedule.lowering.movement import (
     upsample_bilinear,
 )
 from tilewright.compiler.schedule.objective import Objective
-from tilewright.compiler.schedule.order.channels import ChannelOrder
 from tilewright.compiler.schedule.tiles.choose import AUTOMATIC
 from tilewright.errors import UnsupportedError
 from tilewright.isa import EngineConfig
-from tilewright.isa.layout import FeatureMapLayout
-
-
-@dataclass(frozen=True)
-class LoweredGraph:
-    """Stages in execution order, and the types and channel orders of all values they touch.
-
-    ``orders``: of stored values; ``pixels``: bytes of a pixel in memory, of those that have fewer
-    than ``rows``.
-    """
-
-    graph: Graph
-    config: EngineConfig
-    values: dict[str, TensorType]
-    orders: dict[str, ChannelOrder]
-    pixels: dict[str, int]
-    stages: tuple[Stage, ...]
-
-    def layout(self, value: str) -> FeatureMapLayout:
-        """Return how a value lies in memory."""
-        shape, order = self.values[value].shape, tuple(self.orders[value])
-        return FeatureMapLayout(self.config, *shape, order=order, pixel=self.pixels.get(value, 0))
 
 
 def lower(

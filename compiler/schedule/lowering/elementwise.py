@@ -16,9 +16,10 @@ from tilewright.compiler.ir import (
     Rescale,
     TensorType,
 )
-from tilewright.compiler.schedule.array.op import EngineLimitError, Stage
-from tilewright.compiler.schedule.limits import at_least
-from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.array.reduction import Maximum
+from tilewright.compiler.schedule.array.stage import Stage
+from tilewright.compiler.schedule.limits import EngineLimitError, at_least
+from tilewright.compiler.schedule.lowering.context import Context, keep
 from tilewright.compiler.schedule.order.offsets import value_range
 from tilewright.errors import UnsupportedError
 
@@ -43,17 +44,20 @@ def max_pool(ctx: Context, op: MaxPool2d) -> None:
     ctx.per_channel(
         op.name,
         op.kind,
-        (op.input,),
+        ctx.windows(
+            op.input,
+            kernel=op.kernel,
+            stride=op.stride,
+            dilation=op.dilation,
+            padding=op.padding[::2],
+            pad=ctx.values[op.input].qmin,
+        ),
         op.output,
         None,
         taps=op.kernel[0] * op.kernel[1],
         bias=0,
-        kernel=op.kernel,
-        stride=op.stride,
-        dilation=op.dilation,
-        padding=(op.padding[0], op.padding[2]),
-        pad=ctx.values[op.input].qmin,
-        maximum=True,
+        order=ctx.view(op.input).order,
+        reduction=Maximum(),
     )
 
 
@@ -63,14 +67,12 @@ def avg_pool(ctx: Context, op: AvgPool2d) -> None:
     ctx.per_channel(
         op.name,
         op.kind,
-        (op.input,),
+        ctx.windows(op.input, kernel=op.kernel, stride=op.stride, padding=op.padding[::2]),
         op.output,
         op.requantize,
         taps=taps,
         bias=-taps * ctx.values[op.input].zero_point,
-        kernel=op.kernel,
-        stride=op.stride,
-        padding=(op.padding[0], op.padding[2]),
+        order=ctx.view(op.input).order,
     )
 
 
@@ -99,9 +101,16 @@ def gate(ctx: Context, op: Gate) -> None:
         gate = ctx.fresh(f"{op.output}.arranged")
         ctx.arrange(f"{op.name}.arranged", op.gate, gate, order)
     ctx.per_channel(
-        op.name, op.kind, (op.input,), op.output, op.requantize,
-        taps=1, bias=0, gate=gate,
-    )  # fmt: skip
+        op.name,
+        op.kind,
+        ctx.windows(op.input),
+        op.output,
+        op.requantize,
+        taps=1,
+        bias=0,
+        order=order,
+        gate=gate,
+    )
 
 
 def lookup(ctx: Context, op: Lookup) -> None:
@@ -115,15 +124,14 @@ def lookup(ctx: Context, op: Lookup) -> None:
     table[np.arange(kind.qmin, kind.qmax + 1) & 0xFF] = op.table & 0xFF
     last = ctx.stages[-1] if ctx.stages else None
     readers = sum(other.inputs.count(op.input) for other in ctx.graph.ops)
-    if last is None or last.output != op.input or last.ops[0].table is not None or readers > 1:
-        same = Requantize(
-            (1,) * kind.shape[0], (0,) * kind.shape[0], kind.zero_point, kind.qmin, kind.qmax
-        )
-        ctx.rescale(op.name, op.input, op.output, same)
+    own = last is not None and last.output == op.input and readers == 1
+    if last is None or not own or last.ops[0].result.table is not None:
+        ctx.rescale(op.name, op.input, op.output, keep(kind))
         last = ctx.stages[-1]
+    result = replace(last.ops[0].result, value=op.output, type=ctx.values[op.output], table=table)
     ctx.stages[-1] = Stage(
         tuple(
-            replace(part, output=op.output, output_type=ctx.values[op.output], table=table)
+            replace(part, result=replace(result, step=part.result.step, offset=part.result.offset))
             for part in last.ops
         )
     )
@@ -171,11 +179,12 @@ def add(ctx: Context, op: Add) -> None:
     ctx.per_channel(
         op.name,
         op.kind,
-        (operands[0], operands[1]),
+        ctx.windows(*operands),
         op.output,
         op.requantize,
         taps=2,
         bias=-total_zero,
+        order=a.order,
     )
 
 

@@ -10,13 +10,12 @@ from tilewright.compiler.ir import (
     ConvTranspose2d,
     PixelShuffle,
     PixelUnshuffle,
-    Requantize,
     SelectChannels,
     Upsample,
     UpsampleBilinear,
 )
-from tilewright.compiler.schedule.array.op import MAX_STEP
-from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.limits import MAX_STEP
+from tilewright.compiler.schedule.lowering.context import Context, keep
 from tilewright.compiler.schedule.lowering.convolution import conv, conv_transpose
 from tilewright.compiler.schedule.order.channels import ChannelOrder, View
 from tilewright.compiler.schedule.order.taps import interpolations
@@ -95,19 +94,17 @@ def upsample_bilinear(ctx: Context, op: UpsampleBilinear) -> None:
                 width if column.step == op.factor[1] else 1
             )
             ops.append(
-                ctx.array_op(
+                ctx.operation(
                     op.name,
                     op.kind,
-                    (op.input,),
+                    ctx.windows(op.input, kernel=taps.shape, padding=(-row.first, -column.first)),
+                    ctx.weighted(op.input, op.output, weight, channels),
                     op.output,
                     op.requantize,
-                    **ctx.weighted(op.input, op.output, weight, channels),
-                    kernel=taps.shape,
-                    padding=(-row.first, -column.first),
-                    out_step=(row.step, column.step),
-                    out_offset=(row.offset, column.offset),
                     bias=np.full(channels, -int(taps.sum()) * kind.zero_point),
                     macs=weight.size * results,
+                    step=(row.step, column.step),
+                    offset=(row.offset, column.offset),
                 )
             )
     ctx.emit(*ops)
@@ -125,7 +122,7 @@ def move_pixels(ctx: Context, op: Upsample | PixelShuffle | PixelUnshuffle) -> N
     kind = ctx.values[op.output]
     channels = kind.shape[0]
     bias = np.zeros(channels, np.int64)
-    keep = Requantize((1,) * channels, (0,) * channels, kind.zero_point, kind.qmin, kind.qmax)
+    same = keep(kind)
     none = (0, 0, 0, 0)
     if isinstance(op, PixelUnshuffle):
         r = op.factor
@@ -134,7 +131,7 @@ def move_pixels(ctx: Context, op: Upsample | PixelShuffle | PixelUnshuffle) -> N
         weight = np.tile(taps, (channels // (r * r), 1, 1, 1))
         unshuffle = Conv2d(
             op.name, op.input, op.output, weight, 2, bias,
-            (r, r), none, (1, 1), channels // (r * r), keep,
+            (r, r), none, (1, 1), channels // (r * r), same,
         )  # fmt: skip
         conv(ctx, unshuffle, op.kind)
         return
@@ -147,6 +144,6 @@ def move_pixels(ctx: Context, op: Upsample | PixelShuffle | PixelUnshuffle) -> N
         taps = np.eye(r * r, dtype=np.int64).reshape(1, r * r, r, r)
         weight = np.tile(taps, (channels, 1, 1, 1))
     transposed = ConvTranspose2d(
-        op.name, op.input, op.output, weight, 2, bias, stride, none, (0, 0), channels, keep
+        op.name, op.input, op.output, weight, 2, bias, stride, none, (0, 0), channels, same
     )
     conv_transpose(ctx, transposed, op.kind)

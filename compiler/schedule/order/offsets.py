@@ -20,7 +20,7 @@ from tilewright.compiler.ir import (
     TensorType,
     Upsample,
 )
-from tilewright.compiler.schedule.array.op import Section
+from tilewright.compiler.schedule.array.section import Section
 from tilewright.compiler.schedule.order.channels import ChannelOrder
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align

@@ -7,7 +7,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.schedule.array.op import Section
+from tilewright.compiler.schedule.array.section import Section
 from tilewright.compiler.schedule.order.channels import ChannelOrder, connected
 
 

@@ -2,6 +2,8 @@
 
 ``group``   consecutive stages, and the sizes of what they read and write
 ``rings``   where their values lie on chip
-``strips``  how a group runs strip by strip, and what that costs
+``weights`` how their weights share the weight buffer
+``strips``  how a group runs strip by strip
+``cost``    what that costs, about
 ``search``  which stages run together, and in how many strips
 """

@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
-from tilewright.compiler.schedule.array.op import Stage
-from tilewright.compiler.schedule.lowering.dispatch import LoweredGraph
-from tilewright.compiler.schedule.plan.group import Block, Group, channel_groups, row_words
+from tilewright.compiler.schedule.array.ring import Ring
+from tilewright.compiler.schedule.array.section import Block
+from tilewright.compiler.schedule.array.stage import Stage
+from tilewright.compiler.schedule.lowered import LoweredGraph
+from tilewright.compiler.schedule.plan.group import Group, row_words
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
-
-
-@dataclass(frozen=True)
-class Ring:
-    """A value in the activation buffer: for each channel group a ring of rows.
-
-    ``base``: lane word of channel group ``first``; ``row``: lane words of a row.
-    """
-
-    base: int
-    first: int
-    groups: int
-    rows: int
-    row: int
-
-    @property
-    def words(self) -> int:
-        """Lane words of one channel group."""
-        return self.rows * self.row
-
-    @property
-    def size(self) -> int:
-        """Lane words of all channel groups."""
-        return self.groups * self.words
-
-    def offset(self, y: int) -> int:
-        """Return where row y begins in its ring."""
-        return y % self.rows * self.row
 
 
 def frontiers(
@@ -139,9 +112,8 @@ def place_rings(
             rows |= dict.fromkeys(values, max(rows[value] for value in values))
 
     pitches = {value: row_words(lowered, value, config) for value in rows}
-    for value in sampled_values(group):
-        # Two rows around a position are read at once: they lie at words that are not both even or
-        # both odd.
+    for value in paired_values(group):
+        # Neighbouring rows lie at words that are not both even or both odd.
         rows[value] += rows[value] % 2
         pitches[value] += 1 - pitches[value] % 2
 
@@ -173,9 +145,14 @@ def place_rings(
     return result
 
 
-def sampled_values(group: Group) -> set[str]:
-    """Return the values that deformable operations sample, and those read beside one of them."""
-    result = {value for stage in group.stages if stage.positions for value in stage.inputs}
+def paired_values(group: Group) -> set[str]:
+    """Return the values of which two rows are read at once, and those read beside one of them."""
+    result = {
+        value
+        for stage in group.stages
+        if any(op.windows.pairs_of_rows for op in stage.ops)
+        for value in stage.inputs
+    }
     size = 0
     while len(result) > size:
         size = len(result)
@@ -217,7 +194,7 @@ def _read_groups(
         v: (0, size) for v, size in sizes.items() if v not in group.loads
     }
     for stage in group.stages:
-        read = _stage_span(stage, block or Block(0, stage.ops[0].n_kg), config)
+        read = stage.channel_groups(config, block or Block(0, stage.n_kg))
         for operand in stage.operands:
             first, end = (n + operand.first for n in read)
             for part in operand.parts:
@@ -231,12 +208,6 @@ def _read_groups(
     return spans
 
 
-@lru_cache(maxsize=65536)
-def _stage_span(stage: Stage, block: Block, config: EngineConfig) -> tuple[int, int]:
-    spans = [channel_groups(op, block, config) for op in stage.ops]
-    return min(first for first, _ in spans), max(end for _, end in spans)
-
-
-def room(rings: dict[str, Ring]) -> int:
+def room(rings: Mapping[str, Ring]) -> int:
     """Return the lane words that rings take together."""
     return max((ring.base + ring.size for ring in rings.values()), default=0)

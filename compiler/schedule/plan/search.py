@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from tilewright.compiler.schedule.array.op import EngineLimitError
-from tilewright.compiler.schedule.lowering.dispatch import LoweredGraph
+from tilewright.compiler.schedule.array.section import Block
+from tilewright.compiler.schedule.limits import EngineLimitError
+from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
-from tilewright.compiler.schedule.plan.group import Block, Group, make_group
+from tilewright.compiler.schedule.plan.cost import Cost, estimate
+from tilewright.compiler.schedule.plan.group import Group, make_group
 from tilewright.compiler.schedule.plan.strips import Plan, plan_group
 from tilewright.isa import EngineConfig
 
@@ -19,12 +23,27 @@ MAX_STAGES = 24
 _TRIED = 5
 
 
-def search(
-    lowered: LoweredGraph, config: EngineConfig, objective: Objective = "time"
-) -> tuple[Plan, ...]:
-    """Cut a network into groups and plan each, at the least estimated cost.
+CostModel: TypeAlias = Callable[[Plan, LoweredGraph, EngineConfig], Cost]
+"""What tells plans apart; exact or not."""
 
-    Dynamic programming over the cuts of the stages' order, exact for the estimates.
+
+@dataclass(frozen=True)
+class Choice:
+    """A plan, and what it costs."""
+
+    plan: Plan
+    cost: Cost
+
+
+def search(
+    lowered: LoweredGraph,
+    config: EngineConfig,
+    objective: Objective = "time",
+    model: CostModel = estimate,
+) -> tuple[Choice, ...]:
+    """Cut a network into groups and plan each, at the least cost.
+
+    Dynamic programming over the cuts of the stages' order, exact for the costs of ``model``.
 
     Raises
     ------
@@ -33,7 +52,7 @@ def search(
     """
     count = len(lowered.stages)
     per_byte = CYCLES_PER_BYTE[objective]
-    best: list[tuple[float, tuple[Plan, ...]] | None] = [None] * (count + 1)
+    best: list[tuple[float, tuple[Choice, ...]] | None] = [None] * (count + 1)
     best[0] = (0.0, ())
     for first in range(count):
         start = best[first]
@@ -41,10 +60,10 @@ def search(
         misfits, least = 0, 1
         for length in range(1, min(MAX_STAGES, count - first) + 1):
             group = make_group(lowered, first, length)
-            plan, steps = best_plan(group, lowered, config, per_byte, least)
-            if isinstance(plan, EngineLimitError):
+            choice, steps = best_plan(group, lowered, config, per_byte, least, model)
+            if isinstance(choice, EngineLimitError):
                 if length == 1:
-                    raise plan
+                    raise choice
                 # A longer group may still fit, since what it ends with may be smaller; rarely.
                 misfits += 1
                 if misfits > 2:
@@ -52,25 +71,30 @@ def search(
                 continue
             # What a longer group keeps on chip is more, strip for strip.
             least = steps
-            cost = start[0] + plan.cycles + per_byte * plan.traffic
+            cost = start[0] + choice.cost.weighed(per_byte)
             known = best[first + length]
             if known is None or cost < known[0]:
-                best[first + length] = (cost, (*start[1], plan))
+                best[first + length] = (cost, (*start[1], choice))
     end = best[count]
     assert end is not None
     return end[1]
 
 
 def best_plan(
-    group: Group, lowered: LoweredGraph, config: EngineConfig, per_byte: float, least: int = 1
-) -> tuple[Plan, int] | tuple[EngineLimitError, int]:
+    group: Group,
+    lowered: LoweredGraph,
+    config: EngineConfig,
+    per_byte: float,
+    least: int = 1,
+    model: CostModel = estimate,
+) -> tuple[Choice, int] | tuple[EngineLimitError, int]:
     """Return the best plan of a group, or why there is none; and the fewest strips that fit.
 
     ``least``: fewer strips need not be tried.
     """
-    best: Plan | None = None
+    best: Choice | None = None
     fewest = 0
-    error = EngineLimitError(f"{group.ops[0].name}: there is no plan")
+    error = EngineLimitError(f"{group.stages[0].name}: there is no plan")
     outputs = {stage.output for stage in group.stages}
     moved = any(outputs.intersection(stage.positions) for stage in group.stages)
     for blocks in _cuts(group):
@@ -89,8 +113,10 @@ def best_plan(
             for plan in plans:
                 if isinstance(plan, EngineLimitError):
                     error = plan
-                elif best is None or _cost(plan, per_byte) < _cost(best, per_byte):
-                    best = plan
+                    continue
+                cost = model(plan, lowered, config)
+                if best is None or cost.weighed(per_byte) < best.cost.weighed(per_byte):
+                    best = Choice(plan, cost)
             if isinstance(plans[0], Plan):
                 fewest = min(fewest or steps, steps)
                 fitting += 1
@@ -99,13 +125,9 @@ def best_plan(
     return (error, least) if best is None else (best, max(fewest, least))
 
 
-def _cost(plan: Plan, per_byte: float) -> float:
-    return plan.cycles + per_byte * plan.traffic
-
-
 def _cuts(group: Group) -> Iterator[tuple[Block, ...]]:
     """Yield ways to run a group once for each of several blocks of kernel groups."""
-    n_kg = group.ops[0].n_kg
+    n_kg = group.stages[0].n_kg
     counts = {1}
     if len(group.stages) == 1:
         counts |= {min(n, n_kg) for n in (2, 4, 8, 16, 32, 64, n_kg)}

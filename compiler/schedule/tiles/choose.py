@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir import TensorType
-from tilewright.compiler.schedule.array.op import ArrayOp, EngineLimitError
-from tilewright.compiler.schedule.limits import at_least
+from tilewright.compiler.schedule.array.op import ArrayOp
+from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.objective import (
     COMMAND_CYCLES,
     CYCLES_PER_BYTE,
@@ -56,12 +56,12 @@ def choose_tiling(
     """
     if algorithm == "direct":
         return None
-    known = tilings(plain.kernel, plain.stride)
+    known = tilings(plain.windows.kernel, plain.windows.stride)
     if algorithm != "auto":
         for tiling in known:
             if str(tiling) == algorithm:
                 check_tiles(tiling, plain, config)
-                reason = inexact(tiling, weight, plain.input_type, config)
+                reason = inexact(tiling, weight, plain.windows.type, config)
                 if reason is None:
                     return tiling, _cost(tiling, plain, config, objective)[1]
                 raise EngineLimitError(
@@ -77,7 +77,7 @@ def choose_tiling(
         cost, at_load = _cost(tiling, plain, config, objective)
         if cost >= least or _obstacle(tiling, plain, config) is not None:
             continue
-        if inexact(tiling, weight, plain.input_type, config) is None:
+        if inexact(tiling, weight, plain.windows.type, config) is None:
             best, least = (tiling, at_load), cost
     return best
 
@@ -121,18 +121,18 @@ def inexact(
 def _obstacle(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> str | None:
     """Return why the engine cannot run tiles, whatever the kernel, or None."""
     rows, columns = tiling.m
-    _, height, width = plain.output_type.shape
-    if plain.dilation != (1, 1):
+    _, height, width = plain.result.type.shape
+    if plain.windows.dilation != (1, 1):
         return "its kernel is dilated"
     if not _has_tiles(config):
         return "the engine has no partial_depth, a data_width of 9 or a kernel_width of 8"
     if width % columns:
         return f"tiles of {columns} columns do not fill a width of {width}"
-    if gcd(columns * plain.stride[1], config.cols) > 1:
+    if gcd(columns * plain.windows.stride[1], config.cols) > 1:
         return "the tiles' distance has a common divisor with the engine's cols"
     if min(height, width) < 2:
         return "there is one row or column of results only"
-    low, high = plain.input_type.qmin, plain.input_type.qmax
+    low, high = plain.windows.type.qmin, plain.windows.type.qmax
     data_bits = max(term.data_bits(low, high) for term in tiling.terms)
     if data_bits > config.data_width:
         return at_least(config, "data_width", data_bits)
@@ -160,19 +160,19 @@ def channel_shares(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> int:
     if not config.transform_at_load:
         return 1
     words = kernel_transform(tiling).kernels * max(s.steps for s in plain.sections) // _taps(plain)
-    if plain.per_group:
+    if plain.weights.per_group:
         return 1
     groups = min(-(-section.channels // config.rows) for section in plain.sections)
     return 2 if 2 * words > config.weight_depth and groups > 1 else 1
 
 
 def _taps(plain: ArrayOp) -> int:
-    return plain.kernel[0] * plain.kernel[1]
+    return plain.windows.kernel[0] * plain.windows.kernel[1]
 
 
 def _plain_cost(plain: ArrayOp, config: EngineConfig, objective: Objective) -> float:
     """Estimate what a layer costs without tiles."""
-    _, height, width = plain.output_type.shape
+    _, height, width = plain.result.type.shape
     passes = height * -(-width // config.cols)
     compute = passes * sum(s.n_kg * plain.pass_cycles(config, s) for s in plain.sections)
     words = sum(s.n_kg * (config.param_words + s.steps) for s in plain.sections)
@@ -207,7 +207,7 @@ def _cost(
 def _cycles(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> float:
     """Estimate the cycles in which the array computes a layer in tiles."""
     rows, columns = tiling.m
-    _, height, width = plain.output_type.shape
+    _, height, width = plain.result.type.shape
     row_words = -(-width // (columns * config.cols))
     tile_rows = -(-height // rows)
     compute, overhead = 0.0, COMMAND_CYCLES + kernel_group_cycles(config)

@@ -21,8 +21,7 @@ from tilewright.compiler.ir import (
     make_requantize,
     reference,
 )
-from tilewright.compiler.schedule.array.op import EngineLimitError
-from tilewright.compiler.schedule.limits import at_least
+from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.tiles.choose import ROUNDED, inexact
 from tilewright.compiler.winograd.integer import bits_for
 from tilewright.compiler.winograd.terms import Tiling, tilings

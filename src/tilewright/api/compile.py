@@ -55,13 +55,13 @@ def compile_graph(
             LayerInfo(op.name, op.kind, count)
             for op, count in zip(assembly.lowered.graph.layers, macs, strict=True)
         ),
-        schedule=view(assembly.plans, target.engine, {}),
+        schedule=view(assembly.choices, target.engine, {}),
     )
     if program.graph is graph:
         return program
     arrays = program.quantize(program.random_image() if examples is None else examples)
     errors = rounding_errors(graph, program.graph, list(zip(*arrays, strict=True)))
-    return replace(program, schedule=view(assembly.plans, target.engine, errors))
+    return replace(program, schedule=view(assembly.choices, target.engine, errors))
 
 
 def compile(

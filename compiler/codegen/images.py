@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.schedule import ArrayOp, Block, LoweredGraph, Plan, Stage, TileTerm
+from tilewright.compiler.schedule import Block, LoweredGraph, Plan
+from tilewright.compiler.schedule.array.weights import WeightSource
 from tilewright.isa import EngineConfig
 from tilewright.isa.kernel_steps import pack_kernel_steps
-from tilewright.isa.layout import align, pack_parameters, pack_weights, pack_wide_weights
+from tilewright.isa.layout import align
 
 PAGE = 64
 """Alignment of everything in memory, in bytes: whole beats of any bus."""
@@ -30,56 +31,23 @@ class Region:
         return self.address + self.size
 
 
-def weight_image(
-    stage: Stage, op: ArrayOp, block: Block, config: EngineConfig
-) -> NDArray[np.uint8]:
-    """Return the bytes of a block of kernel groups: parameters, then weight words, of each.
+@dataclass(frozen=True)
+class MemoryMap:
+    """Where everything lies but the commands.
 
-    Tiles: the words of all kernels of a kernel group follow one another, transformed or not.
+    Parameters
+    ----------
+    values : of each value that goes to memory
+    weights : of each block of weights
+    constants : tables, and steps of transforms, by content
+    start, end : of the values
     """
-    if op.term is not None and op.term.kernels:
-        return kernel_image(op, block, config)
-    words: list[NDArray[np.integer]] = []
-    for kg in range(block.kg, block.kg + block.n_kg):
-        words.append(pack_parameters(config, op.bias[kg], op.multiplier[kg], op.shift[kg]))
-        for one in [op] if op.term is None else _own_kernels(stage, op.term):
-            section = one.section_of[kg]
-            words.append(section.weights[kg - section.kg])
-    if op.term is not None:
-        return pack_wide_weights(np.concatenate(words))
-    return pack_weights(config, np.concatenate(words))
 
-
-def _own_kernels(stage: Stage, first: TileTerm) -> list[ArrayOp]:
-    """Return a term for each kernel of a share's tiles, as they lie in the weight buffer."""
-    terms = {op.term.slot: op for op in stage.ops if op.term and op.term.share == first.share}
-    return [terms[slot] for slot in range(len(terms))]
-
-
-def kernel_image(op: ArrayOp, block: Block, config: EngineConfig) -> NDArray[np.uint8]:
-    """Return the bytes of a block of kernels that the engine transforms as it loads them.
-
-    Of each kernel group: its parameters, then channel by channel the taps of its kernels; each
-    filled up to whole beats.
-    """
-    assert op.term is not None
-    taps = op.term.tiling.kernel[0] * op.term.tiling.kernel[1]
-    parts = []
-    for section in op.term.kernels:
-        groups, segment, last = op.segments(config, section)
-        for kg in range(
-            max(section.kg, block.kg), min(section.kg + section.n_kg, block.kg + block.n_kg)
-        ):
-            parts.append(pack_parameters(config, op.bias[kg], op.multiplier[kg], op.shift[kg]))
-            words = section.weights[kg - section.kg]
-            for cg in range(groups):
-                channels = last if cg == groups - 1 else segment
-                first = cg * taps * segment
-                part = words[first : first + taps * channels].reshape(taps, channels, config.rows)
-                parts += [pack_weights(config, channel) for channel in part.transpose(1, 0, 2)]
-    unit = config.bus_bytes
-    padded = [np.pad(part.reshape(-1), (0, -part.size % unit)) for part in parts]
-    return np.concatenate(padded)
+    values: dict[str, Region]
+    weights: dict[tuple[WeightSource, Block], Region]
+    constants: dict[bytes, Region]
+    start: int
+    end: int
 
 
 class Constants:
@@ -152,26 +120,37 @@ def place_tables(
     """
     regions: dict[bytes, Region] = {}
     for op in (op for plan in plans for op in plan.group.ops):
-        if op.term is not None and op.term.kernels:
-            steps = pack_kernel_steps(config, op.term.transform.steps)
+        if op.weights.source.steps:
+            steps = pack_kernel_steps(config, op.weights.source.steps)
             if steps.tobytes() not in regions:
                 regions[steps.tobytes()] = constants.add(steps)
-        if op.table is not None and op.table.tobytes() not in regions:
-            entries = np.zeros((len(op.table), config.rows), np.uint8)
-            entries[:, 0] = op.table
-            regions[op.table.tobytes()] = constants.add(entries.reshape(-1))
+        table = op.result.table
+        if table is not None and table.tobytes() not in regions:
+            entries = np.zeros((len(table), config.rows), np.uint8)
+            entries[:, 0] = table
+            regions[table.tobytes()] = constants.add(entries.reshape(-1))
     return regions
 
 
 def place_weights(
     constants: Constants, plans: Sequence[Plan], config: EngineConfig
-) -> list[list[dict[Block, Region]]]:
-    """Append all weight blocks; returns, per group and operation, the blocks' regions."""
-    return [
-        [
-            {block: constants.add(weight_image(stage, op, block, config)) for block in blocks}
-            for stage, blocks in zip(plan.group.stages, plan.weight_blocks, strict=True)
-            for op in stage.weighted
-        ]
+) -> dict[tuple[WeightSource, Block], Region]:
+    """Append all weight blocks."""
+    return {
+        (source, block): constants.add(source.image(config, block))
         for plan in plans
-    ]
+        for stage, blocks in zip(plan.group.stages, plan.weights.blocks, strict=True)
+        for source in stage.sources
+        for block in blocks
+    }
+
+
+def lay_out(
+    lowered: LoweredGraph, plans: Sequence[Plan], config: EngineConfig
+) -> tuple[Constants, MemoryMap]:
+    """Give weights, tables and values their places, in this order from address 0."""
+    constants = Constants()
+    weights = place_weights(constants, plans, config)
+    tables = place_tables(constants, plans, config)
+    values, end = place_feature_maps(lowered, plans, constants.size)
+    return constants, MemoryMap(values, weights, tables, constants.size, end)

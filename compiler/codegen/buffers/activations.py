@@ -1,0 +1,52 @@
+"""Where the rings of one group after another lie in the activation buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tilewright.compiler.schedule.array.ring import Ring
+from tilewright.compiler.schedule.array.windows import Operand
+from tilewright.compiler.schedule.plan.rings import room
+
+
+@dataclass
+class ActivationBuffer:
+    """Gives groups room in turns.
+
+    Parameters
+    ----------
+    depth : int, lane words
+    groups : channel groups of each value
+    """
+
+    depth: int
+    groups: Mapping[str, int]
+    rings: dict[str, Ring] = field(default_factory=dict)
+    _next: int = 0
+
+    def place(self, rings: Mapping[str, Ring]) -> None:
+        """Give values on chip their room, behind that of the group before if it fits there."""
+        total = room(rings)
+        if self._next + total > self.depth:
+            self._next = 0
+        self.rings = {
+            value: replace(ring, base=self._next + ring.base) for value, ring in rings.items()
+        }
+        self._next += total
+
+    def operands(self, operands: Sequence[Operand]) -> list[Ring]:
+        """Return the parts of each operand, which lie one behind the other, as one ring."""
+        return [self._operand(operand) for operand in operands]
+
+    def _operand(self, operand: Operand) -> Ring:
+        before = -operand.first
+        for part in operand.parts:
+            ring = self.rings[part]
+            if ring.groups:
+                break
+            before += self.groups[part]
+        groups = sum(self.rings[part].groups for part in operand.parts)
+        # Counted over the operand, its first channel group may not be on chip.
+        first = before + ring.first
+        return replace(ring, base=ring.base - first * ring.words, first=0, groups=first + groups)

@@ -1,0 +1,201 @@
+"""Rows of a stage's output as compute commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tilewright.compiler.codegen.buffers.activations import ActivationBuffer
+from tilewright.compiler.codegen.buffers.results import ResultBuffer
+from tilewright.compiler.codegen.hazards import Span, ring_spans
+from tilewright.compiler.codegen.loads import Loader, ring_rows, unwrapped
+from tilewright.compiler.codegen.recorder import Recorder
+from tilewright.compiler.codegen.stores import Storer
+from tilewright.compiler.schedule import ArrayOp, Block, Section, Stage
+from tilewright.compiler.schedule.array.result import (
+    NOT_KEPT,
+    NOT_STORED,
+    KeptFields,
+    StoredFields,
+)
+from tilewright.compiler.schedule.array.weights import WeightSource
+from tilewright.compiler.schedule.array.work import Work
+from tilewright.isa import Compute
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Kernel groups and rows of a stage's output that go through the buffers together."""
+
+    part: Block
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where results of a command go, as it says it, and which words it writes."""
+
+    stored: StoredFields
+    kept: KeptFields
+    writes: list[Span]
+
+
+class Computer:
+    """Emit compute commands, with the loads that only they need, and the stores of their results.
+
+    Parameters
+    ----------
+    recorder, loader, storer : of the same program
+    activations : the rings of the present group
+    """
+
+    def __init__(
+        self, recorder: Recorder, loader: Loader, storer: Storer, activations: ActivationBuffer
+    ) -> None:
+        self.config = recorder.config
+        self._recorder = recorder
+        self._loader = loader
+        self._storer = storer
+        self._activations = activations
+        self._results = ResultBuffer(self.config.out_depth)
+
+    def rows(
+        self,
+        stage: Stage,
+        block: Block,
+        start: int,
+        stop: int,
+        *,
+        bases: Mapping[WeightSource, int],
+        stored: bool,
+    ) -> None:
+        """Compute rows ``start .. stop - 1`` of kernel groups ``block`` of a stage's output.
+
+        Parameters
+        ----------
+        bases : the first word of the block's weights in the buffer
+        stored : results go to memory too
+        """
+        for chunk in self._chunks(stage, block, start, stop, stored=stored):
+            words = chunk.part.n_kg * (chunk.stop - chunk.start) * stage.output_type.shape[2]
+            out_base = self._results.place(words) if stored else None
+            for op in stage.ops:
+                first_word = bases[op.weights.source]
+                for section in op.sections:
+                    self._section(op, section, block, chunk, first_word, out_base)
+            if out_base is not None:
+                self._storer.rows(stage.ops[0], chunk.part, chunk.start, chunk.stop, out_base)
+
+    def _chunks(
+        self, stage: Stage, block: Block, start: int, stop: int, *, stored: bool
+    ) -> list[_Chunk]:
+        """Cut rows and kernel groups so that the buffers hold each part."""
+        op, ring = stage.ops[0], self._activations.rings.get(stage.output)
+        rows, n_kg = op.chunk(self.config, stop - start, block.n_kg, stored=stored)
+        chunks = [
+            _Chunk(Block(kg, min(n_kg, block.end - kg)), first, min(first + rows, end))
+            for kg in range(block.kg, block.end, n_kg)
+            for begin, end in unwrapped(start, stop, ring.rows if ring else stop)
+            for first in range(begin, end, rows)
+        ]
+        if op.windows.row_by_row:
+            chunks.sort(key=lambda chunk: chunk.start)
+        return chunks
+
+    def _section(
+        self,
+        op: ArrayOp,
+        section: Section,
+        block: Block,
+        chunk: _Chunk,
+        first_word: int,
+        out_base: int | None,
+    ) -> None:
+        """Emit the command for what a section has of a chunk, if anything.
+
+        ``block`` : whose weights begin at ``first_word``; ``out_base`` : where the chunk's results
+        begin in the output buffer, or None.
+        """
+        mine = section.common(chunk.part)
+        first, end = op.result.own_rows(chunk.start, chunk.stop)
+        if mine is None or first >= end:
+            return
+        cg = op.windows.planes * op.weights.first_channel_group(section, mine.kg)
+        work = Work(
+            section=section,
+            block=mine,
+            part=chunk.part,
+            start=chunk.start,
+            stop=chunk.stop,
+            first=first,
+            end=end,
+            cg=cg,
+            rings=self._activations.operands(op.windows.operands),
+        )
+        weight_word = first_word + op.weights.first_word(self.config, block, mine.kg)
+        table = 0 if op.result.table is None else 1 + self._loader.table(op.layer, op.result.table)
+        target = self._target(op, work, out_base)
+        command = self._command(op, work, weight_word, table, target)
+        reads = self._input_spans(op, work)
+        if table:
+            reads.append(Span("tables", table - 1, 1))
+        reads += self._lead(op, work, command)
+        words = mine.n_kg * (self.config.param_words + section.steps)
+        reads += ring_spans("weights", weight_word, words, self.config.weight_depth)
+        self._recorder.append_compute(op, section, command, reads, target.writes)
+
+    def _command(
+        self, op: ArrayOp, work: Work, weight_word: int, table: int, target: _Target
+    ) -> Compute:
+        """Return the command: what each part of the operation says of it."""
+        config, windows, weights = self.config, op.windows, op.weights
+        return Compute(
+            layer=op.layer,
+            table=table,
+            dst_step=op.column_step,
+            **windows.fields(config, work, per_group=weights.per_group),
+            **weights.fields(config, windows, work, weight_word),
+            **op.reduction.fields(work),
+            **op.result.fields(config, work),
+            **target.stored,
+            **target.kept,
+        )
+
+    def _target(self, op: ArrayOp, work: Work, out_base: int | None) -> _Target:
+        """Return where the results of some work go: nowhere, where they are only sums."""
+        if not op.reduction.results:
+            return _Target(NOT_STORED, NOT_KEPT, [])
+        config, result, row_step = self.config, op.result, op.reduction.row_step(op.result, work)
+        ring = self._activations.rings.get(op.output)
+        stored, kept, writes = NOT_STORED, NOT_KEPT, list[Span]()
+        if out_base is not None:
+            words = work.rows * result.type.shape[2]
+            stored = result.stored(config, work, out_base, row_step)
+            first = out_base + (work.block.kg - work.part.kg) * words
+            writes += ring_spans("results", first, work.block.n_kg * words, config.out_depth)
+        if ring is not None:
+            kept = result.kept(config, work, ring, row_step)
+            writes += ring_rows(ring, work.start, work.stop, work.block.kg, work.block.n_kg)
+        return _Target(stored, kept, writes)
+
+    def _input_spans(self, op: ArrayOp, work: Work) -> list[Span]:
+        """Return the words of the activation buffer that some work reads."""
+        rows = op.windows.input_rows(work.first, work.end)
+        if op.weights.per_group:
+            groups = work.block.n_kg * op.windows.planes
+        else:
+            groups = op.segments(self.config, work.section)[0]
+        return [span for ring in work.rings for span in ring_rows(ring, *rows, work.cg, groups)]
+
+    def _lead(self, op: ArrayOp, work: Work, command: Compute) -> list[Span]:
+        """Emit what must come before a command; return the words that both read."""
+        found = [
+            self._loader.positions(op.layer, source, work.start, work.stop)
+            for source in op.windows.positions
+        ]
+        places, spans = tuple(place for place, _ in found), [span for _, span in found]
+        lead = op.windows.lead(self.config, work, command, places)
+        if lead is not None:
+            self._recorder.append(lead, list(spans), [])
+        return spans

@@ -1,0 +1,223 @@
+"""Rows, weights, tables and offsets on their way to the engine's buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.codegen.buffers.offsets import OffsetBuffer
+from tilewright.compiler.codegen.buffers.tables import TableBuffer
+from tilewright.compiler.codegen.buffers.weights import WeightBuffer
+from tilewright.compiler.codegen.hazards import Span, ring_spans
+from tilewright.compiler.codegen.images import MemoryMap
+from tilewright.compiler.codegen.recorder import Recorder
+from tilewright.compiler.schedule import Block, LoweredGraph, Plan
+from tilewright.compiler.schedule.array.ring import Ring
+from tilewright.compiler.schedule.array.weights import (
+    KernelLoad,
+    PixelLoad,
+    WeightLoad,
+    WeightSource,
+    WordCopy,
+)
+from tilewright.compiler.schedule.array.windows import PositionPlace, PositionSource
+from tilewright.isa import (
+    LoadActivations,
+    LoadKernels,
+    LoadKernelSteps,
+    LoadOffsets,
+    LoadTable,
+    LoadWeights,
+)
+from tilewright.isa.kernel_steps import KernelStep, pack_kernel_steps
+
+
+class Loader:
+    """Emit the loads of everything that is read from memory.
+
+    Parameters
+    ----------
+    recorder : Recorder
+    lowered : LoweredGraph
+    memory : where everything lies
+    """
+
+    def __init__(self, recorder: Recorder, lowered: LoweredGraph, memory: MemoryMap) -> None:
+        self.config = recorder.config
+        self._recorder = recorder
+        self._lowered = lowered
+        self._memory = memory
+        self._weights = WeightBuffer(self.config.weight_depth)
+        self._tables = TableBuffer(self.config.tables)
+        self._offsets = OffsetBuffer(self.config.offset_depth)
+        self._steps: tuple[KernelStep, ...] = ()
+
+    def begin(self, plan: Plan) -> None:
+        """Make room for the weights of a group that take turns."""
+        resident = plan.weights.resident
+        in_turns = plan.steps > 1 and len(plan.blocks) == 1 and any(resident) != all(resident)
+        self._weights.begin(plan.weights.stream_words if in_turns else 0)
+
+    def rows(self, layer: int, value: str, ring: Ring, start: int, stop: int) -> None:
+        """Load rows of a value into its ring."""
+        if not ring.groups:
+            return
+        layout = self._lowered.layout(value)
+        for first, end in unwrapped(start, stop, ring.rows):
+            address = (
+                self._memory.values[value].address
+                + ring.first * layout.group_bytes
+                + first * layout.row_bytes
+            )
+            self._recorder.append(
+                LoadActivations(
+                    layer=layer,
+                    address=address,
+                    groups=ring.groups,
+                    group_stride=layout.group_bytes,
+                    height=end - first,
+                    width=layout.width,
+                    base=ring.base + ring.offset(first),
+                    row_step=ring.row,
+                    group_step=ring.words,
+                    pixel=layout.pixel.bit_length(),
+                ),
+                [
+                    self._recorder.memory_span(
+                        address, (end - first) * layout.row_bytes, ring.groups, layout.group_bytes
+                    )
+                ],
+                ring_rows(ring, first, end, ring.first, ring.groups),
+            )
+
+    def weights(self, layer: int, source: WeightSource, block: Block, *, kept: bool) -> int:
+        """Load a block, which stays or takes turns, and return its first word in the buffer."""
+        config = self.config
+        base = self._weights.place(source.block_words(config, block), kept=kept)
+        address = self._memory.weights[source, block].address
+        if source.steps:
+            self._transform(layer, source.steps)
+        for load in source.loads(config, block):
+            self._load(layer, load, address, base)
+        return base
+
+    def _load(self, layer: int, load: WeightLoad, address: int, base: int) -> None:
+        """Emit one load of a block of weights."""
+        match load:
+            case WordCopy():
+                self._copy(layer, load, address + load.byte, base + load.word)
+            case KernelLoad():
+                self._kernels(layer, load, address + load.byte, base + load.word)
+            case PixelLoad():
+                self._pixel(layer, load, base + load.word)
+
+    def _copy(self, layer: int, load: WordCopy, address: int, word: int) -> None:
+        """Load weight words as they are in memory."""
+        config = self.config
+        per_place = 1 if load.wide else config.weights_per_byte  # words that an address counts
+        self._recorder.append(
+            LoadWeights(
+                layer=layer,
+                address=address,
+                words=load.size // config.rows,
+                base=word % config.weight_depth // per_place,
+                wide=int(load.wide),
+            ),
+            [],
+            ring_spans("weights", word, load.words, config.weight_depth),
+        )
+
+    def _transform(self, layer: int, steps: tuple[KernelStep, ...]) -> None:
+        """Load how kernels are transformed, unless the engine knows it."""
+        if self._steps != steps:
+            self._steps = steps
+            place = self._memory.constants[pack_kernel_steps(self.config, steps).tobytes()]
+            self._recorder.append(
+                LoadKernelSteps(layer=layer, address=place.address, words=len(steps)), [], []
+            )
+
+    def _kernels(self, layer: int, load: KernelLoad, address: int, word: int) -> None:
+        """Load kernels which the engine transforms."""
+        config = self.config
+        self._recorder.append(
+            LoadKernels(
+                layer=layer,
+                address=address,
+                base=word % config.weight_depth,
+                term_step=load.channels,
+                steps=load.steps,
+                channels=load.channels,
+                taps=load.taps,
+            ),
+            [],
+            ring_spans("weights", word, load.kernels * load.channels, config.weight_depth),
+        )
+
+    def _pixel(self, layer: int, load: PixelLoad, word: int) -> None:
+        """Load a weight word that is a pixel word of a feature map."""
+        depth, layout = self.config.weight_depth, self._lowered.layout(load.value)
+        address = self._memory.values[load.value].address + load.group * layout.group_bytes
+        self._recorder.append(
+            LoadWeights(layer=layer, address=address, words=1, base=word % depth),
+            [self._recorder.memory_span(address, layout.row_bytes, 1, layout.group_bytes)],
+            ring_spans("weights", word, 1, depth),
+        )
+
+    def table(self, layer: int, table: NDArray[np.uint8]) -> int:
+        """Return the place of a table, from 0; load it unless the engine holds it."""
+        content = table.tobytes()
+        slot, held = self._tables.place(content)
+        if not held:
+            self._recorder.append(
+                LoadTable(
+                    layer=layer,
+                    address=self._memory.constants[content].address,
+                    words=len(table),
+                    base=len(table) * slot,
+                ),
+                [],
+                [Span("tables", slot, 1)],
+            )
+        return slot
+
+    def positions(
+        self, layer: int, source: PositionSource, start: int, stop: int
+    ) -> tuple[PositionPlace, Span]:
+        """Return where rows of offsets or masks are, and all their words; load them unless held."""
+        config, layout = self.config, self._lowered.layout(source.value)
+        words = (stop - start) * layout.row_bytes // config.rows
+        rows = (source.value, start, stop)
+        base, held = self._offsets.place(rows, layout.groups * words, source.half)
+        address = self._memory.values[source.value].address + start * layout.row_bytes
+        for group in range(0 if held else layout.groups):
+            at = address + group * layout.group_bytes
+            self._recorder.append(
+                LoadOffsets(layer=layer, address=at, words=words, base=base + group * words),
+                [
+                    self._recorder.memory_span(
+                        at, (stop - start) * layout.row_bytes, 1, layout.group_bytes
+                    )
+                ],
+                [Span("offsets", base + group * words, words)],
+            )
+        place = PositionPlace(base, layout.row_bytes // config.rows)
+        return place, Span("offsets", base, layout.groups * words)
+
+
+def ring_rows(ring: Ring, start: int, stop: int, cg: int, groups: int) -> list[Span]:
+    """Return the words of rows ``start .. stop - 1`` of some channel groups."""
+    base = ring.base + (cg - ring.first) * ring.words
+    count = (stop - start) * ring.row
+    return ring_spans(
+        "activations", ring.offset(start), count, ring.words, base=base, copies=groups
+    )
+
+
+def unwrapped(start: int, stop: int, rows: int) -> Iterator[tuple[int, int]]:
+    """Cut rows ``start .. stop - 1`` where a ring of ``rows`` rows ends."""
+    while start < stop:
+        end = min(stop, (start // rows + 1) * rows)
+        yield start, end
+        start = end

@@ -1,0 +1,143 @@
+"""Where results go, and what becomes of them on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.compiler.ir import TensorType
+from tilewright.compiler.schedule.array.ring import Ring
+from tilewright.compiler.schedule.array.work import Work
+from tilewright.isa import EngineConfig
+
+
+class ResultFields(TypedDict):
+    """What a compute command says of results; fields of :class:`~tilewright.isa.Compute`."""
+
+    n_oy: int
+    n_ox: int
+    out_w: int
+    zero_point: int
+    qmin: int
+    qmax: int
+
+
+class StoredFields(TypedDict):
+    """What it says of the output buffer."""
+
+    to_out: int
+    out_base: int
+    out_kg_step: int
+    out_row_step: int
+
+
+class KeptFields(TypedDict):
+    """What it says of the activation buffer."""
+
+    to_act: int
+    dst_base: int
+    dst_lane: int
+    dst_kg_step: int
+    dst_row_step: int
+
+
+NOT_STORED: StoredFields = {"to_out": 0, "out_base": 0, "out_kg_step": 0, "out_row_step": 0}
+"""Results do not go to the output buffer."""
+
+NOT_KEPT: KeptFields = {
+    "to_act": 0,
+    "dst_base": 0,
+    "dst_lane": 0,
+    "dst_kg_step": 0,
+    "dst_row_step": 0,
+}
+"""Results do not go to the activation buffer."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
+    """Rows and columns of a value.
+
+    Parameters
+    ----------
+    value : its name
+    type : TensorType of the whole value
+    step, offset : (vertical, horizontal); the results are the value's rows ``offset + i * step``,
+        and its columns likewise: a phase of a transposed convolution
+    zero_point, qmin, qmax : int
+    table : (256,) uint8, what each result's byte is replaced by, or None
+    """
+
+    value: str
+    type: TensorType
+    step: tuple[int, int] = (1, 1)
+    offset: tuple[int, int] = (0, 0)
+    zero_point: int
+    qmin: int
+    qmax: int
+    table: NDArray[np.uint8] | None = None
+
+    def own_rows(self, start: int, stop: int) -> tuple[int, int]:
+        """Return which of its rows lie in rows ``start .. stop - 1`` of the value."""
+        step, offset = self.step[0], self.offset[0]
+        return -(-(start - offset) // step), -(-(stop - offset) // step)
+
+    @cached_property
+    def columns(self) -> int:
+        """Results per row."""
+        return -(-(self.type.shape[2] - self.offset[1]) // self.step[1])
+
+    def chunk(self, config: EngineConfig, rows: int, n_kg: int, tile_rows: int) -> tuple[int, int]:
+        """Return how many of some rows and kernel groups go through the output buffer together.
+
+        They take half of it if that is possible; ``tile_rows`` rows stay together.
+        """
+        width = self.type.shape[2]
+        half = max(config.out_depth // 2, tile_rows * width)
+        rows = max(tile_rows, min(rows, half // width // tile_rows * tile_rows))
+        return rows, max(1, min(n_kg, half // (rows * width)))
+
+    def fields(self, config: EngineConfig, work: Work) -> ResultFields:
+        """Return what the command of some work says of its results."""
+        return {
+            "n_oy": work.end - work.first,
+            "n_ox": -(-self.columns // config.cols),
+            "out_w": self.columns,
+            "zero_point": self.zero_point,
+            "qmin": self.qmin,
+            "qmax": self.qmax,
+        }
+
+    def stored(
+        self, config: EngineConfig, work: Work, out_base: int, row_step: int
+    ) -> StoredFields:
+        """Return where results of some work go in the output buffer, its part from a word on."""
+        width = self.type.shape[2]
+        row = self._first_row(work)
+        first = ((work.block.kg - work.part.kg) * work.rows + row) * width + self.offset[1]
+        return {
+            "to_out": 1,
+            "out_base": (out_base + first) % config.out_depth,
+            "out_kg_step": work.rows * width,
+            "out_row_step": row_step * width,
+        }
+
+    def kept(self, config: EngineConfig, work: Work, ring: Ring, row_step: int) -> KeptFields:
+        """Return where results of some work go in the activation buffer."""
+        word, lane = divmod(self.offset[1], config.cols)
+        row = work.start + self._first_row(work)
+        return {
+            "to_act": 1,
+            "dst_base": ring.base + work.block.kg * ring.words + ring.offset(row) + word,
+            "dst_lane": lane,
+            "dst_kg_step": ring.words,
+            "dst_row_step": row_step * ring.row,
+        }
+
+    def _first_row(self, work: Work) -> int:
+        """Return the first row of results, from the work's first row on."""
+        return self.offset[0] + work.first * self.step[0] - work.start

@@ -1,0 +1,109 @@
+"""Operations that together compute one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from tilewright.compiler.ir import TensorType
+from tilewright.compiler.schedule.array.op import ArrayOp
+from tilewright.compiler.schedule.array.section import Block
+from tilewright.compiler.schedule.array.weights import WeightSource
+from tilewright.compiler.schedule.array.windows import Operand, clipped_rows
+from tilewright.isa import EngineConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """Operations that together compute one value, from the same inputs.
+
+    One, or the value's phases, or the terms of its tiles, which are in order.
+    """
+
+    ops: tuple[ArrayOp, ...]
+
+    @property
+    def name(self) -> str:
+        """The layer's module path."""
+        return self.ops[0].name
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """What is read, by every operation alike."""
+        return self.ops[0].windows.operands
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Values read, each once."""
+        return self.ops[0].inputs
+
+    @cached_property
+    def positions(self) -> tuple[str, ...]:
+        """Offsets and masks, of which the rows of the output are read."""
+        return tuple(source.value for source in self.ops[0].windows.positions)
+
+    @cached_property
+    def output(self) -> str:
+        """The value written."""
+        return self.ops[0].output
+
+    @cached_property
+    def sources(self) -> tuple[WeightSource, ...]:
+        """Weights that are loaded for it, each once."""
+        return tuple(dict.fromkeys(op.weights.source for op in self.ops))
+
+    @property
+    def n_kg(self) -> int:
+        """Kernel groups, of ``rows`` output channels."""
+        return self.ops[0].n_kg
+
+    @cached_property
+    def tile_rows(self) -> int:
+        """Rows of results that are computed together."""
+        return self.ops[0].reduction.tile_rows
+
+    @property
+    def output_type(self) -> TensorType:
+        """Type of the value written."""
+        return self.ops[0].result.type
+
+    def input_rows(self, start: int, stop: int) -> tuple[int, int]:
+        """Return the input rows that output rows ``start .. stop - 1`` read, as (first, end)."""
+        firsts, ends = [], []
+        for (stride, step, offset), (above, below) in self._reaches.items():
+            low, high = -(-(start - offset) // step), -(-(stop - offset) // step)
+            firsts.append(low * stride + above)
+            ends.append((high - 1) * stride + below if high > low else firsts[-1])
+        return clipped_rows(self.ops[0].windows.type.shape[1], min(firsts), max(ends))
+
+    @cached_property
+    def _reaches(self) -> dict[tuple[int, int, int], tuple[int, int]]:
+        """Input rows from and to which operations of the same rows of results read."""
+        result: dict[tuple[int, int, int], tuple[int, int]] = {}
+        for op in self.ops:
+            key = op.windows.stride[0], op.result.step[0], op.result.offset[0]
+            first, end = op.windows.reach
+            known = result.get(key, (first, end))
+            result[key] = min(known[0], first), max(known[1], end)
+        return result
+
+    @lru_cache(maxsize=65536)  # noqa: B019 - stages live as long as the process compiles
+    def block_words(self, config: EngineConfig, block: Block) -> int:
+        """Return the weight words of a block, of all that is loaded for it."""
+        return sum(source.block_words(config, block) for source in self.sources)
+
+    @lru_cache(maxsize=65536)  # noqa: B019
+    def widest_words(self, config: EngineConfig) -> int:
+        """Return the weight words of the largest kernel group."""
+        return max(self.block_words(config, Block(kg, 1)) for kg in range(self.n_kg))
+
+    @lru_cache(maxsize=65536)  # noqa: B019
+    def channel_groups(self, config: EngineConfig, block: Block) -> tuple[int, int]:
+        """Return the channel groups of its operands that a block reads, as (first, end)."""
+        spans = [op.channel_groups(config, block) for op in self.ops]
+        return min(first for first, _ in spans), max(end for _, end in spans)
+
+    def weight_costs(self, config: EngineConfig) -> tuple[int, float]:
+        """Return the bytes of its weights in memory, and about the cycles that loading takes."""
+        costs = [source.costs(config) for source in self.sources]
+        return sum(size for size, _ in costs), sum(cycles for _, cycles in costs)

@@ -1,0 +1,236 @@
+"""Where windows come from: places on the grid of the input, or of two inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, NotRequired, TypedDict
+
+from tilewright.compiler.ir import TensorType
+from tilewright.compiler.schedule.array.ring import Ring
+from tilewright.compiler.schedule.array.section import Section
+from tilewright.compiler.schedule.array.work import Work
+from tilewright.isa import Compute, Deform, EngineConfig
+from tilewright.isa.passes import window_parts
+
+_WORD = 1 << 16
+
+
+@dataclass(frozen=True)
+class Operand:
+    """Channel groups that an operation reads, of stored values that lie one behind the other.
+
+    Parameters
+    ----------
+    parts : value names; a concatenation has several
+    first : int, channel groups of the first part that are left out
+    """
+
+    parts: tuple[str, ...]
+    first: int = 0
+
+
+class WindowFields(TypedDict):
+    """What a compute command says of windows; fields of :class:`~tilewright.isa.Compute`."""
+
+    signed: int
+    n_r: int
+    n_s: int
+    stride_x: int
+    act_base: int
+    act_row: int
+    act_ring: int
+    kg_step: int
+    cg_step: int
+    oy_step: int
+    r_step: int
+    y0: int
+    oy_dy: int
+    r_dy: int
+    in_h: int
+    x0: int
+    x0_word: int
+    x0_lane: int
+    s_dx: int
+    s_word: int
+    s_lane: int
+    in_w: int
+    pad: int
+    transform: NotRequired[int]
+    taps: NotRequired[int]
+    coefficients: NotRequired[int]
+
+
+@dataclass(frozen=True)
+class PositionSource:
+    """A value of which the rows of the output are loaded as positions.
+
+    ``half`` : of the offset buffer that they may be in, 0 or 1; None for all of it.
+    """
+
+    value: str
+    half: int | None
+
+
+@dataclass(frozen=True)
+class PositionPlace:
+    """Where rows of positions lie: their first word in the buffer, and words of a row."""
+
+    base: int
+    row_step: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Windows:
+    """Windows on the grid of the input.
+
+    Parameters
+    ----------
+    operands : Operand; all are read alike
+    type : TensorType of the input, or of each of them
+    kernel, stride, dilation : (vertical, horizontal)
+    padding : (top, left); negative where the first window begins inside the input
+    pad : int, what stands for pixels outside the input
+    """
+
+    operands: tuple[Operand, ...]
+    type: TensorType
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    pad: int = 0
+
+    #: Rows on chip are read two at a time: a ring has an even number of an odd number of words.
+    pairs_of_rows: ClassVar[bool] = False
+    #: All kernel groups of some rows take turns, since what is loaded for these rows is the same.
+    row_by_row: ClassVar[bool] = False
+    #: A command of its own before each waits for all results, however few cycles have passed.
+    waits: ClassVar[bool] = False
+    #: Words of a row that may take fewer cycles than the others.
+    quick_words: ClassVar[int] = 0
+    #: How people call it, where it is not direct.
+    algorithm: ClassVar[str] = ""
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the stored values that are read, each once."""
+        return tuple(dict.fromkeys(v for operand in self.operands for v in operand.parts))
+
+    @property
+    def positions(self) -> tuple[PositionSource, ...]:
+        """Values in memory that say where windows are."""
+        return ()
+
+    @property
+    def planes(self) -> int:
+        """Channel groups that are read for each one of the layer's input."""
+        return 1
+
+    @property
+    def groups(self) -> int:
+        """Channel groups that a kernel group reads whose channels stay apart."""
+        return self.planes
+
+    @cached_property
+    def reach(self) -> tuple[int, int]:
+        """Rows of the input that row 0 of the results reads, as (first, end)."""
+        first = -self.padding[0]
+        return first, first + (self.kernel[0] - 1) * self.dilation[0] + 1
+
+    def input_rows(self, first: int, end: int) -> tuple[int, int]:
+        """Return the input rows that results' rows ``first .. end - 1`` read, as (first, end).
+
+        Rows outside the input are left out; nothing to compute, or padding only, is an empty range
+        inside the input.
+        """
+        return clipped_rows(self.type.shape[1], *self.unclipped_rows(first, end))
+
+    def unclipped_rows(self, first: int, end: int) -> tuple[int, int]:
+        """Return what :meth:`input_rows` does, with rows outside the input."""
+        above, below = self.reach
+        low = first * self.stride[0] + above
+        return low, (end - 1) * self.stride[0] + below if end > first else low
+
+    def parts(self, config: EngineConfig) -> int:
+        """Return the accesses to a lane that one window takes."""
+        return window_parts(config, self.stride[1])
+
+    def per_channel_group(self, section: Section) -> int:
+        """Return the windows of a channel group, each with a segment of its own."""
+        return 1 if section.tap is not None else self.kernel[0] * self.kernel[1]
+
+    def rows_at_once(self, config: EngineConfig, rows: int) -> int:
+        """Return how many of some rows of results can be computed together."""
+        return rows
+
+    def too_large(
+        self, words: int, rings: Mapping[str, Ring], config: EngineConfig
+    ) -> tuple[str, str]:
+        """Return why rows of so many lane words do not fit on chip, and what helps beside room."""
+        return f"the input rows of one output row take {words} words of each lane", ""
+
+    def fields(self, config: EngineConfig, work: Work, *, per_group: bool) -> WindowFields:
+        """Return what the command of some work says of its windows."""
+        ring, kernel = work.rings[0], self.kernel
+        y0 = work.first * self.stride[0] - self.padding[0]
+        x0 = -self.padding[1]
+        if work.section.tap is not None:
+            r, s = divmod(work.section.tap, self.kernel[1])
+            y0, x0, kernel = y0 + r * self.dilation[0], x0 + s * self.dilation[1], (1, 1)
+        return {
+            "signed": int(self.type.signed),
+            "n_r": kernel[0],
+            "n_s": kernel[1],
+            "stride_x": self.stride[1],
+            "act_base": ring.base + (work.cg - ring.first) * ring.words,
+            "act_row": ring.offset(y0),
+            "act_ring": ring.words,
+            "kg_step": self.planes * ring.words if per_group else 0,
+            "cg_step": self.group_step(work),
+            "oy_step": ring.offset(self.stride[0]),
+            "r_step": ring.offset(self.dilation[0]),
+            "y0": y0,
+            "oy_dy": self.stride[0],
+            "r_dy": self.dilation[0],
+            "in_h": self.type.shape[1],
+            "x0": x0,
+            "x0_word": x0 // config.cols,
+            "x0_lane": x0 % config.cols,
+            "s_dx": self.dilation[1],
+            "s_word": self.dilation[1] // config.cols,
+            "s_lane": self.dilation[1] % config.cols,
+            "in_w": self.type.shape[2],
+            "pad": self.pad & 0xFF,
+        }
+
+    def group_step(self, work: Work) -> int:
+        """Return the lane words from one channel group that is read to the next."""
+        return work.rings[0].words
+
+    def lead(
+        self, config: EngineConfig, work: Work, command: Compute, places: tuple[PositionPlace, ...]
+    ) -> Deform | None:
+        """Return the command that must come before one, or None."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairedWindows(Windows):
+    """Windows of two inputs of one shape, which are read like two channel groups."""
+
+    @property
+    def groups(self) -> int:
+        """Channel groups that a kernel group reads whose channels stay apart."""
+        return 2
+
+    def group_step(self, work: Work) -> int:
+        """Return the lane words from the first operand to the second."""
+        first, second = work.rings
+        return (second.base - first.base) % _WORD
+
+
+def clipped_rows(height: int, first: int, end: int) -> tuple[int, int]:
+    """Return the rows ``first .. end - 1`` that exist, as (first, end)."""
+    return min(max(first, 0), height), min(max(end, 0), height)

@@ -1,0 +1,32 @@
+"""A network as stages, and where the channels of its values lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilewright.compiler.ir import Graph, TensorType
+from tilewright.compiler.schedule.array.stage import Stage
+from tilewright.compiler.schedule.order.channels import ChannelOrder
+from tilewright.isa import EngineConfig
+from tilewright.isa.layout import FeatureMapLayout
+
+
+@dataclass(frozen=True)
+class LoweredGraph:
+    """Stages in execution order, and the types and channel orders of all values they touch.
+
+    ``orders``: of stored values; ``pixels``: bytes of a pixel in memory, of those that have fewer
+    than ``rows``.
+    """
+
+    graph: Graph
+    config: EngineConfig
+    values: dict[str, TensorType]
+    orders: dict[str, ChannelOrder]
+    pixels: dict[str, int]
+    stages: tuple[Stage, ...]
+
+    def layout(self, value: str) -> FeatureMapLayout:
+        """Return how a value lies in memory."""
+        shape, order = self.values[value].shape, tuple(self.orders[value])
+        return FeatureMapLayout(self.config, *shape, order=order, pixel=self.pixels.get(value, 0))

@@ -1,0 +1,120 @@
+"""What a plan costs, about: the slowest unit, what does not overlap with it, and bytes moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tilewright.compiler.schedule.array.op import ArrayOp
+from tilewright.compiler.schedule.array.stage import Stage
+from tilewright.compiler.schedule.lowered import LoweredGraph
+from tilewright.compiler.schedule.objective import COMMAND_CYCLES, kernel_group_cycles
+from tilewright.compiler.schedule.plan.strips import Plan
+from tilewright.isa import EngineConfig
+from tilewright.isa.layout import FeatureMapLayout
+
+#: About the cycles that a reader waits for the results of the command before it.
+_FENCE_CYCLES = 30
+#: From the last result to the first offsets loaded.
+_MEMORY_CYCLES = 300
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cycles, estimated, and bytes to and from memory."""
+
+    cycles: float
+    traffic: int
+
+    def weighed(self, per_byte: float) -> float:
+        """Return one number, with a byte as so many cycles."""
+        return self.cycles + per_byte * self.traffic
+
+
+def estimate(plan: Plan, lowered: LoweredGraph, config: EngineConfig) -> Cost:
+    """Return what a plan costs."""
+    bus, group = config.bus_bytes, plan.group
+    layouts = {v: lowered.layout(v) for v in (*group.loads, *group.stores)}
+    loads, first = _loaded(plan, lowered, layouts)
+    stores = sum(layouts[v].size_bytes for v in group.stores)
+    weights, weight_cycles = 0, 0.0
+    for stage, times in zip(group.stages, _times(plan), strict=True):
+        size, cycles = stage.weight_costs(config)
+        weights += size * times
+        weight_cycles += cycles * times
+    compute = _waits(plan, config)
+    for number in range(len(group.stages)):
+        compute += _stage_cycles(plan, number, config)
+    load = loads / bus + weight_cycles
+    slowest = max(compute, load, stores / bus)
+    if not plan.ahead and plan.steps > 1:
+        slowest = max(compute + loads / bus, load)
+    # Nothing overlaps with the store of the last results.
+    share = 1 - plan.strips[-2] / plan.strips[-1] if plan.steps > 1 else 1
+    last = min(stores * share, config.out_depth // 2 * config.rows)
+    return Cost(slowest + (first + last) / bus, loads + weights + stores)
+
+
+def _loaded(
+    plan: Plan, lowered: LoweredGraph, layouts: dict[str, FeatureMapLayout]
+) -> tuple[int, int]:
+    """Return the bytes of values that are loaded, and those before the first strip."""
+    group, frontier = plan.group, plan.frontier
+    loads = first = 0
+    for value in group.loads:
+        row = layouts[value].row_bytes
+        loads += frontier[value][-1] * row * sum(rings[value].groups for rings in plan.rings)
+        first += frontier[value][1] * row * plan.rings[0][value].groups
+    # Offsets are loaded once per block of weights, at best.
+    positions = {value for stage in group.stages for value in stage.positions}
+    return loads + sum(lowered.layout(value).size_bytes for value in positions), first
+
+
+def _times(plan: Plan) -> list[int]:
+    """Return how often each stage's weights are loaded."""
+    once = len(plan.blocks) > 1 or plan.steps == 1
+    return [1 if kept or once else plan.steps for kept in plan.weights.resident]
+
+
+def _waits(plan: Plan, config: EngineConfig) -> float:
+    """Return the cycles in which the array waits for offsets of the same strip, and weights."""
+    group, weights = plan.group, plan.weights
+    positions = {value for stage in group.stages for value in stage.positions}
+    waited = 0 if plan.early else len(positions & {stage.output for stage in group.stages})
+    cycles = float(waited * plan.steps * _MEMORY_CYCLES)
+    for stage, times, blocks in zip(group.stages, _times(plan), weights.blocks, strict=True):
+        sizes = [stage.block_words(config, block) for block in blocks]
+        if times * len(sizes) > 1:
+            # What of a block does not fit beside the one in use is loaded while the array waits.
+            waited_for = sum(max(0, size - (weights.stream_words - max(sizes))) for size in sizes)
+            word = stage.sources[0].word_bytes(config)
+            cycles += times * waited_for * word / config.bus_bytes
+    return cycles
+
+
+def _stage_cycles(plan: Plan, number: int, config: EngineConfig) -> float:
+    """Return the cycles in which the array works for a stage."""
+    group, stage = plan.group, plan.group.stages[number]
+    made, cuts = plan.frontier[stage.output], plan.weights.blocks[number]
+    strip = max(b - a for a, b in pairwise(made))
+    cycles = 0.0
+    for op in stage.ops:
+        _, height = op.result.own_rows(0, made[-1])
+        words = -(-op.result.columns // config.cols)
+        cycles += height * words * sum(s.n_kg * op.pass_cycles(config, s) for s in op.sections)
+        rows, n_kg = op.chunk(config, strip, op.n_kg, stored=op.output in group.stores)
+        chunks = plan.steps * -(-strip // rows)
+        commands = plan.steps * max(len(cuts), len(op.sections))
+        per_cut = -(-op.n_kg // len(cuts))
+        commands *= -(-strip // rows) * -(-per_cut // n_kg)
+        fence = _FENCE_CYCLES if _waits_for_results(plan, stage, op) else 0
+        cycles += op.n_kg * chunks * kernel_group_cycles(config)
+        cycles += commands * (COMMAND_CYCLES + fence)
+    return cycles
+
+
+def _waits_for_results(plan: Plan, stage: Stage, op: ArrayOp) -> bool:
+    """Return whether an operation waits for those of the command before it."""
+    if op.windows.waits:
+        return True
+    return op is stage.ops[0] and any(value not in plan.group.loads for value in op.inputs)
