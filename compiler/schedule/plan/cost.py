@@ -96,7 +96,8 @@ def _stage_cycles(plan: Plan, number: int, config: EngineConfig) -> float:
     """Return the cycles in which the array works for a stage."""
     group, stage = plan.group, plan.group.stages[number]
     made, cuts = plan.frontier[stage.output], plan.weights.blocks[number]
-    strip = max(b - a for a, b in pairwise(made))
+    # Nothing is computed of a value of which readers see padding only.
+    strip = max(1, *(b - a for a, b in pairwise(made)))
     cycles = 0.0
     for op in stage.ops:
         _, height = op.result.own_rows(0, made[-1])
