@@ -1,0 +1,12 @@
+"""Controllers of memories outside the FPGA, behind AXI4.
+
+A burst is cut into pieces that stay within a row and a buffer (``pieces``). ``sdram`` takes one
+piece after another, of reads and writes in turn; while the words of one move, the row of the next
+is opened (``banks``). ``chip`` says what a chip is and how many cycles its data sheet's times are.
+
+    AR -> pieces --+                 +-> column commands --+
+                   +-> next (opens) -+   of one piece      +-> pins -> chip
+    AW -> pieces --+                 +-> refresh ----------+
+    W  -> words that wait ---------------^                        |
+    R  <- words that wait <---------------------------------------+
+"""
