@@ -11,6 +11,7 @@ Rooms, in the order in which data flows:
 ``array``       the array: multipliers and accumulators.
 ``drain``       from accumulators to results: sums of tiles, requantization, tables.
 ``store``       the store unit: results to memory.
+``memory``      controllers of memories outside the FPGA.
 ``control``     the host's view of the engine: registers, counters.
 ``lib``         small parts that every room uses.
 

@@ -4,6 +4,9 @@ from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hdl.memory.chip import SDRAMCycles
+from tilewright.hdl.memory.pieces import Geometry
+
 __all__ = ["Banks"]
 
 
@@ -54,7 +57,7 @@ class Banks(wiring.Component):
         )
 
     @staticmethod
-    def close_after(geometry, cycles):
+    def close_after(geometry: Geometry, cycles: SDRAMCycles) -> tuple[int, int, int]:
         """Return the cycles from ``open``, ``read`` and ``write`` until a bank may be closed."""
         words = geometry.words
         return max(cycles.ras, cycles.rc - cycles.rp), words, words - 1 + cycles.wr

@@ -4,6 +4,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hdl.memory.chip import SDRAMChip
+
 __all__ = ["Geometry", "PieceLayout", "Pieces"]
 
 
@@ -25,7 +27,7 @@ class Geometry:
         If beats, pieces and rows do not fit one another.
     """
 
-    def __init__(self, *, chip, data_width, piece_beats):
+    def __init__(self, *, chip: SDRAMChip, data_width: int, piece_beats: int) -> None:
         words, rest = divmod(data_width, chip.data_width)
         if rest or words not in (2, 4, 8):
             raise ValueError(

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.bus.axi import AXI4
 from tilewright.hdl.memory.banks import Banks
+from tilewright.hdl.memory.chip import SDRAMChip, SDRAMCycles
 from tilewright.hdl.memory.pieces import Geometry, PieceLayout, Pieces
 from tilewright.hdl.memory.pins import Command, SDRAMPins
 
@@ -50,8 +51,15 @@ class SDRAMController(wiring.Component):
     POWER_UP_REFRESHES = 8
 
     def __init__(
-        self, *, chip, clock_mhz, data_width, buffer_beats=64, pad_latency=0, power_up_us=None
-    ):
+        self,
+        *,
+        chip: SDRAMChip,
+        clock_mhz: float,
+        data_width: int,
+        buffer_beats: int = 64,
+        pad_latency: int = 0,
+        power_up_us: float | None = None,
+    ) -> None:
         if buffer_beats & (buffer_beats - 1) or not 4 <= buffer_beats <= 256:
             raise ValueError(f"buffer_beats must be a power of two in 4..256, not {buffer_beats!r}")
         pieces = min(buffer_beats // 2, chip.row_bytes * 8 // data_width)
@@ -74,22 +82,22 @@ class SDRAMController(wiring.Component):
         )
 
     @property
-    def geometry(self):
+    def geometry(self) -> Geometry:
         """Where beats lie in the chip."""
         return self._geometry
 
     @property
-    def buffer_beats(self):
+    def buffer_beats(self) -> int:
         """Beats that can wait, in each direction."""
         return self._buffer_beats
 
     @property
-    def pad_latency(self):
+    def pad_latency(self) -> int:
         """Cycles that registers at the pins take, there and back."""
         return self._pad_latency
 
     @property
-    def cycles(self):
+    def cycles(self) -> SDRAMCycles:
         """The chip's times at the controller's clock."""
         return self._cycles
 
@@ -195,6 +203,7 @@ class SDRAMController(wiring.Component):
         """Connect the buffers of beats to the bus and to what moves them."""
         axi = self.axi
         confirmed = Signal(range(2 * self._buffer_beats + 2))  # writes to be answered
+        held = Signal(range(self._buffer_beats + 1))  # beats given whose command is to come
         # The next beat to be written, ahead of block RAM's slow output.
         beat, beat_valid = Signal.like(write_beats.r_data, reset_less=True), Signal()
         m.d.comb += [
@@ -203,14 +212,17 @@ class SDRAMController(wiring.Component):
             axi.rvalid.eq(read_beats.r_rdy),
             Cat(axi.rdata, axi.rlast).eq(read_beats.r_data),
             read_beats.r_en.eq(axi.rready),
-            axi.wready.eq(write_beats.w_rdy),
-            write_beats.w_en.eq(axi.wvalid),
+            axi.wready.eq(~held[-1]),
+            write_beats.w_en.eq(axi.wvalid & axi.wready),
             write_beats.w_data.eq(Cat(axi.wdata, axi.wstrb)),
             Cat(mover.write_data, mover.write_strobe).eq(beat),
             write_beats.r_en.eq(~beat_valid | (mover.column & mover.writes)),
             axi.bvalid.eq(confirmed != 0),
         ]
-        m.d.sync += confirmed.eq(confirmed + mover.confirm - (axi.bvalid & axi.bready))
+        m.d.sync += [
+            confirmed.eq(confirmed + mover.confirm - (axi.bvalid & axi.bready)),
+            held.eq(held + (axi.wvalid & axi.wready) - (mover.column & mover.writes)),
+        ]
         with m.If(write_beats.r_en):
             m.d.sync += [beat.eq(write_beats.r_data), beat_valid.eq(write_beats.r_rdy)]
 

@@ -74,7 +74,8 @@ class Bench:
             ready = ctx.get(self.dut.ready)
             read = self._show(ctx, axi, "ar", reads, ready)
             write = self._show(ctx, axi, "aw", writes, ready)
-            if beat is None and beats and self.random.random() < self.pace:
+            begun = self.cycle > (self.align or -1)
+            if beat is None and beats and begun and self.random.random() < self.pace:
                 beat = beats.pop(0)
                 for name, value in zip(("wdata", "wstrb", "wlast"), beat, strict=True):
                     ctx.set(getattr(axi, name), value)
@@ -130,15 +131,19 @@ class Bench:
         ctx.set(pins.dq_i, NOTHING_DRIVEN if driven is None else driven)
 
 
-def random_requests(bench, count, *, gaps=(0, 0, 3, 40, 300), start=0):
-    """Ask for reads of the chip's lower half and writes to its upper half, in few rows."""
+def random_requests(bench, count, *, start=0, block_beats=None):
+    """Ask for reads of the chip's lower half and writes to its upper half, in few rows.
+
+    No burst crosses a multiple of ``block_beats``, or of 4 KiB.
+    """
     rng, size = bench.random, bench.bytes
     cycle = start
+    block = block_beats or 4096 // size
     for _ in range(count):
-        cycle += rng.choice(gaps)
-        beats = rng.choice((1, 2, 4, 7, 16, 32, 32, 100))
-        page = rng.randrange(4) * 65536 + rng.randrange(8) * 4096
-        address = page + rng.randrange(4096 // size - beats + 1) * size
+        cycle += rng.choice((0, 0, 3, 40, 300))
+        beats = min(block, rng.choice((1, 2, 4, 7, 16, 32, 32, 100)))
+        page = rng.randrange(4) * 65536 + rng.randrange(32768 // (block * size)) * block * size
+        address = page + rng.randrange(block - beats + 1) * size
         if rng.random() < 0.5:
             bench.reads.append(Request(cycle, address, beats))
         else:

@@ -1,0 +1,263 @@
+"""SDRAM behind the project's own controller, exact to the cycle.
+
+The counterpart of :class:`tilewright.hdl.memory.sdram.SDRAMController` and its chip, burst by
+burst. An engine's bursts are one piece each. What the controller chooses next depends on both
+units, so that a run has an :class:`SDRAMRun` of its own. Each direction has at most one burst that
+has not been chosen: the controller takes no further address before, so nothing that comes later can
+change the choice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tilewright.errors import Error
+from tilewright.hdl.memory.banks import Banks
+from tilewright.hdl.memory.chip import SDRAMChip
+from tilewright.hdl.memory.pieces import Pieces
+from tilewright.hdl.memory.sdram import SDRAMController
+from tilewright.isa import EngineConfig
+
+if TYPE_CHECKING:
+    from tilewright.sim.timing.memory import Burst
+
+__all__ = ["SDRAM", "Answer", "SDRAMRun"]
+
+_NEVER = 1 << 62
+
+
+@dataclass(frozen=True)
+class SDRAM:
+    """A chip, and the controller in front of it.
+
+    Parameters
+    ----------
+    chip : SDRAMChip
+    clock_mhz : float, of engine, controller and chip
+    pad_latency : int, cycles that registers at the pins take, there and back
+    """
+
+    chip: SDRAMChip
+    clock_mhz: float
+    pad_latency: int = 0
+
+    @property
+    def fixed(self) -> bool:
+        """See :class:`tilewright.sim.timing.memory.Memory`."""
+        return False
+
+    def served(self, burst: Burst) -> int:
+        """Raise: no burst is served without regard to the others."""
+        raise TypeError("an SDRAM's bursts are served by its run")
+
+    def controller(self, config: EngineConfig) -> SDRAMController:
+        """Return the controller for an engine's bus.
+
+        Raises
+        ------
+        Error
+            If they do not fit each other.
+        """
+        try:
+            controller = SDRAMController(
+                chip=self.chip,
+                clock_mhz=self.clock_mhz,
+                data_width=config.bus_width,
+                pad_latency=self.pad_latency,
+            )
+        except ValueError as error:
+            raise Error(f"{self.chip.name} behind an engine's bus: {error}") from error
+        if config.burst_beats > controller.geometry.piece_beats:
+            raise Error(
+                f"burst_beats must be at most {controller.geometry.piece_beats} with "
+                f"{self.chip.name}, not {config.burst_beats}"
+            )
+        return controller
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the controller says of a burst, in cycles.
+
+    Parameters
+    ----------
+    write : bool
+    accepted : int, in which the address was taken
+    beats : tuple of int
+        From which on each beat can be taken, of a read; in which the burst is confirmed, of a
+        write.
+    """
+
+    write: bool
+    accepted: int
+    beats: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    accepted: int
+    bank: int
+    row: int
+    beats: int
+
+
+@dataclass
+class _Direction:
+    """The burst of one direction that has not been chosen, and when the next one is taken."""
+
+    free: int = 0
+    piece: _Piece | None = None
+
+
+class SDRAMRun:
+    """A controller and a chip from cycle 0 on, in which ``align`` is high.
+
+    Parameters
+    ----------
+    controller : SDRAMController, for its parameters
+    """
+
+    #: Cycles from a beat's write into the buffer of read beats until the bus shows it.
+    BUFFER = 2
+
+    def __init__(self, controller: SDRAMController) -> None:
+        self._geometry = controller.geometry
+        self._cycles = cycles = controller.cycles
+        self._depth: int = controller.buffer_beats
+        self._words: int = self._geometry.words
+        self._beat_after: int = 1 + cycles.cl + self._words + controller.pad_latency + self.BUFFER
+        self._after = Banks.close_after(self._geometry, cycles)
+        self._open: list[int | None] = [None] * 4
+        self._closable = [0] * 4
+        self._reads, self._writes = _Direction(), _Direction()
+        self._write_next = False
+        self._empty = 0  # from when on the opener can take a piece
+        self._allowed = 0  # from when on the keeper lets it
+        self._due = 1
+        self._next_due = 1 + cycles.refresh
+        # The piece whose beats are moved: first and last column command, bank.
+        self._first, self._final, self._bank = -1, -1, 0
+        self._read_from, self._write_from = 0, 0
+        # Read beats: asked for by pieces, and when each was taken. Written beats: counted on by
+        # pieces, when each was given, and when its column command was.
+        self._asked, self._taken = 0, list[int]()
+        self._counted, self._given, self._written = 0, list[int](), list[int]()
+        self.refreshes = 0
+
+    def read(self, cycle: int, address: int, beats: int) -> None:
+        """Show a read's address from ``cycle`` on; the read before has been answered."""
+        self._take(self._reads, cycle, address, beats)
+
+    def taken(self, cycles: list[int]) -> None:
+        """Say when the answered read's beats are taken."""
+        self._taken += cycles
+
+    def write(self, cycle: int, address: int, beats: int) -> tuple[int, list[int]]:
+        """Show a write's address from ``cycle`` on; the write before has been answered.
+
+        Returns when it is accepted, and from when on each of its beats finds room.
+        """
+        accepted = self._take(self._writes, cycle, address, beats)
+        first = len(self._given) - self._depth
+        room = [self._written[i] + 1 if i >= 0 else 0 for i in range(first, first + beats)]
+        return accepted, room
+
+    def given(self, cycles: list[int]) -> None:
+        """Say when the shown write's beats are given."""
+        self._given += cycles
+
+    def step(self) -> Answer | None:
+        """Choose a burst and answer it; None if there is none."""
+        ready = min(self._fits(self._reads), self._fits(self._writes))
+        if ready == _NEVER:
+            return None
+        while (cycle := max(self._empty, self._allowed, ready)) >= self._due:
+            self._refresh()
+        return self._choose(cycle)
+
+    def _take(self, d: _Direction, shown: int, address: int, beats: int) -> int:
+        g = self._geometry
+        assert d.piece is None
+        assert address // (g.data_width // 8) % g.piece_beats + beats <= g.piece_beats
+        row = address % g.chip.size_bytes // g.chip.row_bytes
+        accepted = max(shown, d.free)
+        d.piece = _Piece(accepted, row % g.chip.BANKS, row // g.chip.BANKS, beats)
+        return accepted
+
+    def _fits(self, d: _Direction) -> int:
+        """Return from which cycle on the direction's burst can be chosen, for all it needs."""
+        if d.piece is None:
+            return _NEVER
+        if d is self._writes:
+            needed, known = self._counted + d.piece.beats, self._given
+        else:
+            needed, known = self._asked + d.piece.beats - self._depth, self._taken
+        # Room and beats count from the cycle after, and are compared in the cycle before a choice.
+        have = known[needed - 1] + 1 if needed > 0 else 0
+        return max(d.piece.accepted + Pieces.LATENCY, have) + 1
+
+    def _refresh(self) -> None:
+        """Refresh when the opener and the mover are done; forget all rows."""
+        quiet = max(self._due, self._empty, self._final + 1, *self._closable, self._allowed)
+        refresh = quiet + 1 + self._cycles.rp
+        self._allowed = refresh + self._cycles.rfc + 1
+        self._open = [None] * 4
+        self.refreshes += 1
+        if refresh >= self._next_due:  # due again before this one began: one does for both
+            self._next_due += self._cycles.refresh
+        self._due = self._next_due
+        self._next_due += self._cycles.refresh
+
+    def _choose(self, cycle: int) -> Answer:
+        can_read = self._fits(self._reads) <= cycle
+        can_write = self._fits(self._writes) <= cycle
+        write = can_write and (self._write_next or not can_read)
+        self._write_next = not write
+        d = self._writes if write else self._reads
+        piece = d.piece
+        assert piece is not None
+        d.piece, d.free = None, cycle + 1
+        columns = self._move(self._opened(cycle + 1, piece), piece, write)
+        if write:
+            self._counted += piece.beats
+            self._written += columns
+            return Answer(write, piece.accepted, (columns[-1] + 1,))
+        self._asked += piece.beats
+        return Answer(write, piece.accepted, tuple(c + self._beat_after for c in columns))
+
+    def _opened(self, look: int, piece: _Piece) -> int:
+        """Return from when on the piece's row is open and the opener offers it."""
+        cycles, bank = self._cycles, piece.bank
+        if self._open[bank] == piece.row:
+            return look + 1
+        opens = look + 1
+        if self._open[bank] is not None:
+            if self._bank == bank:
+                look = max(look, self._final + 1)
+            closes = self._slot(max(look + 1, self._closable[bank]))
+            opens = closes + cycles.rp
+        active = self._slot(opens)
+        self._open[bank] = piece.row
+        self._closable[bank] = active + self._after[0]
+        return active + max(1, cycles.rcd - 1)
+
+    def _slot(self, cycle: int) -> int:
+        """Return the first cycle from ``cycle`` on without a column command."""
+        if self._first <= cycle <= self._final and (cycle - self._first) % self._words == 0:
+            return cycle + 1
+        return cycle
+
+    def _move(self, ready: int, piece: _Piece, write: bool) -> range:
+        """Return the cycles of the piece's column commands, each of which moves a beat."""
+        words, cycles = self._words, self._cycles
+        handed = max(ready, self._final)
+        first = max(handed + 1, self._write_from if write else self._read_from)
+        final = first + (piece.beats - 1) * words
+        self._first, self._final, self._bank = first, final, piece.bank
+        self._empty = handed + 1
+        self._read_from = final + words
+        self._write_from = final + words + (0 if write else cycles.cl + 1)
+        after = self._after[2 if write else 1]
+        self._closable[piece.bank] = max(self._closable[piece.bank], final + after)
+        return range(first, final + 1, words)
