@@ -15,7 +15,7 @@ from examples.networks.detection import SSD
 from examples.networks.initialize import initialize, random_images
 from examples.networks.keyword_spotting import DSCNN
 from examples.networks.mobilenet import MobileNetV1, MobileNetV2, MobileNetV3Small
-from examples.networks.resnet import ResNet
+from examples.networks.resnet import Bottleneck, ResNet
 from examples.networks.segmentation import AtrousPyramid, UNet
 from examples.networks.shufflenet import ShuffleNetV2
 from examples.networks.superresolution import ESPCN
@@ -62,6 +62,7 @@ class Network:
 
 NETWORKS: dict[str, Network] = {
     "resnet18": Network(ResNet, (3, 224, 224)),
+    "resnet50": Network(partial(ResNet, block=Bottleneck, blocks=(3, 4, 6, 3)), (3, 224, 224)),
     "mobilenet_v2": Network(MobileNetV2, (3, 224, 224)),
     "mobilenet_v3_small": Network(MobileNetV3Small, (3, 224, 224)),
     # As in the visual wake words benchmark: is there a person?

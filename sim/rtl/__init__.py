@@ -7,13 +7,15 @@ Files, in the order in which an engine passes through them:
 ``library``  the bench's functions as Python sees them
 ``checkpoint`` the state of a run in a file, from which it goes on
 ``waves``    waveforms as FST
-``engine``   a run of a program: registers, status, counters, the trace of every command
+``session``  a run of a program: registers, status, counters, the trace of every command
+``engine``   an engine's RTL, compiled, and its sessions
 ``harness/`` the bench in C++: clock, AXI4 memory, register port, trace recorder
 """
 
 from tilewright.sim.rtl.build import build
 from tilewright.sim.rtl.checkpoint import Checkpoint
-from tilewright.sim.rtl.engine import RtlEngine, RtlRun, RtlSession
+from tilewright.sim.rtl.engine import RtlEngine
+from tilewright.sim.rtl.session import RtlRun, RtlSession
 from tilewright.sim.rtl.tools import RtlError
 
 __all__ = ["Checkpoint", "RtlEngine", "RtlError", "RtlRun", "RtlSession", "build"]

@@ -15,7 +15,7 @@ from tilewright.files import fresh_file
 from tilewright.sim.rtl.tools import RtlError
 
 if TYPE_CHECKING:
-    from tilewright.sim.rtl.engine import RtlSession
+    from tilewright.sim.rtl.session import RtlSession
 
 __all__ = ["Checkpoint"]
 

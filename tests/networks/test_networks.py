@@ -19,6 +19,7 @@ ENGINE = ENGINES["8x7-bus32"]
 # to layer, and random weights do not forgive them as trained ones do.
 REDUCED = {
     "resnet18": (1 / 8, (32, 32), 20),
+    "resnet50": (1 / 8, (32, 32), 14),
     "mobilenet_v2": (1 / 4, (32, 32), 12),
     "mobilenet_v3_small": (1 / 4, (32, 32), 10),
     "mobilenet_v1_025": (1 / 4, (32, 32), 16),
@@ -56,6 +57,7 @@ def test_networks_are_the_published_ones():
     """As many parameters as in the literature."""
     millions = {
         "resnet18": 11.69,
+        "resnet50": 25.56,
         "mobilenet_v2": 3.50,
         "mobilenet_v3_small": 2.54,
         "shufflenet_v2": 2.28,
