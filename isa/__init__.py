@@ -9,6 +9,8 @@ Files, in the order in which a program meets them:
 ``tiles``      what a compute command says of tiles of results
 ``kernel_steps``  how the load unit transforms kernels
 ``layout``     how feature maps, weight blocks and commands lie in memory
+``widths``     bits of addresses and counts, as the buffers need
+``rules``      what a command may say
 ``registers``  the control and status registers, status codes
 """
 
@@ -18,6 +20,7 @@ from tilewright.isa.commands import (
     Check,
     Command,
     Compute,
+    DecodeError,
     Deform,
     End,
     Fetch,
@@ -42,6 +45,7 @@ __all__ = [
     "Command",
     "Compute",
     "ConfigError",
+    "DecodeError",
     "Deform",
     "End",
     "EngineConfig",

@@ -592,8 +592,10 @@ def encode(command: Command, size: int | None = None) -> bytes:
     return word.to_bytes(size, "little")
 
 
-def decode(unit: Unit, data: bytes) -> Command:
+def decode(unit: Unit, data: bytes, *, spare: bool = False) -> Command:
     """Return the command that ``data`` holds.
+
+    ``spare``: take no notice of bits above the fields, as engines without ``prefetch``.
 
     Raises
     ------
@@ -607,7 +609,7 @@ def decode(unit: Unit, data: bytes) -> Command:
         if kind.UNIT is unit and kind.OPCODE == word & 0xFF:
             fields = (*kind.FIELDS, *kind.OPTIONS)
             used = _OPCODE.width + sum(field.width for field in fields)
-            if word >> used:
+            if word >> used and not spare:
                 raise DecodeError(f"{kind.__name__}: bits above {used} must be zero")
             return kind(**unpack(fields, word >> _OPCODE.width))
     raise DecodeError(f"{unit.name} has no opcode {word & 0xFF}")

@@ -21,6 +21,7 @@ from tilewright.hdl.commands.queue import CommandQueue
 from tilewright.isa import (
     Command,
     Compute,
+    DecodeError,
     Deform,
     End,
     EngineConfig,
@@ -33,6 +34,8 @@ from tilewright.isa import (
     Unit,
     decode,
 )
+from tilewright.isa.registers import Status
+from tilewright.isa.rules import MAX_COMMANDS, RuleError, check_command
 from tilewright.sim.errors import ExecutionError
 from tilewright.sim.timing.compute import ComputeTiming, compute_timing, deform_timing
 from tilewright.sim.timing.load import bootstrap_commit, load_timing
@@ -40,8 +43,15 @@ from tilewright.sim.timing.memory import Memory
 from tilewright.sim.timing.store import store_cycles
 from tilewright.sim.waits import Waits, complete, stalls
 
-Reader = Callable[[Fetch], Sequence[Command]]
+Fetched = Command | DecodeError
+"""What is found where a command should be: it is refused when its turn comes."""
+
+Reader = Callable[[Fetch], Sequence[Fetched]]
 """Returns the commands that a Fetch reads."""
+
+#: Cycles from the start of a load or store command, and from the moment in which a compute command
+#: has left its queue and those before it are done, until a refusal ends the run.
+REFUSAL, COMPUTE_REFUSAL = 3, 1
 
 _WEIGHTS = (LoadWeights, LoadTable, LoadKernelSteps, LoadKernels)
 _WAIT_FIELDS = {unit: f"wait_{unit.name.lower()}" for unit in Unit}
@@ -77,17 +87,26 @@ class Event:
 def memory_reader(config: EngineConfig, memory: NDArray[np.uint8]) -> Reader:
     """Return what reads commands from memory as it is at that moment.
 
-    The reader raises :class:`ExecutionError` for commands beyond the memory's end.
+    The reader raises :class:`ExecutionError` for commands beyond the memory's end, which the bus
+    answers with an error.
     """
 
-    def read(fetch: Fetch) -> list[Command]:
+    def decoded(unit: Unit, data: bytes) -> Fetched:
+        try:
+            return decode(unit, data, spare=not config.prefetch)
+        except DecodeError as error:
+            return error
+
+    def read(fetch: Fetch) -> list[Fetched]:
         unit = Unit(fetch.unit)
         size = config.command_bytes(unit)
         end = fetch.address + fetch.count * size
         if end > memory.size:
-            raise ExecutionError(f"a command reaches byte {end - 1} of a memory of {memory.size}")
+            raise ExecutionError(
+                f"it reaches byte {end - 1} of a memory of {memory.size}", Status.READ_ERROR
+            )
         data = memory[fetch.address : end].tobytes()
-        return [decode(unit, data[at : at + size]) for at in range(0, len(data), size)]
+        return [decoded(unit, data[at : at + size]) for at in range(0, len(data), size)]
 
     return read
 
@@ -96,10 +115,13 @@ def memory_reader(config: EngineConfig, memory: NDArray[np.uint8]) -> Reader:
 class _UnitState:
     """Where a unit stands: commands fetched but not run, and when it can take the next."""
 
-    queue: deque[tuple[Command, int]] = field(default_factory=deque)  # with the cycle of its commit
+    queue: deque[tuple[Fetched, int]] = field(default_factory=deque)  # with the cycle of its commit
     popped: int = -1  # cycle in which the last command left the queue
     free: int = 0
     events: list[Event] = field(default_factory=list)
+    judged: bool = False  # the next command has been, with this verdict
+    refused: ExecutionError | None = None
+    halted: bool = False  # by a refusal, its own or another unit's
 
 
 class Events:
@@ -116,7 +138,8 @@ class Events:
     Raises
     ------
     ExecutionError
-        While iterating: if a queue overflows, or the program waits for itself.
+        While iterating: if a command is refused (:mod:`tilewright.isa.rules`), a queue overflows,
+        or the program waits for itself or has no end. The first refusal in time counts.
     """
 
     def __init__(self, config: EngineConfig, timing: Memory, read: Reader, boot: Fetch) -> None:
@@ -126,6 +149,7 @@ class Events:
         self.finished: int | None = None
         self._read = read
         self._boot = boot
+        self._refusal: tuple[int, ExecutionError] | None = None  # the first, with its cycle
         self._drained = 0  # when the last compute command so far is done
         self._deform: Deform | None = None  # of the next compute command
         self._refill = {
@@ -151,27 +175,83 @@ class Events:
         return self
 
     def __iter__(self) -> Iterator[Event]:
-        self._fetch(self._boot, bootstrap_commit(self.config, self.timing, self._boot))
+        try:
+            check_command(self.config, self._boot)
+            self._fetch(self._boot, bootstrap_commit(self.config, self.timing, self._boot))
+        except RuleError as error:
+            raise ExecutionError(f"the first fetch: {error}", error.status, index=0) from error
+        except ExecutionError as error:
+            raise error.at(Unit.LOAD, 0) from error
+        count = 0
         while self.finished is None:
-            ran = False
+            before = count
             for unit in Unit:
-                waits = self._waits(unit)
-                if waits is not None:
-                    ran = True
-                    yield self._run(unit, waits)
-            if not ran:
-                waiting = {
-                    unit.name.lower(): state.queue[0][0] if state.queue else "no command"
-                    for unit, state in self.units.items()
-                }
-                raise ExecutionError(f"the program waits for itself: {waiting}")
+                event = self._next(unit)
+                if event is not None:
+                    count += 1
+                    yield event
+            if count == before and self._refusal is not None:
+                raise self._refusal[1]
+            if count == before or count > MAX_COMMANDS:
+                raise self._endless(ends=count > before)
 
-    def _waits(self, unit: Unit) -> Waits | None:
-        """Return what a unit's next command waits for, if all of it has been run."""
+    def _endless(self, *, ends: bool) -> ExecutionError:
+        """Return what is wrong with a program that has no end."""
+        if ends:
+            message = f"the program has more than {MAX_COMMANDS} commands"
+        else:
+            waiting = {
+                unit.name.lower(): state.queue[0][0] if state.queue else "no command"
+                for unit, state in self.units.items()
+            }
+            message = f"the program waits for itself: {waiting}"
+        index = len(self.units[Unit.LOAD].events)
+        return ExecutionError(message, Status.WATCHDOG, Unit.LOAD, index)
+
+    def _next(self, unit: Unit) -> Event | None:
+        """Run a unit's next command, if nothing keeps it from that."""
         state = self.units[unit]
-        if not state.queue or (unit is Unit.LOAD and self.finished is not None):
+        if not state.queue or state.halted or (unit is Unit.LOAD and self.finished is not None):
             return None
         command, commit = state.queue[0]
+        waits = Waits(queue=max(state.popped, commit) + self._refill[unit] + WAIT_LATENCY)
+        if not state.judged:
+            state.judged, state.refused = True, self._judge(unit, command)
+        refused = state.refused
+        if isinstance(command, Command) and (refused is None or unit is not Unit.COMPUTE):
+            complete_waits = self._waits(unit, command, waits.queue)
+            if complete_waits is None:
+                return None
+            waits = complete_waits
+        start = max(state.free, waits.ready)
+        if refused is not None:
+            state.halted = True
+            at = start + REFUSAL
+            if unit is Unit.COMPUTE:  # which is not before those before it are done
+                at = max(waits.queue, self._drained + 1) + COMPUTE_REFUSAL
+            if self._refusal is None or at < self._refusal[0]:
+                self._refusal = at, refused.at(unit, len(state.events))
+            return None
+        if self._refusal is not None and start >= self._refusal[0]:
+            state.halted = True
+            return None
+        try:
+            return self._run(unit, waits)
+        except ExecutionError as error:
+            raise error.at(unit, len(state.events)) from error
+
+    def _judge(self, unit: Unit, command: Fetched) -> ExecutionError | None:
+        """Return why a unit's next command is refused, if it is."""
+        if isinstance(command, DecodeError):
+            return ExecutionError(str(command))
+        try:
+            check_command(self.config, command, self._deform if unit is Unit.COMPUTE else None)
+        except RuleError as error:
+            return ExecutionError(str(error), error.status)
+        return None
+
+    def _waits(self, unit: Unit, command: Command, queue: int) -> Waits | None:
+        """Return what a command waits for, if all of it has been run."""
         ready = dict.fromkeys(Unit, 0)
         weights = False
         for other in Unit:
@@ -187,7 +267,7 @@ class Events:
                 weights = weights or isinstance(last.command, _WEIGHTS)
         fenced = isinstance(command, Deform) or (isinstance(command, Compute) and command.fence)
         return Waits(
-            queue=max(state.popped, commit) + self._refill[unit] + WAIT_LATENCY,
+            queue=queue,
             loads=ready[Unit.LOAD],
             computes=ready[Unit.COMPUTE],
             stores=ready[Unit.STORE],
@@ -199,6 +279,8 @@ class Events:
         """Run the next command of a unit."""
         state = self.units[unit]
         command, _ = state.queue.popleft()
+        state.judged = False
+        assert isinstance(command, Command)  # others are refused
         start, done, free, steps = self._times(unit, command, max(state.free, waits.ready))
         event = Event(
             command=command,

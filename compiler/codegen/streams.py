@@ -14,7 +14,8 @@ from itertools import permutations
 from tilewright.compiler.codegen.recorder import Entry
 from tilewright.compiler.schedule import EngineLimitError
 from tilewright.compiler.schedule.limits import at_least
-from tilewright.isa import Check, Command, End, EngineConfig, Fetch, Unit, encode
+from tilewright.isa import Check, Command, Deform, End, EngineConfig, Fetch, Unit, encode
+from tilewright.isa.rules import check_command
 
 BLOCKS = 4
 
@@ -28,12 +29,15 @@ class Streams:
     boot_count: int
 
     def image(self, config: EngineConfig) -> bytes:
-        """Return the three streams, one after another."""
-        return b"".join(
-            encode(command, config.command_bytes(unit))
-            for unit in Unit
-            for command in self.commands[unit]
-        )
+        """Return the three streams, one after another; each command is one that the engine takes."""
+        parts = []
+        for unit in Unit:
+            before = None
+            for command in self.commands[unit]:
+                check_command(config, command, before if isinstance(before, Deform) else None)
+                parts.append(encode(command, config.command_bytes(unit)))
+                before = command
+        return b"".join(parts)
 
 
 def build_streams(entries: list[Entry], config: EngineConfig, address: int) -> Streams:

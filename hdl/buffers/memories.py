@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.lib.fanout import Fanout
-from tilewright.hdl.lib.widths import act_addr_width
+from tilewright.isa.widths import act_addr_width
 
 __all__ = [
     "ActivationBuffer",

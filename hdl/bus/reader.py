@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.bus.axi import AXI4Read
 from tilewright.hdl.bus.bursts import BlockLayout, Bursts
-from tilewright.hdl.lib.widths import load_count_width
 from tilewright.isa import EngineConfig
+from tilewright.isa.widths import load_count_width
 
 __all__ = ["Reader"]
 

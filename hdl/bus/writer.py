@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.bus.axi import AXI4Write
 from tilewright.hdl.bus.bursts import BlockLayout, Bursts
-from tilewright.hdl.lib.widths import store_count_width
 from tilewright.isa import EngineConfig
+from tilewright.isa.widths import store_count_width
 
 __all__ = ["BeatLayout", "Writer"]
 

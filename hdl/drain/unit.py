@@ -18,8 +18,8 @@ from tilewright.hdl.drain.lookup import Lookup
 from tilewright.hdl.drain.partial import PartialSums, tile_layout
 from tilewright.hdl.drain.requantize import Requantize
 from tilewright.hdl.lib.fanout import Fanout, FanoutTree
-from tilewright.hdl.lib.widths import act_addr_width, out_addr_width
 from tilewright.isa import EngineConfig
+from tilewright.isa.widths import act_addr_width, out_addr_width
 
 __all__ = ["Drain", "result_layout"]
 

@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hdl.buffers.memories import word_write
 from tilewright.hdl.lib.fanout import Fanout
 from tilewright.hdl.lib.sums import add_with_carry
-from tilewright.hdl.lib.widths import weight_addr_width
 from tilewright.isa import EngineConfig
 from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS, KernelStep
+from tilewright.isa.widths import weight_addr_width
 
 __all__ = ["KernelTransform"]
 

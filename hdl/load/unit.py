@@ -12,7 +12,6 @@ from tilewright.hdl.bus.bursts import Bursts, row_beats_of, row_beats_width
 from tilewright.hdl.bus.reader import Reader
 from tilewright.hdl.commands.decode import command_view, reached, reserved
 from tilewright.hdl.commands.queue import QueueWrite
-from tilewright.hdl.lib.widths import load_count_width
 from tilewright.hdl.load.kernels import KernelTransform
 from tilewright.hdl.load.unpack import Unpack
 from tilewright.hdl.load.walk import Walk
@@ -32,6 +31,7 @@ from tilewright.isa import (
     Unit,
 )
 from tilewright.isa.registers import Status
+from tilewright.isa.widths import load_count_width
 
 __all__ = ["LoadUnit"]
 

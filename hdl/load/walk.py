@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.lib.loops import LoopCounter
 from tilewright.hdl.lib.skid import SkidBuffer
-from tilewright.hdl.lib.widths import load_addr_width, load_count_width
 from tilewright.isa import EngineConfig
+from tilewright.isa.widths import load_addr_width, load_count_width
 
 __all__ = ["Walk"]
 

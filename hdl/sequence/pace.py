@@ -8,11 +8,11 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.commands.records import command_layout
 from tilewright.hdl.drain.partial import TILES, tile_code
-from tilewright.hdl.lib.widths import ROW_WIDTH, act_addr_width, column_width, step_count_width
 from tilewright.hdl.sequence.taps import segment_layout
 from tilewright.isa import Compute
 from tilewright.isa.passes import pass_span
 from tilewright.isa.tiles import MAX_TAPS
+from tilewright.isa.widths import ROW_WIDTH, act_addr_width, column_width, step_count_width
 
 __all__ = ["PaceSequencer", "access_layout", "burst_layout"]
 

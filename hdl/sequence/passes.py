@@ -6,14 +6,14 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.commands.records import command_layout
 from tilewright.hdl.lib.loops import LoopCounter, RingStep
-from tilewright.hdl.lib.widths import (
+from tilewright.isa import Compute
+from tilewright.isa.widths import (
     ROW_WIDTH,
     act_addr_width,
     column_width,
     out_addr_width,
     result_count_width,
 )
-from tilewright.isa import Compute
 
 __all__ = ["PassSequencer", "pass_layout"]
 

@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.lib.widths import weight_addr_width
 from tilewright.hdl.sequence.pace import burst_layout
+from tilewright.isa.widths import weight_addr_width
 
 __all__ = ["StepSequencer"]
 

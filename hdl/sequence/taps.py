@@ -6,10 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.commands.records import command_layout
 from tilewright.hdl.lib.loops import LoopCounter, RingStep
-from tilewright.hdl.lib.widths import ROW_WIDTH, act_addr_width, column_width
 from tilewright.hdl.sequence.passes import pass_layout
 from tilewright.isa import Compute
 from tilewright.isa.tiles import MAX_TAPS
+from tilewright.isa.widths import ROW_WIDTH, act_addr_width, column_width
 
 __all__ = ["TapSequencer", "segment_layout"]
 

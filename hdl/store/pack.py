@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hdl.buffers.memories import WordBuffer
 from tilewright.hdl.bus.writer import BeatLayout
 from tilewright.hdl.lib.loops import LoopCounter
-from tilewright.hdl.lib.widths import out_addr_width, store_count_width
 from tilewright.isa import EngineConfig
+from tilewright.isa.widths import out_addr_width, store_count_width
 
 __all__ = ["Pack"]
 

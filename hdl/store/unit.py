@@ -8,10 +8,10 @@ from tilewright.hdl.bus.axi import AXI4Write, join
 from tilewright.hdl.bus.bursts import Bursts, row_beats_of, row_beats_width
 from tilewright.hdl.bus.writer import Writer
 from tilewright.hdl.commands.decode import command_view, reached, reserved
-from tilewright.hdl.lib.widths import out_addr_width, store_count_width
 from tilewright.hdl.store.pack import Pack
 from tilewright.isa import EngineConfig, Store, Unit
 from tilewright.isa.registers import Status
+from tilewright.isa.widths import out_addr_width, store_count_width
 
 __all__ = ["StoreUnit"]
 

@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hdl.buffers.memories import word_write
 from tilewright.hdl.commands.records import command_layout
 from tilewright.hdl.lib.loops import LoopCounter
-from tilewright.hdl.lib.widths import offset_addr_width, result_count_width
 from tilewright.isa import Compute, Deform, EngineConfig
+from tilewright.isa.widths import offset_addr_width, result_count_width
 
 __all__ = ["OffsetBuffer", "OffsetSequencer"]
 

@@ -11,11 +11,11 @@ from tilewright.hdl.buffers.memories import ActivationBuffer, lane_addresses, la
 from tilewright.hdl.commands.records import command_layout
 from tilewright.hdl.lib.fanout import Fanout
 from tilewright.hdl.lib.sums import times
-from tilewright.hdl.lib.widths import ROW_WIDTH, act_addr_width, column_width
 from tilewright.hdl.sequence.pace import access_layout
 from tilewright.hdl.windows.bilinear import Bilinear
 from tilewright.hdl.windows.offsets import OffsetBuffer
 from tilewright.isa import Compute, Deform, EngineConfig
+from tilewright.isa.widths import ROW_WIDTH, act_addr_width, column_width
 
 __all__ = ["Sampler"]
 

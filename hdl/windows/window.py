@@ -12,10 +12,10 @@ from tilewright.hdl.buffers.memories import ActivationBuffer, lane_addresses, la
 from tilewright.hdl.lib.choose import Choose
 from tilewright.hdl.lib.fanout import Fanout
 from tilewright.hdl.lib.sums import add_with_carry
-from tilewright.hdl.lib.widths import act_addr_width, column_width
 from tilewright.hdl.sequence.pace import access_layout
 from tilewright.isa import EngineConfig
 from tilewright.isa.tiles import MAX_TAPS
+from tilewright.isa.widths import act_addr_width, column_width
 
 __all__ = ["WindowFeeder"]
 

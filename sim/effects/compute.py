@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from tilewright.compiler.ir import Requantize
 from tilewright.compiler.ir.reference import requantize
 from tilewright.isa import Compute, Deform, EngineConfig
-from tilewright.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
+from tilewright.isa.tiles import MAX_TILE_ROWS
 from tilewright.sim.effects.buffers import Buffers
 from tilewright.sim.effects.sampler import Sampler
 from tilewright.sim.errors import ExecutionError
@@ -24,7 +23,6 @@ def run_compute(
 ) -> None:
     """Execute a command, with the Deform before it if there is one."""
     c = command
-    _check(config, c)
     sampler = None
     if deform is not None:
         sampler = Sampler(config, deform, c, buffers.activations, buffers.offsets)
@@ -52,30 +50,6 @@ def run_compute(
                     total = _partial_sums(config, c, row, column, buffers.partial)
                     total = _wrap(config, total + bias)
                     _write(config, c, kg, total, scale, buffers, row, column)
-
-
-def _check(config: EngineConfig, c: Compute) -> None:
-    """Refuse what the hardware cannot do, or does not check but would do otherwise."""
-    cols = config.cols
-    if c.segment_log2 < config.least_segment_log2:
-        raise ExecutionError("a pair of rows has one activation: segments are at least 2 rows")
-    if (c.x0_word, c.x0_lane) != divmod(c.x0, cols) or (c.s_word, c.s_lane) != divmod(c.s_dx, cols):
-        raise ExecutionError("a compute command's columns and words disagree")
-    if c.table > config.tables:
-        raise ExecutionError(f"a compute command uses table {c.table} of {config.tables}")
-    if (c.partial and not config.partial_depth) or (c.transform and config.data_width == 9):
-        raise ExecutionError("the engine has no partial sums or no transform of windows")
-    if c.transform and (c.taps != c.n_r * c.n_s or c.taps > MAX_TAPS or gcd(c.stride_x, cols) > 1):
-        raise ExecutionError("a transform has few taps, and windows of one access each")
-    if c.partial:
-        entries = c.n_oy * c.n_ox * c.tile_w * config.drain_cycles
-        if c.n_kg != 1 or entries > config.partial_depth:
-            raise ExecutionError(f"{entries} partial sums do not fit {config.partial_depth}")
-        rows, columns = MAX_TILE_ROWS, MAX_TILE_COLUMNS
-        if not (1 <= c.last_h <= c.tile_h <= rows and 1 <= c.tile_w <= columns):
-            raise ExecutionError(f"a tile has 1..{rows} rows and 1..{columns} columns")
-        if c.dst_step != c.tile_w:
-            raise ExecutionError("the columns of tiles are neighbours")
 
 
 def _sums(
@@ -260,8 +234,6 @@ def _write(
         x = x + c.dst_lane
         dst = c.dst_base + kg * c.dst_kg_step + oy[:, None] * c.dst_row_step
         dst = (dst + x // config.cols) % _WORD
-        if int(dst.max()) >= config.act_depth:
-            raise ExecutionError("a compute command writes beyond the activation buffer")
         buffers.activations[x % config.cols, dst] = out
 
 

@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa import (
-    ISA_VERSION,
-    Check,
     Command,
     EngineConfig,
     LoadActivations,
@@ -17,7 +15,7 @@ from tilewright.isa import (
     LoadTable,
     LoadWeights,
 )
-from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS, unpack_kernel_steps
+from tilewright.isa.kernel_steps import unpack_kernel_steps
 from tilewright.isa.layout import align, unpack_weights
 from tilewright.sim.effects.buffers import Buffers
 from tilewright.sim.effects.memory import rows_of, span
@@ -29,9 +27,6 @@ def run_load(
 ) -> None:
     """Execute a load command."""
     match command:
-        case Check():
-            if (command.version, command.digest) != (ISA_VERSION, config.digest):
-                raise ExecutionError("the program was compiled for another engine")
         case LoadActivations():
             _load_activations(config, command, memory, buffers)
         case LoadWeights():
@@ -52,8 +47,6 @@ def _load_activations(
     rows, cols = config.rows, config.cols
     x = np.arange(c.width)
     size = c.pixel_bytes or rows
-    if size not in (rows, *config.pixel_sizes):
-        raise ExecutionError(f"a load command has pixels of {size} bytes")
     for group in range(c.groups):
         address = c.address + group * c.group_stride
         data = rows_of(config, memory, address, height=c.height, width=c.width, pixel=size)
@@ -61,8 +54,6 @@ def _load_activations(
         pixels[:, :, :size] = data[:, : c.width * size].reshape(c.height, c.width, size)
         row = c.base + group * c.group_step + np.arange(c.height)[:, None] * c.row_step
         addr = row + x // cols
-        if int(addr.max()) >= config.act_depth:
-            raise ExecutionError("a load command writes beyond the activation buffer")
         buffers.activations[x % cols, addr] = pixels
 
 
@@ -73,8 +64,6 @@ def _load_weights(
     if not c.wide:
         words = unpack_weights(config, data)
         first = c.base * config.weights_per_byte
-    elif config.kernel_width == 8 or c.words % 2:
-        raise ExecutionError("the engine has no wide weights, or half a word is missing")
     else:
         unused = 16 - config.kernel_width
         halves = data.reshape(-1, 2, config.rows).astype(np.int16)
@@ -87,8 +76,6 @@ def _load_weights(
 def _load_kernel_steps(
     config: EngineConfig, c: LoadKernelSteps, memory: NDArray[np.uint8], buffers: Buffers
 ) -> None:
-    if not config.transform_at_load or c.words > MAX_KERNEL_STEPS:
-        raise ExecutionError(f"the engine does not hold {c.words} steps of a transform")
     steps = unpack_kernel_steps(config, span(memory, c.address, c.words * config.rows))
     buffers.kernel_steps[: len(steps)] = steps
 
@@ -96,17 +83,11 @@ def _load_kernel_steps(
 def _load_kernels(
     config: EngineConfig, c: LoadKernels, memory: NDArray[np.uint8], buffers: Buffers
 ) -> None:
-    if not config.transform_at_load:
-        raise ExecutionError("the engine does not transform kernels")
-    if not (0 < c.taps <= MAX_KERNEL_TAPS and 0 < c.steps <= MAX_KERNEL_STEPS):
-        raise ExecutionError(
-            f"kernels have 1..{MAX_KERNEL_TAPS} taps and 1..{MAX_KERNEL_STEPS} steps"
-        )
     steps = buffers.kernel_steps[: c.steps]
     if not steps[0].first:
         raise ExecutionError("a kernel's transform begins with the kernel before")
     results = sum(step.write for step in steps)
-    if not 0 < c.channels <= c.term_step or results * c.term_step > config.weight_depth:
+    if results * c.term_step > config.weight_depth:
         raise ExecutionError("the results of a kernel's transform overwrite each other")
     row_bytes = align(c.taps * config.rows, config.bus_bytes)
     data = span(memory, c.address, c.channels * row_bytes).reshape(c.channels, row_bytes)
@@ -128,8 +109,6 @@ def _load_kernels(
 def _load_offsets(
     config: EngineConfig, c: LoadOffsets, memory: NDArray[np.uint8], buffers: Buffers
 ) -> None:
-    if not config.offset_depth:
-        raise ExecutionError("a load command for offsets on an engine without them")
     data = span(memory, c.address, c.words * config.rows).reshape(-1, config.rows)
     places = np.arange(c.base, c.base + c.words)
     # Of more than the buffer holds, the last remain.
@@ -142,6 +121,4 @@ def _load_table(
 ) -> None:
     data = span(memory, c.address, c.words * config.rows)
     places = np.arange(c.base, c.base + c.words)
-    if places[-1] >= buffers.tables.size:
-        raise ExecutionError("a load command writes beyond the activation tables")
     buffers.tables[places] = data[:: config.rows]

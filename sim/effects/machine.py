@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa import Command, Compute, Deform, EngineConfig, Fetch, Store, Unit
+from tilewright.isa.registers import Status
+from tilewright.isa.rules import TO_MEMORY, reach
 from tilewright.sim.effects.buffers import Buffers
 from tilewright.sim.effects.compute import run_compute
 from tilewright.sim.effects.loads import run_load
@@ -29,8 +31,8 @@ class Machine:
     Raises
     ------
     ExecutionError
-        From :meth:`run`: the program is for another engine, waits in a circle, or leaves the
-        buffers or the memory.
+        From :meth:`run`, with status and place: the engine refuses a command, the program has no
+        end, or a command leaves the memory or finds in a buffer what it cannot use.
     """
 
     def __init__(self, config: EngineConfig, memory: NDArray[np.uint8], timing: Memory) -> None:
@@ -48,17 +50,28 @@ class Machine:
         boot = Fetch(address=program, unit=Unit.LOAD, count=count)
         events = Events(self.config, self.timing, memory_reader(self.config, self.memory), boot)
         for number, event in enumerate(events, 1):
-            self._execute(event.command)
+            command = event.command
+            try:
+                self._execute(command)
+            except ExecutionError as error:
+                index = len(events.by_unit[command.UNIT]) - 1
+                raise error.at(command.UNIT, index) from error
             if progress is not None and number % 64 == 0:
                 progress(number)
         self.finished = events.finished
         return events.by_unit
 
     def _execute(self, command: Command) -> None:
+        if isinstance(command, TO_MEMORY):
+            end = command.address + reach(self.config, command)
+            if end > self.memory.size:
+                store = isinstance(command, Store)
+                raise ExecutionError(
+                    f"it reaches byte {end - 1} of a memory of {self.memory.size}",
+                    Status.WRITE_ERROR if store else Status.READ_ERROR,
+                )
         match command:
             case Deform():
-                if not self.config.offset_depth:
-                    raise ExecutionError("a Deform on an engine without a sampler")
                 self._deform = command
             case Compute():
                 deform, self._deform = self._deform, None

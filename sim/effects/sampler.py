@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.isa import Compute, Deform, EngineConfig, least_last_parts
+from tilewright.isa import Compute, Deform, EngineConfig
 from tilewright.sim.errors import ExecutionError
 
 _WORD = 1 << 16
@@ -36,23 +36,6 @@ class Sampler:
         self.config, self.deform, self.command = config, deform, command
         self.activations, self.offsets = activations, offsets
         self._taken: dict[tuple[int, ...], NDArray[np.uint8]] = {}
-        d, c = deform, command
-        if c.transform:
-            raise ExecutionError("a window is sampled or transformed, not both")
-        if d.fraction > config.offset_fraction or d.mask_fraction > config.mask_fraction:
-            raise ExecutionError("a position or a mask is finer than the engine's")
-        if d.taps != c.n_r * c.n_s:
-            raise ExecutionError(f"a Deform for {d.taps} taps, a kernel of {c.n_r} x {c.n_s}")
-        if d.offset_byte % 2 or max(d.offset_byte, d.mask_byte) >= config.rows:
-            raise ExecutionError("a Deform's first byte is odd or not in its word")
-        if d.row_pitch % 2 == 0 or c.act_ring % (2 * d.row_pitch):
-            raise ExecutionError("sampled rows lie at an odd pitch, an even number of them in all")
-        if not 0 < least_last_parts(config, c) <= d.last_parts <= config.cols:
-            raise ExecutionError("too few or too many samples in the last word of a row")
-        if d.row_base >= c.act_ring or d.rows * d.row_pitch > c.act_ring:
-            raise ExecutionError("the ring holds fewer rows than a Deform says")
-        if d.shared == 0:
-            raise ExecutionError("a Deform's positions belong to no channel group")
 
     def window(self, kg: int, cg: int, r: int, s: int) -> NDArray[np.uint8]:
         """Return the (n_oy, n_ox * cols, rows) bytes of a segment; 0 where no result is kept."""

@@ -20,8 +20,8 @@ from tilewright.target import Target
     ("command", "changes", "message"),
     [
         (Compute, {"maximum": 1}, "weights are 0 or 1"),
-        (Compute, {"table": 1}, "uses table 1 of 0"),
-        (LoadActivations, {"pixel": 2}, "pixels of 2 bytes"),
+        (Compute, {"table": 1}, "options that the engine has"),
+        (LoadActivations, {"pixel": 2}, "pixels of a size"),
     ],
 )
 def test_commands_that_the_engine_refuses_do_not_run(command, changes, message):

@@ -82,18 +82,18 @@ def sampled(config, seed, **wanted):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (lambda d, _: {"taps": d.taps + 1}, "a kernel of"),
-        (lambda d, c: {"row_pitch": d.row_pitch + 1}, "odd pitch"),
-        (lambda d, c: {"row_pitch": c.act_ring + 1}, "odd pitch"),
-        (lambda d, c: {"row_base": c.act_ring}, "holds fewer rows"),
-        (lambda d, c: {"rows": c.act_ring // d.row_pitch + 1}, "holds fewer rows"),
+        (lambda d, _: {"taps": d.taps + 1}, "as many taps"),
+        (lambda d, c: {"row_pitch": d.row_pitch + 1}, "an odd row_pitch"),
+        (lambda d, c: {"row_pitch": c.act_ring + 1}, "even number"),
+        (lambda d, c: {"row_base": c.act_ring}, "holds its Deform's rows"),
+        (lambda d, c: {"rows": c.act_ring // d.row_pitch + 1}, "holds its Deform's rows"),
         (lambda d, c: {"rows": 0}, "reaches input row"),
-        (lambda d, _: {"last_parts": 0}, "last word"),
-        (lambda d, _: {"last_parts": 5}, "last word"),
-        (lambda d, _: {"shared": 0}, "no channel group"),
-        (lambda d, _: {"offset_byte": 1}, "first byte"),
+        (lambda d, _: {"last_parts": 0}, "last_parts"),
+        (lambda d, _: {"last_parts": 5}, "last_parts"),
+        (lambda d, _: {"shared": 0}, "share positions"),
+        (lambda d, _: {"offset_byte": 1}, "bytes of a word"),
         (lambda d, _: {"mask_base": d.offset_base}, "same half"),
-        (lambda d, _: {"fraction": 9}, "finer than the engine"),
+        (lambda d, _: {"fraction": 9}, "fractions that"),
         (lambda d, _: {"mask_fraction": 1}, "larger than 1"),
     ],
 )
@@ -127,5 +127,5 @@ def test_hardware_refuses_what_it_cannot_do():
         program = program.changed(*check, digest=plain.digest)
         _, run = program.rtl(session, MemoryTiming(1, 1))
         assert (run.status, run.unit, run.index) == (Status.BAD_COMMAND, unit, index)
-        with pytest.raises(ExecutionError, match="without"):
+        with pytest.raises(ExecutionError, match="with a sampler"):
             program.isa(MemoryTiming(1, 1))

@@ -87,7 +87,7 @@ def test_program_for_another_engine_is_refused(program_and_inputs, rtl):
     memory = foreign.memory([array[0] for array in inputs])
     with rtl.session() as session:
         assert run(session, foreign, memory).status is Status.CONFIG_MISMATCH
-    with pytest.raises(ExecutionError, match="another engine"):
+    with pytest.raises(ExecutionError, match="digest of the engine"):
         tw.simulate(replace(foreign, target=tw.Target(engine=ENGINE)), inputs)
 
 

@@ -99,7 +99,7 @@ def test_another_version_and_another_engine_are_refused_at_once(rtl, program):
     for fields in ({"version": ISA_VERSION + 1}, {"digest": ENGINE.digest ^ 1}):
         other = program.changed(Unit.LOAD, index, **fields)
         check_failure(rtl, other, Status.CONFIG_MISMATCH, Unit.LOAD, index, sound=program)
-        with pytest.raises(ExecutionError, match="another engine"):
+        with pytest.raises(ExecutionError, match="digest of the engine"):
             other.isa(TIMING)
 
 
@@ -119,7 +119,7 @@ def test_fetch_of_more_than_the_queue_holds(rtl, program):
     index = nth(program, Fetch, 3)
     bad = program.changed(Unit.LOAD, index, count=ENGINE.queue_depth + 1)
     check_failure(rtl, bad, Status.BAD_COMMAND, Unit.LOAD, index, sound=program)
-    with pytest.raises(ExecutionError, match="queue overflows"):
+    with pytest.raises(ExecutionError, match="commands"):
         bad.isa(TIMING)
 
 

@@ -193,9 +193,9 @@ def test_traffic_decides_where_kernels_are_transformed():
         (LoadKernels, {"taps": 17}, "1..16 taps"),
         (LoadKernels, {"taps": 8}, "has no tap 8"),
         (LoadKernels, {"steps": 257}, "1..256 steps"),
-        (LoadKernels, {"channels": 9}, "overwrite each other"),
+        (LoadKernels, {"channels": 9}, "at most term_step"),
         (LoadKernels, {"term_step": 400}, "overwrite each other"),
-        (LoadKernelSteps, {"words": 257}, "does not hold 257 steps"),
+        (LoadKernelSteps, {"words": 257}, "at most 256 steps"),
     ],
 )
 def test_kernel_commands_that_the_engine_refuses_do_not_run(command, changes, message):

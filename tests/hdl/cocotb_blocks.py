@@ -10,7 +10,7 @@ from tests.hdl.configs import CONFIG, MEMORY_BYTES
 from tests.hdl.streams import Part, pack, receive, reset, send, throttle
 from tilewright.hdl.bus.bursts import BlockLayout
 from tilewright.hdl.bus.writer import BeatLayout
-from tilewright.hdl.lib.widths import load_count_width, store_count_width
+from tilewright.isa.widths import load_count_width, store_count_width
 
 SIZE = CONFIG.bus_bytes
 

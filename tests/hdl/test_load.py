@@ -7,7 +7,6 @@ from amaranth.hdl import ResetInserter, Signal
 
 from tests.hdl.fixed_memory import FixedMemory, run
 from tilewright.hdl.commands.decode import WAIT_LATENCY
-from tilewright.hdl.lib.widths import load_addr_width
 from tilewright.hdl.load.unit import LoadUnit
 from tilewright.isa import (
     ISA_VERSION,
@@ -23,6 +22,7 @@ from tilewright.isa import (
     encode,
 )
 from tilewright.isa.registers import Status
+from tilewright.isa.widths import load_addr_width
 from tilewright.sim.timing.load import load_timing
 from tilewright.sim.timing.memory import MemoryTiming
 

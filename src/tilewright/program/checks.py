@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tilewright.errors import Error
-from tilewright.isa import Command, End, Fetch, Unit, decode
+from tilewright.isa import Command, Deform, End, Fetch, Unit, decode
+from tilewright.isa.rules import MAX_COMMANDS, TO_MEMORY, RuleError, check_command, reach
 from tilewright.program.artefact import Program
 from tilewright.program.errors import ProgramError
-from tilewright.program.manifest import MAX_COMMANDS
 
 
 def check_program(program: Program) -> None:
@@ -21,12 +21,25 @@ def check_program(program: Program) -> None:
     commands = _check_streams(program)
     _check_fetches(program, commands[Unit.LOAD])
     for unit in Unit:
+        before = None
         for index, command in enumerate(commands[unit]):
+            where = f"{unit.name.lower()} command {index}"
             if command.layer >= len(program.layers):
                 raise ProgramError(
-                    f"{unit.name.lower()} command {index} works for layer {command.layer}; the "
-                    f"program has {len(program.layers)}"
+                    f"{where} works for layer {command.layer}; the program has "
+                    f"{len(program.layers)}"
                 )
+            try:
+                check_command(
+                    program.engine, command, before if isinstance(before, Deform) else None
+                )
+            except RuleError as error:
+                raise ProgramError(f"{where}: {error}") from error
+            if isinstance(command, TO_MEMORY) and (
+                command.address + reach(program.engine, command) > program.image.size
+            ):
+                raise ProgramError(f"{where} goes beyond the {program.image.size} bytes of memory")
+            before = command
 
 
 def _check_feature_maps(program: Program) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tilewright.compiler.schedule import GroupView
+from tilewright.isa.rules import MAX_COMMANDS
 from tilewright.program.artefact import LayerInfo
 from tilewright.program.errors import ProgramError
 
@@ -18,8 +19,6 @@ FORMAT = "tilewright-program"
 
 #: Bytes of a program file's members, at most.
 MAX_MANIFEST_BYTES, MAX_GRAPH_BYTES, MAX_IMAGE_BYTES = 1 << 23, 1 << 26, 1 << 28
-#: Commands of all units together.
-MAX_COMMANDS = 1 << 17
 
 Name = Annotated[str, Field(max_length=4096)]
 Address = Annotated[int, Field(ge=0, lt=MAX_IMAGE_BYTES)]

@@ -1,0 +1,454 @@
+"""What a command may say to an engine: one list, for the compiler, program files and executors.
+
+Every rule but those with ``unchecked`` is the hardware's, too: it stops at a command that breaks
+it, with the same status. Where ``unchecked`` gives a reason, hardware goes on, and what it then
+computes means nothing (but it ends, or the watchdog ends it, and a soft reset brings it back).
+
+What depends on more than a command and the engine is no rule. The executor finds it in a run:
+
+- bytes outside of the memory: READ_ERROR or WRITE_ERROR, as the bus answers;
+- commands that wait for each other, or never end: WATCHDOG;
+- more fetched commands than a queue holds, which depends on when others leave it: BAD_COMMAND;
+- pixels that a compute command reads beyond the activation buffer, which padding hides. Hardware
+  reads something;
+- what lies in buffers: weights of a maximum that are not 0 or 1, masks above 1, steps of a kernel's
+  transform that do not fit its taps, positions in rows that are not on chip, windows that need more
+  than ``data_width`` bits. Hardware does not look at them;
+- commands that use what another one changes, without waiting for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import gcd
+from typing import Any
+
+from tilewright.errors import Error
+from tilewright.isa.commands import (
+    ISA_VERSION,
+    Check,
+    Command,
+    Compute,
+    Deform,
+    Fetch,
+    LoadActivations,
+    LoadKernels,
+    LoadKernelSteps,
+    LoadOffsets,
+    LoadTable,
+    LoadWeights,
+    Store,
+    Unit,
+)
+from tilewright.isa.config import EngineConfig
+from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS
+from tilewright.isa.passes import PassShape, least_last_parts
+from tilewright.isa.registers import Status
+from tilewright.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
+from tilewright.isa.widths import (
+    ROW_WIDTH,
+    act_addr_width,
+    column_width,
+    load_count_width,
+    result_count_width,
+    store_count_width,
+)
+
+#: Commands that one run may have, so that every run of an executor ends.
+MAX_COMMANDS = 1 << 17
+
+PRODUCTS = "products of its counts would take multipliers"
+DIVISIONS = "divisions by cols"
+PAIRS = "comparisons of what two commands say"
+
+#: What one compute command may do at most, so that a model of it has an end: values of windows at
+#: once, and products of the array.
+MAX_WINDOW_VALUES, MAX_PRODUCTS = 1 << 23, 1 << 33
+
+
+class RuleError(Error):
+    """A command says what the engine refuses; ``status`` is what hardware then shows."""
+
+    def __init__(self, message: str, status: Status = Status.BAD_COMMAND) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+Holds = Callable[[EngineConfig, Any], bool]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Something that a command must say.
+
+    Parameters
+    ----------
+    commands : the kinds of command that it is for
+    text : completes "must have", for people
+    holds : whether a command keeps it in an engine
+    status : Status of a run that breaks it
+    unchecked : why hardware does not check it; "" if it does
+    """
+
+    commands: tuple[type[Command], ...]
+    text: str
+    holds: Holds
+    status: Status = Status.BAD_COMMAND
+    unchecked: str = ""
+
+
+_WORDS = (LoadWeights, LoadTable, LoadOffsets, LoadKernelSteps)
+_MAPS = (LoadActivations, Store)
+TO_MEMORY = (*_WORDS, *_MAPS, Fetch, LoadKernels)
+
+
+def _counts(width: int, *values: int) -> bool:
+    return all(0 < value < 1 << width for value in values)
+
+
+def reach(config: EngineConfig, command: Command) -> int:
+    """Return the bytes from a command's address to the end of what it reads or writes."""
+    beat = config.bus_bytes
+
+    def row(size: int) -> int:
+        return -(-size // beat) * beat
+
+    match command:
+        case Fetch():
+            unit = Unit(command.unit)
+            return command.count * config.command_bytes(unit)
+        case LoadWeights() | LoadTable() | LoadOffsets() | LoadKernelSteps():
+            return row(command.words * config.rows)
+        case LoadKernels():
+            return command.channels * row(command.taps * config.rows)
+        case LoadActivations():
+            size = command.height * row(command.width * (command.pixel_bytes or config.rows))
+            return (command.groups - 1) * command.group_stride + size
+        case Store():
+            size = command.height * row(command.width * config.rows)
+            return (command.groups - 1) * command.group_stride + size
+    return 0
+
+
+def _lane_words(config: EngineConfig, c: LoadActivations) -> int:
+    last = c.base + (c.groups - 1) * c.group_step + (c.height - 1) * c.row_step
+    return last + (c.width - 1) // config.cols
+
+
+_MEMORY = (
+    Rule(
+        (Check,),
+        "the version and the digest of the engine",
+        lambda config, c: (c.version, c.digest) == (ISA_VERSION, config.digest),
+        Status.CONFIG_MISMATCH,
+    ),
+    Rule(
+        TO_MEMORY,
+        "an address of whole bus beats, and one that the engine has",
+        lambda config, c: not (c.address % config.bus_bytes or c.address >> config.addr_width),
+    ),
+    Rule(
+        (Fetch,),
+        "a unit, and 1..queue_depth commands",
+        lambda config, c: c.unit <= max(Unit) and 0 < c.count <= config.queue_depth,
+    ),
+    Rule(
+        _MAPS, "strides of whole bus beats", lambda config, c: not c.group_stride % config.bus_bytes
+    ),
+    Rule(
+        (LoadActivations,),
+        "counts of groups, rows and pixels as the buffers have",
+        lambda config, c: _counts(load_count_width(config), c.groups, c.height, c.width),
+    ),
+    Rule(
+        (LoadActivations,),
+        "pixels of a size that the engine takes",
+        lambda config, c: not c.pixel or c.pixel_bytes in config.pixel_sizes,
+    ),
+    Rule(
+        _WORDS,
+        "1 word or more, and no more than any buffer holds",
+        lambda config, c: _counts(load_count_width(config), c.words),
+    ),
+    Rule(
+        (LoadWeights,),
+        "whole words, and wide ones only where kernel_width is above 8",
+        lambda config, c: not c.wide or (config.kernel_width > 8 and not c.words % 2),
+    ),
+    Rule((LoadTable,), "an engine with tables", lambda config, c: config.tables > 0),
+    Rule(
+        (LoadOffsets, Deform), "an engine with a sampler", lambda config, c: config.offset_depth > 0
+    ),
+    Rule(
+        (LoadKernelSteps, LoadKernels),
+        "an engine that transforms kernels",
+        lambda config, c: config.transform_at_load,
+    ),
+    Rule(
+        (LoadKernelSteps,),
+        f"at most {MAX_KERNEL_STEPS} steps",
+        lambda config, c: c.words <= MAX_KERNEL_STEPS,
+    ),
+    Rule(
+        (LoadKernels,),
+        f"1..{MAX_KERNEL_TAPS} taps, 1..{MAX_KERNEL_STEPS} steps, channels as the buffers have",
+        lambda config, c: (
+            0 < c.taps <= MAX_KERNEL_TAPS
+            and 0 < c.steps <= MAX_KERNEL_STEPS
+            and _counts(load_count_width(config), c.channels)
+        ),
+    ),
+    Rule(
+        (LoadKernels,),
+        "at most term_step channels",
+        lambda config, c: c.channels <= c.term_step,
+        unchecked="a comparison of two numbers",
+    ),
+    Rule(
+        (Store,),
+        "counts of groups, rows and pixels as the buffer has",
+        lambda config, c: _counts(store_count_width(config), c.groups, c.height, c.width),
+    ),
+    Rule(
+        (LoadActivations,),
+        "places within the activation buffer",
+        lambda config, c: _lane_words(config, c) < config.act_depth,
+        unchecked=PRODUCTS,
+    ),
+    Rule(
+        (LoadTable,),
+        "entries within the tables",
+        lambda config, c: c.base + c.words <= 256 * config.tables,
+        unchecked="a sum and a comparison",
+    ),
+    Rule(
+        (Store,),
+        "no more words than the output buffer has",
+        lambda config, c: c.groups * c.height * c.width <= config.out_depth,
+        unchecked=PRODUCTS,
+    ),
+    Rule(
+        TO_MEMORY,
+        "bytes within the engine's addresses",
+        lambda config, c: c.address + reach(config, c) <= 1 << config.addr_width,
+        unchecked=PRODUCTS,
+    ),
+)
+
+
+def _columns_fit(config: EngineConfig, c: Compute) -> bool:
+    last = c.x0 + (c.n_ox * config.cols - 1) * c.stride_x + (c.n_s - 1) * c.s_dx
+    return last < 1 << (column_width(config) - 1)
+
+
+def _rows_fit(config: EngineConfig, c: Compute) -> bool:
+    last = c.y0 + (c.n_oy - 1) * c.oy_dy + (c.n_r - 1) * c.r_dy
+    return last < 1 << (ROW_WIDTH - 1)
+
+
+def _split(config: EngineConfig, c: Compute) -> bool:
+    cols = config.cols
+    return (c.x0_word, c.x0_lane, c.s_word, c.s_lane) == (
+        *divmod(c.x0, cols),
+        *divmod(c.s_dx, cols),
+    )
+
+
+def _places(config: EngineConfig, c: Compute) -> bool:
+    """Return whether all results for the activation buffer have a place in it."""
+    if not c.to_act:
+        return True
+    rows = (c.n_oy - 1) * (c.tile_h if c.partial else 1) + (c.last_h - 1 if c.partial else 0)
+    column = c.tile_w - 1 if c.partial else 0
+    last = c.dst_lane + (c.out_w - 1) * c.dst_step + column
+    word = c.dst_base + (c.n_kg - 1) * c.dst_kg_step + rows * c.dst_row_step + last // config.cols
+    return word < config.act_depth
+
+
+def _work(config: EngineConfig, c: Compute) -> bool:
+    pixels = c.n_oy * c.n_ox * config.cols
+    values = c.n_cg * pixels * config.rows
+    products = c.n_kg * pixels * config.rows * PassShape.of(c).steps
+    return values <= MAX_WINDOW_VALUES and products <= MAX_PRODUCTS
+
+
+def _results(config: EngineConfig, c: Compute) -> bool:
+    room = max(config.act_depth * config.cols, config.out_depth)
+    return c.n_kg * c.n_oy * c.out_w <= room
+
+
+def _compute(
+    text: str, holds: Callable[[EngineConfig, Compute], bool], unchecked: str = ""
+) -> Rule:
+    return Rule((Compute,), text, holds, unchecked=unchecked)
+
+
+_COMPUTE = (
+    _compute(
+        "options that the engine has: a maximum, partial sums, a transform of windows, tables",
+        lambda config, c: (
+            not (c.maximum and not config.maximum)
+            and not (c.partial and not config.partial_depth)
+            and not (c.transform and config.data_width == 9)
+            and c.table <= config.tables
+        ),
+    ),
+    _compute(
+        "segments of rows that the engine has",
+        lambda config, c: config.least_segment_log2 <= c.segment_log2 < config.rows.bit_length(),
+    ),
+    _compute(
+        "segments of 1..2**segment_log2 steps",
+        lambda config, c: (
+            0 < c.segment <= 1 << c.segment_log2 and 0 < c.last_segment <= 1 << c.segment_log2
+        ),
+    ),
+    _compute(
+        "at least one kernel group, output row, output word, channel group, kernel row and column",
+        lambda config, c: 0 not in (c.n_kg, c.n_oy, c.n_ox, c.n_cg, c.n_r, c.n_s, c.out_w),
+    ),
+    _compute(
+        "counts as the buffers have",
+        lambda config, c: (
+            _counts(result_count_width(config), c.n_kg, c.n_oy, c.n_ox, c.out_w)
+            and _counts(act_addr_width(config) + 1, c.n_cg)
+        ),
+    ),
+    _compute(
+        "strides of 1 or more, and results that the drain can place",
+        lambda config, c: (
+            c.stride_x > 0
+            and c.dst_step > 0
+            and (not c.to_act or c.dst_step % config.cols > 0)
+            and c.dst_lane < config.cols
+        ),
+    ),
+    _compute(
+        f"tiles of 1..{MAX_TILE_ROWS} x 1..{MAX_TILE_COLUMNS} results, one kernel group, and "
+        "neighbouring columns",
+        lambda config, c: (
+            not c.partial
+            or (
+                1 <= c.last_h <= c.tile_h <= MAX_TILE_ROWS
+                and 1 <= c.tile_w <= MAX_TILE_COLUMNS
+                and c.dst_step == c.tile_w
+                and c.n_kg == 1
+            )
+        ),
+    ),
+    _compute(
+        "qmin of at most qmax", lambda config, c: c.qmin <= c.qmax, "it would take two clamps"
+    ),
+    _compute(
+        "an out_w that ends in the last output word",
+        lambda config, c: (c.n_ox - 1) * config.cols < c.out_w <= c.n_ox * config.cols,
+        PRODUCTS,
+    ),
+    _compute("words and lanes that are those of the columns", _split, DIVISIONS),
+    _compute("columns that the engine counts", _columns_fit, PRODUCTS),
+    _compute("rows that the engine counts", _rows_fit, PRODUCTS),
+    _compute(
+        "steps in a ring that are shorter than it",
+        lambda config, c: (
+            0 < c.act_ring <= config.act_depth and max(c.act_row, c.oy_step, c.r_step) < c.act_ring
+        ),
+        "comparisons of four addresses",
+    ),
+    _compute("results within the activation buffer", _places, PRODUCTS),
+    _compute("no more results than the buffers hold", _results, PRODUCTS),
+    _compute("work that a buffer's contents can make", _work, PRODUCTS),
+    _compute(
+        f"a transform of all taps, at most {MAX_TAPS}, of windows of one access",
+        lambda config, c: (
+            not c.transform
+            or (
+                c.taps == c.n_r * c.n_s and c.taps <= MAX_TAPS and gcd(c.stride_x, config.cols) == 1
+            )
+        ),
+        PRODUCTS,
+    ),
+    _compute(
+        "partial sums within partial_depth",
+        lambda config, c: (
+            not c.partial
+            or c.n_oy * c.n_ox * c.tile_w * config.drain_cycles <= config.partial_depth
+        ),
+        PRODUCTS,
+    ),
+)
+
+_DEFORM = (
+    Rule(
+        (Deform,),
+        "fractions that the engine has",
+        lambda config, c: (
+            c.fraction <= config.offset_fraction and c.mask_fraction <= config.mask_fraction
+        ),
+    ),
+    Rule(
+        (Deform,),
+        "bytes of a word, that of dy even",
+        lambda config, c: not c.offset_byte % 2 and max(c.offset_byte, c.mask_byte) < config.rows,
+    ),
+    Rule(
+        (Deform,),
+        "an odd row_pitch, channel groups that share positions, and 1..cols last_parts",
+        lambda config, c: c.row_pitch % 2 == 1 and c.shared > 0 and 0 < c.last_parts <= config.cols,
+    ),
+)
+
+RULES = (*_MEMORY, *_COMPUTE, *_DEFORM)
+
+#: Of a compute command with the Deform before it; hardware checks none.
+PAIR_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute, Deform], bool]], ...] = (
+    ("windows that are sampled or transformed", lambda config, c, d: not c.transform),
+    ("as many taps as its Deform", lambda config, c, d: d.taps == c.n_r * c.n_s),
+    (
+        "a ring of an even number of its Deform's rows",
+        lambda config, c, d: c.act_ring % (2 * d.row_pitch) == 0,
+    ),
+    (
+        "a Deform with as many samples in the last word as that needs",
+        lambda config, c, d: least_last_parts(config, c) <= d.last_parts,
+    ),
+    (
+        "a ring that holds its Deform's rows",
+        lambda config, c, d: d.row_base < c.act_ring and d.rows * d.row_pitch <= c.act_ring,
+    ),
+)
+
+_BY_KIND: dict[type[Command], tuple[Rule, ...]] = {}
+for _rule in RULES:
+    for _kind in _rule.commands:
+        _BY_KIND[_kind] = (*_BY_KIND.get(_kind, ()), _rule)
+
+
+def broken(config: EngineConfig, command: Command) -> Rule | None:
+    """Return the first rule that a command breaks, those that hardware checks before others."""
+    for rule in _BY_KIND.get(type(command), ()):
+        if not rule.holds(config, command):
+            return rule
+    return None
+
+
+def check_command(config: EngineConfig, command: Command, deform: Deform | None = None) -> None:
+    """Refuse a command that an engine does not take.
+
+    Parameters
+    ----------
+    deform : Deform, that stands before a compute command, if one does
+
+    Raises
+    ------
+    RuleError
+        With the rule, and the status that hardware shows.
+    """
+    rule = broken(config, command)
+    name = type(command).__name__
+    if rule is not None:
+        raise RuleError(f"{name} must have {rule.text}", rule.status)
+    if deform is not None and isinstance(command, Compute):
+        for text, holds in PAIR_RULES:
+            if not holds(config, command, deform):
+                raise RuleError(f"{name} must have {text}")
