@@ -29,7 +29,7 @@ class Streams:
     boot_count: int
 
     def image(self, config: EngineConfig) -> bytes:
-        """Return the three streams, one after another; each command is one that the engine takes."""
+        """Return the three streams, one after another; no command breaks a rule."""
         parts = []
         for unit in Unit:
             before = None
