@@ -3,6 +3,7 @@
 Files, in the order in which an engine passes through them:
 
 ``tools``    the programs that a build needs, and what to say when one is missing
+``runtime``  Verilator's own sources, compiled once
 ``build``    Verilog and the C++ bench to a shared library, cached
 ``library``  the bench's functions as Python sees them
 ``checkpoint`` the state of a run in a file, from which it goes on

