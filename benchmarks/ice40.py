@@ -12,7 +12,7 @@ import argparse
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tilewright.boards.flow import synthesize
+from tilewright.boards.flow.synthesis import synthesize
 from tilewright.files import write_json
 from tilewright.isa import EngineConfig
 

@@ -34,7 +34,7 @@ from benchmarks.array import Layer, graph_of
 from benchmarks.output import markdown_table
 from benchmarks.synthesis import COLUMNS
 from tilewright.boards import get_board
-from tilewright.boards.flow import synthesize
+from tilewright.boards.flow.synthesis import synthesize
 from tilewright.compiler.winograd.integer import bits_for
 from tilewright.compiler.winograd.terms import Tiling, tilings
 from tilewright.files import write_json, write_text

@@ -1,17 +1,18 @@
 """Boards, and the way from an engine to a bitstream.
 
-``board``   what a board is
-``ulx3s``, ``icebreaker``   the boards, one declarative file per family
-``system``  what goes on a board: engine, memory, host link
-``flow``    Yosys, nextpnr, bitstream, and what they report
+``board``     what a board is
+``catalog``   the boards: a module each, found by being there
+``family``    what differs between families of FPGAs, and
+``families``  the families: a module each, found by being there
+``system``    what goes on a board: engine, memory, host link
+``link``      the host link
+``flow``      Yosys, nextpnr, bitstream, and what they report
 """
 
 from tilewright.boards.board import Board
-from tilewright.boards.icebreaker import ICEBREAKER
-from tilewright.boards.ulx3s import ULX3S_12F, ULX3S_85F
-from tilewright.errors import Error
+from tilewright.registry import Registry
 
-BOARDS = {board.name: board for board in (ULX3S_85F, ULX3S_12F, ICEBREAKER)}
+BOARDS = Registry("tilewright.boards.catalog", "BOARDS", Board, "board")
 
 
 def get_board(name: str) -> Board:
@@ -22,9 +23,7 @@ def get_board(name: str) -> Board:
     Error
         If there is none; the message lists those there are.
     """
-    if name not in BOARDS:
-        raise Error(f"there is no board {name!r}; there are {', '.join(sorted(BOARDS))}")
-    return BOARDS[name]
+    return BOARDS.get(name)
 
 
 __all__ = ["BOARDS", "Board", "get_board"]

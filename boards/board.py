@@ -2,33 +2,59 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
+from tilewright.boards.families import get_family
+from tilewright.boards.family import Part
+from tilewright.errors import Error
+from tilewright.hdl.families import get_family as get_hdl_family
+from tilewright.hdl.families.generic import Family as AnyFamily
 from tilewright.isa import EngineConfig
+
+__all__ = ["PORTS", "Board", "Platform"]
+
+#: Of the system that goes on a board: clock, serial line, a light that shows the interrupt.
+PORTS = ("clk", "uart_tx", "uart_rx", "led")
+
+
+class Platform(Protocol):
+    """What is read of a platform class of amaranth-boards."""
+
+    device: str
+    package: str
+    default_clk: str
+    resources: Sequence[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """A board and the engine that suits it.
+    """A board and the engine that suits it, checked when it is made.
 
     Parameters
     ----------
-    name : str
-    device, package : str, as nextpnr names them
-    speed_grade : int, or None if the device has but one
+    name : str, lower-case letters, digits and hyphens
+    family : str, of the FPGA: a module of :mod:`tilewright.boards.families`
+    part : Part, the FPGA
     oscillator_mhz : float, of the board's clock input
-    clock_mhz : float, of the engine
-    pins : site of each port of the board's system, by port name
+    clock_mhz : float, of the engine; the family's PLL makes it of the oscillator's
+    pins : site of each of ``PORTS``
     active_low : ports that are inverted at their pins
     host_link, memory : str, for people
-    engine : EngineConfig
+    engine : EngineConfig; its ``dsp`` is the board's family or "inferred"
     source : str, where the facts come from
+
+    Raises
+    ------
+    Error
+        If one of these does not hold; the message names the board and the field.
     """
 
     name: str
-    device: str
-    package: str
-    speed_grade: int | None
+    family: str
+    part: Part
     oscillator_mhz: float
     clock_mhz: float
     pins: dict[str, str]
@@ -37,3 +63,83 @@ class Board:
     engine: EngineConfig
     source: str
     active_low: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._check(
+            re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name) is not None,
+            "name",
+            "lower-case letters, digits and hyphens",
+        )
+        for field in ("oscillator_mhz", "clock_mhz"):
+            self._check(getattr(self, field) > 0, field, "above 0")
+        self._check(sorted(self.pins) == sorted(PORTS), "pins", f"of {', '.join(PORTS)}")
+        self._check(
+            len(set(self.pins.values())) == len(self.pins), "pins", "sites, another for each port"
+        )
+        self._check(set(self.active_low) <= set(PORTS), "active_low", f"of {', '.join(PORTS)}")
+        for field in ("host_link", "memory", "source"):
+            self._check(bool(getattr(self, field)), field, "said")
+        allowed = (self.family, AnyFamily.name)
+        if self.engine.dsp not in allowed:
+            raise Error(
+                f"{self.name}: dsp of its engine must be {' or '.join(map(repr, allowed))}, "
+                f"not {self.engine.dsp!r}"
+            )
+        get_family(self.family).check(self)
+        get_hdl_family(self.engine.dsp).check(self.engine)
+
+    def _check(self, ok: bool, field: str, must_be: str) -> None:
+        if not ok:
+            raise Error(f"{self.name}: {field} must be {must_be}, not {getattr(self, field)!r}")
+
+    @classmethod
+    def from_platform(
+        cls,
+        platform: type[Platform],
+        *,
+        name: str,
+        family: str,
+        clock_mhz: float,
+        host_link: str,
+        memory: str,
+        engine: EngineConfig,
+        led: int = 0,
+    ) -> Board:
+        """Return a board whose FPGA, oscillator and pins are those that amaranth-boards has.
+
+        Parameters
+        ----------
+        platform : a class of amaranth-boards
+        led : which of its lights shows the interrupt
+        others : as for :class:`Board`
+        """
+        found = {(r.name, r.number): r for r in platform.resources}
+
+        def resource(of: str, number: int = 0) -> Any:
+            if (of, number) not in found:
+                raise Error(f"{name}: {platform.__name__} has no {of} {number}")
+            return found[of, number]
+
+        clock, light = resource(platform.default_clk), resource("led", led)
+        # The resource is named from the FPGA: rx is what it receives.
+        line = {signal.name: signal.ios[0].names for signal in resource("uart").ios}
+        return cls(
+            name=name,
+            family=family,
+            part=get_family(family).part(
+                platform.device, platform.package, getattr(platform, "speed", None)
+            ),
+            oscillator_mhz=clock.clock.frequency / 1e6,
+            clock_mhz=clock_mhz,
+            pins={
+                "clk": clock.ios[0].names[0],
+                "uart_tx": line["tx"][0],
+                "uart_rx": line["rx"][0],
+                "led": light.ios[0].names[0],
+            },
+            active_low=("led",) if light.ios[0].invert else (),
+            host_link=host_link,
+            memory=memory,
+            engine=engine,
+            source=f"amaranth-boards, {platform.__module__}.{platform.__name__}",
+        )

@@ -2,22 +2,25 @@
 
 from pathlib import Path
 
-from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, ResetSignal, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from tilewright.boards.board import Board
-from tilewright.boards.bridge import HostBridge
-from tilewright.boards.memory import OnChipMemory
-from tilewright.boards.spram import LargeMemory
-from tilewright.boards.uart import UARTReceiver, UARTTransmitter
+from tilewright.boards.families import get_family as get_board_family
+from tilewright.boards.link.bridge import HostBridge
+from tilewright.boards.link.uart import UARTReceiver, UARTTransmitter
 from tilewright.cache import cached_text, digest, digest_of_sources
 from tilewright.hdl.engine import Engine
+from tilewright.hdl.families import get_family
 from tilewright.hdl.lib.skid import SkidBuffer
+from tilewright.hdl.memory.block import OnChipMemory
+from tilewright.hdl.memory.large import LargeMemory
 from tilewright.hdl.verilog import DEPENDS_ON, component_rtlil
+from tilewright.registry import source_of
 
-__all__ = ["BAUD", "MEMORY_BYTES", "TOP", "System", "pll_dividers", "system_rtlil"]
+__all__ = ["BAUD", "MEMORY_BYTES", "TOP", "System", "system_rtlil"]
 
 TOP = "tilewright_system"
 BAUD = 1_000_000
@@ -32,7 +35,8 @@ class System(wiring.Component):
     ----------
     config : EngineConfig
     divisor : int, clock cycles per bit of the serial line
-    memory_bytes : int, power of two; an iCE40UP5K has ``LargeMemory.SIZE_BYTES`` instead
+    memory_bytes : int, power of two; a family with
+        ``large_bytes`` has those instead
 
     Members
     -------
@@ -50,8 +54,8 @@ class System(wiring.Component):
         """Build the netlist."""
         m = Module()
         m.submodules.engine = engine = Engine(self._config)
-        if self._config.dsp == "ice40":
-            memory = LargeMemory()
+        if get_family(self._config.dsp).large_bytes:
+            memory = LargeMemory(dsp=self._config.dsp)
         else:
             memory = OnChipMemory(data_width=self._config.bus_width, size_bytes=self._memory_bytes)
         m.submodules.memory = memory
@@ -77,62 +81,6 @@ class System(wiring.Component):
             bridge.memory.eq(memory.o),
         ]
         return m
-
-
-def pll_dividers(oscillator_mhz, clock_mhz):
-    """Return by what the ECP5's PLL divides the oscillator, multiplies it, and divides its own.
-
-    Source: Lattice FPGA-TN-02200, ECP5 and ECP5-5G sysCLOCK PLL/DLL Usage Guide, and the data
-    sheet, FPGA-DS-02012: the oscillator of the loop must run at 400..800 MHz, what it is compared
-    with at 10 MHz or more; dividers are at most 128.
-
-    Raises
-    ------
-    ValueError
-        If the PLL cannot make this frequency.
-    """
-    for reference in range(1, int(oscillator_mhz / 10) + 1):
-        feedback = clock_mhz * reference / oscillator_mhz
-        if feedback == int(feedback) and feedback <= 128:
-            return reference, int(feedback), round(600 / clock_mhz)
-    raise ValueError(f"no PLL makes {clock_mhz} MHz from {oscillator_mhz} MHz")
-
-
-def pll(clk, clk_out, locked, board):
-    """Return the ECP5's PLL between the oscillator and the engine; ``locked`` is asynchronous."""
-    reference, feedback, divider = pll_dividers(board.oscillator_mhz, board.clock_mhz)
-    return Instance(
-        "EHXPLLL",
-        a_ICP_CURRENT="12",
-        a_LPF_RESISTOR="8",
-        a_MFG_ENABLE_FILTEROPAMP="1",
-        a_MFG_GMCREF_SEL="2",
-        p_PLLRST_ENA="DISABLED",
-        p_INTFB_WAKE="DISABLED",
-        p_STDBY_ENABLE="DISABLED",
-        p_DPHASE_SOURCE="DISABLED",
-        p_OUTDIVIDER_MUXA="DIVA",
-        p_CLKOP_ENABLE="ENABLED",
-        p_CLKOP_DIV=divider,
-        p_CLKOP_CPHASE=divider // 2,
-        p_CLKOP_FPHASE=0,
-        p_FEEDBK_PATH="CLKOP",
-        p_CLKI_DIV=reference,
-        p_CLKFB_DIV=feedback,
-        i_CLKI=clk,
-        o_CLKOP=clk_out,
-        i_CLKFB=clk_out,
-        i_PHASESEL0=Const(0),
-        i_PHASESEL1=Const(0),
-        i_PHASEDIR=Const(1),
-        i_PHASESTEP=Const(1),
-        i_PHASELOADREG=Const(1),
-        i_PLLWAKESYNC=Const(0),
-        i_ENCLKOP=Const(0),
-        i_RST=Const(0),
-        i_STDBY=Const(0),
-        o_LOCK=locked,
-    )
 
 
 class _Top(wiring.Component):
@@ -165,7 +113,8 @@ class _Top(wiring.Component):
         if board.clock_mhz == board.oscillator_mhz:
             m.d.comb += [ClockSignal("start").eq(self.clk), locked.eq(1)]
         else:
-            m.submodules.pll = pll(self.clk, ClockSignal("start"), locked, board)
+            family = get_board_family(board.family)
+            family.pll(m, board, self.clk, ClockSignal("start"), locked)
         m.submodules.system = system = System(
             board.engine, divisor=round(board.clock_mhz * 1e6 / BAUD)
         )
@@ -181,5 +130,6 @@ class _Top(wiring.Component):
 
 def system_rtlil(board: Board) -> str:
     """Return a board's system as RTLIL, top module ``TOP``; cached by all that it depends on."""
-    key = digest([repr(board), _SOURCES, *DEPENDS_ON])
+    families = (get_board_family(board.family), get_family(board.engine.dsp))
+    key = digest([repr(board), _SOURCES, *map(source_of, families), *DEPENDS_ON])
     return cached_text("system", key, "il", lambda: component_rtlil(_Top(board), TOP))

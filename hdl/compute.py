@@ -6,13 +6,8 @@ from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.array.mac import MacArray
-from tilewright.hdl.buffers.memories import (
-    WeightBuffer,
-    lane_addresses,
-    lane_words,
-    lane_write,
-    word_write,
-)
+from tilewright.hdl.buffers.ports import lane_addresses, lane_words, lane_write, word_write
+from tilewright.hdl.buffers.weights import WeightBuffer
 from tilewright.hdl.commands.decode import command_view, reached
 from tilewright.hdl.commands.records import command_layout
 from tilewright.hdl.drain.partial import TILES, tile_code, tile_layout

@@ -12,15 +12,18 @@ from amaranth.hdl import (
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.buffers.memories import ActivationBuffer, WeightBuffer, WordBuffer
+from tilewright.hdl.buffers.activations import ActivationBuffer
+from tilewright.hdl.buffers.offsets import OffsetBuffer
+from tilewright.hdl.buffers.weights import WeightBuffer
+from tilewright.hdl.buffers.words import WordBuffer
 from tilewright.hdl.bus.axi import AXI4, AXI4Lite, join
 from tilewright.hdl.commands.queue import CommandQueue
 from tilewright.hdl.compute import ComputeUnit
 from tilewright.hdl.control.unit import Control
+from tilewright.hdl.families import get_family
 from tilewright.hdl.lib.fanout import Fanout
 from tilewright.hdl.load.unit import LoadUnit
 from tilewright.hdl.store.unit import StoreUnit
-from tilewright.hdl.windows.offsets import OffsetBuffer
 from tilewright.isa import Unit
 
 __all__ = ["Engine"]
@@ -41,9 +44,15 @@ class Engine(wiring.Component):
     trace_go : Out(1); the first cycle of a run
     trace_start, trace_done : Out(3); by unit: a command starts, is complete; for simulation,
         leave them open in hardware
+
+    Raises
+    ------
+    Error
+        If there is no family of ``config.dsp``, or it has no such engine.
     """
 
     def __init__(self, config):
+        get_family(config.dsp).check(config)
         self._config = config
         super().__init__(
             {

@@ -14,8 +14,10 @@ import tilewright.isa
 from tilewright.cache import cached_text, digest, digest_of_sources
 from tilewright.hdl.bus.axi import ports
 from tilewright.hdl.engine import Engine
+from tilewright.hdl.families import get_family
 from tilewright.hdl.yosys import run_yosys
 from tilewright.isa import EngineConfig
+from tilewright.registry import source_of
 
 __all__ = [
     "DEPENDS_ON",
@@ -56,7 +58,7 @@ def engine_rtlil(config: EngineConfig) -> str:
 
 
 def _key(config: EngineConfig) -> str:
-    return digest([repr(config), *DEPENDS_ON])
+    return digest([repr(config), source_of(get_family(config.dsp)), *DEPENDS_ON])
 
 
 def component_rtlil(component: wiring.Component, top: str) -> str:

@@ -104,8 +104,10 @@ class EngineConfig:
         aligned to it, so none crosses 4 KiB.
     outstanding : int, 1..16
         Read bursts in flight.
-    dsp : str, "inferred", "ecp5" or "ice40"
-        Multipliers left to the synthesizer, or MULT18X18D or SB_MAC16 with their registers.
+    dsp : str
+        Family of FPGAs whose primitives are used: "ecp5", "ice40" or another module of
+        :mod:`tilewright.hdl.families`, which may narrow the ranges above; "inferred" leaves them to
+        synthesis. No command depends on it.
 
     Raises
     ------
@@ -180,11 +182,6 @@ class EngineConfig:
                 "0 with pipelined=False",
             )
         check(self.weight_bits in (4, 8), "weight_bits", "4 or 8")
-        check(
-            self.weight_bits == 8 or self.dsp != "ice40",
-            "weight_bits",
-            "8 with dsp 'ice40', whose operands are too narrow for two products",
-        )
         check(16 <= self.acc_width <= 32, "acc_width", "in 16..32")
         check(
             9 <= self.data_width <= 18,
@@ -205,10 +202,9 @@ class EngineConfig:
         )
         for name, least in (("data_width", 9), ("kernel_width", 8)):
             check(
-                getattr(self, name) == least
-                or (self.weight_bits == 8 and self.dsp != "ice40" and self.partial_depth > 0),
+                getattr(self, name) == least or (self.weight_bits == 8 and self.partial_depth > 0),
                 name,
-                f"{least} without partial_depth, with 4-bit weights or dsp 'ice40'",
+                f"{least} without partial_depth or with 4-bit weights",
             )
         check(8 <= self.multiplier_width <= 31, "multiplier_width", "in 8..31")
         check(16 <= self.act_depth <= 65536, "act_depth", "in 16..65536")
@@ -244,7 +240,7 @@ class EngineConfig:
             "a power of two of at most 128 beats and 2048 bytes",
         )
         check(1 <= self.outstanding <= 16, "outstanding", "in 1..16")
-        check(self.dsp in ("inferred", "ecp5", "ice40"), "dsp", "'inferred', 'ecp5' or 'ice40'")
+        check(isinstance(self.dsp, str) and self.dsp.isidentifier(), "dsp", "a family's name")
 
     @property
     def requantizer_count(self) -> int:

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 import tilewright as tw
 from tests.cosim.engines import ENGINES
 from tests.cosim.test_rounded import NARROW, ROUNDED
-from tilewright.boards import BOARDS, get_board
+from tilewright import target
+from tilewright.boards import get_board
 from tilewright.cli import app, main
 from tilewright.cli.files import load_model
 from tilewright.cli.simulate import parse_window
@@ -139,7 +140,8 @@ def board_with_tiles(monkeypatch):
     """Let a board have an engine that computes convolutions in tiles."""
     board = get_board("ulx3s-85f")
     engine = replace(board.engine, data_width=13, kernel_width=13, partial_depth=512)
-    monkeypatch.setitem(BOARDS, board.name, replace(board, engine=engine))
+    changed = replace(board, engine=engine)
+    monkeypatch.setattr(target, "get_board", lambda name: changed)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
-    "hdl": {"hdl", "isa", "cache", "errors"},
+    "hdl": {"hdl", "isa", "cache", "errors", "registry"},
     "src/tilewright/nn": {"nn", "errors"},
     "isa": {"isa", "errors"},
     "compiler": {"compiler", "isa", "nn", "errors"},
     "sim": {"sim", "hdl", "compiler", "isa", "cache", "errors", "files"},
-    "boards": {"boards", "hdl", "isa", "cache", "errors", "files"},
+    "boards": {"boards", "hdl", "isa", "cache", "errors", "files", "registry"},
 }
 
 

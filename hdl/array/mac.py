@@ -5,7 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.array.multiplier import DualMultiplier, Multiplier, PairMultiplier
+from tilewright.hdl.families import get_family
 from tilewright.hdl.lib.fanout import Fanout, FanoutTree
+from tilewright.hdl.lib.place import Place
 
 __all__ = ["MacArray"]
 
@@ -77,7 +79,7 @@ class MacArray(wiring.Component):
         # Rows of a pair have one activation: with 4-bit weights, one multiplier has both products.
         # Columns have one weight: there are multipliers that serve two of them.
         paired = config.weight_bits == 4
-        dual = config.dsp == "ice40" and not paired
+        dual = get_family(config.dsp).columns_per_multiplier == 2 and not paired
         weights = []  # of each row, for each column
         for k in range(config.rows):
             if self.ahead(config):
@@ -89,17 +91,17 @@ class MacArray(wiring.Component):
             else:
                 weights.append([self.w[k]] * config.cols)
         for k in range(0, config.rows, 1 + paired):
-            products = {}
+            products, place = {}, Place(k, config.rows, rank=0)
             for j in range(0, config.cols, 1 + dual):
                 name = f"mul_{k}_{j}"
                 if dual and j + 1 < config.cols:
-                    m.submodules[name] = mul = DualMultiplier()
+                    m.submodules[name] = mul = DualMultiplier(dsp=config.dsp, place=place)
                     m.d.comb += [mul.a[0].eq(self.x[k][j]), mul.a[1].eq(self.x[k][j + 1])]
                     m.d.comb += mul.b.eq(weights[k][j])
                     products |= {(k, j): mul.p[0], (k, j + 1): mul.p[1]}
                     continue
                 if paired:
-                    m.submodules[name] = mul = PairMultiplier(dsp=config.dsp)
+                    m.submodules[name] = mul = PairMultiplier(dsp=config.dsp, place=place)
                     m.d.comb += [mul.a.eq(self.x[k][j]), mul.low.eq(weights[k][j])]
                     m.d.comb += mul.high.eq(weights[k + 1][j])
                     cells = {(k, j): mul.p_low, (k + 1, j): mul.p_high}
@@ -108,6 +110,7 @@ class MacArray(wiring.Component):
                         a_shape=signed(config.data_width),
                         b_shape=signed(config.weight_width),
                         dsp=config.dsp,
+                        place=place,
                     )
                     m.submodules[name] = mul
                     m.d.comb += [mul.a.eq(self.x[k][j]), mul.b.eq(weights[k][j])]

@@ -1,48 +1,12 @@
-"""Multipliers with their registers: explicit DSP primitives, or inferred."""
+"""Multipliers with their registers, as the family has them."""
 
-from amaranth.hdl import (
-    Cat,
-    ClockSignal,
-    Const,
-    Instance,
-    Module,
-    Mux,
-    Shape,
-    Signal,
-    signed,
-    unsigned,
-)
+from amaranth.hdl import Const, Module, Shape, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["DualMultiplier", "Multiplier", "PairMultiplier", "WideMultiplier", "operand_width"]
+from tilewright.hdl.families import get_family
 
-
-def operand_width(dsp: str) -> int:
-    """Return how wide, in bits, the operands of a multiplier may be, signed or not."""
-    return 16 if dsp == "ice40" else 18
-
-
-def _sb_mac16(a, b, p, **parameters):
-    """Return an SB_MAC16 with input registers.
-
-    Source: Lattice FPGA-TN-02007, DSP Function Usage Guide for iCE40 Devices.
-    """
-    zeros = ("AHOLD", "BHOLD", "CHOLD", "DHOLD", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT")
-    zeros += ("OLOADTOP", "OLOADBOT", "ADDSUBTOP", "ADDSUBBOT", "OHOLDTOP", "OHOLDBOT")
-    zeros += ("CI", "ACCUMCI", "SIGNEXTIN")
-    defaults = {"p_A_REG": Const(1, 1), "p_B_REG": Const(1, 1)}
-    defaults |= {"i_C": Const(0, 16), "i_D": Const(0, 16)}
-    defaults |= {f"i_{name}": Const(0) for name in zeros}
-    return Instance(
-        "SB_MAC16",
-        i_CLK=ClockSignal(),
-        i_CE=Const(1),
-        i_A=a,
-        i_B=b,
-        o_O=p,
-        **(defaults | parameters),
-    )
+__all__ = ["DualMultiplier", "Multiplier", "PairMultiplier", "WideMultiplier"]
 
 
 class Multiplier(wiring.Component):
@@ -51,11 +15,11 @@ class Multiplier(wiring.Component):
     Parameters
     ----------
     a_shape, b_shape : Shape
-        At most ``operand_width(dsp)`` bits each, signed or not: the primitives have a sign input
-        per operand.
+        At most the family's ``operand_width`` bits each, signed or not.
     dsp : str
-        "ecp5" instantiates MULT18X18D, "ice40" SB_MAC16, with input and output registers (inference
-        leaves them outside, which costs fmax); "inferred" leaves it to the synthesizer.
+        Family that the multiplier comes from: :mod:`tilewright.hdl.families`.
+    place : Place or None
+        What of the array it works for, if that is one place.
 
     Members
     -------
@@ -75,13 +39,13 @@ class Multiplier(wiring.Component):
 
     LATENCY = 2
 
-    def __init__(self, *, a_shape, b_shape, dsp):
+    def __init__(self, *, a_shape, b_shape, dsp, place=None):
         self._a_shape, self._b_shape = Shape.cast(a_shape), Shape.cast(b_shape)
-        self._dsp = dsp
-        if max(self._a_shape.width, self._b_shape.width) > operand_width(dsp):
+        self._family, self._place = get_family(dsp), place
+        widest = self._family.operand_width
+        if max(self._a_shape.width, self._b_shape.width) > widest:
             raise ValueError(
-                f"operands must be at most {operand_width(dsp)} bits wide, not {a_shape!r} and "
-                f"{b_shape!r}"
+                f"operands must be at most {widest} bits wide, not {a_shape!r} and {b_shape!r}"
             )
         width = self._a_shape.width + self._b_shape.width
         any_signed = self._a_shape.signed or self._b_shape.signed
@@ -96,65 +60,18 @@ class Multiplier(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        if self._dsp == "ecp5":
-            m.submodules.dsp = self._mult18x18d()
-        elif self._dsp == "ice40":
-            a, b, p = Signal(16), Signal(16), Signal(32)
-            m.d.comb += [a.eq(self.a), b.eq(self.b), self.p.eq(p)]
-            m.submodules.dsp = _sb_mac16(
-                a,
-                b,
-                p,
-                p_A_SIGNED=Const(int(self._a_shape.signed), 1),
-                p_B_SIGNED=Const(int(self._b_shape.signed), 1),
-                p_PIPELINE_16x16_MULT_REG2=Const(1, 1),
-                p_TOPOUTPUT_SELECT=Const(3, 2),
-                p_BOTOUTPUT_SELECT=Const(3, 2),
-            )
-        else:
-            a, b = Signal.like(self.a), Signal.like(self.b)
-            m.d.sync += [a.eq(self.a), b.eq(self.b), self.p.eq(a * b)]
-        return m
-
-    def _mult18x18d(self):
-        a, b, p = Signal(18), Signal(18), Signal(36)
-        m = Module()
-        # Sign- or zero-extension to 18 bits follows from the shapes.
-        m.d.comb += [a.eq(self.a), b.eq(self.b), self.p.eq(p)]
-        zero = Const(0)
-        # SRIA and SRIB, the shift chain's inputs, cannot be routed to a constant: leave them open.
-        # C, which serves only a dynamic SOURCEB, stays open too: its zeros would have to be routed.
-        ports = {"i_SIGNEDA": Const(int(self._a_shape.signed)), "o_SIGNEDP": Signal()}
-        ports["i_SIGNEDB"] = Const(int(self._b_shape.signed))
-        ports |= {"i_SOURCEA": zero, "i_SOURCEB": zero}
-        for i in range(18):
-            ports |= {f"i_A{i}": a[i], f"i_B{i}": b[i]}
-        for i in range(36):
-            ports[f"o_P{i}"] = p[i]
-        for i in range(4):
-            ports |= {
-                f"i_CLK{i}": ClockSignal() if i == 0 else zero,
-                f"i_CE{i}": Const(1),
-                f"i_RST{i}": zero,
-            }
-        parameters = {
-            "p_REG_INPUTA_CLK": "CLK0",
-            "p_REG_INPUTB_CLK": "CLK0",
-            "p_REG_OUTPUT_CLK": "CLK0",
-            "p_REG_PIPELINE_CLK": "NONE",
-            "p_REG_INPUTC_CLK": "NONE",
-            "p_GSR": "DISABLED",
-            "p_RESETMODE": "SYNC",
-        }
-        m.submodules.mult = Instance("MULT18X18D", **parameters, **ports)
+        self._family.multiply(m, self.a, self.b, self.p, self._place)
         return m
 
 
 class DualMultiplier(wiring.Component):
-    """Multiply two activations by one weight with one SB_MAC16.
+    """Multiply two activations by one weight with one primitive.
 
-    The halves of the primitive multiply bytes, signed. An activation above 127 counts for 256 less
-    there; the primitive's adders make up for it.
+    Parameters
+    ----------
+    dsp : str
+        A family with ``columns_per_multiplier`` 2.
+    place : Place or None, as for :class:`Multiplier`
 
     Members
     -------
@@ -170,7 +87,8 @@ class DualMultiplier(wiring.Component):
 
     LATENCY = Multiplier.LATENCY + 1
 
-    def __init__(self):
+    def __init__(self, *, dsp, place=None):
+        self._family, self._place = get_family(dsp), place
         super().__init__(
             {
                 "a": In(data.ArrayLayout(signed(9), 2)),
@@ -182,30 +100,7 @@ class DualMultiplier(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        lost = [Signal(8, name=f"lost_{k}", reset_less=True) for k in range(2)]
-        for a, byte in zip(self.a, lost, strict=True):
-            m.d.sync += byte.eq(Mux(a[7] & ~a[8], self.b, 0))
-        one = Const(1, 1)
-        m.submodules.dsp = _sb_mac16(
-            Cat(a[:8] for a in self.a),
-            Cat(self.b, self.b),
-            self.p.as_value(),
-            i_C=Cat(Const(0, 8), lost[1]),
-            i_D=Cat(Const(0, 8), lost[0]),
-            p_C_REG=one,
-            p_D_REG=one,
-            p_MODE_8x8=one,
-            p_A_SIGNED=one,
-            p_B_SIGNED=one,
-            p_TOP_8x8_MULT_REG=one,
-            p_BOT_8x8_MULT_REG=one,
-            p_TOPADDSUB_LOWERINPUT=Const(1, 2),
-            p_BOTADDSUB_LOWERINPUT=Const(1, 2),
-            p_TOPADDSUB_UPPERINPUT=one,
-            p_BOTADDSUB_UPPERINPUT=one,
-            p_TOPOUTPUT_SELECT=Const(1, 2),
-            p_BOTOUTPUT_SELECT=Const(1, 2),
-        )
+        self._family.multiply_two(m, self.a, self.b, self.p, self._place)
         return m
 
 
@@ -217,7 +112,7 @@ class PairMultiplier(wiring.Component):
 
     Parameters
     ----------
-    dsp : str
+    dsp, place
         As for :class:`Multiplier`.
 
     Members
@@ -234,8 +129,8 @@ class PairMultiplier(wiring.Component):
 
     LATENCY = Multiplier.LATENCY
 
-    def __init__(self, *, dsp):
-        self._dsp = dsp
+    def __init__(self, *, dsp, place=None):
+        self._dsp, self._place = dsp, place
         super().__init__(
             {
                 "a": In(signed(9)),
@@ -249,7 +144,9 @@ class PairMultiplier(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        m.submodules.mul = mul = Multiplier(a_shape=signed(9), b_shape=signed(17), dsp=self._dsp)
+        m.submodules.mul = mul = Multiplier(
+            a_shape=signed(9), b_shape=signed(17), dsp=self._dsp, place=self._place
+        )
         m.d.comb += [
             mul.a.eq(self.a),
             mul.b.eq((self.high << 12) + self.low),
@@ -262,16 +159,16 @@ class PairMultiplier(wiring.Component):
 class WideMultiplier(wiring.Component):
     """Multiply a signed operand by an unsigned one of up to twice a multiplier's width.
 
-    Splits both at ``operand_width(dsp)`` bits into :class:`Multiplier` products and adds them in
+    Splits both at the family's ``operand_width`` into :class:`Multiplier` products and adds them in
     one more stage, or two.
 
     Parameters
     ----------
-    a_width : int, bits, 2..2 * operand_width(dsp)
+    a_width : int, bits, 2..2 * operand_width
         Signed operand.
-    b_width : int, bits, 1..2 * operand_width(dsp)
+    b_width : int, bits, 1..2 * operand_width
         Unsigned operand.
-    dsp : str
+    dsp, place
         As for :class:`Multiplier`.
     pipelined : bool
         A register between the multipliers, whose places are fixed, and the adder.
@@ -292,8 +189,8 @@ class WideMultiplier(wiring.Component):
         """Return the cycles from operands to their product."""
         return Multiplier.LATENCY + pipelined + 1
 
-    def __init__(self, *, a_width, b_width, dsp, pipelined):
-        self._dsp, self._pipelined = dsp, pipelined
+    def __init__(self, *, a_width, b_width, dsp, pipelined, place=None):
+        self._dsp, self._pipelined, self._place = dsp, pipelined, place
         super().__init__(
             {
                 "a": In(signed(a_width)),
@@ -305,7 +202,7 @@ class WideMultiplier(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        split = operand_width(self._dsp)
+        split = get_family(self._dsp).operand_width
 
         def parts(value, is_signed):
             if len(value) <= split:
@@ -316,7 +213,9 @@ class WideMultiplier(wiring.Component):
         total = Const(0)
         for i, (a, a_shift) in enumerate(parts(self.a, True)):
             for k, (b, b_shift) in enumerate(parts(self.b, False)):
-                part = Multiplier(a_shape=a.shape(), b_shape=b.shape(), dsp=self._dsp)
+                part = Multiplier(
+                    a_shape=a.shape(), b_shape=b.shape(), dsp=self._dsp, place=self._place
+                )
                 m.submodules[f"part_{i}_{k}"] = part
                 m.d.comb += [part.a.eq(a), part.b.eq(b)]
                 product = Signal.like(part.p, reset_less=True, name=f"product_{i}_{k}")

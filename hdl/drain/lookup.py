@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.buffers.memories import word_write
+from tilewright.hdl.buffers.ports import word_write
 
 __all__ = ["Lookup"]
 

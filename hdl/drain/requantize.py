@@ -20,7 +20,7 @@ class Requantize(wiring.Component):
     ----------
     acc_width : int, bits, 16..32
     multiplier_width : int, bits, 8..31
-    dsp : str
+    dsp, place
         As for :class:`~tilewright.hdl.array.multiplier.Multiplier`.
     pipelined : bool
         Registers between any two additions.
@@ -52,8 +52,8 @@ class Requantize(wiring.Component):
         """Return the cycles from an accumulator to its activation."""
         return cls.late(pipelined) + (3 if pipelined else 1)
 
-    def __init__(self, *, acc_width, multiplier_width, dsp, pipelined):
-        self._dsp, self._pipelined = dsp, pipelined
+    def __init__(self, *, acc_width, multiplier_width, dsp, pipelined, place=None):
+        self._dsp, self._pipelined, self._place = dsp, pipelined, place
         super().__init__(
             {
                 "acc": In(signed(acc_width)),
@@ -73,7 +73,11 @@ class Requantize(wiring.Component):
         width = len(self.multiplier)
         pipelined = self._pipelined
         m.submodules.mul = mul = WideMultiplier(
-            a_width=len(self.acc), b_width=width, dsp=self._dsp, pipelined=pipelined
+            a_width=len(self.acc),
+            b_width=width,
+            dsp=self._dsp,
+            pipelined=pipelined,
+            place=self._place,
         )
         stage = m.d.sync if pipelined else m.d.comb
 

@@ -13,11 +13,12 @@ from amaranth.hdl import (
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.buffers.memories import lane_write, word_write
+from tilewright.hdl.buffers.ports import lane_write, word_write
 from tilewright.hdl.drain.lookup import Lookup
 from tilewright.hdl.drain.partial import PartialSums, tile_layout
 from tilewright.hdl.drain.requantize import Requantize
 from tilewright.hdl.lib.fanout import Fanout, FanoutTree
+from tilewright.hdl.lib.place import Place
 from tilewright.isa import EngineConfig
 from tilewright.isa.widths import act_addr_width, out_addr_width
 
@@ -274,6 +275,7 @@ class Drain(wiring.Component):
                 multiplier_width=config.multiplier_width,
                 dsp=config.dsp,
                 pipelined=pipelined,
+                place=Place(i, config.requantizer_count, rank=1),
             )
             m.submodules[f"requantize_{i}"] = DomainRenamer("data")(requantize)
             head_parameters = layout(parameters[i * share][: layout.size])

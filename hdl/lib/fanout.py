@@ -1,8 +1,10 @@
 """Registers in several copies."""
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
+from tilewright.hdl.families import get_family
 
 __all__ = ["Fanout", "FanoutTree"]
 
@@ -17,8 +19,7 @@ class Fanout(wiring.Component):
     width : int, bits
     copies : int
     dsp : str
-        "ecp5" instantiates TRELLIS_FF, because Yosys merges registers with the same input;
-        "inferred" leaves it to the synthesizer.
+        Family that keeps the copies apart: :mod:`tilewright.hdl.families`.
 
     Members
     -------
@@ -45,14 +46,10 @@ class Fanout(wiring.Component):
 
     def _registers(self, m, name, values):
         """Return a register of its own for each value."""
-        registers = []
+        family, registers = get_family(self._dsp), []
         for k, value in enumerate(values):
             register = Signal(len(value), name=f"{name}_{k}", reset_less=True)
-            if self._dsp == "ecp5":
-                for bit in range(len(value)):
-                    m.submodules[f"{name}_{k}_{bit}"] = _trellis_ff(value[bit], register[bit])
-            else:
-                m.d.sync += register.eq(value)
+            family.register(m, f"{name}_{k}", value, register)
             registers.append(register)
         return registers
 
@@ -76,18 +73,3 @@ class FanoutTree(Fanout):
         copies = self._registers(m, "copy", [trunk[k // self.SHARE] for k in range(count)])
         m.d.comb += [o.eq(copy) for o, copy in zip(self.o, copies, strict=True)]
         return m
-
-
-def _trellis_ff(d, q):
-    return Instance(
-        "TRELLIS_FF",
-        p_GSR="DISABLED",
-        p_CEMUX="1",
-        p_CLKMUX="CLK",
-        p_LSRMUX="LSR",
-        p_REGSET="RESET",
-        i_CLK=ClockSignal(),
-        i_LSR=Const(0),
-        i_DI=d,
-        o_Q=q,
-    )

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.buffers.memories import lane_write, weight_write, word_write
+from tilewright.hdl.buffers.ports import lane_write, weight_write, word_write
 from tilewright.hdl.bus.axi import AXI4Read, join
 from tilewright.hdl.bus.bursts import Bursts, row_beats_of, row_beats_width
 from tilewright.hdl.bus.reader import Reader

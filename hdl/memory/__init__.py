@@ -1,4 +1,9 @@
-"""Controllers of memories outside the FPGA, behind AXI4.
+"""Memories behind AXI4.
+
+On the FPGA, a memory with a port for the host besides: ``block``, of block RAMs, and ``large``, of
+what a family has that is larger.
+
+Outside, controllers:
 
 A burst is cut into pieces that stay within a row and a buffer (``pieces``). ``sdram`` takes one
 piece after another, of reads and writes in turn; while the words of one move, the row of the next

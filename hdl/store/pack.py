@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.buffers.memories import WordBuffer
+from tilewright.hdl.buffers.words import WordBuffer
 from tilewright.hdl.bus.writer import BeatLayout
 from tilewright.hdl.lib.loops import LoopCounter
 from tilewright.isa import EngineConfig

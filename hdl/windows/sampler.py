@@ -7,13 +7,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.array.multiplier import Multiplier
-from tilewright.hdl.buffers.memories import ActivationBuffer, lane_addresses, lane_words
+from tilewright.hdl.buffers.activations import ActivationBuffer
+from tilewright.hdl.buffers.offsets import OffsetBuffer
+from tilewright.hdl.buffers.ports import lane_addresses, lane_words
 from tilewright.hdl.commands.records import command_layout
 from tilewright.hdl.lib.fanout import Fanout
 from tilewright.hdl.lib.sums import times
 from tilewright.hdl.sequence.pace import access_layout
 from tilewright.hdl.windows.bilinear import Bilinear
-from tilewright.hdl.windows.offsets import OffsetBuffer
 from tilewright.isa import Compute, Deform, EngineConfig
 from tilewright.isa.widths import ROW_WIDTH, act_addr_width, column_width
 

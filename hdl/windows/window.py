@@ -8,7 +8,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.buffers.memories import ActivationBuffer, lane_addresses, lane_words
+from tilewright.hdl.buffers.activations import ActivationBuffer
+from tilewright.hdl.buffers.ports import lane_addresses, lane_words
 from tilewright.hdl.lib.choose import Choose
 from tilewright.hdl.lib.fanout import Fanout
 from tilewright.hdl.lib.sums import add_with_carry

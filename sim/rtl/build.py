@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tilewright.cache import cached, digest
+from tilewright.hdl.families import get_family
 from tilewright.isa import EngineConfig
 from tilewright.sim.rtl.runtime import WITHOUT_RUNTIME, runtime_object
 from tilewright.sim.rtl.tools import check_programs, run_tool, verilator_root, versions
@@ -68,10 +69,13 @@ def build(
         If a tool is missing or fails; the message ends with the tool's last lines.
     """
     check_programs()
-    harness = [path for path in sorted(HARNESS.iterdir()) if path.suffix in (".cpp", ".h", ".v")]
+    harness = [path for path in sorted(HARNESS.iterdir()) if path.suffix in (".cpp", ".h")]
+    model: Path | None = get_family(config.dsp).model
+    models = [] if model is None else [model]
     split = UNSPLIT if len(verilog) < SMALL_VERILOG else SPLIT
     flags = (*VERILATOR_FLAGS, *split, *(["--trace-vcd"] if waves else []))
-    parts = [verilog, *(path.read_text() for path in harness), versions(), *flags, *MAKE_FLAGS]
+    parts = [verilog, *(path.read_text() for path in harness + models)]
+    parts += [versions(), *flags, *MAKE_FLAGS]
     key = digest([*parts, CXX_FLAGS, LINK_FLAGS, str(config.bus_bytes)])
     folder = None if cache_dir is None else Path(cache_dir)
 
@@ -80,7 +84,7 @@ def build(
             definitions = f"-DBUS_BYTES={config.bus_bytes}" + (" -DWAVES" if waves else "")
             work = Path(name)
             (work / f"{TOP}.v").write_text(verilog)
-            _verilate(work, flags, definitions)
+            _verilate(work, flags, definitions, models)
             runtime = runtime_object([*flags, "-CFLAGS", CXX_FLAGS], MAKE_FLAGS, folder=folder)
             options = [*MAKE_FLAGS, *WITHOUT_RUNTIME, f"LIBS={runtime}", f"-j{jobs}"]
             run_tool(["make", "-f", "Vtop.mk", *options], work / "obj")
@@ -89,7 +93,7 @@ def build(
     return cached("rtl", key, "so", make, folder=folder)
 
 
-def _verilate(work: Path, flags: Sequence[str], definitions: str) -> None:
+def _verilate(work: Path, flags: Sequence[str], definitions: str, models: Sequence[Path]) -> None:
     """Write the C++ of ``TOP`` and of the bench around it, and the makefile, to ``work/obj``."""
     command = [
         str(verilator_root() / "bin" / "verilator"),
@@ -102,7 +106,7 @@ def _verilate(work: Path, flags: Sequence[str], definitions: str) -> None:
         "-LDFLAGS", LINK_FLAGS,
         "-o", "../bench.so",
         f"{TOP}.v",
-        *(str(path) for path in sorted(HARNESS.glob("*.v"))),  # models of primitives
+        *map(str, models),  # of primitives
         str(HARNESS / "harness.cpp"),
     ]  # fmt: skip
     run_tool(command, work)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tilewright.boards import get_board
 from tilewright.errors import Error, require_type
+from tilewright.hdl.families import get_family
 from tilewright.isa import EngineConfig
 from tilewright.sim.timing import MemoryTiming
 
@@ -27,7 +28,8 @@ class Target:
     Raises
     ------
     Error
-        If a parameter is of another type or out of range; the message names it.
+        If a parameter is of another type or out of range, or the engine's family has no such
+        engine; the message names it.
     """
 
     engine: EngineConfig = field(default_factory=EngineConfig)
@@ -47,6 +49,7 @@ class Target:
             )
         if self.board is not None:
             get_board(self.board)
+        get_family(self.engine.dsp).check(self.engine)
 
     @classmethod
     def from_board(cls, name: str) -> Target:

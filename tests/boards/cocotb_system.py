@@ -8,7 +8,7 @@ from cocotb.task import bridge, resume
 from cocotb.triggers import FallingEdge, Timer
 
 from tests.hdl.streams import reset
-from tilewright.boards.host import HostLink
+from tilewright.boards.link.host import HostLink
 from tilewright.isa import Unit
 from tilewright.program import Program
 

@@ -6,12 +6,12 @@ from amaranth.sim import Simulator
 
 import tilewright as tw
 from tests.hdl.bench import simulate
-from tilewright.boards.system import System, pll_dividers
-from tilewright.boards.uart import UARTReceiver
+from tilewright.boards.link.uart import UARTReceiver
+from tilewright.boards.system import System
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
+from tilewright.hdl.families import get_family
 from tilewright.isa import EngineConfig, Fetch, Unit, encode
 from tilewright.isa.registers import IDENTITY, OFFSET, Status
-from tilewright.sim.rtl.build import HARNESS
 
 DIVISOR = 4
 CONFIG = EngineConfig(
@@ -134,7 +134,7 @@ def test_host_runs_a_layer_on_the_system_of_the_bitstream(board, tmp_path, monke
         ["tests.boards.cocotb_system"],
         tmp_path,
         monkeypatch,
-        models=sorted(HARNESS.glob("*.v")),
+        models=[get_family(target.engine.dsp).model],
         PROGRAM=program.save(tmp_path / "small.tw"),
         VECTORS=vectors,
         DIVISOR=DIVISOR,
@@ -171,18 +171,3 @@ def test_serial_line_takes_a_host_whose_clock_is_off(skew):
     simulator.add_testbench(taker, background=True)
     simulator.run()
     assert received == sent
-
-
-@pytest.mark.parametrize(
-    ("clock", "reference", "feedback", "divider"),
-    [(50.0, 1, 2, 12), (75.0, 1, 3, 8), (87.5, 2, 7, 7), (112.5, 2, 9, 5)],
-)
-def test_pll_makes_the_clock_from_the_oscillator(clock, reference, feedback, divider):
-    assert pll_dividers(25.0, clock) == (reference, feedback, divider)
-    assert 25.0 / reference * feedback == clock
-    assert 400 <= clock * divider <= 800
-
-
-def test_clock_that_no_pll_makes_is_refused():
-    with pytest.raises(ValueError, match=r"no PLL makes 110.0 MHz from 25.0 MHz"):
-        pll_dividers(25.0, 110.0)

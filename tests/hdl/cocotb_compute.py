@@ -8,7 +8,8 @@ from cocotb.triggers import ReadOnly, RisingEdge
 from tests.hdl.compute_cases import WORD, random_compute, results
 from tests.hdl.configs import CONFIG
 from tests.hdl.streams import Part, reset, send
-from tilewright.hdl.buffers.memories import ActivationBuffer, WordBuffer
+from tilewright.hdl.buffers.activations import ActivationBuffer
+from tilewright.hdl.buffers.words import WordBuffer
 from tilewright.isa import encode
 from tilewright.isa.registers import Status
 

@@ -10,9 +10,9 @@ from cocotb.triggers import ReadOnly, RisingEdge
 from tests.hdl.compute_cases import random_compute
 from tests.hdl.configs import SAMPLING as CONFIG
 from tests.hdl.streams import Part, pack, reset
-from tilewright.hdl.buffers.memories import ActivationBuffer
+from tilewright.hdl.buffers.activations import ActivationBuffer
+from tilewright.hdl.buffers.offsets import OffsetBuffer
 from tilewright.hdl.sequence.pace import access_layout
-from tilewright.hdl.windows.offsets import OffsetBuffer
 from tilewright.hdl.windows.sampler import Sampler
 from tilewright.isa import Deform, encode
 

@@ -5,9 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from tests.hdl.configs import CONFIG, CONFIGS, SAMPLING
-from tilewright.boards.bridge import HostBridge
-from tilewright.boards.memory import OnChipMemory
-from tilewright.boards.uart import UARTReceiver, UARTTransmitter
+from tilewright.boards.link.bridge import HostBridge
+from tilewright.boards.link.uart import UARTReceiver, UARTTransmitter
 from tilewright.hdl.bus.reader import Reader
 from tilewright.hdl.bus.writer import Writer
 from tilewright.hdl.commands.queue import CommandQueue
@@ -16,6 +15,7 @@ from tilewright.hdl.control.unit import Control
 from tilewright.hdl.lib.skid import SkidBuffer
 from tilewright.hdl.load.unit import LoadUnit
 from tilewright.hdl.load.widen import Widen
+from tilewright.hdl.memory.block import OnChipMemory
 from tilewright.hdl.sequence.pace import PaceSequencer
 from tilewright.hdl.sequence.passes import PassSequencer
 from tilewright.hdl.sequence.taps import TapSequencer

@@ -4,12 +4,8 @@ from amaranth.hdl import Module, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.array.multiplier import (
-    DualMultiplier,
-    Multiplier,
-    WideMultiplier,
-    operand_width,
-)
+from tilewright.hdl.array.multiplier import DualMultiplier, Multiplier, WideMultiplier
+from tilewright.hdl.families import FAMILIES
 
 # Of the array, of each part of the requantizer, and the ends of the primitives' ranges.
 SHAPES = (
@@ -38,7 +34,8 @@ def kinds(n):
     """Return the ways in which multiplier n of ``CASES`` can be built."""
     width = max(shape.width for shape in CASES[n][:2])
     parts = 1 if n < len(SHAPES) else 2
-    return [dsp for dsp in ("ecp5", "ice40", "inferred") if width <= parts * operand_width(dsp)]
+    families = sorted(FAMILIES.all().items())
+    return [dsp for dsp, family in families if width <= parts * family.operand_width]
 
 
 def multiplier(n, dsp):
@@ -85,7 +82,7 @@ class SideBySide(wiring.Component):
                     dut.b.eq(getattr(self, f"b_{n}")),
                     getattr(self, f"{dsp}_{n}").eq(dut.p),
                 ]
-        m.submodules.dual = dual = DualMultiplier()
+        m.submodules.dual = dual = DualMultiplier(dsp="ice40")
         m.d.comb += dual.b.eq(self.dual_b)
         for k in range(2):
             m.d.comb += [

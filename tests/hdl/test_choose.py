@@ -4,13 +4,13 @@ import re
 
 from tests.hdl.bench import simulate
 from tests.hdl.choosers import COUNTS, Choosers
+from tilewright.hdl.families import FAMILIES
 from tilewright.hdl.lib.choose import Choose
 from tilewright.hdl.verilog import component_rtlil
-from tilewright.sim.rtl.build import HARNESS
 
 
 def test_primitives_choose_like_plain_logic(tmp_path, monkeypatch):
-    models = [HARNESS / f"{name}.v" for name in ("lut4", "pfumx", "l6mux21")]
+    models = [family.model for family in FAMILIES.all().values() if family.model]
     simulate(Choosers(), ["tests.hdl.cocotb_choose"], tmp_path, monkeypatch, models=models)
 
 

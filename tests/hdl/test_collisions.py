@@ -17,7 +17,7 @@ from tests.cosim.random_layers import random_layer
 from tilewright.api.compile import compile_graph
 from tilewright.api.verify import verify
 from tilewright.hdl import verilog
-from tilewright.hdl.buffers.memories import block_width
+from tilewright.hdl.families import get_family
 from tilewright.hdl.yosys import run_yosys
 from tilewright.isa.registers import Status
 from tilewright.sim.rtl import RtlEngine
@@ -45,7 +45,11 @@ def poisoned(config, directory):
     halves = 2 if config.offset_depth else 1
 
     def columns(depth):
-        return -(-8 * config.rows // block_width(depth)) if config.pipelined else 1
+        return (
+            -(-8 * config.rows // get_family(config.dsp).block_width(depth))
+            if config.pipelined
+            else 1
+        )
 
     lanes = config.cols * halves * columns(-(-config.act_depth // halves))
     offsets = 2 if config.offset_depth else 0

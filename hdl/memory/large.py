@@ -1,0 +1,96 @@
+"""Memories of an FPGA that are larger than block RAM, behind AXI4."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hdl.bus.axi import AXI4
+from tilewright.hdl.families import get_family
+
+__all__ = ["LargeMemory"]
+
+
+class LargeMemory(wiring.Component):
+    """All large memories as an AXI4 subordinate of 32 bits, with a second port for the host.
+
+    Addresses wrap at the family's ``large_bytes``. Each memory has one port. A burst in one
+    direction ends before one in the other begins. The host's accesses wait for nothing: use them
+    while the engine is idle.
+
+    Parameters
+    ----------
+    dsp : str
+        A family that has such memories: :mod:`tilewright.hdl.families`.
+
+    Members
+    -------
+    axi : In(AXI4); one burst at a time, two cycles per beat read
+    addr : In(32), bytes; rounded down to 4
+    write : In(1), data : In(32); written in this cycle
+    o : Out(32); the word at ``addr``, ``HOST_LATENCY`` cycles later
+    """
+
+    HOST_LATENCY = 1
+
+    def __init__(self, *, dsp):
+        self._family = get_family(dsp)
+        super().__init__(
+            {
+                "axi": In(AXI4(data_width=32)),
+                "addr": In(32),
+                "write": In(1),
+                "data": In(32),
+                "o": Out(32),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        axi = self.axi
+        width = (self._family.large_bytes // 4 - 1).bit_length()
+        at, left = Signal(width), Signal(8)  # of the burst under way
+        ours, written = Signal(), Signal()  # the burst has the memory; a beat of it is written
+        word, enable, given = Signal(width), Signal(), Signal(32)
+        shown = Signal(32)
+        m.d.comb += [
+            word.eq(Mux(ours, at, self.addr[2:])),
+            given.eq(Mux(ours, axi.wdata, self.data)),
+            enable.eq(Mux(ours, written, self.write)),
+            self.o.eq(shown),
+            axi.rdata.eq(shown),
+            axi.rlast.eq(left == 0),
+        ]
+        self._family.large_memory(m, word, given, enable, shown)
+
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(axi.awvalid):
+                    m.d.comb += axi.awready.eq(1)
+                    m.d.sync += at.eq(axi.awaddr[2:])
+                    m.next = "WRITE"
+                with m.Elif(axi.arvalid):
+                    m.d.comb += axi.arready.eq(1)
+                    m.d.sync += [at.eq(axi.araddr[2:]), left.eq(axi.arlen)]
+                    m.next = "READ"
+            with m.State("WRITE"):
+                m.d.comb += [ours.eq(1), axi.wready.eq(1), written.eq(axi.wvalid)]
+                with m.If(axi.wvalid):
+                    m.d.sync += at.eq(at + 1)
+                    with m.If(axi.wlast):
+                        m.next = "CONFIRM"
+            with m.State("CONFIRM"):
+                m.d.comb += axi.bvalid.eq(1)
+                with m.If(axi.bready):
+                    m.next = "IDLE"
+            with m.State("READ"):
+                m.d.comb += ours.eq(1)
+                m.next = "BEAT"
+            with m.State("BEAT"):
+                m.d.comb += [ours.eq(1), axi.rvalid.eq(1)]
+                with m.If(axi.rready):
+                    m.d.sync += [at.eq(at + 1), left.eq(left - 1)]
+                    m.next = "READ"
+                    with m.If(axi.rlast):
+                        m.next = "IDLE"
+        return m

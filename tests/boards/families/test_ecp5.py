@@ -1,0 +1,50 @@
+"""The ECP5's facts: sites, names, its PLL."""
+
+import pytest
+
+from tilewright.boards.families.ecp5 import DEVICES, ECP5, pll_dividers
+from tilewright.boards.family import Part
+from tilewright.errors import Error
+
+# Of each device: multipliers, block RAMs. Source: Lattice FPGA-DS-02012, ECP5 and ECP5-5G family
+# data sheet.
+COUNTS = {"12k": (28, 56), "25k": (28, 56), "45k": (72, 108), "85k": (156, 208)}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_devices_have_the_sites_that_their_data_sheet_says(device):
+    sites = DEVICES[device].sites()
+    assert tuple(len(set(sites[kind])) for kind in ("MULT18X18D", "DP16KD")) == COUNTS[device]
+
+
+@pytest.mark.parametrize(
+    ("names", "device"),
+    [
+        (("LFE5U-85F", "BG381", "6"), "85k"),
+        (("LFE5UM-45F", "BG554", "8"), "um-45k"),
+        (("LFE5UM5G-85F", "BG756", "7"), "um5g-85k"),
+    ],
+)
+def test_part_is_named_as_nextpnr_names_it(names, device):
+    package, speed = names[1].replace("BG", "CABGA"), int(names[2])
+    assert ECP5().part(*names) == Part(device=device, package=package, speed_grade=speed)
+
+
+def test_part_of_another_family_is_refused():
+    with pytest.raises(Error, match="iCE40UP5K of speed None is no ECP5"):
+        ECP5().part("iCE40UP5K", "SG48", None)
+
+
+@pytest.mark.parametrize(
+    ("clock", "reference", "feedback", "divider"),
+    [(50.0, 1, 2, 12), (75.0, 1, 3, 8), (87.5, 2, 7, 7), (112.5, 2, 9, 5)],
+)
+def test_pll_makes_the_clock_from_the_oscillator(clock, reference, feedback, divider):
+    assert pll_dividers(25.0, clock) == (reference, feedback, divider)
+    assert 25.0 / reference * feedback == clock
+    assert 400 <= clock * divider <= 800
+
+
+def test_clock_that_no_pll_makes_is_refused():
+    with pytest.raises(Error, match=r"no PLL makes 110.0 MHz from 25.0 MHz"):
+        pll_dividers(25.0, 110.0)

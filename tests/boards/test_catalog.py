@@ -1,0 +1,87 @@
+"""The boards' facts, and what a board must be."""
+
+from dataclasses import replace
+
+import pytest
+
+from tilewright.api.estimate import multiplier_count
+from tilewright.boards import BOARDS, get_board
+from tilewright.boards.family import Part
+from tilewright.errors import Error
+from tilewright.isa import EngineConfig
+
+ULX3S = {"clk": "G2", "uart_tx": "L4", "uart_rx": "M1", "led": "B2"}
+# FPGA as nextpnr names it, oscillator in MHz, pins. Source: the boards' schematics.
+FACTS = {
+    "ulx3s-85f": (Part(device="85k", package="CABGA381", speed_grade=6), 25.0, ULX3S),
+    "ulx3s-12f": (Part(device="12k", package="CABGA381", speed_grade=6), 25.0, ULX3S),
+    "icebreaker": (
+        Part(device="up5k", package="sg48"),
+        12.0,
+        {"clk": "35", "uart_tx": "9", "uart_rx": "6", "led": "37"},
+    ),
+}
+# Of each FPGA: kbits of a block RAM, block RAMs, 18 x 18 or 16 x 16 multipliers. Source: Lattice
+# FPGA-DS-02012, ECP5 and ECP5-5G family data sheet; FPGA-DS-02008, iCE40 UltraPlus data sheet.
+CAPACITY = {"85k": (18, 208, 156), "12k": (18, 32, 28), "up5k": (4, 30, 8)}
+
+
+def test_unknown_board_names_those_there_are():
+    with pytest.raises(Error, match="no board 'nexys'; there are icebreaker, ulx3s-12f"):
+        get_board("nexys")
+
+
+def test_boards_are_found_by_their_names():
+    assert set(BOARDS.all()) == set(FACTS)
+    for name, board in BOARDS.all().items():
+        assert board.name == name
+        assert get_board(name) is board
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_facts_of_amaranth_boards_are_those_of_the_schematics(name):
+    board = get_board(name)
+    assert (board.part, board.oscillator_mhz, board.pins) == FACTS[name]
+    assert board.active_low == (("led",) if name == "icebreaker" else ())
+    assert board.source.startswith("amaranth-boards, amaranth_boards.")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "ULX3S"}, "name must be lower-case"),
+        ({"clock_mhz": 0.0}, "clock_mhz must be above 0"),
+        ({"clock_mhz": 110.0}, "no PLL makes 110.0 MHz from 25.0 MHz"),
+        ({"pins": {"clk": "G2"}}, "pins must be of clk, uart_tx, uart_rx, led"),
+        ({"pins": dict.fromkeys(ULX3S, "G2")}, "pins must be sites, another for each port"),
+        ({"active_low": ("reset",)}, "active_low must be of clk"),
+        ({"source": ""}, "source must be said"),
+        ({"family": "gowin"}, "dsp of its engine must be 'gowin' or 'inferred', not 'ecp5'"),
+        (
+            {"family": "gowin", "engine": EngineConfig()},
+            "no family of FPGAs 'gowin'; there are ecp5, ice40",
+        ),
+        ({"part": Part(device="up5k", package="sg48")}, "device must be one of 12k, 25k, 45k, 85k"),
+        (
+            {"part": Part(device="12k", package="CABGA381", speed_grade=5)},
+            "speed_grade must be one of 6, 7, 8, not 5",
+        ),
+    ],
+)
+def test_board_that_cannot_be_is_refused(fields, message):
+    with pytest.raises(Error, match=message):
+        replace(get_board("ulx3s-12f"), **fields)
+
+
+def test_clock_needs_a_known_pll():
+    with pytest.raises(Error, match="icebreaker: clock_mhz must be that of the oscillator, 12"):
+        replace(get_board("icebreaker"), clock_mhz=24.0)
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_engine_fits_the_fpga_by_its_buffers_and_multipliers(name):
+    board = get_board(name)
+    engine: EngineConfig = board.engine
+    kbits, rams, multipliers = CAPACITY[board.part.device]
+    assert multiplier_count(engine) <= multipliers
+    assert 8 * (engine.act_bytes + engine.weight_bytes + engine.out_bytes) <= rams * kbits * 1024
