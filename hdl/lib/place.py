@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 __all__ = ["ATTRIBUTE", "Place"]
 
-#: Of an instance or a memory, in RTLIL and in Yosys's netlists.
+#: Of an instance or a memory, in RTLIL.
 ATTRIBUTE = "tilewright_place"
 
 
@@ -36,6 +36,6 @@ class Place:
         return {ATTRIBUTE: f"{self.part} {self.parts} {self.rank}"}
 
     @classmethod
-    def from_attributes(cls, attributes: dict[str, str]) -> Place:
-        """Return the place that attributes tell."""
-        return cls(*map(int, attributes[ATTRIBUTE].split()))
+    def from_attribute(cls, text: str) -> Place:
+        """Return the place that an attribute tells."""
+        return cls(*map(int, text.split()))

@@ -10,13 +10,13 @@ ROWS, COLS = 16, 7
 
 
 def engine():
-    """Return the hard blocks of a 16 x 7 engine and one more, and which of them are marked."""
-    cells, marked = {}, {}
+    """Return the hard blocks of a 16 x 7 engine and one more, and their places."""
+    cells, places = {}, {}
 
     def add(kind, name, place=None, *, memory=False):
         cells[f"{name}.0.0" if memory else name] = {"type": kind, "connections": {}}
         if place is not None:
-            marked[name] = {"attributes": place.attributes}
+            places[name] = place
 
     for row in range(ROWS):
         for column in range(COLS):
@@ -29,7 +29,7 @@ def engine():
     for n in range(2 * ROWS):
         add("DP16KD", f"weights_{n}", Place(n, 2 * ROWS, 1), memory=True)
     add("DP16KD", "results", memory=True)
-    return ({"modules": {"top": {"cells": cells}}}, {"modules": {"top": {"cells": marked}}})
+    return {"modules": {"top": {"cells": cells}}}, places
 
 
 def place(cells, pattern):
@@ -39,8 +39,8 @@ def place(cells, pattern):
 
 
 def test_each_has_a_site_of_its_own():
-    netlist, marked = engine()
-    assert floorplan(netlist, marked, DEVICES["85k"].sites()) == 112 + 32 + 56 + 32
+    netlist, places = engine()
+    assert floorplan(netlist, places, DEVICES["85k"].sites()) == 112 + 32 + 56 + 32
     cells = netlist["modules"]["top"]["cells"]
     bels = [cell["attributes"]["BEL"] for cell in cells.values() if "attributes" in cell]
     assert len(bels) == len(set(bels)) == 232
@@ -48,8 +48,8 @@ def test_each_has_a_site_of_its_own():
 
 
 def test_a_row_of_the_array_is_in_one_place():
-    netlist, marked = engine()
-    floorplan(netlist, marked, DEVICES["85k"].sites())
+    netlist, places = engine()
+    floorplan(netlist, places, DEVICES["85k"].sites())
     cells = netlist["modules"]["top"]["cells"]
     for row in range(ROWS):
         tiles = place(cells, rf"(cell|requantize)_{row}_|weights_{2 * row}\.")
