@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import re
 from dataclasses import asdict, dataclass, replace
@@ -17,10 +16,11 @@ from tilewright.boards.flow.netlist import read_netlist, write_netlist
 from tilewright.boards.flow.places import marked_places
 from tilewright.boards.flow.report import used_sites
 from tilewright.boards.flow.tools import YOSYS_LOG, FlowError, Progress, Tools
+from tilewright.cache import digest, digest_of_sources
 from tilewright.files import write_json, write_text
 from tilewright.hdl.families.generic import Family as AnyFamily
-from tilewright.hdl.lib import place
 from tilewright.isa import EngineConfig
+from tilewright.registry import source_of
 
 __all__ = ["FlowError", "Synthesis", "synthesize"]
 
@@ -144,14 +144,11 @@ def synthesize(
 
 
 def sources(family: Family) -> str:
-    """Return the text of all that comes after the design: the flow, the family, what they use.
+    """Return a name for all that comes after the design: the flow, the family, what they use.
 
-    Boards are not among them: the board in use is told apart by its fields.
+    hdl is not among it: the design tells what it has become.
     """
-    root = Path(__file__).parents[1]
-    files = {*root.glob("*.py"), *(root / "flow").glob("*.py")}
-    files |= {Path(inspect.getfile(kind)) for kind in (type(family), place.Place)}
-    return "".join(file.read_text() for file in sorted(files))
+    return digest([digest_of_sources(Path(__file__).parents[1]), source_of(family)])
 
 
 def _cached(path: Path, key: str, directory: Path) -> Synthesis | None:
