@@ -26,6 +26,7 @@ format: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m tools.reference
+	$(BIN)/python -m benchmarks.docs
 	$(BIN)/zensical build --strict
 
 clean:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -196,16 +197,32 @@ def main(
             write_text(output, text + "\n")
         return records[key]
 
+    for layer in LAYERS:
+        for offsets in VARIANTS:
+            if only in layer.name:
+                run(layer, offsets)
+    heads, *lines = rows([r for r in records.values() if only in r["name"]])
+    table = Table(*heads)
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)
+    if markdown is not None:
+        write_text(markdown, markdown_table([heads, *lines]))
+
+
+def rows(records: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Return the cells of the table, heads first."""
+    known = {(record["name"], record["offsets"]["name"]): record for record in records}
     heads = ["layer", "offsets", "samples", "cycles", "times", "memory, KiB", "energy, uJ"]
     heads += ["MACs / multiplier / cycle", "CoDeNet", "with a cache"]
-    lines: list[list[str]] = []
+    result = [heads]
     for layer in LAYERS:
-        if only not in layer.name:
-            continue
-        plain = run(layer, VARIANTS[0])
         for offsets in VARIANTS:
-            record = run(layer, offsets)
-            lines.append(
+            record = known.get((layer.name, offsets.name))
+            if record is None:
+                continue
+            plain = known[layer.name, VARIANTS[0].name]
+            result.append(
                 [
                     layer.name,
                     offsets.name,
@@ -218,12 +235,7 @@ def main(
                     *(published(layer, offsets) or ("-", "-")),
                 ]
             )
-    table = Table(*heads)
-    for line in lines:
-        table.add_row(*line)
-    console.print(table)
-    if markdown is not None:
-        write_text(markdown, markdown_table([heads, *lines]))
+    return result
 
 
 def published(layer: Layer, offsets: Offsets) -> tuple[str, str] | None:

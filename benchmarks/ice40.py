@@ -9,8 +9,10 @@ without a board; finished ones are reused.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from tilewright.boards.flow.synthesis import synthesize
 from tilewright.files import write_json
@@ -43,6 +45,20 @@ STEPS: tuple[tuple[str, dict[str, int | bool]], ...] = (
         {"act_depth": 256, "weight_depth": 512, "out_depth": 128},
     ),
 )
+
+
+def rows(records: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Return the cells of the table of docs/ice40.md, heads first."""
+    result = [["engine", "logic cells", "LUT4", "flip-flops", "block RAMs", "DSPs"]]
+    for record in records:
+        used = {kind: n["used"] for kind, n in record["utilization"].items()}
+        cells = (
+            used["ICESTORM_LC"], record["resources"]["SB_LUT4"], record["resources"]["SB_DFF"],
+            used["ICESTORM_RAM"], used["ICESTORM_DSP"],
+        )  # fmt: skip
+        name = f"`{record['name']}`" if "=" in record["name"] else record["name"]
+        result.append([name, *(f"{n:,}" for n in cells)])
+    return result
 
 
 def main() -> None:

@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from benchmarks.output import markdown_table
 from tilewright.compiler.ir import DeformConv2d, TensorType, deformable, make_requantize
 from tilewright.compiler.ir.reference import requantize
 from tilewright.files import write_json
@@ -72,25 +75,39 @@ def measure(kind: str, bits: int, masked: bool, seed: int) -> dict[str, float]:
     }
 
 
+def rows(records: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Return the cells of the table of docs/deformable.md, heads first: those without a mask."""
+    known = {
+        (record["image"], record["fraction_bits"]): record
+        for record in records
+        if not record["masked"]
+    }
+    result = [
+        ["f", "rounding of samples, most", "rms", "all, smooth image, rms", "SNR",
+         "all, white noise, rms", "SNR"]
+    ]  # fmt: skip
+    for bits in range(9):
+        smooth, noise = known["smooth", bits], known["noise", bits]
+        cells = [str(bits), f"{smooth['rounding_max']:.2f}", f"{smooth['rounding_rms']:.2f}"]
+        for record in (smooth, noise):
+            cells += [f"{record['all_rms']:.2f}", f"{record['all_snr_db']:.1f} dB"]
+        result.append(cells)
+    return result
+
+
 def main() -> None:
     """Print the table and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/sampling.json"))
     arguments = parser.parse_args()
     results = []
-    print("| image | mask | f | rounding, most | rounding, rms | all, rms | all, SNR |")
-    print("|---|---|--:|--:|--:|--:|--:|")
     for kind in ("smooth", "noise"):
         for masked in (False, True):
             for bits in range(9):
                 row = {"image": kind, "masked": masked, "fraction_bits": bits}
                 row |= measure(kind, bits, masked, 0)
                 results.append(row)
-                most, rms, total = (row[k] for k in ("rounding_max", "rounding_rms", "all_rms"))
-                print(
-                    f"| {kind} | {'yes' if masked else 'no'} | {bits} | {most:.3f} | {rms:.3f} | "
-                    f"{total:.2f} | {row['all_snr_db']:.1f} dB |"
-                )
+    print(markdown_table(rows(results)))
     write_json(arguments.json, results)
 
 

@@ -69,6 +69,33 @@ def save(path: Path, record: dict[str, Any]) -> None:
     console.print(f"{path}: written")
 
 
+def board_rows(record: dict[str, Any], needed_mhz: float) -> list[list[str]]:
+    """Return the cells of a board's table, heads first."""
+    rows = [["primitive or site", "used", "available"]]
+    rows += [[name, f"{count:,}", ""] for name, count in record["resources"].items()]
+    for name, sites in (record["utilization"] or {}).items():
+        rows.append([f"{name} placed", f"{sites['used']:,}", f"{sites['available']:,}"])
+    if record["fmax_mhz"] is not None:
+        rows.append(["fmax, MHz", f"{record['fmax_mhz']:.1f}", f"{needed_mhz:.1f} needed"])
+    return rows
+
+
+def change_name(change: dict[str, Any]) -> str:
+    """Return a change of parameters as text."""
+    return ", ".join(f"{key} {value}" for key, value in change.items())
+
+
+def option_rows(records: list[dict[str, Any]]) -> list[list[str]]:
+    """Return the cells of the table of parameters, heads first; the first record is the base."""
+    base = records[0]["resources"]
+    rows = [["change", *COLUMNS.values()], ["none", *(f"{base[cell]:,}" for cell in COLUMNS)]]
+    for record in records[1:]:
+        used = record["resources"]
+        cells = [f"{used[cell] - base[cell]:+,}" for cell in COLUMNS]
+        rows.append([change_name(record["change"]), *cells])
+    return rows
+
+
 @app.command()
 def board(
     board: Annotated[str, typer.Option(help="A board's name.")] = "ulx3s-85f",
@@ -84,17 +111,12 @@ def board(
         target, work / board, place_and_route=place_and_route, progress=console.print
     )
     console.print(f"{time.monotonic() - start:.0f} s")
-    rows = [["primitive or site", "used", "available"]]
-    rows += [[name, f"{count:,}", ""] for name, count in result.resources.items()]
-    for name, sites in (result.utilization or {}).items():
-        rows.append([f"{name} placed", f"{sites['used']:,}", f"{sites['available']:,}"])
-    if result.fmax_mhz is not None:
-        rows.append(["fmax, MHz", f"{result.fmax_mhz:.1f}", f"{target.clock_mhz:.1f} needed"])
+    record = {"board": board, "engine": asdict(target.engine), **json.loads(result.to_json())}
+    rows = board_rows(record, target.clock_mhz)
     table = Table(*rows[0])
     for row in rows[1:]:
         table.add_row(*row)
     console.print(table)
-    record = {"board": board, "engine": asdict(target.engine), **json.loads(result.to_json())}
     save(output / f"{board}-{'nextpnr' if place_and_route else 'yosys'}.json", record)
     if markdown is not None:
         write_text(markdown, markdown_table(rows))
@@ -105,19 +127,14 @@ def options(work: Work = WORK, output: Output = RESULTS, markdown: Markdown = No
     """Build the engine of ``BASE_BOARD``, and it with each of ``OPTIONS``."""
     base_engine = tw.Target.from_board(BASE_BOARD).engine
     records: list[dict[str, Any]] = []
-    rows = [["change", *COLUMNS.values()]]
     for change in ({}, *OPTIONS):
-        name = ", ".join(f"{key} {value}" for key, value in change.items())
+        name = change_name(change)
         console.print(name or "base", style="dim")
         target = tw.Target(engine=replace(base_engine, **change))
         directory = work / "options" / (name or "base").replace(" ", "-")
         result = tw.synthesize(target, directory)
         records.append({"change": change, **json.loads(result.to_json())})
-        used, base = result.resources, records[0]["resources"]
-        if change:
-            rows.append([name, *(f"{used[cell] - base[cell]:+,}" for cell in COLUMNS)])
-        else:
-            rows.append(["none", *(f"{used[cell]:,}" for cell in COLUMNS)])
+    rows = option_rows(records)
     table = Table(*rows[0])
     for row in rows[1:]:
         table.add_row(*row)

@@ -65,6 +65,8 @@ def layer_stats(
     config: EngineConfig, layers: int, events: Mapping[Unit, Sequence[Event]]
 ) -> list[LayerStats]:
     """Return the statistics of each layer of a complete run."""
+    if not layers:
+        return []
     steps, cycles = [0] * layers, [0] * layers
     read, written = [0] * layers, [0] * layers
     stalls = [dict.fromkeys(STALL_CAUSES, 0) for _ in range(layers)]
@@ -82,7 +84,8 @@ def layer_stats(
         cycles[layer] += event.free - now
         now = event.free
     end = events[Unit.LOAD][-1].done + 1
-    cycles[events[Unit.COMPUTE][-1].command.layer] += end - now
+    if events[Unit.COMPUTE]:  # else nothing is computed: outputs are inputs
+        cycles[events[Unit.COMPUTE][-1].command.layer] += end - now
     return [
         LayerStats(cycles[layer], steps[layer], stalls[layer], read[layer], written[layer])
         for layer in range(layers)

@@ -226,3 +226,10 @@ def test_square_offsets_of_several_groups(rows, offset_groups):
 def test_an_unknown_algorithm_is_refused():
     with pytest.raises(EngineLimitError, match="layer: its algorithms are auto, direct, sampled"):
         compile_graph(layer(), Target(engine=ENGINE), algorithms={"layer": "F(4x2,3x3)"})
+
+
+def test_a_layer_of_which_a_strip_takes_no_rows():
+    """Rows that are not read were divided into no tiles: a ZeroDivisionError."""
+    (stage,) = (s for s in lower(layer(), ENGINE).stages if s.output == "y")
+    assert stage.ops[0].windows.rows_at_once(ENGINE, 0) == 1
+    assert stage.ops[0].windows.rows_at_once(ENGINE, 12) >= 1

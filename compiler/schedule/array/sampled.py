@@ -91,8 +91,8 @@ class SampledWindows(Windows):
         """
         room = config.offset_depth if self.deform.mask is None else config.offset_depth // 2
         most = room // max(self.deform.row_words)
-        tiles = -(-rows // max(1, most // 2))
-        return -(-rows // tiles)
+        tiles = max(1, -(-rows // max(1, most // 2)))
+        return max(1, -(-rows // tiles))  # where no row is read, none is computed
 
     def too_large(
         self, words: int, rings: Mapping[str, Ring], config: EngineConfig
