@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.output import markdown_table
-from tilewright.compiler.ir import DeformConv2d, TensorType, deformable, make_requantize
-from tilewright.compiler.ir.reference import requantize
+from tilewright.compiler.ir import DeformConv2d, TensorType, make_requantize
+from tilewright.compiler.ir.arithmetic import requantize
 from tilewright.files import write_json
 from tilewright.nn.sampling import sample
 
@@ -40,18 +40,20 @@ def measure(kind: str, bits: int, masked: bool, seed: int) -> dict[str, float]:
     offset = rng.normal(0, SIGMA, (18, SIZE, SIZE)).clip(-128 / 2**bits, 127 / 2**bits)
     mask = rng.random((9, SIZE, SIZE)) if masked else None
     integers = np.rint(offset * 2**bits).astype(np.int64)
-    mask_integers = None if mask is None else np.rint(mask * 256).clip(0, 255).astype(np.int64)
-    types = (
-        TensorType(x.shape, 8, True, 1.0, 0),
-        TensorType(offset.shape, 8, True, 2.0**-bits, 0),
-        None if mask is None else TensorType(mask.shape, 8, False, 2.0**-8, 0),
-    )
+    values = {"x": x, "o": integers}
+    types = {
+        "x": TensorType(x.shape, 8, True, 1.0, 0),
+        "o": TensorType(offset.shape, 8, True, 2.0**-bits, 0),
+    }
+    if mask is not None:
+        values["m"] = np.rint(mask * 256).clip(0, 255).astype(np.int64)
+        types["m"] = TensorType(mask.shape, 8, False, 2.0**-8, 0)
     weight = np.ones((1, CHANNELS, 3, 3), np.int64)
     op = DeformConv2d(
         "layer", "x", "o", None if mask is None else "m", "y", weight, 8, np.zeros(1, np.int64),
         (1, 1), (1, 1, 1, 1), (1, 1), 1, 1, make_requantize([1.0], 18, 0, -128, 127),
     )  # fmt: skip
-    acc, scale = deformable.sample(op, x, integers, mask_integers, *types)
+    acc, scale = op.samples(values, types)
     got = requantize(acc, scale)
 
     def definition(offset: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
@@ -64,7 +66,7 @@ def measure(kind: str, bits: int, masked: bool, seed: int) -> dict[str, float]:
         )
         return samples[0].numpy()
 
-    same = got - definition(integers / 2**bits, None if mask is None else mask_integers / 256)
+    same = got - definition(integers / 2**bits, None if mask is None else values["m"] / 256)
     other = got - definition(offset, mask)
     power = np.square(got - other).mean()
     return {

@@ -11,10 +11,10 @@ from tilewright.compiler.frontend.builder import Builder
 from tilewright.compiler.frontend.calls import Call
 from tilewright.compiler.frontend.quantizers import Grid, quantized_weight
 from tilewright.compiler.frontend.values import DeformSource, Quantized
+from tilewright.compiler.ir.arithmetic import requantize
 from tilewright.compiler.ir.deformable import fraction_bits
-from tilewright.compiler.ir.intervals import WITH_ACCUMULATOR, accumulator_range
+from tilewright.compiler.ir.op import Accumulating
 from tilewright.compiler.ir.ops import Conv2d
-from tilewright.compiler.ir.reference import requantize
 from tilewright.compiler.ir.types import Requantize
 from tilewright.errors import UnsupportedError
 from tilewright.nn.deformable import square_factors
@@ -72,10 +72,10 @@ def _check_saturation(where: str, builder: Builder, offset: Quantized) -> None:
             f"Bound them by at least {step} pixels, or use brevitas.nn.QuantConv2d.",
         )
     op = next(op for op in (*builder.inputs.values(), *builder.ops) if offset.value in op.outputs)
-    if not isinstance(op, WITH_ACCUMULATOR):
+    if not isinstance(op, Accumulating):
         return
-    scale: Requantize = op.requantize  # type: ignore[attr-defined]
-    low, high = (requantize(acc, scale) for acc in accumulator_range(op, builder.values))
+    scale: Requantize = op.requantize
+    low, high = (requantize(acc, scale) for acc in op.accumulator(builder.values))
     saturated = (low == high) & ((low == scale.qmin) | (low == scale.qmax))
     if saturated.any():
         channel = int(np.flatnonzero(saturated)[0])

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tilewright.compiler.frontend.quantizers import FloatArray, Grid, Weight
-from tilewright.compiler.ir.intervals import weighted_range
-from tilewright.compiler.ir.ops import IntArray
+from tilewright.compiler.ir.arithmetic import IntArray, weighted_range
 from tilewright.compiler.ir.types import Requantize, TensorType, make_requantize
 from tilewright.errors import UnsupportedError
 

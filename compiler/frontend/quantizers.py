@@ -13,7 +13,7 @@ from brevitas.proxy.runtime_quant import ActQuantProxyFromInjector
 from brevitas.quant_tensor import IntQuantTensor
 from torch import Tensor, nn
 
-from tilewright.compiler.ir.ops import IntArray
+from tilewright.compiler.ir.arithmetic import IntArray
 from tilewright.compiler.ir.types import TensorType
 from tilewright.errors import UnsupportedError
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from tilewright.compiler.frontend.trace import float64_copy
+from tilewright.compiler.ir.arithmetic import IntArray
 from tilewright.compiler.ir.graph import Graph
-from tilewright.compiler.ir.ops import IntArray
 from tilewright.errors import Error
 
 

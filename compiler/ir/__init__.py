@@ -1,9 +1,10 @@
 """The integer graph and its meaning: the one truth about what the hardware must compute.
 
-In the order in which data passes through: ``types`` (tensor types, requantization), ``ops`` (the
-operators), ``shapes`` and ``intervals`` (what follows from their inputs), ``constraints`` (the
-rules they obey), ``graph`` (how they connect, and verification), ``deformable`` (samples between
-pixels) and ``reference`` (what operators compute, in NumPy), ``inputs`` (floats to integers),
+In the order in which data passes through: ``types`` (tensor types, requantization), ``arithmetic``
+(what operators share, in NumPy), ``op`` (what every operator says of itself), ``rules`` (what
+several must obey), ``ops`` (the operators, a file a family), ``shapes`` and ``deformable`` (places
+of windows, and between pixels), ``intervals`` (ranges of values and sums), ``graph`` (how operators
+connect, and verification), ``run`` (what a graph computes), ``inputs`` (floats to integers),
 ``text`` (a printed form that parses back equal), ``docs`` (the page of supported operators).
 """
 
@@ -22,6 +23,7 @@ from tilewright.compiler.ir.ops import (
     Input,
     Linear,
     Lookup,
+    Maximum,
     MaxPool2d,
     Op,
     Output,
@@ -33,7 +35,7 @@ from tilewright.compiler.ir.ops import (
     Upsample,
     UpsampleBilinear,
 )
-from tilewright.compiler.ir.reference import run
+from tilewright.compiler.ir.run import run
 from tilewright.compiler.ir.text import ParseError, check_limits, parse_graph, print_graph
 from tilewright.compiler.ir.types import Requantize, TensorType, VerifyError, make_requantize
 
@@ -51,6 +53,7 @@ __all__ = [
     "Linear",
     "Lookup",
     "MaxPool2d",
+    "Maximum",
     "Op",
     "Output",
     "ParseError",

@@ -5,8 +5,8 @@
 
 import inspect
 
-from tilewright.compiler.ir.constraints import CONSTRAINTS
-from tilewright.compiler.ir.ops import OPS, Op
+from tilewright.compiler.ir.op import Op
+from tilewright.compiler.ir.ops import OPS
 
 _INTRODUCTION = """\
 # Supported operators
@@ -67,9 +67,8 @@ def _section(op: type[Op]) -> str:
             names, _, meaning = line.replace("``", "`").partition(" : ")
             lines.append(f"| `{names}` | {meaning} |")
         lines.append("")
-    rules = [rule for rule in CONSTRAINTS if op in rule.ops]
-    if rules:
+    if op.RULES:
         lines += ["Rules:", ""]
-        lines += [f"- `{rule.attribute}`: {rule.text}" for rule in rules]
+        lines += [f"- `{rule.attribute}`: {rule.text}" for rule in op.RULES]
         lines.append("")
     return "\n".join(lines)

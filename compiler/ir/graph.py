@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tilewright.compiler.ir.constraints import check_op
-from tilewright.compiler.ir.ops import OPS, Input, Op, Output
+from tilewright.compiler.ir.op import Boundary, Input, Op, Output
+from tilewright.compiler.ir.ops import OPS
+from tilewright.compiler.ir.rules import check_op
 from tilewright.compiler.ir.types import TensorType, VerifyError
 
 __all__ = ["Graph", "VerifyError"]
@@ -37,13 +38,8 @@ class Graph:
 
     @property
     def layers(self) -> tuple[Op, ...]:
-        """The operators that compute: all but Input and Output."""
-        return tuple(op for op in self.ops if not isinstance(op, Input | Output))
-
-    @property
-    def op_types(self) -> frozenset[type[Op]]:
-        """Classes of the operators in use."""
-        return frozenset(type(op) for op in self.ops)
+        """The operators that compute: all but those at the boundary."""
+        return tuple(op for op in self.ops if not isinstance(op, Boundary))
 
     def producers(self) -> dict[str, Op]:
         """Operator that writes each value."""
@@ -58,7 +54,7 @@ class Graph:
         return result
 
     def verify(self) -> None:
-        """Check structure, then every rule of :mod:`tilewright.compiler.ir.constraints`.
+        """Check structure, then every rule of the operators.
 
         Raises
         ------

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tilewright.compiler.ir.arithmetic import IntArray
 from tilewright.compiler.ir.graph import Graph
-from tilewright.compiler.ir.ops import IntArray
 from tilewright.compiler.ir.types import TensorType
 from tilewright.errors import Error
 

@@ -29,8 +29,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from tilewright.compiler.ir.arithmetic import IntArray
 from tilewright.compiler.ir.graph import Graph
-from tilewright.compiler.ir.ops import OPS, IntArray, Names, Op, OptionalName, Padding, Pair
+from tilewright.compiler.ir.op import Names, Op, OptionalName, Padding, Pair
+from tilewright.compiler.ir.ops import OPS
 from tilewright.compiler.ir.types import Requantize, TensorType, VerifyError
 from tilewright.errors import Error
 

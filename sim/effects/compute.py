@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir import Requantize
-from tilewright.compiler.ir.reference import requantize
+from tilewright.compiler.ir.arithmetic import requantize
 from tilewright.isa import Compute, Deform, EngineConfig
 from tilewright.isa.tiles import MAX_TILE_ROWS
 from tilewright.sim.effects.buffers import Buffers

@@ -9,7 +9,7 @@ from tilewright import UnsupportedError
 from tilewright.compiler import ir
 from tilewright.compiler.frontend.folding import fold
 from tilewright.compiler.frontend.quantizers import Grid, Weight
-from tilewright.compiler.ir.reference import requantize
+from tilewright.compiler.ir.arithmetic import requantize
 
 INPUT = ir.TensorType((4, 1, 1), 8, True, 1.0, 0)
 WEIGHT = Weight(np.array([[100, -50, 127, -127]]), np.ones(1), 8)

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from tilewright.compiler import ir
-from tilewright.compiler.ir import deformable, reference
+from tilewright.compiler.ir import deformable
+from tilewright.compiler.ir.arithmetic import requantize
 from tilewright.nn.sampling import sample
 
 torch.set_num_threads(1)
@@ -77,8 +78,8 @@ def test_equals_pytorch(seed) -> None:
     weight, bias = (torch.tensor(n.tolist()).double() for n in (op.weight, op.bias))
     acc = F.conv2d(samples[None], weight, bias, stride=op.kernel, groups=op.groups)[0]
     acc = acc.numpy().astype(np.int64)
-    got = reference.deform_conv2d(op, values, types)
-    assert np.array_equal(got, reference.requantize(acc, op.requantize)), f"seed {seed}"
+    got = op.compute(values, types)
+    assert np.array_equal(got, requantize(acc, op.requantize)), f"seed {seed}"
     lo, hi = ir.accumulator_range(op, types)
     assert (acc.min((1, 2)) >= lo).all(), f"seed {seed}"
     assert (acc.max((1, 2)) <= hi).all(), f"seed {seed}"
@@ -89,12 +90,9 @@ def test_samples_are_within_half_a_step(seed) -> None:
     """The documented bound; a mask beyond 1 may be clamped as well, so it is left out here."""
     op, values, types = random_case(seed)
     values["m"] = np.minimum(values["m"], 1 << deformable.fraction_bits(types["m"], 1))
-    mask = (None, None) if op.mask is None else (values["m"], types["m"])
-    acc, scale = deformable.sample(
-        op, values["x"], values["o"], mask[0], types["x"], types["o"], mask[1]
-    )
+    acc, scale = op.samples(values, types)
     t = types["x"]
-    samples = (reference.requantize(acc, scale) - t.zero_point) * t.scale
+    samples = (requantize(acc, scale) - t.zero_point) * t.scale
     error = np.abs(samples - float_samples(op, values, types, scaled=True).numpy()).max(initial=0)
     assert error <= t.scale / 2 * (1 + 1e-9), f"seed {seed}"
     if types["o"].scale == 1 and op.mask is None:
@@ -111,7 +109,7 @@ def test_reach_holds_every_pixel_that_counts(seed) -> None:
     values["o"] = values["o"].clip(low, high)
     _, height, width = types["x"].shape
     _, rows, columns = types["y"].shape
-    want = reference.deform_conv2d(op, values, types)
+    want = op.compute(values, types)
     outside = np.ones((height, width), bool)
     axes = []
     for axis, count in ((0, rows), (1, columns)):
@@ -121,7 +119,7 @@ def test_reach_holds_every_pixel_that_counts(seed) -> None:
         axes.append(slice(max(first, 0), max(end, 0)))
     outside[axes[0], axes[1]] = False
     noise = values | {"x": np.where(outside, types["x"].qmax, values["x"])}
-    assert np.array_equal(reference.deform_conv2d(op, noise, types), want), f"seed {seed}"
+    assert np.array_equal(op.compute(noise, types), want), f"seed {seed}"
 
 
 def test_reach_is_tight() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilewright.compiler.ir import Requantize, TensorType, VerifyError, make_requantize
-from tilewright.compiler.ir.reference import requantize
+from tilewright.compiler.ir.arithmetic import requantize
 
 
 def exact(acc: int, r: Requantize, channel: int) -> int:

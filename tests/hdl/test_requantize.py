@@ -5,7 +5,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from tilewright.compiler.ir import Requantize as Scale
-from tilewright.compiler.ir.reference import requantize
+from tilewright.compiler.ir.arithmetic import requantize
 from tilewright.hdl.drain.requantize import Requantize
 
 

@@ -13,8 +13,7 @@ import numpy as np
 
 from tilewright.compiler import ir
 from tilewright.compiler.ir import Op, Requantize, TensorType, VerifyError, accumulator_range
-from tilewright.compiler.ir.constraints import check_op
-from tilewright.compiler.ir.shapes import output_shape
+from tilewright.compiler.ir.rules import check_op
 from tilewright.isa import EngineConfig
 
 Shape: TypeAlias = tuple[int, int, int]
@@ -123,7 +122,7 @@ class Net:
         """Add an operator; give it a requantization that suits its sums, and the output's shape."""
         name = f"layer{len(self.ops)}"
         made = self.settle(op, name, kind, fields)
-        shape = output_shape(made, self.values)
+        shape = made.shape(self.values)
         if min(shape) < 1 or int(np.prod(shape)) > MOST * self.scale:
             raise VerifyError("too small or too large")
         kind = replace(kind, shape=shape)

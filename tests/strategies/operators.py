@@ -109,6 +109,12 @@ def add(net: Net, source: str) -> None:
     )  # fmt: skip
 
 
+def maximum(net: Net, source: str) -> None:
+    kind = net.values[source]
+    other = net.like(kind)
+    net.emit(ir.Maximum, kind, input_a=source, input_b=other, output=net.fresh("v"))
+
+
 def same(kind: TensorType) -> Requantize:
     """Return the requantization that changes nothing, to the range of a type."""
     channels = kind.shape[0]
@@ -240,6 +246,7 @@ MAKERS: Mapping[type[Op], Callable[[Net, str], None]] = {
     ir.MaxPool2d: max_pool,
     ir.AvgPool2d: avg_pool,
     ir.Add: add,
+    ir.Maximum: maximum,
     ir.Rescale: rescale,
     ir.Gate: gate,
     ir.Lookup: lookup,

@@ -78,7 +78,7 @@ class Sum:
 
 
 @dataclass(frozen=True, eq=False)
-class Maximum(Sum):
+class Largest(Sum):
     """The greatest product is the result; weights are 0 or 1."""
 
     maximum: ClassVar[bool] = True

@@ -1,9 +1,11 @@
 """Every operator of the integer graph as array operations; files are named as in ``ir.ops``.
 
 ``context``      what lowering knows of a network, and what all operators are made of
-``convolution``  convolutions and linear layers, transposed ones too
+``convolution``  convolutions, in tiles or not, and fully connected layers
+``transposed``   transposed convolutions
 ``deformable``   windows that are put together from samples
-``elementwise``  operators whose channels stay apart
+``pooling``      maxima and sums of windows
+``elementwise``  one or two values, element by element
 ``movement``     what moves pixels and channels
 ``dispatch``     which of them lowers which operator
 """

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.ir import Graph, Op, Requantize, TensorType, accumulator_range
+from tilewright.compiler.ir import Graph, Requantize, TensorType
+from tilewright.compiler.ir.intervals import value_ranges
+from tilewright.compiler.ir.op import Accumulating, Op
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.array.reduction import Sum
 from tilewright.compiler.schedule.array.result import Result
@@ -43,6 +45,9 @@ from tilewright.isa import EngineConfig
 Pair: TypeAlias = tuple[int, int]
 """(vertical, horizontal)."""
 
+Lowerings: TypeAlias = "dict[type[Op], Callable[[Context, Any], None]]"
+"""What emits each operator of a family."""
+
 
 def keep(kind: TensorType) -> Requantize:
     """Return the requantization that keeps values of a type, of which zero points are taken off."""
@@ -71,7 +76,7 @@ class Context:
         self.objective = objective
         self.algorithms = algorithms
         self.graph = graph
-        self.producers = graph.producers()
+        self.ranges = value_ranges(graph.ops, graph.values)
         self.values = dict(graph.values)
         self.stages: list[Stage] = []
         self.layer = 0
@@ -112,9 +117,9 @@ class Context:
                 "Quantize it to 8 bits or fewer.",
             )
 
-    def check_accumulator(self, op: Op) -> None:
+    def check_accumulator(self, op: Accumulating) -> None:
         """Refuse sums that the engine's accumulators cannot hold."""
-        lows, highs = accumulator_range(op, self.values)
+        lows, highs = op.accumulator(self.values)
         low, high = int(lows.min()), int(highs.max())
         needed = max((-low - 1).bit_length(), high.bit_length()) + 1
         if needed > self.config.acc_width:

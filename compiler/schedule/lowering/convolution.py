@@ -1,4 +1,4 @@
-"""Convolutions and linear layers as array operations."""
+"""Convolutions, in tiles or not, and fully connected layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.ir import Conv2d, ConvTranspose2d, Linear, RoundedConv2d
+from tilewright.compiler.ir import Conv2d, Linear, RoundedConv2d
+from tilewright.compiler.ir.op import Op
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.array.tiles import (
     KernelWeights,
@@ -18,9 +19,9 @@ from tilewright.compiler.schedule.array.tiles import (
 from tilewright.compiler.schedule.array.weights import Weights, WeightSource
 from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
-from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.context import Context, Lowerings
 from tilewright.compiler.schedule.order.sections import share_channels
-from tilewright.compiler.schedule.order.taps import reached, useful_taps
+from tilewright.compiler.schedule.order.taps import useful_taps
 from tilewright.compiler.schedule.tiles.choose import channel_shares, check_tiles, choose_tiling
 from tilewright.compiler.winograd.integer import bits_for
 from tilewright.compiler.winograd.kernels import kernel_transform, ordered
@@ -204,48 +205,6 @@ def _term(
     return replace(op, result=replace(op.result, step=tiling.m))
 
 
-def conv_transpose(ctx: Context, op: ConvTranspose2d, kind: str = "ConvTranspose2d") -> None:
-    """Emit a convolution of stride 1 for every phase of the output.
-
-    One of another kind computes nothing. Output row ``stride * q + phase`` is reached by every
-    stride-th kernel row only, in reverse order; columns likewise. No multiplication with an
-    inserted zero remains.
-    """
-    ctx.check_weights(op.name, op.weight)
-    in_type, (_, out_height, out_width) = ctx.values[op.input], ctx.values[op.output].shape
-    taps = [
-        [reached(phase, s, pad, kernel) for phase in range(min(s, size))]
-        for s, pad, kernel, size in zip(
-            op.stride, op.padding[::2], op.kernel, (out_height, out_width), strict=True
-        )
-    ]
-    ops = []
-    for phase_y, (rows, top) in enumerate(taps[0]):
-        for phase_x, (columns, left) in enumerate(taps[1]):
-            weight = op.weight[:, :, rows][:, :, :, columns]
-            if not weight.size:  # nothing but the bias arrives here
-                weight = np.zeros((*op.weight.shape[:2], 1, 1), np.int64)
-            arrangement = ctx.weighted(op.input, op.output, weight, op.groups)
-            pixels = len(range(phase_y, out_height, op.stride[0])) * len(
-                range(phase_x, out_width, op.stride[1])
-            )
-            ops.append(
-                ctx.operation(
-                    op.name,
-                    kind,
-                    ctx.windows(op.input, kernel=weight.shape[2:], padding=(top, left)),
-                    arrangement,
-                    op.output,
-                    op.requantize,
-                    bias=op.bias - weight.reshape(len(weight), -1).sum(1) * in_type.zero_point,
-                    macs=(kind == op.kind) * weight.size * pixels,
-                    step=op.stride,
-                    offset=(phase_y, phase_x),
-                )
-            )
-    ctx.emit(*ops)
-
-
 def linear(ctx: Context, op: Linear) -> None:
     """Emit a convolution with one result."""
     # The flattened input is a kernel as large as the feature map.
@@ -268,3 +227,7 @@ def linear(ctx: Context, op: Linear) -> None:
             macs=op.weight.size,
         )
     )
+
+
+LOWERINGS: Lowerings = {Conv2d: conv, RoundedConv2d: rounded_conv, Linear: linear}
+WITH_ALGORITHMS: tuple[type[Op], ...] = (Conv2d, RoundedConv2d)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tilewright.compiler.ir import DeformConv2d
 from tilewright.compiler.ir.deformable import fraction_bits, reach
+from tilewright.compiler.ir.op import Op
 from tilewright.compiler.schedule.array.sampled import (
     SAMPLED,
     Deformation,
@@ -17,14 +18,13 @@ from tilewright.compiler.schedule.array.sampled import (
 )
 from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
-from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.context import Context, Lowerings
 from tilewright.compiler.schedule.order.offsets import (
     cut_by_offsets,
     fill,
     grouped_order,
     row_words,
     shared_groups,
-    value_range,
 )
 from tilewright.errors import UnsupportedError
 
@@ -234,7 +234,7 @@ def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
         masks = ctx.values[op.mask]
         mask_words = row_words(config, masks.shape[0], masks.shape[2])
         mask_fraction = fraction_bits(masks, 1) or 0
-        _, most = value_range(ctx.producers, ctx.graph.values, op.mask)
+        _, most = ctx.ranges[op.mask]
         if most > 1 << mask_fraction:
             raise UnsupportedError(
                 op.name,
@@ -262,7 +262,7 @@ def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
         fraction=fraction,
         mask_fraction=mask_fraction,
         shared=shared,
-        offset_range=value_range(ctx.producers, ctx.graph.values, op.offset),
+        offset_range=ctx.ranges[op.offset],
         taken=(-128, 127),
         positions=op.kernel[0] * op.kernel[1],
         row_words=(words, mask_words),
@@ -277,3 +277,7 @@ def _in_model_order(ctx: Context, op: DeformConv2d, value: str, what: str) -> st
     copy = ctx.fresh(f"{op.output}.{what}")
     ctx.arrange(f"{op.name}.{what}", value, copy, order)
     return copy
+
+
+LOWERINGS: Lowerings = {DeformConv2d: deform_conv}
+WITH_ALGORITHMS: tuple[type[Op], ...] = (DeformConv2d,)

@@ -1,4 +1,4 @@
-"""Operators whose channels stay apart: pooling, gates, tables, additions."""
+"""Operators of one or two values, element by element: gates, tables, additions, maxima."""
 
 from __future__ import annotations
 
@@ -8,72 +8,19 @@ import numpy as np
 
 from tilewright.compiler.ir import (
     Add,
-    AvgPool2d,
     Gate,
     Lookup,
-    MaxPool2d,
+    Maximum,
     Requantize,
     Rescale,
     TensorType,
 )
-from tilewright.compiler.schedule.array.reduction import Maximum
+from tilewright.compiler.schedule.array.reduction import Largest
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
-from tilewright.compiler.schedule.lowering.context import Context, keep
-from tilewright.compiler.schedule.order.offsets import value_range
+from tilewright.compiler.schedule.lowering.context import Context, Lowerings, keep
+from tilewright.compiler.schedule.lowering.pooling import check_maximum
 from tilewright.errors import UnsupportedError
-
-
-def max_pool(ctx: Context, op: MaxPool2d) -> None:
-    """Emit an operation that accumulates by maximum."""
-    if not ctx.config.maximum:
-        raise UnsupportedError(
-            op.name,
-            "the engine was built with maximum=False",
-            "Take an average pool or a convolution with a stride, or an engine with maximum=True.",
-        )
-    lowest, _ = value_range(ctx.producers, ctx.graph.values, op.input)
-    if ctx.config.weight_bits == 4 and lowest < 0:
-        # The steps that belong to a row's neighbour give it a zero.
-        raise UnsupportedError(
-            op.name,
-            "the input can be negative, and an engine with 4-bit weights finds the maximum of "
-            "other values only",
-            "Put it behind a ReLU, or take an engine with weight_bits=8.",
-        )
-    ctx.per_channel(
-        op.name,
-        op.kind,
-        ctx.windows(
-            op.input,
-            kernel=op.kernel,
-            stride=op.stride,
-            dilation=op.dilation,
-            padding=op.padding[::2],
-            pad=ctx.values[op.input].qmin,
-        ),
-        op.output,
-        None,
-        taps=op.kernel[0] * op.kernel[1],
-        bias=0,
-        order=ctx.view(op.input).order,
-        reduction=Maximum(),
-    )
-
-
-def avg_pool(ctx: Context, op: AvgPool2d) -> None:
-    """Emit a sum of windows; its requantization divides."""
-    taps = op.kernel[0] * op.kernel[1]
-    ctx.per_channel(
-        op.name,
-        op.kind,
-        ctx.windows(op.input, kernel=op.kernel, stride=op.stride, padding=op.padding[::2]),
-        op.output,
-        op.requantize,
-        taps=taps,
-        bias=-taps * ctx.values[op.input].zero_point,
-        order=ctx.view(op.input).order,
-    )
 
 
 def rescale(ctx: Context, op: Rescale) -> None:
@@ -138,6 +85,34 @@ def lookup(ctx: Context, op: Lookup) -> None:
     ctx.orders[op.output] = ctx.orders[last.output]
 
 
+def maximum(ctx: Context, op: Maximum) -> None:
+    """Emit the larger of two operands, as a maximum over two channel groups."""
+    check_maximum(ctx, op.name, op.inputs)
+    operands = _side_by_side(ctx, op.name, op.output, op.input_a, op.input_b)
+    ctx.per_channel(
+        op.name,
+        op.kind,
+        ctx.windows(*operands),
+        op.output,
+        None,
+        taps=2,
+        bias=0,
+        order=ctx.view(operands[0]).order,
+        reduction=Largest(),
+    )
+
+
+def _side_by_side(ctx: Context, name: str, output: str, a: str, b: str) -> tuple[str, str]:
+    """Return two operands with their channels in one order, the second as a copy if need be."""
+    first, second = ctx.view(a), ctx.view(b)
+    shares = first.parts != second.parts and set(first.parts) & set(second.parts)
+    if shares or not np.array_equal(first.order, second.order):
+        copy = ctx.fresh(f"{output}.arranged")
+        ctx.arrange(f"{name}.arranged", b, copy, first.order)
+        return a, copy
+    return a, b
+
+
 def add(ctx: Context, op: Add) -> None:
     """Emit a sum of two operands, each of which may need a requantization before."""
     shared = TensorType(
@@ -169,22 +144,17 @@ def add(ctx: Context, op: Add) -> None:
         ctx.rescale(f"{op.name}.{side}", value, scaled, requantize)
         operands.append(scaled)
         total_zero += requantize.zero_point
-    a, b = map(ctx.view, operands)
-    shares = a.parts != b.parts and set(a.parts) & set(b.parts)
-    if shares or not np.array_equal(a.order, b.order):
-        copy = ctx.fresh(f"{op.output}.arranged")
-        ctx.arrange(f"{op.name}.arranged", operands[1], copy, a.order)
-        operands[1] = copy
+    a, b = _side_by_side(ctx, op.name, op.output, *operands)
     # The two operands are read like two channel groups.
     ctx.per_channel(
         op.name,
         op.kind,
-        ctx.windows(*operands),
+        ctx.windows(a, b),
         op.output,
         op.requantize,
         taps=2,
         bias=-total_zero,
-        order=a.order,
+        order=ctx.view(a).order,
     )
 
 
@@ -197,3 +167,6 @@ def changes_nothing(requantize: Requantize, kind: TensorType) -> bool:
         and requantize.qmin <= kind.qmin + moved
         and requantize.qmax >= kind.qmax + moved
     )
+
+
+LOWERINGS: Lowerings = {Rescale: rescale, Gate: gate, Lookup: lookup, Add: add, Maximum: maximum}

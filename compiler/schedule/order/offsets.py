@@ -1,48 +1,16 @@
-"""Offsets and masks of deformable convolution: their values, and how they and channels lie."""
+"""Offsets and masks of deformable convolution: how they and channels lie."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from tilewright.compiler.ir import (
-    Concat,
-    Input,
-    Lookup,
-    MaxPool2d,
-    Op,
-    PixelShuffle,
-    PixelUnshuffle,
-    Requantize,
-    SelectChannels,
-    TensorType,
-    Upsample,
-)
 from tilewright.compiler.schedule.array.section import Section
 from tilewright.compiler.schedule.order.channels import ChannelOrder
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
-
-
-def value_range(
-    producers: Mapping[str, Op], types: Mapping[str, TensorType], value: str
-) -> tuple[int, int]:
-    """Return the least and the greatest integer that a value of the graph can hold."""
-    match producers[value]:
-        case Concat(sources=sources):
-            ranges = [value_range(producers, types, source) for source in sources]
-            return min(low for low, _ in ranges), max(high for _, high in ranges)
-        case MaxPool2d() | SelectChannels() | Upsample() | PixelShuffle() | PixelUnshuffle() as op:
-            return value_range(producers, types, op.input)
-        case Input():
-            return types[value].qmin, types[value].qmax
-        case Lookup(table=table):
-            return int(table.min()), int(table.max())
-        case op:
-            requantize: Requantize = op.requantize  # type: ignore[attr-defined]
-            return requantize.qmin, requantize.qmax
 
 
 def row_words(config: EngineConfig, channels: int, width: int) -> int:

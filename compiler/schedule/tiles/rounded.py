@@ -19,7 +19,7 @@ from tilewright.compiler.ir import (
     VerifyError,
     accumulator_range,
     make_requantize,
-    reference,
+    run,
 )
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.tiles.choose import ROUNDED, inexact
@@ -107,9 +107,9 @@ def rounding_errors(
     layers = [op for op in rounded.ops if isinstance(op, RoundedConv2d) and op.name in direct]
     errors: dict[str, list[NDArray[np.int64]]] = {op.name: [] for op in layers}
     for image in images:
-        values = reference.run(rounded, image)
+        values = run(rounded, image)
         for op in layers:
-            exact = reference.conv2d(direct[op.name], values[op.input], graph.values[op.input])
+            exact = direct[op.name].compute(values, graph.values)
             errors[op.name].append(np.abs(values[op.output] - exact))
     return {name: _summary(np.stack(parts)) for name, parts in errors.items()}
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.ir import Graph, reference
+from tilewright.compiler.ir import Graph, run
 from tilewright.compiler.schedule import GroupView, RoundingError
 from tilewright.isa import Command, EngineConfig, Unit, decode
 from tilewright.isa.layout import FeatureMapLayout
@@ -122,7 +122,7 @@ class Program:
         arrays = self.quantize(inputs)
         per_image = []
         for index in range(len(arrays[0])):
-            values = reference.run(self.graph, [array[index] for array in arrays])
+            values = run(self.graph, [array[index] for array in arrays])
             per_image.append([values[op.input] for op in self.graph.outputs])
         return [np.stack(column) for column in zip(*per_image, strict=True)]
 

@@ -1,0 +1,92 @@
+"""Integer arithmetic that operators share: requantization, windows, and ranges of sums."""
+
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewright.compiler.ir.types import Requantize, TensorType
+
+IntArray: TypeAlias = npt.NDArray[np.int64]
+T = TypeVar("T", bound="np.generic[Any]")
+
+_LOW = 16  # low bits of M that are multiplied apart, so that no product overflows int64
+
+
+def requantize(acc: IntArray, r: Requantize) -> IntArray:
+    """Scale, round to nearest even, add the zero point and clamp.
+
+    Parameters
+    ----------
+    acc : (C, ...) int64, absolute values below 2**33
+    r : Requantize of C channels
+
+    Returns
+    -------
+    (C, ...) int64 in ``r.qmin..r.qmax``
+
+    Source
+    ------
+    docs/decisions/0001-rounding.md
+    """
+    acc = np.asarray(acc, dtype=np.int64)
+    column = (-1,) + (1,) * (acc.ndim - 1)
+    m = np.array(r.multiplier, np.int64).reshape(column)
+    s = np.array(r.shift, np.int64).reshape(column)
+    mask = np.array([(1 << v) - 1 for v in r.shift], np.int64).reshape(column)
+    high_mask = np.array([(1 << max(v - _LOW, 0)) - 1 for v in r.shift], np.int64).reshape(column)
+    half = np.array([1 << max(v - 1, 0) for v in r.shift], np.int64).reshape(column)
+
+    # acc * M = high * 2**16 + low exactly, with low in 0..2**16 - 1.
+    partial = acc * (m & ((1 << _LOW) - 1))
+    high = acc * (m >> _LOW) + (partial >> _LOW)
+    low = partial & ((1 << _LOW) - 1)
+    # floor(acc * M / 2**S); beyond 2**32 it saturates anyway, so clipping there is harmless.
+    whole = np.clip(high >> np.maximum(s - _LOW, 0), -(1 << 32), 1 << 32)
+    floor = (whole << np.maximum(_LOW - s, 0)) + (low >> np.minimum(s, _LOW))
+    rest = (((high & high_mask) << _LOW) | low) & mask
+    up = (rest > half) | ((rest == half) & ((floor & 1) == 1))
+    result: IntArray = np.clip(floor + up + r.zero_point, r.qmin, r.qmax)
+    return result
+
+
+def pad(x: IntArray, padding: tuple[int, int, int, int], value: int) -> IntArray:
+    """Return x (C, H, W) with (top, bottom, left, right) rows and columns of a value around it."""
+    top, bottom, left, right = padding
+    return np.pad(x, ((0, 0), (top, bottom), (left, right)), constant_values=value)
+
+
+def window(
+    x: npt.NDArray[T], origin: tuple[int, int], stride: tuple[int, int], shape: tuple[int, int]
+) -> npt.NDArray[T]:
+    """Return the pixels of x (C, H, W) under one tap at all places of a window, as a view."""
+    (top, left), (rows, columns) = origin, shape
+    return x[
+        :,
+        top : top + (rows - 1) * stride[0] + 1 : stride[0],
+        left : left + (columns - 1) * stride[1] + 1 : stride[1],
+    ]
+
+
+def fits_float64(weight: IntArray, x: IntArray) -> bool:
+    """Return whether products of (K, ...) weights with x are exact in float64: 53 bits."""
+    most = int(np.abs(weight).reshape(weight.shape[0], -1).sum(axis=1).max())
+    return most * int(np.abs(x).max()) < 1 << 53
+
+
+def weighted_range(
+    weight: IntArray, bias: IntArray, input_type: TensorType
+) -> tuple[IntArray, IntArray]:
+    """Range of ``sum(w * (q - zero_point)) + bias`` per output channel.
+
+    Parameters
+    ----------
+    weight : (K, ...)
+    bias : (K,)
+    """
+    flat = weight.reshape(weight.shape[0], -1)
+    positive = np.maximum(flat, 0).sum(axis=1)
+    negative = np.minimum(flat, 0).sum(axis=1)
+    low = input_type.qmin - input_type.zero_point
+    high = input_type.qmax - input_type.zero_point
+    return positive * low + negative * high + bias, positive * high + negative * low + bias

@@ -1,0 +1,90 @@
+"""The operators of the integer graph, one file a family.
+
+``convolution``  convolution and fully connected layers
+``tiled``        convolution in tiles of results
+``deformable``   deformable convolution
+``transposed``   transposed convolution
+``pooling``      maxima and sums of windows
+``elementwise``  one or two values, element by element
+``movement``     what moves pixels and channels
+"""
+
+from tilewright.compiler.ir.arithmetic import IntArray
+from tilewright.compiler.ir.op import (
+    Input,
+    Names,
+    Op,
+    OptionalName,
+    Output,
+    Padding,
+    Pair,
+    complete,
+)
+from tilewright.compiler.ir.ops.convolution import Conv2d, Linear
+from tilewright.compiler.ir.ops.deformable import DeformConv2d
+from tilewright.compiler.ir.ops.elementwise import Add, Gate, Lookup, Maximum, Rescale
+from tilewright.compiler.ir.ops.movement import (
+    Concat,
+    PixelShuffle,
+    PixelUnshuffle,
+    SelectChannels,
+    Upsample,
+    UpsampleBilinear,
+)
+from tilewright.compiler.ir.ops.pooling import AvgPool2d, MaxPool2d
+from tilewright.compiler.ir.ops.tiled import RoundedConv2d
+from tilewright.compiler.ir.ops.transposed import ConvTranspose2d
+
+__all__ = [
+    "OPS",
+    "Add",
+    "AvgPool2d",
+    "Concat",
+    "Conv2d",
+    "ConvTranspose2d",
+    "DeformConv2d",
+    "Gate",
+    "Input",
+    "IntArray",
+    "Linear",
+    "Lookup",
+    "MaxPool2d",
+    "Maximum",
+    "Names",
+    "Op",
+    "OptionalName",
+    "Output",
+    "Padding",
+    "Pair",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "Rescale",
+    "RoundedConv2d",
+    "SelectChannels",
+    "Upsample",
+    "UpsampleBilinear",
+]
+
+OPS: tuple[type[Op], ...] = complete(
+    Input,
+    Conv2d,
+    RoundedConv2d,
+    DeformConv2d,
+    ConvTranspose2d,
+    Linear,
+    MaxPool2d,
+    AvgPool2d,
+    Add,
+    Maximum,
+    Rescale,
+    Gate,
+    Lookup,
+    Concat,
+    SelectChannels,
+    Upsample,
+    UpsampleBilinear,
+    PixelShuffle,
+    PixelUnshuffle,
+    Output,
+)
+"""Every operator that a graph may hold."""
