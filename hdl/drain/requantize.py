@@ -14,7 +14,7 @@ class Requantize(wiring.Component):
     """Add the bias, scale, round to nearest even, add the zero point and saturate.
 
     ``o = clamp(round_half_even((acc + bias) * multiplier / 2**shift) + zero_point, qmin, qmax)``,
-    bit-exact with the integer reference (``tilewright.compiler.ir.reference.requantize``).
+    bit-exact with the integer reference (``tilewright.compiler.ir.arithmetic.requantize``).
 
     Parameters
     ----------
