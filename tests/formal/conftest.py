@@ -1,0 +1,33 @@
+"""What the proofs share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from amaranth.lib import wiring
+
+from tests.formal.faults import Fault
+from tests.formal.proofs import Verdict, prove
+
+Prove = Callable[..., None]
+
+
+@pytest.fixture
+def holds(tmp_path: Path) -> Prove:
+    """Return a function that asserts that all assertions of a component hold."""
+
+    def check(component: wiring.Component, *, depth: int | None = None) -> None:
+        assert prove(component, tmp_path, depth=depth) == Verdict()
+
+    return check
+
+
+@pytest.fixture
+def finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
+    """Return a function that asserts that a proof fails where a fault is planted."""
+
+    def check(fault: Fault, component: wiring.Component, *, depth: int | None = None) -> None:
+        fault.plant(monkeypatch)
+        assert prove(component, tmp_path, depth=depth).broken == fault.broken
+
+    return check
