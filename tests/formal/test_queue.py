@@ -1,7 +1,7 @@
 """The command queue loses, doubles and swaps no beat, and says so if it was asked for too much."""
 
 import pytest
-from amaranth.hdl import Assert, Assume, Module, Mux, ResetSignal, Signal
+from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -61,18 +61,15 @@ class QueueProperties(wiring.Component):
             committed.eq(committed + commits - pop),
         ]
         beats = Signal(range(words * (room + 1)))  # in memory or in the register
-        lost = Signal()
         m.d.comb += beats.eq(complete * words + place)
-        with m.If(queue.overflow):
-            m.d.sync += lost.eq(1)
-        sound = ~lost & ~queue.overflow
 
-        # Overflow.
-        before, came = Signal.like(beats), Signal()
-        m.d.sync += [before.eq(beats), came.eq(self.i.valid)]
+        # Overflow. After its pulse the program is stopped: nothing is said about what follows.
+        before, came, over = Signal.like(beats), Signal(), Signal()
+        sound = ~queue.overflow
+        m.d.sync += [before.eq(beats), came.eq(self.i.valid), over.eq(queue.overflow)]
         m.d.comb += [
-            Assume(~lost),  # the program has been stopped
-            Assert(~queue.overflow | (came & (before >= depth * words)), "no false alarm"),
+            Assume(~over),
+            Assert(sound | (came & (before >= depth * words)), "an overflow is one"),
             Assert(~sound | (complete <= depth + 1), "an overflow is reported"),
         ]
 
@@ -94,23 +91,42 @@ class QueueProperties(wiring.Component):
             ~sound | ~self.o.valid | (committed != 0), "nothing is offered before its commit"
         )
 
-        # Time: from the moment when a command can move, to when it is offered.
-        wait = words + queue.refill(self._config)
-        waited = Signal(range(wait + 2), init=1)
+        # A command that is offered stays; the next one comes in the documented cycle.
+        kept, offered = Signal.like(self.o.payload), Signal()
+        cycles = words + queue.refill(self._config)  # from when it can move on
+        waited = Signal(range(cycles + 1), init=1)
+        m.d.sync += [offered.eq(self.o.valid & ~self.o.ready), kept.eq(self.o.payload)]
         with m.If(self.o.valid | (committed == 0)):
             m.d.sync += waited.eq(1)
-        with m.Elif(waited <= wait):
+        with m.Elif(waited != cycles):
             m.d.sync += waited.eq(waited + 1)
         m.d.comb += [
-            Assert(
-                ~sound | self.o.valid | (waited < wait) | (committed == 0),
-                "the next command comes in time",
-            ),
+            Assert(~sound | (self.o.valid == (offered | (waited == cycles))), "documented cycle"),
+            Assert(~sound | ~offered | (self.o.payload == kept), "stable until ready"),
         ]
-        # A command that is offered stays.
-        offered, kept = Signal(), Signal.like(self.o.payload)
-        m.d.sync += [offered.eq(self.o.valid & ~self.o.ready), kept.eq(self.o.payload)]
-        m.d.comb += Assert(
-            ~offered | (self.o.valid & (self.o.payload == kept)), "stable until ready"
-        )
         return m
+
+
+FAULTS = [
+    Fault(CommandQueue, "pointer == depth - 1, 0,", "pointer == depth - 1, 1,", "order"),
+    Fault(CommandQueue, "with m.If(flight[-1][0] & (flight[-1][1] == words - 1)):",
+          "with m.If(flight[-1][0]):", "order"),
+    Fault(CommandQueue, "(reading & (index == 0))", "reading",
+          "nothing is offered before its commit"),
+    Fault(CommandQueue, "self.i.valid & (used == depth)", "0", "an overflow is reported"),
+    Fault(CommandQueue, "(used == depth)", "(used == depth - 1)", "an overflow is one"),
+    Fault(CommandQueue, "Mux(self.i.commit, self.i.count[: len(level)], 0)",
+          "Mux(self.i.commit, 1, 0)", "order"),
+    Fault(CommandQueue, "with m.Elif(self.o.ready):", "with m.Elif(1):", "documented cycle"),
+    Fault(CommandQueue, "wide.i.eq(flight[-2][0])", "wide.i.eq(0)", "order"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_proof(holds: Prove, config: NarrowConfig) -> None:
+    holds(QueueProperties(config))
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_faults_are_found(finds: Prove, fault: Fault) -> None:
+    finds(fault, QueueProperties(CONFIGS["pipelined"]))
