@@ -38,9 +38,7 @@ class BurstsProperties(wiring.Component):
             rule.burst.eq(taken_now),
             rule.address.eq(burst.address),
             rule.len.eq(burst.len),
-            Assert(
-                self.idle == ~rule.open, "idle until a block is taken, and after its last burst"
-            ),
+            Assert(self.idle == ~rule.open, "idle after the last burst of a block"),
             Assert(self.i.ready == self.idle, "a block is taken at once"),
         ]
         stable(m, "o", self.o.valid, self.o.ready, burst.as_value())
@@ -85,7 +83,7 @@ FAULTS = [
         Bursts,
         "(have <= room) & last_row",
         "have <= room",
-        "idle until a block is taken, and after its last burst",
+        "idle after the last burst of a block",
     ),
     Fault(Bursts, "with m.If(~whole & ~last_row):", "with m.If(~whole):", "documented cycle"),
     Fault(
@@ -100,7 +98,7 @@ FAULTS = [
         Bursts,
         "with m.If(groups == 0):",
         "with m.If(groups == 1):",
-        "idle until a block is taken, and after its last burst",
+        "idle after the last burst of a block",
     ),
     Fault(Bursts, "with m.Elif(self.enable):", "with m.Else():", "documented cycle"),
     Fault(
@@ -109,7 +107,7 @@ FAULTS = [
         "burst.address.eq(Mux(self.enable, address, 0))",
         "next address",
     ),
-]
+]  # fmt: skip
 
 
 def test_proof(holds: Prove) -> None:

@@ -38,10 +38,12 @@ class SkidProperties(wiring.Component):
 
 
 FAULTS = [
-    Fault(SkidBuffer, "self.i.ready.eq(~full)", "self.i.ready.eq(1)", "an item is taken if there is room"),
+    Fault(SkidBuffer, "self.i.ready.eq(~full)", "self.i.ready.eq(1)",
+          "an item is taken if there is room"),
     Fault(SkidBuffer, "item.eq(second)", "item.eq(self.i.payload)", "order"),
     Fault(SkidBuffer, "full.eq(1)", "full.eq(0)", "an item is taken if there is room"),
-    Fault(SkidBuffer, "self.i.valid | full)", "self.i.valid)", "an item is offered in the next cycle"),
+    Fault(SkidBuffer, "self.i.valid | full)", "self.i.valid)",
+          "an item is offered in the next cycle"),
 ]  # fmt: skip
 
 
