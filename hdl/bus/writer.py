@@ -28,7 +28,8 @@ class Writer(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(BlockLayout))   see :class:`Bursts`; the last block must be complete
+    i : In(stream.Signature(BlockLayout))   see :class:`Bursts`, but ``stride`` must stay until
+                              ``complete``; the last block must be complete
     i_beats : In(stream.Signature(BeatLayout))   combinational to the W channel; taken only when
                               the address of their burst has been
     axi : Out(AXI4Write)
