@@ -24,9 +24,9 @@ def holds(tmp_path: Path) -> Prove:
 
 @pytest.fixture
 def finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
-    """Return a function that asserts that a proof fails where a fault is planted."""
+    """Return a function that asserts that the assertion that names a fault fails, and first."""
 
-    def check(fault: Fault, component: wiring.Component, *, depth: int | None = None) -> None:
+    def check(fault: Fault, component: wiring.Component, *, depth: int = 16) -> None:
         fault.plant(monkeypatch)
         assert prove(component, tmp_path, depth=depth).broken == fault.broken
 

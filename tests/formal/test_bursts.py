@@ -92,7 +92,7 @@ FAULTS = [
         "burst.len.eq(beats)",
         "no burst crosses a multiple of its greatest size",
     ),
-    Fault(Bursts, "room.eq(burst_beats)", "room.eq(room)", "no burst is cut short"),
+    Fault(Bursts, "room.eq(burst_beats)", "room.eq(room)", "documented cycle"),
     Fault(Bursts, "run.eq(stride_run)", "run.eq(run)", "next address"),
     Fault(
         Bursts,

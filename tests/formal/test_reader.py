@@ -13,7 +13,7 @@ from tests.formal.stable import assume_stable, stable
 from tilewright.hdl.bus.axi import Burst, Response
 from tilewright.hdl.bus.bursts import Bursts
 from tilewright.hdl.bus.reader import Reader
-from tilewright.hdl.lib.widths import load_count_width
+from tilewright.isa.widths import load_count_width
 
 #: Two bursts of at most two beats in flight; up to 3 runs of up to 3 rows of up to 3 beats.
 CONFIG = NarrowConfig(

@@ -13,7 +13,7 @@ from tests.formal.stable import assume_stable, stable
 from tilewright.hdl.bus.axi import Burst, Response
 from tilewright.hdl.bus.bursts import Bursts
 from tilewright.hdl.bus.writer import Writer
-from tilewright.hdl.lib.widths import store_count_width
+from tilewright.isa.widths import store_count_width
 
 #: Bursts of at most two beats; up to 3 runs of up to 3 beats.
 CONFIG = NarrowConfig(rows=4, out_depth=2, bus_width=32, addr_width=6, burst_beats=2)
