@@ -149,7 +149,7 @@ FAULTS = [
     Fault(Pack, "hold[k].eq(0)", "hold[k].eq(hold[k])", "every word in its place", "_gather"),
     Fault(Pack, "end.eq(last & last_row)", "end.eq(last)", "last with the last beat of a run",
           "_gather"),
-    Fault(Pack, "level + write.en - take", "level + write.en", "every word in its place",
+    Fault(Pack, "issue.eq(spoken_for != depth)", "issue.eq(1)", "every word in its place",
           "_read_ahead"),
     Fault(Pack, "some.eq(write.en | ", "some.eq(", "the next beat comes in time", "_read_ahead"),
     Fault(Pack, "flight.eq(0)", "flight.eq(flight)", "every word in its place", "_read_ahead"),

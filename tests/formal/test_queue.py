@@ -112,7 +112,7 @@ FAULTS = [
     Fault(CommandQueue, "with m.If(flight[-1][0] & (flight[-1][1] == words - 1)):",
           "with m.If(flight[-1][0]):", "order"),
     Fault(CommandQueue, "(reading & (index == 0))", "reading",
-          "nothing is offered before its commit"),
+          "order"),
     Fault(CommandQueue, "self.i.valid & (used == depth)", "0", "an overflow is reported"),
     Fault(CommandQueue, "(used == depth)", "(used == depth - 1)", "an overflow is one"),
     Fault(CommandQueue, "Mux(self.i.commit, self.i.count[: len(level)], 0)",
