@@ -8,6 +8,7 @@
 ``stores``    results on their way to memory
 ``computes``  rows of a stage's output as compute commands
 ``emit``      planned groups as commands
+``verify``    what must hold of a list of commands
 ``streams``   commands as three fetched streams
 ``assemble``  all of it: a graph as a memory image
 """

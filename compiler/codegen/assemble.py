@@ -12,6 +12,7 @@ from tilewright.compiler.codegen.emit import Emitter
 from tilewright.compiler.codegen.images import Region, lay_out
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.codegen.streams import Streams, build_streams
+from tilewright.compiler.codegen.verify import verify_commands
 from tilewright.compiler.ir import Graph
 from tilewright.compiler.schedule import (
     AUTOMATIC,
@@ -25,6 +26,7 @@ from tilewright.compiler.schedule import (
     search,
 )
 from tilewright.compiler.schedule.limits import at_least
+from tilewright.compiler.schedule.verify import verify_schedule
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
 
@@ -72,12 +74,14 @@ def assemble(
     lowered = lower(rounded, config, objective, algorithms)
     choices = search(lowered, config, objective)
     plans = [choice.plan for choice in choices]
+    verify_schedule(lowered, plans)
     constants, memory = lay_out(lowered, plans, config)
     end = memory.end
     recorder = Recorder(config, memory.start, end)
     emitter = Emitter(recorder, lowered, memory)
     for plan in plans:
         emitter.emit(plan)
+    verify_commands(recorder.entries)
     streams = build_streams(recorder.entries, config, end)
     commands = np.frombuffer(streams.image(config), np.uint8)
     image = np.zeros(align(end + commands.size, 4096), np.uint8)

@@ -8,6 +8,7 @@
 ``lowering``   every operator of the integer graph as array operations
 ``plan``       which stages run together, strip by strip, and where their values lie
 ``limits``     what an engine lacks, said so that it can be followed
+``verify``     what must hold of a lowered graph and of plans
 ``view``       the result as people read it
 """
 
