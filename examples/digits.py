@@ -2,7 +2,7 @@
 
 Trains a small int8 network with Brevitas on scikit-learn's digits (8 x 8 pixels), compiles it for
 the ULX3S-85F, generates the engine's Verilog, runs held-out images through it in Verilator, and
-compares every output element with PyTorch's.
+compares every output element with PyTorch's. Hardware is made while the network trains.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import hashlib
 import inspect
 import json
 import sys
-from dataclasses import asdict
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,9 +36,11 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 import tilewright as tw
+from tilewright.boards.flow import Synthesis
 from tilewright.cli.tables import layer_table
 from tilewright.compiler.frontend import float64_outputs
 from tilewright.files import fresh_file, write_json
+from tilewright.sim.rtl import RtlEngine
 
 BUILD = Path(__file__).parents[1] / "build" / "demo"
 BOARD = "ulx3s-85f"
@@ -209,10 +213,49 @@ def differences(expected: list[Any], actual: list[Any]) -> tuple[int, int]:
     return sum(int((a != b).sum()) for a, b in pairs), sum(a.size for a, _ in pairs)
 
 
+@dataclass(frozen=True)
+class Hardware:
+    """What is made of the engine while the network trains: neither needs the other."""
+
+    verilog: Future[Path]
+    simulator: Future[RtlEngine]
+    synthesis: Future[Synthesis]
+
+
+def start_hardware(pool: Executor, target: tw.Target, step: Callable[[str], Any]) -> Hardware:
+    """Begin to make an engine's Verilog, then its simulator and its synthesis side by side.
+
+    ``step`` is called with a name when something begins; what it returns is called when it ends.
+    """
+
+    def start(name: str, make: Callable[[], Any], *, after: Future[Any] | None = None) -> Any:
+        def run() -> Any:
+            if after is not None:
+                after.result()
+            done = step(name)
+            result = make()
+            done()
+            return result
+
+        return pool.submit(run)
+
+    verilog = start("generate Verilog", lambda: tw.generate_verilog(target, BUILD))
+    return Hardware(
+        verilog,
+        start("build the RTL's simulator", lambda: RtlEngine(target.engine), after=verilog),
+        start(
+            "synthesize with Yosys", lambda: tw.synthesize(target, BUILD / "yosys"), after=verilog
+        ),
+    )
+
+
 def main() -> int:
     """Run the demo; 0 if no output element and no command's cycle differs."""
     bars = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*bars, TimeElapsedColumn(), console=console) as progress:
+    with (
+        Progress(*bars, TimeElapsedColumn(), console=console) as progress,
+        ThreadPoolExecutor() as pool,
+    ):
 
         def step(description: str, total: int | None = None) -> Any:
             task = progress.add_task(description, total=total)
@@ -223,11 +266,12 @@ def main() -> int:
 
             return task, done
 
+        target = tw.Target.from_board(BOARD)
+        hardware = start_hardware(pool, target, lambda name: step(name)[1])
         task, done = step("train", sum(EPOCHS))
         net = trained(lambda: progress.advance(task))
         done()
         _, _, images, labels = digits()
-        target = tw.Target.from_board(BOARD)
 
         _, done = step("compile")
         program = tw.compile(net, images[:1], target)
@@ -241,17 +285,14 @@ def main() -> int:
         )
         done()
 
-        _, done = step("generate Verilog")
-        verilog = tw.generate_verilog(target, BUILD)
-        done()
-
         held_out = images[:IMAGES]
         task, done = step("simulate commands", IMAGES)
         isa = tw.simulate(
             program, held_out, progress=lambda n, _: progress.update(task, completed=n)
         )
         done()
-        task, done = step("build and run the RTL")  # the bar runs on until the engine is built
+        hardware.simulator.result()
+        task, done = step("run the RTL")
         rtl = tw.simulate(
             program,
             held_out,
@@ -259,9 +300,7 @@ def main() -> int:
             progress=lambda n, total: progress.update(task, total=total, completed=n),
         )
         done()
-        task, done = step("synthesize with Yosys")
-        synthesis = tw.synthesize(target, BUILD / "yosys")
-        done()
+        verilog, synthesis = hardware.verilog.result(), hardware.synthesis.result()
 
     expected = float64_outputs(net, held_out, program.graph)
     differ, compared = differences(expected, rtl.outputs)

@@ -2,6 +2,9 @@
 
 import importlib.util
 import json
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,8 +27,10 @@ SMALL = tw.EngineConfig(
 def digits():
     spec = importlib.util.spec_from_file_location("digits_example", EXAMPLE)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
     spec.loader.exec_module(module)
-    return module
+    yield module
+    del sys.modules[spec.name]
 
 
 @pytest.fixture(scope="module")
@@ -93,12 +98,33 @@ def test_exit_code_tells_of_a_difference(digits, net, tmp_path, monkeypatch, fau
     monkeypatch.setattr(tw, "synthesize", lambda *_: synthesis)
     monkeypatch.setattr(tw, "generate_verilog", lambda target, directory: directory / "engine.v")
     monkeypatch.setattr(tw, "simulate", faulty)
+    monkeypatch.setattr(digits, "RtlEngine", lambda config: None)
     assert digits.main() == (fault != "none")
     report = json.loads((build / "report.json").read_text())
     assert report["elements_compared"] == 240
     assert report["elements_different"] == (fault == "element")
     assert report["golden_elements_different"] == (fault == "golden element")
     assert report["every_command_as_predicted"] == (fault != "cycle")
+
+
+def test_tools_run_side_by_side_once_there_is_verilog(digits, tmp_path, monkeypatch):
+    both = threading.Barrier(2, timeout=30)
+    order = []
+
+    def verilog(target, directory):
+        order.append("Verilog")
+
+    def tool(*_):
+        assert order == ["Verilog"]
+        both.wait()  # for the other one, which has to run meanwhile
+        return "made"
+
+    monkeypatch.setattr(tw, "generate_verilog", verilog)
+    monkeypatch.setattr(tw, "synthesize", tool)
+    monkeypatch.setattr(digits, "RtlEngine", tool)
+    with ThreadPoolExecutor() as pool:
+        hardware = digits.start_hardware(pool, tw.Target(engine=SMALL), lambda name: lambda: None)
+        assert (hardware.simulator.result(), hardware.synthesis.result()) == ("made", "made")
 
 
 def test_outputs_of_another_shape_are_not_compared(digits):

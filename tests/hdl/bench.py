@@ -9,11 +9,14 @@ from xml.etree import ElementTree
 from cocotb_tools.runner import get_runner
 
 from tilewright.hdl.verilog import component_verilog
+from tilewright.sim.rtl.runtime import WITHOUT_RUNTIME, runtime_object
 from tilewright.sim.rtl.tools import environment
 
 ROOT = Path(__file__).parents[2]
-# Only the ports are public: a design takes a third of the time to build.
-BUILD_ARGS = ("-Wno-fatal", "-Wno-lint", "-no-public-flat-rw", "--public-depth", "1")
+# Only the ports are public: a design takes a third of the time to build. It is one file: precompiled
+# headers would take longer than what they are for.
+PUBLIC_ARGS = ("-no-public-flat-rw", "--public-depth", "1")
+BUILD_ARGS = ("-Wno-fatal", "-Wno-lint", *PUBLIC_ARGS, "--output-split", "0")
 
 
 def simulate(component, modules, directory, monkeypatch, *, models=(), **variables):
@@ -37,6 +40,9 @@ def simulate_verilog(
     source.write_text(text)
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
+    runtime = runtime_object(["--vpi", *BUILD_ARGS, "-CFLAGS", optimize], ())
+    flags = (os.environ["MAKEFLAGS"], *WITHOUT_RUNTIME, f"LIBS={runtime}")
+    monkeypatch.setenv("MAKEFLAGS", " ".join(flags))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
     # The assertions of cocotb's tests are rewritten, but not those of every module in torch.
     monkeypatch.setenv("COCOTB_REWRITE_ASSERTION_FILES", "cocotb_*.py streams.py")

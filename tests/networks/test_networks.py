@@ -35,8 +35,18 @@ REDUCED = {
 }
 
 
+# One with shortcuts, one with depthwise layers, one that is not an image: half a minute of three.
+QUICK = {"resnet18", "mobilenet_v1_025", "ds_cnn"}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.exhaustive)
+        for name in NETWORKS
+    ],
+)
 def test_network_agrees_everywhere(name):
     width, size, least_snr_db = REDUCED[name]
     network = NETWORKS[name].reduced(width=width, size=size)

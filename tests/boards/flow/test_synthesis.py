@@ -52,6 +52,7 @@ def blink(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.synth
 @pytest.mark.timeout(1200)
 def test_small_board_goes_to_a_bitstream(tmp_path):
