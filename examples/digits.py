@@ -36,7 +36,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 import tilewright as tw
-from tilewright.boards.flow import Synthesis
+from tilewright.boards.flow.synthesis import Synthesis
 from tilewright.cli.tables import layer_table
 from tilewright.compiler.frontend import float64_outputs
 from tilewright.files import fresh_file, write_json

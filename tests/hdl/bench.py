@@ -13,8 +13,8 @@ from tilewright.sim.rtl.runtime import WITHOUT_RUNTIME, runtime_object
 from tilewright.sim.rtl.tools import environment
 
 ROOT = Path(__file__).parents[2]
-# Only the ports are public: a design takes a third of the time to build. It is one file: precompiled
-# headers would take longer than what they are for.
+# Only the ports are public: a design takes a third of the time to build. It is one file, since the
+# headers that several would share take longer to precompile than to read.
 PUBLIC_ARGS = ("-no-public-flat-rw", "--public-depth", "1")
 BUILD_ARGS = ("-Wno-fatal", "-Wno-lint", *PUBLIC_ARGS, "--output-split", "0")
 
