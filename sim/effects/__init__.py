@@ -6,8 +6,11 @@ In the order in which values pass through them:
 ``memory``    bytes behind the bus
 ``buffers``   the engine's buffers
 ``loads``     what load commands bring
-``compute``   what a compute command does with it
-``sampler``   what the windows of a deformable one hold
+``compute``   what a compute command does with it: sums of windows and weights
+``windows``   what its windows hold
+``sampler``   what those of a deformable one hold
+``partial``   partial sums of tiles
+``results``   sums, requantized and written
 ``stores``    what store commands write
 """
 

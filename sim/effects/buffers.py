@@ -18,7 +18,7 @@ class Buffers:
 
     Parameters
     ----------
-    activations : (cols, act_depth, rows) bytes
+    activations : (act_depth, cols, rows) bytes: words of each lane
     weights : (weight_depth, rows) signed, or half bytes below 16
     results : (out_depth, rows) bytes
     tables : (256 * tables,) bytes
@@ -39,7 +39,7 @@ class Buffers:
     def of(cls, config: EngineConfig) -> Buffers:
         """Make an engine's buffers."""
         return cls(
-            np.zeros((config.cols, config.act_depth, config.rows), np.uint8),
+            np.zeros((config.act_depth, config.cols, config.rows), np.uint8),
             np.zeros((config.weight_depth, config.rows), np.int16),
             np.zeros((config.out_depth, config.rows), np.uint8),
             np.zeros(256 * config.tables, np.uint8),

@@ -54,7 +54,7 @@ def _load_activations(
         pixels[:, :, :size] = data[:, : c.width * size].reshape(c.height, c.width, size)
         row = c.base + group * c.group_step + np.arange(c.height)[:, None] * c.row_step
         addr = row + x // cols
-        buffers.activations[x % cols, addr] = pixels
+        buffers.activations[addr, x % cols] = pixels
 
 
 def _load_weights(

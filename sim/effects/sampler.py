@@ -16,7 +16,7 @@ class Sampler:
 
     Parameters
     ----------
-    activations : (cols, act_depth, rows) bytes
+    activations : (act_depth, cols, rows) bytes
     offsets : (offset_depth, rows) bytes
 
     Raises
@@ -114,7 +114,7 @@ class Sampler:
         address = np.where(inside, (c.act_base + group + word) % _WORD, 0)
         if int(address.max()) >= self.config.act_depth:
             raise ExecutionError("a compute command reads beyond the activation buffer")
-        pixels = self.activations[x % cols, address]
+        pixels = self.activations[address, x % cols]
         return np.where(inside[..., None], pixels, np.uint8(c.pad))
 
 

@@ -34,7 +34,7 @@ def test_pixels_go_to_lanes_in_turn():
     for channel, y, x in np.ndindex(tensor.shape):
         group, row = divmod(channel, 4)
         word = 7 + group * 10 + y * 2 + x // 3
-        assert buffers.activations[x % 3, word, row] == tensor[channel, y, x]
+        assert buffers.activations[word, x % 3, row] == tensor[channel, y, x]
 
 
 def test_a_feature_map_comes_back_from_a_store():
