@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hdl.array.mac import MacArray
 from tilewright.hdl.buffers.ports import lane_addresses, lane_words, lane_write, word_write
 from tilewright.hdl.buffers.weights import WeightBuffer
-from tilewright.hdl.commands.decode import command_view, reached
+from tilewright.hdl.commands.decode import command_view, outside, reached
 from tilewright.hdl.commands.records import command_layout
 from tilewright.hdl.drain.partial import TILES, tile_code, tile_layout
 from tilewright.hdl.drain.unit import Drain
@@ -24,6 +24,8 @@ from tilewright.hdl.windows.window import WindowFeeder
 from tilewright.isa import Compute, Deform, EngineConfig, Unit
 from tilewright.isa.passes import drain_span
 from tilewright.isa.registers import Status
+from tilewright.isa.tiles import MAX_TILE_COLUMNS, MAX_TILE_ROWS
+from tilewright.isa.widths import act_addr_width, result_count_width
 
 __all__ = ["ComputeUnit"]
 
@@ -170,6 +172,13 @@ class ComputeUnit(wiring.Component):
                 & ~(rest.any() & config.prefetch)
                 & (waiting_deform.fraction <= config.offset_fraction)
                 & (waiting_deform.mask_fraction <= config.mask_fraction)
+                & ~waiting_deform.offset_byte[0]
+                & (waiting_deform.offset_byte < config.rows)
+                & (waiting_deform.mask_byte < config.rows)
+                & waiting_deform.row_pitch[0]
+                & (waiting_deform.shared != 0)
+                & (waiting_deform.last_parts != 0)
+                & (waiting_deform.last_parts <= config.cols)
             )
             deform = Signal(command_layout(Deform))
             with m.If(self.start & is_deform):
@@ -208,6 +217,7 @@ class ComputeUnit(wiring.Component):
                 & (waiting.table <= config.tables)
                 & (~waiting.maximum | config.maximum)
                 & ~(waiting.transform if config.partial_depth and config.data_width == 9 else 0)
+                & self._sound(waiting)
             ),
             is_deform.eq(deform_waits),
             deform_done.eq(self.start & is_deform),
@@ -428,6 +438,33 @@ class ComputeUnit(wiring.Component):
             m.d.sync += finished.eq(1)
         m.d.comb += ends.eq(occupied & (finished | settled) & pace.idle)
         return m
+
+    def _sound(self, c):
+        """Return whether a compute command's numbers are such as the unit can count."""
+        config = self._config
+        most = Const(1) << c.segment_log2
+        unplaced = Cat(c.dst_step == step for step in range(0, 8, config.cols)).any()
+        sound = (
+            ~outside(result_count_width(config), c.n_kg, c.n_oy, c.n_ox, c.out_w)
+            & ~outside(act_addr_width(config) + 1, c.n_cg)
+            & ~outside(8, c.n_r, c.n_s, c.segment, c.last_segment, c.stride_x, c.dst_step)
+            & (c.segment <= most)
+            & (c.last_segment <= most)
+            & ~(c.to_act & unplaced)
+            & (c.dst_lane < config.cols)
+        )
+        if config.partial_depth:
+            tiles = (
+                (c.last_h != 0)
+                & (c.last_h <= c.tile_h)
+                & (c.tile_h <= MAX_TILE_ROWS)
+                & (c.tile_w != 0)
+                & (c.tile_w <= MAX_TILE_COLUMNS)
+                & (c.dst_step == c.tile_w)
+                & (c.n_kg == 1)
+            )
+            sound &= ~c.partial | tiles
+        return sound
 
     def _sample(self, m, feeder, pace, command, deform, launched):
         """Add the sampler, between the pace, the offset buffer and the feeder."""

@@ -68,11 +68,19 @@ MAX_WINDOW_VALUES, MAX_PRODUCTS = 1 << 23, 1 << 33
 
 
 class RuleError(Error):
-    """A command says what the engine refuses; ``status`` is what hardware then shows."""
+    """A command says what the engine refuses.
 
-    def __init__(self, message: str, status: Status = Status.BAD_COMMAND) -> None:
+    Parameters
+    ----------
+    status : Status, which hardware then shows
+    certain : whether it checks that
+    """
+
+    def __init__(
+        self, message: str, status: Status = Status.BAD_COMMAND, *, certain: bool = True
+    ) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.certain = status, certain
 
 
 Holds = Callable[[EngineConfig, Any], bool]
@@ -447,8 +455,8 @@ def check_command(config: EngineConfig, command: Command, deform: Deform | None 
     rule = broken(config, command)
     name = type(command).__name__
     if rule is not None:
-        raise RuleError(f"{name} must have {rule.text}", rule.status)
+        raise RuleError(f"{name} must have {rule.text}", rule.status, certain=not rule.unchecked)
     if deform is not None and isinstance(command, Compute):
         for text, holds in PAIR_RULES:
             if not holds(config, command, deform):
-                raise RuleError(f"{name} must have {text}")
+                raise RuleError(f"{name} must have {text}", certain=False)

@@ -15,6 +15,7 @@ class ExecutionError(Error):
     message : str
     status : Status, of the engine when it stops
     unit, index : of the command at fault, once known
+    certain : whether hardware stops there, too; if not, it goes on with what means nothing
     """
 
     def __init__(
@@ -23,11 +24,13 @@ class ExecutionError(Error):
         status: Status = Status.BAD_COMMAND,
         unit: Unit = Unit.LOAD,
         index: int | None = None,
+        *,
+        certain: bool = True,
     ) -> None:
         super().__init__(message)
-        self.status, self.unit, self.index = status, unit, index
+        self.status, self.unit, self.index, self.certain = status, unit, index, certain
 
     def at(self, unit: Unit, index: int) -> ExecutionError:
         """Return the error with the command that is at fault."""
         message = f"{unit.name.lower()} command {index}: {self}"
-        return type(self)(message, self.status, unit, index)
+        return type(self)(message, self.status, unit, index, certain=self.certain)

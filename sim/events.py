@@ -247,7 +247,7 @@ class Events:
         try:
             check_command(self.config, command, self._deform if unit is Unit.COMPUTE else None)
         except RuleError as error:
-            return ExecutionError(str(error), error.status)
+            return ExecutionError(str(error), error.status, certain=error.certain)
         return None
 
     def _waits(self, unit: Unit, command: Command, queue: int) -> Waits | None:
@@ -258,7 +258,8 @@ class Events:
             if other is unit:
                 continue
             events = self.units[other].events
-            needed = complete(getattr(command, _WAIT_FIELDS[other]), len(events))
+            named = getattr(command, _WAIT_FIELDS[other])
+            needed = complete(named, len(events), self.config.count_width)
             if needed is None:
                 return None
             if needed:
@@ -324,7 +325,8 @@ class Events:
         unit = Unit(command.unit)
         queue = self.units[unit].queue
         if len(queue) + command.count > self.config.queue_depth:
-            raise ExecutionError(f"the {unit.name.lower()} queue overflows")
+            # Of hardware's queue, commands leave in the course of time.
+            raise ExecutionError(f"the {unit.name.lower()} queue overflows", certain=False)
         queue.extend((fetched, commit) for fetched in self._read(command))
 
 

@@ -12,17 +12,16 @@ from dataclasses import dataclass
 STALL_CAUSES = ("weights", "activations", "stores", "results", "commands")
 """What the array can wait for; "weights" are activation tables and kernels' transforms too."""
 
-COUNTS = 1 << 16
-"""Counts of completed commands are modulo this."""
 
-
-def complete(named: int, done: int) -> int | None:
+def complete(named: int, done: int, width: int) -> int | None:
     """Return how many commands a count in a command stands for, of ``done`` that are complete.
 
-    None: of more than are complete. Commands wait for fewer than half of ``COUNTS`` that are not.
+    Counts have ``width`` bits. None: of more than are complete. Commands wait for fewer than half
+    of ``2**width`` that are not.
     """
-    behind = (done - named) % COUNTS
-    return None if behind >= COUNTS // 2 else done - behind
+    counts = 1 << width
+    behind = (done - named) % counts
+    return None if behind >= counts // 2 else max(0, done - behind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from amaranth.hdl import Const, Signal, Value
+from amaranth.hdl import Cat, Const, Signal, Value
 from amaranth.lib import data
 
 from tilewright.hdl.commands.records import command_layout
 from tilewright.isa import Command
 
-__all__ = ["WAIT_LATENCY", "command_view", "reached", "reserved"]
+__all__ = ["WAIT_LATENCY", "command_view", "outside", "reached", "reserved"]
 
 #: Cycles from the arrival of a command, or of the last count that it waits for, to its start:
 #: units decide in one cycle and start in the next.
@@ -24,6 +24,11 @@ def command_view(command: type[Command], bits: Value) -> data.View:
 def reached(done: Value, wait: Value) -> Value:
     """Return whether ``done`` commands satisfy a wait for ``wait``, in as many bits as it has."""
     return ~(done - wait)[len(done) - 1]
+
+
+def outside(width: int, *counts: Value) -> Value:
+    """Return whether one of ``counts`` is zero or does not fit ``width`` bits."""
+    return Cat((count == 0) | count[width:].any() for count in counts).any()
 
 
 def reserved(

@@ -10,7 +10,7 @@ from tilewright.hdl.buffers.ports import lane_write, weight_write, word_write
 from tilewright.hdl.bus.axi import AXI4Read, join
 from tilewright.hdl.bus.bursts import Bursts, row_beats_of, row_beats_width
 from tilewright.hdl.bus.reader import Reader
-from tilewright.hdl.commands.decode import command_view, reached, reserved
+from tilewright.hdl.commands.decode import command_view, outside, reached, reserved
 from tilewright.hdl.commands.queue import QueueWrite
 from tilewright.hdl.load.kernels import KernelTransform
 from tilewright.hdl.load.unpack import Unpack
@@ -30,6 +30,7 @@ from tilewright.isa import (
     LoadWeights,
     Unit,
 )
+from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS
 from tilewright.isa.registers import Status
 from tilewright.isa.widths import load_count_width
 
@@ -413,7 +414,9 @@ class LoadUnit(wiring.Component):
         fetch = command_view(Fetch, command)
         act, weights = command_view(LoadActivations, command), command_view(LoadWeights, command)
         beat_log2 = self._config.bus_bytes.bit_length() - 1
-        skewed = act.address[:beat_log2].any()  # all that move data have their address here
+        # All that move data have their address here.
+        address, width = act.address, load_count_width(self._config)
+        skewed = address[:beat_log2].any() | address[self._config.addr_width :].any()
         bad = dict(zip(kinds, extra, strict=True))
         bad[Fetch] = ~booting & bad[Fetch]  # at boot the upper bits are not ours
         bad[Fetch] |= (
@@ -427,19 +430,23 @@ class LoadUnit(wiring.Component):
             skewed
             | ~Cat(known).any()
             | act.group_stride[:beat_log2].any()
-            | (act.groups == 0)
-            | (act.height == 0)
-            | (act.width == 0)
+            | outside(width, act.groups, act.height, act.width)
         )
         for kind in {LoadWeights, LoadTable, LoadOffsets, LoadKernelSteps} & bad.keys():
-            bad[kind] |= skewed | (weights.words == 0)
-        if self._config.kernel_width == 8:
-            bad[LoadWeights] |= weights.wide
+            bad[kind] |= skewed | outside(width, weights.words)
+        half = weights.words[0] if self._config.kernel_width > 8 else 1
+        bad[LoadWeights] |= weights.wide & half
         bad[LoadTable] |= not self._config.tables
         if self._config.transform_at_load:
             kernels = command_view(LoadKernels, command)
+            bad[LoadKernelSteps] |= weights.words > MAX_KERNEL_STEPS
             bad[LoadKernels] |= (
-                skewed | (kernels.steps == 0) | (kernels.channels == 0) | (kernels.taps == 0)
+                skewed
+                | outside(width, kernels.channels)
+                | (kernels.steps == 0)
+                | (kernels.steps > MAX_KERNEL_STEPS)
+                | (kernels.taps == 0)
+                | (kernels.taps > MAX_KERNEL_TAPS)
             )
         with m.Switch(act.opcode):
             for kind in kinds:

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hdl.bus.axi import AXI4Write, join
 from tilewright.hdl.bus.bursts import Bursts, row_beats_of, row_beats_width
 from tilewright.hdl.bus.writer import Writer
-from tilewright.hdl.commands.decode import command_view, reached, reserved
+from tilewright.hdl.commands.decode import command_view, outside, reached, reserved
 from tilewright.hdl.store.pack import Pack
 from tilewright.isa import EngineConfig, Store, Unit
 from tilewright.isa.registers import Status
@@ -127,10 +127,9 @@ class StoreUnit(wiring.Component):
                 (command.opcode != Store.OPCODE)
                 | (reserved(bits, [Store])[Store] if config.prefetch else 0)
                 | command.address[:beat_log2].any()
+                | command.address[config.addr_width :].any()
                 | command.group_stride[:beat_log2].any()
-                | (command.groups == 0)
-                | (command.height == 0)
-                | (command.width == 0)
+                | outside(store_count_width(config), command.groups, command.height, command.width)
             ),
         ]
         m.d.sync += [

@@ -41,6 +41,7 @@ class Machine:
         self.timing = timing
         self.buffers = Buffers.of(config)
         self.finished: int | None = None
+        self.events: Mapping[Unit, Sequence[Event]] = {}
         self._deform: Deform | None = None  # of the next compute command
 
     def run(
@@ -49,12 +50,15 @@ class Machine:
         """Run a program whose first ``count`` load commands lie at byte ``program``."""
         boot = Fetch(address=program, unit=Unit.LOAD, count=count)
         events = Events(self.config, self.timing, memory_reader(self.config, self.memory), boot)
+        self.events = events.by_unit
         for number, event in enumerate(events, 1):
             command = event.command
             try:
                 self._execute(command)
             except ExecutionError as error:
                 index = len(events.by_unit[command.UNIT]) - 1
+                if error.status is Status.BAD_COMMAND:  # hardware looks into no buffer
+                    error.certain = False
                 raise error.at(command.UNIT, index) from error
             if progress is not None and number % 64 == 0:
                 progress(number)

@@ -2,18 +2,20 @@
 
 import random
 
-from tilewright.sim.waits import COUNTS, STALL_CAUSES, Waits, complete, stalls
+from tilewright.sim.waits import STALL_CAUSES, Waits, complete, stalls
+
+COUNTS = 1 << 16
 
 
 def test_a_count_is_of_the_commands_that_it_can_mean():
-    assert complete(0, 0) == 0
-    assert complete(3, 3) == 3
-    assert complete(3, 10) == 3
-    assert complete(4, 3) is None
+    assert complete(0, 0, 16) == 0
+    assert complete(3, 3, 16) == 3
+    assert complete(3, 10, 16) == 3
+    assert complete(4, 3, 16) is None
     # Past the end of the counts, small ones are of late commands.
-    assert complete(2, COUNTS + 1) is None
-    assert complete(2, COUNTS + 2) == COUNTS + 2
-    assert complete(COUNTS - 1, COUNTS + 2) == COUNTS - 1
+    assert complete(2, COUNTS + 1, 16) is None
+    assert complete(2, COUNTS + 2, 16) == COUNTS + 2
+    assert complete(COUNTS - 1, COUNTS + 2, 16) == COUNTS - 1
 
 
 def test_a_count_survives_its_modulus():
@@ -22,7 +24,7 @@ def test_a_count_survives_its_modulus():
         done = rng.randrange(4 * COUNTS)
         needed = max(0, done + rng.randrange(-COUNTS // 2 + 1, COUNTS // 2))
         expected = needed if needed <= done else None
-        assert complete(needed % COUNTS, done) == expected, (needed, done)
+        assert complete(needed % COUNTS, done, 16) == expected, (needed, done)
 
 
 def test_every_cycle_of_waiting_has_one_cause():

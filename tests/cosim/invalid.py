@@ -1,0 +1,204 @@
+"""Programs that say what they must not: what executor and RTL make of them.
+
+Every command waits for all before it, so that no change of a field makes a race of two commands.
+The engines have 64 KiB of addresses, and the memory is as large: what the RTL asks for is there.
+"""
+
+import random
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tests.cosim.deform_programs import DeformAuthor, random_case
+from tests.cosim.programs import Author, HandMade, Tile
+from tilewright.isa import (
+    Compute,
+    DecodeError,
+    EngineConfig,
+    Fetch,
+    Unit,
+    decode,
+    encode,
+)
+from tilewright.isa.registers import Status
+from tilewright.sim.effects.machine import Machine
+from tilewright.sim.errors import ExecutionError
+from tilewright.sim.rtl import RtlError
+from tilewright.sim.timing import MemoryTiming
+
+MEMORY = 1 << 16
+TIMING = MemoryTiming(7, 4)
+WATCHDOG = 20_000
+CYCLE_LIMIT = 1_000_000  # of a program without an end, such as a Fetch of itself
+
+ENGINES = {
+    "plain": EngineConfig(
+        rows=2, cols=3, act_depth=96, weight_depth=512, out_depth=64, bus_width=32, queue_depth=8,
+        burst_beats=8, addr_width=16,
+    ),
+    "whole": EngineConfig(
+        rows=4, cols=2, act_depth=256, weight_depth=512, out_depth=64, bus_width=64, queue_depth=8,
+        burst_beats=8, addr_width=16, tables=1, partial_depth=64, data_width=12, kernel_width=12,
+        transform_at_load=True, offset_depth=512, offset_fraction=4, mask_fraction=3, prefetch=True,
+    ),
+}  # fmt: skip
+
+
+class Serial(DeformAuthor):
+    """Writes commands each of which waits for all before it."""
+
+    def _append(self, command, after):
+        after = {unit: count - 1 for unit, count in self.counts.items() if count}
+        if isinstance(command, Compute):
+            command = replace(command, fence=1)
+        return Author._append(self, command, after)
+
+
+def source(name, seed):
+    """Return a sound program for an engine."""
+    config, rng = ENGINES[name], random.Random(seed)
+    author = Serial(config, rng)
+    if config.offset_depth and seed % 2:
+        author.deform(random_case(rng, config))
+        author.deform(random_case(rng, config))
+        return _fill(author.finish())
+    tiles = [Tile(base, 2, 2, config.cols + 1) for base in (0, 40)]
+    size = 2 * 2 * tiles[0].width
+    author.load(tiles[0])
+    for index in range(3):
+        kind = rng.choice(("dense", "depthwise", "maximum"))
+        out = size * (index % 2)
+        computed = author.compute(tiles[index % 2], kind, target=tiles[1 - index % 2], out=out)
+        author.store(tiles[0], out, {Unit.COMPUTE: computed})
+    return _fill(author.finish())
+
+
+def _fill(program):
+    """Return the program with a memory that is as large as the engine's addresses."""
+    images = [np.zeros(MEMORY, np.uint8) for _ in range(2)]
+    for image, data in zip(images, (program.image, program.expected), strict=True):
+        image[: data.size] = data
+    return replace(program, image=images[0], expected=images[1])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    ``certain``: whether hardware must end in the same way; ``fetches``: the queue's contents may
+    have decided.
+    """
+
+    status: Status
+    unit: Unit
+    index: int
+    certain: bool = True
+    cycles: int = 0
+    message: str = ""
+
+
+def changed(program: HandMade, rng: random.Random):
+    """Return a program with a change that hardly any program would survive, and what it is."""
+    image, what = program.image.copy(), []
+    count = program.streams.boot_count
+    for _ in range(rng.choice((1, 1, 1, 2))):
+        if rng.random() < 0.03:
+            count = rng.choice((0, program.config.queue_depth + 1, 65535, count + 1))
+            what.append(f"COUNT = {count}")
+            continue
+        unit = rng.choice(list(Unit))
+        commands = program.streams.commands[unit]
+        index = rng.randrange(len(commands))
+        size = program.config.command_bytes(unit)
+        at = program.streams.addresses[unit] + index * size
+        if rng.random() < 0.1:
+            bit = rng.randrange(8 * size)
+            image[at + bit // 8] ^= 1 << bit % 8
+            what.append(f"{unit.name} {index} bit {bit}")
+            continue
+        command = commands[index]
+        fields = [f for f in (*command.FIELDS, *command.OPTIONS) if f.name != "layer"]
+        if program.config.partial_depth == 0:
+            fields = [f for f in fields if f in command.FIELDS]
+        field = rng.choice(fields)
+        low, high = field.range
+        now = getattr(command, field.name)
+        if field.name.startswith("wait"):
+            low = now  # not to wait is a race
+        near = min(max(now + rng.choice((-1, 1)), low), high)
+        value = rng.choice((low, high, near, near, rng.randint(low, high), min(max(0, low), high)))
+        data = encode(replace(command, **{field.name: value}), size)
+        image[at : at + size] = np.frombuffer(data, np.uint8)
+        what.append(f"{unit.name} {index} {type(command).__name__}.{field.name} = {value}")
+    return image, count, ", ".join(what)
+
+
+def run_isa(program, image, count):
+    """Run on the executor; return the outcome."""
+    machine = Machine(program.config, image, TIMING)
+    try:
+        machine.run(program.streams.addresses[Unit.LOAD], count)
+        outcome = Outcome(Status.DONE, Unit.LOAD, 0, cycles=machine.finished + 1)
+    except ExecutionError as error:
+        outcome = Outcome(error.status, error.unit, error.index, error.certain, message=str(error))
+    # Hardware's watchdog may come first: a command may take as long as its counts say.
+    dones = sorted(event.done for events in machine.events.values() for event in events)
+    if any(b - a > WATCHDOG for a, b in zip([0, *dones], dones, strict=False)):
+        return Outcome(Status.WATCHDOG, Unit.LOAD, 0, message=f"too slow, then {outcome}")
+    return outcome
+
+
+def run_rtl(program, session, image, count):
+    """Run on the RTL; return the outcome."""
+    first = program.streams.addresses[Unit.LOAD]
+    try:
+        run = session.run(
+            image, 0, first, count, TIMING, watchdog=WATCHDOG, cycle_limit=CYCLE_LIMIT,
+            check_hazards=False,
+        )  # fmt: skip
+    except RtlError as error:
+        if "no interrupt" not in str(error):
+            raise
+        return Outcome(Status.WATCHDOG, Unit.LOAD, 0, message=str(error))
+    return Outcome(run.status, run.unit, run.index, cycles=run.cycles)
+
+
+def compare(program, rtl, rng):
+    """Run a changed program on both; return what is wrong, and how it ended."""
+    image, count, what = changed(program, rng)
+    images = [image.copy(), image.copy()]
+    isa = run_isa(program, images[0], count)
+    wrong = ""
+    with rtl.session() as session:
+        hard = run_rtl(program, session, images[1], count)
+        if isa.certain and isa.status is Status.WATCHDOG:
+            same = hard.status is Status.WATCHDOG
+        elif isa.certain and isa.status is Status.DONE:
+            same = hard.status is Status.DONE and hard.cycles == isa.cycles
+            same = same and np.array_equal(*images)
+        else:
+            same = not isa.certain or (hard.status, hard.unit, hard.index) == (
+                isa.status, isa.unit, isa.index,
+            )  # fmt: skip
+        if not same and not _overflows(program, image, hard):
+            wrong = f"isa {isa}, rtl {hard}"
+            if isa.status is hard.status is Status.DONE:
+                wrong += f", {np.count_nonzero(images[0] != images[1])} bytes differ"
+        # Whatever happened, a soft reset brings the engine back.
+        memory = program.image.copy()
+        after = run_rtl(program, session, memory, program.streams.boot_count)
+        if after.status is not Status.DONE or not np.array_equal(memory, program.expected):
+            wrong += f"; after it a sound program ends with {after}"
+    return what, wrong, isa, hard
+
+
+def _overflows(program, image, hard):
+    """Return whether a Fetch ended the run: how full a queue is depends on the cycle."""
+    if (hard.status, hard.unit) != (Status.BAD_COMMAND, Unit.LOAD):
+        return False
+    at = program.streams.addresses[Unit.LOAD] + 32 * hard.index
+    try:
+        command = decode(Unit.LOAD, image[at : at + 32].tobytes())
+    except DecodeError:
+        return False
+    return isinstance(command, Fetch)
