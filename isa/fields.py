@@ -1,8 +1,9 @@
-"""Named bit fields: packing with overflow checks, and back."""
+"""Named bit fields: declared once, packed with overflow checks, and back."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
 
 from tilewright.errors import Error
 
@@ -42,19 +43,51 @@ class Field:
         return bits
 
 
-def pack(fields: tuple[Field, ...], values: dict[str, int], where: str) -> int:
+def bits(
+    width: int,
+    doc: str,
+    *,
+    signed: bool = False,
+    option: bool = False,
+    default: int | None = None,
+) -> Any:
+    """Declare a field of a frozen dataclass that is packed into bits, in the order of declaration.
+
+    Parameters
+    ----------
+    width : int, bits
+    doc : what it says, for people
+    signed : two's complement
+    option : only some engines have it
+    default : of the constructor's argument; None: it must be given
+    """
+    metadata = {"bits": (width, doc, signed, option)}
+    return field(default=MISSING if default is None else default, metadata=metadata)
+
+
+def declared(kind: type, *, option: bool = False) -> tuple[Field, ...]:
+    """Return the layout that a dataclass declares by :func:`bits`: its options, or the others."""
+    found = [(item.name, item.metadata["bits"]) for item in fields(kind)]
+    return tuple(
+        Field(name, width, doc, signed)
+        for name, (width, doc, signed, optional) in found
+        if optional is option
+    )
+
+
+def pack(layout: tuple[Field, ...], values: dict[str, int], where: str) -> int:
     """Pack ``values`` into one integer, first field in the least significant bits."""
     word, offset = 0, 0
-    for field in fields:
-        word |= field.encode(values[field.name], where) << offset
-        offset += field.width
+    for part in layout:
+        word |= part.encode(values[part.name], where) << offset
+        offset += part.width
     return word
 
 
-def unpack(fields: tuple[Field, ...], word: int) -> dict[str, int]:
+def unpack(layout: tuple[Field, ...], word: int) -> dict[str, int]:
     """Return the fields of a packed integer."""
     values, offset = {}, 0
-    for field in fields:
-        values[field.name] = field.decode(word >> offset)
-        offset += field.width
+    for part in layout:
+        values[part.name] = part.decode(word >> offset)
+        offset += part.width
     return values

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa.config import EngineConfig
-from tilewright.isa.fields import EncodeError, Field, pack, unpack
+from tilewright.isa.fields import EncodeError, Field, bits, declared, pack, unpack
 
 #: Taps of a kernel, and steps of its transform, at most.
 MAX_KERNEL_TAPS, MAX_KERNEL_STEPS = 16, 256
@@ -22,21 +23,14 @@ class KernelStep:
     Sums have ``kernel_width`` bits; what does not fit is lost.
     """
 
-    FIELDS = (
-        Field("tap", 4, "which is added"),
-        Field("shift", 1, "1: the tap is added twice"),
-        Field("negative", 1, "1: the tap is subtracted"),
-        Field("first", 1, "1: to nothing, instead of to the sum of the step before"),
-        Field("double", 1, "1: to twice the sum of the step before"),
-        Field("write", 1, "1: the sum is a result"),
-    )
+    FIELDS: ClassVar[tuple[Field, ...]]
 
-    tap: int
-    shift: int = 0
-    negative: int = 0
-    first: int = 0
-    double: int = 0
-    write: int = 0
+    tap: int = bits(4, "which is added")
+    shift: int = bits(1, "1: the tap is added twice", default=0)
+    negative: int = bits(1, "1: the tap is subtracted", default=0)
+    first: int = bits(1, "1: to nothing, instead of to the sum of the step before", default=0)
+    double: int = bits(1, "1: to twice the sum of the step before", default=0)
+    write: int = bits(1, "1: the sum is a result", default=0)
 
     @property
     def factor(self) -> int:
@@ -51,6 +45,9 @@ class KernelStep:
     def decode(cls, bits: int) -> KernelStep:
         """Return the step that some bits hold; those above its fields mean nothing."""
         return cls(**unpack(cls.FIELDS, bits))
+
+
+KernelStep.FIELDS = declared(KernelStep)
 
 
 def pack_kernel_steps(config: EngineConfig, steps: Iterable[KernelStep]) -> NDArray[np.uint8]:

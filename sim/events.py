@@ -43,8 +43,33 @@ from tilewright.sim.timing.memory import Memory
 from tilewright.sim.timing.store import store_cycles
 from tilewright.sim.waits import Waits, complete, stalls
 
-Fetched = Command | DecodeError
-"""What is found where a command should be: it is refused when its turn comes."""
+
+@dataclass(frozen=True)
+class Unreadable:
+    """What is no command where one should be: it is refused when its turn comes.
+
+    What it would wait for stands at the same place in all commands of a unit.
+    """
+
+    message: str
+    wait_load: int = 0
+    wait_compute: int = 0
+    wait_store: int = 0
+
+    @classmethod
+    def of(cls, unit: Unit, data: bytes, error: DecodeError) -> Unreadable:
+        """Return what some bytes are that are no command of a unit."""
+        word = int.from_bytes(data, "little")
+        first, second = (word >> place & 0xFFFF for place in (20, 36))
+        if unit is Unit.LOAD:
+            return cls(str(error), wait_compute=first, wait_store=second)
+        if unit is Unit.STORE:
+            return cls(str(error), wait_load=first, wait_compute=second)
+        return cls(str(error))  # compute commands are judged before they wait
+
+
+Fetched = Command | Unreadable
+"""What a Fetch may find."""
 
 Reader = Callable[[Fetch], Sequence[Fetched]]
 """Returns the commands that a Fetch reads."""
@@ -95,7 +120,7 @@ def memory_reader(config: EngineConfig, memory: NDArray[np.uint8]) -> Reader:
         try:
             return decode(unit, data, spare=not config.prefetch)
         except DecodeError as error:
-            return error
+            return Unreadable.of(unit, data, error)
 
     def read(fetch: Fetch) -> list[Fetched]:
         unit = Unit(fetch.unit)
@@ -218,7 +243,7 @@ class Events:
         if not state.judged:
             state.judged, state.refused = True, self._judge(unit, command)
         refused = state.refused
-        if isinstance(command, Command) and (refused is None or unit is not Unit.COMPUTE):
+        if refused is None or unit is not Unit.COMPUTE:
             complete_waits = self._waits(unit, command, waits.queue)
             if complete_waits is None:
                 return None
@@ -242,15 +267,15 @@ class Events:
 
     def _judge(self, unit: Unit, command: Fetched) -> ExecutionError | None:
         """Return why a unit's next command is refused, if it is."""
-        if isinstance(command, DecodeError):
-            return ExecutionError(str(command))
+        if isinstance(command, Unreadable):
+            return ExecutionError(command.message)
         try:
             check_command(self.config, command, self._deform if unit is Unit.COMPUTE else None)
         except RuleError as error:
             return ExecutionError(str(error), error.status, certain=error.certain)
         return None
 
-    def _waits(self, unit: Unit, command: Command, queue: int) -> Waits | None:
+    def _waits(self, unit: Unit, command: Fetched, queue: int) -> Waits | None:
         """Return what a command waits for, if all of it has been run."""
         ready = dict.fromkeys(Unit, 0)
         weights = False

@@ -14,7 +14,7 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 import tilewright
 from tilewright import cli
 from tilewright.compiler.ir.docs import supported_ops_page
-from tilewright.isa import COMMANDS, ISA_VERSION, Command, EngineConfig, Unit
+from tilewright.isa import COMMANDS, ISA_VERSION, Command, EngineConfig, Unit, commands
 from tilewright.isa.fields import Field
 from tilewright.isa.registers import REGISTERS, Status
 
@@ -44,8 +44,8 @@ def configuration_page() -> str:
 def commands_page() -> str:
     """Render every command with the place of each of its fields."""
     lines = ["# Commands", "", _NOTE, f"ISA version {ISA_VERSION}.", ""]
-    module = inspect.getmodule(Command)
-    lines += [_markdown(inspect.cleandoc((module and module.__doc__) or "")), ""]
+    text = inspect.cleandoc(commands.__doc__ or "").partition("\n\nFiles:")[0]
+    lines += [_markdown(text), ""]
     for unit in Unit:
         lines += [f"## {unit.name.capitalize()} unit", ""]
         for command in COMMANDS:

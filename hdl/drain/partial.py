@@ -8,8 +8,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.lib.sums import add_with_carry
+from tilewright.isa.commands.compute import TERM_FIELDS
 from tilewright.isa.passes import PARTIAL_GAP, PARTIAL_LATENCY
-from tilewright.isa.tiles import MAX_TILE_COLUMNS, MAX_TILE_ROWS, TERM_FIELDS
+from tilewright.isa.tiles import MAX_TILE_COLUMNS, MAX_TILE_ROWS
 
 __all__ = ["TILES", "PartialSums", "tile_code", "tile_layout"]
 

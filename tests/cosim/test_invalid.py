@@ -1,0 +1,118 @@
+"""Programs that break the rules end alike on executor and RTL; a soft reset brings the RTL back.
+
+``TILEWRIGHT_FUZZ=1`` runs 500 of them instead of a sample.
+"""
+
+import os
+import random
+
+import numpy as np
+import pytest
+
+from tests.cosim.invalid import ENGINES, TIMING, changed, compare, run_isa, source
+from tilewright.isa import Fetch, LoadWeights, Store, Unit
+from tilewright.isa.registers import Status
+from tilewright.isa.rules import RULES
+from tilewright.sim.effects.machine import Machine
+from tilewright.sim.errors import ExecutionError
+from tilewright.sim.rtl import RtlEngine
+
+COUNT = 250 if os.environ.get("TILEWRIGHT_FUZZ") else 25
+
+
+def first(program, kind):
+    commands = program.streams.commands[kind.UNIT]
+    return kind.UNIT, next(i for i, c in enumerate(commands) if isinstance(c, kind))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+def test_executor_and_rtl_end_alike(name):
+    rtl = RtlEngine(ENGINES[name])
+    for seed in range(COUNT):
+        what, wrong, _, _ = compare(source(name, seed % 8), rtl, random.Random(seed))
+        assert not wrong, f"seed {seed}: {what}: {wrong}"
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_executor_ends_with_a_status(name):
+    ended = set()
+    for seed in range(60):
+        program = source(name, seed % 8)
+        image, count, what, _ = changed(program, random.Random(seed))
+        try:
+            ended.add(run_isa(program, image, count).status)
+        except BaseException as error:
+            error.add_note(f"seed {seed}: {what}")
+            raise
+    assert {Status.DONE, Status.BAD_COMMAND, Status.WATCHDOG} <= ended
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_sound_programs_run(name):
+    for seed in range(8):
+        program = source(name, seed)
+        memory, _, _ = program.isa(TIMING)
+        np.testing.assert_array_equal(memory, program.expected, err_msg=f"seed {seed}")
+
+
+def failure(program, unit, index, **fields):
+    """Run a program with a command that says something else; return the error."""
+    bad = program.changed(unit, index, **fields)
+    with pytest.raises(ExecutionError) as caught:
+        bad.isa(TIMING)
+    assert (caught.value.unit, caught.value.index) == (unit, index)
+    return caught.value
+
+
+def test_a_store_of_everything_allocates_nothing():
+    program = source("plain", 0)
+    unit, index = first(program, Store)
+    error = failure(program, unit, index, groups=65535, height=65535, width=65535)
+    assert error.status is Status.BAD_COMMAND
+
+
+def test_bytes_beyond_the_memory_are_a_bus_error():
+    program = source("plain", 0)
+    machine = Machine(program.config, program.image[:4096].copy(), TIMING)
+    place = first(program, LoadWeights)
+    size = program.config.command_bytes(Unit.LOAD)
+    at = program.streams.addresses[Unit.LOAD] + place[1] * size
+    bad = program.changed(*place, address=MEMORY_END)
+    machine.memory[at : at + size] = bad.image[at : at + size]
+    with pytest.raises(ExecutionError, match="of a memory of 4096") as caught:
+        machine.run(program.streams.addresses[Unit.LOAD], program.streams.boot_count)
+    assert (caught.value.status, caught.value.index) == (Status.READ_ERROR, place[1])
+
+
+MEMORY_END = 0xF000
+
+
+def test_a_fetch_of_itself_has_an_end(monkeypatch):
+    monkeypatch.setattr("tilewright.sim.events.MAX_COMMANDS", 1000)
+    program = source("plain", 0)
+    loads = program.streams.commands[Unit.LOAD]
+    index = next(i for i, c in enumerate(loads) if isinstance(c, Fetch) and c.unit == Unit.LOAD)
+    size = program.config.command_bytes(Unit.LOAD)
+    address = program.streams.addresses[Unit.LOAD] + index * size
+    image = program.changed(Unit.LOAD, index, address=address, count=1).image.copy()
+    machine = Machine(program.config, image, TIMING)
+    with pytest.raises(ExecutionError, match="more than 1000 commands") as caught:
+        machine.run(address, 1)
+    assert caught.value.status is Status.WATCHDOG
+
+
+@pytest.mark.parametrize("count", [0, 9, 2**16 - 1, 2**63])
+def test_a_first_fetch_of_no_or_too_many_commands_is_refused(count):
+    program = source("plain", 0)
+    machine = Machine(program.config, program.image.copy(), TIMING)
+    with pytest.raises(ExecutionError, match=r"1\.\.queue_depth commands") as caught:
+        machine.run(program.streams.addresses[Unit.LOAD], count)
+    assert (caught.value.status, caught.value.unit, caught.value.index) == (
+        Status.BAD_COMMAND, Unit.LOAD, 0,
+    )  # fmt: skip
+
+
+def test_every_rule_that_hardware_does_not_check_says_why():
+    assert all(not rule.unchecked or len(rule.unchecked) > 10 for rule in RULES)
+    assert any(rule.unchecked for rule in RULES)
