@@ -1,4 +1,4 @@
-"""How feature maps and weights lie in memory.
+"""How feature maps and weights lie in memory, and the bytes that commands move.
 
 Feature map (C, H, W): channels in groups of ``rows``; ``[group][y][x][channel in group]``, one
 byte each, every row padded to whole bus beats. A *pixel word* is the ``rows`` bytes of one pixel
@@ -19,6 +19,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.isa.commands import (
+    Command,
+    Fetch,
+    LoadActivations,
+    LoadKernels,
+    LoadKernelSteps,
+    LoadOffsets,
+    LoadTable,
+    LoadWeights,
+    Store,
+    Unit,
+)
 from tilewright.isa.config import EngineConfig
 
 
@@ -139,3 +151,29 @@ def unpack_weights(config: EngineConfig, data: NDArray[np.uint8]) -> NDArray[np.
         halves = np.stack([data & 15, data >> 4], axis=-1).astype(np.int16)
         return halves.reshape(-1, config.rows)
     return data.reshape(-1, config.rows).view(np.int8).astype(np.int16)
+
+
+def moved_bytes(config: EngineConfig, command: Command) -> int:
+    """Return the bytes that a command reads or writes, those that fill up rows included."""
+    rows, beat = config.rows, config.bus_bytes
+    match command:
+        case Fetch():
+            return command.count * config.command_bytes(Unit(command.unit))
+        case LoadWeights() | LoadTable() | LoadOffsets() | LoadKernelSteps():
+            return align(command.words * rows, beat)
+        case LoadKernels():
+            return command.channels * align(command.taps * rows, beat)
+        case LoadActivations():
+            row = align(command.width * (command.pixel_bytes or rows), beat)
+            return command.groups * command.height * row
+        case Store():
+            return command.groups * command.height * align(command.width * rows, beat)
+    return 0
+
+
+def reach(config: EngineConfig, command: Command) -> int:
+    """Return the bytes from a command's address to the end of what it reads or writes."""
+    moved = moved_bytes(config, command)
+    if isinstance(command, LoadActivations | Store):
+        return (command.groups - 1) * command.group_stride + moved // command.groups
+    return moved

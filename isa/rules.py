@@ -43,6 +43,7 @@ from tilewright.isa.commands import (
 )
 from tilewright.isa.config import EngineConfig
 from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS
+from tilewright.isa.layout import reach
 from tilewright.isa.passes import PassShape, least_last_parts
 from tilewright.isa.registers import Status
 from tilewright.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
@@ -113,30 +114,6 @@ TO_MEMORY = (*_WORDS, *_MAPS, Fetch, LoadKernels)
 
 def _counts(width: int, *values: int) -> bool:
     return all(0 < value < 1 << width for value in values)
-
-
-def reach(config: EngineConfig, command: Command) -> int:
-    """Return the bytes from a command's address to the end of what it reads or writes."""
-    beat = config.bus_bytes
-
-    def row(size: int) -> int:
-        return -(-size // beat) * beat
-
-    match command:
-        case Fetch():
-            unit = Unit(command.unit)
-            return command.count * config.command_bytes(unit)
-        case LoadWeights() | LoadTable() | LoadOffsets() | LoadKernelSteps():
-            return row(command.words * config.rows)
-        case LoadKernels():
-            return command.channels * row(command.taps * config.rows)
-        case LoadActivations():
-            size = command.height * row(command.width * (command.pixel_bytes or config.rows))
-            return (command.groups - 1) * command.group_stride + size
-        case Store():
-            size = command.height * row(command.width * config.rows)
-            return (command.groups - 1) * command.group_stride + size
-    return 0
 
 
 def _lane_words(config: EngineConfig, c: LoadActivations) -> int:

@@ -8,17 +8,10 @@ from dataclasses import dataclass
 from tilewright.isa import (
     Command,
     EngineConfig,
-    Fetch,
-    LoadActivations,
-    LoadKernels,
-    LoadKernelSteps,
-    LoadOffsets,
-    LoadTable,
-    LoadWeights,
     Store,
     Unit,
 )
-from tilewright.isa.layout import align
+from tilewright.isa.layout import moved_bytes
 from tilewright.sim.events import Event
 from tilewright.sim.waits import STALL_CAUSES
 
@@ -45,20 +38,8 @@ class LayerStats:
 
 def bytes_moved(config: EngineConfig, command: Command) -> tuple[int, int]:
     """Return the bytes that a command reads from and writes to memory."""
-    match command:
-        case Fetch():
-            return command.count * config.command_bytes(Unit(command.unit)), 0
-        case LoadWeights() | LoadTable() | LoadOffsets() | LoadKernelSteps():
-            return align(command.words * config.rows, config.bus_bytes), 0
-        case LoadKernels():
-            return command.channels * align(command.taps * config.rows, config.bus_bytes), 0
-        case LoadActivations():
-            row = align(command.width * (command.pixel_bytes or config.rows), config.bus_bytes)
-            return command.groups * command.height * row, 0
-        case Store():
-            row = align(command.width * config.rows, config.bus_bytes)
-            return 0, command.groups * command.height * row
-    return 0, 0
+    moved = moved_bytes(config, command)
+    return (0, moved) if isinstance(command, Store) else (moved, 0)
 
 
 def layer_stats(

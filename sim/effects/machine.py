@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa import Command, Compute, Deform, EngineConfig, Fetch, Store, Unit
+from tilewright.isa.layout import reach
 from tilewright.isa.registers import Status
-from tilewright.isa.rules import TO_MEMORY, reach
+from tilewright.isa.rules import TO_MEMORY
 from tilewright.sim.effects.buffers import Buffers
 from tilewright.sim.effects.compute import run_compute
 from tilewright.sim.effects.loads import run_load

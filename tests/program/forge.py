@@ -148,7 +148,7 @@ def forged_commands(program, members, rng):
         commands = program.commands(unit)
         command = commands[(place - address) // size]
         values = dict(vars(command))
-        fields = [f for f in (*command.FIELDS, *command.OPTIONS)]
+        fields = command.FIELDS  # the engine has no options
         field = fields[rng.integers(len(fields))]
         low, high = field.range
         near = int(values[field.name]) + int(rng.integers(-2, 3))

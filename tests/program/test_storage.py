@@ -12,7 +12,7 @@ import tilewright as tw
 from tests.program import forge
 
 FULL = bool(os.environ.get("TILEWRIGHT_FUZZ"))  # the counts of a release
-COUNTS = {"damaged": (2000, 100), "forged": (1000, 100)}
+COUNTS = {"damaged": (2000, 100), "forged": (1000, 100), "commands": (1000, 60)}
 
 
 @pytest.fixture(scope="module")

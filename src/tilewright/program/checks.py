@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tilewright.errors import Error
 from tilewright.isa import Command, Deform, End, Fetch, Unit, decode
-from tilewright.isa.rules import MAX_COMMANDS, TO_MEMORY, RuleError, check_command, reach
+from tilewright.isa.layout import reach
+from tilewright.isa.rules import MAX_COMMANDS, TO_MEMORY, RuleError, check_command
 from tilewright.program.artefact import Program
 from tilewright.program.errors import ProgramError
 
