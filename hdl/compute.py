@@ -164,6 +164,7 @@ class ComputeUnit(wiring.Component):
         is_deform, deform_done = Signal(), Signal()
         deform_waits, deform_legal, sampled = Const(0, 1), Const(0, 1), Signal()
         if config.offset_depth:
+            rows_log2 = (config.rows - 1).bit_length()
             waiting_deform = command_view(Deform, self.i.payload)
             deform_waits = waiting_deform.opcode == Deform.OPCODE
             rest = self.i.payload[command_layout(Deform).size :]
@@ -173,8 +174,8 @@ class ComputeUnit(wiring.Component):
                 & (waiting_deform.fraction <= config.offset_fraction)
                 & (waiting_deform.mask_fraction <= config.mask_fraction)
                 & ~waiting_deform.offset_byte[0]
-                & (waiting_deform.offset_byte < config.rows)
-                & (waiting_deform.mask_byte < config.rows)
+                & ~waiting_deform.offset_byte[rows_log2:].any()
+                & ~waiting_deform.mask_byte[rows_log2:].any()
                 & waiting_deform.row_pitch[0]
                 & (waiting_deform.shared != 0)
                 & (waiting_deform.last_parts != 0)
@@ -451,7 +452,7 @@ class ComputeUnit(wiring.Component):
             & (c.segment <= most)
             & (c.last_segment <= most)
             & ~(c.to_act & unplaced)
-            & (c.dst_lane < config.cols)
+            & (c.dst_lane < config.cols if config.cols < 16 else 1)  # it would be constant
         )
         if config.partial_depth:
             tiles = (
