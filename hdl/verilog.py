@@ -15,6 +15,8 @@ from tilewright.cache import cached_text, digest, digest_of_sources
 from tilewright.hdl.bus.axi import ports
 from tilewright.hdl.engine import Engine
 from tilewright.hdl.families import get_family
+from tilewright.hdl.memory.engine import SDRAMEngine
+from tilewright.hdl.memory.parameters import SDRAMParameters
 from tilewright.hdl.yosys import run_yosys
 from tilewright.isa import EngineConfig
 from tilewright.registry import source_of
@@ -26,6 +28,7 @@ __all__ = [
     "component_verilog",
     "engine_rtlil",
     "engine_verilog",
+    "sdram_engine_verilog",
 ]
 
 TOP = "tilewright_engine"
@@ -50,6 +53,18 @@ def engine_verilog(config: EngineConfig) -> str:
     Ports: ``clk``, ``rst`` (synchronous, high), ``m_axi_*``, ``s_axil_*``, ``irq``, ``trace_*``.
     """
     return cached_text("engine", _key(config), "v", lambda: _verilog(engine_rtlil(config)))
+
+
+def sdram_engine_verilog(config: EngineConfig, parameters: SDRAMParameters) -> str:
+    """Return the engine with a controller of SDRAM as Verilog-2005, top module ``TOP``.
+
+    Ports: as of :func:`engine_verilog`, but ``sdram_*`` and ``ready`` instead of ``m_axi_*``.
+    """
+
+    def make() -> str:
+        return component_verilog(SDRAMEngine(config, parameters), TOP)
+
+    return cached_text("sdram", digest([repr((config, parameters)), *DEPENDS_ON]), "v", make)
 
 
 def engine_rtlil(config: EngineConfig) -> str:

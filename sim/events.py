@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tilewright.hdl.commands.decode import WAIT_LATENCY
 from tilewright.hdl.commands.queue import CommandQueue
+from tilewright.hdl.load.unit import LoadUnit
 from tilewright.isa import (
     Command,
     Compute,
@@ -37,9 +38,11 @@ from tilewright.isa import (
 from tilewright.isa.registers import Status
 from tilewright.isa.rules import MAX_COMMANDS, RuleError, check_command
 from tilewright.sim.errors import ExecutionError
+from tilewright.sim.flights import Flights
 from tilewright.sim.timing.compute import ComputeTiming, compute_timing, deform_timing
 from tilewright.sim.timing.load import bootstrap_commit, load_timing
 from tilewright.sim.timing.memory import Memory
+from tilewright.sim.timing.memory.sdram import SDRAM
 from tilewright.sim.timing.store import store_cycles
 from tilewright.sim.waits import Waits, complete, stalls
 
@@ -175,6 +178,9 @@ class Events:
         self._read = read
         self._boot = boot
         self._refusal: tuple[int, ExecutionError] | None = None  # the first, with its cycle
+        # Where the memory's answers depend on both units: commands that are not done yet.
+        self._flights = Flights(config, timing) if isinstance(timing, SDRAM) else None
+        self._flying: dict[Unit, tuple[Command, int, Waits]] = {}
         self._drained = 0  # when the last compute command so far is done
         self._deform: Deform | None = None  # of the next compute command
         self._refill = {
@@ -202,7 +208,7 @@ class Events:
     def __iter__(self) -> Iterator[Event]:
         try:
             check_command(self.config, self._boot)
-            self._fetch(self._boot, bootstrap_commit(self.config, self.timing, self._boot))
+            self._bootstrap()
         except RuleError as error:
             raise ExecutionError(f"the first fetch: {error}", error.status, index=0) from error
         except ExecutionError as error:
@@ -215,6 +221,10 @@ class Events:
                 if event is not None:
                     count += 1
                     yield event
+            # Nothing else starts before one of these is done.
+            if count == before and self._flights:
+                count += 1
+                yield self._land()
             if count == before and self._refusal is not None:
                 raise self._refusal[1]
             if count == before or count > MAX_COMMANDS:
@@ -236,6 +246,8 @@ class Events:
     def _next(self, unit: Unit) -> Event | None:
         """Run a unit's next command, if nothing keeps it from that."""
         state = self.units[unit]
+        if self._flights is not None and unit in self._flights:
+            return None
         if not state.queue or state.halted or (unit is Unit.LOAD and self.finished is not None):
             return None
         command, commit = state.queue[0]
@@ -301,13 +313,51 @@ class Events:
             weights=weights,
         )
 
-    def _run(self, unit: Unit, waits: Waits) -> Event:
-        """Run the next command of a unit."""
+    def _bootstrap(self) -> None:
+        """Fetch the first commands."""
+        if self._flights is None:
+            self._fetch(self._boot, bootstrap_commit(self.config, self.timing, self._boot))
+        else:
+            self._flights.start(self._boot, 0)
+            _, timing = self._flights.land()
+            self._fetch(self._boot, timing.commit)
+
+    def _run(self, unit: Unit, waits: Waits) -> Event | None:
+        """Run the next command of a unit; None if it takes off."""
         state = self.units[unit]
         command, _ = state.queue.popleft()
         state.judged = False
         assert isinstance(command, Command)  # others are refused
-        start, done, free, steps = self._times(unit, command, max(state.free, waits.ready))
+        ready = max(state.free, waits.ready)
+        if (
+            self._flights is not None
+            and unit is not Unit.COMPUTE
+            and self._flights.start(command, ready)
+        ):
+            self._flying[unit] = command, ready, waits
+            return None
+        return self._record(unit, command, waits, *self._times(unit, command, ready))
+
+    def _land(self) -> Event:
+        """End the flight that ends first."""
+        assert self._flights is not None
+        unit, timing = self._flights.land()
+        command, start, waits = self._flying.pop(unit)
+        if isinstance(command, Fetch):
+            self._fetch(command, timing.commit)
+        return self._record(unit, command, waits, start, timing.done, timing.done + 1, 0)
+
+    def _record(
+        self,
+        unit: Unit,
+        command: Command,
+        waits: Waits,
+        start: int,
+        done: int,
+        free: int,
+        steps: int,
+    ) -> Event:
+        state = self.units[unit]
         event = Event(
             command=command,
             start=start,
@@ -376,8 +426,16 @@ class Replay(Events):
         super().__init__(config, timing, read, boot)
         self._starts, self._dones = starts, dones
 
+    def _bootstrap(self) -> None:
+        super()._bootstrap()
+        self._flights = None  # what follows has been observed
+
     def _times(self, unit: Unit, command: Command, ready: int) -> tuple[int, int, int, int]:
         index = len(self.units[unit].events)
         start, done = self._starts[unit][index], self._dones[unit][index]
-        _, _, free, steps = super()._times(unit, command, start)
-        return start, done, free if unit is Unit.COMPUTE else done + 1, steps
+        if unit is Unit.COMPUTE:
+            _, _, free, steps = super()._times(unit, command, start)
+            return start, done, free, steps
+        if isinstance(command, Fetch):
+            self._fetch(command, done - LoadUnit.DRAIN)
+        return start, done, done + 1, 0

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.bus.axi import AXI4
 from tilewright.hdl.memory.banks import Banks
-from tilewright.hdl.memory.chip import SDRAMChip, SDRAMCycles
-from tilewright.hdl.memory.pieces import Geometry, PieceLayout, Pieces
+from tilewright.hdl.memory.parameters import SDRAMParameters
+from tilewright.hdl.memory.pieces import PieceLayout, Pieces
 from tilewright.hdl.memory.pins import Command, SDRAMPins
 
 __all__ = ["SDRAMController"]
@@ -23,12 +23,7 @@ class SDRAMController(wiring.Component):
 
     Parameters
     ----------
-    chip : SDRAMChip
-    clock_mhz : float
-    data_width : int, bits of the bus
-    buffer_beats : int, power of two, 4..256; beats read or written that can wait; pieces have
-        half as many at most
-    pad_latency : int, cycles that registers at the pins take, there and back
+    parameters : SDRAMParameters
     power_up_us : float or None, instead of the chip's own; for simulation
 
     Members
@@ -41,65 +36,32 @@ class SDRAMController(wiring.Component):
     Timing
     ------
     Stated to the cycle by :mod:`tilewright.sim.timing.memory.sdram`.
-
-    Raises
-    ------
-    ValueError
-        If the chip is too slow for the clock, or widths and buffers do not fit it.
     """
 
     POWER_UP_REFRESHES = 8
 
-    def __init__(
-        self,
-        *,
-        chip: SDRAMChip,
-        clock_mhz: float,
-        data_width: int,
-        buffer_beats: int = 64,
-        pad_latency: int = 0,
-        power_up_us: float | None = None,
-    ) -> None:
-        if buffer_beats & (buffer_beats - 1) or not 4 <= buffer_beats <= 256:
-            raise ValueError(f"buffer_beats must be a power of two in 4..256, not {buffer_beats!r}")
-        pieces = min(buffer_beats // 2, chip.row_bytes * 8 // data_width)
-        self._geometry = Geometry(chip=chip, data_width=data_width, piece_beats=pieces)
-        self._cycles = chip.cycles(clock_mhz)
-        if self._cycles.rrd > self._cycles.rcd + 1:
-            raise ValueError(f"{chip.name}: tRRD must be at most a cycle longer than tRCD")
-        self._buffer_beats = buffer_beats
-        self._pad_latency = pad_latency
-        self._power_up = (
-            self._cycles.power_up if power_up_us is None else max(1, round(power_up_us * clock_mhz))
-        )
+    def __init__(self, parameters: SDRAMParameters, *, power_up_us: float | None = None) -> None:
+        self._parameters = parameters
+        self._geometry = parameters.geometry
+        self._cycles = parameters.cycles
+        self._buffer_beats = parameters.buffer_beats
+        self._power_up = self._cycles.power_up
+        if power_up_us is not None:
+            self._power_up = max(1, round(power_up_us * parameters.clock_mhz))
+        data_width = parameters.data_width
         super().__init__(
             {
                 "axi": In(AXI4(data_width=data_width)),
-                "pins": Out(SDRAMPins(chip)),
+                "pins": Out(SDRAMPins(parameters.chip)),
                 "align": In(1),
                 "ready": Out(1),
             }
         )
 
     @property
-    def geometry(self) -> Geometry:
-        """Where beats lie in the chip."""
-        return self._geometry
-
-    @property
-    def buffer_beats(self) -> int:
-        """Beats that can wait, in each direction."""
-        return self._buffer_beats
-
-    @property
-    def pad_latency(self) -> int:
-        """Cycles that registers at the pins take, there and back."""
-        return self._pad_latency
-
-    @property
-    def cycles(self) -> SDRAMCycles:
-        """The chip's times at the controller's clock."""
-        return self._cycles
+    def parameters(self) -> SDRAMParameters:
+        """What was given."""
+        return self._parameters
 
     def elaborate(self, platform):
         """Build the netlist."""
@@ -108,7 +70,7 @@ class SDRAMController(wiring.Component):
         axi = self.axi
         m.submodules.reads = reads = Pieces(g)
         m.submodules.writes = writes = Pieces(g)
-        m.submodules.mover = mover = _Mover(g, self._cycles, self._pad_latency)
+        m.submodules.mover = mover = _Mover(g, self._cycles, self._parameters.pad_latency)
         m.submodules.opener = opener = _Opener(g, self._cycles)
         m.submodules.keeper = keeper = _Keeper(g, self._cycles, self._power_up)
         m.submodules.read_beats = read_beats = SyncFIFOBuffered(

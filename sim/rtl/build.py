@@ -44,6 +44,7 @@ def build(
     config: EngineConfig,
     *,
     verilog: str,
+    sdram: bool = False,
     cache_dir: Path | str | None = None,
     waves: bool = False,
     jobs: int = 2,
@@ -56,6 +57,8 @@ def build(
         Gives the bus width.
     verilog : str
         The engine; top module ``TOP``.
+    sdram : bool
+        It ends at the pins of an SDRAM, not at a bus.
     cache_dir : path, optional
         Where libraries stay; :func:`tilewright.cache.cache_folder` if none.
     waves : bool
@@ -76,12 +79,14 @@ def build(
     flags = (*VERILATOR_FLAGS, *split, *(["--trace-vcd"] if waves else []))
     parts = [verilog, *(path.read_text() for path in harness + models)]
     parts += [versions(), *flags, *MAKE_FLAGS]
-    key = digest([*parts, CXX_FLAGS, LINK_FLAGS, str(config.bus_bytes)])
+    defined = {"SDRAM": sdram, "WAVES": waves}
+    definitions = f"-DBUS_BYTES={config.bus_bytes}"
+    definitions += "".join(f" -D{name}" for name, on in defined.items() if on)
+    key = digest([*parts, CXX_FLAGS, LINK_FLAGS, definitions])
     folder = None if cache_dir is None else Path(cache_dir)
 
     def make(library: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="rtl-", dir=library.parent) as name:
-            definitions = f"-DBUS_BYTES={config.bus_bytes}" + (" -DWAVES" if waves else "")
             work = Path(name)
             (work / f"{TOP}.v").write_text(verilog)
             _verilate(work, flags, definitions, models)

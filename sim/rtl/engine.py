@@ -12,6 +12,7 @@ from tilewright.isa import EngineConfig
 from tilewright.sim.rtl.build import build
 from tilewright.sim.rtl.library import load
 from tilewright.sim.rtl.session import Latencies, RtlRun, RtlSession, RunOptions
+from tilewright.sim.timing.memory.sdram import SDRAM
 
 __all__ = ["RtlEngine"]
 
@@ -24,6 +25,8 @@ class RtlEngine:
     config : EngineConfig
     verilog : str, optional
         The engine's Verilog; generated from ``config`` if absent.
+    sdram : SDRAM, optional
+        The engine has its controller, and its chip is at the pins.
     cache_dir : path, optional
         Where compiled engines stay from run to run; by default the user's cache directory.
     waves : bool
@@ -40,15 +43,21 @@ class RtlEngine:
         config: EngineConfig,
         *,
         verilog: str | None = None,
+        sdram: SDRAM | None = None,
         cache_dir: Path | str | None = None,
         waves: bool = False,
     ) -> None:
         if verilog is None:
-            from tilewright.hdl.verilog import engine_verilog
+            from tilewright.hdl.verilog import engine_verilog, sdram_engine_verilog
 
-            verilog = engine_verilog(config)
+            if sdram is None:
+                verilog = engine_verilog(config)
+            else:
+                verilog = sdram_engine_verilog(config, sdram.parameters(config))
         self.config = config
-        self.path = build(config, verilog=verilog, cache_dir=cache_dir, waves=waves)
+        self.path = build(
+            config, verilog=verilog, sdram=sdram is not None, cache_dir=cache_dir, waves=waves
+        )
         self._library = load(self.path)
 
     def session(self) -> RtlSession:
@@ -61,7 +70,7 @@ class RtlEngine:
         base: int,
         program_offset: int,
         count: int,
-        timing: Latencies,
+        timing: Latencies | SDRAM,
         *,
         waves: tuple[Path | str, int, int] | None = None,
         **options: Unpack[RunOptions],

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import asdict
 from pathlib import Path
 
-__all__ = ["NO_ADDRESS", "MemoryOptions", "Progress", "load"]
+from tilewright.hdl.memory.chip import SDRAMChip
+
+__all__ = ["NO_ADDRESS", "ChipOptions", "MemoryOptions", "Progress", "load"]
 
 NO_ADDRESS = 2**64 - 1
 
@@ -30,6 +33,30 @@ class MemoryOptions(ctypes.Structure):
     )
 
 
+class ChipOptions(ctypes.Structure):
+    """``ChipOptions`` of ``harness/sdram.h``, field for field."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_uint32)
+        for name in (
+            *("word_bytes", "row_width", "column_width", "cas_latency"),
+            *("rcd", "rp", "ras", "rc", "rfc", "rrd", "wr", "mrd", "refresh", "power_up"),
+        )
+    )
+
+    @classmethod
+    def of(cls, chip: SDRAMChip, clock_mhz: float) -> ChipOptions:
+        """Return a chip's geometry and its times at a clock."""
+        cycles = asdict(chip.cycles(clock_mhz))
+        return cls(
+            word_bytes=chip.data_width // 8,
+            row_width=chip.row_width,
+            column_width=chip.column_width,
+            cas_latency=cycles.pop("cl"),
+            **cycles,
+        )
+
+
 def load(path: Path) -> ctypes.CDLL:
     """Load a built bench; its calls run without the interpreter's lock."""
     library = ctypes.CDLL(str(path))
@@ -40,7 +67,14 @@ def load(path: Path) -> ctypes.CDLL:
         "tw_error": (ctypes.c_char_p, [handle]),
         "tw_configure": (
             ctypes.c_int64,
-            [handle, handle, ctypes.c_uint64, ctypes.c_uint32, ctypes.POINTER(MemoryOptions)],
+            [
+                handle,
+                handle,
+                ctypes.c_uint64,
+                ctypes.c_uint32,
+                ctypes.POINTER(MemoryOptions),
+                ctypes.POINTER(ChipOptions),
+            ],
         ),
         "tw_reset": (ctypes.c_int64, [handle]),
         "tw_waves": (ctypes.c_int64, [handle, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64]),

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.files import fresh_file
+from tilewright.hdl.memory.chip import CHIPS
 from tilewright.isa import Unit
 from tilewright.isa.registers import OFFSET, REGISTERS, Status
 from tilewright.sim.rtl.checkpoint import Checkpoint
-from tilewright.sim.rtl.library import NO_ADDRESS, MemoryOptions, Progress
+from tilewright.sim.rtl.library import NO_ADDRESS, ChipOptions, MemoryOptions, Progress
 from tilewright.sim.rtl.tools import RtlError
 from tilewright.sim.rtl.waves import vcd_to_fst
+from tilewright.sim.timing.memory.sdram import SDRAM
 
 __all__ = ["ErrorOn", "Latencies", "RtlRun", "RtlSession", "RunOptions"]
 
@@ -92,6 +94,17 @@ class RunOptions(TypedDict, total=False):
     progress: Callable[[int], None] | None
     progress_interval: int
     checkpoint: Checkpoint | None
+
+
+def _options(timing: Latencies) -> MemoryOptions:
+    for name in ("read_latency", "write_latency"):
+        if getattr(timing, name) < 1:
+            raise RtlError(f"{name} must be at least 1, not {getattr(timing, name)!r}")
+    return MemoryOptions(
+        read_latency=timing.read_latency,
+        write_latency=timing.write_latency,
+        beat_interval=getattr(timing, "beat_interval", 1),
+    )
 
 
 class RtlSession:
@@ -176,7 +189,7 @@ class RtlSession:
         self,
         memory: NDArray[np.uint8],
         base: int,
-        timing: Latencies,
+        timing: Latencies | SDRAM,
         *,
         random_seed: int | None = None,
         error_address: int | None = None,
@@ -188,24 +201,27 @@ class RtlSession:
             raise RtlError("memory must be a contiguous one-dimensional uint8 array")
         if not memory.flags.writeable:
             raise RtlError("memory must be writable")
-        for name in ("read_latency", "write_latency"):
-            if getattr(timing, name) < 1:
-                raise RtlError(f"{name} must be at least 1, not {getattr(timing, name)!r}")
         if base < 0 or base + memory.size > 2**32:
             raise RtlError(f"memory at 0x{base:x} of {memory.size} bytes is not within 32 bits")
-        options = MemoryOptions(
-            read_latency=timing.read_latency,
-            write_latency=timing.write_latency,
-            beat_interval=getattr(timing, "beat_interval", 1),
-            random=random_seed is not None,
-            seed=random_seed or 0,
-            error_address=NO_ADDRESS if error_address is None else error_address,
-            error_on_read=error_on != "write",
-            error_on_write=error_on != "read",
-            check_hazards=check_hazards,
-        )
+        if isinstance(timing, SDRAM):
+            if random_seed is not None or error_address is not None:
+                raise RtlError("an SDRAM neither stalls at random nor answers with an error")
+            options, chip = MemoryOptions(), ChipOptions.of(CHIPS[timing.chip], timing.clock_mhz)
+        else:
+            chip, options = ChipOptions(), _options(timing)
+            options.random, options.seed = random_seed is not None, random_seed or 0
+            options.error_address = NO_ADDRESS if error_address is None else error_address
+            options.error_on_read, options.error_on_write = error_on != "write", error_on != "read"
+            options.check_hazards = check_hazards
         self._memory = memory  # keeps it alive
-        self._call("tw_configure", memory.ctypes.data, memory.size, base, ctypes.byref(options))
+        self._call(
+            "tw_configure",
+            memory.ctypes.data,
+            memory.size,
+            base,
+            ctypes.byref(options),
+            ctypes.byref(chip),
+        )
         if self._fresh:
             self._call("tw_reset")
             self._fresh = False
@@ -216,7 +232,7 @@ class RtlSession:
         base: int,
         program_offset: int,
         count: int,
-        timing: Latencies,
+        timing: Latencies | SDRAM,
         *,
         random_seed: int | None = None,
         error_address: int | None = None,
@@ -238,8 +254,9 @@ class RtlSession:
             outside it is an error.
         base, program_offset, count : int
             The registers BASE, PROGRAM and COUNT.
-        timing : Latencies
-            Used exactly when ``random_seed`` is None, else the least.
+        timing : Latencies or SDRAM
+            Latencies are used exactly when ``random_seed`` is None, else the least. With an
+            SDRAM nothing is random, and no burst fails.
         random_seed : int, optional
             Stall all channels of the bus at random, the same way for the same seed.
         error_address : int, optional

@@ -10,5 +10,6 @@ A run is a longest path over these (:mod:`tilewright.sim.events`).
 """
 
 from tilewright.sim.timing.memory import MemoryTiming
+from tilewright.sim.timing.memory.sdram import SDRAM
 
-__all__ = ["MemoryTiming"]
+__all__ = ["SDRAM", "MemoryTiming"]

@@ -26,7 +26,7 @@ from tilewright.isa import (
     Unit,
 )
 from tilewright.sim.timing.bursts import Block, Pace, pace_of, row_beats
-from tilewright.sim.timing.memory import Burst, Memory, settle
+from tilewright.sim.timing.memory import Burst, Memory, Served, settle
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class LoadTiming:
 
     done: int
     commit: int
+
+
+Bursting = Generator[Burst, int | Served, LoadTiming]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class _Load:
     widened: bool = False
     steps: int = 0
 
-    def bursts(self, config: EngineConfig) -> Generator[Burst, int, LoadTiming]:
+    def bursts(self, config: EngineConfig) -> Bursting:
         return _kernel_bursts(config, self) if self.steps else _word_bursts(config, self)
 
 
@@ -73,7 +76,7 @@ def _fixed(config: EngineConfig, memory: Memory, load: _Load) -> LoadTiming:
     return settle(load.bursts(config), memory)
 
 
-def load_bursts(config: EngineConfig, command: Command) -> Generator[Burst, int, LoadTiming] | None:
+def load_bursts(config: EngineConfig, command: Command) -> Bursting | None:
     """Return what asks for a command's bursts one by one; None if it has none."""
     load = _load_of(config, command)
     return None if load is None else load.bursts(config)
@@ -108,7 +111,7 @@ def _load_of(config: EngineConfig, command: Command) -> _Load | None:
     return None
 
 
-def _word_bursts(config: EngineConfig, load: _Load) -> Generator[Burst, int, LoadTiming]:
+def _word_bursts(config: EngineConfig, load: _Load) -> Bursting:
     """Ask for the bursts of words that go to a buffer as they come."""
     block, pace = load.block, load.pace
     asked = LoadUnit.FIRST_ADDRESS - Bursts.NEXT
@@ -119,6 +122,15 @@ def _word_bursts(config: EngineConfig, load: _Load) -> Generator[Burst, int, Loa
         if index >= config.outstanding:
             asked = max(asked, ends[index - config.outstanding] + Reader.REUSE)
         served = yield Burst(address, beats, False, asked)
+        if isinstance(served, Served):
+            asked = served.accepted
+            for beat, cycle in enumerate(served.beats, first):
+                accepted = max(cycle, ready)
+                spared = pace.wait if beat % block.row_beats == 0 and accepted > ready else 0
+                ready = accepted + pace.of(beat) - spared
+                served.taken.append(accepted)
+            ends.append(accepted)
+            continue
         begin = max(served, accepted + 1, ready)
         # A word that comes later than it could does not find its lane occupied.
         spared = pace.wait if first % block.row_beats == 0 and begin > ready else 0
@@ -136,7 +148,7 @@ def _word_bursts(config: EngineConfig, load: _Load) -> Generator[Burst, int, Loa
     return LoadTiming(shown + LoadUnit.DRAIN, shown)
 
 
-def _kernel_bursts(config: EngineConfig, load: _Load) -> Generator[Burst, int, LoadTiming]:
+def _kernel_bursts(config: EngineConfig, load: _Load) -> Bursting:
     """Ask for the bursts of kernels, which wait for those before to be transformed."""
     block, pace, row = load.block, load.pace, load.block.row_beats
     asked = LoadUnit.FIRST_ADDRESS - Bursts.NEXT
@@ -147,20 +159,25 @@ def _kernel_bursts(config: EngineConfig, load: _Load) -> Generator[Burst, int, L
         asked += Bursts.NEXT + added
         if index >= config.outstanding:
             asked = max(asked, ends[index - config.outstanding] + Reader.REUSE)
-        begin = yield Burst(address, beats, False, asked)
+        served = yield Burst(address, beats, False, asked)
+        begin = served.beats[0] if isinstance(served, Served) else served
         beat = first
         while beat < first + beats:  # a kernel, or the part of it in this burst
             channel, place = divmod(beat, row)
+            last = min(first + beats, (channel + 1) * row) - 1
+            if isinstance(served, Served):  # or a beat
+                asked, begin, last = served.accepted, served.beats[beat - first], beat
             begin = max(begin, accepted + 1, ready)
             if place == 0 and channel >= KernelTransform.KERNELS:
                 begin = max(begin, transformed[channel - KernelTransform.KERNELS] + 1)
-            last = min(first + beats, (channel + 1) * row) - 1
             accepted = begin + pace.before(last) - pace.before(beat)
             ready = accepted + pace.of(last)
             if (last + 1) % row == 0:
                 # Its last word is taken in the cycle before `ready`.
                 start = max(ready, transformed[-1] + 1 if transformed else 0)
                 transformed.append(start + load.steps - 1)
+            if isinstance(served, Served):
+                served.taken.append(accepted)
             beat = last + 1
         ends.append(accepted)
     shown = transformed[-1] + KernelTransform.LATENCY

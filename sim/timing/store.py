@@ -10,12 +10,16 @@ from tilewright.hdl.bus.writer import Writer
 from tilewright.hdl.store.unit import StoreUnit
 from tilewright.isa import EngineConfig, Store
 from tilewright.sim.timing.bursts import Block, pace_of, row_beats
-from tilewright.sim.timing.memory import Burst, Memory, settle
+from tilewright.sim.timing.memory import Burst, Memory, Room, settle
 
 
 def store_cycles(config: EngineConfig, memory: Memory, command: Store) -> int:
     """Return the cycles from a store command's start to its done pulse, on an idle bus."""
-    block = Block(
+    return _fixed(config, memory, _block(config, command).alike(config))
+
+
+def _block(config: EngineConfig, command: Store) -> Block:
+    return Block(
         command.address,
         command.groups,
         command.group_stride,
@@ -23,17 +27,14 @@ def store_cycles(config: EngineConfig, memory: Memory, command: Store) -> int:
         command.width,
         row_beats(config, command.width),
     )
-    if memory.fixed:
-        return _fixed(config, memory, block.alike(config))
-    return settle(store_bursts(config, block), memory)
 
 
 @lru_cache(maxsize=1 << 14)
 def _fixed(config: EngineConfig, memory: Memory, block: Block) -> int:
-    return settle(store_bursts(config, block), memory)
+    return settle(_store_bursts(config, block), memory)
 
 
-def store_bursts(config: EngineConfig, block: Block) -> Generator[Burst, int, int]:
+def _store_bursts(config: EngineConfig, block: Block) -> Generator[Burst, int, int]:
     """Ask for a block's bursts one by one; return the cycles from the start to the done pulse."""
     pace = pace_of(config, block)
     asked = StoreUnit.FIRST_ADDRESS - Bursts.NEXT
@@ -49,5 +50,37 @@ def store_bursts(config: EngineConfig, block: Block) -> Generator[Burst, int, in
         written = begin + pace.before(last + 1) - pace.before(first + 1)
         served = yield Burst(address, beats, True, written)
         confirmed = max(served, confirmed + 1)
+        confirmations.append(confirmed)
+    return confirmed + StoreUnit.DRAIN
+
+
+def store_bursts(
+    config: EngineConfig, command: Store
+) -> Generator[Burst | list[int], Room | int, int]:
+    """Ask for a command's bursts one by one, each with its beats; return as the fixed ones do.
+
+    The answer to a burst is the room for its beats, that to the cycles in which they are given is
+    the cycle of its confirmation.
+    """
+    block = _block(config, command)
+    pace = pace_of(config, block)
+    asked = StoreUnit.FIRST_ADDRESS - Bursts.NEXT
+    written = StoreUnit.first_beat(config)
+    confirmed = -1
+    confirmations: list[int] = []
+    for index, (address, first, beats, added) in enumerate(block.bursts(config)):
+        asked += Bursts.NEXT + added
+        if index >= Writer.PENDING:
+            asked = max(asked, confirmations[index - Writer.PENDING] + Writer.REUSE)
+        room = yield Burst(address, beats, True, asked)
+        assert isinstance(room, Room)
+        asked = room.accepted
+        given = []
+        for beat, free in enumerate(room.beats, first):
+            written = max(written + pace.of(beat), asked + 1, free)
+            given.append(written)
+        answer = yield given
+        assert isinstance(answer, int)
+        confirmed = max(answer, confirmed + 1)
         confirmations.append(confirmed)
     return confirmed + StoreUnit.DRAIN

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tilewright.quantization import Quantized as Quantized
     from tilewright.quantization import quantize as quantize
     from tilewright.quantization import quantize_with_report as quantize_with_report
+    from tilewright.sim.timing import SDRAM as SDRAM
     from tilewright.sim.timing import MemoryTiming as MemoryTiming
     from tilewright.target import Target as Target
 
@@ -39,6 +40,7 @@ _MODULES = {
     "Estimate": "api.estimate",
     "LayerAccuracy": "quantization",
     "MemoryTiming": "sim.timing",
+    "SDRAM": "sim.timing",
     "Program": "program",
     "QuantizationReport": "quantization",
     "Quantized": "quantization",

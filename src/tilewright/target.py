@@ -8,7 +8,7 @@ from tilewright.boards import get_board
 from tilewright.errors import Error, require_type
 from tilewright.hdl.families import get_family
 from tilewright.isa import EngineConfig
-from tilewright.sim.timing import MemoryTiming
+from tilewright.sim.timing import SDRAM, MemoryTiming
 
 MAX_CLOCK_MHZ = 10_000
 
@@ -20,8 +20,8 @@ class Target:
     Parameters
     ----------
     engine : EngineConfig
-    memory : MemoryTiming
-        Latencies that simulation assumes, in cycles.
+    memory : MemoryTiming or SDRAM
+        What simulation assumes: latencies in cycles, or a chip behind its controller.
     clock_mhz : float
     board : str or None, a name in ``tilewright.boards.BOARDS``
 
@@ -33,15 +33,17 @@ class Target:
     """
 
     engine: EngineConfig = field(default_factory=EngineConfig)
-    memory: MemoryTiming = field(default_factory=MemoryTiming)
+    memory: MemoryTiming | SDRAM = field(default_factory=MemoryTiming)
     clock_mhz: float = 100.0
     board: str | None = None
 
     def __post_init__(self) -> None:
         require_type("Target", "engine", self.engine, EngineConfig)
-        require_type("Target", "memory", self.memory, MemoryTiming)
+        require_type("Target", "memory", self.memory, MemoryTiming, SDRAM)
         require_type("Target", "clock_mhz", self.clock_mhz, int, float)
         require_type("Target", "board", self.board, str, type(None))
+        if isinstance(self.memory, SDRAM):
+            self.memory.parameters(self.engine)  # or an error
         if not 0 < self.clock_mhz <= MAX_CLOCK_MHZ:
             raise Error(
                 f"Target: clock_mhz must be above 0 and at most {MAX_CLOCK_MHZ}, not "

@@ -1,11 +1,12 @@
 // The bench around a verilated engine: clock, reset, memory, a manager of the register port, the
 // trace recorder. Everything that knows the register map is on the Python side.
 //
-// Compiled with BUS_BYTES (bytes per beat of m_axi), and WAVES for a build that can record them.
+// Compiled with BUS_BYTES (bytes per beat of the bus), SDRAM for an engine behind which there is a
+// controller, and WAVES for a build that can record them.
 
 #include "Vtop.h"
 #include "checkpoint.h"
-#include "memory.h"
+#include "port.h"
 #include "verilated.h"
 #ifdef WAVES
 #include "verilated_vcd_c.h"
@@ -26,26 +27,17 @@ using Progress = int (*)(uint64_t cycles);
 
 enum Outcome { INTERRUPT, CYCLE_LIMIT, ABORTED };
 
-// Identifiers and protection bits are optional on both ports.
+// Protection bits are optional.
 template <typename Top> void tie_off(Top &top) {
-    if constexpr (requires { top.m_axi_rid; }) top.m_axi_rid = 0;
-    if constexpr (requires { top.m_axi_bid; }) top.m_axi_bid = 0;
     if constexpr (requires { top.s_axil_awprot; }) top.s_axil_awprot = 0;
     if constexpr (requires { top.s_axil_arprot; }) top.s_axil_arprot = 0;
-}
-template <typename Top> uint8_t read_id(const Top &top) {
-    if constexpr (requires { top.m_axi_arid; }) return top.m_axi_arid;
-    return 0;
-}
-template <typename Top> uint8_t write_id(const Top &top) {
-    if constexpr (requires { top.m_axi_awid; }) return top.m_axi_awid;
-    return 0;
 }
 
 class Bench {
 public:
     Bench() : top(&context) {
         tie_off(top);
+        memory.tie_off(top);
         top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = 0;
         top.s_axil_awaddr = top.s_axil_araddr = top.s_axil_wdata = top.s_axil_wstrb = 0;
         top.s_axil_bready = top.s_axil_rready = 0;
@@ -62,8 +54,9 @@ public:
         top.final();
     }
 
-    void configure(uint8_t *image, uint64_t size, uint32_t base, const MemoryOptions &options) {
-        memory.configure(image, size, base, options);
+    void configure(uint8_t *image, uint64_t size, uint32_t base, const MemoryOptions &options,
+                   const ChipOptions &chip) {
+        memory.configure(image, size, base, options, chip);
         random = Random(~options.seed);
         random_lite = options.random;
     }
@@ -74,7 +67,9 @@ public:
             cycle();
         top.rst = 0;
         memory.forget();
-        cycle();
+        do
+            cycle();
+        while (!memory.ready(top));
     }
 
     // Cycles first..last, counted from the start of the program, go to this file.
@@ -188,8 +183,6 @@ private:
         archive(random, random_lite, seen, clock, reset_started, go, starts, dones);
     }
 
-    using Axi = Memory<BUS_BYTES>;
-
     // The register port and the interrupt as they were just before the last clock edge.
     struct Seen {
         bool awready, wready, bvalid, arready, rvalid, irq;
@@ -198,33 +191,12 @@ private:
     };
 
     void cycle() {
-        const auto &driven = memory.drive(clock);
-        top.m_axi_arready = driven.arready;
-        top.m_axi_rvalid = driven.rvalid;
-        top.m_axi_rlast = driven.rlast;
-        top.m_axi_rresp = driven.rresp;
-        std::memcpy(&top.m_axi_rdata, driven.rdata.data(), BUS_BYTES);
-        top.m_axi_awready = driven.awready;
-        top.m_axi_wready = driven.wready;
-        top.m_axi_bvalid = driven.bvalid;
-        top.m_axi_bresp = driven.bresp;
+        memory.drive(top, clock);
         top.clk = 0;
         top.eval();
         record_trace();
         dump(2 * clock);
-        typename Axi::Inputs inputs = {
-            {bool(top.m_axi_arvalid), top.m_axi_araddr, top.m_axi_arlen, top.m_axi_arsize,
-             top.m_axi_arburst, read_id(top)},
-            {bool(top.m_axi_awvalid), top.m_axi_awaddr, top.m_axi_awlen, top.m_axi_awsize,
-             top.m_axi_awburst, write_id(top)},
-            bool(top.m_axi_rready), bool(top.m_axi_bready),
-            bool(top.m_axi_wvalid), bool(top.m_axi_wlast),
-            uint32_t(top.m_axi_wstrb), {}};
-        std::memcpy(inputs.wdata.data(), &top.m_axi_wdata, BUS_BYTES);
-        if (!top.rst)
-            memory.observe(inputs);
-        else if (clock - reset_started > 1)
-            memory.check_reset(inputs);
+        memory.observe(top, top.rst && clock - reset_started > 1);
         if (!top.rst)
             reset_started = clock + 1;
         seen = {bool(top.s_axil_awready), bool(top.s_axil_wready), bool(top.s_axil_bvalid),
@@ -284,7 +256,7 @@ private:
 #ifdef WAVES
     VerilatedVcdC waves;
 #endif
-    Axi memory;
+    Port<Vtop> memory;
     Random random{0};
     bool random_lite = false;
     Seen seen = {};
@@ -321,9 +293,9 @@ ENTRY void tw_close(void *handle) { delete static_cast<Bench *>(handle); }
 ENTRY const char *tw_error(void *handle) { return static_cast<Bench *>(handle)->error.c_str(); }
 
 ENTRY int64_t tw_configure(void *handle, uint8_t *image, uint64_t size, uint32_t base,
-                           const MemoryOptions *options) {
+                           const MemoryOptions *options, const ChipOptions *chip) {
     return guarded(handle, [&](Bench &bench) {
-        bench.configure(image, size, base, *options);
+        bench.configure(image, size, base, *options, *chip);
         return 0;
     });
 }

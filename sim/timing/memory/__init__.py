@@ -1,21 +1,24 @@
 """The memory behind the bus, as the bursts of the load and the store unit meet it.
 
-``fixed``  latencies that never change: what programs are simulated with
+``fixed``  latencies that never change
+``sdram``  a chip behind the project's own controller
 
-Another kind of memory is one more file here, a class with the methods of :class:`Memory`. A unit
-asks for one burst at a time and goes on when it knows the answer
-(:func:`tilewright.sim.timing.load.load_bursts`), so the answer may depend on everything that was
-asked before: which row of a bank is open, when the next refresh is due, what the other unit does.
+A unit asks for one burst at a time and goes on when it knows the answer
+(:func:`tilewright.sim.timing.load.load_bursts`). With fixed latencies the answer is a cycle, at
+once. Of another memory it is a :class:`Served` or a :class:`Room`, and may depend on everything
+that was asked before: which row of a bank is open, when the next refresh is due, what the other
+unit does (:mod:`tilewright.sim.flights`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
 from tilewright.sim.timing.memory.fixed import MemoryTiming
 
-__all__ = ["Burst", "Memory", "MemoryTiming", "settle"]
+__all__ = ["Burst", "Memory", "MemoryTiming", "Room", "Served", "settle"]
 
 Result = TypeVar("Result")
 
@@ -30,7 +33,7 @@ class Burst(NamedTuple):
     write : bool
     cycle : int
         Counted from the command's start: in which the address is accepted, of a read; in which the
-        last beat is, of a write.
+        last beat is, of a write. Not with fixed latencies: from which on the address is shown.
     """
 
     address: int
@@ -39,8 +42,35 @@ class Burst(NamedTuple):
     cycle: int
 
 
+@dataclass
+class Served:
+    """A read burst, as a memory answers it.
+
+    Parameters
+    ----------
+    accepted : int, cycle in which the address was taken
+    beats : cycles from which on each beat can be taken
+    taken : cycles in which the unit takes them, for it to fill in
+    """
+
+    accepted: int
+    beats: Sequence[int]
+    taken: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Room:
+    """A write burst whose address was taken: cycles from which on each beat can be given.
+
+    The unit then says when it gives them, and is told when the burst is confirmed.
+    """
+
+    accepted: int
+    beats: Sequence[int]
+
+
 class Memory(Protocol):
-    """A model of a memory that accepts every address at once and answers in order."""
+    """A model of a memory that answers in order."""
 
     def __hash__(self) -> int:
         """Return the same for models that answer alike, if they are ``fixed``."""
@@ -50,7 +80,7 @@ class Memory(Protocol):
         """Whether an answer depends on nothing but its burst's cycle, by a constant distance."""
 
     def served(self, burst: Burst) -> int:
-        """Return when a burst is served, in the cycles in which the burst counts.
+        """Return when a burst is served, in the cycles in which the burst counts; if ``fixed``.
 
         Of a read, the cycle from which on its first beat can be taken; the others follow as fast
         as they are taken. Of a write, the cycle of its confirmation. A confirmation, or a first

@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tilewright.errors import Error
+from tilewright.errors import Error, require_type
 from tilewright.hdl.memory.banks import Banks
-from tilewright.hdl.memory.chip import SDRAMChip
+from tilewright.hdl.memory.chip import CHIPS
+from tilewright.hdl.memory.parameters import SDRAMParameters
 from tilewright.hdl.memory.pieces import Pieces
-from tilewright.hdl.memory.sdram import SDRAMController
 from tilewright.isa import EngineConfig
 
 if TYPE_CHECKING:
@@ -33,14 +33,32 @@ class SDRAM:
 
     Parameters
     ----------
-    chip : SDRAMChip
+    chip : str, a name in ``tilewright.hdl.memory.chip.CHIPS``
     clock_mhz : float, of engine, controller and chip
-    pad_latency : int, cycles that registers at the pins take, there and back
+    pad_latency : int, 0..4, cycles that registers at the pins take, there and back
+
+    Raises
+    ------
+    Error
+        If there is no such chip, or it is not made for so fast a clock.
     """
 
-    chip: SDRAMChip
+    chip: str
     clock_mhz: float
     pad_latency: int = 0
+
+    def __post_init__(self) -> None:
+        require_type("SDRAM", "chip", self.chip, str)
+        require_type("SDRAM", "clock_mhz", self.clock_mhz, int, float)
+        require_type("SDRAM", "pad_latency", self.pad_latency, int)
+        if self.chip not in CHIPS:
+            raise Error(f"SDRAM: chip must be one of {', '.join(CHIPS)}, not {self.chip!r}")
+        if not 0 <= self.pad_latency <= 4:
+            raise Error(f"SDRAM: pad_latency must be in 0..4, not {self.pad_latency}")
+        try:
+            CHIPS[self.chip].cycles(self.clock_mhz)
+        except ValueError as error:
+            raise Error(f"SDRAM: {error}") from error
 
     @property
     def fixed(self) -> bool:
@@ -51,8 +69,12 @@ class SDRAM:
         """Raise: no burst is served without regard to the others."""
         raise TypeError("an SDRAM's bursts are served by its run")
 
-    def controller(self, config: EngineConfig) -> SDRAMController:
-        """Return the controller for an engine's bus.
+    def run(self, config: EngineConfig) -> SDRAMRun:
+        """Return what answers an engine's bursts in one run."""
+        return SDRAMRun(self.parameters(config))
+
+    def parameters(self, config: EngineConfig) -> SDRAMParameters:
+        """Return the controller's for an engine's bus.
 
         Raises
         ------
@@ -60,20 +82,20 @@ class SDRAM:
             If they do not fit each other.
         """
         try:
-            controller = SDRAMController(
-                chip=self.chip,
+            parameters = SDRAMParameters(
+                chip=CHIPS[self.chip],
                 clock_mhz=self.clock_mhz,
                 data_width=config.bus_width,
                 pad_latency=self.pad_latency,
             )
         except ValueError as error:
-            raise Error(f"{self.chip.name} behind an engine's bus: {error}") from error
-        if config.burst_beats > controller.geometry.piece_beats:
+            raise Error(f"{self.chip} behind an engine's bus: {error}") from error
+        if config.burst_beats > parameters.geometry.piece_beats:
             raise Error(
-                f"burst_beats must be at most {controller.geometry.piece_beats} with "
-                f"{self.chip.name}, not {config.burst_beats}"
+                f"burst_beats must be at most {parameters.geometry.piece_beats} with {self.chip}, "
+                f"not {config.burst_beats}"
             )
-        return controller
+        return parameters
 
 
 @dataclass(frozen=True)
@@ -115,18 +137,18 @@ class SDRAMRun:
 
     Parameters
     ----------
-    controller : SDRAMController, for its parameters
+    parameters : SDRAMParameters, of the controller
     """
 
     #: Cycles from a beat's write into the buffer of read beats until the bus shows it.
     BUFFER = 2
 
-    def __init__(self, controller: SDRAMController) -> None:
-        self._geometry = controller.geometry
-        self._cycles = cycles = controller.cycles
-        self._depth: int = controller.buffer_beats
+    def __init__(self, parameters: SDRAMParameters) -> None:
+        self._geometry = parameters.geometry
+        self._cycles = cycles = parameters.cycles
+        self._depth: int = parameters.buffer_beats
         self._words: int = self._geometry.words
-        self._beat_after: int = 1 + cycles.cl + self._words + controller.pad_latency + self.BUFFER
+        self._beat_after: int = 1 + cycles.cl + self._words + parameters.pad_latency + self.BUFFER
         self._after = Banks.close_after(self._geometry, cycles)
         self._open: list[int | None] = [None] * 4
         self._closable = [0] * 4

@@ -22,6 +22,7 @@ from tilewright.program import Program
 from tilewright.sim.effects import Machine
 from tilewright.sim.events import Event
 from tilewright.sim.rtl import Checkpoint, RtlEngine
+from tilewright.sim.timing import SDRAM
 from tilewright.sim.timing.compute import compute_timings
 
 PROGRESS_CYCLES = 2_000  # of RTL from report to report, a fraction of a second
@@ -74,7 +75,12 @@ class RtlRunner:
         self._directory = None if checkpoint is None else Path(checkpoint)
         if self._directory is not None:
             self._directory.mkdir(parents=True, exist_ok=True)
-        self._engine = RtlEngine(program.engine, waves=waves is not None)
+        memory = program.target.memory
+        self._engine = RtlEngine(
+            program.engine,
+            sdram=memory if isinstance(memory, SDRAM) else None,
+            waves=waves is not None,
+        )
         # The array's time up to each of its commands: what progress is measured by.
         timings = compute_timings(program.engine, program.commands(Unit.COMPUTE))
         cycles = [timing.free for _, timing in timings]

@@ -38,6 +38,14 @@ class Timing(_Strict):
     write_latency: int
 
 
+class Chip(_Strict):
+    """A chip that simulation assumes; see :class:`~tilewright.sim.timing.SDRAM`."""
+
+    chip: str
+    clock_mhz: float
+    pad_latency: int
+
+
 class Streams(_Strict):
     """Byte address and number of commands, by unit."""
 
@@ -59,7 +67,7 @@ class Manifest(_Strict):
     format: str
     isa_version: int
     engine: dict[Name, bool | int | Name | None]
-    memory_timing: Timing
+    memory_timing: Timing | Chip
     clock_mhz: float
     board: Name | None
     streams: Streams

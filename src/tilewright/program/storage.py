@@ -27,10 +27,11 @@ from tilewright.program.manifest import (
     MAX_GRAPH_BYTES,
     MAX_IMAGE_BYTES,
     MAX_MANIFEST_BYTES,
+    Chip,
     Manifest,
     read_manifest,
 )
-from tilewright.sim.timing import MemoryTiming
+from tilewright.sim.timing import SDRAM, MemoryTiming
 from tilewright.target import Target
 
 MANIFEST, GRAPH, IMAGE = "manifest.json", "graph.txt", "memory.bin"
@@ -60,7 +61,8 @@ def save(program: Program, path: str | os.PathLike[str]) -> Path:
         "rounded_biases": [list(entry) for entry in program.rounded_biases],
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
-    members = {MANIFEST: json.dumps(manifest, indent=1).encode(), **members}
+    text = json.dumps(manifest, indent=1, default=int)  # some integers are NumPy's
+    members = {MANIFEST: text.encode(), **members}
     for name, data in members.items():
         if len(data) > LIMITS[name]:
             raise ProgramError(
@@ -147,9 +149,10 @@ def _member(archive: zipfile.ZipFile, name: str, checksum: str | None = None) ->
 
 
 def _program(manifest: Manifest, graph: Graph, image: NDArray[np.uint8]) -> Program:
+    kind = SDRAM if isinstance(manifest.memory_timing, Chip) else MemoryTiming
     target = Target(
         engine=EngineConfig.from_fields(manifest.engine),
-        memory=MemoryTiming(**manifest.memory_timing.model_dump()),
+        memory=kind(**manifest.memory_timing.model_dump()),
         clock_mhz=manifest.clock_mhz,
         board=manifest.board,
     )

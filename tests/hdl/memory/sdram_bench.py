@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from amaranth.sim import Simulator
 
 from tests.hdl.memory.sdram_model import SDRAMModel
+from tilewright.hdl.memory.parameters import SDRAMParameters
 from tilewright.hdl.memory.sdram import SDRAMController
 
 CLOCK_MHZ = 112.5
@@ -33,9 +34,8 @@ class Bench:
         self.random = random.Random(seed)
         self.pace = pace
         self.align = align
-        self.dut = SDRAMController(
-            chip=chip, clock_mhz=CLOCK_MHZ, data_width=width, power_up_us=POWER_UP_US
-        )
+        self.parameters = SDRAMParameters(chip=chip, clock_mhz=CLOCK_MHZ, data_width=width)
+        self.dut = SDRAMController(self.parameters, power_up_us=POWER_UP_US)
         self.model = SDRAMModel(slow_chip or chip, CLOCK_MHZ, power_up_us=POWER_UP_US)
         self.bytes = width // 8
         self.cycle = 0
@@ -149,4 +149,4 @@ def random_requests(bench, count, *, start=0, block_beats=None):
         else:
             strobes = [rng.choice((rng.getrandbits(size), (1 << size) - 1)) for _ in range(beats)]
             values = [rng.getrandbits(8 * size) for _ in range(beats)]
-            bench.write(cycle, bench.dut.geometry.chip.size_bytes // 2 + address, values, strobes)
+            bench.write(cycle, bench.parameters.chip.size_bytes // 2 + address, values, strobes)

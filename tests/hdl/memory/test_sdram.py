@@ -8,7 +8,7 @@ import pytest
 from tests.hdl.memory.sdram_bench import Bench, Request, random_requests
 from tests.hdl.memory.sdram_model import Violation
 from tilewright.hdl.memory.chip import CHIPS
-from tilewright.hdl.memory.sdram import SDRAMController
+from tilewright.hdl.memory.parameters import SDRAMParameters
 
 CASES = [("IS42S16160G-7", 64), ("W9825G6KH-6", 32), ("EM638325-6", 64)]
 CHIP = CHIPS["IS42S16160G-7"]
@@ -61,7 +61,7 @@ def test_refreshes_come_in_time_while_it_is_idle():
     bench.reads = [Request(8000, 0, 1)]
     bench.simulate()
     run = [c for c in bench.model.refreshed if c > bench.model.refreshed[7]]
-    period = bench.dut.cycles.refresh
+    period = bench.parameters.cycles.refresh
     assert len(run) >= 8000 // period - 2
     assert {b - a for a, b in pairwise(run)} == {period}
 
@@ -105,7 +105,6 @@ def test_a_chip_slower_than_stated_is_noticed(time):
         ({"buffer_beats": 48}, "buffer_beats must be"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.*created but never used")
 def test_rejects_what_does_not_fit(parameters, message):
     with pytest.raises(ValueError, match=message):
-        SDRAMController(**{"chip": CHIP, "clock_mhz": 112.5, "data_width": 64} | parameters)
+        SDRAMParameters(**{"chip": CHIP, "clock_mhz": 112.5, "data_width": 64} | parameters)

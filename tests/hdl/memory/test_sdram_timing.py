@@ -13,7 +13,7 @@ class Host:
     """A bench's host that takes beats as soon as they come, and gives them as soon as it can."""
 
     def __init__(self, bench):
-        self.run = SDRAMRun(bench.dut)
+        self.run = SDRAMRun(bench.parameters)
         self.reads, self.writes = iter(bench.reads), iter(bench.writes)
         self.free = [0, 0]  # from when on the next read's, write's address is shown
         self.taken, self.given, self.confirmed = [0], [0], []  # with align's own cycle before
