@@ -56,7 +56,7 @@ def test_a_row_left_open_is_noticed(monkeypatch):
 
 
 def test_program_file_keeps_the_chip(tmp_path):
-    program, _ = program_of("4x4-bus64", 1, (8, 8))
+    program, _ = program_of("4x4-bus64", 0, (8, 8))
     program.save(tmp_path / "net.tw")
     assert Program.load(tmp_path / "net.tw").target.memory == program.target.memory
 

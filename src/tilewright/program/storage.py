@@ -61,8 +61,7 @@ def save(program: Program, path: str | os.PathLike[str]) -> Path:
         "rounded_biases": [list(entry) for entry in program.rounded_biases],
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
-    text = json.dumps(manifest, indent=1, default=int)  # some integers are NumPy's
-    members = {MANIFEST: text.encode(), **members}
+    members = {MANIFEST: json.dumps(manifest, indent=1).encode(), **members}
     for name, data in members.items():
         if len(data) > LIMITS[name]:
             raise ProgramError(
