@@ -32,7 +32,7 @@ class Stage:
         """What is read, by every operation alike."""
         return self.ops[0].windows.operands
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Values read, each once."""
         return self.ops[0].inputs
@@ -62,13 +62,27 @@ class Stage:
         """Rows of results that are computed together."""
         return self.ops[0].reduction.tile_rows
 
-    @property
+    @cached_property
     def output_type(self) -> TensorType:
         """Type of the value written."""
         return self.ops[0].result.type
 
     def input_rows(self, start: int, stop: int) -> tuple[int, int]:
-        """Return the input rows that output rows ``start .. stop - 1`` read, as (first, end)."""
+        """Return the input rows that output rows ``start .. stop - 1`` read, as (first, end).
+
+        Plans ask for the same rows again and again.
+        """
+        known = self._input_rows.get((start, stop))
+        if known is None:
+            known = self._input_rows[start, stop] = self._rows_read(start, stop)
+        return known
+
+    @cached_property
+    def _input_rows(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """What was asked for."""
+        return {}
+
+    def _rows_read(self, start: int, stop: int) -> tuple[int, int]:
         firsts, ends = [], []
         for (stride, step, offset), (above, below) in self._reaches.items():
             low, high = -(-(start - offset) // step), -(-(stop - offset) // step)
@@ -103,6 +117,7 @@ class Stage:
         spans = [op.channel_groups(config, block) for op in self.ops]
         return min(first for first, _ in spans), max(end for _, end in spans)
 
+    @lru_cache(maxsize=65536)  # noqa: B019
     def weight_costs(self, config: EngineConfig) -> tuple[int, float]:
         """Return the bytes of its weights in memory, and about the cycles that loading takes."""
         costs = [source.costs(config) for source in self.sources]

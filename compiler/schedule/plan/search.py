@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 
 from tilewright.compiler.schedule.array.section import Block
@@ -12,6 +13,7 @@ from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
 from tilewright.compiler.schedule.plan.cost import Cost, estimate
 from tilewright.compiler.schedule.plan.group import Group, make_group
+from tilewright.compiler.schedule.plan.rings import frontiers
 from tilewright.compiler.schedule.plan.strips import Plan, plan_group
 from tilewright.isa import EngineConfig
 
@@ -97,6 +99,11 @@ def best_plan(
     error = EngineLimitError(f"{group.stages[0].name}: there is no plan")
     outputs = {stage.output for stage in group.stages}
     moved = any(outputs.intersection(stage.positions) for stage in group.stages)
+
+    @cache
+    def complete(strips: tuple[int, ...], early: bool) -> dict[str, tuple[int, ...]]:
+        return frontiers(group, lowered, strips, early)
+
     for blocks in _cuts(group):
         fitting = 0
         for strips in _strips(group, lowered):
@@ -105,7 +112,14 @@ def best_plan(
                 continue
             plans = [
                 plan_group(
-                    group, lowered, config, strips=strips, blocks=blocks, ahead=ahead, early=early
+                    group,
+                    lowered,
+                    config,
+                    strips=strips,
+                    blocks=blocks,
+                    ahead=ahead,
+                    early=early,
+                    frontier=complete(strips, early),
                 )
                 for ahead in ((True, False) if steps > 1 else (True,))
                 for early in ((False, True) if ahead and steps > 1 and moved else (False,))

@@ -16,7 +16,7 @@ from tilewright.compiler.schedule.array.section import Block
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.plan.group import Group
-from tilewright.compiler.schedule.plan.rings import chains_of, frontiers, place_rings, room
+from tilewright.compiler.schedule.plan.rings import chains_of, place_rings, room
 from tilewright.compiler.schedule.plan.weights import WeightPlan, plan_weights
 from tilewright.isa import EngineConfig
 
@@ -66,13 +66,13 @@ def plan_group(
     blocks: Sequence[Block],
     ahead: bool,
     early: bool,
+    frontier: dict[str, tuple[int, ...]],
 ) -> Plan | EngineLimitError:
     """Return a plan, or why there is none: the error names the parameter that must grow.
 
-    ``early``: offsets are computed a strip before they are used.
+    ``frontier`` : :func:`frontiers` of these strips; all others as in Plan.
     """
     name = group.stages[0].name
-    frontier = frontiers(group, lowered, strips, early)
     if len(strips) > 1 and group.factors & {stage.output for stage in group.stages}:
         return EngineLimitError(f"{name}: factors are complete only after the last strip")
     chains = chains_of(group)

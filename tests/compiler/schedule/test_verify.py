@@ -9,6 +9,7 @@ from tilewright.compiler.schedule import lower, search
 from tilewright.compiler.schedule.array.section import Block
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.plan.group import make_group
+from tilewright.compiler.schedule.plan.rings import frontiers
 from tilewright.compiler.schedule.plan.strips import Plan, plan_group
 from tilewright.compiler.schedule.verify import (
     ScheduleFault,
@@ -30,9 +31,11 @@ def lowered():
 def plan(lowered):
     """Return a plan of all stages in several strips."""
     group = make_group(lowered, 0, len(lowered.stages))
+    strips = (2, 4, 6)
     plan = plan_group(
-        group, lowered, CONFIG, strips=(2, 4, 6), blocks=(Block(0, 2),), ahead=False, early=False
-    )
+        group, lowered, CONFIG, strips=strips, blocks=(Block(0, 2),), ahead=False, early=False,
+        frontier=frontiers(group, lowered, strips, False),
+    )  # fmt: skip
     assert isinstance(plan, Plan)
     verify_plan(plan, lowered)
     return plan
