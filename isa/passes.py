@@ -117,8 +117,16 @@ def kernel_group_cycles(
     shape, shortest = PassShape.of(command), shortest_pass(config, command)
     whole, last = max(shape.cycles(parts), shortest), max(shape.cycles(last_parts), shortest)
     row = (command.n_ox - 1) * whole + last
-    pause = (1 if command.transform else parts) + config.parameter_pause
-    return pause + 1 + config.param_words + command.n_oy * row
+    lead = 1 if command.transform else parts
+    return kernel_group_lead(config, lead) + command.n_oy * row
+
+
+def kernel_group_lead(config: EngineConfig, parts: int) -> int:
+    """Return the cycles of a kernel group beside its passes.
+
+    ``parts`` : of its first window; 1 of one that is transformed, which is assembled before.
+    """
+    return parts + config.parameter_pause + 1 + config.param_words
 
 
 def least_last_parts(config: EngineConfig, command: Compute) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,14 @@ from tilewright.compiler.codegen.verify import verify_commands
 from tilewright.compiler.ir import Graph
 from tilewright.compiler.schedule import (
     AUTOMATIC,
+    OVERHEADS,
     Choice,
     EngineLimitError,
     LoweredGraph,
     Objective,
+    Overheads,
     Plan,
+    estimate,
     lower,
     round_convolutions,
     search,
@@ -61,8 +65,11 @@ def assemble(
     config: EngineConfig,
     objective: Objective = "time",
     algorithms: Mapping[str, str] = AUTOMATIC,
+    overheads: Overheads = OVERHEADS,
 ) -> Assembly:
     """Generate the program of a graph for one engine.
+
+    ``overheads`` : what the array loses between commands, by the exact model.
 
     Raises
     ------
@@ -71,8 +78,8 @@ def assemble(
     """
     graph.verify()
     rounded = round_convolutions(graph, config, algorithms)
-    lowered = lower(rounded, config, objective, algorithms)
-    choices = search(lowered, config, objective)
+    lowered = lower(rounded, config, objective, algorithms, overheads)
+    choices = search(lowered, config, objective, partial(estimate, overheads=overheads))
     plans = [choice.plan for choice in choices]
     verify_schedule(lowered, plans)
     constants, memory = lay_out(lowered, plans, config)

@@ -19,7 +19,8 @@ from tilewright.compiler.schedule.array.windows import Operand
 from tilewright.compiler.schedule.limits import EngineLimitError
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.lowering.dispatch import lower
-from tilewright.compiler.schedule.objective import Objective
+from tilewright.compiler.schedule.objective import OVERHEADS, Objective, Overheads
+from tilewright.compiler.schedule.plan.cost import estimate
 from tilewright.compiler.schedule.plan.group import Group
 from tilewright.compiler.schedule.plan.search import Choice, search
 from tilewright.compiler.schedule.plan.strips import Plan
@@ -33,6 +34,7 @@ from tilewright.compiler.schedule.view import GroupView, view
 
 __all__ = [
     "AUTOMATIC",
+    "OVERHEADS",
     "ArrayOp",
     "Block",
     "Choice",
@@ -42,10 +44,12 @@ __all__ = [
     "LoweredGraph",
     "Objective",
     "Operand",
+    "Overheads",
     "Plan",
     "RoundingError",
     "Section",
     "Stage",
+    "estimate",
     "lower",
     "round_convolutions",
     "rounding_errors",

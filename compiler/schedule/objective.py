@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
-
-from tilewright.isa import EngineConfig
 
 Objective: TypeAlias = Literal["time", "traffic", "energy"]
 """What the schedule minimizes: cycles, bytes to and from memory, or energy."""
@@ -14,11 +13,24 @@ Objective: TypeAlias = Literal["time", "traffic", "energy"]
 #: engine spends in two cycles: no board has been measured.
 CYCLES_PER_BYTE: dict[Objective, float] = {"time": 0.01, "traffic": 1000.0, "energy": 2.0}
 
-#: Cycles that a command costs beside its passes; only to weigh schedules against each other, the
-#: exact figures are the cycle model's.
-COMMAND_CYCLES = 20
+
+@dataclass(frozen=True, kw_only=True)
+class Overheads:
+    """Cycles that the array is taken to lose between commands, to weigh schedules.
+
+    What a command takes by itself is in :mod:`tilewright.isa.passes`; the exact figures of a
+    finished program are the cycle model's. Source: docs/decisions/0009-cost-model.md.
+
+    Parameters
+    ----------
+    command : int, of a compute command beside its kernel groups
+    fence : int, more, where it reads the results of the one before
+    memory : int, from results to the start of what reads them as positions, by way of memory
+    """
+
+    command: int = 20
+    fence: int = 30
+    memory: int = 300
 
 
-def kernel_group_cycles(config: EngineConfig) -> int:
-    """Return the cycles that a kernel group of a command costs beside its passes, about."""
-    return 2 + config.param_words + config.parameter_pause
+OVERHEADS = Overheads()

@@ -24,7 +24,7 @@ buffers        ``rows_at_once``,          ``kernel_words``,          ``chunk``
                ``pairs_of_rows``          ``block_words``
 loads          ``positions``              ``from_memory``,           ``table``
                                           ``loads``, ``image``
-passes         ``parts``,                 ``segments``               ``drains``
+passes         ``parts``, ``lead_parts``, ``segments``               ``shortest_pass``
                ``per_channel_group``
 limits         ``too_large``                                         ``column_step``
 fields         ``fields``, ``lead``       ``fields``                 ``fields``

@@ -11,7 +11,7 @@ from tilewright.compiler.schedule.array.section import Block, Section
 from tilewright.compiler.schedule.array.weights import Weights
 from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.isa import EngineConfig
-from tilewright.isa.passes import PassShape
+from tilewright.isa.passes import PassShape, kernel_group_lead
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,7 +96,11 @@ class ArrayOp:
     def pass_cycles(self, config: EngineConfig, section: Section) -> int:
         """Return the cycles of one pass: ``rows`` channels of ``cols`` pixels."""
         busy = self.pass_shape(config, section).cycles(self.windows.parts(config))
-        return max(busy, self.reduction.drains * config.drain_cycles)
+        return max(busy, self.reduction.shortest_pass(config))
+
+    def lead_cycles(self, config: EngineConfig) -> int:
+        """Return the cycles of a kernel group beside its passes."""
+        return kernel_group_lead(config, self.windows.lead_parts(config))
 
     def input_rows(self, start: int, stop: int) -> tuple[int, int]:
         """Return the input rows that output rows ``start .. stop - 1`` read, as (first, end)."""

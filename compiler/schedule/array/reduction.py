@@ -45,10 +45,9 @@ class Sum:
         """Whether results follow; else these sums are a part of others."""
         return True
 
-    @property
-    def drains(self) -> int:
-        """How often the results of a pass go by: to partial sums, and as totals."""
-        return 1
+    def shortest_pass(self, config: EngineConfig) -> int:
+        """Return the cycles that a pass takes at least, however little it computes."""
+        return config.drain_cycles
 
     @property
     def tile_rows(self) -> int:

@@ -26,6 +26,7 @@ from tilewright.compiler.winograd.terms import Term, Tiling
 from tilewright.isa import EngineConfig
 from tilewright.isa.kernel_steps import KernelStep
 from tilewright.isa.layout import align, pack_weights, pack_wide_weights
+from tilewright.isa.passes import pass_span
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,6 +43,10 @@ class TileWindows(Windows):
     def parts(self, config: EngineConfig) -> int:
         """Return the accesses that assemble one window: one for each tap."""
         return self.kernel[0] * self.kernel[1]
+
+    def lead_parts(self, config: EngineConfig) -> int:
+        """Return those of the first one, for which a kernel group waits."""
+        return 1
 
     def per_channel_group(self, section: Section) -> int:
         """Return the windows of a channel group."""
@@ -216,11 +221,10 @@ class TileSum(Sum):
         """Whether results follow: its command makes them of the sums."""
         return self.index == len(self.tiling.terms) - 1 and self.share == self.shares - 1
 
-    @property
-    def drains(self) -> int:
-        """How often the results of a pass go by: to partial sums, and as totals."""
+    def shortest_pass(self, config: EngineConfig) -> int:
+        """Return the cycles in which the sums of a pass go by, and their totals."""
         height, width = self.tiling.m
-        return width + (height * width if self.results else 0)
+        return pass_span(config, height, width, self.results)
 
     @property
     def tile_rows(self) -> int:

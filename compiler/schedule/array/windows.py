@@ -157,6 +157,10 @@ class Windows:
         """Return the accesses to a lane that one window takes."""
         return window_parts(config, self.stride[1])
 
+    def lead_parts(self, config: EngineConfig) -> int:
+        """Return those of the first one, for which a kernel group waits."""
+        return self.parts(config)
+
     def per_channel_group(self, section: Section) -> int:
         """Return the windows of a channel group, each with a segment of its own."""
         return 1 if section.tap is not None else self.kernel[0] * self.kernel[1]

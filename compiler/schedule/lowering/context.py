@@ -26,7 +26,7 @@ from tilewright.compiler.schedule.array.weights import (
 )
 from tilewright.compiler.schedule.array.windows import Operand, PairedWindows, Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
-from tilewright.compiler.schedule.objective import Objective
+from tilewright.compiler.schedule.objective import Objective, Overheads
 from tilewright.compiler.schedule.order.channels import (
     ChannelOrder,
     View,
@@ -63,6 +63,7 @@ class Context:
     graph : Graph, verified
     config : EngineConfig
     objective, algorithms : as for :func:`tilewright.compile`
+    overheads : between commands
     """
 
     def __init__(
@@ -71,10 +72,12 @@ class Context:
         config: EngineConfig,
         objective: Objective,
         algorithms: Mapping[str, str],
+        overheads: Overheads,
     ) -> None:
         self.config = config
         self.objective = objective
         self.algorithms = algorithms
+        self.overheads = overheads
         self.graph = graph
         self.ranges = value_ranges(graph.ops, graph.values)
         self.values = dict(graph.values)

@@ -53,7 +53,9 @@ def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d", algorithm: str | None =
     macs = (kind == op.kind) * weight.size * out_type.shape[1] * out_type.shape[2]
     layer = _Layer(ctx, op, kind, op.bias - zero_points)
     plain = layer.operation(windows, weight, macs)
-    chosen = choose_tiling(plain, weight, ctx.config, ctx.objective, ctx.algorithm(op.name))
+    chosen = choose_tiling(
+        plain, weight, ctx.config, ctx.objective, ctx.algorithm(op.name), ctx.overheads
+    )
     if chosen is None:
         ctx.emit(plain)
         return

@@ -18,7 +18,7 @@ from tilewright.compiler.schedule.lowering import (
     transposed,
 )
 from tilewright.compiler.schedule.lowering.context import Context, Lowerings
-from tilewright.compiler.schedule.objective import Objective
+from tilewright.compiler.schedule.objective import OVERHEADS, Objective, Overheads
 from tilewright.compiler.schedule.tiles.choose import AUTOMATIC
 from tilewright.isa import EngineConfig
 
@@ -28,10 +28,12 @@ def lower(
     config: EngineConfig,
     objective: Objective = "time",
     algorithms: Mapping[str, str] = AUTOMATIC,
+    overheads: Overheads = OVERHEADS,
 ) -> LoweredGraph:
     """Lower a verified graph for one engine.
 
-    ``objective``, ``algorithms``: as for :func:`tilewright.compile`.
+    ``objective``, ``algorithms``: as for :func:`tilewright.compile`; ``overheads``: between
+    commands.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def lower(
             f"an algorithm is given for {min(unknown)!r}, which is no convolution's name; there "
             f"are {', '.join(convolutions)}"
         )
-    ctx = Context(graph, config, objective, algorithms)
+    ctx = Context(graph, config, objective, algorithms, overheads)
     for ctx.layer, op in enumerate(graph.layers):
         if isinstance(op, Accumulating):
             ctx.check_accumulator(op)

@@ -8,15 +8,10 @@ from itertools import pairwise
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.lowered import LoweredGraph
-from tilewright.compiler.schedule.objective import COMMAND_CYCLES, kernel_group_cycles
+from tilewright.compiler.schedule.objective import OVERHEADS, Overheads
 from tilewright.compiler.schedule.plan.strips import Plan
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import FeatureMapLayout
-
-#: About the cycles that a reader waits for the results of the command before it.
-_FENCE_CYCLES = 30
-#: From the last result to the first offsets loaded.
-_MEMORY_CYCLES = 300
 
 
 @dataclass(frozen=True)
@@ -31,7 +26,12 @@ class Cost:
         return self.cycles + per_byte * self.traffic
 
 
-def estimate(plan: Plan, lowered: LoweredGraph, config: EngineConfig) -> Cost:
+def estimate(
+    plan: Plan,
+    lowered: LoweredGraph,
+    config: EngineConfig,
+    overheads: Overheads = OVERHEADS,
+) -> Cost:
     """Return what a plan costs."""
     bus, group = config.bus_bytes, plan.group
     layouts = {v: lowered.layout(v) for v in (*group.loads, *group.stores)}
@@ -42,9 +42,9 @@ def estimate(plan: Plan, lowered: LoweredGraph, config: EngineConfig) -> Cost:
         size, cycles = stage.weight_costs(config)
         weights += size * times
         weight_cycles += cycles * times
-    compute = _waits(plan, config)
+    compute = _waits(plan, config, overheads)
     for number in range(len(group.stages)):
-        compute += _stage_cycles(plan, number, config)
+        compute += _stage_cycles(plan, number, config, overheads)
     load = loads / bus + weight_cycles
     slowest = max(compute, load, stores / bus)
     if not plan.ahead and plan.steps > 1:
@@ -76,12 +76,12 @@ def _times(plan: Plan) -> list[int]:
     return [1 if kept or once else plan.steps for kept in plan.weights.resident]
 
 
-def _waits(plan: Plan, config: EngineConfig) -> float:
+def _waits(plan: Plan, config: EngineConfig, overheads: Overheads) -> float:
     """Return the cycles in which the array waits for offsets of the same strip, and weights."""
     group, weights = plan.group, plan.weights
     positions = {value for stage in group.stages for value in stage.positions}
     waited = 0 if plan.early else len(positions & {stage.output for stage in group.stages})
-    cycles = float(waited * plan.steps * _MEMORY_CYCLES)
+    cycles = float(waited * plan.steps * overheads.memory)
     for stage, times, blocks in zip(group.stages, _times(plan), weights.blocks, strict=True):
         sizes = [stage.block_words(config, block) for block in blocks]
         if times * len(sizes) > 1:
@@ -92,7 +92,7 @@ def _waits(plan: Plan, config: EngineConfig) -> float:
     return cycles
 
 
-def _stage_cycles(plan: Plan, number: int, config: EngineConfig) -> float:
+def _stage_cycles(plan: Plan, number: int, config: EngineConfig, overheads: Overheads) -> float:
     """Return the cycles in which the array works for a stage."""
     group, stage = plan.group, plan.group.stages[number]
     made, cuts = plan.frontier[stage.output], plan.weights.blocks[number]
@@ -108,9 +108,9 @@ def _stage_cycles(plan: Plan, number: int, config: EngineConfig) -> float:
         commands = plan.steps * max(len(cuts), len(op.sections))
         per_cut = -(-op.n_kg // len(cuts))
         commands *= -(-strip // rows) * -(-per_cut // n_kg)
-        fence = _FENCE_CYCLES if _waits_for_results(plan, stage, op) else 0
-        cycles += op.n_kg * chunks * kernel_group_cycles(config)
-        cycles += commands * (COMMAND_CYCLES + fence)
+        fence = overheads.fence if _waits_for_results(plan, stage, op) else 0
+        cycles += op.n_kg * chunks * op.lead_cycles(config)
+        cycles += commands * (overheads.command + fence)
     return cycles
 
 

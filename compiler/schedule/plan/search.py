@@ -26,7 +26,7 @@ _TRIED = 5
 
 
 CostModel: TypeAlias = Callable[[Plan, LoweredGraph, EngineConfig], Cost]
-"""What tells plans apart; exact or not."""
+"""What tells plans apart."""
 
 
 @dataclass(frozen=True)

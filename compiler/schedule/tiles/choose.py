@@ -12,16 +12,17 @@ from tilewright.compiler.ir import TensorType
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.objective import (
-    COMMAND_CYCLES,
     CYCLES_PER_BYTE,
+    OVERHEADS,
     Objective,
-    kernel_group_cycles,
+    Overheads,
 )
 from tilewright.compiler.winograd.integer import bits_for
 from tilewright.compiler.winograd.kernels import kernel_transform
 from tilewright.compiler.winograd.terms import Tiling, tilings
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
+from tilewright.isa.passes import PassShape, kernel_group_lead, pass_span
 
 #: Every layer by the algorithm that costs least.
 AUTOMATIC: Mapping[str, str] = {}
@@ -36,6 +37,7 @@ def choose_tiling(
     config: EngineConfig,
     objective: Objective,
     algorithm: str,
+    overheads: Overheads = OVERHEADS,
 ) -> tuple[Tiling, bool] | None:
     """Return the tiles in which a layer costs least, or None if they do not help.
 
@@ -48,6 +50,7 @@ def choose_tiling(
     weight : (K, C / groups, R, S)
     objective : what is to be minimized
     algorithm : "auto", "direct", or the one that must be taken
+    overheads : between commands
 
     Raises
     ------
@@ -63,7 +66,7 @@ def choose_tiling(
                 check_tiles(tiling, plain, config)
                 reason = inexact(tiling, weight, plain.windows.type, config)
                 if reason is None:
-                    return tiling, _cost(tiling, plain, config, objective)[1]
+                    return tiling, _cost(tiling, plain, config, objective, overheads)[1]
                 raise EngineLimitError(
                     f"{plain.name}: {algorithm} cannot be taken: {reason}; "
                     f"{algorithm + ROUNDED!r} rounds its kernels"
@@ -74,7 +77,7 @@ def choose_tiling(
         return None
     best, least = None, _plain_cost(plain, config, objective)
     for tiling in known:
-        cost, at_load = _cost(tiling, plain, config, objective)
+        cost, at_load = _cost(tiling, plain, config, objective, overheads)
         if cost >= least or _obstacle(tiling, plain, config) is not None:
             continue
         if inexact(tiling, weight, plain.windows.type, config) is None:
@@ -181,11 +184,15 @@ def _plain_cost(plain: ArrayOp, config: EngineConfig, objective: Objective) -> f
 
 
 def _cost(
-    tiling: Tiling, plain: ArrayOp, config: EngineConfig, objective: Objective
+    tiling: Tiling,
+    plain: ArrayOp,
+    config: EngineConfig,
+    objective: Objective,
+    overheads: Overheads,
 ) -> tuple[float, bool]:
     """Estimate what a layer costs in tiles, and whether it costs less if transformed at load."""
     transform, taps = kernel_transform(tiling), _taps(plain)
-    compute = _cycles(tiling, plain, config)
+    compute = _cycles(tiling, plain, config, overheads)
     channels = sum(s.n_kg * s.steps // taps for s in plain.sections)
     parameters = config.param_words * sum(s.n_kg for s in plain.sections)
 
@@ -204,20 +211,19 @@ def _cost(
     return min((compiled, False), (loaded, True))
 
 
-def _cycles(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> float:
+def _cycles(tiling: Tiling, plain: ArrayOp, config: EngineConfig, overheads: Overheads) -> float:
     """Estimate the cycles in which the array computes a layer in tiles."""
     rows, columns = tiling.m
     _, height, width = plain.result.type.shape
     row_words = -(-width // (columns * config.cols))
     tile_rows = -(-height // rows)
-    compute, overhead = 0.0, COMMAND_CYCLES + kernel_group_cycles(config)
+    compute, overhead = 0.0, overheads.command + kernel_group_lead(config, 1)
     at_once = max(1, config.partial_depth // (row_words * columns * config.drain_cycles))
     for section in plain.sections:
         groups, segment, last = plain.segments(config, section)
         for number, term in enumerate(tiling.terms):
-            taps = len(term.coefficients)
-            steps = (groups - 1) * max(segment, taps) + max(last, taps)
-            drains = columns * (1 + (rows if number == len(tiling.terms) - 1 else 0))
-            cycles = tile_rows * row_words * max(steps, drains * config.drain_cycles)
+            shape = PassShape(windows=1, groups=groups, segment=segment, last_segment=last)
+            span = pass_span(config, rows, columns, number == len(tiling.terms) - 1)
+            cycles = tile_rows * row_words * max(shape.cycles(len(term.coefficients)), span)
             compute += section.n_kg * (cycles + -(-tile_rows // at_once) * overhead)
     return compute
