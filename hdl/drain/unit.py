@@ -123,29 +123,49 @@ class Drain(wiring.Component):
         """Build the netlist."""
         m = Module()
         config = self._config
-        rows, cols = config.rows, config.cols
         pipelined = config.pipelined
         # Data needs no reset, and none has to reach it.
         m.domains.data = ClockDomain("data", reset_less=True, local=True)
         m.d.comb += ClockSignal("data").eq(ClockSignal())
-        share = rows // config.requantizer_count  # rows per requantizer
+        now = Signal(self._head())
+        parameters, control = self._shift_parameters(m, now)
+        copies = self._copy_accumulators(m, control)
+        entering, enters, heads = self._take_turns(m, now, copies)
+        stages = [now]
+        for _ in range(Requantize.latency(pipelined) + (Lookup.LATENCY if config.tables else 0)):
+            later = Signal(now.shape())
+            m.d.sync += later.eq(stages[-1])
+            stages.append(later)
 
-        # Which pixel and row are at the heads of the chains; all of it travels along with them.
-        head = data.StructLayout(
-            {
-                "valid": 1,
-                "first": 1,
-                "complete": 1,
-                "lane": range(cols),
-                "done": 1,
-            }
-        )
-        now = Signal(head)
+        constants = self._hold_constants(m, entering, enters, stages)
+        table_write = self._table_write(m)
+        bounds = self._bounds(m, constants)
+        place = constants("place", len(stages) - 1)
+        target = constants("target", len(stages) - 1)
+        table = constants("table", Requantize.latency(pipelined)) if config.tables else None
+        words = self._requantize(m, heads, parameters, bounds, table_write, table)
+        self._write(m, stages[-1], place, target, words)
+        return m
 
-        # Parameters: shifted in from each row's weights, and taken over at a capture, if `early`.
-        layout = data.StructLayout(
-            {"bias": signed(config.acc_width), "multiplier": config.multiplier_width, "shift": 6}
-        )
+    @property
+    def _share(self):
+        """Rows per requantizer."""
+        return self._config.rows // self._config.requantizer_count
+
+    def _head(self):
+        """Return which pixel and row are at the heads of the chains; it travels along with them."""
+        lane = range(self._config.cols)
+        return data.StructLayout({"valid": 1, "first": 1, "complete": 1, "lane": lane, "done": 1})
+
+    def _shift_parameters(self, m, now):
+        """Shift parameters in from each row's weights; take them over at a capture, if ``early``.
+
+        Returns
+        -------
+        each row's parameters, and its copies of ``capture``, ``new_parameters``, ``parameter``
+        """
+        config, share, layout = self._config, self._share, self._parameter_layout()
+        rows, pipelined = config.rows, config.pipelined
         param_bits = config.param_words * config.weight_bits
         parameters = [
             Signal(layout.size if config.early_parameters else param_bits, name=f"parameters_{k}")
@@ -172,8 +192,19 @@ class Drain(wiring.Component):
                 m.d.data += parameters[k].eq(waiting)
             with m.Elif(now.valid & (share > 1)):
                 m.d.data += parameters[k].eq(parameters[successor])
+        return parameters, control
 
-        # Copies of the accumulators.
+    def _parameter_layout(self):
+        """Return the parameters of a channel."""
+        config = self._config
+        return data.StructLayout(
+            {"bias": signed(config.acc_width), "multiplier": config.multiplier_width, "shift": 6}
+        )
+
+    def _copy_accumulators(self, m, control):
+        """Copy the accumulators at a capture; rows that share a requantizer are a chain."""
+        config, share = self._config, self._share
+        rows, cols = config.rows, config.cols
         copies = [
             [
                 Signal(signed(config.acc_width), name=f"copy_{k}_{j}", reset_less=True)
@@ -195,7 +226,17 @@ class Drain(wiring.Component):
                 if successor is not None:
                     with m.Else():
                         m.d.sync += copies[k][j].eq(successor)
+        return copies
 
+    def _take_turns(self, m, now, copies):
+        """Let the chains move on, from a capture until all results have left.
+
+        Returns
+        -------
+        what enters the requantizers, when it does, and the heads of the chains
+        """
+        config, share = self._config, self._share
+        cols = config.cols
         row, last = Signal(range(max(share, 2))), Signal()
         m.d.comb += [
             now.complete.eq(now.valid & (row == share - 1)),
@@ -222,18 +263,21 @@ class Drain(wiring.Component):
                 row.eq(0),
                 last.eq(enters_last),
             ]
-        stages = [now]
-        for _ in range(Requantize.latency(pipelined) + (Lookup.LATENCY if config.tables else 0)):
-            later = Signal(head)
-            m.d.sync += later.eq(stages[-1])
-            stages.append(later)
+        return entering, enters, heads
 
+    def _table_write(self, m):
+        """Return a register of what is written into tables."""
         table_write = word_write(8).create()
         m.d.sync += [
             table_write.valid.eq(self.table_write.valid),
             table_write.addr.eq(self.table_write.addr),
             table_write.data.eq(self.table_write.data),
         ]
+        return table_write
+
+    def _hold_constants(self, m, entering, enters, stages):
+        """Return a function that returns constants of the pass at a stage."""
+        config = self._config
 
         def constants(kind, stage):
             """Return constants of the pass at a stage: passes are ``drain_cycles`` apart."""
@@ -251,6 +295,11 @@ class Drain(wiring.Component):
                 reached = min(stage, reached + config.drain_cycles)
                 result, load = held, stages[reached - 1].first
 
+        return constants
+
+    def _bounds(self, m, constants):
+        """Return bounds of results, one for each few requantizers."""
+        config, pipelined = self._config, self._config.pipelined
         late = Requantize.late(pipelined)
         if pipelined:
             # Requantizers are all over the FPGA, and so are copies of their bounds.
@@ -261,13 +310,13 @@ class Drain(wiring.Component):
                 dsp=config.dsp,
             )
             m.d.comb += trunk.i.eq(held)
-            bounds = [data.View(held.shape(), copy) for copy in trunk.o]
-        else:
-            bounds = [constants("bounds", late)]
-        place = constants("place", len(stages) - 1)
-        target = constants("target", len(stages) - 1)
-        if config.tables:
-            table = constants("table", Requantize.latency(pipelined))
+            return [data.View(held.shape(), copy) for copy in trunk.o]
+        return [constants("bounds", late)]
+
+    def _requantize(self, m, heads, parameters, bounds, table_write, table):
+        """Add the requantizers, and tables behind them; return the words that they fill."""
+        config, share, layout = self._config, self._share, self._parameter_layout()
+        pipelined = config.pipelined
         words = []
         for i in range(config.requantizer_count):
             requantize = Requantize(
@@ -301,9 +350,13 @@ class Drain(wiring.Component):
             word = Signal(share * 8)
             m.d.data += word.eq(Cat(word[8:], byte) if share > 1 else byte)
             words.append(word)
+        return words
 
+    def _write(self, m, done, place, target, words):
+        """Write a word, when it is whole, to where it belongs; ``done`` is the last stage."""
+        config, cols = self._config, self._config.cols
         # The word is whole in the cycle after its last row left the requantizer.
-        done, written = stages[-1], Signal(head)
+        written = Signal(done.shape())
         m.d.sync += written.eq(done)
         # Lane and word of each result; a step is a few bits: small tables, no division.
         lane, dst, out = Signal(range(cols)), Signal.like(place.dst), Signal.like(place.out)
@@ -346,7 +399,6 @@ class Drain(wiring.Component):
             self.o_out.data.eq(Cat(words)),
             self.done.eq(written.done),
         ]
-        return m
 
     def _partial(self, m, coming, captured, captured_last, heads):
         """Send terms through the partial sums.
