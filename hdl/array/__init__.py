@@ -1,1 +1,10 @@
-"""The array: multipliers and accumulators."""
+"""The array: ``rows`` x ``cols`` multipliers and accumulators.
+
+``broadcast``   which row hears which channel: the segment broadcast
+``multiplier``  multipliers with their registers, of which the family has the primitives
+``mac``         the cells; a row has one weight, a column one pixel of each channel
+
+    windows --channels--> broadcast --x--> row 0   [*+] [*+] [*+] ... cols
+                                    --x--> row 1   [*+] [*+] [*+]
+    weights ------------------------------^ one a row, copied to its columns
+"""

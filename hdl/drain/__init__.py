@@ -1,1 +1,13 @@
-"""From accumulators to results: sums of tiles, requantization, tables."""
+"""From accumulators to results.
+
+``unit``        copies of the accumulators leave row by row, column by column, with their parameters
+``partial``     terms of tiles are summed first, and leave as the pixels of a tile
+``requantize``  scale, round to nearest even, saturate
+``lookup``      activation functions as tables
+
+While the array works on the next pass, the copies of the last one move on, a cycle each::
+
+    array --capture--> copies --heads--> (partial) --> requantize --> (lookup) --> word
+                          ^                               ^                          |
+                       chains of rows          bias, multiplier, shift      activations, results
+"""

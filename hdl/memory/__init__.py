@@ -7,7 +7,8 @@ Outside, controllers:
 
 A burst is cut into pieces that stay within a row and a buffer (``pieces``). ``sdram`` takes one
 piece after another, of reads and writes in turn; while the words of one move, the row of the next
-is opened (``banks``). ``chip`` says what a chip is and how many cycles its data sheet's times are.
+is opened (``banks``). ``pins`` are the registers at the
+chip's. ``chip`` says what a chip is and how many cycles its data sheet's times are.
 
     AR -> pieces --+                 +-> column commands --+
                    +-> next (opens) -+   of one piece      +-> pins -> chip

@@ -4,11 +4,12 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from tilewright.hdl.families import FAMILIES
 from tilewright.hdl.lib.choose import Choose
 
 WIDTH = 5
 COUNTS = range(1, 17)
-KINDS = ("ecp5", "inferred")
+KINDS = tuple(FAMILIES.all())
 
 
 class Choosers(wiring.Component):
