@@ -45,7 +45,8 @@ class Assembly:
         which layers are rounded that are to be
     feature_maps : where each value lies
     streams : the commands
-    image : memory from its start to the last command; feature maps are zero
+    image : memory from its start to the last command; feature maps that are no
+        constants are zero
     """
 
     lowered: LoweredGraph
@@ -98,5 +99,9 @@ def assemble(
             f"{at_least(config, 'addr_width', (image.size - 1).bit_length())}"
         )
     image[: constants.size] = constants.image()
+    for op in lowered.graph.constants:
+        data = lowered.layout(op.output).pack(op.values)
+        address = feature_maps[op.output].address
+        image[address : address + data.size] = data
     image[end : end + commands.size] = commands
     return Assembly(lowered, choices, memory.values, streams, image)

@@ -75,8 +75,8 @@ def place_feature_maps(
 ) -> tuple[dict[str, Region], int]:
     """Give every value that goes to memory a region, shared by values that never live together.
 
-    Inputs and outputs of the network keep theirs for the whole run. Returns the regions and the
-    end of the last.
+    Inputs, constants and outputs of the network keep theirs for the whole run. Returns the regions
+    and the end of the last.
     """
     first_use: dict[str, int] = {}
     last_use: dict[str, int] = {}
@@ -85,7 +85,9 @@ def place_feature_maps(
             first_use[value] = last_use[value] = index
         for value in (*plan.group.loads, *plan.group.from_memory):
             last_use[value] = index
-    ends = [op.output for op in lowered.graph.inputs] + [op.input for op in lowered.graph.outputs]
+    graph = lowered.graph
+    ends = [op.output for op in (*graph.inputs, *graph.constants)]
+    ends += [op.input for op in graph.outputs]
     for value in ends:
         first_use[value], last_use[value] = -1, len(plans)
 

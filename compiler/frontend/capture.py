@@ -14,6 +14,7 @@ from tilewright.compiler.frontend.remedies import remedy_for
 from tilewright.compiler.frontend.trace import Trace, record
 from tilewright.compiler.frontend.values import Abstract, Mapped, Pending, Quantized, RealInput
 from tilewright.compiler.ir.graph import Graph, VerifyError
+from tilewright.compiler.ir.results import ResultView
 from tilewright.errors import UnsupportedError
 
 _TENSORS = (RealInput, Quantized, Pending, Mapped)
@@ -26,10 +27,20 @@ class BiasRoundedWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Capture:
-    """The integer graph, and every bias that is not exactly the model's."""
+    """The integer graph of a model.
+
+    Parameters
+    ----------
+    graph : verified
+    rounded_biases : every bias that is not exactly the model's
+    input_shapes : of one image, as the model takes each input
+    results : the model's results, in its own shapes, in the graph's outputs
+    """
 
     graph: Graph
     rounded_biases: tuple[RoundedBias, ...]
+    input_shapes: tuple[tuple[int, ...], ...]
+    results: tuple[ResultView, ...]
 
 
 def capture(
@@ -99,7 +110,18 @@ def capture_with_report(
         raise UnsupportedError(
             name, f"the integer graph breaks a rule: {error}", "See docs/supported_ops.md."
         ) from error
-    return Capture(graph, tuple(builder.rounded))
+    heads = [n for n in trace.nodes if isinstance(abstract[n], RealInput)]
+    shapes = {abstract[n]: trace.results[n][1:] for n in heads}
+    taken = tuple(shapes[x] for x in dict.fromkeys(arguments))
+    return Capture(graph, tuple(builder.rounded), taken, _results(trace))
+
+
+def _results(trace: Trace) -> tuple[ResultView, ...]:
+    """Return the model's results in its own shapes; each is an output of the graph."""
+    (node,) = (n for n in trace.nodes if n.op == "output")
+    returned: Any = node.args[0]
+    items = returned if isinstance(returned, tuple | list) else [returned]
+    return tuple(ResultView((i,), trace.results[item][1:]) for i, item in enumerate(items))
 
 
 def _step(

@@ -16,6 +16,7 @@ from tilewright.compiler.ir.ops import (
     Add,
     AvgPool2d,
     Concat,
+    Constant,
     Conv2d,
     ConvTranspose2d,
     DeformConv2d,
@@ -35,6 +36,7 @@ from tilewright.compiler.ir.ops import (
     Upsample,
     UpsampleBilinear,
 )
+from tilewright.compiler.ir.results import ResultView
 from tilewright.compiler.ir.run import run
 from tilewright.compiler.ir.text import ParseError, check_limits, parse_graph, print_graph
 from tilewright.compiler.ir.types import Requantize, TensorType, VerifyError, make_requantize
@@ -44,6 +46,7 @@ __all__ = [
     "Add",
     "AvgPool2d",
     "Concat",
+    "Constant",
     "Conv2d",
     "ConvTranspose2d",
     "DeformConv2d",
@@ -61,6 +64,7 @@ __all__ = [
     "PixelUnshuffle",
     "Requantize",
     "Rescale",
+    "ResultView",
     "RoundedConv2d",
     "SelectChannels",
     "TensorType",

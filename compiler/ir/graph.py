@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tilewright.compiler.ir.op import Boundary, Input, Op, Output
-from tilewright.compiler.ir.ops import OPS
+from tilewright.compiler.ir.ops import OPS, Constant
 from tilewright.compiler.ir.rules import check_op
 from tilewright.compiler.ir.types import TensorType, VerifyError
 
@@ -35,6 +35,11 @@ class Graph:
     def outputs(self) -> tuple[Output, ...]:
         """Output operators, in the order of the model's results."""
         return tuple(op for op in self.ops if isinstance(op, Output))
+
+    @property
+    def constants(self) -> tuple[Constant, ...]:
+        """Operators whose tensors the program holds."""
+        return tuple(op for op in self.ops if isinstance(op, Constant))
 
     @property
     def layers(self) -> tuple[Op, ...]:

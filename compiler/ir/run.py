@@ -6,7 +6,7 @@ import numpy as np
 
 from tilewright.compiler.ir.arithmetic import IntArray
 from tilewright.compiler.ir.graph import Graph
-from tilewright.compiler.ir.op import Boundary, Input
+from tilewright.compiler.ir.op import Input
 from tilewright.compiler.ir.types import TensorType
 from tilewright.errors import Error
 
@@ -34,7 +34,7 @@ def run(graph: Graph, inputs: Sequence[IntArray]) -> dict[str, IntArray]:
     for source, array in zip(graph.inputs, inputs, strict=True):
         values[source.output] = _checked(source, np.asarray(array), types[source.output])
     for op in graph.ops:
-        if not isinstance(op, Boundary):
+        if op.outputs and op.outputs[0] not in values:
             values[op.outputs[0]] = op.compute(values, types)
     return values
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tilewright.quantization import LayerAccuracy as LayerAccuracy
     from tilewright.quantization import QuantizationReport as QuantizationReport
     from tilewright.quantization import Quantized as Quantized
+    from tilewright.quantization import QuantizedModel as QuantizedModel
     from tilewright.quantization import quantize as quantize
     from tilewright.quantization import quantize_with_report as quantize_with_report
     from tilewright.sim.timing import SDRAM as SDRAM
@@ -44,6 +45,7 @@ _MODULES = {
     "Program": "program",
     "QuantizationReport": "quantization",
     "Quantized": "quantization",
+    "QuantizedModel": "quantization",
     "Result": "api.result",
     "Target": "target",
     "UnsupportedError": "errors",

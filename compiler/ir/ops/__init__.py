@@ -1,5 +1,6 @@
 """The operators of the integer graph, one file a family.
 
+``constant``     values that the program holds
 ``convolution``  convolution and fully connected layers
 ``tiled``        convolution in tiles of results
 ``deformable``   deformable convolution
@@ -20,6 +21,7 @@ from tilewright.compiler.ir.op import (
     Pair,
     complete,
 )
+from tilewright.compiler.ir.ops.constant import Constant
 from tilewright.compiler.ir.ops.convolution import Conv2d, Linear
 from tilewright.compiler.ir.ops.deformable import DeformConv2d
 from tilewright.compiler.ir.ops.elementwise import Add, Gate, Lookup, Maximum, Rescale
@@ -40,6 +42,7 @@ __all__ = [
     "Add",
     "AvgPool2d",
     "Concat",
+    "Constant",
     "Conv2d",
     "ConvTranspose2d",
     "DeformConv2d",
@@ -67,6 +70,7 @@ __all__ = [
 
 OPS: tuple[type[Op], ...] = complete(
     Input,
+    Constant,
     Conv2d,
     RoundedConv2d,
     DeformConv2d,

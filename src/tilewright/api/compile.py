@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tilewright.compiler.codegen import assemble
-from tilewright.compiler.frontend import capture_with_report
-from tilewright.compiler.ir import Graph
+from tilewright.compiler.frontend import Capture, capture_with_report
+from tilewright.compiler.ir import Graph, ResultView
+from tilewright.compiler.quantized.to_integer import to_integer
 from tilewright.compiler.schedule import AUTOMATIC, Objective, rounding_errors, view
+from tilewright.errors import Error, UnsupportedError
 from tilewright.isa import Unit
 from tilewright.program import LayerInfo, Program
+from tilewright.quantization.model import QuantizedModel
 from tilewright.target import Target
 
 
@@ -24,11 +28,14 @@ def compile_graph(
     objective: Objective = "time",
     algorithms: Mapping[str, str] = AUTOMATIC,
     examples: Any = None,
+    input_shapes: tuple[tuple[int, ...], ...] | None = None,
+    results: tuple[ResultView, ...] | None = None,
 ) -> Program:
     """Compile an integer graph; ``objective`` and ``algorithms`` as for :func:`compile`.
 
     ``examples`` : inputs as for :meth:`Program.quantize`, on which the errors of layers with
-    rounded kernels are measured; one random image if None.
+    rounded kernels are measured; one random image if None. ``input_shapes`` and ``results``: what
+    the model takes and gives, if that is not the graph's inputs and outputs, (C, H, W).
 
     Raises
     ------
@@ -42,6 +49,10 @@ def compile_graph(
             macs[op.layer] += op.macs
     ends = [op.output for op in graph.inputs] + [op.input for op in graph.outputs]
     streams = assembly.streams
+
+    def shapes(names: Iterable[str]) -> tuple[tuple[int, ...], ...]:
+        return tuple(graph.values[name].shape for name in names)
+
     program = Program(
         target=target,
         graph=assembly.lowered.graph,
@@ -56,6 +67,16 @@ def compile_graph(
             for op, count in zip(assembly.lowered.graph.layers, macs, strict=True)
         ),
         schedule=view(assembly.choices, target.engine, {}),
+        rounded_biases=(),
+        input_shapes=shapes(op.output for op in graph.inputs)
+        if input_shapes is None
+        else input_shapes,
+        results=tuple(
+            ResultView((i,), shape)
+            for i, shape in enumerate(shapes(op.input for op in graph.outputs))
+        )
+        if results is None
+        else results,
     )
     if program.graph is graph:
         return program
@@ -77,7 +98,8 @@ def compile(
 
     Parameters
     ----------
-    model : nn.Module of Brevitas layers, in evaluation mode; not modified
+    model : what :func:`tilewright.quantize` returned, or an nn.Module of Brevitas layers in
+        evaluation mode; not modified
     example_inputs : (N, C, H, W) float tensors, as the model takes them
     target : Target
     objective : what the schedule minimizes: "time", "traffic" (bytes to and from memory) or
@@ -97,7 +119,7 @@ def compile(
     EngineLimitError
         If the engine is too small for a layer, naming the parameter that must grow.
     """
-    captured = capture_with_report(
+    captured = captured_model(
         model,
         example_inputs,
         multiplier_width=target.engine.multiplier_width,
@@ -109,6 +131,48 @@ def compile(
         objective=objective,
         algorithms=algorithms,
         examples=example_inputs,
+        input_shapes=captured.input_shapes,
+        results=captured.results,
     )
     rounded = tuple((entry.where, float(entry.error)) for entry in captured.rounded_biases)
     return replace(program, rounded_biases=rounded)
+
+
+def captured_model(
+    model: nn.Module,
+    example_inputs: Tensor | tuple[Tensor, ...],
+    *,
+    multiplier_width: int,
+    round_bias: bool = False,
+) -> Capture:
+    """Return the integer graph of a quantized network; arguments as for :func:`compile`.
+
+    Raises
+    ------
+    Error  If it is no network, or not quantized.
+    """
+    if isinstance(model, QuantizedModel):
+        given = example_inputs if isinstance(example_inputs, tuple | list) else (example_inputs,)
+        model.check_inputs(given)
+        return to_integer(model.graph, multiplier_width=multiplier_width)
+    _check_quantized(model)
+    return capture_with_report(
+        model, example_inputs, multiplier_width=multiplier_width, round_bias=round_bias
+    )
+
+
+def _check_quantized(model: object) -> None:
+    """Refuse what is no network of Brevitas layers, and say how it becomes one."""
+    quantize = "quantize it first: tw.compile(tw.quantize(model, calibration_batches), ...)"
+    if isinstance(model, torch.export.ExportedProgram):
+        raise Error(f"an ExportedProgram is no quantized network: of its module, {quantize}")
+    if not isinstance(model, nn.Module):
+        raise Error(
+            f"the model must be a torch.nn.Module, not {type(model).__name__}: build the network, "
+            f"load its state_dict, and {quantize}"
+        )
+    kinds = {base.__module__ for m in model.modules() for base in type(m).__mro__}
+    if not any(kind.startswith("brevitas.") for kind in kinds):
+        raise UnsupportedError(
+            type(model).__name__, "a float network", quantize[0].upper() + quantize[1:]
+        )

@@ -47,7 +47,7 @@ class Result:
     ----------
     program : Program
     backend : str
-    outputs : one (N, C, H, W) integer array per output of the model
+    outputs : one integer array (N, ...) per result of the model, in its own shape
     cycles : of one image, or None where nothing counts them (golden); the same for every image
     layers : of one image; empty where nothing counts them
     starts, dones : cycles of every command of the first image, by unit
@@ -73,8 +73,7 @@ class Result:
 
     def dequantized(self) -> list[NDArray[np.float64]]:
         """Return the outputs as the floats that PyTorch would have given."""
-        graph = self.program.graph
-        kinds = [graph.values[op.input] for op in graph.outputs]
+        kinds = self.program.result_types
         return [
             (kind.scale * (array - kind.zero_point)).astype(np.float64)
             for kind, array in zip(kinds, self.outputs, strict=True)

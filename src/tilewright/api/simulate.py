@@ -74,7 +74,7 @@ def simulate(
             )
         report(1.0)
     assert first is not None
-    stacked = [np.stack(column) for column in zip(*outputs, strict=True)]
+    stacked = program.presented([np.stack(column) for column in zip(*outputs, strict=True)])
     layers = layer_results(program, first.events)
     return Result(
         program, backend, stacked, first.cycles, layers, first.starts, first.dones, first.counters

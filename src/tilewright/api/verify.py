@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tilewright.api.result import Progress, Result
 from tilewright.api.simulate import simulate
@@ -56,15 +57,23 @@ def verify(program: Program, inputs: Any, *, progress: Progress | None = None) -
 
 def compare_outputs(program: Program, expected: Result, actual: Result) -> None:
     """Raise :class:`DivergenceError` at the first output element that differs."""
-    for op, want, have in zip(program.graph.outputs, expected.outputs, actual.outputs, strict=True):
+    several = len(expected.outputs) > 1
+    for i, (want, have) in enumerate(zip(expected.outputs, actual.outputs, strict=True)):
         different = np.argwhere(want != have)
         if len(different):
-            image, channel, row, column = map(int, different[0])
+            name = f"output.{i}" if several else "output"
             raise DivergenceError(
-                f"{op.name}: image {image}, channel {channel}, row {row}, column {column}: "
+                f"{name}: image {different[0][0]}, {_place(different[0][1:])}: "
                 f"{expected.backend} {want[tuple(different[0])]}, {actual.backend} "
                 f"{have[tuple(different[0])]}; {len(different)} of {want.size} elements differ"
             )
+
+
+def _place(index: NDArray[np.int64]) -> str:
+    """Name an element of an image."""
+    if len(index) == 3:
+        return f"channel {index[0]}, row {index[1]}, column {index[2]}"
+    return f"element {', '.join(map(str, index))}"
 
 
 def compare_cycles(program: Program, expected: Result, actual: Result) -> None:

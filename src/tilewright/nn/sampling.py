@@ -110,6 +110,31 @@ def sample(
     return result.permute(0, 1, 6, 4, 2, 5, 3).reshape(n, channels, rows * r, columns * s)
 
 
+@torch.library.custom_op("tilewright::deform_conv2d", mutates_args=())
+def _exported(
+    x: Tensor,
+    offset: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    mask: Tensor | None,
+    groups: int,
+    offset_groups: int,
+) -> Tensor:
+    (a, b), (c, d), (e, f) = stride, padding, dilation
+    return deform_conv2d(
+        x, offset, weight, bias, (a, b), (c, d), (e, f), mask,
+        groups=groups, offset_groups=offset_groups,
+    )  # fmt: skip
+
+
+@_exported.register_fake
+def _shape(x: Tensor, offset: Tensor, weight: Tensor, *rest: object) -> Tensor:
+    return x.new_empty(len(x), weight.shape[0], *offset.shape[2:])
+
+
 def deform_conv2d(
     x: Tensor,
     offset: Tensor,
@@ -129,6 +154,12 @@ def deform_conv2d(
     ------
     Error  If a shape does not fit; the message says what it must be.
     """
+    if torch.compiler.is_exporting():  # one operator of the exported graph
+        geometry = ([*stride], [*padding], [*dilation])
+        result: Tensor = torch.ops.tilewright.deform_conv2d(
+            x, offset, weight, bias, *geometry, mask, groups, offset_groups
+        )
+        return result
     kernel = (int(weight.shape[2]), int(weight.shape[3]))
     samples = sample(x, offset, mask, kernel, stride, padding, dilation, offset_groups)
     return F.conv2d(samples, weight, bias, stride=kernel, groups=groups)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.ir import Graph, run
+from tilewright.compiler.ir import Graph, ResultView, TensorType, run
 from tilewright.compiler.schedule import GroupView, RoundingError
 from tilewright.isa import Command, EngineConfig, Unit, decode
 from tilewright.isa.layout import FeatureMapLayout
@@ -49,6 +49,8 @@ class Program:
     schedule : how the layers run, group by group
     rounded_biases : module path and error in output LSB of each bias that batch norm left off the
         accumulator's grid
+    input_shapes : of one image, as the model takes each input
+    results : the model's results, in its own shapes, in the graph's outputs
     """
 
     target: Target
@@ -61,7 +63,9 @@ class Program:
     pixels: dict[str, int]
     layers: tuple[LayerInfo, ...]
     schedule: tuple[GroupView, ...]
-    rounded_biases: tuple[tuple[str, float], ...] = ()
+    rounded_biases: tuple[tuple[str, float], ...]
+    input_shapes: tuple[tuple[int, ...], ...]
+    results: tuple[ResultView, ...]
 
     @property
     def engine(self) -> EngineConfig:
@@ -98,7 +102,7 @@ class Program:
 
     def quantize(self, inputs: Any) -> list[NDArray[np.int64]]:
         """Return inputs as integers; see :func:`tilewright.program.inputs.quantize`."""
-        return quantize(self.graph, inputs)
+        return quantize(self.graph, self.input_shapes, inputs)
 
     def memory(self, image: list[NDArray[np.int64]]) -> NDArray[np.uint8]:
         """Return memory with one image's (C, H, W) inputs in place."""
@@ -109,7 +113,7 @@ class Program:
         return memory
 
     def outputs(self, memory: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
-        """Return the (C, H, W) outputs that lie in memory after a run."""
+        """Return the graph's (C, H, W) outputs that lie in memory after a run."""
         results = []
         for op in self.graph.outputs:
             layout, address = self.layout(op.input), self.addresses[op.input]
@@ -118,13 +122,26 @@ class Program:
         return results
 
     def reference(self, inputs: Any) -> list[NDArray[np.int64]]:
-        """Run the integer graph in NumPy; one (N, C, H, W) array per output."""
+        """Run the integer graph in NumPy; one (N, ...) array per result, in the model's shape."""
         arrays = self.quantize(inputs)
         per_image = []
         for index in range(len(arrays[0])):
             values = run(self.graph, [array[index] for array in arrays])
             per_image.append([values[op.input] for op in self.graph.outputs])
-        return [np.stack(column) for column in zip(*per_image, strict=True)]
+        return self.presented([np.stack(column) for column in zip(*per_image, strict=True)])
+
+    def presented(self, outputs: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+        """Return the model's results (N, ...) from the graph's outputs (N, C, H, W)."""
+        return [
+            view.of(outputs, kind.zero_point)
+            for view, kind in zip(self.results, self.result_types, strict=True)
+        ]
+
+    @property
+    def result_types(self) -> list[TensorType]:
+        """Type of each result's elements; the shape is that of the graph's output."""
+        values = [op.input for op in self.graph.outputs]
+        return [self.graph.values[values[view.sources[0]]] for view in self.results]
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the program to one file; an interrupted write leaves no file behind.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tilewright.errors import Error
 from tilewright.isa import Command, Deform, End, Fetch, Unit, decode
 from tilewright.isa.layout import reach
@@ -19,6 +21,7 @@ def check_program(program: Program) -> None:
         Naming the value or the command.
     """
     _check_feature_maps(program)
+    _check_results(program)
     commands = _check_streams(program)
     _check_fetches(program, commands[Unit.LOAD])
     for unit in Unit:
@@ -63,6 +66,25 @@ def _check_feature_maps(program: Program) -> None:
         address, bytes_ = program.addresses[value], program.layout(value).size_bytes
         if address % program.engine.bus_bytes or address + bytes_ > size:
             raise ProgramError(f"{value}: {bytes_} bytes at {address} of a memory of {size}")
+
+
+def _check_results(program: Program) -> None:
+    """Require that the model's inputs and results are made of the graph's."""
+    graph = program.graph
+    sizes = [graph.values[op.output].numel for op in graph.inputs]
+    if [math.prod(shape) for shape in program.input_shapes] != sizes:
+        raise ProgramError(f"inputs of the shapes {program.input_shapes[:9]} for {sizes[:9]}")
+    kinds = [graph.values[op.input] for op in graph.outputs]
+    for view in program.results:
+        if max(view.sources) >= len(kinds):
+            raise ProgramError(f"a result of output {max(view.sources)} of {len(kinds)}")
+        own = [kinds[i] for i in view.sources]
+        grids = {(k.bits, k.signed, k.scale, k.zero_point) for k in own}
+        count = sum(kind.numel for kind in own)
+        whole = view.index is None and len(own) == 1 and math.prod(view.shape) == count
+        inside = view.index is not None and (view.index >= -1).all() and (view.index < count).all()
+        if len(grids) > 1 or not (whole or inside):
+            raise ProgramError(f"a result of {view.shape} that its outputs do not make up")
 
 
 def _check_streams(program: Program) -> dict[Unit, list[Command]]:

@@ -26,11 +26,14 @@ def random_image(graph: Graph) -> list[NDArray[np.int64]]:
     return [rng.integers(k.qmin, k.qmax + 1, (1, *k.shape)) for k in kinds]
 
 
-def quantize(graph: Graph, inputs: Any) -> list[NDArray[np.int64]]:
+def quantize(
+    graph: Graph, shapes: tuple[tuple[int, ...], ...], inputs: Any
+) -> list[NDArray[np.int64]]:
     """Return inputs as (N, C, H, W) integers, one array per input of the model.
 
-    Floats are quantized as the model's input quantizer does it; integers must already be on its
-    grid.
+    They have the shape that the model takes, one of ``shapes`` behind the batch, or (N, C, H, W); N
+    may be missing. Floats are quantized as the model's input quantizer does it; integers must
+    already be on its grid.
 
     Raises
     ------
@@ -42,38 +45,43 @@ def quantize(graph: Graph, inputs: Any) -> list[NDArray[np.int64]]:
     if len(given) != len(wanted):
         raise ProgramError(f"the program takes {len(wanted)} inputs, not {len(given)}")
     arrays = [
-        _quantize(op, graph.values[op.output], item) for item, op in zip(given, wanted, strict=True)
+        _quantize(op, graph.values[op.output], shape, item)
+        for item, op, shape in zip(given, wanted, shapes, strict=True)
     ]
     if len({len(array) for array in arrays}) > 1:
         raise ProgramError("all inputs must have the same number of images")
     return arrays
 
 
-def _quantize(op: Input, kind: TensorType, item: Any) -> NDArray[np.int64]:
+def _quantize(op: Input, kind: TensorType, shape: tuple[int, ...], item: Any) -> NDArray[np.int64]:
     torch = sys.modules.get("torch")  # slow to import, and needed by nobody without tensors
     if torch is not None and isinstance(item, torch.Tensor):
         item = item.detach().cpu().numpy()
     array = np.asarray(item)
+    array = _images(op.name, array, kind.shape, shape)
     if np.issubdtype(array.dtype, np.floating):
         array = quantize_input(kind, array)
     elif not np.issubdtype(array.dtype, np.integer):
         raise ProgramError(f"input {op.name} must be floats or integers, not {array.dtype}")
-    channels, height, width = kind.shape
-    line = height == 1 and array.shape[1:] == (channels, width)
-    if line and array.shape != kind.shape:
-        array = array[:, :, None]  # sequences: images of one row
-    elif array.ndim == 3:
-        array = array[None]
-    if array.ndim != 4 or array.shape[1:] != kind.shape or not len(array):
-        raise ProgramError(
-            f"input {op.name} must have shape (N, {', '.join(map(str, kind.shape))}), "
-            f"not {array.shape}"
-        )
     if array.min() < kind.qmin or array.max() > kind.qmax:
         raise ProgramError(
             f"input {op.name} must be in {kind.qmin}..{kind.qmax}, not {array.min()}..{array.max()}"
         )
     return array.astype(np.int64)
+
+
+def _images(
+    name: str, array: NDArray[Any], shape: tuple[int, int, int], own: tuple[int, ...]
+) -> NDArray[Any]:
+    """Return an array as (N, C, H, W); it may have the model's shape ``own``, and lack N."""
+    for wanted in (own, shape):
+        if array.shape == wanted:
+            return array.reshape(1, *shape)
+        if array.shape[1:] == wanted and array.ndim == len(wanted) + 1 and len(array):
+            return array.reshape(-1, *shape)
+    raise ProgramError(
+        f"input {name} must have shape (N, {', '.join(map(str, own))}), not {array.shape}"
+    )
 
 
 def read_array(path: str | os.PathLike[str]) -> NDArray[Any]:

@@ -24,6 +24,7 @@ Name = Annotated[str, Field(max_length=4096)]
 Address = Annotated[int, Field(ge=0, lt=MAX_IMAGE_BYTES)]
 Count = Annotated[int, Field(ge=1, le=MAX_COMMANDS)]
 Stream = tuple[Address, Annotated[int, Field(ge=0, le=MAX_COMMANDS)]]
+Shape = Annotated[tuple[Annotated[int, Field(ge=1, lt=1 << 24)], ...], Field(max_length=16)]
 Checksum = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -61,6 +62,14 @@ class Checksums(_Strict):
     memory: Checksum = Field(alias="memory.bin")
 
 
+class Result(_Strict):
+    """A result of the model; see :class:`~tilewright.compiler.ir.ResultView`."""
+
+    sources: Annotated[tuple[Annotated[int, Field(ge=0, lt=4096)], ...], Field(min_length=1)]
+    shape: Shape
+    index: Annotated[str, Field(max_length=MAX_MANIFEST_BYTES)] | None
+
+
 class Manifest(_Strict):
     """The whole of ``manifest.json``."""
 
@@ -78,6 +87,8 @@ class Manifest(_Strict):
     layers: Annotated[tuple[LayerInfo, ...], Field(max_length=4096)]
     schedule: Annotated[tuple[GroupView, ...], Field(max_length=4096)]
     rounded_biases: tuple[tuple[Name, float], ...]
+    input_shapes: Annotated[tuple[Shape, ...], Field(max_length=4096)]
+    results: Annotated[tuple[Result, ...], Field(min_length=1, max_length=4096)]
     sha256: Checksums
 
 

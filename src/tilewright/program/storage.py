@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright import files
-from tilewright.compiler.ir import Graph, check_limits, parse_graph, print_graph
+from tilewright.compiler.ir import Graph, ResultView, check_limits, parse_graph, print_graph
 from tilewright.errors import Error
 from tilewright.isa import ISA_VERSION, EngineConfig, Unit
 from tilewright.program.artefact import Program
@@ -29,6 +29,7 @@ from tilewright.program.manifest import (
     MAX_MANIFEST_BYTES,
     Chip,
     Manifest,
+    Result,
     read_manifest,
 )
 from tilewright.sim.timing import SDRAM, MemoryTiming
@@ -59,6 +60,8 @@ def save(program: Program, path: str | os.PathLike[str]) -> Path:
         "layers": [asdict(layer) for layer in program.layers],
         "schedule": [asdict(group) for group in program.schedule],
         "rounded_biases": [list(entry) for entry in program.rounded_biases],
+        "input_shapes": [list(shape) for shape in program.input_shapes],
+        "results": [view.to_dict() for view in program.results],
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
     members = {MANIFEST: json.dumps(manifest, indent=1).encode(), **members}
@@ -167,4 +170,13 @@ def _program(manifest: Manifest, graph: Graph, image: NDArray[np.uint8]) -> Prog
         layers=manifest.layers,
         schedule=manifest.schedule,
         rounded_biases=manifest.rounded_biases,
+        input_shapes=manifest.input_shapes,
+        results=tuple(map(_result, manifest.results)),
     )
+
+
+def _result(entry: Result) -> ResultView:
+    try:
+        return ResultView.from_text(entry.sources, entry.shape, entry.index)
+    except (ValueError, MemoryError, zlib.error) as error:
+        raise ProgramError(f"the index of a result of {entry.shape}: {error}") from error

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from brevitas.backport.fx import GraphModule
-from brevitas.graph.calibrate import bias_correction_mode
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from tilewright.compiler.frontend import capture_with_report
+from tilewright.compiler.importers.export import (
+    import_module,
+    outputs_of,
+    own_copy,
+    prove,
+    prove_equal,
+)
+from tilewright.compiler.quantized import Graph
+from tilewright.compiler.quantized import ops as q
+from tilewright.compiler.quantized.passes import (
+    lower_products,
+    maps_multiplied,
+    normalized,
+    prepared,
+)
+from tilewright.compiler.quantized.to_integer import to_integer
 from tilewright.errors import Error
-from tilewright.quantization.calibration import Batch, calibrate
-from tilewright.quantization.graph import float_graph
-from tilewright.quantization.insertion import insert_quantizers
-from tilewright.quantization.quantizers import Quantizers
-from tilewright.quantization.report import FloatValues, QuantizationReport
+from tilewright.quantization.correction import correct_biases
+from tilewright.quantization.grids import choose_grids, with_copies
+from tilewright.quantization.model import QuantizedModel
+from tilewright.quantization.observe import observe, spreads
+from tilewright.quantization.report import QuantizationReport, check_signal, compare
+from tilewright.quantization.weights import quantize_weights, with_bias
 
+Batch = tuple[Tensor, ...]
 _COMPARED_IMAGES = 8
 _PATIENCE = 2.0  # seconds
+_WIDEST_MULTIPLIER = 31
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the steps done and the steps in all."""
@@ -32,7 +49,7 @@ ProgressCallback = Callable[[int, int], None]
 class Quantized:
     """A quantized network, and how far it is from its float original."""
 
-    model: nn.Module
+    model: QuantizedModel
     report: QuantizationReport
 
 
@@ -43,10 +60,12 @@ def quantize(
     weight_bits: int = 8,
     activation_bits: int = 8,
     power_of_two: bool = False,
+    least_snr_db: float | None = None,
     progress: ProgressCallback | None = None,
-) -> nn.Module:
+) -> QuantizedModel:
     """Quantize a float network after training; what comes back compiles.
 
+    The model is exported with ``torch.export`` and run as it was given beside what is made of it.
     Batch norms are folded, weights have a scale per output channel, activations a scale per tensor
     that loses least on the calibration images, operands of an addition share a grid, and biases are
     corrected for the mean error of the weights. :func:`quantize_with_report` also says how far each
@@ -54,22 +73,26 @@ def quantize(
 
     Parameters
     ----------
-    model : float module; not modified
+    model : float module, of any floating type; not modified
     calibration_batches : tensors (N, C, H, W) as the model takes them, or tuples of them if it has
         several inputs; a few hundred images that look like those to come
     weight_bits, activation_bits : int, 2..8
     power_of_two : restrict scales to powers of two, for which requantization is exact
+    least_snr_db : a layer that loses its signal is an error: one with less than this though its
+        inputs are better by 10 dB. By default 25 dB of 8 bits, 6 less for each bit less, and no
+        limit below 5; ``-math.inf`` accepts everything
     progress : called after each batch of calibration and of bias correction; by default a bar
         appears on a terminal after two seconds
 
     Returns
     -------
-    A module of Brevitas layers, in evaluation mode.
+    A module that computes what the engine will, in floats.
 
     Raises
     ------
-    UnsupportedError  Naming the module that cannot be quantized, and a rewrite that works.
-    Error  If there are no calibration batches, or one does not fit the model.
+    UnsupportedError  Naming the layer that cannot be quantized, and a way out.
+    Error  If there are no calibration batches, or one does not fit the model, if the graph is not
+    the model, or a layer loses its signal.
     """
     return quantize_with_report(
         model,
@@ -77,6 +100,7 @@ def quantize(
         weight_bits=weight_bits,
         activation_bits=activation_bits,
         power_of_two=power_of_two,
+        least_snr_db=least_snr_db,
         progress=progress,
     ).model
 
@@ -88,28 +112,69 @@ def quantize_with_report(
     weight_bits: int = 8,
     activation_bits: int = 8,
     power_of_two: bool = False,
+    least_snr_db: float | None = None,
     progress: ProgressCallback | None = None,
 ) -> Quantized:
     """As :func:`quantize`, and measure the accuracy of every layer on the first batch."""
-    quantizers = Quantizers(
-        weight_bits=weight_bits, activation_bits=activation_bits, power_of_two=power_of_two
-    )
+    for name, bits in (("weight_bits", weight_bits), ("activation_bits", activation_bits)):
+        if not 2 <= bits <= 8:
+            raise Error(f"{name} must be in 2..8, not {bits!r}")
     batches = _checked(calibration_batches)
-    graph = float_graph(model)
-    _check_shapes(graph, batches)
-    insert_quantizers(graph, quantizers, batches)
+    own = own_copy(model)
+    _check_shapes(own, batches)
+    images = tuple(x[:_COMPARED_IMAGES] for x in batches[0])
+    original = outputs_of(own, images)
+    real = _graph_of(own, original, images)
     with _Steps(2 * len(batches), progress) as steps:
-        calibrate(graph, batches, power_of_two=power_of_two, advance=steps.advance)
-        compared = tuple(x[:_COMPARED_IMAGES] for x in batches[0])
-        reference = FloatValues(graph, compared)
-        with torch.no_grad(), bias_correction_mode(graph):
-            for batch in batches:
-                graph(*batch)
-                steps.advance()
-    graph.eval()
-    # Whatever is left in float is an error here, with its name, and not when it is compiled.
-    capture_with_report(graph, tuple(x[:1] for x in batches[0]))
-    return Quantized(graph, reference.compare(graph))
+        seen = observe(real, batches, steps.advance)
+        real = with_copies(real, {name: h.maximum for name, h in seen.items()})
+        for op in real.ops:
+            if isinstance(op, q.Copy):
+                seen[op.output] = seen[op.inputs[0]]
+        grids = choose_grids(real, seen, bits=activation_bits, power_of_two=power_of_two)
+        graph = quantize_weights(
+            real.with_quantization(grids), bits=weight_bits, power_of_two=power_of_two
+        )
+        graph = graph.with_ops(
+            with_bias(graph, op, op.bias) if isinstance(op, q.Weighted) else op for op in graph.ops
+        )
+        graph = correct_biases(real, graph, batches, steps.advance)
+    # What cannot become integers is an error here, with its name, and not when it is compiled.
+    to_integer(graph, multiplier_width=_WIDEST_MULTIPLIER)
+    report, ratios = compare(real, graph, original, images)
+    least = (
+        _least_snr_db(min(weight_bits, activation_bits)) if least_snr_db is None else least_snr_db
+    )
+    check_signal(graph, ratios, least)
+    return Quantized(QuantizedModel(graph, single=_returns_one(own, images)), report)
+
+
+def _graph_of(own: nn.Module, original: Sequence[Tensor], images: Batch) -> Graph:
+    """Return operators that the engine has, in reals, proved to be the model."""
+    imported = import_module(own, images)
+    prove(own, imported, images)
+    try:
+        graph = prepared(imported.graph)
+        factors = [name for op in maps_multiplied(graph) for name in op.inputs]
+        graph = normalized(lower_products(graph, spreads(graph, factors, images)))
+    except Error:
+        raise
+    except Exception as error:
+        raise Error(
+            f"{imported.graph.name}: rewriting its graph failed with {type(error).__name__}: "
+            f"{error}. Please report this; quantizing its parts apart shows which one it is"
+        ) from error
+    prove_equal(graph, original, images)
+    return graph
+
+
+def _least_snr_db(bits: int) -> float:
+    return 25.0 - 6 * (8 - bits) if bits > 4 else -float("inf")
+
+
+def _returns_one(own: nn.Module, images: Batch) -> bool:
+    with torch.no_grad():
+        return isinstance(own(*(x[:1] for x in images)), Tensor)
 
 
 def _checked(calibration_batches: Iterable[Tensor | Batch]) -> list[Batch]:
@@ -135,7 +200,7 @@ def _checked(calibration_batches: Iterable[Tensor | Batch]) -> list[Batch]:
             shapes = [tuple(x.shape) for x in tensors]
             first = [tuple(x.shape) for x in batches[0]]
             raise Error(f"calibration batch {index} has shapes {shapes}, batch 0 has {first}")
-        batches.append(tuple(x.detach() for x in tensors))
+        batches.append(tuple(x.detach().float() for x in tensors))
     if not batches:
         raise Error(
             "there are no calibration batches: pass some that look like the inputs to come; a "
@@ -144,18 +209,20 @@ def _checked(calibration_batches: Iterable[Tensor | Batch]) -> list[Batch]:
     return batches
 
 
-def _check_shapes(graph: GraphModule, batches: list[Batch]) -> None:
-    placeholders = [n for n in graph.graph.nodes if n.op == "placeholder"]
-    required = [n for n in placeholders if not n.args]
-    given = len(batches[0])
-    if not len(required) <= given <= len(placeholders):
-        raise Error(
-            f"the model takes {len(required)} inputs and calibration batch 0 holds {given}: leave "
-            "labels out of the batches"
-        )
+def _check_shapes(model: nn.Module, batches: list[Batch]) -> None:
+    parameters = inspect.signature(model.forward).parameters.values()
+    if not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        required = [p for p in places if p.default is p.empty]
+        given = len(batches[0])
+        if not len(required) <= given <= len(places):
+            raise Error(
+                f"the model takes {len(required)} inputs and calibration batch 0 holds {given}: "
+                "leave labels out of the batches"
+            )
     try:
         with torch.no_grad():
-            graph(*(x[:1] for x in batches[0]))
+            model(*(x[:1] for x in batches[0]))
     except Exception as error:
         shapes = ", ".join(str(tuple(x.shape)) for x in batches[0])
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]

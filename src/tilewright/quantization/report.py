@@ -1,21 +1,24 @@
-"""How far a quantized network is from its float original, layer by layer."""
+"""How far a quantized network is from the float original, layer by layer."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
-from brevitas.backport import fx
-from brevitas.backport.fx import GraphModule
 from rich.console import Console, RenderableType
 from rich.table import Table
 from torch import Tensor
 
-from tilewright.quantization.alignment import source
-from tilewright.quantization.calibration import Batch, Observer, float_mode
+from tilewright.compiler.quantized import Graph
+from tilewright.compiler.quantized import ops as q
+from tilewright.errors import Error
+from tilewright.quantization.grids import fused_tensors, joins
+
+_FINE = 10.0
+"""dB by which a layer's inputs must be better than its output for it to be the one at fault."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +50,19 @@ class QuantizationReport:
     ----------
     layers : in execution order
     outputs : names of the layers that compute the model's outputs
+    outputs_snr_db : of each output, against the model as it was given
     images : int, how many were compared
     """
 
     layers: tuple[LayerAccuracy, ...]
     outputs: tuple[str, ...]
+    outputs_snr_db: tuple[float | None, ...]
     images: int
 
     @property
     def output_snr_db(self) -> float | None:
         """Lowest ratio of the outputs."""
-        ratios = [x.snr_db for x in self.layers if x.name in self.outputs and x.snr_db is not None]
-        return min(ratios, default=None)
+        return min((r for r in self.outputs_snr_db if r is not None), default=None)
 
     def to_json(self) -> str:
         """Return everything as JSON."""
@@ -69,9 +73,11 @@ class QuantizationReport:
         for heading in ("layer", "type", "scale", "SNR (dB)"):
             table.add_column(heading, justify="left" if heading == "layer" else "right")
         for x in self.layers:
-            ratio = "-" if x.snr_db is None else f"{x.snr_db:.1f}"
             name = f"{x.name} (output)" if x.name in self.outputs else x.name
-            table.add_row(name, f"{'' if x.signed else 'u'}int{x.bits}", f"{x.scale:.4g}", ratio)
+            sign = "" if x.signed else "u"
+            table.add_row(name, f"{sign}int{x.bits}", f"{x.scale:.4g}", _decibels(x.snr_db))
+        for i, ratio in enumerate(self.outputs_snr_db):
+            table.add_row(f"[bold]result {i}", "", "", _decibels(ratio))
         return table
 
     def __str__(self) -> str:
@@ -82,51 +88,85 @@ class QuantizationReport:
         return text
 
 
-class FloatValues:
-    """What every activation quantizer sees in float, before biases are corrected."""
+def _decibels(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.1f}"
 
-    def __init__(self, model: GraphModule, batch: Batch) -> None:
-        self.batch = batch
-        self.values: dict[fx.Node, Tensor] = {}
 
-        def see(node: fx.Node, module: Any, values: Tensor) -> None:
-            self.values[node] = values
+def compare(
+    real: Graph, graph: Graph, original: Sequence[Tensor], images: Sequence[Tensor]
+) -> tuple[QuantizationReport, dict[str, float | None]]:
+    """Run the quantized graph beside the float one; returns the report and each tensor's ratio.
 
-        with torch.no_grad(), float_mode(model):
-            Observer(model, see).run(*batch)
-
-    def compare(self, model: GraphModule) -> QuantizationReport:
-        """Run the finished model on the same images."""
-        layers: list[LayerAccuracy] = []
-        names = {node: _name(model, node) for node in self.values}
-
-        def see(node: fx.Node, module: Any, values: Tensor) -> None:
-            reference = self.values[node].double()
-            signal = float((reference**2).sum())
-            noise = float(((values.double() - reference) ** 2).sum())
-            ratio = 10 * math.log10(signal / noise) if signal and noise else None
-            quant = module.act_quant
+    Parameters
+    ----------
+    real : the same graph in reals, which was proved to be the model
+    original : what the model as it was given returns for ``images``
+    """
+    with torch.no_grad():
+        wanted = real.values([x.double() for x in images])
+        values = graph.values([x.double() for x in images], quantized=True)
+        results = [view.of(values) for view in graph.outputs]
+    ratios = {name: snr_db(wanted[name], values[name]) for name in values}
+    fused, layers = fused_tensors(graph), []
+    labels = _labels(graph)
+    for name in (*graph.inputs, *(op.output for op in graph.ops)):
+        grid = graph.tensors[name].quantization
+        if name in labels and name not in fused and grid is not None:
             layers.append(
-                LayerAccuracy(
-                    names[node],
-                    int(quant.bit_width()),
-                    bool(quant.is_signed),
-                    float(quant.scale()),
-                    ratio,
-                )
+                LayerAccuracy(labels[name], grid.bits, grid.signed, grid.scale, ratios[name])
             )
-
-        with torch.no_grad():
-            Observer(model, see).run(*self.batch)
-        results = next(n for n in model.graph.nodes if n.op == "output").all_input_nodes
-        outputs = tuple(names[source(model, n)] for n in results)
-        return QuantizationReport(tuple(layers), outputs, len(self.batch[0]))
+    sources = {_source(graph, name) for view in graph.outputs for name in view.sources}
+    outputs = tuple(labels[name] for name in labels if name in sources)
+    final = tuple(snr_db(a.double(), b.double()) for a, b in zip(original, results, strict=True))
+    return QuantizationReport(tuple(layers), outputs, final, len(images[0])), ratios
 
 
-def _name(model: GraphModule, node: fx.Node) -> str:
-    """Name the layer that computes what a quantizer quantizes."""
-    (source,) = node.all_input_nodes
-    if source.op != "call_module":
-        return str(source.name)
-    again = hasattr(model.get_submodule(str(source.target)), "act_quant")
-    return str((node if again else source).target)
+def _labels(graph: Graph) -> dict[str, str]:
+    """Name of the layer that computes each tensor, without those that only move elements."""
+    labels = {name: name for name in graph.inputs}
+    fused, producers = fused_tensors(graph), graph.producers()
+    for op in graph.ops:
+        if op.keeps_grid or isinstance(op, q.Constant | q.Copy):
+            continue
+        source = producers.get(op.inputs[0])
+        labels[op.output] = source.name if source and op.inputs[0] in fused else op.name
+    return labels
+
+
+def _source(graph: Graph, name: str) -> str:
+    """Tensor that another one has its values from."""
+    producers = graph.producers()
+    while (op := producers.get(name)) is not None and (op.keeps_grid or isinstance(op, q.Copy)):
+        name = op.inputs[0]
+    return name
+
+
+def snr_db(wanted: Tensor, have: Tensor) -> float | None:
+    """Power of ``wanted`` over power of the difference, in dB; None where either is zero."""
+    signal = float(wanted.square().mean())
+    noise = float((have - wanted).square().mean())
+    return 10 * math.log10(signal / noise) if signal and noise else None
+
+
+def check_signal(graph: Graph, ratios: dict[str, float | None], least_db: float) -> None:
+    """Refuse a network in which a layer loses its signal.
+
+    Raises
+    ------
+    Error  Naming the first layer below ``least_db`` whose inputs are better by far.
+    """
+    readers = graph.readers()
+    results = {name for view in graph.outputs for name in view.sources}
+    for op in graph.ops:
+        own = ratios[op.output]
+        if own is None or own >= least_db or graph.tensors[op.output].quantization is None:
+            continue
+        if op.output not in results and all(map(joins, readers[op.output])):
+            continue  # one part of a sum may be small: what counts is the sum
+        inputs = [ratios[name] for name in op.inputs]
+        if all(r is None or r > own + _FINE for r in inputs):
+            raise Error(
+                f"{op.name}: {own:.1f} dB are left of its signal, and its inputs are better. "
+                "Calibrate on more images, use more bits, look for channels of very different "
+                f"sizes, or accept it with least_snr_db={math.floor(own)}"
+            )

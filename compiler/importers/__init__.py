@@ -1,0 +1,4 @@
+"""What turns networks of other formats into quantized graphs.
+
+``export``: float PyTorch modules, through ``torch.export``.
+"""

@@ -1,0 +1,13 @@
+"""From a float PyTorch module to the quantized graph, through ``torch.export``.
+
+In the order in which data passes through: ``trace`` (the module's ATen operators), ``importer``
+(one walk over them), ``call`` (arguments, and the table of handlers), ``weighted``,
+``elementwise``, ``windows``, ``norms``, ``movement`` (what operators become), ``remedies`` (what to
+write instead of what is not supported), ``proof`` (the graph beside the module).
+"""
+
+from tilewright.compiler.importers.export.importer import Imported, import_module
+from tilewright.compiler.importers.export.proof import outputs_of, prove, prove_equal
+from tilewright.compiler.importers.export.trace import own_copy
+
+__all__ = ["Imported", "import_module", "outputs_of", "own_copy", "prove", "prove_equal"]

@@ -1,0 +1,182 @@
+"""Walks an exported module and builds the quantized graph."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from tilewright.compiler.importers.export import (  # noqa: F401 - they register handlers
+    elementwise,
+    norms,
+    weighted,
+    windows,
+)
+from tilewright.compiler.importers.export.call import (
+    HANDLERS,
+    Absent,
+    Call,
+    Value,
+    arguments,
+    name_of,
+)
+from tilewright.compiler.importers.export.movement import MOVING, move
+from tilewright.compiler.importers.export.remedies import remedy_for
+from tilewright.compiler.importers.export.trace import Trace, overwritten, trace, where
+from tilewright.compiler.quantized.build import Builder
+from tilewright.compiler.quantized.graph import Graph, View
+from tilewright.compiler.quantized.types import GraphError
+from tilewright.errors import Error, UnsupportedError
+
+_IGNORED = ("_assert", "_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range")
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A float module as a graph.
+
+    Parameters
+    ----------
+    graph : Graph, in reals
+    trace : what it was made from
+    views : the graph's view of each operator's result, by node of the trace
+    """
+
+    graph: Graph
+    trace: Trace
+    views: dict[fx.Node, View]
+
+
+def import_module(model: nn.Module, images: Sequence[Tensor]) -> Imported:
+    """Turn a module in evaluation mode and in float32 into a graph.
+
+    Parameters
+    ----------
+    images : one tensor (N, ...) per argument
+
+    Raises
+    ------
+    UnsupportedError  Naming the layer, the operator and a way out.
+    """
+    exported = trace(model, images)
+    builder = Builder()
+    values: dict[fx.Node, Value] = dict(exported.constants)
+    views: dict[fx.Node, View] = {}
+    for node in exported.arguments():
+        shape = tuple(node.meta["val"].shape)
+        if not shape or shape[0] != exported.batch:
+            raise Error(f"the input {node.name} must have the shape (N, ...), not {shape}")
+        values[node] = builder.input(node.name, shape[1:])
+    results: Sequence[Any] = ()
+    for node in exported.graph.nodes:
+        if node.op == "output":
+            results = node.args[0]  # type: ignore[assignment]
+        elif node.op == "call_function":
+            values[node] = _step(exported, builder, values, node)
+            if (written := overwritten(node)) is not None:
+                values[written] = values[node]
+        if isinstance(values.get(node), View):
+            views[node] = values[node]
+    outputs = _outputs(exported, builder, values, results)
+    unused = [name for name in builder.inputs if not _reads(builder, outputs, name)]
+    if unused:
+        raise UnsupportedError(
+            unused[0], "the model does not use this input", "Remove the argument."
+        )
+    try:
+        graph = builder.graph(exported.name, outputs)
+    except GraphError as error:
+        raise UnsupportedError(exported.name, str(error), remedy_for("")) from error
+    return Imported(graph, exported, views)
+
+
+def _reads(builder: Builder, outputs: Sequence[View], name: str) -> bool:
+    return any(name in op.inputs for op in builder.ops) or any(name in v.sources for v in outputs)
+
+
+def _step(exported: Trace, builder: Builder, values: dict[fx.Node, Value], node: fx.Node) -> Value:
+    args = fx.node.map_arg(node.args, lambda n: _Box(values[n]))
+    keywords = fx.node.map_arg(node.kwargs, lambda n: _Box(values[n]))
+    args, keywords = _unboxed(list(args)), _unboxed(dict(keywords))
+    if node.target is operator.getitem:
+        return args[0][args[1]]
+    name = name_of(node.target)
+    if name.rpartition(".")[2] in _IGNORED:
+        return None
+    if absent := _absent((args, keywords)):
+        raise UnsupportedError(
+            absent.where, f"{absent.what}, which {where(node)} reads", remedy_for("")
+        )
+    if not _holds_view((args, keywords)):
+        with torch.no_grad():
+            return node.target(*args, **keywords)  # type: ignore[operator]
+    call = Call(builder, where(node), name, exported.batch)
+    handler = HANDLERS.get(name)
+    if handler is None and name not in MOVING:
+        raise UnsupportedError(
+            call.where, f"{name.removeprefix('aten.')} cannot be quantized", remedy_for(name)
+        )
+    try:
+        if handler is None:
+            return move(call, node.target, args, keywords)
+        return handler(call, *arguments(node.target, tuple(args), keywords))
+    except UnsupportedError:
+        raise
+    except Exception as error:  # whatever it is, the user learns which layer it is about
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        short = name.removeprefix("aten.")
+        raise UnsupportedError(call.where, f"{short}: {reason}", remedy_for(name)) from error
+
+
+def _absent(x: Any) -> Absent | None:
+    if isinstance(x, dict):
+        x = list(x.values())
+    if isinstance(x, list | tuple):
+        return next((a for a in map(_absent, x) if a is not None), None)
+    return x if isinstance(x, Absent) else None
+
+
+class _Box:
+    """Keeps fx from looking into values."""
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+
+def _unboxed(x: Any) -> Any:
+    if isinstance(x, _Box):
+        return x.value
+    if isinstance(x, list | tuple):
+        return [_unboxed(v) for v in x]
+    return {k: _unboxed(v) for k, v in x.items()} if isinstance(x, dict) else x
+
+
+def _holds_view(x: Any) -> bool:
+    if isinstance(x, dict):
+        return any(map(_holds_view, x.values()))
+    return isinstance(x, View) or (isinstance(x, list | tuple) and any(map(_holds_view, x)))
+
+
+def _outputs(
+    exported: Trace, builder: Builder, values: dict[fx.Node, Value], results: Sequence[Any]
+) -> list[View]:
+    outputs = []
+    for i, result in enumerate(results):
+        label = "output" if len(results) == 1 else f"output.{i}"
+        value = values.get(result) if isinstance(result, fx.Node) else result
+        if isinstance(value, Tensor):
+            raise UnsupportedError(
+                label, "a result that does not depend on the inputs", "Leave it out."
+            )
+        if not isinstance(value, View):
+            raise UnsupportedError(
+                label,
+                f"a result of type {type(value).__name__}",
+                "Return a tensor, or a flat tuple or list of tensors.",
+            )
+        outputs.append(value)
+    return outputs

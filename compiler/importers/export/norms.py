@@ -1,0 +1,102 @@
+"""Norms by the statistics of an image, in terms of means, squares and products."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from tilewright.compiler.importers.export.call import Call, handles
+from tilewright.compiler.importers.export.weighted import batch_norm
+from tilewright.compiler.quantized import ops as q
+from tilewright.compiler.quantized.graph import View
+
+_SQUARE = q.Apply("mul", (q.X, q.X))
+
+
+def _normalized(call: Call, x: View, dims: Sequence[int], eps: float, *, center: bool) -> View:
+    """``(x - mean) / sqrt(variance + eps)`` over dimensions of the image."""
+    builder, where = call.builder, call.where
+    if center:
+        x = builder.binary(where, "sub", x, builder.reduce(where, x, "mean", dims, True))
+    power = builder.reduce(where, builder.function(where, x, _SQUARE), "mean", dims, True)
+    inverse = builder.function(where, power, q.Apply("rsqrt", (q.Apply("add", (q.X, eps)),)))
+    return builder.binary(where, "mul", x, inverse)
+
+
+def _scaled(call: Call, x: View, weight: Any, bias: Any, shape: Sequence[int]) -> View:
+    one = torch.ones(1, dtype=torch.float64)
+    scale = one if weight is None else call.constant(weight, "a weight").double().reshape(shape)
+    shift = one * 0 if bias is None else call.constant(bias, "a bias").double().reshape(shape)
+    return call.builder.affine(call.where, x, scale, shift)
+
+
+@handles("layer_norm")
+def layer_norm(
+    call: Call, x: Any, normalized: Sequence[int], weight: Any, bias: Any, eps: float, *rest: Any
+) -> View:
+    """Becomes means, tables and products."""
+    view = call.tensor(x)
+    rank, count = len(view.shape), len(normalized)
+    result = _normalized(call, view, range(rank - count, rank), eps, center=True)
+    return _scaled(call, result, weight, bias, tuple(normalized))
+
+
+@handles("rms_norm")
+def rms_norm(call: Call, x: Any, normalized: Sequence[int], weight: Any, eps: Any) -> View:
+    """Becomes means, tables and products."""
+    view = call.tensor(x)
+    rank, count = len(view.shape), len(normalized)
+    eps = torch.finfo(torch.float32).eps if eps is None else eps
+    result = _normalized(call, view, range(rank - count, rank), eps, center=False)
+    return _scaled(call, result, weight, None, tuple(normalized))
+
+
+@handles("group_norm")
+def group_norm(
+    call: Call, x: Any, groups: int, weight: Any, bias: Any, eps: float, *rest: Any
+) -> View:
+    """Becomes means, a table and one factor per channel."""
+    view = call.tensor(x)
+    split = (groups, view.shape[0] // groups, *view.shape[1:])
+    apart = call.builder.reshaped(view, split)
+    result = _normalized(call, apart, range(1, len(split)), eps, center=True)
+    whole = call.builder.reshaped(result, view.shape)
+    return _scaled(call, whole, weight, bias, (-1, *(1,) * (len(view.shape) - 1)))
+
+
+@handles("instance_norm")
+def instance_norm(
+    call: Call, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, by_input: bool,
+    momentum: float, eps: float, *rest: Any,
+) -> View:  # fmt: skip
+    """Becomes means, a table and one factor per channel; with running statistics Affine."""
+    view = call.tensor(x)
+    if not by_input:
+        return batch_norm(call, view, weight, bias, mean, variance, False, momentum, eps, False)
+    result = _normalized(call, view, range(1, len(view.shape)), eps, center=True)
+    return _scaled(call, result, weight, bias, (-1, *(1,) * (len(view.shape) - 1)))
+
+
+@handles("linalg_vector_norm", "norm")
+def vector_norm(
+    call: Call, x: Any, order: float, dims: Any = None, keep: bool = False, *rest: Any
+) -> View:
+    """Becomes a sum of squares and a table."""
+    if order not in (1, 2):
+        call.refuse(f"a norm of order {order}", "Use the order 1 or 2.")
+    view = call.tensor(x)
+    rank = len(view.shape) + 1
+    over = sorted(d % rank for d in ([dims] if isinstance(dims, int) else dims or range(rank)))
+    if 0 in over:
+        call.refuse("a norm over the batch", "Take norms of the images only.")
+    inner = _SQUARE if order == 2 else q.Apply("abs", (q.X,))
+    squares = call.builder.function(call.where, view, inner)
+    # The mean, whose range is the tensor's, and not the sum, which would leave the table's.
+    mean = call.builder.reduce(call.where, squares, "mean", [d - 1 for d in over], keep)
+    count = math.prod(view.shape[d - 1] for d in over)
+    total = q.Apply("mul", (q.X, float(count)))
+    outer = q.Apply("sqrt", (total,)) if order == 2 else total
+    return call.builder.function(call.where, mean, outer)

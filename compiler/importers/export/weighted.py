@@ -1,0 +1,287 @@
+"""Convolutions, matrices and batch norms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tilewright.compiler.importers.export.call import Call, handles, pair
+from tilewright.compiler.quantized import ops as q
+from tilewright.compiler.quantized.graph import View
+
+
+def _padding(call: Call, padding: Any, kernel: Any, dilation: Any) -> q.Padding:
+    if padding == "valid":
+        return 0, 0, 0, 0
+    if padding == "same":  # an odd pixel goes to the bottom and to the right
+        total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+        return total[0] // 2, total[0] - total[0] // 2, total[1] // 2, total[1] - total[1] // 2
+    vertical, horizontal = pair(padding)
+    return vertical, vertical, horizontal, horizontal
+
+
+def _bias(call: Call, bias: Any) -> Tensor | None:
+    return None if bias is None else call.constant(bias, "a bias")
+
+
+@handles("conv2d")
+def conv2d(
+    call: Call,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> View:
+    """Becomes Conv."""
+    w = call.constant(weight, "a convolution with weights")
+    image = call.tensor(x)
+    if len(image.shape) != 3:
+        call.refuse(f"a convolution of (N, *{image.shape})", "Give it a tensor (N, C, H, W).")
+    pads = _padding(call, padding, w.shape[2:], pair(dilation))
+    return call.builder.conv(
+        call.where, image, w, _bias(call, bias), pair(stride), pads, pair(dilation), groups
+    )
+
+
+@handles("conv1d")
+def conv1d(
+    call: Call,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> View:
+    """Becomes Conv on an image of one row."""
+    w = call.constant(weight, "a convolution with weights")
+    line = _line(call, call.tensor(x))
+    step, apart = (1, pair(stride)[0]), (1, pair(dilation)[0])
+    if not isinstance(padding, str):
+        padding = (0, pair(padding)[0])
+    pads = _padding(call, padding, (1, w.shape[2]), apart)
+    result = call.builder.conv(
+        call.where, line, w[:, :, None], _bias(call, bias), step, pads, apart, groups
+    )
+    return call.builder.reshaped(result, (result.shape[0], result.shape[2]))
+
+
+@handles("conv3d")
+def conv3d(
+    call: Call,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> View:
+    """Becomes Conv: slices are channels, and a kernel's slices weights between them."""
+    w = call.constant(weight, "a convolution with weights").double()
+    volume = call.tensor(x)
+    if len(volume.shape) != 4:
+        call.refuse(f"a volume of the shape (N, *{volume.shape})", "Give it (N, C, D, H, W).")
+    step, apart = _triple(stride), _triple(dilation)
+    pads: list[tuple[int, int]] = []
+    for k, d, p in zip(w.shape[2:], apart, _triple(padding), strict=True):
+        total = d * (k - 1)
+        before = total // 2 if padding == "same" else p
+        pads.append((before, total - before if padding == "same" else p))
+    kernels, per_group, depth = w.shape[:3]
+    slices = volume.shape[1]
+    made = (slices + sum(pads[0]) - apart[0] * (depth - 1) - 1) // step[0] + 1
+    if made < 1:
+        call.refuse(f"a kernel of {depth} slices on {slices}", "Give it more slices.")
+    flat = torch.zeros(kernels, made, per_group, slices, *w.shape[3:], dtype=torch.float64)
+    for o in range(made):
+        for t in range(depth):
+            i = o * step[0] + t * apart[0] - pads[0][0]
+            if 0 <= i < slices:
+                flat[:, o, :, i] = w[:, :, t]
+    own = _bias(call, bias)
+    result = call.builder.conv(
+        call.where,
+        call.builder.reshaped(volume, (volume.shape[0] * slices, *volume.shape[2:])),
+        flat.reshape(kernels * made, per_group * slices, *w.shape[3:]),
+        None if own is None else own.repeat_interleave(made),
+        (step[1], step[2]),
+        (*pads[1], *pads[2]),
+        (apart[1], apart[2]),
+        groups,
+    )
+    return call.builder.reshaped(result, (kernels, made, *result.shape[1:]))
+
+
+def _triple(value: Any) -> tuple[int, int, int]:
+    if isinstance(value, str):
+        return 0, 0, 0
+    numbers = [int(v) for v in value] if isinstance(value, list | tuple) else [int(value)]
+    depth, vertical, horizontal = numbers * 3 if len(numbers) == 1 else numbers
+    return depth, vertical, horizontal
+
+
+def _line(call: Call, x: View) -> View:
+    if len(x.shape) != 2:
+        call.refuse(f"a sequence of the shape (N, *{x.shape})", "Give it a tensor (N, C, L).")
+    return call.builder.reshaped(x, (x.shape[0], 1, x.shape[1]))
+
+
+@handles("conv_transpose2d")
+def conv_transpose2d(
+    call: Call, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any,
+    groups: int, dilation: Any,
+) -> View:  # fmt: skip
+    """Becomes ConvTranspose."""
+    w = call.constant(weight, "a transposed convolution with weights")
+    return _transposed(
+        call, call.tensor(x), w, bias, pair(stride), pair(padding), pair(output_padding), groups,
+        pair(dilation),
+    )  # fmt: skip
+
+
+@handles("conv_transpose1d")
+def conv_transpose1d(
+    call: Call, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any,
+    groups: int, dilation: Any,
+) -> View:  # fmt: skip
+    """Becomes ConvTranspose on an image of one row."""
+    w = call.constant(weight, "a transposed convolution with weights")
+    one = (1, pair(stride)[0]), (0, pair(padding)[0]), (0, pair(output_padding)[0])
+    result = _transposed(
+        call, _line(call, call.tensor(x)), w[:, :, None], bias, *one, groups, (1, pair(dilation)[0])
+    )
+    return call.builder.reshaped(result, (result.shape[0], result.shape[2]))
+
+
+def _transposed(
+    call: Call, x: View, weight: Tensor, bias: Any, stride: q.Pair, padding: q.Pair,
+    output_padding: q.Pair, groups: int, dilation: q.Pair,
+) -> View:  # fmt: skip
+    c, per_group, r, s = weight.shape
+    if dilation != (1, 1):  # the zeros between the taps
+        apart = weight.new_zeros(c, per_group, (r - 1) * dilation[0] + 1, (s - 1) * dilation[1] + 1)
+        apart[:, :, :: dilation[0], :: dilation[1]] = weight
+        weight, (r, s) = apart, apart.shape[2:]
+    own = weight.reshape(groups, c // groups, per_group, r, s).transpose(1, 2)
+    own = own.reshape(groups * per_group, c // groups, r, s)
+    pads = (padding[0], padding[0], padding[1], padding[1])
+    return call.builder.conv_transpose(
+        call.where, x, own, _bias(call, bias), stride, pads, output_padding, groups
+    )
+
+
+@handles("linear")
+def linear(call: Call, x: Any, weight: Any, bias: Any) -> View:
+    """Becomes Linear, or a convolution of one tap."""
+    w = call.constant(weight, "a linear layer with weights")
+    return call.builder.linear(call.where, call.tensor(x), w, _bias(call, bias))
+
+
+@handles("matmul", "mm")
+def matmul(call: Call, a: Any, b: Any) -> View:
+    """Becomes a linear layer if one operand is constant."""
+    if isinstance(b, Tensor) and b.ndim == 2:
+        return call.builder.linear(call.where, call.tensor(a), b.T, None)
+    call.refuse(
+        "a product of two matrices that both depend on the inputs",
+        "The engine has no attention yet: compute it on the host.",
+    )
+
+
+@handles("addmm")
+def addmm(call: Call, bias: Any, a: Any, b: Any, beta: float, alpha: float) -> View:
+    """Becomes Linear."""
+    w = call.constant(b, "a linear layer with weights")
+    own = _bias(call, bias)
+    return call.builder.linear(
+        call.where, call.tensor(a), w.T * alpha, None if own is None else own * beta
+    )
+
+
+@handles("batch_norm")
+def batch_norm(
+    call: Call, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, training: bool,
+    momentum: float, eps: float, cudnn: bool,
+) -> View:  # fmt: skip
+    """Becomes Affine, which folds into convolutions around it."""
+    if training or mean is None or variance is None:
+        call.refuse(
+            "a batch norm by the statistics of its input (track_running_stats=False)",
+            "Use track_running_stats=True, and train or calibrate the running statistics.",
+        )
+    image = call.tensor(x)
+    scale = 1 / torch.sqrt(call.constant(variance, "a variance").double() + eps)
+    if weight is not None:
+        scale = scale * call.constant(weight, "a weight").double()
+    offset = -call.constant(mean, "a mean").double() * scale
+    if bias is not None:
+        offset = offset + call.constant(bias, "a bias").double()
+    column = (-1, *(1,) * (len(image.shape) - 1))
+    return call.builder.affine(call.where, image, scale.reshape(column), offset.reshape(column))
+
+
+@handles("_native_batch_norm_legit_no_training")
+def batch_norm_decomposed(
+    call: Call,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    mean: Any,
+    variance: Any,
+    momentum: float,
+    eps: float,
+) -> list[View]:
+    """Becomes Affine, as batch_norm."""
+    return [batch_norm(call, x, weight, bias, mean, variance, False, momentum, eps, False)]
+
+
+def _deformable(
+    call: Call, x: Any, offset: Any, mask: Any, weight: Any, bias: Any, stride: q.Pair,
+    padding: q.Pair, dilation: q.Pair, groups: int, offset_groups: int,
+) -> View:  # fmt: skip
+    builder, where = call.builder, call.where
+    w = call.constant(weight, "a deformable convolution with weights").double()
+    own = _bias(call, bias)
+    own = torch.zeros(len(w), dtype=torch.float64) if own is None else own.double()
+    names = [builder.realized(where, call.tensor(t)) for t in (x, offset)]
+    if mask is not None:
+        names.append(builder.realized(where, call.tensor(mask)))
+    output = builder.emit(
+        q.DeformConv(
+            where, tuple(names), builder.unique(where), w, own, None, 8,
+            stride, padding, dilation, groups, offset_groups,
+        )
+    )  # fmt: skip
+    return View((output,), builder.shape(output))
+
+
+@handles("tilewright.deform_conv2d")
+def own_deform_conv2d(
+    call: Call, x: Any, offset: Any, weight: Any, bias: Any, stride: Any, padding: Any,
+    dilation: Any, mask: Any, groups: int, offset_groups: int,
+) -> View:  # fmt: skip
+    """Becomes DeformConv."""
+    return _deformable(
+        call, x, offset, mask, weight, bias, pair(stride), pair(padding), pair(dilation), groups,
+        offset_groups,
+    )  # fmt: skip
+
+
+@handles("torchvision.deform_conv2d")
+def torchvision_deform_conv2d(
+    call: Call, x: Any, weight: Any, offset: Any, mask: Any, bias: Any, stride_h: int,
+    stride_w: int, pad_h: int, pad_w: int, dilation_h: int, dilation_w: int, groups: int,
+    offset_groups: int, use_mask: bool,
+) -> View:  # fmt: skip
+    """Becomes DeformConv."""
+    return _deformable(
+        call, x, offset, mask if use_mask else None, weight, bias, (stride_h, stride_w),
+        (pad_h, pad_w), (dilation_h, dilation_w), groups, offset_groups,
+    )  # fmt: skip

@@ -1,0 +1,445 @@
+"""Builds a quantized graph: what importers call, on tensors of any shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tilewright.compiler.quantized import ops as q
+from tilewright.compiler.quantized.graph import Graph, View
+from tilewright.compiler.quantized.types import Shape, TensorInfo
+from tilewright.compiler.quantized.views import canonical, in_order, joined, moved, padding_of
+from tilewright.errors import UnsupportedError
+
+Reduction = Literal["mean", "sum", "amax", "amin"]
+
+
+class Builder:
+    """Collects operators in topological order; ``where`` of its methods names the layer."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, TensorInfo] = {}
+        self.inputs: list[str] = []
+        self.input_shapes: list[tuple[int, ...]] = []
+        self.ops: list[q.Op] = []
+        self._same: dict[Hashable, str] = {}
+
+    def graph(self, name: str, outputs: Sequence[View]) -> Graph:
+        """Return the graph with these results."""
+        graph = Graph(
+            name, self.tensors, tuple(self.inputs), tuple(self.input_shapes), (), tuple(outputs)
+        )
+        return graph.with_ops(self.ops)
+
+    def sizes(self) -> dict[str, int]:
+        """Elements of every tensor."""
+        return {name: math.prod(info.shape) for name, info in self.tensors.items()}
+
+    def shape(self, name: str) -> Shape:
+        """Shape of a tensor."""
+        return self.tensors[name].shape
+
+    def unique(self, where: str) -> str:
+        """Return a new tensor's name."""
+        name, count = where, 1
+        while name in self.tensors:
+            count += 1
+            name = f"{where}#{count}"
+        return name
+
+    def input(self, name: str, shape: Sequence[int]) -> View:
+        """Add an argument of the model, of ``shape`` without the batch."""
+        tensor = self.unique(name)
+        self.tensors[tensor] = TensorInfo(canonical(shape))
+        self.inputs.append(tensor)
+        self.input_shapes.append(tuple(shape))
+        return View((tensor,), tuple(shape))
+
+    def emit(self, op: q.Op) -> str:
+        """Append an operator; returns its output's name."""
+        shape = op.shape([self.shape(name) for name in op.inputs])
+        if min(shape) < 1:
+            raise UnsupportedError(
+                op.name, f"an output of the shape {shape}", "Give the model larger inputs."
+            )
+        self.tensors[op.output] = TensorInfo(shape)
+        self.ops.append(op)
+        return op.output
+
+    def once(self, key: Hashable, make: Callable[[], q.Op]) -> str:
+        """Append an operator unless the same one is there already."""
+        if key not in self._same:
+            self._same[key] = self.emit(make())
+        return self._same[key]
+
+    # Views.
+
+    def constant(self, where: str, value: Tensor, shape: Sequence[int]) -> View:
+        """Add a tensor that does not depend on the inputs."""
+        value = value.detach().double().reshape(canonical(shape))
+        name = self.emit(q.Constant(where, (), self.unique(where), value))
+        return View((name,), tuple(shape))
+
+    def move(
+        self, views: Sequence[View], place: Callable[[list[np.ndarray[Any, Any]]], Any]
+    ) -> View:
+        """Return a view of elements of ``views``; ``place`` moves arrays of their places."""
+        sizes = self.sizes()
+        base, indices = joined(views, sizes)
+        return moved(base, np.asarray(place(indices), dtype=np.int64), sizes)
+
+    def transposed(self, view: View, order: Sequence[int]) -> View:
+        """Return a view with its dimensions in another order."""
+        return self.move([view], lambda places: places[0].transpose(order))
+
+    def reshaped(self, view: View, shape: Sequence[int]) -> View:
+        """Return a view in another shape."""
+        if view.index is None:
+            return View(view.sources, tuple(shape))
+        return self.move([view], lambda places: places[0].reshape(shape))
+
+    def realized(self, where: str, view: View) -> str:
+        """Return the tensor of ``canonical(view.shape)`` that holds a view's elements."""
+        shape = canonical(view.shape)
+        if view.index is None and self.shape(view.sources[0]) == shape:
+            return view.sources[0]
+        index = np.arange(math.prod(shape)) if view.index is None else view.index
+        index = index.reshape(shape)
+        key = ("move", view.sources, shape, index.tobytes())
+        return self.once(
+            key, lambda: q.Move(where, view.sources, self.unique(f"{where}.moved"), index)
+        )
+
+    # Elements.
+
+    def function(self, where: str, view: View, expression: q.Expression) -> View:
+        """Apply a function to every element."""
+        view = self._whole(where, view)
+        source = view.sources[0]
+        output = self.once(
+            (source, str(expression)),
+            lambda: q.Function(where, (source,), self.unique(where), expression),
+        )
+        return View((output,), view.shape, view.index)
+
+    def _whole(self, where: str, view: View) -> View:
+        """Return a view that an operation on all of its one source serves as well."""
+        if view.index is None:
+            return view
+        if len(view.sources) == 1 and view.index.min() >= 0:
+            used = len(np.unique(view.index))
+            if used == math.prod(self.shape(view.sources[0])):
+                return view
+        return View((self.realized(where, view),), view.shape)
+
+    def affine(self, where: str, view: View, scale: Tensor, offset: Tensor) -> View:
+        """``scale * x + offset``; both of the view's shape or broadcast to it."""
+        pair = [t.detach().double().broadcast_to(view.shape) for t in (scale, offset)]
+        constants = [float(t.reshape(-1)[0]) for t in pair]
+        if all(bool((t == c).all()) for t, c in zip(pair, constants, strict=True)):
+            product = q.Apply("mul", (q.X, constants[0])) if constants[0] != 1 else q.X
+            total = q.Apply("add", (product, constants[1])) if constants[1] != 0 else product
+            return view if total is q.X else self.function(where, view, total)
+        view = self._whole(where, view)
+        source = view.sources[0]
+        shape = self.shape(source)
+        if view.index is None:
+            pair = [t.reshape(shape) for t in pair]
+        else:
+            places = torch.from_numpy(view.index.reshape(-1))
+            flat = [torch.zeros(math.prod(shape), dtype=torch.float64) for _ in pair]
+            for f, t in zip(flat, pair, strict=True):
+                f[places] = t.reshape(-1)
+            pair = [f.reshape(shape) for f in flat]
+        factor, shift = pair
+        if not bool((factor == factor[:, :1, :1]).all()):
+            constant = self.constant(f"{where}.constant", factor, shape)
+            names = (source, constant.sources[0])
+            source = self.emit(q.Binary(where, names, self.unique(where), "mul"))
+            factor = torch.ones_like(factor)
+        flat_shift = bool((shift == shift[:, :1, :1]).all())
+        own = shift[:, 0, 0] if flat_shift else torch.zeros(shape[0], dtype=torch.float64)
+        one = bool((factor == 1).all()) and bool((own == 0).all())
+        output = source
+        if not one:
+            output = self.emit(q.Affine(where, (source,), self.unique(where), factor[:, 0, 0], own))
+        if not flat_shift:
+            constant = self.constant(f"{where}.constant", shift, shape)
+            output = self.emit(
+                q.Binary(where, (output, constant.sources[0]), self.unique(where), "add")
+            )
+        return View((output,), view.shape, view.index)
+
+    def binary(self, where: str, function: q.BinaryFunction, a: View, b: View) -> View:
+        """Combine two tensors element by element."""
+        shape = np.broadcast_shapes(a.shape, b.shape)
+        order = in_order(a if len(a.shape) == len(shape) and a.index is not None else b)
+        if len(a.shape) == len(b.shape) and order not in (None, tuple(range(len(shape)))):
+            # As they lie in memory, and back.
+            turned = [self.transposed(view, order) for view in (a, b)]
+            result = self.binary(where, function, *turned)
+            return self.transposed(result, np.argsort(order).tolist())
+        if a.shape == b.shape and len(a.sources) == len(b.sources) == 1:
+            same = self.shape(a.sources[0]) == self.shape(b.sources[0])
+            orders = None if a.index is None else a.index.tobytes()
+            if same and orders == (None if b.index is None else b.index.tobytes()):
+                a, b = self._whole(where, a), self._whole(where, b)
+                names = (a.sources[0], b.sources[0])
+                output = self.emit(q.Binary(where, names, self.unique(where), function))
+                return View((output,), a.shape, a.index)
+        operands = []
+        for view in (a, b):
+            wanted = shape
+            pixels = len(shape) - max(1, len(shape) - 2)
+            other = b if view is a else a
+            lone = len(view.shape) == len(shape) and all(n == 1 for n in view.shape[-pixels:])
+            if function == "mul" and pixels and lone and other.shape == shape:
+                wanted = (*shape[:-pixels], *(1,) * pixels)
+            operands.append(self._expanded(view, wanted))
+        names = (self.realized(where, operands[0]), self.realized(where, operands[1]))
+        output = self.emit(q.Binary(where, names, self.unique(where), function))
+        return View((output,), tuple(shape))
+
+    def _expanded(self, view: View, shape: Sequence[int]) -> View:
+        if view.shape == tuple(shape):
+            return view
+        return self.move([view], lambda places: np.broadcast_to(places[0], shape))
+
+    def prelu(self, where: str, view: View, slope: Tensor) -> View:
+        """Scale what is negative by ``slope``, one per channel (the first dimension)."""
+        if slope.numel() == 1:
+            return self.function(where, view, q.Apply("leaky_relu", (q.X, float(slope))))
+        source = self.realized(where, view)
+        positive = self.function(where, View((source,), view.shape), q.Apply("relu", (q.X,)))
+        channels = self.shape(source)[0]
+        if slope.numel() != channels:
+            raise UnsupportedError(
+                where, f"{slope.numel()} slopes for {channels} channels", "Give each channel one."
+            )
+        both = self.emit(
+            q.Concat(where, (source, positive.sources[0]), self.unique(f"{where}.both"))
+        )
+        slope = slope.detach().double().reshape(-1)
+        weight = torch.cat([torch.diag(slope), torch.diag(1 - slope)], 1)
+        output = self.conv(where, View((both,), self.shape(both)), weight[:, :, None, None], None)
+        return View(output.sources, view.shape)
+
+    # Weights.
+
+    def conv(
+        self,
+        where: str,
+        view: View,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: q.Pair = (1, 1),
+        padding: q.Padding = (0, 0, 0, 0),
+        dilation: q.Pair = (1, 1),
+        groups: int = 1,
+    ) -> View:
+        """Convolve (C, H, W); zeros around the view become padding."""
+        source = view.sources[0]
+        pads = padding_of(view, self.shape(source)) if len(view.shape) == 3 else None
+        if pads is not None:
+            padding = tuple(a + b for a, b in zip(padding, pads, strict=True))  # type: ignore[assignment]
+            view = View((source,), self.shape(source))
+        name = self.realized(where, view)
+        op = q.Conv(
+            where, (name,), self.unique(where), *_parameters(weight, bias), None, 8,
+            stride, padding, dilation, groups,
+        )  # fmt: skip
+        output = self.emit(op)
+        return View((output,), self.shape(output))
+
+    def conv_transpose(
+        self,
+        where: str,
+        view: View,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: q.Pair,
+        padding: q.Padding,
+        output_padding: q.Pair,
+        groups: int,
+    ) -> View:
+        """Convolve (C, H, W), transposed; ``weight`` (K, C / groups, R, S)."""
+        op = q.ConvTranspose(
+            where, (self.realized(where, view),), self.unique(where), *_parameters(weight, bias),
+            None, 8, stride, padding, output_padding, groups,
+        )  # fmt: skip
+        output = self.emit(op)
+        return View((output,), self.shape(output))
+
+    def linear(self, where: str, view: View, weight: Tensor, bias: Tensor | None) -> View:
+        """Multiply the last dimension by ``weight`` (K, F)."""
+        if len(view.shape) > 1:
+            return self._pointwise(where, view, weight, bias)
+        weight, bias = _parameters(weight, bias)
+        # Whatever the view moves, the weights' columns move instead.
+        result: View | None = None
+        index = np.arange(view.shape[0]) if view.index is None else view.index
+        offset = 0
+        for source in view.sources:
+            size = math.prod(self.shape(source))
+            inside = (index >= offset) & (index < offset + size)
+            columns = torch.from_numpy(index[inside] - offset)
+            own = torch.zeros(len(weight), size, dtype=torch.float64)
+            own.index_add_(1, columns, weight[:, torch.from_numpy(np.flatnonzero(inside))])
+            part = bias if result is None else torch.zeros_like(bias)
+            output = self.emit(q.Linear(where, (source,), self.unique(where), own, part, None, 8))
+            term = View((output,), (len(weight),))
+            result = term if result is None else self.binary(where, "add", result, term)
+            offset += size
+        assert result is not None
+        return result
+
+    def _pointwise(self, where: str, view: View, weight: Tensor, bias: Tensor | None) -> View:
+        """Multiply by a convolution of one tap, over whatever the other dimensions are."""
+        rest, last = view.shape[:-1], len(view.shape) - 1
+        first = self.transposed(view, (last, *range(last)))
+        source = first.sources[0]
+        if first.index is None and self.shape(source)[0] == view.shape[-1]:
+            x = View((source,), self.shape(source))
+        else:
+            x = self.reshaped(first, (view.shape[-1], 1, math.prod(rest)))
+        result = self.conv(where, x, weight[:, :, None, None], bias)
+        back = self.reshaped(result, (weight.shape[0], *rest))
+        return self.transposed(back, (*range(1, last + 1), 0))
+
+    # Windows.
+
+    def max_pool(
+        self,
+        where: str,
+        view: View,
+        kernel: q.Pair,
+        stride: q.Pair,
+        padding: q.Padding,
+        dilation: q.Pair = (1, 1),
+    ) -> View:
+        """Take the maximum over windows of (C, H, W)."""
+        name = self.realized(where, view)
+        output = self.emit(
+            q.MaxPool(where, (name,), self.unique(where), kernel, stride, padding, dilation)
+        )
+        return View((output,), self.shape(output))
+
+    def avg_pool(
+        self,
+        where: str,
+        view: View,
+        kernel: q.Pair,
+        stride: q.Pair,
+        padding: q.Padding,
+        divisor: float,
+    ) -> View:
+        """Sum windows of (C, H, W) and divide; padding counts as zeros."""
+        name = self.realized(where, view)
+        output = self.emit(
+            q.AvgPool(where, (name,), self.unique(where), kernel, stride, padding, divisor)
+        )
+        return View((output,), self.shape(output))
+
+    def resample(self, where: str, view: View, rows: Tensor, columns: Tensor) -> View:
+        """``rows @ x @ columns.T`` of (C, H, W)."""
+        name = self.realized(where, view)
+        matrices = rows.detach().double(), columns.detach().double()
+        output = self.emit(q.Resample(where, (name,), self.unique(where), *matrices))
+        return View((output,), self.shape(output))
+
+    def bilinear(self, where: str, view: View, factor: q.Pair) -> View:
+        """Interpolate (C, H, W) by whole factors, pixels as areas."""
+        name = self.realized(where, view)
+        output = self.emit(q.Bilinear(where, (name,), self.unique(where), factor))
+        return View((output,), self.shape(output))
+
+    def reduce(
+        self, where: str, view: View, kind: Reduction, dims: Sequence[int], keep: bool
+    ) -> View:
+        """Mean, sum or extreme over ``dims`` of the view's shape."""
+        rank = len(view.shape)
+        over = sorted({d % rank for d in dims})
+        result = tuple(
+            1 if d in over else n for d, n in enumerate(view.shape) if keep or d not in over
+        )
+        if kind == "amin":
+            minus = self.function(where, view, q.Apply("mul", (q.X, -1.0)))
+            most = self.reduce(where, minus, "amax", dims, keep)
+            return self.function(where, most, q.Apply("mul", (q.X, -1.0)))
+        order = in_order(view)
+        if order is not None and order != tuple(range(rank)):
+            view = self.transposed(view, order)
+            over = [order.index(d) for d in over]
+            if sorted(set(range(rank)) - set(over), key=lambda d: order[d]) != sorted(
+                set(range(rank)) - set(over)
+            ):
+                raise UnsupportedError(
+                    where, f"a {kind} over dimensions of a permuted tensor", "Permute after it."
+                )
+        source = view.sources[0]
+        lead = max(1, rank - 2)
+        whole = view.index is None and [
+            d for d in range(rank) if math.prod(view.shape[:d]) == self.shape(source)[0]
+        ]
+        if (
+            whole
+            and min(over) >= whole[0]
+            and over == list(range(over[0], rank))
+            and over[0] in whole
+        ):
+            x = View((source,), self.shape(source))  # all pixels of every channel
+            pooled = self._pooled(where, x, kind, self.shape(source)[1:])
+            return self.reshaped(pooled, result)
+        shape = canonical(view.shape)
+        x = View((self.realized(where, view),), shape)
+        pixels = [d for d in over if d >= lead]
+        if pixels:
+            sizes = {lead: shape[1], lead + 1: shape[2]} if rank > 2 else {1: shape[2]}
+            kernel = tuple(sizes.get(d, 1) if d in pixels else 1 for d in (lead, lead + 1))
+            if rank == 2:
+                kernel = (1, shape[2])
+            x = self._pooled(where, x, kind, (kernel[0], kernel[1]))
+        channels = [d for d in over if d < lead]
+        if channels:
+            x = self._channels(where, x, kind, view.shape[:lead], channels)
+        return self.reshaped(x, result)
+
+    def _pooled(self, where: str, view: View, kind: Reduction, kernel: q.Pair) -> View:
+        if kind == "amax":
+            return self.max_pool(where, view, kernel, kernel, (0, 0, 0, 0))
+        divisor = 1.0 if kind == "sum" else float(kernel[0] * kernel[1])
+        return self.avg_pool(where, view, kernel, kernel, (0, 0, 0, 0), divisor)
+
+    def _channels(
+        self, where: str, view: View, kind: Reduction, lead: Sequence[int], over: Sequence[int]
+    ) -> View:
+        """Reduce dimensions that make up the channels."""
+        places = np.arange(math.prod(lead)).reshape(lead)
+        kept = [d for d in range(len(lead)) if d not in over]
+        groups = places.transpose([*kept, *over]).reshape(math.prod(lead[d] for d in kept), -1)
+        if kind == "amax":
+            parts = [self.move([view], lambda p, g=g: p[0][g]) for g in groups.T]
+            while len(parts) > 1:
+                pairs = [
+                    self.binary(where, "maximum", a, b)
+                    for a, b in zip(parts[::2], parts[1::2], strict=False)
+                ]
+                parts = pairs + parts[len(pairs) * 2 :]
+            return parts[0]
+        weight = torch.zeros(len(groups), math.prod(lead), dtype=torch.float64)
+        factor = 1.0 if kind == "sum" else 1.0 / groups.shape[1]
+        for k, members in enumerate(groups):
+            weight[k, torch.from_numpy(members.copy())] = factor
+        return self.conv(where, view, weight[:, :, None, None], None)
+
+
+def _parameters(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    weight = weight.detach().double()
+    if bias is None:
+        bias = torch.zeros(weight.shape[0], dtype=torch.float64)
+    return weight, bias.detach().double()

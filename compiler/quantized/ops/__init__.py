@@ -1,0 +1,72 @@
+"""The operators of the quantized graph, with their meaning in real numbers.
+
+``base`` (what they share), ``weighted`` (convolutions, matrices), ``elementwise`` (functions and
+their expressions), ``pooling``, ``movement`` (and constants, interpolation).
+"""
+
+from tilewright.compiler.quantized.ops.base import Op, Padding, Pair
+from tilewright.compiler.quantized.ops.elementwise import (
+    FUNCTIONS,
+    Affine,
+    Apply,
+    Argument,
+    Binary,
+    Expression,
+    Function,
+    X,
+    bounds,
+    line,
+    substitute,
+)
+from tilewright.compiler.quantized.ops.movement import (
+    Bilinear,
+    Concat,
+    Constant,
+    Copy,
+    IndexArray,
+    Join,
+    Move,
+    Resample,
+    Select,
+)
+from tilewright.compiler.quantized.ops.pooling import AvgPool, MaxPool
+from tilewright.compiler.quantized.ops.weighted import (
+    Conv,
+    ConvTranspose,
+    DeformConv,
+    Linear,
+    Weighted,
+)
+
+__all__ = [
+    "FUNCTIONS",
+    "Affine",
+    "Apply",
+    "Argument",
+    "AvgPool",
+    "Bilinear",
+    "Binary",
+    "Concat",
+    "Constant",
+    "Conv",
+    "ConvTranspose",
+    "Copy",
+    "DeformConv",
+    "Expression",
+    "Function",
+    "IndexArray",
+    "Join",
+    "Linear",
+    "MaxPool",
+    "Move",
+    "Op",
+    "Padding",
+    "Pair",
+    "Resample",
+    "Select",
+    "Weighted",
+    "X",
+    "bounds",
+    "line",
+    "substitute",
+]

@@ -1,0 +1,219 @@
+"""Operators that work element by element."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tilewright.compiler.quantized.ops.base import Op
+from tilewright.compiler.quantized.types import Shape
+
+
+@dataclass(frozen=True)
+class Argument:
+    """The tensor that a function is applied to."""
+
+    def __str__(self) -> str:
+        return "x"
+
+
+@dataclass(frozen=True)
+class Apply:
+    """A function of expressions, by its name in FUNCTIONS."""
+
+    function: str
+    arguments: tuple[Expression, ...]
+
+    def __str__(self) -> str:
+        return f"{self.function}({', '.join(map(str, self.arguments))})"
+
+
+Expression: TypeAlias = Argument | Apply | float
+X = Argument()
+
+FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    "abs": torch.abs,
+    "add": torch.add,
+    "atan": torch.atan,
+    "celu": F.celu,
+    "clamp": lambda x, low, high: x.clamp(low, high),
+    "cos": torch.cos,
+    "div": torch.div,
+    "elu": lambda x, alpha, scale, slope: (
+        torch.where(x > 0, x, alpha * torch.expm1(x.clamp(max=0) * slope)) * scale
+    ),
+    "erf": torch.erf,
+    "exp": torch.exp,
+    "expm1": torch.expm1,
+    "floor": torch.floor,
+    "ceil": torch.ceil,
+    "round": torch.round,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "hardshrink": F.hardshrink,
+    "hardsigmoid": F.hardsigmoid,
+    "hardswish": F.hardswish,
+    "leaky_relu": F.leaky_relu,
+    "log": torch.log,
+    "log1p": torch.log1p,
+    "log_sigmoid": F.logsigmoid,
+    "maximum": lambda a, b: torch.maximum(*_both(a, b)),
+    "minimum": lambda a, b: torch.minimum(*_both(a, b)),
+    "mish": F.mish,
+    "mul": torch.mul,
+    "pow": lambda a, b: torch.pow(a, b),
+    "reciprocal": torch.reciprocal,
+    "relu": F.relu,
+    "rsqrt": torch.rsqrt,
+    "selu": F.selu,
+    "sigmoid": torch.sigmoid,
+    "sign": torch.sign,
+    "silu": F.silu,
+    "sin": torch.sin,
+    "softplus": F.softplus,
+    "softshrink": F.softshrink,
+    "sqrt": torch.sqrt,
+    "square": torch.square,
+    "sub": torch.sub,
+    "tan": torch.tan,
+    "tanh": torch.tanh,
+    "threshold": F.threshold,
+    "trunc": torch.trunc,
+}
+"""Functions of elements, on tensors; operands of the binary ones may be numbers."""
+
+
+def _both(a: Tensor | float, b: Tensor | float) -> tuple[Tensor, Tensor]:
+    like = a if isinstance(a, Tensor) else b
+    assert isinstance(like, Tensor)
+    return torch.as_tensor(a).to(like), torch.as_tensor(b).to(like)
+
+
+def evaluate(expression: Expression, x: Tensor) -> Tensor | float:
+    """Compute an expression for the argument ``x``."""
+    match expression:
+        case Argument():
+            return x
+        case Apply(function, arguments):
+            values = [evaluate(a, x) for a in arguments]
+            if not any(isinstance(v, Tensor) for v in values):
+                return float(FUNCTIONS[function](*(torch.tensor(v) for v in values)))
+            return FUNCTIONS[function](*values)
+        case _:
+            return expression
+
+
+def substitute(expression: Expression, inner: Expression) -> Expression:
+    """``expression`` of ``inner`` of x."""
+    match expression:
+        case Argument():
+            return inner
+        case Apply(function, arguments):
+            return Apply(function, tuple(substitute(a, inner) for a in arguments))
+        case _:
+            return expression
+
+
+def bounds(expression: Expression) -> tuple[float, float] | None:
+    """Return the range that a function clips to, if that is all it does."""
+    match expression:
+        case Argument():
+            return -math.inf, math.inf
+        case Apply("relu", (inner,)):
+            low, high = 0.0, math.inf
+        case Apply("clamp", (inner, float(low), float(high))):
+            pass
+        case _:
+            return None
+    within = bounds(inner)
+    if within is None:
+        return None
+    return min(max(within[0], low), high), min(max(within[1], low), high)
+
+
+def line(expression: Expression) -> tuple[float, float] | None:
+    """Return (a, b) of a function that is ``a * x + b``, else None."""
+    match expression:
+        case Argument():
+            return 1.0, 0.0
+        case Apply("add" | "sub" | "mul" | "div" as function, (left, right)):
+            p, q = line(left), line(right)
+            if p is None or q is None:
+                return None
+            match function:
+                case "add":
+                    return p[0] + q[0], p[1] + q[1]
+                case "sub":
+                    return p[0] - q[0], p[1] - q[1]
+                case "mul" if p[0] == 0 or q[0] == 0:
+                    return p[0] * q[1] + q[0] * p[1], p[1] * q[1]
+                case "div" if q[0] == 0 and q[1] != 0:
+                    return p[0] / q[1], p[1] / q[1]
+            return None
+        case Apply():
+            return None
+        case _:
+            return 0.0, float(expression)
+
+
+@dataclass(frozen=True, eq=False)
+class Function(Op):
+    """A function of one tensor, element by element: a clip of ranges, or a table.
+
+    Parameters
+    ----------
+    expression : of x
+    """
+
+    expression: Expression
+
+    def evaluate(self, *inputs: Tensor) -> Tensor:
+        """Apply the function."""
+        result = evaluate(self.expression, inputs[0])
+        if not isinstance(result, Tensor):
+            return torch.full_like(inputs[0], result)
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(Op):
+    """``scale[c] * x + offset[c]``: a batch norm, or constants per channel; both (C,) float64."""
+
+    scale: Tensor
+    offset: Tensor
+
+    def evaluate(self, *inputs: Tensor) -> Tensor:
+        """Scale and shift."""
+        (x,) = inputs
+        column = (slice(None), None, None)
+        return x * self.scale.to(x.dtype)[column] + self.offset.to(x.dtype)[column]
+
+
+BinaryFunction: TypeAlias = Literal["add", "sub", "mul", "div", "maximum", "minimum", "pow"]
+
+
+@dataclass(frozen=True, eq=False)
+class Binary(Op):
+    """A function of two tensors of one shape; of a product, one may have one pixel."""
+
+    function: BinaryFunction
+
+    @property
+    def keeps_grid(self) -> bool:  # type: ignore[override]
+        """Whether the output has values of the inputs."""
+        return self.function == "maximum"
+
+    def shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Shape of the output."""
+        a, b = inputs
+        return a if a[1] * a[2] >= b[1] * b[2] else b
+
+    def evaluate(self, *inputs: Tensor) -> Tensor:
+        """Apply the function."""
+        return FUNCTIONS[self.function](*inputs)

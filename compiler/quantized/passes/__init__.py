@@ -1,0 +1,32 @@
+"""From what models say to what the engine has, one idea a pass.
+
+In the order in which they run: ``constants`` (computes what does not depend on the inputs),
+``functions`` (elementwise functions of one tensor), ``arithmetic`` (differences, quotients,
+minima), ``products`` (of two feature maps), ``kernels`` (of many taps), ``sums`` (of many terms),
+``moves`` and ``taps`` (slices, paddings, reshapes, interpolation), ``affine`` (batch norms).
+``rewrite`` is what they share.
+"""
+
+from tilewright.compiler.quantized.graph import Graph
+from tilewright.compiler.quantized.passes.affine import fold_affine
+from tilewright.compiler.quantized.passes.arithmetic import lower_arithmetic
+from tilewright.compiler.quantized.passes.constants import fold_constants
+from tilewright.compiler.quantized.passes.functions import fuse_functions
+from tilewright.compiler.quantized.passes.kernels import split_kernels
+from tilewright.compiler.quantized.passes.moves import lower_moves
+from tilewright.compiler.quantized.passes.products import Spread, lower_products, maps_multiplied
+from tilewright.compiler.quantized.passes.sums import merge_sums
+
+__all__ = ["Spread", "lower_products", "maps_multiplied", "normalized", "prepared"]
+
+
+def prepared(graph: Graph) -> Graph:
+    """Bring a graph of an importer to where only products of maps are left to choose."""
+    return fuse_functions(lower_arithmetic(fuse_functions(fold_constants(graph))))
+
+
+def normalized(graph: Graph) -> Graph:
+    """Bring a prepared graph, without products of maps, to what the engine has."""
+    return fold_affine(
+        fuse_functions(fold_constants(lower_moves(merge_sums(split_kernels(graph)))))
+    )

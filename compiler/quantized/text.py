@@ -1,0 +1,45 @@
+"""The printed form of a quantized graph, for people."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from tilewright.compiler.quantized.graph import Graph
+
+
+def print_graph(graph: Graph) -> str:
+    """Print tensors with their grids, operators with their attributes, and results."""
+    lines = [f"graph {graph.name}"]
+    for name in graph.inputs:
+        lines.append(f"  {_tensor(graph, name)} = input")
+    for op in graph.ops:
+        attributes = ", ".join(f"{k}={_value(v)}" for k, v in op.attributes().items())
+        lines.append(
+            f"  {_tensor(graph, op.output)} = {op.kind}({', '.join(op.inputs)})"
+            f"{' ' if attributes else ''}{attributes}"
+        )
+    for view in graph.outputs:
+        moved = "" if view.index is None else " by index"
+        lines.append(f"  return {', '.join(view.sources)} as {view.shape}{moved}")
+    return "\n".join([*lines, ""])
+
+
+def _tensor(graph: Graph, name: str) -> str:
+    info = graph.tensors[name]
+    q = info.quantization
+    grid = (
+        ""
+        if q is None
+        else (
+            f" {'' if q.signed else 'u'}int{q.bits} scale={q.scale:.6g} zero_point={q.zero_point}"
+        )
+    )
+    return f"{name} {'x'.join(map(str, info.shape))}{grid}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Tensor | np.ndarray):
+        low, high = (float(value.min()), float(value.max())) if 0 not in value.shape else (0.0, 0.0)
+        return f"{'x'.join(map(str, value.shape))}[{low:.4g}..{high:.4g}]"
+    return str(value)

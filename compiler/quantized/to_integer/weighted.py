@@ -1,0 +1,59 @@
+"""Layers with weights."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tilewright.compiler.frontend.quantizers import Weight
+from tilewright.compiler.frontend.values import (
+    ConvSource,
+    ConvTransposeSource,
+    DeformSource,
+    LinearSource,
+    Pending,
+    Quantized,
+    WeightedSource,
+)
+from tilewright.compiler.ir.shapes import transposed_shape, window_shape
+from tilewright.compiler.quantized import ops as q
+
+
+def weighted(op: q.Weighted, inputs: list[Quantized]) -> Pending:
+    """Return the accumulator of a layer, which waits for its grid."""
+    assert op.weight_scale is not None
+    x = inputs[0]
+    scales = op.weight_scale.numpy()
+    column = scales.reshape(-1, *(1,) * (op.weight.ndim - 1))
+    integers = np.rint(op.weight.numpy() / column).astype(np.int64)
+    weight = Weight(integers, scales, op.weight_bits)
+    size = x.type.shape[1:]
+    source: WeightedSource
+    match op:
+        case q.Conv():
+            source = ConvSource(x, weight, op.stride, op.padding, op.dilation, op.groups)
+            kernel = (integers.shape[2], integers.shape[3])
+            pixels = window_shape(size, kernel, op.stride, op.padding, op.dilation)
+        case q.ConvTranspose():
+            source = ConvTransposeSource(
+                x, weight, op.stride, op.padding, op.output_padding, op.groups
+            )
+            kernel = (integers.shape[2], integers.shape[3])
+            pixels = transposed_shape(size, kernel, op.stride, op.padding, op.output_padding)
+        case q.DeformConv():
+            top, left = op.padding
+            mask = inputs[2] if len(inputs) > 2 else None
+            source = DeformSource(
+                x, inputs[1], mask, weight, op.stride, (top, top, left, left), op.dilation,
+                op.groups, op.offset_groups,
+            )  # fmt: skip
+            _, *rest = inputs[1].type.shape
+            pixels = (rest[0], rest[1])
+        case _:
+            assert integers.shape[1] == math.prod(x.type.shape)
+            source, pixels = LinearSource(x, weight), (1, 1)
+    shape = (len(integers), *pixels)
+    flat = isinstance(op, q.Linear)
+    scale = scales * x.type.scale
+    return Pending(op.name, source, shape, scale, op.bias.numpy(), True, flat)

@@ -1,0 +1,170 @@
+"""Which tensors are stored, on one grid with which others, and that grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tilewright.compiler.quantized import Graph, Quantization
+from tilewright.compiler.quantized import ops as q
+from tilewright.errors import UnsupportedError
+from tilewright.quantization.ranges import Histogram
+
+_APART = 2.0
+"""Ratio of ranges beyond which a tensor that others read too is joined as a copy."""
+_OFFSET_FRACTION_BITS = 8
+_FUSING = (q.Weighted, q.Binary, q.AvgPool, q.Bilinear)
+
+
+def fused_tensors(graph: Graph) -> frozenset[str]:
+    """All tensors that are not stored."""
+    uses, producers, readers = graph.uses(), graph.producers(), graph.readers()
+    result = set()
+    for name, producer in producers.items():
+        if uses[name] != 1 or not isinstance(producer, _FUSING) or producer.keeps_grid:
+            continue
+        clips = [
+            op
+            for op in readers[name]
+            if isinstance(op, q.Function) and q.bounds(op.expression) is not None
+        ]
+        if clips:
+            result.add(name)
+    return frozenset(result)
+
+
+def with_copies(graph: Graph, ranges: Mapping[str, float]) -> Graph:
+    """Give a small tensor that joins large ones, and is read elsewhere too, a copy for that.
+
+    ``ranges``: largest absolute value of each tensor.
+    """
+    uses, producers = graph.uses(), graph.producers()
+    taken = set(graph.tensors)
+    ops: list[q.Op] = []
+    for op in graph.ops:
+        if joins(op):
+            largest = max(ranges[name] for name in op.inputs)
+            names = []
+            for name in op.inputs:
+                small = ranges[name] * _APART < largest and ranges[name] > 0
+                if small and _read_elsewhere(name, uses, producers):
+                    copy, count = f"{name}.copy", 1
+                    while copy in taken:
+                        count += 1
+                        copy = f"{name}.copy#{count}"
+                    taken.add(copy)
+                    ops.append(q.Copy(f"{op.name}.copy", (name,), copy))
+                    name = copy
+                names.append(name)
+            op = replace(op, inputs=tuple(names))
+        ops.append(op)
+    return graph.with_ops(ops)
+
+
+def joins(op: q.Op) -> bool:
+    """Whether an operator adds or concatenates, so that its operands share a grid."""
+    return len(op.inputs) > 1 and (
+        op.keeps_grid or (isinstance(op, q.Binary) and op.function == "add")
+    )
+
+
+def _read_elsewhere(name: str, uses: Mapping[str, int], producers: Mapping[str, q.Op]) -> bool:
+    """Whether something else reads the tensor, or one that it has its grid from."""
+    while uses[name] == 1:
+        producer = producers.get(name)
+        if producer is None or not producer.keeps_grid or len(producer.inputs) != 1:
+            return False
+        (name,) = producer.inputs
+    return True
+
+
+class _Groups:
+    """Disjoint sets of tensors."""
+
+    def __init__(self) -> None:
+        self.parent: dict[str, str] = {}
+
+    def find(self, name: str) -> str:
+        while self.parent.setdefault(name, name) != name:
+            name = self.parent[name]
+        return name
+
+    def join(self, names: tuple[str, ...]) -> None:
+        for name in names[1:]:
+            self.parent[self.find(name)] = self.find(names[0])
+
+
+def choose_grids(
+    graph: Graph, seen: Mapping[str, Histogram], *, bits: int, power_of_two: bool
+) -> dict[str, Quantization]:
+    """Grid of every stored tensor, of least squared error over those that share it.
+
+    Operands of additions and concatenations share one, and what is moved has that of its source. It
+    is signed if one of its tensors can be negative.
+
+    Parameters
+    ----------
+    seen : values of each tensor
+    """
+    fused, groups = fused_tensors(graph), _Groups()
+    for op in graph.ops:
+        if joins(op) or op.keeps_grid:
+            kept = (op.output,) if op.keeps_grid else ()
+            groups.join((*op.inputs, *kept))
+    for view in graph.outputs:
+        groups.join(view.sources)
+    members: dict[str, list[str]] = {}
+    for name in graph.tensors:
+        if name not in fused:
+            members.setdefault(groups.find(name), []).append(name)
+    special = _special(graph)
+    result: dict[str, Quantization] = {}
+    for names in members.values():
+        histogram = Histogram()
+        for name in names:
+            histogram.merge(seen[name])
+        kinds = {special[name] for name in names if name in special}
+        if len(kinds - {"factor"}) > 1:
+            raise UnsupportedError(
+                names[0],
+                "a tensor that is both offsets and mask of deformable convolutions",
+                "Let one convolution compute each.",
+            )
+        grid = _grid(histogram, kinds, bits, power_of_two)
+        result.update(dict.fromkeys(names, grid))
+    return result
+
+
+def _special(graph: Graph) -> dict[str, str]:
+    """Tensors that the engine wants on a grid of some kind."""
+    result: dict[str, str] = {}
+    for op in graph.ops:
+        if isinstance(op, q.DeformConv):
+            result[op.inputs[1]] = "offset"
+            if len(op.inputs) > 2:
+                result[op.inputs[2]] = "mask"
+        elif isinstance(op, q.Binary) and op.function == "mul":
+            result[gate_of(graph, op)] = "factor"
+    return result
+
+
+def gate_of(graph: Graph, op: q.Binary) -> str:
+    """Return the operand of a product that is one factor per channel."""
+    a, b = op.inputs
+    return a if graph.shape(a)[1:] == (1, 1) and graph.shape(b)[1:] != (1, 1) else b
+
+
+def _grid(histogram: Histogram, kinds: set[str], bits: int, power_of_two: bool) -> Quantization:
+    if "offset" in kinds:  # signed, in steps of 2**-f pixels
+        scale = histogram.best_scale((1 << (bits - 1)) - 1, power_of_two=True)
+        scale = 2.0 ** max(-_OFFSET_FRACTION_BITS, min(0, round(math.log2(scale))))
+        return Quantization(scale, 0, bits, True)
+    if "mask" in kinds:  # unsigned, in units of 2**-b
+        scale = histogram.best_scale((1 << bits) - 1, power_of_two=True)
+        scale = 2.0 ** max(-8, min(-1, round(math.log2(scale))))
+        return Quantization(scale, 0, bits, False)
+    signed = histogram.negative or "factor" in kinds
+    levels = (1 << (bits - signed)) - 1
+    scale = histogram.best_scale(levels, power_of_two=power_of_two)
+    return Quantization(scale, 0, bits, signed)

@@ -1,0 +1,65 @@
+"""What quantization makes of a float network: something that runs like it, and compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from tilewright.compiler.quantized import Graph, print_graph
+from tilewright.errors import Error
+
+
+class QuantizedModel(nn.Module):
+    """A quantized network: float tensors in and out, in the original's shapes and order.
+
+    Its values are those that the engine computes, times scales. It can be kept with
+    ``torch.save``, and loaded with ``torch.load(path, weights_only=False)``.
+
+    Parameters
+    ----------
+    graph : every tensor with its grid
+    single : whether the original returns one tensor, and not a tuple
+    """
+
+    def __init__(self, graph: Graph, *, single: bool) -> None:
+        super().__init__()
+        self.graph = graph
+        self.single = single
+        self.eval()
+
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Compute the outputs of images (N, ...), in float64 and rounded to the inputs' type.
+
+        Raises
+        ------
+        Error  If number or shapes of the inputs differ from those of calibration.
+        """
+        self.check_inputs(inputs)
+        outputs = [y.to(inputs[0].dtype) for y in self.outputs([x.double() for x in inputs])]
+        return outputs[0] if self.single else tuple(outputs)
+
+    def check_inputs(self, inputs: Sequence[Tensor]) -> None:
+        """Check number and shapes of inputs (N, ...).
+
+        Raises
+        ------
+        Error  If they differ from those of calibration.
+        """
+        shapes = [tuple(x.shape[1:]) for x in inputs]
+        if shapes != list(self.graph.input_shapes):
+            wanted = [("N", *shape) for shape in self.graph.input_shapes]
+            raise Error(
+                f"the model was quantized for inputs of the shapes {wanted}, not "
+                f"{[tuple(x.shape) for x in inputs]}"
+            )
+
+    def outputs(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Compute the outputs in the inputs' type, which float64 makes exact."""
+        with torch.no_grad():
+            values = self.graph.values(inputs, quantized=True)
+        return [view.of(values) for view in self.graph.outputs]
+
+    def __str__(self) -> str:
+        return print_graph(self.graph)

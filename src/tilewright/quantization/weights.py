@@ -1,0 +1,86 @@
+"""Weights and biases as integers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from tilewright.compiler.quantized import Graph
+from tilewright.compiler.quantized import ops as q
+from tilewright.compiler.quantized.types import nearest
+from tilewright.errors import UnsupportedError
+from tilewright.quantization.ranges import weight_scales
+
+_FINEST = 2.0**-14
+"""Accumulator steps in an output step, at least: finer ones would make biases overflow."""
+_LARGEST_BIAS = 1 << 28
+
+
+def quantize_weights(graph: Graph, *, bits: int, power_of_two: bool) -> Graph:
+    """Put the weights of every layer on a grid per output channel, as wide as its sums need.
+
+    A channel whose weights are zero or nearly so has a scale too: from its output's, so that its
+    bias stays what it is.
+    """
+    ops = []
+    for op in graph.ops:
+        if isinstance(op, q.Weighted) and not getattr(op, "moves", False):
+            op = _quantized(graph, op, bits, power_of_two)
+        elif isinstance(op, q.Weighted):
+            op = replace(op, weight_scale=torch.ones(len(op.weight), dtype=torch.float64))
+        ops.append(op)
+    return graph.with_ops(ops)
+
+
+def _quantized(graph: Graph, op: q.Weighted, bits: int, power_of_two: bool) -> q.Weighted:
+    if not (bool(op.weight.isfinite().all()) and bool(op.bias.isfinite().all())):
+        raise UnsupportedError(
+            op.name, "weights or a bias that are not finite", "Check its parameters for NaN."
+        )
+    least = _FINEST * output_scale(graph, op) / input_scale(graph, op)
+    if power_of_two:
+        least = 2.0 ** torch.tensor(least).log2().round().item()
+    scale = weight_scales(op.weight, bits, power_of_two=power_of_two).clamp(min=least)
+    column = scale.reshape(-1, *(1,) * (op.weight.ndim - 1))
+    levels = (1 << (bits - 1)) - 1
+    weight = (op.weight / column).round().clamp(-levels, levels) * column
+    return replace(op, weight=weight, weight_scale=scale, weight_bits=bits)
+
+
+def input_scale(graph: Graph, op: q.Op) -> float:
+    """Scale of what a layer multiplies by its weights."""
+    grid = graph.tensors[op.inputs[0]].quantization
+    assert grid is not None
+    return grid.scale
+
+
+def output_scale(graph: Graph, op: q.Op) -> float:
+    """Scale of a layer's result, or of the clip that fuses with it."""
+    name = op.output
+    while (grid := graph.tensors[name].quantization) is None:
+        (reader,) = graph.readers()[name]
+        name = reader.output
+    return grid.scale
+
+
+def with_bias(graph: Graph, op: q.Weighted, bias: Tensor) -> q.Weighted:
+    """``op`` with a bias on its accumulator's grid.
+
+    Raises
+    ------
+    UnsupportedError  If the accumulator cannot hold it.
+    """
+    assert op.weight_scale is not None
+    step = input_scale(graph, op) * op.weight_scale
+    integers = nearest(bias / step)
+    if bool((integers.abs() > _LARGEST_BIAS).any()):
+        channel = int(integers.abs().argmax())
+        raise UnsupportedError(
+            op.name,
+            f"the bias of channel {channel}, {float(bias[channel]):.4g}, is "
+            f"{float(integers[channel]):.3g} accumulator steps",
+            "Calibrate on inputs that use the layer's range, or bound its bias.",
+        )
+    return replace(op, bias=integers * step)
