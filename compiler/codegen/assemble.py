@@ -101,7 +101,7 @@ def assemble(
     image[: constants.size] = constants.image()
     for op in lowered.graph.constants:
         data = lowered.layout(op.output).pack(op.values)
-        address = feature_maps[op.output].address
+        address = memory.values[op.output].address
         image[address : address + data.size] = data
     image[end : end + commands.size] = commands
     return Assembly(lowered, choices, memory.values, streams, image)

@@ -86,7 +86,7 @@ def place_feature_maps(
         for value in (*plan.group.loads, *plan.group.from_memory):
             last_use[value] = index
     graph = lowered.graph
-    ends = [op.output for op in (*graph.inputs, *graph.constants)]
+    ends = [name for op in (*graph.inputs, *graph.constants) for name in op.outputs]
     ends += [op.input for op in graph.outputs]
     for value in ends:
         first_use[value], last_use[value] = -1, len(plans)

@@ -12,6 +12,8 @@ import numpy as np
 
 from tilewright.compiler.ir.ops import IntArray
 
+_MAX_ELEMENTS = 1 << 24
+
 
 @dataclass(frozen=True, eq=False)
 class ResultView:
@@ -47,6 +49,8 @@ class ResultView:
         ------
         ValueError, zlib.error  If the index is damaged.
         """
+        if math.prod(shape) > _MAX_ELEMENTS:
+            raise ValueError(f"{math.prod(shape)} elements")
         index = None
         if text is not None:
             raw = base64.b64decode(text, validate=True)

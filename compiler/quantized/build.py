@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import Graph, View
+from tilewright.compiler.quantized.ops.elementwise import BinaryFunction
 from tilewright.compiler.quantized.types import Shape, TensorInfo
 from tilewright.compiler.quantized.views import canonical, in_order, joined, moved, padding_of
 from tilewright.errors import UnsupportedError
@@ -97,6 +98,10 @@ class Builder:
         """Return a view with its dimensions in another order."""
         return self.move([view], lambda places: places[0].transpose(order))
 
+    def taken(self, view: View, places: Sequence[int], axis: int) -> View:
+        """Return a view of some places along an axis."""
+        return self.move([view], _taking(list(places), axis))
+
     def reshaped(self, view: View, shape: Sequence[int]) -> View:
         """Return a view in another shape."""
         if view.index is None:
@@ -175,7 +180,7 @@ class Builder:
             )
         return View((output,), view.shape, view.index)
 
-    def binary(self, where: str, function: q.BinaryFunction, a: View, b: View) -> View:
+    def binary(self, where: str, function: BinaryFunction, a: View, b: View) -> View:
         """Combine two tensors element by element."""
         shape = np.broadcast_shapes(a.shape, b.shape)
         order = in_order(a if len(a.shape) == len(shape) and a.index is not None else b)
@@ -423,7 +428,7 @@ class Builder:
         kept = [d for d in range(len(lead)) if d not in over]
         groups = places.transpose([*kept, *over]).reshape(math.prod(lead[d] for d in kept), -1)
         if kind == "amax":
-            parts = [self.move([view], lambda p, g=g: p[0][g]) for g in groups.T]
+            parts = [self.taken(view, g.tolist(), 0) for g in groups.T]
             while len(parts) > 1:
                 pairs = [
                     self.binary(where, "maximum", a, b)
@@ -436,6 +441,11 @@ class Builder:
         for k, members in enumerate(groups):
             weight[k, torch.from_numpy(members.copy())] = factor
         return self.conv(where, view, weight[:, :, None, None], None)
+
+
+def _taking(places: Any, axis: int) -> Callable[[list[np.ndarray[Any, Any]]], Any]:
+    """Return what takes some places along an axis."""
+    return lambda arrays: arrays[0].take(places, axis)
 
 
 def _parameters(weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:

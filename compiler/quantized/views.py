@@ -80,6 +80,8 @@ def in_order(view: View) -> tuple[int, ...] | None:
         return tuple(range(len(view.shape)))
     if len(view.sources) > 1 or view.index.size < 2:
         return None
+    if np.array_equal(view.index.reshape(-1), np.arange(view.index.size)):
+        return tuple(range(len(view.shape)))
     origin = view.index[(0,) * view.index.ndim]
     steps = []
     for axis, size in enumerate(view.shape):

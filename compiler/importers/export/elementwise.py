@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilewright.compiler.importers.export.call import Call, handles
+from tilewright.compiler.importers.export.call import Call, Value, handles
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import View
+from tilewright.compiler.quantized.ops.elementwise import BinaryFunction
 
 _PLAIN = {
     "abs": "abs", "atan": "atan", "arctan": "atan", "ceil": "ceil", "cos": "cos", "erf": "erf",
@@ -74,7 +75,7 @@ def rrelu(call: Call, x: Any, lower: float, upper: float, *rest: Any) -> View:
 
 @handles("clamp", "clamp_", "clip", "clip_", "hardtanh", "hardtanh_", "clamp_min", "clamp_max",
          "clamp_min_", "clamp_max_")  # fmt: skip
-def clamp(call: Call, x: Any, low: Any, high: Any = None) -> View:
+def clamp(call: Call, x: Any, low: Any, high: Any = None) -> Value:
     """Becomes a clip."""
     if "clamp_max" in call.operator:
         low, high = None, low
@@ -102,19 +103,19 @@ def neg(call: Call, x: Any) -> View:
 
 
 @handles("add", "add_")
-def add(call: Call, a: Any, b: Any, alpha: float) -> View:
+def add(call: Call, a: Any, b: Any, alpha: float) -> Value:
     """Becomes an addition, or folds where one is constant."""
     return _combine(call, "add", a, _scaled(call, b, alpha))
 
 
 @handles("sub", "sub_", "subtract")
-def sub(call: Call, a: Any, b: Any, alpha: float) -> View:
+def sub(call: Call, a: Any, b: Any, alpha: float) -> Value:
     """Becomes an addition of what is negated, or folds where one is constant."""
     return _combine(call, "sub", a, _scaled(call, b, alpha))
 
 
 @handles("rsub")
-def rsub(call: Call, a: Any, b: Any, alpha: float) -> View:
+def rsub(call: Call, a: Any, b: Any, alpha: float) -> Value:
     """As sub, the other way round."""
     return _combine(call, "sub", b, _scaled(call, a, alpha))
 
@@ -126,13 +127,13 @@ def _scaled(call: Call, x: Any, alpha: float) -> Any:
 
 
 @handles("mul", "mul_", "multiply")
-def mul(call: Call, a: Any, b: Any) -> View:
+def mul(call: Call, a: Any, b: Any) -> Value:
     """Becomes a product with one factor per channel, or folds where one is constant."""
     return _combine(call, "mul", a, b)
 
 
 @handles("div", "div_", "divide", "true_divide")
-def div(call: Call, a: Any, b: Any, rounding_mode: Any = None) -> View:
+def div(call: Call, a: Any, b: Any, rounding_mode: Any = None) -> Value:
     """Folds where the divisor is constant."""
     if rounding_mode is not None:
         call.refuse(f"a division with rounding_mode={rounding_mode!r}", "Leave the mode out.")
@@ -140,7 +141,7 @@ def div(call: Call, a: Any, b: Any, rounding_mode: Any = None) -> View:
 
 
 @handles("maximum", "max", "fmax")
-def maximum(call: Call, a: Any, b: Any = None, *rest: Any) -> View:
+def maximum(call: Call, a: Any, b: Any = None, *rest: Any) -> Value:
     """Becomes a maximum of two tensors, or a clip."""
     if not isinstance(b, View | Tensor):
         call.refuse("a maximum over a dimension with indices", "Use torch.amax.")
@@ -148,7 +149,7 @@ def maximum(call: Call, a: Any, b: Any = None, *rest: Any) -> View:
 
 
 @handles("minimum", "min", "fmin")
-def minimum(call: Call, a: Any, b: Any = None, *rest: Any) -> View:
+def minimum(call: Call, a: Any, b: Any = None, *rest: Any) -> Value:
     """Becomes a maximum of negated tensors, or a clip."""
     if not isinstance(b, View | Tensor):
         call.refuse("a minimum over a dimension with indices", "Use torch.amin.")
@@ -156,19 +157,19 @@ def minimum(call: Call, a: Any, b: Any = None, *rest: Any) -> View:
 
 
 @handles("pow", "pow_")
-def power(call: Call, a: Any, b: Any) -> View:
+def power(call: Call, a: Any, b: Any) -> Value:
     """Becomes Function."""
     return _combine(call, "pow", a, b)
 
 
 @handles("addcmul", "addcmul_")
-def addcmul(call: Call, x: Any, a: Any, b: Any, value: float) -> View:
+def addcmul(call: Call, x: Any, a: Any, b: Any, value: float) -> Value:
     """Becomes a sum and a product."""
     return _combine(call, "add", x, _scaled(call, _combine(call, "mul", a, b), value))
 
 
 @handles("lerp")
-def lerp(call: Call, a: Any, b: Any, weight: Any) -> View:
+def lerp(call: Call, a: Any, b: Any, weight: Any) -> Value:
     """Becomes two factors and a sum."""
     if isinstance(weight, View):
         call.refuse("an interpolation by a tensor", "Use constant weights.")
@@ -178,7 +179,7 @@ def lerp(call: Call, a: Any, b: Any, weight: Any) -> View:
     )
 
 
-def _combine(call: Call, function: q.BinaryFunction, a: Any, b: Any) -> Any:
+def _combine(call: Call, function: BinaryFunction, a: Any, b: Any) -> Any:
     """Apply a function to two operands, each a tensor, a constant or a number."""
     if isinstance(a, View) and isinstance(b, View):
         return call.builder.binary(call.where, function, a, b)

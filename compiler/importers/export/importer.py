@@ -74,7 +74,7 @@ def import_module(model: nn.Module, images: Sequence[Tensor]) -> Imported:
     results: Sequence[Any] = ()
     for node in exported.graph.nodes:
         if node.op == "output":
-            results = node.args[0]  # type: ignore[assignment]
+            results = node.args[0]
         elif node.op == "call_function":
             values[node] = _step(exported, builder, values, node)
             if (written := overwritten(node)) is not None:
@@ -99,9 +99,8 @@ def _reads(builder: Builder, outputs: Sequence[View], name: str) -> bool:
 
 
 def _step(exported: Trace, builder: Builder, values: dict[fx.Node, Value], node: fx.Node) -> Value:
-    args = fx.node.map_arg(node.args, lambda n: _Box(values[n]))
-    keywords = fx.node.map_arg(node.kwargs, lambda n: _Box(values[n]))
-    args, keywords = _unboxed(list(args)), _unboxed(dict(keywords))
+    args = [_known(values, a) for a in node.args]
+    keywords = {key: _known(values, a) for key, a in node.kwargs.items()}
     if node.target is operator.getitem:
         return args[0][args[1]]
     name = name_of(node.target)
@@ -140,19 +139,11 @@ def _absent(x: Any) -> Absent | None:
     return x if isinstance(x, Absent) else None
 
 
-class _Box:
-    """Keeps fx from looking into values."""
-
-    def __init__(self, value: Value) -> None:
-        self.value = value
-
-
-def _unboxed(x: Any) -> Any:
-    if isinstance(x, _Box):
-        return x.value
-    if isinstance(x, list | tuple):
-        return [_unboxed(v) for v in x]
-    return {k: _unboxed(v) for k, v in x.items()} if isinstance(x, dict) else x
+def _known(values: dict[fx.Node, Value], x: Any) -> Any:
+    """Replace nodes in an argument by what they are."""
+    if isinstance(x, fx.Node):
+        return values[x]
+    return [_known(values, v) for v in x] if isinstance(x, list | tuple) else x
 
 
 def _holds_view(x: Any) -> bool:

@@ -29,10 +29,14 @@ MOVING = frozenset(
         "dropout", "dropout_", "feature_dropout", "feature_dropout_", "alpha_dropout",
         "alpha_dropout_", "feature_alpha_dropout", "feature_alpha_dropout_", "native_dropout",
         "view_as", "reshape_as", "slice_copy", "atleast_1d", "atleast_2d", "atleast_3d",
-        "unsafe_split", "unsafe_chunk", "hstack", "vstack",
+        "slice_scatter", "select_scatter", "copy", "unsafe_split", "unsafe_chunk", "hstack",
+        "vstack",
     )
 )  # fmt: skip
 """ATen operators whose result consists of elements of their arguments, and zeros."""
+
+
+_WRITING = ("slice_scatter", "select_scatter", "copy")
 
 
 def move(call: Call, target: Any, args: Sequence[Any], keywords: dict[str, Any]) -> Any:
@@ -56,6 +60,8 @@ def move(call: Call, target: Any, args: Sequence[Any], keywords: dict[str, Any])
             return [collect(v) for v in x]
         return x
 
+    if name in _WRITING:  # constants are written, too
+        args = [call.tensor(x) if isinstance(x, Tensor) else x for x in args]
     args = [collect(x) for x in args]
     sizes = call.builder.sizes()
     base, indices = joined(views, sizes)

@@ -75,7 +75,10 @@ def instance_norm(
     """Becomes means, a table and one factor per channel; with running statistics Affine."""
     view = call.tensor(x)
     if not by_input:
-        return batch_norm(call, view, weight, bias, mean, variance, False, momentum, eps, False)
+        result: View = batch_norm(
+            call, view, weight, bias, mean, variance, False, momentum, eps, False
+        )
+        return result
     result = _normalized(call, view, range(1, len(view.shape)), eps, center=True)
     return _scaled(call, result, weight, bias, (-1, *(1,) * (len(view.shape) - 1)))
 

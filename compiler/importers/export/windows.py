@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -199,12 +200,10 @@ def _adaptive_max(call: Call, x: View, size: q.Pair) -> View:
         parts = []
         for i in range(m):
             first, last = i * n // m, -(-(i + 1) * n // m)
-            window = builder.move(
-                [x], lambda p, a=first, b=last, d=axis: np.take(p[0], range(a, b), d)
-            )
+            window = builder.taken(x, range(first, last), axis)
             kernel = (last - first, 1) if axis == 1 else (1, last - first)
             parts.append(builder.max_pool(call.where, window, kernel, kernel, none))
-        x = builder.move(parts, lambda p, d=axis: np.concatenate(p, d))
+        x = builder.move(parts, functools.partial(np.concatenate, axis=axis))
     return x
 
 
@@ -263,7 +262,8 @@ def _interpolated(
     vertical, horizontal = given if len(given) == 2 else (None, None)
     bilinear = target is torch.ops.aten.upsample_bilinear2d.default
     whole = rows % height == 0 and columns % width == 0
-    whole = whole and (not given or (vertical * height, horizontal * width) == (rows, columns))
+    if vertical is not None and horizontal is not None:
+        whole = whole and (vertical * height, horizontal * width) == (rows, columns)
     if bilinear and whole and (not corners or (height, width) == (1, 1)):
         return call.builder.bilinear(call.where, x, (rows // height, columns // width))
 
