@@ -35,8 +35,8 @@ from rich.table import Table
 
 import tilewright as tw
 from examples.networks import NETWORKS
+from tilewright.api.compile import captured_model
 from tilewright.api.verify import compare_outputs
-from tilewright.compiler.frontend import capture_with_report
 from tilewright.compiler.ir import Conv2d, ConvTranspose2d, Graph, Linear
 from tilewright.files import write_text
 
@@ -49,7 +49,7 @@ def quantized(name: str, bits: int) -> tuple[Graph, NDArray[np.int64]]:
     network = NETWORKS[name]
     images = network.images(1)
     model = tw.quantize(network.build(), network.calibration(2, 4), weight_bits=bits)
-    graph = capture_with_report(model, images, multiplier_width=MULTIPLIER_WIDTH).graph
+    graph = captured_model(model, images, multiplier_width=MULTIPLIER_WIDTH).graph
     kind = graph.values[graph.inputs[0].output]
     integers = np.rint(images.double().numpy() / kind.scale + kind.zero_point)
     return graph, np.clip(integers, kind.qmin, kind.qmax).astype(np.int64)

@@ -100,8 +100,9 @@ def assemble(
         )
     image[: constants.size] = constants.image()
     for op in lowered.graph.constants:
-        data = lowered.layout(op.output).pack(op.values)
-        address = memory.values[op.output].address
+        (value,) = op.outputs
+        data = lowered.layout(value).pack(op.values)
+        address = memory.values[value].address
         image[address : address + data.size] = data
     image[end : end + commands.size] = commands
     return Assembly(lowered, choices, memory.values, streams, image)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tilewright.compiler.ir.op import Boundary, Input, Op, Output
-from tilewright.compiler.ir.ops import OPS, Constant
+from tilewright.compiler.ir.op import Boundary, Held, Input, Op, Output
+from tilewright.compiler.ir.ops import OPS
 from tilewright.compiler.ir.rules import check_op
 from tilewright.compiler.ir.types import TensorType, VerifyError
 
@@ -37,9 +37,9 @@ class Graph:
         return tuple(op for op in self.ops if isinstance(op, Output))
 
     @property
-    def constants(self) -> tuple[Constant, ...]:
+    def constants(self) -> tuple[Held, ...]:
         """Operators whose tensors the program holds."""
-        return tuple(op for op in self.ops if isinstance(op, Constant))
+        return tuple(op for op in self.ops if isinstance(op, Held))
 
     @property
     def layers(self) -> tuple[Op, ...]:

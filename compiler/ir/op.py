@@ -188,6 +188,12 @@ class Boundary(Op):
         return values[(*self.outputs, *self.inputs)[0]]
 
 
+class Held(Boundary):
+    """Trait of operators whose value, ``values``, the program holds."""
+
+    values: IntArray
+
+
 @dataclass(frozen=True, eq=False)
 class Input(Boundary):
     """A tensor that the caller provides, already on the integer grid of its type."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tilewright.compiler.ir.arithmetic import IntArray
-from tilewright.compiler.ir.op import Boundary, Range, Rule, Types, Values
+from tilewright.compiler.ir.op import Held, Range, Rule, Types, Values
 from tilewright.compiler.ir.rules import rule
 
 
@@ -20,7 +20,7 @@ def _values_fit(op: "Constant", types: Types) -> str | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Constant(Boundary):
+class Constant(Held):
     """A tensor that the program holds, such as a position embedding.
 
     Parameters

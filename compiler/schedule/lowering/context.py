@@ -88,8 +88,8 @@ class Context:
         self.results = {op.input for op in graph.outputs}
         for graph_input in graph.inputs:
             self.orders[graph_input.output] = self.natural(graph_input.output)
-        for constant in graph.constants:
-            self.orders[constant.output] = self.natural(constant.output)
+        for value in (value for op in graph.constants for value in op.outputs):
+            self.orders[value] = self.natural(value)
         for op in graph.ops:
             for value in op.outputs:
                 self.check_width(op.name, self.values[value])

@@ -99,6 +99,7 @@ def graph(**replaced) -> ir.Graph:
     values |= types(t=(4, 6, 6), y=(5, 1, 1), k=(8, 6, 6), e=(4, 6, 6), u=(4, 12, 6))
     values |= types(v=(1, 24, 12), w=(9, 8, 4), f=(9, 8, 4))
     values |= types(g=(4, 6, 6), b=(4, 12, 18), j=(6, 6, 6), r=(4, 6, 17), h=(4, 6, 6))
+    values |= types(held=(2, 3, 1))
     values["o"] = ir.TensorType((4, 6, 6), 8, True, 0.25, 0)
     values["a"] = ir.TensorType((2, 6, 6), 8, False, 2.0**-8, 0)
     sum_type = scale(4)
@@ -130,6 +131,7 @@ def graph(**replaced) -> ir.Graph:
         "j": deform(),
         "r": rounded(),
         "h": ir.Maximum("larger", "c", "d", "h"),
+        "held": ir.Constant("held", "held", np.arange(6).reshape(2, 3, 1)),
     }
     outputs = (ir.Output("out", "y"), ir.Output("aux", "m"))
     return ir.Graph("every operator", values, (*(ops | replaced).values(), *outputs))
@@ -164,6 +166,7 @@ def test_graph_verifies_and_knows_its_structure() -> None:
     assert g.producers()["m"].name == "pool"
     assert [op.name for op in g.consumers()["m"]] == ["add", "aux"]
     assert [op.name for op in g.inputs] == ["input"]
+    assert [op.name for op in g.constants] == ["held"]
     assert [op.name for op in g.outputs] == ["out", "aux"]
 
 
@@ -185,7 +188,9 @@ def linear(**kw) -> ir.Linear:
 
 ONES = np.ones((4, 1, 3, 3), int)
 BROKEN = [
-    ({"c": conv(weight=np.ones((4, 9), int))}, r"features.0: Conv2d.weight: .*\(4, 9\)"),
+    ({"held": ir.Constant("held", "held", np.ones((1, 3), int))}, r"Constant.values: .*\(1, 3"),
+    ),
+    ({"held": ir.Constant("held", "held", np.full((2, 3, 1), 999))}, "Constant.values: .*999"),
     ({"c": conv(groups=3)}, "features.0: Conv2d.groups: .*groups=3"),
     ({"c": conv(weight=np.ones((4, 2, 3, 3), int))}, "Conv2d.weight: Weights cover"),
     ({"c": conv(weight_bits=9)}, "Conv2d.weight_bits: .*9 bits"),
