@@ -189,7 +189,6 @@ def linear(**kw) -> ir.Linear:
 ONES = np.ones((4, 1, 3, 3), int)
 BROKEN = [
     ({"held": ir.Constant("held", "held", np.ones((1, 3), int))}, r"Constant.values: .*\(1, 3"),
-    ),
     ({"held": ir.Constant("held", "held", np.full((2, 3, 1), 999))}, "Constant.values: .*999"),
     ({"c": conv(groups=3)}, "features.0: Conv2d.groups: .*groups=3"),
     ({"c": conv(weight=np.ones((4, 2, 3, 3), int))}, "Conv2d.weight: Weights cover"),
