@@ -1,7 +1,5 @@
 """The store unit's beats hold every word of a block in its place, and nothing else."""
 
-import os
-
 import pytest
 from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib import wiring
@@ -158,13 +156,14 @@ FAULTS = [
           "last with the last beat of a run"),
 ]  # fmt: skip
 
-#: Of a bounded proof; more with TILEWRIGHT_PROOF_CYCLES.
-CYCLES = int(os.environ.get("TILEWRIGHT_PROOF_CYCLES", "14"))
+#: Cycles of a bounded proof: each takes about as long as all before it.
+CYCLES = [14, pytest.param(17, marks=pytest.mark.exhaustive)]
 
 
+@pytest.mark.parametrize("cycles", CYCLES)
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_proof(holds: Prove, config: NarrowConfig) -> None:
-    holds(PackProperties(config), depth=CYCLES)
+def test_proof(holds: Prove, config: NarrowConfig, cycles: int) -> None:
+    holds(PackProperties(config), depth=cycles)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)

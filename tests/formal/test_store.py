@@ -1,7 +1,5 @@
 """The store unit writes a command's block and is done when memory has confirmed all of it."""
 
-import os
-
 import pytest
 from amaranth.hdl import Assert, Assume, Cat, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib import data, wiring
@@ -244,8 +242,8 @@ FAULTS = [
     Fault(StoreUnit, "self.i.ready.eq(self.start)", "self.i.ready.eq(self.done)", "taken once"),
 ]  # fmt: skip
 
-#: Of a bounded proof; more with TILEWRIGHT_PROOF_CYCLES: each takes as long as all before it.
-CYCLES = int(os.environ.get("TILEWRIGHT_PROOF_CYCLES", "13"))
+#: Cycles of a bounded proof: each takes about as long as all before it.
+CYCLES = [13, pytest.param(16, marks=pytest.mark.exhaustive)]
 
 
 @pytest.fixture(autouse=True)
@@ -254,9 +252,10 @@ def few_bursts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Writer, "PENDING", PENDING)
 
 
+@pytest.mark.parametrize("cycles", CYCLES)
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_proof(holds: Prove, config: NarrowConfig) -> None:
-    holds(StoreProperties(config), depth=CYCLES)
+def test_proof(holds: Prove, config: NarrowConfig, cycles: int) -> None:
+    holds(StoreProperties(config), depth=cycles)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
