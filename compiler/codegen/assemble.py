@@ -91,13 +91,14 @@ def assemble(
         emitter.emit(plan)
     verify_commands(recorder.entries)
     streams = build_streams(recorder.entries, config, end)
-    commands = np.frombuffer(streams.image(config), np.uint8)
-    image = np.zeros(align(end + commands.size, 4096), np.uint8)
-    if image.size > 1 << config.addr_width:
+    size = align(streams.end(config), 4096)
+    if size > 1 << config.addr_width:  # before commands are encoded, which name the addresses
         raise EngineLimitError(
-            f"weights, feature maps and commands take {image.size} bytes; "
-            f"{at_least(config, 'addr_width', (image.size - 1).bit_length())}"
+            f"weights, feature maps and commands take {size} bytes; "
+            f"{at_least(config, 'addr_width', (size - 1).bit_length())}"
         )
+    commands = np.frombuffer(streams.image(config), np.uint8)
+    image = np.zeros(size, np.uint8)
     image[: constants.size] = constants.image()
     for op in lowered.graph.constants:
         (value,) = op.outputs

@@ -28,6 +28,13 @@ class Streams:
     addresses: dict[Unit, int]
     boot_count: int
 
+    def end(self, config: EngineConfig) -> int:
+        """Return the first byte behind all streams."""
+        return max(
+            self.addresses[unit] + len(self.commands[unit]) * config.command_bytes(unit)
+            for unit in Unit
+        )
+
     def image(self, config: EngineConfig) -> bytes:
         """Return the three streams, one after another; no command breaks a rule."""
         parts = []
