@@ -3,7 +3,7 @@
 import re
 
 from tests.hdl.bench import simulate
-from tests.hdl.choosers import COUNTS, Choosers
+from tests.hdl.lib.choosers import COUNTS, Choosers
 from tilewright.hdl.families import FAMILIES
 from tilewright.hdl.lib.choose import Choose
 from tilewright.hdl.verilog import component_rtlil
@@ -11,7 +11,7 @@ from tilewright.hdl.verilog import component_rtlil
 
 def test_primitives_choose_like_plain_logic(tmp_path, monkeypatch):
     models = [family.model for family in FAMILIES.all().values() if family.model]
-    simulate(Choosers(), ["tests.hdl.cocotb_choose"], tmp_path, monkeypatch, models=models)
+    simulate(Choosers(), ["tests.hdl.lib.cocotb_choose"], tmp_path, monkeypatch, models=models)
 
 
 def test_every_table_is_another_one():

