@@ -14,7 +14,7 @@ from tilewright.compiler.ir import (
     Requantize,
     TensorType,
 )
-from tilewright.compiler.schedule.order.offsets import row_words
+from tilewright.compiler.schedule.order.offsets import position_words
 
 KINDS = ("dense", "depthwise", "group")
 
@@ -49,7 +49,7 @@ def random_positions(rng, config, taps, size, reach):
 
 def fits(config, taps, width, masked):
     """Return whether the offset buffer holds a row; masks have half of it."""
-    return row_words(config, 2 * taps, width) << masked <= config.offset_depth
+    return position_words(config, 2 * taps, width) << masked <= config.offset_depth
 
 
 def random_deformable(rng, config, reach=8):

@@ -111,6 +111,9 @@ def add(net: Net, source: str) -> None:
 
 def maximum(net: Net, source: str) -> None:
     kind = net.values[source]
+    narrow = net.config.weight_bits < 8 and kind.signed
+    if (narrow or not net.config.maximum) and not net.chance(0.1):
+        raise VerifyError("engines refuse it")
     other = net.like(kind)
     net.emit(ir.Maximum, kind, input_a=source, input_b=other, output=net.fresh("v"))
 

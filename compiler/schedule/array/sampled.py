@@ -30,7 +30,7 @@ class Deformation:
     offset_range : the least and the greatest offset, in units of ``2**-fraction`` pixels
     taken : the range of the vertical offsets at which samples are taken
     positions : int, of each channel group: the taps of the kernel
-    row_words : words of the offset buffer for one output row, of offsets and of masks
+    position_words : words of the offset buffer for one output row, of offsets and of masks
     """
 
     offset: str
@@ -41,10 +41,10 @@ class Deformation:
     offset_range: tuple[int, int]
     taken: tuple[int, int]
     positions: int
-    row_words: tuple[int, int]
+    position_words: tuple[int, int]
 
     @property
-    def reached(self) -> tuple[int, int]:
+    def offsets_taken(self) -> tuple[int, int]:
         """The least and the greatest vertical offset of a sample, in units of a fraction."""
         return max(self.offset_range[0], self.taken[0]), min(self.offset_range[1], self.taken[1])
 
@@ -78,7 +78,7 @@ class SampledWindows(Windows):
         """Rows of the input that row 0 of the results can reach, as (first, end)."""
         first = -self.padding[0]
         last = first + (self.kernel[0] - 1) * self.dilation[0]
-        return reach(self.deform.reached, self.deform.fraction, first, last)
+        return reach(self.deform.offsets_taken, self.deform.fraction, first, last)
 
     def parts(self, config: EngineConfig) -> int:
         """Return the accesses that assemble one window: one for each pixel."""
@@ -90,7 +90,7 @@ class SampledWindows(Windows):
         They take half of it if that is possible, so that the next are loaded meanwhile.
         """
         room = config.offset_depth if self.deform.mask is None else config.offset_depth // 2
-        most = room // max(self.deform.row_words)
+        most = room // max(self.deform.position_words)
         tiles = max(1, -(-rows // max(1, most // 2)))
         return max(1, -(-rows // tiles))  # where no row is read, none is computed
 
@@ -98,7 +98,7 @@ class SampledWindows(Windows):
         self, words: int, rings: Mapping[str, Ring], config: EngineConfig
     ) -> tuple[str, str]:
         """Return why rows of so many lane words do not fit on chip, and what helps beside room."""
-        low, high = (n / (1 << self.deform.fraction) for n in self.deform.reached)
+        low, high = (n / (1 << self.deform.fraction) for n in self.deform.offsets_taken)
         rows = max(rings[value].rows for value in self.inputs)
         why = (
             f"offsets of {low:g} to {high:g} pixels need {rows} rows at once, which take {words} "

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tilewright.compiler.schedule.array.section import Block, Section
 from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.compiler.schedule.array.work import Work
+from tilewright.compiler.schedule.order.channels import ChannelOrder
 from tilewright.isa import EngineConfig
 from tilewright.isa.kernel_steps import KernelStep
 from tilewright.isa.layout import align, pack_parameters, pack_weights
@@ -216,11 +217,13 @@ class Arrangement:
     sections : in order, covering all kernel groups
     segment_log2 : log2 of the rows that share a channel
     per_group : kernel group g of a section reads channel group ``cg + g`` only, instead of all
+    order : ChannelOrder of the results
     """
 
     sections: tuple[Section, ...]
     segment_log2: int
     per_group: bool
+    order: ChannelOrder
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

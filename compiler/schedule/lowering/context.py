@@ -173,7 +173,7 @@ class Context:
         step: Pair = (1, 1),
         offset: Pair = (0, 0),
     ) -> ArrayOp:
-        """Return an array operation.
+        """Return an array operation; its output has the channels in the arrangement's order.
 
         Parameters
         ----------
@@ -181,7 +181,7 @@ class Context:
         windows, reduction : as there; a sum if None
         arrangement : of the weights, which lie in memory; the last of each kernel group are a value
             in memory if there is a ``gate``
-        output : value name; the order of its channels must be known
+        output : value name
         requantize : None keeps every sum, bias included
         bias : by channel
         step, offset : which results they are, as in Result
@@ -192,6 +192,7 @@ class Context:
         # are slower with strides that share a divisor with cols, and limit them.
         vertical, horizontal = windows.stride
         stride = (vertical if height > 1 else 1, horizontal if width > 1 else 1)
+        self.orders[output] = arrangement.order
         requantize = requantize or replace(keep(out_type), zero_point=0)
         parameters = self._parameters(name, output, requantize, bias)
         source: StoredWeights
@@ -259,8 +260,8 @@ class Context:
                 "Quantize it to 4 bits, or take an engine with weight_bits=8.",
             )
 
-    def apart(self, words: NDArray[np.int16]) -> Arrangement:
-        """Return the weights of an operation whose channels stay apart.
+    def apart(self, words: NDArray[np.int16], order: ChannelOrder) -> Arrangement:
+        """Return the weights of an operation whose channels stay apart, in an order.
 
         ``words`` (n_kg, taps, rows) are its weights. Where rows share their activation in pairs,
         they take turns: each step belongs to one row of a pair, and is zero for the other.
@@ -270,12 +271,10 @@ class Context:
         mine = np.arange(self.config.rows) % size == np.arange(size)[:, None]
         turns = np.where(mine, words[:, :, None, :], 0).reshape(len(words), -1, self.config.rows)
         section = Section(kg=0, cg=0, channels=size, weights=np.ascontiguousarray(turns))
-        return Arrangement(sections=(section,), segment_log2=log2, per_group=True)
+        return Arrangement(sections=(section,), segment_log2=log2, per_group=True, order=order)
 
-    def weighted(
-        self, source: str, output: str, weight: NDArray[np.int64], groups: int
-    ) -> Arrangement:
-        """Choose the arrangement of a convolution's weights, and set the order of its output.
+    def weighted(self, source: str, weight: NDArray[np.int64], groups: int) -> Arrangement:
+        """Choose the arrangement of a convolution's weights.
 
         Either every group lies inside a segment of rows, or the array runs a dense layer over the
         channel groups that a kernel group reads, with zero weights between groups; whichever
@@ -286,11 +285,10 @@ class Context:
         kernels, per_group, height, width = weight.shape
         if per_group == 1 and kernels == groups:
             # Depthwise: row by row, in whatever order the channels come.
-            self.orders[output] = order
             taps = height * width
             by_slot = np.where(order >= 0, weight.reshape(kernels, taps)[order].T, 0)
             words = by_slot.reshape(taps, -1, rows).transpose(1, 0, 2).astype(np.int16)
-            return self.apart(words)
+            return self.apart(words, order)
         dense_order = natural_order(kernels, rows)
         dense = dense_sections(weight, groups, order, dense_order, rows)
         if (
@@ -302,16 +300,16 @@ class Context:
             segment_order = multiplied_order(groups, per_group, kernels // groups, rows)
             segmented = segment_sections(weight, groups, segment_order, rows, len(order) // rows)
             if total_steps(segmented) <= total_steps(dense):
-                self.orders[output] = segment_order
                 log2 = per_group.bit_length() - 1
-                return Arrangement(sections=segmented, segment_log2=log2, per_group=True)
-        self.orders[output] = dense_order
-        return self.dense(dense)
+                return Arrangement(
+                    sections=segmented, segment_log2=log2, per_group=True, order=segment_order
+                )
+        return self.dense(dense, dense_order)
 
-    def dense(self, sections: tuple[Section, ...]) -> Arrangement:
+    def dense(self, sections: tuple[Section, ...], order: ChannelOrder) -> Arrangement:
         """Return the arrangement in which every channel is broadcast to all rows."""
         log2 = (self.config.rows - 1).bit_length()
-        return Arrangement(sections=sections, segment_log2=log2, per_group=False)
+        return Arrangement(sections=sections, segment_log2=log2, per_group=False, order=order)
 
     def per_channel(
         self,
@@ -334,14 +332,13 @@ class Context:
         also of the output; ``macs`` : one for each tap of each result if None.
         """
         rows, out_type = self.config.rows, self.values[output]
-        self.orders[output] = order
         words = np.ones((len(order) // rows, taps, rows), np.int16)
         self.emit(
             self.operation(
                 name,
                 kind,
                 windows,
-                self.apart(words),
+                self.apart(words, order),
                 output,
                 requantize,
                 bias=[bias] * out_type.shape[0],
@@ -373,7 +370,6 @@ class Context:
     def arrange(self, name: str, source: str, output: str, order: ChannelOrder) -> None:
         """Emit a copy of a value in another order."""
         kind = self.values[output] = self.values[source]
-        self.orders[output] = order
         channels, rows = kind.shape[0], self.config.rows
         sections = copy_sections(channels, self.view(source).order, order, rows)
         self.emit(
@@ -381,7 +377,7 @@ class Context:
                 name,
                 "Copy",
                 self.windows(source),
-                self.dense(sections),
+                self.dense(sections, order),
                 output,
                 None,
                 bias=[0] * channels,
@@ -398,6 +394,8 @@ class Context:
         kernel_groups: int | None,
     ) -> None:
         """Pack the channels that a layer reads, where steps for the gaps would cost more.
+
+        All later readers of ``source`` read the packed copy.
 
         ``kernel_groups``: of a dense layer; None for a depthwise one.
         """

@@ -128,7 +128,7 @@ class _Layer:
     def operation(self, windows: Windows, weight: NDArray[np.int64], macs: int) -> ArrayOp:
         """Return the convolution, or a term of it, with a (K, C / groups, R, S) kernel."""
         op, ctx = self.op, self.ctx
-        arrangement = ctx.weighted(op.input, op.output, weight, op.groups)
+        arrangement = ctx.weighted(op.input, weight, op.groups)
         return ctx.operation(
             op.name,
             self.kind,
@@ -216,7 +216,7 @@ def linear(ctx: Context, op: Linear) -> None:
     ctx.check_weights(op.name, op.weight)
     kernel_groups = -(-len(op.weight) // ctx.config.rows)
     ctx.gather(op.name, op.input, op.output, (height, width), kernel_groups)
-    arrangement = ctx.weighted(op.input, op.output, weight, 1)
+    arrangement = ctx.weighted(op.input, weight, 1)
     ctx.emit(
         ctx.operation(
             op.name,

@@ -23,7 +23,7 @@ from tilewright.compiler.schedule.order.offsets import (
     cut_by_offsets,
     fill,
     grouped_order,
-    row_words,
+    position_words,
     shared_groups,
 )
 from tilewright.errors import UnsupportedError
@@ -42,7 +42,7 @@ def deform_conv(ctx: Context, op: DeformConv2d) -> None:
     source, shared = _by_offset_groups(ctx, op)
     deform = _deformation(ctx, op, shared)
     config, taps = ctx.config, deform.positions
-    arrangement = ctx.weighted(source, op.output, op.weight, op.groups)
+    arrangement = ctx.weighted(source, op.weight, op.groups)
     groups = 1
     if not arrangement.per_group:
         groups = max(-(-s.channels // config.rows) for s in arrangement.sections)
@@ -126,7 +126,7 @@ def _sampled(
     channels, (_, height, width) = kind.shape[0], ctx.values[op.output].shape
     order = ctx.view(source).order.reshape(-1, 1, rows)
     of_taps = np.where(order >= 0, order * taps + np.arange(taps)[:, None], -1).reshape(-1)
-    apart = ctx.apart(np.ones((len(of_taps) // rows, 1, rows), np.int16))
+    apart = ctx.apart(np.ones((len(of_taps) // rows, 1, rows), np.int16), of_taps)
     (whole,) = apart.sections
     sections = tuple(
         replace(whole, kg=kg, cg=kg // taps, tap=kg % taps, weights=whole.weights[kg : kg + 1])
@@ -136,7 +136,6 @@ def _sampled(
     for number, taken in enumerate(classes):
         samples = ctx.fresh(f"{op.output}.samples" + f".{number}" * (len(classes) > 1))
         ctx.values[samples] = replace(kind, shape=(channels * taps, height, width))
-        ctx.orders[samples] = of_taps
         ctx.emit(
             ctx.operation(
                 f"{op.name}.samples",
@@ -229,10 +228,10 @@ def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
     """Return where samples come from; put offsets and masks in memory in the model's order."""
     config, offsets = ctx.config, ctx.values[op.offset]
     mask, mask_words, mask_fraction = None, 0, 0
-    words = row_words(config, offsets.shape[0], offsets.shape[2])
+    words = position_words(config, offsets.shape[0], offsets.shape[2])
     if op.mask is not None:
         masks = ctx.values[op.mask]
-        mask_words = row_words(config, masks.shape[0], masks.shape[2])
+        mask_words = position_words(config, masks.shape[0], masks.shape[2])
         mask_fraction = fraction_bits(masks, 1) or 0
         _, most = ctx.ranges[op.mask]
         if most > 1 << mask_fraction:
@@ -265,7 +264,7 @@ def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
         offset_range=ctx.ranges[op.offset],
         taken=(-128, 127),
         positions=op.kernel[0] * op.kernel[1],
-        row_words=(words, mask_words),
+        position_words=(words, mask_words),
     )
 
 

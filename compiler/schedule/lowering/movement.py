@@ -99,7 +99,7 @@ def upsample_bilinear(ctx: Context, op: UpsampleBilinear) -> None:
                     op.name,
                     op.kind,
                     ctx.windows(op.input, kernel=taps.shape, padding=(-row.first, -column.first)),
-                    ctx.weighted(op.input, op.output, weight, channels),
+                    ctx.weighted(op.input, weight, channels),
                     op.output,
                     op.requantize,
                     bias=np.full(channels, -int(taps.sum()) * kind.zero_point),

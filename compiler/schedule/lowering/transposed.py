@@ -6,7 +6,7 @@ import numpy as np
 
 from tilewright.compiler.ir import ConvTranspose2d
 from tilewright.compiler.schedule.lowering.context import Context, Lowerings
-from tilewright.compiler.schedule.order.taps import reached
+from tilewright.compiler.schedule.order.taps import phase_taps
 
 
 def conv_transpose(ctx: Context, op: ConvTranspose2d, kind: str = "ConvTranspose2d") -> None:
@@ -19,7 +19,7 @@ def conv_transpose(ctx: Context, op: ConvTranspose2d, kind: str = "ConvTranspose
     ctx.check_weights(op.name, op.weight)
     in_type, (_, out_height, out_width) = ctx.values[op.input], ctx.values[op.output].shape
     taps = [
-        [reached(phase, s, pad, kernel) for phase in range(min(s, size))]
+        [phase_taps(phase, s, pad, kernel) for phase in range(min(s, size))]
         for s, pad, kernel, size in zip(
             op.stride, op.padding[::2], op.kernel, (out_height, out_width), strict=True
         )
@@ -30,7 +30,7 @@ def conv_transpose(ctx: Context, op: ConvTranspose2d, kind: str = "ConvTranspose
             weight = op.weight[:, :, rows][:, :, :, columns]
             if not weight.size:  # nothing but the bias arrives here
                 weight = np.zeros((*op.weight.shape[:2], 1, 1), np.int64)
-            arrangement = ctx.weighted(op.input, op.output, weight, op.groups)
+            arrangement = ctx.weighted(op.input, weight, op.groups)
             pixels = len(range(phase_y, out_height, op.stride[0])) * len(
                 range(phase_x, out_width, op.stride[1])
             )

@@ -13,7 +13,7 @@ from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
 
 
-def row_words(config: EngineConfig, channels: int, width: int) -> int:
+def position_words(config: EngineConfig, channels: int, width: int) -> int:
     """Return the words of the offset buffer that one row of offsets or masks takes."""
     words = align(width * config.rows, config.bus_bytes) // config.rows
     return -(-channels // config.rows) * words

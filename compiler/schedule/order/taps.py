@@ -60,7 +60,7 @@ def useful_taps(weight: NDArray[np.int64], dilation: tuple[int, int]) -> tuple[s
     return slices[0], slices[1]
 
 
-def reached(phase: int, stride: int, crop: int, kernel: int) -> tuple[NDArray[np.int64], int]:
+def phase_taps(phase: int, stride: int, crop: int, kernel: int) -> tuple[NDArray[np.int64], int]:
     """Return the kernel rows that reach a phase of a transposed convolution, and their padding.
 
     Output row y holds kernel row r of input row i where ``y = stride * i + r - crop``. For rows
