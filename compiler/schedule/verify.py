@@ -32,7 +32,8 @@ def verify_lowered(lowered: LoweredGraph) -> None:
     ------
     ScheduleFault  Naming the layer.
     """
-    written = {op.output for op in lowered.graph.inputs}
+    graph = lowered.graph
+    written = {v for op in (*graph.inputs, *graph.constants) for v in op.outputs}
     for stage in lowered.stages:
         for value in (*stage.inputs, *(v for op in stage.ops for v in op.from_memory)):
             _demand(value in written, stage.name, f"reads {value!r} before it is written")
@@ -41,7 +42,7 @@ def verify_lowered(lowered: LoweredGraph) -> None:
         groups = len(lowered.orders[stage.output]) // lowered.config.rows
         for op in stage.ops:
             _verify_op(op, stage, groups)
-    for output in lowered.graph.outputs:
+    for output in graph.outputs:
         _demand(output.input in written, output.name, f"nothing writes {output.input!r}")
 
 

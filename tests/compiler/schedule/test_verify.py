@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.compiler.schedule.samples import residual
+from tilewright.compiler.ir import Constant, Input, TensorType
 from tilewright.compiler.schedule import lower, search
 from tilewright.compiler.schedule.array.section import Block
 from tilewright.compiler.schedule.array.stage import Stage
@@ -43,6 +45,15 @@ def plan(lowered):
 
 def test_what_the_compiler_makes_is_right(lowered):
     verify_schedule(lowered, [choice.plan for choice in search(lowered, CONFIG)])
+
+
+def test_what_the_program_holds_is_there_from_the_start():
+    kind = TensorType((8, 12, 10), 8, True, 1.0, 0)
+    held = Constant("held", "x", np.ones(kind.shape, np.int64))
+    graph = residual()
+    ops = (Input("unused", "z"), held, *graph.ops[1:])
+    graph = replace(graph, values={**graph.values, "z": kind}, ops=ops)
+    verify_lowered(lower(graph, CONFIG))
 
 
 def test_stages_out_of_order(lowered):
