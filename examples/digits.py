@@ -249,8 +249,38 @@ def start_hardware(pool: Executor, target: tw.Target, step: Callable[[str], Any]
     )
 
 
-def main() -> int:
-    """Run the demo; 0 if no output element and no command's cycle differs."""
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the demo measured."""
+
+    isa: tw.Result
+    rtl: tw.Result
+    pytorch_accuracy: float  # of all images
+    held_out_accuracy: float  # in PyTorch, of those that the RTL ran
+    rtl_accuracy: float
+    images: int
+    different: int  # elements of the RTL's outputs
+    compared: int
+    golden_different: int
+    golden_compared: int
+    frames_per_second: float
+    verilog: Path
+    synthesis: Synthesis
+
+    @property
+    def same_cycles(self) -> bool:
+        """Whether every command ran when the model said."""
+        isa, rtl = self.isa, self.rtl
+        return (isa.starts, isa.dones, isa.cycles) == (rtl.starts, rtl.dones, rtl.cycles)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no output element and no command's cycle differs."""
+        return not self.different and not self.golden_different and self.same_cycles
+
+
+def run(target: tw.Target) -> Outcome:
+    """Train, compile and simulate, with the hardware's tools beside."""
     bars = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn())
     with (
         Progress(*bars, TimeElapsedColumn(), console=console) as progress,
@@ -266,7 +296,6 @@ def main() -> int:
 
             return task, done
 
-        target = tw.Target.from_board(BOARD)
         hardware = start_hardware(pool, target, lambda name: step(name)[1])
         task, done = step("train", sum(EPOCHS))
         net = trained(lambda: progress.advance(task))
@@ -302,56 +331,84 @@ def main() -> int:
         done()
         verilog, synthesis = hardware.verilog.result(), hardware.synthesis.result()
 
-    expected = float64_outputs(net, held_out, program.graph)
-    differ, compared = differences(expected, rtl.outputs)
+    differ, compared = differences(float64_outputs(net, held_out, program.graph), rtl.outputs)
     guesses = rtl.outputs[0].reshape(len(held_out), -1).argmax(1)
-    rtl_accuracy = float((guesses == labels[:IMAGES].numpy()).mean())
-    same_cycles = (isa.starts, isa.dones, isa.cycles) == (rtl.starts, rtl.dones, rtl.cycles)
     assert rtl.cycles is not None
-    rate = target.clock_mhz * 1e6 / rtl.cycles
+    return Outcome(
+        isa=isa,
+        rtl=rtl,
+        pytorch_accuracy=accuracy(net, images, labels),
+        held_out_accuracy=accuracy(net, held_out, labels[:IMAGES]),
+        rtl_accuracy=float((guesses == labels[:IMAGES].numpy()).mean()),
+        images=len(images),
+        different=differ,
+        compared=compared,
+        golden_different=golden_differ,
+        golden_compared=golden_compared,
+        frames_per_second=target.clock_mhz * 1e6 / rtl.cycles,
+        verilog=verilog,
+        synthesis=synthesis,
+    )
 
-    console.print(layer_table(rtl.layers))
+
+def outcome_table(target: tw.Target, outcome: Outcome) -> Table:
+    """Return what a person wants to know."""
+    rtl, isa = outcome.rtl, outcome.isa
     table = Table(show_header=False)
     table.add_row("engine", f"{target.engine.rows} x {target.engine.cols} on {BOARD}")
-    table.add_row("Verilog", f"{verilog.relative_to(BUILD.parents[1])}")
+    table.add_row("Verilog", f"{outcome.verilog.relative_to(BUILD.parents[1])}")
     table.add_row(
-        "accuracy in PyTorch", f"{accuracy(net, images, labels):.1%} of {len(images)} images"
+        "accuracy in PyTorch", f"{outcome.pytorch_accuracy:.1%} of {outcome.images} images"
     )
-    table.add_row("same, the RTL's images", f"{accuracy(net, held_out, labels[:IMAGES]):.1%}")
-    table.add_row("accuracy in RTL", f"{rtl_accuracy:.1%} of {IMAGES} images")
-    table.add_row("elements, RTL to PyTorch", f"{compared:,}")
-    table.add_row("of these, different", f"{differ:,}")
-    table.add_row("elements, golden to PyTorch", f"{golden_compared:,}")
-    table.add_row("of these, different", f"{golden_differ:,}")
+    table.add_row("same, the RTL's images", f"{outcome.held_out_accuracy:.1%}")
+    table.add_row("accuracy in RTL", f"{outcome.rtl_accuracy:.1%} of {IMAGES} images")
+    table.add_row("elements, RTL to PyTorch", f"{outcome.compared:,}")
+    table.add_row("of these, different", f"{outcome.different:,}")
+    table.add_row("elements, golden to PyTorch", f"{outcome.golden_compared:,}")
+    table.add_row("of these, different", f"{outcome.golden_different:,}")
     table.add_row("cycles per image", f"{rtl.cycles:,} (predicted: {isa.cycles:,})")
-    table.add_row("every command as predicted", "yes" if same_cycles else "no")
-    table.add_row("frames per second", f"{rate:,.0f} if clocked at {target.clock_mhz:g} MHz")
+    table.add_row("every command as predicted", "yes" if outcome.same_cycles else "no")
+    rate = f"{outcome.frames_per_second:,.0f} if clocked at {target.clock_mhz:g} MHz"
+    table.add_row("frames per second", rate)
     table.add_row("", "simulated memory; this run does not place and route")
-    for name, count in synthesis.resources.items():
+    for name, count in outcome.synthesis.resources.items():
         table.add_row(f"{name} (Yosys)", f"{count:,}")
-    console.print(table)
-    report = {
+    return table
+
+
+def outcome_record(target: tw.Target, outcome: Outcome) -> dict[str, Any]:
+    """Return the same for a program."""
+    rtl, isa = outcome.rtl, outcome.isa
+    return {
         "board": BOARD,
         "engine": asdict(target.engine),
         "images": IMAGES,
-        "accuracy_pytorch": accuracy(net, images, labels),
-        "accuracy_rtl": rtl_accuracy,
-        "elements_compared": compared,
-        "elements_different": differ,
-        "golden_elements_compared": golden_compared,
-        "golden_elements_different": golden_differ,
+        "accuracy_pytorch": outcome.pytorch_accuracy,
+        "accuracy_rtl": outcome.rtl_accuracy,
+        "elements_compared": outcome.compared,
+        "elements_different": outcome.different,
+        "golden_elements_compared": outcome.golden_compared,
+        "golden_elements_different": outcome.golden_different,
         "cycles": rtl.cycles,
         "cycles_predicted": isa.cycles,
-        "every_command_as_predicted": same_cycles,
-        "frames_per_second": rate,
+        "every_command_as_predicted": outcome.same_cycles,
+        "frames_per_second": outcome.frames_per_second,
         "layers": [asdict(layer) for layer in rtl.layers],
         "counters": dict(rtl.counters),
-        "synthesis": json.loads(synthesis.to_json()),
+        "synthesis": json.loads(outcome.synthesis.to_json()),
     }
+
+
+def main() -> int:
+    """Run the demo; 0 if no output element and no command's cycle differs."""
+    target = tw.Target.from_board(BOARD)
+    outcome = run(target)
+    console.print(layer_table(outcome.rtl.layers))
+    console.print(outcome_table(target, outcome))
     path = BUILD / "report.json"
-    write_json(path, report)
+    write_json(path, outcome_record(target, outcome))
     console.print(f"report: {path.relative_to(BUILD.parents[1])}")
-    if differ or golden_differ or not same_cycles:
+    if not outcome.passed:
         console.print("FAILED: not every element or cycle is as predicted", style="bold red")
         return 1
     return 0

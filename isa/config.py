@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import ClassVar
 
@@ -156,91 +156,10 @@ class EngineConfig:
             kinds = (int, type(None)) if field.name == "requantizers" else (type(field.default),)
             require_type("EngineConfig", field.name, getattr(self, field.name), *kinds)
 
-        def check(ok: bool, name: str, must_be: str) -> None:
-            if not ok:
-                raise ConfigError(f"{name} must be {must_be}, not {getattr(self, name)!r}")
-
-        check(
-            _is_power_of_two(self.rows) and 2 <= self.rows <= 64, "rows", "a power of two in 2..64"
-        )
-        check(2 <= self.cols <= 16, "cols", "in 2..16")
-        check(
-            self.requantizers is None
-            or (0 < self.requantizers <= self.rows and self.rows % self.requantizers == 0),
-            "requantizers",
-            f"a divisor of rows ({self.rows}) or None",
-        )
-        check(
-            self.pipelined or self.requantizer_count < self.rows,
-            "requantizers",
-            f"at most {self.rows // 2} with pipelined=False",
-        )
-        for name in ("partial_depth", "offset_depth"):
-            check(
-                getattr(self, name) == 0 or self.pipelined,
-                name,
-                "0 with pipelined=False",
-            )
-        check(self.weight_bits in (4, 8), "weight_bits", "4 or 8")
-        check(16 <= self.acc_width <= 32, "acc_width", "in 16..32")
-        check(
-            9 <= self.data_width <= 18,
-            "data_width",
-            "in 9..18",
-        )
-        check(8 <= self.kernel_width <= 16, "kernel_width", "in 8..16")
-        check(
-            not self.transform_at_load or self.kernel_width > 8,
-            "transform_at_load",
-            "False with a kernel_width of 8",
-        )
-        check(
-            self.partial_depth == 0
-            or (_is_power_of_two(self.partial_depth) and 2 <= self.partial_depth <= 4096),
-            "partial_depth",
-            "0 or a power of two of at most 4096",
-        )
-        for name, least in (("data_width", 9), ("kernel_width", 8)):
-            check(
-                getattr(self, name) == least or (self.weight_bits == 8 and self.partial_depth > 0),
-                name,
-                f"{least} without partial_depth or with 4-bit weights",
-            )
-        check(8 <= self.multiplier_width <= 31, "multiplier_width", "in 8..31")
-        check(16 <= self.act_depth <= 65536, "act_depth", "in 16..65536")
-        for name in ("weight_depth", "out_depth"):
-            depth = getattr(self, name)
-            check(
-                _is_power_of_two(depth) and 16 <= depth <= 65536,
-                name,
-                "a power of two in 16..65536",
-            )
-        check(
-            self.offset_depth == 0
-            or (_is_power_of_two(self.offset_depth) and 16 <= self.offset_depth <= 65536),
-            "offset_depth",
-            "0 or a power of two in 16..65536",
-        )
-        for name in ("offset_fraction", "mask_fraction"):
-            check(0 <= getattr(self, name) <= 8, name, "in 0..8")
-        check(0 <= self.tables <= 15, "tables", "in 0..15")
-        check(self.bus_width in (32, 64, 128), "bus_width", "32, 64 or 128")
-        check(12 <= self.addr_width <= 32, "addr_width", "in 12..32")
-        check(
-            self.queue_depth % 4 == 0 and 8 <= self.queue_depth <= 256,
-            "queue_depth",
-            "a multiple of 4, in 8..256",
-        )
-        check(6 <= self.count_width <= 16, "count_width", "in 6..16")
-        check(
-            _is_power_of_two(self.burst_beats)
-            and self.burst_beats <= 128
-            and self.burst_beats * self.bus_bytes <= 2048,
-            "burst_beats",
-            "a power of two of at most 128 beats and 2048 bytes",
-        )
-        check(1 <= self.outstanding <= 16, "outstanding", "in 1..16")
-        check(isinstance(self.dsp, str) and self.dsp.isidentifier(), "dsp", "a family's name")
+        for name, must_be, holds in _RULES:
+            if not holds(self):
+                text = must_be if isinstance(must_be, str) else must_be(self)
+                raise ConfigError(f"{name} must be {text}, not {getattr(self, name)!r}")
 
     @property
     def requantizer_count(self) -> int:
@@ -369,3 +288,98 @@ class EngineConfig:
         del values["dsp"]
         values["requantizers"] = self.requantizer_count
         return zlib.crc32(json.dumps(values, sort_keys=True).encode())
+
+
+_Holds = Callable[[EngineConfig], bool]
+_Rule = tuple[str, str | Callable[[EngineConfig], str], _Holds]
+
+
+def _in(name: str, low: int, high: int) -> _Rule:
+    return name, f"in {low}..{high}", lambda c: low <= getattr(c, name) <= high
+
+
+def _one_of(name: str, *values: int) -> _Rule:
+    *most, last = map(str, values)
+    return name, f"{', '.join(most)} or {last}", lambda c: getattr(c, name) in values
+
+
+def _depth(name: str, low: int = 16, high: int = 65536) -> _Rule:
+    def holds(config: EngineConfig) -> bool:
+        value = getattr(config, name)
+        return _is_power_of_two(value) and low <= value <= high
+
+    return name, f"a power of two in {low}..{high}", holds
+
+
+def _or_zero(rule: _Rule) -> _Rule:
+    name, must_be, holds = rule
+    return name, f"0 or {must_be}", lambda c: getattr(c, name) == 0 or holds(c)
+
+
+def _least_without_tiles(name: str, least: int) -> _Rule:
+    return (
+        name,
+        f"{least} without partial_depth or with 4-bit weights",
+        lambda c: getattr(c, name) == least or (c.weight_bits == 8 and c.partial_depth > 0),
+    )
+
+
+#: Parameter, what it must be, and whether it is. The first rule that is broken is reported.
+_RULES: tuple[_Rule, ...] = (
+    _depth("rows", 2, 64),
+    _in("cols", 2, 16),
+    (
+        "requantizers",
+        lambda c: f"a divisor of rows ({c.rows}) or None",
+        lambda c: (
+            c.requantizers is None
+            or (0 < c.requantizers <= c.rows and c.rows % c.requantizers == 0)
+        ),
+    ),
+    (
+        "requantizers",
+        lambda c: f"at most {c.rows // 2} with pipelined=False",
+        lambda c: c.pipelined or c.requantizer_count < c.rows,
+    ),
+    ("partial_depth", "0 with pipelined=False", lambda c: c.partial_depth == 0 or c.pipelined),
+    ("offset_depth", "0 with pipelined=False", lambda c: c.offset_depth == 0 or c.pipelined),
+    _one_of("weight_bits", 4, 8),
+    _in("acc_width", 16, 32),
+    _in("data_width", 9, 18),
+    _in("kernel_width", 8, 16),
+    (
+        "transform_at_load",
+        "False with a kernel_width of 8",
+        lambda c: not c.transform_at_load or c.kernel_width > 8,
+    ),
+    _or_zero(_depth("partial_depth", 2, 4096)),
+    _least_without_tiles("data_width", 9),
+    _least_without_tiles("kernel_width", 8),
+    _in("multiplier_width", 8, 31),
+    _in("act_depth", 16, 65536),
+    _depth("weight_depth"),
+    _depth("out_depth"),
+    _or_zero(_depth("offset_depth")),
+    _in("offset_fraction", 0, 8),
+    _in("mask_fraction", 0, 8),
+    _in("tables", 0, 15),
+    _one_of("bus_width", 32, 64, 128),
+    _in("addr_width", 12, 32),
+    (
+        "queue_depth",
+        "a multiple of 4, in 8..256",
+        lambda c: c.queue_depth % 4 == 0 and 8 <= c.queue_depth <= 256,
+    ),
+    _in("count_width", 6, 16),
+    (
+        "burst_beats",
+        "a power of two of at most 128 beats and 2048 bytes",
+        lambda c: (
+            _is_power_of_two(c.burst_beats)
+            and c.burst_beats <= 128
+            and c.burst_beats * c.bus_bytes <= 2048
+        ),
+    ),
+    _in("outstanding", 1, 16),
+    ("dsp", "a family's name", lambda c: c.dsp.isidentifier()),
+)

@@ -304,13 +304,14 @@ class RtlSession:
         if stop_after is not None and not self._wait(stop_after, progress_interval, report):
             self.write_register("CONTROL", STOP)
         if not self._wait(cycle_limit, progress_interval, report):
-            raise RtlError(
-                f"no interrupt within {cycle_limit} cycles; commands completed: "
-                + ", ".join(f"{unit.name.lower()} {self.completed[unit]}" for unit in Unit)
-            )
+            raise self._overdue(cycle_limit)
         if checkpoint is not None:
             checkpoint.remove()
         return self._result()
+
+    def _overdue(self, cycle_limit: int) -> RtlError:
+        done = ", ".join(f"{unit.name.lower()} {self.completed[unit]}" for unit in Unit)
+        return RtlError(f"no interrupt within {cycle_limit} cycles; commands completed: {done}")
 
     def _start(self, base: int, program_offset: int, count: int, watchdog: int) -> None:
         self.write_register("BASE", base)
