@@ -124,17 +124,13 @@ class Sampler(wiring.Component):
         taken = _later(m, (dy >= d.dy_least) & (dy <= d.dy_most))
         return y, x, scale, taken
 
-    def _addresses(self, m, position):
-        """Drive ``addr``.
+    def _without_offset(self, m):
+        """Return where pixels would be without offsets, ``POSITION`` cycles after their access.
 
-        Return, each as it is when ``addr`` is there: whether the four pixels are inside the input,
-        whether the lower row is in the odd half, left and right; and the two lanes.
+        That is one stride further than the pixel before, from where its window begins.
         """
         config, c, d, a = self._config, self.command, self.deform, self.access
         cols, width = config.cols, act_addr_width(config)
-        y, x, _, taken = position
-
-        # Where the pixel would be without an offset: one stride further than the pixel before.
         stride = Signal(data.StructLayout({"lane": range(cols), "word": 4}))
         with m.Switch(c.stride_x):
             for step in range(16):
@@ -171,6 +167,18 @@ class Sampler(wiring.Component):
             ]
         for _ in range(self.POSITION - 1):
             here = _later(m, here)
+        return here
+
+    def _addresses(self, m, position):
+        """Drive ``addr``.
+
+        Return, each as it is when ``addr`` is there: whether the four pixels are inside the input,
+        whether the lower row is in the odd half, left and right; and the two lanes.
+        """
+        config, c, d = self._config, self.command, self.deform
+        cols, width = config.cols, act_addr_width(config)
+        y, x, _, taken = position
+        here = self._without_offset(m)
 
         # 1: add the offset; divide it by cols, after adding a multiple that makes it positive.
         words = -(-128 // cols)
