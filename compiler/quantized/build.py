@@ -151,6 +151,9 @@ class Builder:
             total = q.Apply("add", (product, constants[1])) if constants[1] != 0 else product
             return view if total is q.X else self.function(where, view, total)
         view = self._whole(where, view)
+        if view.index is not None and view.index.size > math.prod(self.shape(view.sources[0])):
+            # An element that is there twice may be scaled in two ways.
+            view = View((self.realized(where, view),), view.shape)
         source = view.sources[0]
         shape = self.shape(source)
         if view.index is None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tilewright.api.compile import compile_graph as compile_graph
     from tilewright.api.estimate import Estimate as Estimate
     from tilewright.api.estimate import estimate as estimate
+    from tilewright.api.evaluate import Evaluation as Evaluation
+    from tilewright.api.evaluate import evaluate as evaluate
     from tilewright.api.result import Result as Result
     from tilewright.api.simulate import simulate as simulate
     from tilewright.api.verify import Verification as Verification
@@ -39,6 +41,7 @@ _MODULES = {
     "EngineConfig": "isa",
     "Error": "errors",
     "Estimate": "api.estimate",
+    "Evaluation": "api.evaluate",
     "LayerAccuracy": "quantization",
     "MemoryTiming": "sim.timing",
     "SDRAM": "sim.timing",
@@ -53,6 +56,7 @@ _MODULES = {
     "compile": "api.compile",
     "compile_graph": "api.compile",
     "estimate": "api.estimate",
+    "evaluate": "api.evaluate",
     "generate_verilog": "api.build",
     "quantize": "quantization",
     "quantize_with_report": "quantization",

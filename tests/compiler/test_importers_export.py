@@ -92,6 +92,10 @@ KINDS: dict[str, tuple[Callable[[nn.Module, Tensor], Tensor], dict[str, object]]
         {},
     ),
     "slices": (lambda m, x: x[:, 1:7, 1:-1, ::2], {}),
+    "twice, scaled in two ways": (
+        lambda m, x: m.norm(torch.cat([x, x], 1)),
+        {"norm": norm(2 * C)},
+    ),
     "roll": (lambda m, x: torch.roll(x, (1, -2), (2, 3)), {}),
     "rows put together": (lambda m, x: torch.cat([x[:, :, 4:], x[:, :, :4].relu()], 2), {}),
     "causal": (lambda m, x: m.conv(F.pad(x, (2, 0))), {"conv": nn.Conv2d(C, C, (1, 3))}),

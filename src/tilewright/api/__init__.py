@@ -8,6 +8,7 @@ In the order in which a network meets them:
 ``runs``      one image through one executor
 ``simulate``  a batch through one executor
 ``verify``    a batch through all executors, compared
+``evaluate``  accuracy of a program on labelled data
 ``estimate``  what a program will cost
 ``build``     Verilog and synthesis of a target
 """

@@ -79,7 +79,7 @@ def quantize(
     weight_bits, activation_bits : int, 2..8
     power_of_two : restrict scales to powers of two, for which requantization is exact
     least_snr_db : a layer that loses its signal is an error: one with less than this though its
-        inputs are better by 10 dB. By default 25 dB of 8 bits, 6 less for each bit less, and no
+        inputs are better by 10 dB. By default 20 dB of 8 bits, 5 less for each bit less, and no
         limit below 5; ``-math.inf`` accepts everything
     progress : called after each batch of calibration and of bias correction; by default a bar
         appears on a terminal after two seconds
@@ -169,7 +169,7 @@ def _graph_of(own: nn.Module, original: Sequence[Tensor], images: Batch) -> Grap
 
 
 def _least_snr_db(bits: int) -> float:
-    return 25.0 - 6 * (8 - bits) if bits > 4 else -float("inf")
+    return 20.0 - 5 * (8 - bits) if bits > 4 else -float("inf")
 
 
 def _returns_one(own: nn.Module, images: Batch) -> bool:
