@@ -95,6 +95,6 @@ def models(draw: Any) -> tuple[RandomModel, int]:
     # Mostly the newest tensors: a chain, with branches.
     newest = st.sampled_from([-1, -1, -1, -2, -3])
     step = st.tuples(st.sampled_from(KINDS), newest, st.sampled_from([-1, -2, -3]), number)
-    steps = draw(st.lists(step, min_size=2, max_size=4))
+    steps = draw(st.lists(step, min_size=1, max_size=3))
     seed = draw(st.integers(0, 2**16))
     return RandomModel([*steps, ("conv", -1, -1, 0)], seed).eval(), seed
