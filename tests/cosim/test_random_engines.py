@@ -111,7 +111,7 @@ def test_every_operator_agrees(op):
         rng = np.random.default_rng(seed)
         config = random_engine(rng, roomy=True)
         graph, inputs = random_network(rng, config, layers=2, only=op)
-        drawn += sum(isinstance(layer, op) for layer in graph.layers)
+        drawn += sum(isinstance(layer, op) for layer in graph.ops)
         try:
             program = compiled(rng, config, graph, inputs)
         except Error:

@@ -1,7 +1,7 @@
-"""Engine configurations, of all that EngineConfig admits.
+"""Engine configurations, of all that EngineConfig and the family of ``dsp`` admit.
 
-A configuration is drawn parameter by parameter, each from those of its values that EngineConfig
-admits beside what is drawn already. The defaults of the others allow everything, so that whatever
+A configuration is drawn parameter by parameter, each from those of its values that are
+admitted beside what is drawn already. The defaults of the others allow everything, so that whatever
 is admitted can be drawn.
 """
 
@@ -16,8 +16,9 @@ from typing import TypeAlias
 import numpy as np
 from hypothesis import strategies as st
 
+from tilewright.errors import Error
+from tilewright.hdl.families import get_family
 from tilewright.isa import EngineConfig
-from tilewright.isa.config import ConfigError
 
 Value: TypeAlias = int | bool | str | None
 Pick: TypeAlias = Callable[[str, Sequence[Value]], Value]
@@ -106,9 +107,11 @@ SIZES = (
 def admitted(fields: Mapping[str, Value]) -> EngineConfig | None:
     """Return the configuration of some parameters, or None."""
     try:
-        return EngineConfig(**fields)  # type: ignore[arg-type]
-    except ConfigError:
+        config = EngineConfig(**fields)  # type: ignore[arg-type]
+        get_family(config.dsp).check(config)
+    except Error:
         return None
+    return config
 
 
 def choose(

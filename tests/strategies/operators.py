@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tests.strategies.networks import MOST, Net
 from tilewright.compiler import ir
 from tilewright.compiler.ir import Graph, Op, Requantize, TensorType, VerifyError
+from tilewright.compiler.ir.rules import check_op
 from tilewright.compiler.ir.shapes import window_shape
 from tilewright.isa import EngineConfig
 
@@ -240,6 +241,19 @@ def positions(net: Net, kind: TensorType) -> str:
 
 
 #: What adds one operator of each class that reads ``source``; raises VerifyError where none can.
+def constant(net: Net, source: str) -> None:
+    """A value of another one's shape, and what adds it to something."""
+    kind = net.kind(net.values[source].shape)
+    name = net.fresh("v")
+    op = ir.Constant(
+        f"layer{len(net.ops)}", name, net.rng.integers(kind.qmin, kind.qmax + 1, kind.shape)
+    )
+    check_op(op, {**net.values, name: kind})
+    net.values[name] = kind
+    net.ops.append(op)
+    add(net, name)
+
+
 MAKERS: Mapping[type[Op], Callable[[Net, str], None]] = {
     ir.Conv2d: conv,
     ir.RoundedConv2d: rounded,
@@ -253,6 +267,7 @@ MAKERS: Mapping[type[Op], Callable[[Net, str], None]] = {
     ir.Rescale: rescale,
     ir.Gate: gate,
     ir.Lookup: lookup,
+    ir.Constant: constant,
     ir.Concat: concat,
     ir.SelectChannels: select,
     ir.Upsample: upsample,
@@ -261,7 +276,14 @@ MAKERS: Mapping[type[Op], Callable[[Net, str], None]] = {
     ir.PixelUnshuffle: unshuffle,
 }
 
-OFTEN = {ir.Conv2d: 4, ir.Add: 2, ir.DeformConv2d: 2, ir.Concat: 2, ir.RoundedConv2d: 0.02}
+OFTEN = {
+    ir.Conv2d: 4,
+    ir.Add: 2,
+    ir.Constant: 0.3,
+    ir.DeformConv2d: 2,
+    ir.Concat: 2,
+    ir.RoundedConv2d: 0.02,
+}
 
 
 def random_network(
