@@ -87,7 +87,7 @@ def compile_graph(
 
 def compile(
     model: nn.Module,
-    example_inputs: Tensor | tuple[Tensor, ...],
+    example_inputs: Tensor | tuple[Tensor, ...] | None,
     target: Target,
     *,
     objective: Objective = "time",
@@ -100,7 +100,8 @@ def compile(
     ----------
     model : what :func:`tilewright.quantize` returned, or an nn.Module of Brevitas layers in
         evaluation mode; not modified
-    example_inputs : (N, C, H, W) float tensors, as the model takes them
+    example_inputs : (N, C, H, W) float tensors, as the model takes them; None will do for what
+        :func:`tilewright.quantize` returned, which knows its shapes
     target : Target
     objective : what the schedule minimizes: "time", "traffic" (bytes to and from memory) or
         "energy"
@@ -140,7 +141,7 @@ def compile(
 
 def captured_model(
     model: nn.Module,
-    example_inputs: Tensor | tuple[Tensor, ...],
+    example_inputs: Tensor | tuple[Tensor, ...] | None,
     *,
     multiplier_width: int,
     round_bias: bool = False,
@@ -152,10 +153,13 @@ def captured_model(
     Error  If it is no network, or not quantized.
     """
     if isinstance(model, QuantizedModel):
-        given = example_inputs if isinstance(example_inputs, tuple | list) else (example_inputs,)
-        model.check_inputs(given)
+        if example_inputs is not None:
+            given = example_inputs if isinstance(example_inputs, tuple | list) else [example_inputs]
+            model.check_inputs(given)
         return to_integer(model.graph, multiplier_width=multiplier_width)
     _check_quantized(model)
+    if example_inputs is None:
+        raise Error("a network of Brevitas layers needs example_inputs: pass one batch of images")
     return capture_with_report(
         model, example_inputs, multiplier_width=multiplier_width, round_bias=round_bias
     )
@@ -163,7 +167,10 @@ def captured_model(
 
 def _check_quantized(model: object) -> None:
     """Refuse what is no network of Brevitas layers, and say how it becomes one."""
-    quantize = "quantize it first: tw.compile(tw.quantize(model, calibration_batches), ...)"
+    quantize = (
+        "quantize it first: tw.compile(tw.quantize(model, calibration_batches), ...), or with "
+        "`tilewright quantize`"
+    )
     if isinstance(model, torch.export.ExportedProgram):
         raise Error(f"an ExportedProgram is no quantized network: of its module, {quantize}")
     if not isinstance(model, nn.Module):

@@ -57,11 +57,10 @@ def verify(program: Program, inputs: Any, *, progress: Progress | None = None) -
 
 def compare_outputs(program: Program, expected: Result, actual: Result) -> None:
     """Raise :class:`DivergenceError` at the first output element that differs."""
-    several = len(expected.outputs) > 1
-    for i, (want, have) in enumerate(zip(expected.outputs, actual.outputs, strict=True)):
+    outputs = zip(program.result_names, expected.outputs, actual.outputs, strict=True)
+    for name, want, have in outputs:
         different = np.argwhere(want != have)
         if len(different):
-            name = f"output.{i}" if several else "output"
             raise DivergenceError(
                 f"{name}: image {different[0][0]}, {_place(different[0][1:])}: "
                 f"{expected.backend} {want[tuple(different[0])]}, {actual.backend} "

@@ -2,10 +2,12 @@
 
 ``app``      the application, and what an error looks like
 ``options``  arguments that several commands take
-``files``    models, inputs and figures from and to files
+``files``    models, inputs, outputs and figures from and to files
+``targets``  the engine, board and memory that options choose
 ``tables``   what is printed
 
-``compile``, ``simulate``, ``verify``, ``estimate``, ``verilog`` and ``synth`` are the commands.
+``quantize``, ``compile``, ``info``, ``simulate``, ``verify``, ``evaluate``, ``estimate``,
+``verilog`` and ``synth`` are the commands.
 None of this imports PyTorch, NumPy or Amaranth before a command runs: help is there at once.
 """
 

@@ -11,6 +11,9 @@ from rich.console import Console
 import tilewright as tw
 from tilewright.cli.compile import compile
 from tilewright.cli.estimate import estimate
+from tilewright.cli.evaluate import evaluate
+from tilewright.cli.info import info
+from tilewright.cli.quantize import quantize
 from tilewright.cli.simulate import simulate
 from tilewright.cli.synth import synth
 from tilewright.cli.tables import console
@@ -19,11 +22,15 @@ from tilewright.cli.verilog import verilog
 from tilewright.errors import Error
 
 app = typer.Typer(
-    help="Quantized PyTorch networks to bit-exact convolution accelerators on FPGAs.",
+    help="PyTorch networks to bit-exact convolution accelerators on FPGAs: quantize, compile, then "
+    "simulate, verify or evaluate.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (compile, simulate, verify, estimate, verilog, synth):
+for command in (
+    *(quantize, compile, info, simulate, verify, evaluate),
+    *(estimate, verilog, synth),
+):
     app.command()(command)
 
 
@@ -54,5 +61,6 @@ def main(run: Callable[[], None] = app) -> None:
             if error.filename is None:
                 raise
             error = Error(f"{error.filename}: {error.strerror}")
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False)
+        text = " ".join(f"error: {error}".split("\n"))
+        Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(1) from None

@@ -10,9 +10,17 @@ from typing import Annotated
 import typer
 
 import tilewright as tw
-from tilewright.cli.files import load_model, write_json
-from tilewright.cli.options import DEFAULT_BOARD, BoardOption, JsonOption, ModelArgument
+from tilewright.cli.files import load_network, write_json
+from tilewright.cli.options import (
+    BoardOption,
+    EngineOption,
+    JsonOption,
+    MemoryOption,
+    ModelArgument,
+    SetOption,
+)
 from tilewright.cli.tables import console
+from tilewright.cli.targets import chosen_target
 from tilewright.errors import Error
 
 
@@ -45,36 +53,46 @@ def parse_algorithms(texts: list[str]) -> dict[str, str]:
 
 def compile(
     model: ModelArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Program file.")] = Path(
-        "build/program.tw"
-    ),
-    board: BoardOption = DEFAULT_BOARD,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where the program goes.")
+    ] = Path("build/program.tw"),
+    board: BoardOption = None,
+    engine: EngineOption = None,
+    settings: SetOption = None,
+    memory: MemoryOption = None,
     objective: Annotated[
         Objective, typer.Option(help="What the schedule minimizes.")
     ] = Objective.time,
     algorithm: Annotated[
         list[str] | None,
         typer.Option(
-            help="LAYER=F(4x2,3x3), LAYER=direct, LAYER=auto, of deformable layers LAYER=sampled; "
-            "without LAYER= for all others. May be repeated; results are the same, but with "
-            "LAYER=F(4x2,3x3) rounded."
+            metavar="[LAYER=]ALGORITHM",
+            help="How a layer, or without LAYER= every other one, is computed: auto, direct, "
+            "tiles as in F(4x2,3x3), of deformable layers sampled. May be repeated. Results are "
+            "the same, but with LAYER=F(4x2,3x3) rounded.",
         ),
     ] = None,
     show: Annotated[Show | None, typer.Option(help="Print how the layers run.")] = None,
     round_bias: Annotated[
-        bool, typer.Option(help="Round biases that are not on the accumulator's grid.")
+        bool,
+        typer.Option(
+            "--round-bias",
+            help="Brevitas layers: round biases that are not on the accumulator's grid.",
+        ),
     ] = False,
     json_path: JsonOption = None,
 ) -> None:
-    """Compile a Brevitas network to a program file."""
-    net, examples = load_model(model)
+    """Compile a quantized network to a program file."""
+    algorithms = parse_algorithms(algorithm or [])
+    target = chosen_target(board, engine, settings, memory)
+    net, examples = load_network(model)
     with console.status("compile"):
         program = tw.compile(
             net,
             examples,
-            tw.Target.from_board(board),
+            target,
             objective=objective.value,
-            algorithms=parse_algorithms(algorithm or []),
+            algorithms=algorithms,
             round_bias=round_bias,
         )
     program.save(output)
@@ -83,7 +101,11 @@ def compile(
             console.print(str(group), markup=False, highlight=False, soft_wrap=True)
     write_json(json_path, {"schedule": [asdict(group) for group in program.schedule]})
     macs = sum(layer.macs for layer in program.layers)
-    console.print(f"{output}: {len(program.layers)} layers, {macs:,} MACs, for {board}")
+    rows, cols = target.engine.rows, target.engine.cols
+    console.print(
+        f"{output}: {len(program.layers)} layers, {macs:,} MACs, for "
+        f"{'an engine' if target.board is None else target.board} of {rows} x {cols}"
+    )
     for name, error in program.rounded_biases:
         console.print(f"  {name}: bias rounded, by at most {error:.2g} LSB of the output")
     for name, rounding in program.rounded_layers.items():

@@ -2,23 +2,84 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+DEFAULT_BOARD = "ulx3s-85f"
+
+
+class Backend(StrEnum):
+    """Executors."""
+
+    golden = "golden"
+    isa = "isa"
+    rtl = "rtl"
+
+
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        help="Python file and function, as in net.py:make: called without arguments, it returns "
-        "(model, example_inputs)."
+        help="A file that `quantize` wrote, or a Python file and function, as in net.py:make: "
+        "called without arguments, it returns (model of Brevitas layers, example_inputs)."
     ),
 ]
-ProgramArgument = Annotated[Path, typer.Argument(help="Program file written by `compile`.")]
-BoardOption = Annotated[str, typer.Option(help="Board to compile for.")]
+ProgramArgument = Annotated[Path, typer.Argument(help="Program file that `compile` wrote.")]
+OwnEngineArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="PROGRAM", help="Program file, to take its engine; otherwise, see the options."
+    ),
+]
+BoardOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"Board, and its engine unless --engine has another. {DEFAULT_BOARD} if there is "
+        "neither.",
+    ),
+]
+EngineOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--engine",
+        help="TOML file of engine parameters, a line each, as in rows = 8.",
+        metavar="FILE",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change a parameter of the engine, as in rows=8. May be repeated.",
+    ),
+]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="READ,WRITE|CHIP",
+        help="Memory behind the engine: latencies of reads and writes in cycles, as in 20,5 "
+        "(the default), or the name of an SDRAM chip, as in IS42S16160G-7.",
+    ),
+]
 InputsOption = Annotated[
     Path | None,
-    typer.Option(help=".npy file of (N, C, H, W) floats, or integers on the input's grid."),
+    typer.Option(
+        metavar="FILE",
+        help="Images in the model's shape, as floats or as integers on the input's grid: a .npy "
+        "file or, by the inputs' names, a .npz file.",
+    ),
 ]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")]
-DEFAULT_BOARD = "ulx3s-85f"
+BackendOption = Annotated[
+    Backend,
+    typer.Option(
+        help="Executor: the integer graph in NumPy, commands with exact cycles, or the Verilog in "
+        "Verilator."
+    ),
+]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures here.")
+]

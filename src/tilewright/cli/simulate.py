@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import tilewright as tw
-from tilewright.cli.files import read_inputs, write_json
-from tilewright.cli.options import InputsOption, JsonOption, ProgramArgument
+from tilewright.cli.files import read_inputs, write_json, write_outputs
+from tilewright.cli.options import (
+    Backend,
+    BackendOption,
+    InputsOption,
+    JsonOption,
+    ProgramArgument,
+)
 from tilewright.cli.tables import console, layer_table, progress_bar
 from tilewright.errors import Error
-from tilewright.files import fresh_file
-
-
-class Backend(StrEnum):
-    """Executors of `simulate`."""
-
-    golden = "golden"
-    isa = "isa"
-    rtl = "rtl"
 
 
 def parse_window(text: str) -> tuple[str, int, int]:
@@ -38,18 +34,33 @@ def parse_window(text: str) -> tuple[str, int, int]:
 def simulate(
     program: ProgramArgument,
     inputs: InputsOption = None,
-    backend: Annotated[Backend, typer.Option(help="Executor.")] = Backend.isa,
-    output: Annotated[Path | None, typer.Option(help="Write the outputs to this .npz.")] = None,
+    backend: BackendOption = Backend.isa,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the outputs to this .npz file: integers by name, with NAME.scale and "
+            "NAME.zero_point.",
+        ),
+    ] = None,
     timeline: Annotated[
-        Path | None, typer.Option(help="Write every command's cycles, for ui.perfetto.dev.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write every command's cycles, for ui.perfetto.dev."),
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="rtl: directory that keeps the run's state; go on from there."),
+        typer.Option(
+            metavar="FOLDER", help="rtl: keep the run's state here, and go on from what is there."
+        ),
     ] = None,
     waves: Annotated[
         str | None,
-        typer.Option(help="rtl: FILE:FIRST:LAST, record these cycles to a .fst or .vcd file."),
+        typer.Option(
+            metavar="FILE:FIRST:LAST",
+            help="rtl: record these cycles of the first image to a .fst or .vcd file.",
+        ),
     ] = None,
     json_path: JsonOption = None,
 ) -> None:
@@ -69,10 +80,7 @@ def simulate(
     if timeline is not None:
         result.write_timeline(timeline)
     if output is not None:
-        import numpy as np
-
-        with fresh_file(output) as fresh, fresh.open("wb") as file:
-            np.savez(file, *result.outputs)
+        write_outputs(result, output)
     if result.cycles is None:
         console.print(f"{len(result.outputs[0])} images; this executor does not count cycles")
     else:

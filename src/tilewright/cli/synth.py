@@ -9,21 +9,34 @@ import typer
 from rich.table import Table
 
 import tilewright as tw
-from tilewright.cli.options import DEFAULT_BOARD, BoardOption
+from tilewright.cli.options import BoardOption, EngineOption, OwnEngineArgument, SetOption
 from tilewright.cli.tables import console
+from tilewright.cli.targets import target_of
 
 
 def synth(
-    directory: Annotated[Path, typer.Argument(help="Where the results go.")] = Path("build/synth"),
-    board: BoardOption = DEFAULT_BOARD,
+    program: OwnEngineArgument = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the results go.")
+    ] = Path("build/synth"),
+    board: BoardOption = None,
+    engine: EngineOption = None,
+    settings: SetOption = None,
     place_and_route: Annotated[
-        bool, typer.Option(help="Also place, route and write a bitstream, for the board's system.")
+        bool,
+        typer.Option(
+            "--place-and-route",
+            help="Also place, route and write a bitstream, for the board's whole system.",
+        ),
     ] = False,
 ) -> None:
-    """Synthesize an engine with Yosys, and place and route it with nextpnr."""
+    """Synthesize an engine: a program's own, a board's, or any other.
+
+    With Yosys, and with nextpnr for placement, routing and a bitstream.
+    """
     result = tw.synthesize(
-        tw.Target.from_board(board),
-        directory,
+        target_of(program, board, engine, settings),
+        output,
         place_and_route=place_and_route,
         progress=console.print,
     )

@@ -138,6 +138,17 @@ class Program:
         ]
 
     @property
+    def input_names(self) -> list[str]:
+        """Name of each input, as the model's forward has it."""
+        return [op.name for op in self.graph.inputs]
+
+    @property
+    def result_names(self) -> list[str]:
+        """Name of each result: "output", or "output.0" and so on."""
+        count = len(self.results)
+        return ["output"] if count == 1 else [f"output.{i}" for i in range(count)]
+
+    @property
     def result_types(self) -> list[TensorType]:
         """Type of each result's elements; the shape is that of the graph's output."""
         values = [op.input for op in self.graph.outputs]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import math
 import os
+import struct
 import sys
+import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -94,7 +97,48 @@ def read_array(path: str | os.PathLike[str]) -> NDArray[Any]:
     ProgramError
         If it is no .npy file, or not as long as it says.
     """
-    data = files.read_bytes(path, MAX_INPUT_BYTES)
+    return _array(files.read_bytes(path, MAX_INPUT_BYTES), f"{path} is not a .npy file")
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Return the arrays in a .npz file, by name.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, or has more than ``MAX_INPUT_BYTES``.
+    ProgramError
+        If it is no .npz file, or its arrays have more than ``MAX_INPUT_BYTES``.
+    """
+    wrong = f"{path} is not a .npz file"
+    arrays: dict[str, NDArray[Any]] = {}
+    with files.open_bounded(path, MAX_INPUT_BYTES) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                members = archive.infolist()
+                if sum(info.file_size for info in members) > MAX_INPUT_BYTES:
+                    raise ProgramError(f"{path}: its arrays have over {MAX_INPUT_BYTES} bytes")
+                for info in members:
+                    name, dot, kind = info.filename.rpartition(".")
+                    if dot + kind != ".npy" or name in arrays:
+                        raise ProgramError(f"{wrong}: its member {info.filename!r}")
+                    with archive.open(info) as member:
+                        data = member.read(info.file_size)
+                    arrays[name] = _array(data, f"{wrong}: {name}")
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            struct.error,
+            EOFError,
+            OSError,
+            RuntimeError,  # of encrypted members, and of methods that are not implemented
+            ValueError,
+        ) as error:
+            raise ProgramError(f"{wrong}: {error}") from error
+    return arrays
+
+
+def _array(data: bytes, wrong: str) -> NDArray[Any]:
     stream = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(stream)
@@ -113,4 +157,4 @@ def read_array(path: str | os.PathLike[str]) -> NDArray[Any]:
         flat: NDArray[Any] = np.frombuffer(data, dtype, offset=stream.tell())
         return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
-        raise ProgramError(f"{path} is not a .npy file: {error}") from error
+        raise ProgramError(f"{wrong}: {error}") from error

@@ -3,7 +3,8 @@
 In the order in which data passes through: ``observe`` (values over the calibration images),
 ``ranges`` (scales from values), ``grids`` (which tensor is on which grid), ``weights`` (weights and
 biases as integers), ``correction`` (of biases, for the mean error), ``model`` (what comes back),
-``report`` (signal-to-noise ratio by layer), ``ptq`` (all of it in one call).
+``storage`` (its files), ``report`` (signal-to-noise ratio by layer), ``ptq`` (all of it in one
+call).
 """
 
 from tilewright.quantization.model import QuantizedModel

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from tilewright.compiler.quantized import Graph, print_graph
 from tilewright.errors import Error
+from tilewright.quantization.storage import load, save
 
 
 class QuantizedModel(nn.Module):
     """A quantized network: float tensors in and out, in the original's shapes and order.
 
-    Its values are those that the engine computes, times scales. It can be kept with
-    ``torch.save``, and loaded with ``torch.load(path, weights_only=False)``.
+    Its values are those that the engine computes, times scales. :meth:`save` and :meth:`load` keep
+    it in a file.
 
     Parameters
     ----------
@@ -60,6 +63,26 @@ class QuantizedModel(nn.Module):
         with torch.no_grad():
             values = self.graph.values(inputs, quantized=True)
         return [view.of(values) for view in self.graph.outputs]
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the network to one file, for :meth:`load` and ``tilewright compile``.
+
+        Raises
+        ------
+        FileError  If the file cannot be written.
+        """
+        return save(self.graph, path, single=self.single)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> QuantizedModel:
+        """Read a file that :meth:`save` wrote; it may hold anything, and none of it is run.
+
+        Raises
+        ------
+        Error  If the file is no quantized network, or is damaged.
+        """
+        graph, single = load(path)
+        return cls(graph, single=single)
 
     def __str__(self) -> str:
         return print_graph(self.graph)

@@ -184,6 +184,9 @@ def _checked(calibration_batches: Iterable[Tensor | Batch]) -> list[Batch]:
             "calibration_batches must be a list of batches, not one tensor: pass [images], or a "
             "data loader"
         )
+    if not isinstance(calibration_batches, Iterable):
+        kind = type(calibration_batches).__name__
+        raise Error(f"calibration_batches must be a list of batches or a data loader, not {kind}")
     batches: list[Batch] = []
     for index, batch in enumerate(calibration_batches):
         tensors = tuple(batch) if isinstance(batch, tuple | list) else (batch,)

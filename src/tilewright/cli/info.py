@@ -1,0 +1,96 @@
+"""``tilewright info``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+import tilewright as tw
+from tilewright.cli.files import write_json
+from tilewright.cli.options import JsonOption, ProgramArgument
+from tilewright.cli.tables import console
+
+if TYPE_CHECKING:
+    from tilewright.compiler.ir import TensorType
+
+
+def info(program: ProgramArgument, json_path: JsonOption = None) -> None:
+    """Say what a program takes and gives, and what engine it is for."""
+    loaded = tw.Program.load(program)
+    record = describe(loaded)
+    for what in ("inputs", "outputs"):
+        console.print(_tensors(what[:-1], record[what]))
+    layers = Table("layer", "kind", "MACs")
+    layers.columns[2].justify = "right"
+    for layer in record["layers"]:
+        layers.add_row(layer["name"], layer["kind"], f"{layer['macs']:,}")
+    console.print(layers)
+    for line in _lines(loaded, record):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    write_json(json_path, record)
+
+
+def describe(program: tw.Program) -> dict[str, Any]:
+    """Return what `info` shows, as JSON has it."""
+    target = program.target
+    kinds = [program.graph.values[op.output] for op in program.graph.inputs]
+    inputs = zip(program.input_names, program.input_shapes, kinds, strict=True)
+    shapes = [view.shape for view in program.results]
+    outputs = zip(program.result_names, shapes, program.result_types, strict=True)
+    return {
+        "inputs": list(map(_tensor, *zip(*inputs, strict=True))),
+        "outputs": list(map(_tensor, *zip(*outputs, strict=True))),
+        "board": target.board,
+        "clock_mhz": target.clock_mhz,
+        "engine": asdict(target.engine),
+        "memory": {**asdict(target.memory), "bytes": program.image.size},
+        "commands": sum(count for _, count in program.streams.values()),
+        "layers": [asdict(layer) for layer in program.layers],
+    }
+
+
+def _tensor(name: str, shape: tuple[int, ...], kind: TensorType) -> dict[str, Any]:
+    return {
+        "name": name,
+        "shape": list(shape),
+        "bits": kind.bits,
+        "signed": kind.signed,
+        "scale": kind.scale,
+        "zero_point": kind.zero_point,
+    }
+
+
+def _tensors(what: str, entries: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table(what, "shape", "type", "scale", "zero point")
+    for x in entries:
+        sign = "" if x["signed"] else "u"
+        shape = ", ".join(map(str, ("N", *x["shape"])))
+        table.add_row(
+            x["name"],
+            f"({shape})",
+            f"{sign}int{x['bits']}",
+            f"{x['scale']:.6g}",
+            f"{x['zero_point']}",
+        )
+    return table
+
+
+def _lines(program: tw.Program, record: Mapping[str, Any]) -> Iterable[str]:
+    """Engine, memory and layers, in a line each."""
+    target, engine = program.target, program.engine
+    where = "" if target.board is None else f" on {target.board}"
+    changed = [
+        f"{field.name}={getattr(engine, field.name)}"
+        for field in fields(engine)
+        if field.name not in ("rows", "cols") and getattr(engine, field.name) != field.default
+    ]
+    yield f"engine: {engine.rows} x {engine.cols}, {target.clock_mhz:g} MHz{where}" + (
+        f"; {', '.join(changed)}" if changed else ""
+    )
+    memory = ", ".join(f"{name} {value}" for name, value in asdict(target.memory).items())
+    yield f"memory: {program.image.size:,} bytes; {memory}"
+    macs = sum(layer.macs for layer in program.layers)
+    yield f"{len(program.layers)} layers, {macs:,} MACs, {record['commands']:,} commands"

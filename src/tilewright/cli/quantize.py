@@ -1,0 +1,72 @@
+"""``tilewright quantize``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import tilewright as tw
+from tilewright.cli.files import load_model, write_json
+from tilewright.cli.options import JsonOption
+from tilewright.cli.tables import console, progress_bar
+
+
+def quantize(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Python file and function, as in net.py:make: called without arguments, it "
+            "returns (float model, calibration batches). A tensor is one batch, a tuple of tensors "
+            "one batch of a model of several inputs, anything else is iterated over."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="Where the quantized network goes."),
+    ] = Path("build/quantized.pt"),
+    weight_bits: Annotated[int, typer.Option(metavar="BITS", help="Of weights, 2..8.")] = 8,
+    activation_bits: Annotated[int, typer.Option(metavar="BITS", help="Of activations, 2..8.")] = 8,
+    power_of_two: Annotated[
+        bool,
+        typer.Option(
+            "--power-of-two", help="Only scales that are powers of two: requantization is exact."
+        ),
+    ] = False,
+    least_snr_db: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DB",
+            help="A layer that loses its signal, with less than this though its inputs are better, "
+            "is an error. 25 with 8 bits; -inf accepts everything.",
+        ),
+    ] = None,
+    json_path: JsonOption = None,
+) -> None:
+    """Quantize a float network, and report the accuracy of every layer."""
+    network, batches = load_model(model, "calibration_batches")
+    with progress_bar() as bar:
+        task = bar.add_task("quantize", total=None)
+        result = tw.quantize_with_report(
+            network,
+            _batches(batches),
+            weight_bits=weight_bits,
+            activation_bits=activation_bits,
+            power_of_two=power_of_two,
+            least_snr_db=least_snr_db,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    result.model.save(output)
+    console.print(result.report)
+    write_json(json_path, json.loads(result.report.to_json()))
+    console.print(f"{output}: next, tilewright compile {output}", highlight=False, soft_wrap=True)
+
+
+def _batches(given: Any) -> Any:
+    """Return batches, of what may be only one."""
+    from torch import Tensor
+
+    several = isinstance(given, tuple) and all(isinstance(x, Tensor) for x in given)
+    return [given] if several or isinstance(given, Tensor) else given

@@ -1,0 +1,107 @@
+"""Files of quantized networks: data only, so that reading one runs nothing of what it holds.
+
+A file is ``MAGIC``, the length of the header in 8 bytes, the header in JSON (the graph, the shapes
+of its arrays), the arrays one after another, and the SHA-256 of all before it. Numbers are little
+endian.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tilewright import files
+from tilewright.compiler.quantized import Graph
+from tilewright.compiler.quantized.record import Array, from_record, to_record
+from tilewright.compiler.quantized.to_integer import to_integer
+from tilewright.errors import Error
+
+MAGIC = b"TWQUANT1"
+#: Bytes of a file and of its header, at most.
+MAX_BYTES, MAX_HEADER_BYTES = 1 << 32, 1 << 26
+_LENGTH, _CHECKSUM = struct.Struct("<Q"), 32
+_TYPES = {"f8": np.dtype("<f8"), "i8": np.dtype("<i8")}
+_WIDEST_MULTIPLIER = 31
+
+
+def save(graph: Graph, path: str | os.PathLike[str], *, single: bool) -> Path:
+    """Write a quantized network; see :meth:`tilewright.QuantizedModel.save`."""
+    record, arrays = to_record(graph)
+    described = [[array.dtype.str[1:], list(array.shape)] for array in arrays]
+    header = json.dumps({"single": single, "arrays": described, "graph": record}).encode()
+    if len(header) > MAX_HEADER_BYTES:
+        raise Error(f"the network's header has {len(header)} bytes, at most {MAX_HEADER_BYTES} fit")
+    checksum = hashlib.sha256()
+    with files.fresh_file(path) as fresh, fresh.open("wb") as file:
+        parts = (array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays)
+        for part in (MAGIC, _LENGTH.pack(len(header)), header, *parts):
+            checksum.update(part)
+            file.write(part)
+        file.write(checksum.digest())
+    return Path(path)
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Graph, bool]:
+    """Read a quantized network, whatever the file holds; see :meth:`QuantizedModel.load`.
+
+    Returns the graph, and whether the model returns one tensor.
+    """
+    data = files.read_bytes(path, MAX_BYTES)
+    if not data.startswith(MAGIC):
+        raise Error(
+            f"{path} is no quantized network that `tilewright quantize` or QuantizedModel.save "
+            "wrote; torch.save writes other files, which can run code when they are read"
+        )
+    try:
+        return _parse(data)
+    except Error as error:
+        raise Error(f"cannot load {path}: {error}") from error
+    except Exception as error:  # what was forged can break any operator's arithmetic
+        raise Error(f"cannot load {path}: {type(error).__name__}: {error}"[:500]) from error
+
+
+def _parse(data: bytes) -> tuple[Graph, bool]:
+    start = len(MAGIC) + _LENGTH.size
+    body = len(data) - _CHECKSUM
+    if body < start or hashlib.sha256(data[:body]).digest() != data[body:]:
+        raise Error("it is damaged: its checksum is wrong")
+    (length,) = _LENGTH.unpack_from(data, len(MAGIC))
+    if length > min(MAX_HEADER_BYTES, body - start):
+        raise Error(f"a header of {length} bytes")
+    header = json.loads(data[start : start + length])
+    if not isinstance(header, dict) or set(header) != {"single", "arrays", "graph"}:
+        raise Error("its header lacks an entry, or has another one")
+    if not isinstance(header["single"], bool):
+        raise Error("single must be true or false")
+    graph = from_record(header["graph"], _arrays(header, data, start + length, body))
+    if header["single"] and len(graph.outputs) != 1:
+        raise Error(f"a single result of {len(graph.outputs)}")
+    # What integers cannot be made of is refused here, as it is by quantization.
+    to_integer(graph, multiplier_width=_WIDEST_MULTIPLIER)
+    return graph, header["single"]
+
+
+def _arrays(header: Mapping[str, Any], data: bytes, start: int, end: int) -> list[Array]:
+    arrays: list[Array] = []
+    for kind, shape in header["arrays"]:
+        if not all(type(n) is int and n >= 0 for n in shape):
+            raise Error(f"an array of {shape}"[:200])
+        count = math.prod(shape)
+        if count * 8 > end - start:
+            raise Error(f"an array of {shape} in {end - start} bytes"[:200])
+        array = np.frombuffer(data, _TYPES[kind], count, start).reshape(shape)
+        arrays.append(array.astype(array.dtype.newbyteorder("=")))
+        if not np.isfinite(array).all():
+            raise Error("an array holds NaN or infinity")
+        start += count * 8
+    if start != end:
+        raise Error(f"{end - start} bytes more than its arrays have")
+    return arrays

@@ -1,0 +1,41 @@
+"""``tilewright estimate``."""
+
+import json
+
+import pytest
+
+import tilewright as tw
+from tests.cli.run import invoke, refused
+
+
+def test_estimate_writes_json(program, tmp_path):
+    path = tmp_path / "deep" / "estimate.json"
+    invoke("estimate", program, "--json", path)
+    figures = json.loads(path.read_text())
+    assert figures["cycles"]["value"] > 0
+    assert figures["cycles"]["relative_error"] == 0
+
+
+def test_estimate_of_a_network_for_an_engine(net, quantized, tmp_path):
+    path = tmp_path / "estimate.json"
+    cycles = {}
+    for rows in (4, 8):
+        options = ("--set", f"rows={rows}", "--set", "cols=5", "--json", path)
+        invoke("estimate", f"{net}:make", *options)
+        cycles[rows] = json.loads(path.read_text())["cycles"]["value"]
+    assert cycles[8] < cycles[4]
+    options = ("--memory", "200,5", "--json", path)
+    invoke("estimate", quantized[0], *options)
+    target = tw.Target.from_board("ulx3s-85f")
+    program = tw.compile(tw.QuantizedModel.load(quantized[0]), None, target)
+    fast = tw.estimate(program)["cycles"].value
+    assert json.loads(path.read_text())["cycles"]["value"] > fast
+
+
+@pytest.mark.parametrize("option", [("--set", "rows=4"), ("--board", "ulx3s-85f")])
+def test_a_program_has_an_engine_of_its_own(capsys, program, option):
+    assert "is for an engine of its own" in refused(capsys, "estimate", program, *option)
+
+
+def test_estimate_of_no_network(capsys):
+    assert "must be file.py:function" in refused(capsys, "estimate", "absent")
