@@ -409,16 +409,11 @@ def test_any_floating_type_is_quantized(kind) -> None:
     assert float((result - expected).norm() / expected.norm()) < 0.03
 
 
-def test_a_quantized_model_is_saved_and_loaded(tmp_path) -> None:
+def test_a_quantized_model_tells_its_graph_and_its_shapes() -> None:
     model = tw.quantize(network(Mixed), batches(1))
-    torch.save(model, tmp_path / "q.pt")
-    loaded = torch.load(tmp_path / "q.pt", weights_only=False)
-    images = batches(1)[0]
-    for a, b in zip(model(images), loaded(images), strict=True):
-        assert torch.equal(a, b)
     with pytest.raises(tw.Error, match="quantized for inputs of the shapes"):
-        loaded(images[:, :, :8])
-    assert "Conv(x)" in str(loaded)
+        model(batches(1)[0][:, :, :8])
+    assert "Conv(x)" in str(model)
 
 
 def test_a_layer_that_loses_its_signal_is_an_error_unless_asked_for() -> None:

@@ -1,10 +1,13 @@
 """Files of inputs."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
 import tilewright as tw
-from tilewright.program.inputs import read_array
+from tilewright.program import inputs
+from tilewright.program.inputs import read_array, read_arrays
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -33,3 +36,34 @@ def test_an_array_must_be_as_long_as_it_says(tmp_path):
             read_array(path)
     with pytest.raises(tw.Error, match="not a regular file"):
         read_array("/dev/zero")
+
+
+def test_reads_named_arrays(tmp_path):
+    arrays = {"left": np.arange(6.0).reshape(2, 3), "labels": np.array([1, 2])}
+    for write in (np.savez, np.savez_compressed):
+        write(tmp_path / "in.npz", **arrays)
+        read = read_arrays(tmp_path / "in.npz")
+        assert read.keys() == arrays.keys()
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(read[name], array)
+
+
+def test_an_archive_that_is_none_or_too_large(tmp_path, monkeypatch):
+    path = tmp_path / "in.npz"
+    np.savez_compressed(path, zeros=np.zeros(1000))
+    data = path.read_bytes()
+    for bad in (b"", data[:-9], data[:80] + bytes([data[80] ^ 8]) + data[81:], b"PK"):
+        path.write_bytes(bad)
+        with pytest.raises(tw.Error, match=r"not a .npz file"):
+            read_arrays(path)
+    np.savez(path, pickled=np.array([None]))
+    with pytest.raises(tw.Error, match=r"not a .npz file: pickled"):
+        read_arrays(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "text")
+    with pytest.raises(tw.Error, match=r"its member 'readme.txt'"):
+        read_arrays(path)
+    path.write_bytes(data)
+    monkeypatch.setattr(inputs, "MAX_INPUT_BYTES", 4096)
+    with pytest.raises(tw.Error, match="its arrays have over 4096 bytes"):
+        read_arrays(path)
