@@ -22,7 +22,13 @@ def modules_after(code):
     return set(result.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["compile", "--help"], ["--version"], ["simul"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *([name, "--help"] for name in ("quantize", "compile", "info", "evaluate", "synth")),
+        *(["--help"], ["--version"], ["simul"]),
+    ],
+)
 def test_help_imports_nothing_slow(arguments):
     code = f"""
 from tilewright.cli import app

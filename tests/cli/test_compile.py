@@ -146,7 +146,10 @@ def test_compile_for_an_engine_and_a_memory(net, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["absent.py:make"], "must be file.py:function, with a file that exists, or"),
+        (
+            ["absent.py:make"],
+            "must be a file that `tilewright quantize` wrote, or file.py:function",
+        ),
         (["NET:absent"], "has no function 'absent'"),
         (["NET:make", "--board", "arty"], "no board 'arty'; there are"),
         (["NET:make", "--set", "rows=3"], "rows must be a power of two"),

@@ -38,4 +38,4 @@ def test_a_program_has_an_engine_of_its_own(capsys, program, option):
 
 
 def test_estimate_of_no_network(capsys):
-    assert "must be file.py:function" in refused(capsys, "estimate", "absent")
+    assert "or file.py:function, with a file that exists" in refused(capsys, "estimate", "absent")

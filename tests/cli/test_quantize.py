@@ -65,3 +65,8 @@ def test_quantize_refuses_in_one_line(capsys, tmp_path, name, options, message):
     if "-o" not in options:
         options = (*options, "-o", tmp_path / "q.pt")
     assert message in refused(capsys, "quantize", f"{path}:{name}", *options)
+
+
+def test_a_quantized_file_is_not_quantized_again(capsys, quantized):
+    message = refused(capsys, "quantize", quantized[0])
+    assert message.endswith("must be file.py:function, with a file that exists")

@@ -104,7 +104,8 @@ def compile(
     rows, cols = target.engine.rows, target.engine.cols
     console.print(
         f"{output}: {len(program.layers)} layers, {macs:,} MACs, for "
-        f"{'an engine' if target.board is None else target.board} of {rows} x {cols}"
+        f"{'an engine' if target.board is None else target.board} of {rows} x {cols}",
+        soft_wrap=True,
     )
     for name, error in program.rounded_biases:
         console.print(f"  {name}: bias rounded, by at most {error:.2g} LSB of the output")

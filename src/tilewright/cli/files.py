@@ -30,7 +30,7 @@ def load_network(where: str) -> tuple[Any, Any]:
     """
     if Path(where).is_file() and Path(where).suffix != ".py":
         return tw.QuantizedModel.load(where), None
-    return load_model(where)
+    return load_model(where, others="a file that `tilewright quantize` wrote, or ")
 
 
 def is_program(where: str) -> bool:
@@ -41,8 +41,11 @@ def is_program(where: str) -> bool:
         return file.read(2) == b"PK"
 
 
-def load_model(where: str, returns: str = "example_inputs") -> tuple[Any, Any]:
+def load_model(where: str, returns: str = "example_inputs", others: str = "") -> tuple[Any, Any]:
     """Call the function that ``file.py:function`` names; its folder is importable meanwhile.
+
+    ``returns`` and ``others`` are for messages: what it gives beside the model, and what else the
+    command takes.
 
     Raises
     ------
@@ -51,10 +54,7 @@ def load_model(where: str, returns: str = "example_inputs") -> tuple[Any, Any]:
     """
     named = _named_function(where)
     if named is None:
-        raise Error(
-            f"{where!r} must be file.py:function, with a file that exists, or a file that "
-            "`tilewright quantize` wrote"
-        )
+        raise Error(f"{where!r} must be {others}file.py:function, with a file that exists")
     path, name = named
     with _errors_in(path), _importable(path.resolve().parent):
         function = getattr(_module(path), name, None)
