@@ -42,6 +42,8 @@ def test_evaluate_counts(classifier, tmp_path, backend):
         ({"inputs": np.zeros((3, 6)), "labels": np.zeros(2, int)}, "3 images and 2 labels"),
         ({"inputs": np.zeros((3, 5)), "labels": np.zeros(3, int)}, "must have shape (N, 6)"),
         ({"inputs": np.zeros((3, 6)), "labels": np.zeros(3)}, "integer labels"),
+        ({"inputs": np.zeros((3, 6)), "labels": np.int64(3)}, "an entry for each image"),
+        ({"inputs": np.zeros((2, 6)), "labels": np.array([-1, 9])}, "labels must be in 0..6"),
         ({"inputs": np.full((3, 6), None), "labels": np.zeros(3)}, "is not a .npz file"),
     ],
 )

@@ -48,6 +48,7 @@ def test_quantize_takes_one_batch_and_options(float_net, tmp_path):
         ("labelled", (), "leave labels out"),
         ("no_batches", (), "there are no calibration batches"),
         ("no_module", (), "Module"),
+        ("failing", (), "ValueError: invalid literal for int() with base 10: 'x'"),
         ("not_iterable", (), "a list of batches or a data loader, not int"),
     ],
 )
@@ -60,6 +61,7 @@ def test_quantize_refuses_in_one_line(capsys, tmp_path, name, options, message):
         "def labelled(): return nn.Linear(6, 7), [(x, torch.zeros(4))]\n"
         "def no_batches(): return nn.Linear(6, 7), []\n"
         "def no_module(): return 'net.pt', [x]\n"
+        "def failing():\n    return nn.Linear(6, 7), (int('x') if i else x for i in range(2))\n"
         "def not_iterable(): return nn.Linear(6, 7), 3\n"
     )
     if "-o" not in options:

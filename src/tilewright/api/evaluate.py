@@ -90,6 +90,10 @@ def _top(metric: str, outputs: list[NDArray[np.float64]], labels: NDArray[Any]) 
             f"{metric} needs outputs (N, classes) and integer labels (N,), not {scores.shape} and "
             f"{labels.dtype} {labels.shape}: pass a function as the metric"
         )
+    if len(labels) and not 0 <= labels.min() <= labels.max() < scores.shape[1]:
+        raise Error(
+            f"labels must be in 0..{scores.shape[1] - 1}, not {labels.min()}..{labels.max()}"
+        )
     best = np.argsort(-scores, axis=1, kind="stable")[:, : counts[metric]]
     return float((best == labels[:, None]).any(axis=1).mean())
 
@@ -106,6 +110,8 @@ def _batches(data: Any) -> tuple[int, Iterator[tuple[Any, NDArray[Any]]]]:
                 yield (tuple(x[part] for x in inputs) if several else inputs[part]), labels[part]
 
         arrays = inputs if several else [inputs]
+        if any(np.ndim(x) == 0 for x in (*arrays, labels)):
+            raise Error("inputs and labels must have an entry for each image, not be one number")
         if any(len(x) != len(labels) for x in arrays):
             raise Error(f"{len(arrays[0])} images and {len(labels)} labels: there must be one each")
         return len(labels), pieces()

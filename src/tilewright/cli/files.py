@@ -56,7 +56,7 @@ def load_model(where: str, returns: str = "example_inputs", others: str = "") ->
     if named is None:
         raise Error(f"{where!r} must be {others}file.py:function, with a file that exists")
     path, name = named
-    with _errors_in(path), _importable(path.resolve().parent):
+    with errors_in(path), _importable(path.resolve().parent):
         function = getattr(_module(path), name, None)
         if not callable(function):
             raise Error(f"{path} has no function {name!r}")
@@ -94,7 +94,7 @@ def _importable(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _errors_in(path: Path) -> Iterator[None]:
+def errors_in(path: Path) -> Iterator[None]:
     """Turn what a network's own code raises into one line that says where."""
     try:
         yield

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import tilewright as tw
-from tilewright.cli.files import load_model, write_json
+from tilewright.cli.files import errors_in, load_model, write_json
 from tilewright.cli.options import JsonOption
 from tilewright.cli.tables import console, progress_bar
 
@@ -47,11 +48,13 @@ def quantize(
 ) -> None:
     """Quantize a float network, and report the accuracy of every layer."""
     network, batches = load_model(model, "calibration_batches")
+    with errors_in(Path(model.rpartition(":")[0])):  # a generator of batches is the user's code
+        given = _batches(batches)
     with progress_bar() as bar:
         task = bar.add_task("quantize", total=None)
         result = tw.quantize_with_report(
             network,
-            _batches(batches),
+            given,
             weight_bits=weight_bits,
             activation_bits=activation_bits,
             power_of_two=power_of_two,
@@ -65,8 +68,10 @@ def quantize(
 
 
 def _batches(given: Any) -> Any:
-    """Return batches, of what may be only one."""
+    """Return a list of batches, of what may be only one; what is none is for the API to refuse."""
     from torch import Tensor
 
     several = isinstance(given, tuple) and all(isinstance(x, Tensor) for x in given)
-    return [given] if several or isinstance(given, Tensor) else given
+    if several or isinstance(given, Tensor):
+        return [given]
+    return list(given) if isinstance(given, Iterable) else given

@@ -34,7 +34,7 @@ def chosen_target(
         Naming the file or option, and the parameter.
     """
     if engine is None:
-        target = tw.Target.from_board(board or DEFAULT_BOARD)
+        target = tw.Target.from_board(DEFAULT_BOARD if board is None else board)
     else:
         target = tw.Target(engine=read_engine(engine))
         if board is not None:
