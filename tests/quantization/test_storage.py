@@ -134,3 +134,12 @@ def test_sizes_are_told_before_anything_is_computed(file, tmp_path):
     write(tmp_path / "large.pt", header, arrays)
     with pytest.raises(tw.Error, match="an input of"):
         tw.QuantizedModel.load(tmp_path / "large.pt")
+
+
+def test_a_function_is_one_of_the_table(file, tmp_path):
+    header, arrays = parts(file.read_bytes())
+    (op, *_) = (op for op in header["graph"]["ops"] if op["kind"] == "Function")
+    op["expression"] = {"apply": "__import__", "to": [{"argument": "x"}]}
+    write(tmp_path / "forged.pt", header, arrays)
+    with pytest.raises(tw.Error, match="there is no function '__import__'"):
+        tw.QuantizedModel.load(tmp_path / "forged.pt")
