@@ -43,6 +43,16 @@ def networks_page(name: str) -> str:
     return networks.page(tw.EngineConfig(**record["engine"]), record["networks"])
 
 
+def tiles_table() -> str:
+    """Return networks without and with tiles: MACs per multiplier and cycle."""
+    rows = [["network", "direct", "tiles, 8 requantizers", "tiles, 16 requantizers"]]
+    files = ("networks.json", "networks_winograd.json", "networks_winograd_16.json")
+    records = [[r for r in figures(f)["networks"] if "refused" not in r] for f in files]
+    columns = [{r["name"]: r["utilization"] for r in column} for column in records]
+    rows += [[name, *(f"{column[name]:.3f}" for column in columns)] for name in columns[0]]
+    return markdown_table(rows)
+
+
 def detector_table() -> str:
     """Return what the detector of the examples reaches."""
     rows = [["seed", "network", "weights", "AP50", "AP75", "mAP"]]
@@ -78,6 +88,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "cost": lambda: markdown_table(deformable.rows(figures("deformable.json")["layers"])),
         "detector": detector_table,
     },
+    "winograd.md": {"networks": tiles_table},
     "ice40.md": {"engine": lambda: markdown_table(ice40.rows(figures("ice40.json")))},
     "synthesis.md": {
         "ulx3s-12f": lambda: board_table("ulx3s-12f"),

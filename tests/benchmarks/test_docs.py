@@ -13,6 +13,8 @@ LAYERS = ("1x1 s1 1280->1000 1x1", "3x3 d2 64->64 28x28", "dw 3x3 s2 96 56x56")
 NETWORKS = {
     "networks.json": "ds_cnn",
     "networks_w4.json": "ds_cnn",
+    "networks_winograd.json": "espcn",
+    "networks_winograd_16.json": "espcn",
 }
 
 
@@ -76,11 +78,24 @@ def test_networks_take_the_cycles_and_bytes_that_the_table_has(file):
     figures = docs.figures(file)
     config = tw.EngineConfig(**figures["engine"])
     (record,) = (r for r in figures["networks"] if r["name"] == NETWORKS[file])
-    graph, image = networks.quantized(NETWORKS[file], config.weight_bits)
+    graph, _ = networks.quantized(NETWORKS[file], config.weight_bits)
     target = tw.Target(engine=config, memory=tw.MemoryTiming(20, 5))
-    got = networks.measure(NETWORKS[file], graph, image, target, False)
+    _, got = networks.measure(NETWORKS[file], graph, target)
     for key in ("macs", "cycles", "memory_bytes", "compulsory_bytes", "tiles"):
         assert got[key] == record[key], key
+
+
+def test_the_readme_has_the_figures_of_the_tables():
+    def utilization(file, name):
+        records = docs.figures(file)["networks"]
+        return next(r["utilization"] for r in records if r["name"] == name)
+
+    text = " ".join((docs.ROOT / "README.md").read_text().split())
+    resnet, mobilenet = (utilization("networks.json", n) for n in ("resnet18", "mobilenet_v2"))
+    assert f"ResNet-18 keeps {100 * resnet:.0f} % of the multipliers busy" in text
+    assert f"MobileNetV2 {100 * mobilenet:.0f} %." in text
+    tiles = utilization("networks_winograd.json", "resnet18")
+    assert f"ResNet-18 does {tiles:.1f} MACs per multiplier and cycle" in text
 
 
 def test_samples_have_the_errors_that_the_table_has():
