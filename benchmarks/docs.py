@@ -17,7 +17,17 @@ from typing import Annotated, Any
 import typer
 
 import tilewright as tw
-from benchmarks import array, deformable, ice40, networks, points, sampling, synthesis, winograd
+from benchmarks import (
+    accuracy,
+    array,
+    deformable,
+    ice40,
+    networks,
+    points,
+    sampling,
+    synthesis,
+    winograd,
+)
 from benchmarks.output import markdown_table
 from tilewright.files import write_text
 
@@ -90,6 +100,9 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     },
     "winograd.md": {"networks": tiles_table},
     "ice40.md": {"engine": lambda: markdown_table(ice40.rows(figures("ice40.json")))},
+    "quantize.md": {
+        "accuracy": lambda: markdown_table(accuracy.rows(figures("accuracy.json")["networks"]))
+    },
     "synthesis.md": {
         "ulx3s-12f": lambda: board_table("ulx3s-12f"),
         "ulx3s-85f": lambda: board_table("ulx3s-85f"),

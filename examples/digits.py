@@ -134,9 +134,10 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
         return float((logits(model, images).argmax(1) == labels).float().mean())
 
 
-def fit(model: nn.Module, epochs: int, rate: float, tick: Any) -> None:
-    """Train on the training images; leaves the model in evaluation mode."""
-    images, labels, _, _ = digits()
+def fit(
+    model: nn.Module, images: Tensor, labels: Tensor, epochs: int, rate: float, tick: Any
+) -> None:
+    """Train on labelled images; leaves the model in evaluation mode."""
     optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.01)
     batches = -(-len(labels) // 64)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * batches)
@@ -169,10 +170,11 @@ def train(tick: Any, epochs: tuple[int, int]) -> nn.Module:
     try:
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
+            images, labels, _, _ = digits()
             start, net = DigitsNet(quantized=False), DigitsNet(quantized=True)
-            fit(start, epochs[0], 1e-2, tick)
+            fit(start, images, labels, epochs[0], 1e-2, tick)
             load_floats(net, start)
-            fit(net, epochs[1], 1e-3, tick)
+            fit(net, images, labels, epochs[1], 1e-3, tick)
     finally:
         torch.set_num_threads(threads)
     return net

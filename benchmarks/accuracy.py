@@ -1,0 +1,216 @@
+"""What 8 bits cost in accuracy: trained networks in floats, and the integers made of them.
+
+    python -m benchmarks.accuracy [--only ds_cnn]
+
+Trains the float networks on scikit-learn's digits (8 x 8 pixels), enlarged to what each network
+takes; quantizes them with ``tw.quantize_with_report``; then the float network as it was trained and
+the golden integers of the compiled program see the same held-out images. Weights are kept in the
+build folder. Prints a table and writes JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn import functional
+
+import tilewright as tw
+from examples import digits
+from examples.networks import NETWORKS
+from tilewright.files import fresh_file, write_json
+
+RESULTS = Path(__file__).parent / "results"
+BUILD = Path(__file__).parents[1] / "build" / "accuracy"
+ENGINE = tw.EngineConfig(rows=8, cols=7, weight_depth=8192)  # does not change a value
+CLASSES = 10
+GOAL = 0.5  # percentage points that the integers may be below the floats
+CALIBRATION = (3, 100)  # batches of training images, and images in each
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network and how it is trained.
+
+    Parameters
+    ----------
+    name : of the examples' networks, or "digits" for the network of ``examples/digits.py``
+    shape : (C, H, W) of an input
+    width : factor of all channels
+    epochs : int
+    rate : float, the highest learning rate
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    width: float
+    epochs: int
+    rate: float
+
+    def build(self) -> nn.Module:
+        """Return the float network, as PyTorch initializes it."""
+        if self.name == "digits":
+            return digits.DigitsNet(quantized=False)
+        return NETWORKS[self.name].architecture(width=self.width, classes=CLASSES)
+
+    def inputs(self, images: Tensor) -> Tensor:
+        """Return digits (N, 1, 8, 8) as the network takes them."""
+        channels, *size = self.shape
+        if size != list(images.shape[2:]):
+            images = functional.interpolate(images, tuple(size), mode="bilinear")
+        return images.expand(-1, channels, -1, -1).contiguous()
+
+
+CASES = (
+    Case("digits", (1, 8, 8), 1.0, 40, 1e-2),
+    Case("ds_cnn", (1, 49, 10), 1.0, 12, 1e-2),
+    Case("mobilenet_v1_025", (3, 64, 64), 0.25, 12, 3e-3),
+    Case("resnet18", (3, 32, 32), 0.25, 12, 3e-3),
+)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What a network gets right, and how far its integers are from its floats.
+
+    Parameters
+    ----------
+    images : int, held out
+    float_correct, integer_correct : int, of these
+    lowest_layer, lowest_layer_snr_db : the layer with the least ratio, of the calibration images
+    output_snr_db : float, against the network as it was trained
+    """
+
+    images: int
+    float_correct: int
+    integer_correct: int
+    lowest_layer: str
+    lowest_layer_snr_db: float
+    output_snr_db: float
+
+    @property
+    def difference(self) -> float:
+        """Integers less floats, in percentage points."""
+        return 100 * (self.integer_correct - self.float_correct) / self.images
+
+
+def weights_path(case: Case) -> Path:
+    """Return where weights are kept: named after all that has a say in them."""
+    net = case.build()
+    parts = [str(net), inspect.getsource(type(net))]
+    parts += [inspect.getsource(code) for code in (Case, digits.digits, digits.fit, train)]
+    parts += [version(name) for name in ("scikit-learn", "torch")]
+    key = hashlib.sha256(repr((parts, asdict(case))).encode()).hexdigest()[:16]
+    return BUILD / f"{case.name}-{key}.pt"
+
+
+def train(case: Case, tick: Callable[[], Any]) -> nn.Module:
+    """Return the float network, trained; the caller's random state is kept."""
+    images, labels, _, _ = digits.digits()
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        net = case.build()
+        digits.fit(net, case.inputs(images), labels, case.epochs, case.rate, tick)
+    return net
+
+
+def trained(case: Case, tick: Callable[[], Any] = lambda: None) -> nn.Module:
+    """Return the trained network, from the build folder if this very code has trained it before."""
+    path = weights_path(case)
+    if path.exists():
+        net = case.build()
+        net.load_state_dict(torch.load(path, weights_only=True))
+        return net.eval()
+    net = train(case, tick)
+    with fresh_file(path) as fresh:
+        torch.save(net.state_dict(), fresh)
+    return net
+
+
+def measure(case: Case, net: nn.Module) -> Accuracy:
+    """Quantize and compile a trained network, and run both on the held-out images."""
+    images, _, held_out, labels = digits.digits()
+    images, held_out = case.inputs(images), case.inputs(held_out)
+    batches, count = CALIBRATION
+    result = tw.quantize_with_report(net, images[: batches * count].split(count))
+    program = tw.compile(result.model, images[:1], tw.Target(engine=ENGINE))
+    integers = tw.evaluate(program, (held_out, labels))
+    ratios = {x.name: x.snr_db for x in result.report.layers if x.snr_db is not None}
+    lowest = min(ratios, key=lambda name: ratios[name])
+    output = result.report.output_snr_db
+    assert output is not None
+    return Accuracy(
+        len(labels),
+        round(digits.accuracy(net, held_out, labels) * len(labels)),
+        round(integers.value * len(labels)),
+        lowest,
+        ratios[lowest],
+        output,
+    )
+
+
+def rows(records: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """Return the cells of the table, heads first."""
+    heads = ["network", "input", "width", "images", "float, %", "integers, %", "difference, points"]
+    result = [[*heads, "lowest layer, dB", "output, dB"]]
+    for record in records:
+        got, case = Accuracy(**record["accuracy"]), Case(**record["case"])
+        result.append(
+            [
+                case.name,
+                " x ".join(map(str, case.shape)),
+                f"{case.width:g}",
+                str(got.images),
+                f"{100 * got.float_correct / got.images:.2f}",
+                f"{100 * got.integer_correct / got.images:.2f}",
+                f"{got.difference:+.2f}" + " (goal missed)" * (got.difference < -GOAL),
+                f"{got.lowest_layer_snr_db:.1f} ({got.lowest_layer})",
+                f"{got.output_snr_db:.1f}",
+            ]
+        )
+    return result
+
+
+def main(
+    only: Annotated[str, typer.Option(help="Only networks whose name contains this.")] = "",
+    output: Path = RESULTS / "accuracy.json",
+) -> None:
+    """Train, quantize and measure."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    torch.set_num_threads(1)  # these layers are so small that a second thread only costs time
+    known = json.loads(output.read_text())["networks"] if output.exists() else []
+    records = {record["case"]["name"]: record for record in known}
+    bars = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn())
+    chosen = [case for case in CASES if only in case.name]
+    with Progress(*bars, TimeElapsedColumn(), console=console) as progress:
+        for case in chosen:
+            task = progress.add_task(case.name, total=case.epochs + 1)
+            net = trained(case, lambda task=task: progress.advance(task))  # type: ignore[misc]
+            accuracy = measure(case, net)
+            progress.update(task, completed=case.epochs + 1)
+            records[case.name] = {"case": asdict(case), "accuracy": asdict(accuracy)}
+            kept = [records[other.name] for other in CASES if other.name in records]
+            write_json(output, {"data": "digits of scikit-learn", "networks": kept})
+    heads, *lines = rows([records[case.name] for case in chosen])
+    table = Table(*heads)
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
