@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +16,6 @@ from tilewright.compiler.quantized.ops.elementwise import BinaryFunction
 from tilewright.compiler.quantized.types import Shape, TensorInfo
 from tilewright.compiler.quantized.views import canonical, in_order, joined, moved, padding_of
 from tilewright.errors import UnsupportedError
-
-Reduction = Literal["mean", "sum", "amax", "amin"]
 
 
 class Builder:
@@ -365,85 +363,6 @@ class Builder:
         name = self.realized(where, view)
         output = self.emit(q.Bilinear(where, (name,), self.unique(where), factor))
         return View((output,), self.shape(output))
-
-    def reduce(
-        self, where: str, view: View, kind: Reduction, dims: Sequence[int], keep: bool
-    ) -> View:
-        """Mean, sum or extreme over ``dims`` of the view's shape."""
-        rank = len(view.shape)
-        over = sorted({d % rank for d in dims})
-        result = tuple(
-            1 if d in over else n for d, n in enumerate(view.shape) if keep or d not in over
-        )
-        if kind == "amin":
-            minus = self.function(where, view, q.Apply("mul", (q.X, -1.0)))
-            most = self.reduce(where, minus, "amax", dims, keep)
-            return self.function(where, most, q.Apply("mul", (q.X, -1.0)))
-        order = in_order(view)
-        if order is not None and order != tuple(range(rank)):
-            view = self.transposed(view, order)
-            over = [order.index(d) for d in over]
-            if sorted(set(range(rank)) - set(over), key=lambda d: order[d]) != sorted(
-                set(range(rank)) - set(over)
-            ):
-                raise UnsupportedError(
-                    where, f"a {kind} over dimensions of a permuted tensor", "Permute after it."
-                )
-        source = view.sources[0]
-        lead = max(1, rank - 2)
-        whole = view.index is None and [
-            d for d in range(rank) if math.prod(view.shape[:d]) == self.shape(source)[0]
-        ]
-        if (
-            whole
-            and min(over) >= whole[0]
-            and over == list(range(over[0], rank))
-            and over[0] in whole
-        ):
-            x = View((source,), self.shape(source))  # all pixels of every channel
-            pooled = self._pooled(where, x, kind, self.shape(source)[1:])
-            return self.reshaped(pooled, result)
-        shape = canonical(view.shape)
-        x = View((self.realized(where, view),), shape)
-        pixels = [d for d in over if d >= lead]
-        if pixels:
-            sizes = {lead: shape[1], lead + 1: shape[2]} if rank > 2 else {1: shape[2]}
-            kernel = tuple(sizes.get(d, 1) if d in pixels else 1 for d in (lead, lead + 1))
-            if rank == 2:
-                kernel = (1, shape[2])
-            x = self._pooled(where, x, kind, (kernel[0], kernel[1]))
-        channels = [d for d in over if d < lead]
-        if channels:
-            x = self._channels(where, x, kind, view.shape[:lead], channels)
-        return self.reshaped(x, result)
-
-    def _pooled(self, where: str, view: View, kind: Reduction, kernel: q.Pair) -> View:
-        if kind == "amax":
-            return self.max_pool(where, view, kernel, kernel, (0, 0, 0, 0))
-        divisor = 1.0 if kind == "sum" else float(kernel[0] * kernel[1])
-        return self.avg_pool(where, view, kernel, kernel, (0, 0, 0, 0), divisor)
-
-    def _channels(
-        self, where: str, view: View, kind: Reduction, lead: Sequence[int], over: Sequence[int]
-    ) -> View:
-        """Reduce dimensions that make up the channels."""
-        places = np.arange(math.prod(lead)).reshape(lead)
-        kept = [d for d in range(len(lead)) if d not in over]
-        groups = places.transpose([*kept, *over]).reshape(math.prod(lead[d] for d in kept), -1)
-        if kind == "amax":
-            parts = [self.taken(view, g.tolist(), 0) for g in groups.T]
-            while len(parts) > 1:
-                pairs = [
-                    self.binary(where, "maximum", a, b)
-                    for a, b in zip(parts[::2], parts[1::2], strict=False)
-                ]
-                parts = pairs + parts[len(pairs) * 2 :]
-            return parts[0]
-        weight = torch.zeros(len(groups), math.prod(lead), dtype=torch.float64)
-        factor = 1.0 if kind == "sum" else 1.0 / groups.shape[1]
-        for k, members in enumerate(groups):
-            weight[k, torch.from_numpy(members.copy())] = factor
-        return self.conv(where, view, weight[:, :, None, None], None)
 
 
 def _taking(places: Any, axis: int) -> Callable[[list[np.ndarray[Any, Any]]], Any]:

@@ -12,6 +12,7 @@ from tilewright.compiler.importers.export.call import Call, handles
 from tilewright.compiler.importers.export.weighted import batch_norm
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import View
+from tilewright.compiler.quantized.reductions import reduce
 
 _SQUARE = q.Apply("mul", (q.X, q.X))
 
@@ -20,8 +21,8 @@ def _normalized(call: Call, x: View, dims: Sequence[int], eps: float, *, center:
     """``(x - mean) / sqrt(variance + eps)`` over dimensions of the image."""
     builder, where = call.builder, call.where
     if center:
-        x = builder.binary(where, "sub", x, builder.reduce(where, x, "mean", dims, True))
-    power = builder.reduce(where, builder.function(where, x, _SQUARE), "mean", dims, True)
+        x = builder.binary(where, "sub", x, reduce(builder, where, x, "mean", dims, True))
+    power = reduce(builder, where, builder.function(where, x, _SQUARE), "mean", dims, True)
     inverse = builder.function(where, power, q.Apply("rsqrt", (q.Apply("add", (q.X, eps)),)))
     return builder.binary(where, "mul", x, inverse)
 
@@ -98,7 +99,7 @@ def vector_norm(
     inner = _SQUARE if order == 2 else q.Apply("abs", (q.X,))
     squares = call.builder.function(call.where, view, inner)
     # The mean, whose range is the tensor's, and not the sum, which would leave the table's.
-    mean = call.builder.reduce(call.where, squares, "mean", [d - 1 for d in over], keep)
+    mean = reduce(call.builder, call.where, squares, "mean", [d - 1 for d in over], keep)
     count = math.prod(view.shape[d - 1] for d in over)
     total = q.Apply("mul", (q.X, float(count)))
     outer = q.Apply("sqrt", (total,)) if order == 2 else total

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from tilewright.compiler.importers.export.call import Absent, Call, handles, pair
 from tilewright.compiler.quantized import ops as q
-from tilewright.compiler.quantized.build import Reduction
 from tilewright.compiler.quantized.graph import View
+from tilewright.compiler.quantized.reductions import Reduction, reduce
 
 
 def _image(call: Call, x: Any) -> View:
@@ -208,7 +208,7 @@ def _adaptive_max(call: Call, x: View, size: q.Pair) -> View:
 
 
 @handles("mean", "sum", "amax", "amin")
-def reduce(call: Call, x: Any, dims: Any = None, keep: bool = False, *rest: Any) -> View:
+def reduction(call: Call, x: Any, dims: Any = None, keep: bool = False, *rest: Any) -> View:
     """Becomes a pool over pixels, a convolution over channels, or maxima of channels."""
     view = call.tensor(x)
     rank = len(view.shape) + 1
@@ -218,7 +218,7 @@ def reduce(call: Call, x: Any, dims: Any = None, keep: bool = False, *rest: Any)
     over = sorted(d % rank for d in (dims or range(rank)))
     if 0 in over:
         call.refuse(f"a {kind} over the batch", "Reduce dimensions of the images only.")
-    return call.builder.reduce(call.where, view, kind, [d - 1 for d in over], keep)
+    return reduce(call.builder, call.where, view, kind, [d - 1 for d in over], keep)
 
 
 @handles("upsample_bilinear2d", "_upsample_bilinear2d_aa", "upsample_bicubic2d",
