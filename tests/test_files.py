@@ -10,10 +10,14 @@ from tilewright import files
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("boards", "compiler", "hdl", "isa", "sim", "src/tilewright", "benchmarks", "examples")
-#: Files of tools, in a folder that they share with them, and a lock that holds nothing.
+#: Files of tools, in a folder that they share with them; a cache's entries under fresh names, and
+#: its locks, which hold nothing.
 OWN = {
     "sim/rtl/build.py",
-    "boards/tools.py",
+    "sim/rtl/runtime.py",
+    "boards/flow/tools.py",
+    "hdl/verilog.py",
+    "src/tilewright/cache.py",
     "src/tilewright/files.py",
     "benchmarks/startup.py",
 }

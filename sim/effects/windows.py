@@ -77,7 +77,8 @@ def _pixels(
     oy = np.arange(c.n_oy)
     y = c.y0 + oy * c.oy_dy + r * c.r_dy
     (rows,) = np.nonzero((y >= 0) & (y < c.in_h))
-    low, high = max(0, -c.x0), min(width, c.in_w - c.x0)  # columns inside, as `pixels` has them
+    # Columns inside, as `pixels` has them; none where the window begins behind the input.
+    low, high = max(0, -c.x0), max(0, min(width, c.in_w - c.x0))
     # A stride can leave out words, which need not be there.
     read = np.zeros(width, bool)
     for s in range(c.n_s):

@@ -75,7 +75,7 @@ def cached(
     assert _ENTRY.match(path.name), path.name
     if not _in_use(path):
         folder.mkdir(parents=True, exist_ok=True)
-        with path.with_name(path.name + ".lock").open("w") as lock:
+        with path.with_name(path.name + ".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _in_use(path):
                 with fresh_file(path) as fresh:
