@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress as Bar
 
 from tilewright.api.result import Backend, Progress
 from tilewright.api.simulate import simulate
 from tilewright.errors import Error
 from tilewright.program import Program
+from tilewright.progress import Steps
 
 Metric = Literal["top1", "top5"]
 _BATCH = 16
-_PATIENCE = 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def evaluate(
     """
     total, pieces = _batches(data)
     done, weighted = 0, 0.0
-    with _Shown(total, progress) as shown:
+    with Steps("Evaluating", total, progress) as steps:
         for inputs, labels in pieces:
             outputs = simulate(program, inputs, backend=backend).dequantized()
             count = len(labels)
@@ -73,7 +70,7 @@ def evaluate(
             score = metric(outputs, labels) if callable(metric) else _top(metric, outputs, labels)
             weighted += count * float(score)
             done += count
-            shown.advance(done)
+            steps.advance(count)
     if not done:
         raise Error("there are no images to evaluate: a generator can be read only once")
     name = metric if isinstance(metric, str) else getattr(metric, "__name__", "metric")
@@ -132,32 +129,3 @@ def _loaded(data: Iterable[Any]) -> Iterator[tuple[Any, NDArray[Any]]]:
 
 def _array(labels: Any) -> NDArray[Any]:
     return np.asarray(labels.detach().cpu().numpy() if hasattr(labels, "detach") else labels)
-
-
-class _Shown:
-    """Tells how far it is, to a callback or by a bar that appears when the work takes long."""
-
-    def __init__(self, total: int, callback: Progress | None) -> None:
-        self.total = total
-        self.callback = callback
-        self.bar: Bar | None = None
-
-    def __enter__(self) -> _Shown:
-        self.started = time.monotonic()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    def advance(self, done: int) -> None:
-        if self.callback is not None:
-            self.callback(done, self.total)
-            return
-        if self.bar is None and time.monotonic() - self.started > _PATIENCE:
-            console = Console(stderr=True)
-            self.bar = Bar(console=console, transient=True, disable=not console.is_terminal)
-            self.bar.add_task("Evaluating", total=self.total or None)
-            self.bar.start()
-        if self.bar is not None:
-            self.bar.update(self.bar.task_ids[0], completed=done)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor, nn
 
 from tilewright.compiler.importers.export import (
@@ -29,6 +26,7 @@ from tilewright.compiler.quantized.passes import (
 )
 from tilewright.compiler.quantized.to_integer import to_integer
 from tilewright.errors import Error
+from tilewright.progress import ProgressCallback, Steps
 from tilewright.quantization.correction import correct_biases
 from tilewright.quantization.grids import choose_grids, with_copies
 from tilewright.quantization.model import QuantizedModel
@@ -38,10 +36,8 @@ from tilewright.quantization.weights import quantize_weights, with_bias
 
 Batch = tuple[Tensor, ...]
 _COMPARED_IMAGES = 8
-_PATIENCE = 2.0  # seconds
 _WIDEST_MULTIPLIER = 31
 
-ProgressCallback = Callable[[int, int], None]
 """Called with the steps done and the steps in all."""
 
 
@@ -125,7 +121,7 @@ def quantize_with_report(
     images = tuple(x[:_COMPARED_IMAGES] for x in batches[0])
     original = outputs_of(own, images)
     real = _graph_of(own, original, images)
-    with _Steps(2 * len(batches), progress) as steps:
+    with Steps("Calibrating", 2 * len(batches), progress) as steps:
         seen = observe(real, batches, steps.advance)
         real = with_copies(real, {name: h.maximum for name, h in seen.items()})
         for op in real.ops:
@@ -232,34 +228,3 @@ def _check_shapes(model: nn.Module, batches: list[Batch]) -> None:
         raise Error(
             f"the model does not run on calibration batches of {shapes}: {reason}"
         ) from error
-
-
-class _Steps:
-    """Counts steps, for a callback or for a bar that appears when the work takes long."""
-
-    def __init__(self, total: int, callback: ProgressCallback | None) -> None:
-        self.total = total
-        self.callback = callback
-        self.done = 0
-        self.bar: Progress | None = None
-
-    def __enter__(self) -> _Steps:
-        self.started = time.monotonic()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    def advance(self) -> None:
-        self.done += 1
-        if self.callback is not None:
-            self.callback(self.done, self.total)
-            return
-        if self.bar is None and time.monotonic() - self.started > _PATIENCE:
-            console = Console(stderr=True)
-            self.bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-            self.bar.add_task("Calibrating", total=self.total)
-            self.bar.start()
-        if self.bar is not None:
-            self.bar.update(self.bar.task_ids[0], completed=self.done)
