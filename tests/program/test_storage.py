@@ -2,13 +2,13 @@
 
 import json
 import os
-import resource
 import time
 import zipfile
 
 import pytest
 
 import tilewright as tw
+from tests.peak import Peak
 from tests.program import forge
 
 FULL = bool(os.environ.get("TILEWRIGHT_FUZZ"))  # the counts of a release
@@ -29,12 +29,12 @@ def test_only_errors_for_bad_files(kind, tmp_path):
 
 def refused(path, match):
     """Load a file, which must be refused at once and cheaply."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = Peak()
     start = time.monotonic()
     with pytest.raises(tw.Error, match=match):
         tw.Program.load(path)
     assert time.monotonic() - start < 5
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB
+    assert peak.bytes() < 300 << 20
 
 
 def zipped(path, members, method=zipfile.ZIP_DEFLATED):
