@@ -5,6 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import tilewright as tw
 from tilewright.errors import ArgumentError
@@ -50,3 +52,44 @@ def test_memory_timing_takes_no_other_types(name, value):
 def test_an_argument_error_is_a_type_error():
     with pytest.raises(TypeError):
         tw.EngineConfig(rows=8.0)
+
+
+PROGRAM = object.__new__(tw.Program)  # of no content: the arguments are looked at first
+ENGINE, BATCHES = tw.EngineConfig(), [torch.zeros(1, 1, 4, 4)]
+WRONG_CALLS = {
+    "compile: target must be a Target, not 'ulx3s-85f': pass tw.Target.from_board": (
+        lambda: tw.compile(nn.Identity(), None, "ulx3s-85f")
+    ),
+    r"compile: target must be a Target, not an engine: pass tw.Target\(engine=": (
+        lambda: tw.compile(nn.Identity(), None, ENGINE)
+    ),
+    "compile: objective must be one of 'time', 'traffic', 'energy', not 'fast'": (
+        lambda: tw.compile(nn.Identity(), None, tw.Target(), objective="fast")
+    ),
+    "compile: algorithms must be Mapping": (
+        lambda: tw.compile(nn.Identity(), None, tw.Target(), algorithms="direct")
+    ),
+    "compile_graph: graph must be Graph": lambda: tw.compile_graph(3, tw.Target()),
+    "generate_verilog: target must be Target": lambda: tw.generate_verilog(3, "build"),
+    "generate_verilog: directory must be": lambda: tw.generate_verilog(tw.Target(), 3),
+    "synthesize: target must be": lambda: tw.synthesize(None, "build"),
+    "simulate: program must be Program": lambda: tw.simulate("net.tw", None),
+    "verify: program must be Program": lambda: tw.verify("net.tw", None),
+    "estimate: program must be Program": lambda: tw.estimate(None),
+    "evaluate: program must be Program": lambda: tw.evaluate(None, ()),
+    "evaluate: data must be .inputs, labels.": lambda: tw.evaluate(PROGRAM, 3),
+    "quantize: weight_bits must be int": (
+        lambda: tw.quantize(nn.Identity(), BATCHES, weight_bits=8.0)
+    ),
+    "quantize: least_snr_db must be": (
+        lambda: tw.quantize(nn.Identity(), BATCHES, least_snr_db="20")
+    ),
+    "load: path must be str or PathLike": lambda: tw.Program.load(3),
+    "save: path must be str or PathLike": lambda: PROGRAM.save(3),
+}
+
+
+@pytest.mark.parametrize("match", WRONG_CALLS)
+def test_verbs_take_no_other_types(match):
+    with pytest.raises(tw.Error, match=match):
+        WRONG_CALLS[match]()

@@ -1,5 +1,7 @@
 """Errors that a user can act on; the command line prints them without a traceback."""
 
+from collections.abc import Collection
+
 
 class Error(Exception):
     """Base of every error that Tilewright raises about its user's input."""
@@ -24,6 +26,19 @@ def require_type(owner: str, name: str, value: object, *kinds: type) -> None:
         raise ArgumentError(
             f"{owner}: {name} must be {names}, not {shown} ({type(value).__name__})"
         )
+
+
+def require_choice(owner: str, name: str, value: object, choices: Collection[str]) -> None:
+    """Refuse a word that is none of ``choices``.
+
+    Raises
+    ------
+    ArgumentError
+        Naming ``owner``, the parameter and the choices.
+    """
+    if not isinstance(value, str) or value not in choices:
+        words = ", ".join(map(repr, choices))
+        raise ArgumentError(f"{owner}: {name} must be one of {words}, not {value!r}")
 
 
 class UnsupportedError(Error):

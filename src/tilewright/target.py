@@ -5,12 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tilewright.boards import get_board
-from tilewright.errors import Error, require_type
+from tilewright.errors import ArgumentError, Error, require_type
 from tilewright.hdl.families import get_family
 from tilewright.isa import EngineConfig
 from tilewright.sim.timing import SDRAM, MemoryTiming
 
 MAX_CLOCK_MHZ = 10_000
+
+
+def require_target(owner: str, value: object) -> None:
+    """Refuse what is no target, saying how one is made.
+
+    Raises
+    ------
+    ArgumentError
+        Naming ``owner``.
+    """
+    if isinstance(value, str):
+        raise ArgumentError(
+            f"{owner}: target must be a Target, not {value!r}: pass tw.Target.from_board({value!r})"
+        )
+    if isinstance(value, EngineConfig):
+        raise ArgumentError(
+            f"{owner}: target must be a Target, not an engine: pass tw.Target(engine=...)"
+        )
+    require_type(owner, "target", value, Target)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 from tilewright.boards import get_board
 from tilewright.boards.flow.synthesis import Synthesis
 from tilewright.boards.flow.synthesis import synthesize as run_flow
+from tilewright.errors import require_type
 from tilewright.files import write_text
 from tilewright.hdl.verilog import TOP, engine_verilog
-from tilewright.target import Target
+from tilewright.target import Target, require_target
 
 
 def generate_verilog(target: Target, directory: str | os.PathLike[str]) -> Path:
@@ -20,6 +21,8 @@ def generate_verilog(target: Target, directory: str | os.PathLike[str]) -> Path:
     Ports: ``clk``, ``rst``, AXI4 ``m_axi_*``, AXI4-Lite ``s_axil_*``, ``irq``; leave ``trace_*``
     open.
     """
+    require_target("generate_verilog", target)
+    require_type("generate_verilog", "directory", directory, str, os.PathLike)
     path = Path(directory) / f"{TOP}.v"
     write_text(path, engine_verilog(target.engine))
     return path
@@ -36,6 +39,8 @@ def synthesize(
 
     With ``place_and_route``, the board's whole system is built instead, to a bitstream.
     """
+    require_target("synthesize", target)
+    require_type("synthesize", "directory", directory, str, os.PathLike)
     board = None if target.board is None else get_board(target.board)
     return run_flow(
         target.engine,

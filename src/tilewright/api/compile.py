@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,11 @@ from tilewright.compiler.frontend import Capture, capture_with_report
 from tilewright.compiler.ir import Graph, ResultView
 from tilewright.compiler.quantized.to_integer import to_integer
 from tilewright.compiler.schedule import AUTOMATIC, Objective, rounding_errors, view
-from tilewright.errors import Error, UnsupportedError
+from tilewright.errors import Error, UnsupportedError, require_choice, require_type
 from tilewright.isa import Unit
 from tilewright.program import LayerInfo, Program
 from tilewright.quantization.model import QuantizedModel
-from tilewright.target import Target
+from tilewright.target import Target, require_target
 
 
 def compile_graph(
@@ -42,6 +42,8 @@ def compile_graph(
     Error
         Naming the layer, if the graph is wrong or the engine cannot run it.
     """
+    require_type("compile_graph", "graph", graph, Graph)
+    _check_options("compile_graph", target, objective, algorithms)
     assembly = assemble(graph, target.engine, objective, algorithms)
     macs = [0] * len(graph.layers)
     for stage in assembly.lowered.stages:
@@ -120,6 +122,7 @@ def compile(
     EngineLimitError
         If the engine is too small for a layer, naming the parameter that must grow.
     """
+    _check_options("compile", target, objective, algorithms)
     captured = captured_model(
         model,
         example_inputs,
@@ -137,6 +140,12 @@ def compile(
     )
     rounded = tuple((entry.where, float(entry.error)) for entry in captured.rounded_biases)
     return replace(program, rounded_biases=rounded)
+
+
+def _check_options(owner: str, target: object, objective: object, algorithms: object) -> None:
+    require_target(owner, target)
+    require_choice(owner, "objective", objective, get_args(Objective))
+    require_type(owner, "algorithms", algorithms, Mapping)
 
 
 def captured_model(

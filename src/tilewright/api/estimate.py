@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tilewright.api.cycles import events_of
+from tilewright.errors import require_type
 from tilewright.hdl.families import get_family
 from tilewright.isa import Compute, Deform, EngineConfig, Unit
 from tilewright.program import Program
@@ -57,6 +58,7 @@ def estimate(program: Program) -> dict[str, Estimate]:
     Latency assumes the program's memory timing and clock; energy covers multiplications, samples,
     on-chip operands and bus traffic, not clocks and leakage.
     """
+    require_type("estimate", "program", program, Program)
     config, target = program.engine, program.target
     events = events_of(program)
     cycles = events.cycles

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tilewright.api.result import Backend, Progress
 from tilewright.api.simulate import simulate
-from tilewright.errors import Error
+from tilewright.errors import Error, require_type
 from tilewright.program import Program
 from tilewright.progress import Steps
 
@@ -59,6 +59,7 @@ def evaluate(
     ------
     Error  If there are no images, or labels do not fit.
     """
+    require_type("evaluate", "program", program, Program)
     total, pieces = _batches(data)
     done, weighted = 0, 0.0
     with Steps("Evaluating", total, progress) as steps:
@@ -112,6 +113,11 @@ def _batches(data: Any) -> tuple[int, Iterator[tuple[Any, NDArray[Any]]]]:
         if any(len(x) != len(labels) for x in arrays):
             raise Error(f"{len(arrays[0])} images and {len(labels)} labels: there must be one each")
         return len(labels), pieces()
+    if not isinstance(data, Iterable):
+        raise Error(
+            "evaluate: data must be (inputs, labels), or a dataset or loader of such pairs, not "
+            f"{type(data).__name__}"
+        )
     return 0, _loaded(data)
 
 

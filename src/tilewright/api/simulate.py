@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tilewright.api.cycles import layer_results
 from tilewright.api.result import Backend, Progress, Result, SimulationError
 from tilewright.api.runs import RtlRunner, Run, run_isa
-from tilewright.errors import Error
+from tilewright.errors import Error, require_type
 from tilewright.program import Program
 
 
@@ -46,6 +46,7 @@ def simulate(
     RtlError
         If a tool fails, or the checkpoint is of another run.
     """
+    require_type("simulate", "program", program, Program)
     arrays = program.quantize(inputs)
     count = len(arrays[0])
     if backend == "golden":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tilewright.api.result import Progress, Result
 from tilewright.api.simulate import simulate
-from tilewright.errors import Error
+from tilewright.errors import Error, require_type
 from tilewright.isa import Unit
 from tilewright.program import Program
 
@@ -39,6 +39,7 @@ def verify(program: Program, inputs: Any, *, progress: Progress | None = None) -
         At the first difference: output, image, channel, row and column with both values, or the
         command with both cycles.
     """
+    require_type("verify", "program", program, Program)
     arrays = program.quantize(inputs)
     results = {
         name: simulate(program, arrays, backend=name, progress=progress)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tilewright import files
 from tilewright.compiler.ir import Graph, ResultView, check_limits, parse_graph, print_graph
-from tilewright.errors import Error
+from tilewright.errors import Error, require_type
 from tilewright.isa import ISA_VERSION, EngineConfig, Unit
 from tilewright.program.artefact import Program
 from tilewright.program.checks import check_program
@@ -43,6 +43,7 @@ _END = struct.Struct("<4s4H2LH")  # a ZIP archive's last record, without a comme
 
 def save(program: Program, path: str | os.PathLike[str]) -> Path:
     """Write a program to one file; see :meth:`Program.save`."""
+    require_type("save", "path", path, str, os.PathLike)
     check_limits(program.graph)
     members = {GRAPH: print_graph(program.graph).encode(), IMAGE: program.image.tobytes()}
     manifest = {
@@ -82,6 +83,7 @@ def save(program: Program, path: str | os.PathLike[str]) -> Path:
 
 def load(path: str | os.PathLike[str]) -> Program:
     """Read a program file; see :meth:`Program.load`."""
+    require_type("load", "path", path, str, os.PathLike)
     try:
         with files.open_bounded(path, sum(LIMITS.values())) as file:
             return _load(file)

@@ -25,7 +25,7 @@ from tilewright.compiler.quantized.passes import (
     prepared,
 )
 from tilewright.compiler.quantized.to_integer import to_integer
-from tilewright.errors import Error
+from tilewright.errors import Error, require_type
 from tilewright.progress import ProgressCallback, Steps
 from tilewright.quantization.correction import correct_biases
 from tilewright.quantization.grids import choose_grids, with_copies
@@ -113,8 +113,10 @@ def quantize_with_report(
 ) -> Quantized:
     """As :func:`quantize`, and measure the accuracy of every layer on the first batch."""
     for name, bits in (("weight_bits", weight_bits), ("activation_bits", activation_bits)):
+        require_type("quantize", name, bits, int)
         if not 2 <= bits <= 8:
             raise Error(f"{name} must be in 2..8, not {bits!r}")
+    require_type("quantize", "least_snr_db", least_snr_db, int, float, type(None))
     batches = _checked(calibration_batches)
     own = own_copy(model)
     _check_shapes(own, batches)
