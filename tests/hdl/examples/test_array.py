@@ -3,8 +3,15 @@
 from amaranth.hdl import signed
 
 from tests.hdl.examples import run
+from tilewright.hdl.array import multiplier
 from tilewright.hdl.array.mac import MacArray
-from tilewright.hdl.array.multiplier import Multiplier, PairMultiplier, WideMultiplier
+from tilewright.hdl.array.multiplier import (
+    DualMultiplier,
+    Multiplier,
+    PairMultiplier,
+    WideMultiplier,
+)
+from tilewright.hdl.families.generic import Family
 from tilewright.isa import EngineConfig
 
 
@@ -16,6 +23,28 @@ def test_multiplier():
         ctx.set(dut.b, 127)
         await ctx.tick().repeat(dut.LATENCY)
         assert ctx.get(dut.p) == -128 * 127
+
+    run(dut, bench)
+
+
+class TwoProducts(Family):
+    """A made-up family, whose multiplier of two products is no primitive and can be simulated."""
+
+    def multiply_two(self, m, a_in, b_in, p_out, place):
+        for a, p in zip(a_in, p_out, strict=True):
+            m.d.sync += p.eq(a * b_in)
+
+
+def test_dual_multiplier(monkeypatch):
+    monkeypatch.setattr(multiplier, "get_family", lambda dsp: TwoProducts())
+    dut = DualMultiplier(dsp="made up")
+
+    async def bench(ctx):
+        for place, pixel in enumerate((255, -128)):
+            ctx.set(dut.a[place], pixel)
+        ctx.set(dut.b, -3)
+        await ctx.tick().repeat(dut.LATENCY)
+        assert [ctx.get(dut.p[place]) for place in range(2)] == [255 * -3, -128 * -3]
 
     run(dut, bench)
 
