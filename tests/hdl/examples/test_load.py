@@ -114,13 +114,15 @@ def test_load_unit():
         command = LoadWeights(address=0x100, words=4, base=6)
         ctx.set(dut.i.payload, int.from_bytes(encode(command), "little"))
         ctx.set(dut.i.valid, 1)
-        ctx.set(dut.axi.arready, 1)
+        while not ctx.get(dut.start):
+            await ctx.tick()
+        await ctx.tick()
+        ctx.set(dut.i.valid, 0)
         while not ctx.get(dut.axi.arvalid):
             await ctx.tick()
-            if ctx.get(dut.i.ready):
-                await ctx.tick()
-                ctx.set(dut.i.valid, 0)
         assert (ctx.get(dut.axi.araddr), ctx.get(dut.axi.arlen)) == (0x100, 3)
+        ctx.set(dut.axi.arready, 1)
+        await ctx.tick()
         words, given = {}, 0
         while not ctx.get(dut.done):
             ctx.set(dut.axi.rvalid, given < 4)
