@@ -5,7 +5,6 @@ python -m pytest tests/hdl/examples -k word_buffer
 
 from amaranth.sim import Simulator
 
-
 #: No example takes more.
 CYCLES = 2000
 
