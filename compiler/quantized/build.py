@@ -13,7 +13,7 @@ from torch import Tensor
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import Graph, View
 from tilewright.compiler.quantized.ops.elementwise import BinaryFunction
-from tilewright.compiler.quantized.types import Shape, TensorInfo
+from tilewright.compiler.quantized.types import Quantization, Shape, TensorInfo
 from tilewright.compiler.quantized.views import canonical, in_order, joined, moved, padding_of
 from tilewright.errors import UnsupportedError
 
@@ -59,21 +59,23 @@ class Builder:
         self.input_shapes.append(tuple(shape))
         return View((tensor,), tuple(shape))
 
-    def emit(self, op: q.Op) -> str:
-        """Append an operator; returns its output's name."""
+    def emit(self, op: q.Op, grid: Quantization | None = None) -> str:
+        """Append an operator whose output is on ``grid``; returns its output's name."""
         shape = op.shape([self.shape(name) for name in op.inputs])
         if min(shape) < 1:
             raise UnsupportedError(
                 op.name, f"an output of the shape {shape}", "Give the model larger inputs."
             )
-        self.tensors[op.output] = TensorInfo(shape)
+        self.tensors[op.output] = TensorInfo(shape, grid)
         self.ops.append(op)
         return op.output
 
-    def once(self, key: Hashable, make: Callable[[], q.Op]) -> str:
+    def once(
+        self, key: Hashable, make: Callable[[], q.Op], grid: Quantization | None = None
+    ) -> str:
         """Append an operator unless the same one is there already."""
         if key not in self._same:
-            self._same[key] = self.emit(make())
+            self._same[key] = self.emit(make(), grid)
         return self._same[key]
 
     # Views.
@@ -119,6 +121,17 @@ class Builder:
         )
 
     # Elements.
+
+    def quantized(self, where: str, view: View, grid: Quantization) -> View:
+        """Put a tensor on a grid that the network says; see the package's description."""
+        view = self._whole(where, view)
+        (source,) = view.sources
+        output = self.once(
+            ("quantized", source, grid),
+            lambda: q.Copy(where, (source,), self.unique(where)),
+            grid,
+        )
+        return View((output,), view.shape, view.index)
 
     def function(self, where: str, view: View, expression: q.Expression) -> View:
         """Apply a function to every element."""
@@ -247,8 +260,13 @@ class Builder:
         padding: q.Padding = (0, 0, 0, 0),
         dilation: q.Pair = (1, 1),
         groups: int = 1,
+        scale: Tensor | None = None,
+        bits: int = 8,
     ) -> View:
-        """Convolve (C, H, W); zeros around the view become padding."""
+        """Convolve (C, H, W); zeros around the view become padding.
+
+        ``scale`` (K,), ``bits``: of weights that are multiples of it; None, not quantized yet.
+        """
         source = view.sources[0]
         pads = padding_of(view, self.shape(source)) if len(view.shape) == 3 else None
         if pads is not None:
@@ -256,7 +274,7 @@ class Builder:
             view = View((source,), self.shape(source))
         name = self.realized(where, view)
         op = q.Conv(
-            where, (name,), self.unique(where), *_parameters(weight, bias), None, 8,
+            where, (name,), self.unique(where), *_parameters(weight, bias), scale, bits,
             stride, padding, dilation, groups,
         )  # fmt: skip
         output = self.emit(op)
@@ -272,19 +290,29 @@ class Builder:
         padding: q.Padding,
         output_padding: q.Pair,
         groups: int,
+        scale: Tensor | None = None,
+        bits: int = 8,
     ) -> View:
         """Convolve (C, H, W), transposed; ``weight`` (K, C / groups, R, S)."""
         op = q.ConvTranspose(
             where, (self.realized(where, view),), self.unique(where), *_parameters(weight, bias),
-            None, 8, stride, padding, output_padding, groups,
+            scale, bits, stride, padding, output_padding, groups,
         )  # fmt: skip
         output = self.emit(op)
         return View((output,), self.shape(output))
 
-    def linear(self, where: str, view: View, weight: Tensor, bias: Tensor | None) -> View:
+    def linear(
+        self,
+        where: str,
+        view: View,
+        weight: Tensor,
+        bias: Tensor | None,
+        scale: Tensor | None = None,
+        bits: int = 8,
+    ) -> View:
         """Multiply the last dimension by ``weight`` (K, F)."""
         if len(view.shape) > 1:
-            return self._pointwise(where, view, weight, bias)
+            return self._pointwise(where, view, weight, bias, scale, bits)
         weight, bias = _parameters(weight, bias)
         # Whatever the view moves, the weights' columns move instead.
         result: View | None = None
@@ -297,14 +325,24 @@ class Builder:
             own = torch.zeros(len(weight), size, dtype=torch.float64)
             own.index_add_(1, columns, weight[:, torch.from_numpy(np.flatnonzero(inside))])
             part = bias if result is None else torch.zeros_like(bias)
-            output = self.emit(q.Linear(where, (source,), self.unique(where), own, part, None, 8))
+            output = self.emit(
+                q.Linear(where, (source,), self.unique(where), own, part, scale, bits)
+            )
             term = View((output,), (len(weight),))
             result = term if result is None else self.binary(where, "add", result, term)
             offset += size
         assert result is not None
         return result
 
-    def _pointwise(self, where: str, view: View, weight: Tensor, bias: Tensor | None) -> View:
+    def _pointwise(
+        self,
+        where: str,
+        view: View,
+        weight: Tensor,
+        bias: Tensor | None,
+        scale: Tensor | None,
+        bits: int,
+    ) -> View:
         """Multiply by a convolution of one tap, over whatever the other dimensions are."""
         rest, last = view.shape[:-1], len(view.shape) - 1
         first = self.transposed(view, (last, *range(last)))
@@ -313,7 +351,7 @@ class Builder:
             x = View((source,), self.shape(source))
         else:
             x = self.reshaped(first, (view.shape[-1], 1, math.prod(rest)))
-        result = self.conv(where, x, weight[:, :, None, None], bias)
+        result = self.conv(where, x, weight[:, :, None, None], bias, scale=scale, bits=bits)
         back = self.reshaped(result, (weight.shape[0], *rest))
         return self.transposed(back, (*range(1, last + 1), 0))
 

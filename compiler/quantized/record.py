@@ -109,13 +109,19 @@ def _canonical(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _grid_record(grid: Quantization | None) -> Data:
-    return None if grid is None else [grid.scale, grid.zero_point, grid.bits, grid.signed]
+    if grid is None:
+        return None
+    ends: list[Data] = [] if grid.low is None and grid.high is None else [grid.low, grid.high]
+    return [grid.scale, grid.zero_point, grid.bits, grid.signed, *ends]
 
 
 def _grid(record: Data, where: str) -> Quantization | None:
     if record is None:
         return None
-    return Quantization(*_decode(tuple[float, int, int, bool], record, (), where))
+    hint: typing.Any = tuple[float, int, int, bool]
+    if isinstance(record, list) and len(record) > 4:
+        hint = tuple[float, int, int, bool, int | None, int | None]
+    return Quantization(*_decode(hint, record, (), where))
 
 
 def _op(record: Data, arrays: Sequence[Array]) -> q.Op:

@@ -143,7 +143,7 @@ class Join(Op):
 
 @dataclass(frozen=True, eq=False)
 class Copy(Op):
-    """The same tensor on a grid of its own."""
+    """The same tensor on a grid of its own, which fuses with what made it if it has none."""
 
     def evaluate(self, *inputs: Tensor) -> Tensor:
         """Return it."""

@@ -3,8 +3,8 @@
 In the order in which they run: ``constants`` (computes what does not depend on the inputs),
 ``functions`` (elementwise functions of one tensor), ``arithmetic`` (differences, quotients,
 minima), ``products`` (of two feature maps), ``kernels`` (of many taps), ``sums`` (of many terms),
-``moves`` and ``taps`` (slices, paddings, reshapes, interpolation), ``affine`` (batch norms).
-``rewrite`` is what they share.
+``moves`` and ``taps`` (slices, paddings, reshapes, interpolation), ``affine`` (batch norms),
+``given`` (grids and weights, where the network has its own). ``rewrite`` is what they share.
 """
 
 from tilewright.compiler.quantized.graph import Graph
@@ -12,12 +12,17 @@ from tilewright.compiler.quantized.passes.affine import fold_affine
 from tilewright.compiler.quantized.passes.arithmetic import lower_arithmetic
 from tilewright.compiler.quantized.passes.constants import fold_constants
 from tilewright.compiler.quantized.passes.functions import fuse_functions
+from tilewright.compiler.quantized.passes.given import (
+    check_products,
+    with_inner_grids,
+    with_weights,
+)
 from tilewright.compiler.quantized.passes.kernels import split_kernels
 from tilewright.compiler.quantized.passes.moves import lower_moves
 from tilewright.compiler.quantized.passes.products import Spread, lower_products, maps_multiplied
 from tilewright.compiler.quantized.passes.sums import merge_sums
 
-__all__ = ["Spread", "lower_products", "maps_multiplied", "normalized", "prepared"]
+__all__ = ["Spread", "given", "lower_products", "maps_multiplied", "normalized", "prepared"]
 
 
 def prepared(graph: Graph) -> Graph:
@@ -30,3 +35,15 @@ def normalized(graph: Graph) -> Graph:
     return fold_affine(
         fuse_functions(fold_constants(lower_moves(merge_sums(split_kernels(graph)))))
     )
+
+
+def given(graph: Graph) -> Graph:
+    """Bring a graph whose importer put tensors on grids to what ``to_integer`` takes.
+
+    Raises
+    ------
+    UnsupportedError  Naming the layer that the engine does not have, or that lacks a grid.
+    """
+    graph = prepared(graph)
+    check_products(graph)
+    return with_inner_grids(with_weights(normalized(graph)))

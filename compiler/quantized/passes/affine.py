@@ -60,12 +60,16 @@ def _after(rewrite: Rewrite, before: q.Op, op: q.Affine, uses: dict[str, int]) -
     match before:
         case q.Weighted() if not getattr(before, "moves", False):
             column = (-1, *(1,) * (before.weight.ndim - 1))
+            steps = before.weight_scale
+            if steps is not None:  # as many of them as before
+                steps = torch.where(op.scale == 0, steps, steps * op.scale.abs())
             return [
                 replace(
                     before,
                     output=op.output,
                     weight=before.weight * op.scale.reshape(column),
                     bias=before.bias * op.scale + op.offset,
+                    weight_scale=steps,
                 )
             ]
         case q.Affine():
@@ -113,12 +117,12 @@ def _uniform(op: q.Affine) -> float | None:
 
 
 def _fold_forward(graph: Graph) -> Graph:
-    """Into weights of layers behind it, whose inputs it scales and shifts."""
+    """Into weights of layers behind it, unless they are integers already."""
     rewrite = Rewrite(graph)
     for op in graph.ops:
         op = rewrite.current(op)
         source = rewrite.by_output.get(op.inputs[0]) if op.inputs else None
-        if isinstance(source, q.Affine) and isinstance(op, q.Weighted):
+        if isinstance(source, q.Affine) and isinstance(op, q.Weighted) and op.weight_scale is None:
             op = _before(op, source, rewrite)
         rewrite.emit(op)
     return rewrite.finished()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tilewright.compiler.frontend.builder import Builder, pending_rescale
+from tilewright.compiler.frontend.builder import Builder
 from tilewright.compiler.frontend.quantizers import FloatArray, Grid
 from tilewright.compiler.frontend.values import AddSource, GateSource, Mapped, Pending, Quantized
 from tilewright.compiler.ir.ops import Maximum
@@ -27,11 +27,6 @@ def table(op: q.Function, x: Quantized) -> Mapped:
         return clipped
 
     return Mapped(op.name, x, function)
-
-
-def copy(op: q.Copy, x: Quantized) -> Pending:
-    """Return a tensor on its way to another grid."""
-    return pending_rescale(op.name, x)
 
 
 def binary(builder: Builder, op: q.Binary, a: Quantized, b: Quantized) -> Pending | Quantized:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tilewright.compiler.frontend.builder import Builder, clip
 from tilewright.compiler.frontend.capture import Capture
 from tilewright.compiler.frontend.quantizers import Grid
-from tilewright.compiler.frontend.values import Abstract, Quantized, RealInput
+from tilewright.compiler.frontend.values import Abstract, RealInput
 from tilewright.compiler.ir.graph import Graph as IntegerGraph
 from tilewright.compiler.ir.graph import VerifyError
 from tilewright.compiler.ir.results import ResultView
@@ -29,14 +29,15 @@ def to_integer(graph: Graph, *, multiplier_width: int) -> Capture:
     """
     builder = Builder(multiplier_width=multiplier_width, round_bias=True)
     values: dict[str, Abstract] = {}
+    arguments: list[RealInput] = []
 
     def keep(where: str, name: str, x: Abstract) -> None:
         grid = graph.tensors[name].quantization
         values[name] = x if grid is None else builder.quantize(where, x, grid_of(grid))
 
     for name, shape in zip(graph.inputs, graph.input_shapes, strict=True):
-        real = RealInput(name, graph.shape(name), len(shape) == 1)
-        keep(name, name, real)
+        arguments.append(RealInput(name, graph.shape(name), len(shape) == 1))
+        keep(name, name, arguments[-1])
     for op in graph.ops:
         grid = graph.tensors[op.output].quantization
         keep(op.name, op.output, _lowered(builder, op, [values[n] for n in op.inputs], grid))
@@ -50,13 +51,12 @@ def to_integer(graph: Graph, *, multiplier_width: int) -> Capture:
         results.append(ResultView(places, view.shape, view.index))
     for i, name in enumerate(outputs):
         where = "output" if len(outputs) == 1 else f"output.{i}"
-        x = values[name]
-        assert isinstance(x, Quantized)
-        builder.output(where, x)
-    order = [values[name] for name in graph.inputs]
-    heads = [
-        next(i for i in builder.inputs.values() if _begins(builder, i.output, x)) for x in order
-    ]
+        builder.output(where, builder.quantized(where, values[name]))
+    if unused := [x.name for x in arguments if x not in builder.inputs]:
+        raise UnsupportedError(
+            unused[0], "the model does not use this input", "Remove the argument."
+        )
+    heads = [builder.inputs[x] for x in arguments]
     integer = IntegerGraph(graph.name, builder.values, (*heads, *builder.ops))
     try:
         integer.verify()
@@ -65,10 +65,6 @@ def to_integer(graph: Graph, *, multiplier_width: int) -> Capture:
             graph.name, f"the integer graph breaks a rule: {error}", "See docs/supported_ops.md."
         ) from error
     return Capture(integer, tuple(builder.rounded), graph.input_shapes, tuple(results))
-
-
-def _begins(builder: Builder, name: str, x: Abstract) -> bool:
-    return isinstance(x, Quantized) and x.value == name
 
 
 def grid_of(grid: Quantization) -> Grid:
@@ -82,6 +78,8 @@ def _lowered(
     """Return what an operator becomes: a value, or a sum that waits for its grid."""
     if isinstance(op, q.Function) and (bounds := q.bounds(op.expression)) is not None:
         return clip(op.name, inputs[0], *bounds)
+    if isinstance(op, q.Copy):  # which fuses with what made the tensor
+        return inputs[0]
     sources = [builder.quantized(op.name, x) for x in inputs]
     match op:
         case q.Conv() | q.ConvTranspose() | q.Linear() | q.DeformConv():
@@ -98,8 +96,6 @@ def _lowered(
             return elementwise.binary(builder, op, sources[0], sources[1])
         case q.Join():
             return elementwise.sum_of(op.name, sources[0], sources[1])
-        case q.Copy():
-            return elementwise.copy(op, sources[0])
         case q.Concat():
             return movement.concat(builder, op, sources)
         case q.Select():
