@@ -6,10 +6,13 @@ import json
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 from tilewright.errors import Error, require_type
 from tilewright.isa.commands import Unit
+
+Rounding: TypeAlias = Literal["half_even", "double"]
+"""How sums become activations: once, ties to even; or twice, as TFLite's reference kernels do."""
 
 
 class ConfigError(Error):
@@ -61,6 +64,10 @@ class EngineConfig:
         refused.
     multiplier_width : int, bits, 8..31
         Width of the requantization multiplier M. 18 is one DSP, 31 is exact (see the design).
+    rounding : "half_even" or "double"
+        How requantizers round. "half_even": once, ties to even, as PyTorch, Brevitas and ONNX do.
+        "double": as TFLite's reference kernels do, at bit 31 of the product, half up, and then
+        again, half away from zero; it takes ``multiplier_width=31``. A program is for one of them.
     act_depth : int, 16..65536
         Pixel words per lane of the activation buffer (``act_bytes`` in all).
     weight_depth : int, power of two, 16..65536
@@ -133,6 +140,7 @@ class EngineConfig:
     tables: int = 0
     maximum: bool = True
     multiplier_width: int = 18
+    rounding: Rounding = "half_even"
     act_depth: int = 1024
     weight_depth: int = 4096
     out_depth: int = 1024
@@ -287,6 +295,8 @@ class EngineConfig:
         values = asdict(self)
         del values["dsp"]
         values["requantizers"] = self.requantizer_count
+        if self.rounding == "half_even":  # so have those that say nothing of rounding
+            del values["rounding"]
         return zlib.crc32(json.dumps(values, sort_keys=True).encode())
 
 
@@ -356,6 +366,12 @@ _RULES: tuple[_Rule, ...] = (
     _least_without_tiles("data_width", 9),
     _least_without_tiles("kernel_width", 8),
     _in("multiplier_width", 8, 31),
+    ("rounding", '"half_even" or "double"', lambda c: c.rounding in get_args(Rounding)),
+    (
+        "multiplier_width",
+        '31 with rounding="double"',
+        lambda c: c.rounding == "half_even" or c.multiplier_width == 31,
+    ),
     _in("act_depth", 16, 65536),
     _depth("weight_depth"),
     _depth("out_depth"),

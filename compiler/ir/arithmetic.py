@@ -5,7 +5,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tilewright.compiler.ir.types import Requantize, TensorType
+from tilewright.compiler.ir.types import FIRST_ROUNDING, Requantize, TensorType
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 T = TypeVar("T", bound="np.generic[Any]")
@@ -14,7 +14,7 @@ _LOW = 16  # low bits of M that are multiplied apart, so that no product overflo
 
 
 def requantize(acc: IntArray, r: Requantize) -> IntArray:
-    """Scale, round to nearest even, add the zero point and clamp.
+    """Scale, round, add the zero point and clamp.
 
     Parameters
     ----------
@@ -45,8 +45,20 @@ def requantize(acc: IntArray, r: Requantize) -> IntArray:
     whole = np.clip(high >> np.maximum(s - _LOW, 0), -(1 << 32), 1 << 32)
     floor = (whole << np.maximum(_LOW - s, 0)) + (low >> np.minimum(s, _LOW))
     rest = (((high & high_mask) << _LOW) | low) & mask
-    up = (rest > half) | ((rest == half) & ((floor & 1) == 1))
-    result: IntArray = np.clip(floor + up + r.zero_point, r.qmin, r.qmax)
+    if r.rounding == "double":
+        rounded = np.where(s >= FIRST_ROUNDING, _twice(high, s), floor + ((rest >= half) & (s > 0)))
+    else:
+        rounded = floor + ((rest > half) | ((rest == half) & ((floor & 1) == 1)))
+    result: IntArray = np.clip(rounded + r.zero_point, r.qmin, r.qmax)
+    return result
+
+
+def _twice(high: IntArray, shift: IntArray) -> IntArray:
+    """Round ``high * 2**_LOW`` at bit 31, half up, and the rest of a shift, half away from zero."""
+    once = (high + (1 << (FIRST_ROUNDING - _LOW - 1))) >> (FIRST_ROUNDING - _LOW)
+    more = np.maximum(shift - FIRST_ROUNDING, 0)
+    rest = once & ((1 << more) - 1)
+    result: IntArray = (once >> more) + (rest > (((1 << more) - 1) >> 1) + (once < 0))
     return result
 
 

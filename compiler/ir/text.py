@@ -14,7 +14,8 @@ One operator per block, one attribute per line, values before operators::
     end
 
 Everything is JSON but arrays (base64 of zlib-compressed little-endian integers) and repeated lists.
-Floats print as Python's shortest form that reads back equal.
+Floats print as Python's shortest form that reads back equal. An attribute that has its default is
+left out.
 """
 
 import base64
@@ -24,7 +25,7 @@ import math
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, NoReturn
 
 import numpy as np
@@ -35,6 +36,7 @@ from tilewright.compiler.ir.op import Names, Op, OptionalName, Padding, Pair
 from tilewright.compiler.ir.ops import OPS
 from tilewright.compiler.ir.types import Requantize, TensorType, VerifyError
 from tilewright.errors import Error
+from tilewright.isa.config import Rounding
 
 _HEADER = "tilewright-graph 1"
 _VALUE = re.compile(
@@ -111,7 +113,8 @@ def _attribute(name: str, value: object) -> list[str]:
         case np.ndarray():
             return [f"  {name} = {_print_array(value)}"]
         case Requantize():
-            inner = [(f"{name}.{f.name}", getattr(value, f.name)) for f in fields(value)]
+            items = [(f, getattr(value, f.name)) for f in fields(value)]
+            inner = [(f"{name}.{f.name}", item) for f, item in items if item != f.default]
             return [line for key, item in inner for line in _attribute(key, item)]
         case (int(), *_) if len(value) > 4 and len(set(value)) == 1:
             return [f"  {name} = [{value[0]}] * {len(value)}"]
@@ -251,6 +254,8 @@ class _Parser:
 
     def take(self, found: dict[str, Any], prefix: str, field: Any) -> Any:
         key = f"{prefix}.{field.name}" if prefix else field.name
+        if key not in found and field.default is not MISSING:
+            return field.default
         if key not in found:
             self.fail(f"the operator lacks the attribute {key!r}")
         value = found.pop(key)
@@ -258,6 +263,8 @@ class _Parser:
             expected: Any = str if value is not None else type(None)
         elif field.type in (str, int, bool):
             expected = field.type
+        elif field.type == Rounding:
+            expected = str
         else:
             expected = np.ndarray if field.type == IntArray else tuple
         if type(value) is not expected:

@@ -4,11 +4,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import get_args
 
 from tilewright.errors import Error
+from tilewright.isa.config import Rounding
 
 MAX_MULTIPLIER_WIDTH = 31
 MAX_SHIFT = 63
+FIRST_ROUNDING = 31
+"""Where "double" rounds for the first time: bits below the point of a product."""
 
 
 class VerifyError(Error):
@@ -68,10 +72,14 @@ class TensorType:
 
 @dataclass(frozen=True)
 class Requantize:
-    """``q = clamp(round_half_even(acc * M / 2**S) + zero_point, qmin, qmax)`` per channel.
+    """``q = clamp(round(acc * M / 2**S) + zero_point, qmin, qmax)`` per channel.
 
     A ReLU or a narrow range is a ``qmin..qmax`` inside the range of the output type. The operator
     adds its bias to ``acc`` beforehand. See docs/decisions/0001-rounding.md.
+
+    ``rounding="half_even"`` rounds once. ``"double"`` is what TFLite's reference kernels do: with S
+    of 31 and more, first to ``acc * M / 2**31``, half up, and then that to ``2**(S - 31)``, half
+    away from zero; with a smaller S once, half up. See docs/decisions/0022-tflite.md.
 
     Parameters
     ----------
@@ -79,6 +87,7 @@ class Requantize:
     shift : S of every output channel, 0..63, as many as multipliers
     zero_point : int, of the output
     qmin, qmax : int, inclusive bounds of the output
+    rounding : "half_even" or "double"
 
     Raises
     ------
@@ -90,8 +99,13 @@ class Requantize:
     zero_point: int
     qmin: int
     qmax: int
+    rounding: Rounding = "half_even"
 
     def __post_init__(self) -> None:
+        if self.rounding not in get_args(Rounding):
+            raise VerifyError(
+                f'Requantize.rounding must be "half_even" or "double", not {self.rounding!r}'
+            )
         if not self.multiplier or len(self.multiplier) != len(self.shift):
             raise VerifyError(
                 f"Requantize.shift must have one entry per multiplier and at least one, not "
@@ -118,9 +132,19 @@ class Requantize:
         """Bits of the widest multiplier, at least 1."""
         return max(1, max(m.bit_length() for m in self.multiplier))
 
+    @property
+    def rounds(self) -> bool:
+        """Whether any result is rounded at all."""
+        return any(self.shift)
+
 
 def make_requantize(
-    factors: Sequence[float], multiplier_width: int, zero_point: int, qmin: int, qmax: int
+    factors: Sequence[float],
+    multiplier_width: int,
+    zero_point: int,
+    qmin: int,
+    qmax: int,
+    rounding: Rounding = "half_even",
 ) -> Requantize:
     """Represent each channel's ``factor`` as ``M / 2**S``.
 
@@ -128,11 +152,14 @@ def make_requantize(
     factor takes the ``multiplier_width`` bit M that is nearest to it. Factors too small for
     ``S = 63`` lose leading bits of M; such a factor rounds every int32 accumulator to zero.
 
+    With ``rounding="double"``, M always has 31 bits and is what TFLite takes: the nearest, ties
+    away from zero.
+
     Parameters
     ----------
     factors : one per output channel, finite and positive
     multiplier_width : int, bits of M, 2..31
-    zero_point, qmin, qmax : as in :class:`Requantize`
+    zero_point, qmin, qmax, rounding : as in :class:`Requantize`
 
     Raises
     ------
@@ -140,14 +167,31 @@ def make_requantize(
     """
     if not 2 <= multiplier_width <= MAX_MULTIPLIER_WIDTH:
         raise VerifyError(f"multiplier_width must be in 2..31, not {multiplier_width}")
-    pairs = [_multiplier_and_shift(float(f), multiplier_width) for f in factors]
+    for factor in factors:
+        if not (math.isfinite(factor) and factor > 0):
+            raise VerifyError(f"a requantization factor must be finite and positive, not {factor}")
+    if rounding == "double":
+        pairs = [_twice_rounded(float(f)) for f in factors]
+    else:
+        pairs = [_multiplier_and_shift(float(f), multiplier_width) for f in factors]
     multiplier, shift = tuple(m for m, _ in pairs), tuple(s for _, s in pairs)
-    return Requantize(multiplier, shift, zero_point, qmin, qmax)
+    return Requantize(multiplier, shift, zero_point, qmin, qmax, rounding)
+
+
+def _twice_rounded(factor: float) -> tuple[int, int]:
+    """Return M of 31 bits and S, as TFLite's ``QuantizeMultiplier`` has them."""
+    mantissa, exponent = math.frexp(factor)
+    multiplier = math.floor(mantissa * (1 << FIRST_ROUNDING) + 0.5)
+    if multiplier == 1 << FIRST_ROUNDING:
+        multiplier, exponent = multiplier >> 1, exponent + 1
+    if exponent < -FIRST_ROUNDING:
+        return 0, FIRST_ROUNDING
+    if exponent > FIRST_ROUNDING:
+        raise VerifyError(f"a requantization factor of {factor} is 2**31 and more")
+    return multiplier, FIRST_ROUNDING - exponent
 
 
 def _multiplier_and_shift(factor: float, width: int) -> tuple[int, int]:
-    if not (math.isfinite(factor) and factor > 0):
-        raise VerifyError(f"a requantization factor must be finite and positive, not {factor}")
     mantissa, exponent = math.frexp(factor)  # factor = mantissa * 2**exponent, mantissa in [.5, 1)
     if mantissa == 0.5:
         exponent -= 1

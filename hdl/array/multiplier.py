@@ -172,11 +172,14 @@ class WideMultiplier(wiring.Component):
         As for :class:`Multiplier`.
     pipelined : bool
         A register between the multipliers, whose places are fixed, and the adder.
+    more : int or None
+        A bit of the product at which one more can be added; the sum must fit.
 
     Members
     -------
     a : In(signed(a_width))
     b : In(unsigned(b_width))
+    more : In(1), with ``more``: add it; a cycle before the product
     p : Out(signed(a_width + b_width))
 
     Timing
@@ -189,12 +192,13 @@ class WideMultiplier(wiring.Component):
         """Return the cycles from operands to their product."""
         return Multiplier.LATENCY + pipelined + 1
 
-    def __init__(self, *, a_width, b_width, dsp, pipelined, place=None):
-        self._dsp, self._pipelined, self._place = dsp, pipelined, place
+    def __init__(self, *, a_width, b_width, dsp, pipelined, place=None, more=None):
+        self._dsp, self._pipelined, self._place, self._more = dsp, pipelined, place, more
         super().__init__(
             {
                 "a": In(signed(a_width)),
                 "b": In(unsigned(b_width)),
+                **({} if more is None else {"more": In(1)}),
                 "p": Out(signed(a_width + b_width)),
             }
         )
@@ -210,7 +214,7 @@ class WideMultiplier(wiring.Component):
             high = value[split:]
             return [(value[:split], 0), (high.as_signed() if is_signed else high, split)]
 
-        total = Const(0)
+        total = Const(0) if self._more is None else self.more << self._more
         for i, (a, a_shift) in enumerate(parts(self.a, True)):
             for k, (b, b_shift) in enumerate(parts(self.b, False)):
                 part = Multiplier(

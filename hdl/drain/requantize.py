@@ -9,11 +9,13 @@ from tilewright.hdl.lib.fanout import Fanout
 
 __all__ = ["Requantize"]
 
+_FIRST = 31  # where the first of two roundings is, in bits of the product
+
 
 class Requantize(wiring.Component):
-    """Add the bias, scale, round to nearest even, add the zero point and saturate.
+    """Add the bias, scale, round, add the zero point and saturate.
 
-    ``o = clamp(round_half_even((acc + bias) * multiplier / 2**shift) + zero_point, qmin, qmax)``,
+    ``o = clamp(round((acc + bias) * multiplier / 2**shift) + zero_point, qmin, qmax)``,
     bit-exact with the integer reference (``tilewright.compiler.ir.arithmetic.requantize``).
 
     Parameters
@@ -24,6 +26,7 @@ class Requantize(wiring.Component):
         As for :class:`~tilewright.hdl.array.multiplier.Multiplier`.
     pipelined : bool
         Registers between any two additions.
+    rounding : "half_even" or "double"
 
     Members
     -------
@@ -39,7 +42,7 @@ class Requantize(wiring.Component):
 
     Source
     ------
-    docs/decisions/0001-rounding.md
+    docs/decisions/0001-rounding.md, docs/decisions/0022-tflite.md
     """
 
     @classmethod
@@ -52,8 +55,11 @@ class Requantize(wiring.Component):
         """Return the cycles from an accumulator to its activation."""
         return cls.late(pipelined) + (3 if pipelined else 1)
 
-    def __init__(self, *, acc_width, multiplier_width, dsp, pipelined, place=None):
+    def __init__(
+        self, *, acc_width, multiplier_width, dsp, pipelined, place=None, rounding="half_even"
+    ):
         self._dsp, self._pipelined, self._place = dsp, pipelined, place
+        self._twice = rounding == "double"
         super().__init__(
             {
                 "acc": In(signed(acc_width)),
@@ -78,6 +84,7 @@ class Requantize(wiring.Component):
             dsp=self._dsp,
             pipelined=pipelined,
             place=self._place,
+            more=_FIRST - 1 if self._twice else None,
         )
         stage = m.d.sync if pipelined else m.d.comb
 
@@ -93,6 +100,8 @@ class Requantize(wiring.Component):
             m.d.sync += delayed.eq(shifts[-1])
             shifts.append(delayed)
         shift = shifts[-1]
+        if self._twice:
+            m.d.comb += mul.more.eq(shifts[-2] >= _FIRST)
 
         # Shift right, keeping one bit below the point (guard) and whether anything was lost
         # below that (sticky): all that rounding to nearest even needs. No result outside +-1023
@@ -107,12 +116,16 @@ class Requantize(wiring.Component):
         above = Signal(len(high))  # the byte is more than the sign
         seen = Signal.like(above)  # the byte is above what is kept
         sign_a = Signal()
+        out = [shifts[-2][3:] > i for i in range(7)]
+        if self._twice:  # what the first rounding took away does not count in the second
+            low = _FIRST // 8 + 1
+            out[:low] = [shifted & (shifts[-2] <= _FIRST) for shifted in out[:low]]
         m.d.sync += [
             fine_shift.eq(shift[:3]),
             sign_a.eq(mul.p[-1]),
             above.eq(Cat((byte != mul.p[-1].replicate(len(byte))) for byte in high)),
             seen.eq(Cat(shift[3:] <= i for i in range(len(seen)))),
-            lost.eq(Cat(shifts[-2][3:] > i for i in range(7))),
+            lost.eq(Cat(out)),
             sticky_a.eq(
                 Cat(guarded[8 * i : 8 * i + 8].any() & lost[i] for i in range(len(lost))).any()
             ),
@@ -138,8 +151,19 @@ class Requantize(wiring.Component):
             guard.eq(fine[0]),
             sticky_c.eq(sticky_b),
         ]
+        up = guard & (sticky_c | narrow[0])
+        if self._twice:
+            # Half up if this is the only rounding, nothing if the first was the only one, and else
+            # half away from zero.
+            alone, over = [shift < _FIRST], [shift == _FIRST]
+            for flags in (alone, over):
+                for _ in range(3):
+                    later = Signal()
+                    m.d.sync += later.eq(flags[-1])
+                    flags.append(later)
+            up = guard & ~over[-1] & (alone[-1] | sticky_c | ~narrow[10])
         rounded = Signal(signed(12))
-        stage += rounded.eq(narrow + (guard & (sticky_c | narrow[0])))
+        stage += rounded.eq(narrow + up)
 
         # All requantizers have the same bounds, and each its own copy.
         bounds = Cat(self.zero_point, self.qmin, self.qmax)

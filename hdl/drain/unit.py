@@ -325,6 +325,7 @@ class Drain(wiring.Component):
                 dsp=config.dsp,
                 pipelined=pipelined,
                 place=Place(i, config.requantizer_count, rank=1),
+                rounding=config.rounding,
             )
             m.submodules[f"requantize_{i}"] = DomainRenamer("data")(requantize)
             head_parameters = layout(parameters[i * share][: layout.size])

@@ -27,7 +27,9 @@ def parameters(
     bias = [((v & (2 * half - 1)) ^ half) - half for v in values]
     multiplier = [v >> config.acc_width & ((1 << config.multiplier_width) - 1) for v in values]
     shift = [v >> (config.acc_width + config.multiplier_width) & 63 for v in values]
-    scale = Requantize(tuple(multiplier), tuple(shift), c.zero_point, c.qmin, c.qmax)
+    scale = Requantize(
+        tuple(multiplier), tuple(shift), c.zero_point, c.qmin, c.qmax, config.rounding
+    )
     return np.array(bias, np.int64), scale
 
 

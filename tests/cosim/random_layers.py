@@ -33,7 +33,7 @@ def random_type(rng, shape, bits=None):
     return kind
 
 
-def random_requantize(rng, kind, multiplier_width):
+def random_requantize(rng, kind, multiplier_width, rounding="half_even"):
     channels = kind.shape[0]
     if rng.random() < 0.3:
         # Powers of two: ties are common, and show how rounding treats them.
@@ -47,6 +47,7 @@ def random_requantize(rng, kind, multiplier_width):
         kind.zero_point,
         kind.qmin,
         kind.qmax,
+        rounding,
     )
 
 
@@ -130,7 +131,7 @@ def random_layer(rng, config):
         x = replace(x, signed=False, zero_point=0)
     y = random_type(rng, out_shape, bits=8)
     values = {"x": x, "y": y}
-    requantize = random_requantize(rng, y, multiplier_width)
+    requantize = random_requantize(rng, y, multiplier_width, config.rounding)
     weight_bits = int(rng.integers(2, config.weight_bits + 1))
     low, high = -(1 << (weight_bits - 1)), 1 << (weight_bits - 1)
     bias = rng.integers(-1000, 1000, kernels)
@@ -163,9 +164,12 @@ def random_layer(rng, config):
         case _:
             values["z"] = random_type(rng, x.shape)
             sides = [
-                Requantize((1,) * channels, (int(rng.integers(2)),) * channels, 0, -128, 127)
+                Requantize(
+                    (1,) * channels, (int(rng.integers(2)),) * channels, 0, -128, 127,
+                    config.rounding,
+                )
                 for _ in range(2)
-            ]
+            ]  # fmt: skip
             op = Add("layer", "x", "z", "y", *sides, requantize, 8, True)
     inputs = [Input("input", "x")] + ([Input("other", "z")] if kind == "add" else [])
     graph = Graph(kind, values, (*inputs, op, Output("output", "y")))

@@ -41,7 +41,7 @@ RULES = {
         ("weight_bits", "data_width"), ("weight_bits", "kernel_width"), ("weight_bits", "dsp"),
         ("weight_bits", "transform_at_load"), ("dsp", "data_width"), ("dsp", "kernel_width"),
         ("dsp", "transform_at_load"), ("kernel_width", "transform_at_load"),
-        ("bus_width", "burst_beats"),
+        ("bus_width", "burst_beats"), ("multiplier_width", "rounding"),
     )
 }  # fmt: skip
 

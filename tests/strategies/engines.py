@@ -55,6 +55,7 @@ DOMAINS: dict[str, Sequence[Value]] = {
     "counters": (True, False),
     "burst_beats": (1, 2, 8, 32, 128),
     "outstanding": (1, 2, 4, 16),
+    "rounding": ("half_even", "double"),
 }
 
 #: All values, where pairs are of some.

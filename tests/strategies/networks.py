@@ -175,8 +175,9 @@ class Net:
         elif self.chance(0.1):
             low, high = sorted(self.numbers(2, low, high))
         return Requantize(
-            tuple(map(int, multiplier)), tuple(map(int, shift)), kind.zero_point, low, high
-        )
+            tuple(map(int, multiplier)), tuple(map(int, shift)), kind.zero_point, low, high,
+            self.config.rounding,
+        )  # fmt: skip
 
     def weight(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Return weights of any bits that the engine has, and biases."""

@@ -233,6 +233,12 @@ class Context:
                 f"{name}: a multiplier has {width} bits; "
                 f"{at_least(self.config, 'multiplier_width', width)}"
             )
+        if requantize.rounds and requantize.rounding != self.config.rounding:
+            raise EngineLimitError(
+                f'{name}: its results are rounded "{requantize.rounding}", and the engine rounds '
+                f'"{self.config.rounding}": take one with rounding="{requantize.rounding}"'
+                + (" and multiplier_width=31" if requantize.rounding == "double" else "")
+            )
         order = self.orders[output]
 
         def rows(values: Iterable[int] | NDArray[np.int64]) -> NDArray[np.int64]:

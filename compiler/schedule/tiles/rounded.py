@@ -177,8 +177,9 @@ def _rescaled(op: Conv2d, factor: Fraction, multiplier_width: int) -> Requantize
     factors = [Fraction(m, 1 << s) * factor for m, s in zip(r.multiplier, r.shift, strict=True)]
     try:
         result = make_requantize(
-            [float(f or 1) for f in factors], multiplier_width, r.zero_point, r.qmin, r.qmax
-        )
+            [float(f or 1) for f in factors], multiplier_width, r.zero_point, r.qmin, r.qmax,
+            r.rounding,
+        )  # fmt: skip
     except VerifyError as error:
         raise EngineLimitError(f"{op.name}: {error}") from error
     # A channel whose multiplier is zero keeps it.

@@ -17,6 +17,49 @@ def exact(acc: int, r: Requantize, channel: int) -> int:
     return min(max(q, r.qmin), r.qmax)
 
 
+def reference_kernel(acc: int, m: int, shift: int) -> int:
+    """MultiplyByQuantizedMultiplier of TFLite's reference kernels, in C's integer arithmetic."""
+
+    def divide(a: int, b: int) -> int:  # towards zero
+        return abs(a) // b * (1 if a >= 0 else -1)
+
+    left, right = max(31 - shift, 0), max(shift - 31, 0)
+    product = (acc << left) * m
+    high = divide(product + ((1 << 30) if product >= 0 else 1 - (1 << 30)), 1 << 31)
+    rest, threshold = high & ((1 << right) - 1), (((1 << right) - 1) >> 1) + (high < 0)
+    return (high >> right) + (rest > threshold)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    acc=st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=8),
+    m=st.integers(2**30, 2**31 - 1) | st.sampled_from([0, 1, 2**30]),
+    s=st.integers(0, 63),
+    zero_point=st.integers(-128, 127),
+)
+def test_double_rounding_is_that_of_the_reference_kernels(acc, m, s, zero_point) -> None:
+    r = Requantize((m, 1), (s, s), zero_point, -32768, 65535, "double")
+    x = np.array([acc, acc], dtype=np.int64)
+    expected = [[reference_kernel(a, k, s) + zero_point for a in acc] for k in r.multiplier]
+    assert requantize(x, r).tolist() == np.clip(expected, r.qmin, r.qmax).tolist()
+
+
+def test_double_rounding_of_ties() -> None:
+    r = Requantize((1 << 30,) * 3, (31, 33, 29), 0, -128, 127, "double")
+    acc = np.array([[-3, -1, 0, 1, 3], [-5, -4, -3, 4, 5], [-3, -1, 0, 1, 3]])
+    # Half up alone; half up, then half away from zero; a shift to the left.
+    assert requantize(acc, r).tolist() == [[-1, 0, 0, 1, 2], [-1, -1, 0, 1, 1], [-6, -2, 0, 2, 6]]
+
+
+@settings(max_examples=400, deadline=None)
+@given(factor=st.floats(1e-9, 1000.0))
+def test_multipliers_of_double_rounding_have_31_bits(factor) -> None:
+    r = make_requantize([factor, 0.5, 1e-12], 31, 0, -128, 127, "double")
+    assert 1 << 30 <= r.multiplier[0] < 1 << 31
+    assert abs(Fraction(r.multiplier[0], 1 << r.shift[0]) / Fraction(factor) - 1) <= 2**-31
+    assert (r.multiplier[1:], r.shift[1:]) == ((1 << 30, 0), (31, 31))
+
+
 @settings(max_examples=400, deadline=None)
 @given(
     acc=st.lists(st.integers(-(2**33) + 1, 2**33 - 1), min_size=1, max_size=8),

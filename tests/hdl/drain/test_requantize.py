@@ -10,14 +10,23 @@ from tilewright.hdl.drain.requantize import Requantize
 
 
 @pytest.mark.parametrize(
-    ("acc_width", "multiplier_width", "pipelined"),
-    [(32, 18, True), (32, 31, True), (20, 8, True), (24, 16, False), (20, 8, False)],
+    ("acc_width", "multiplier_width", "pipelined", "rounding"),
+    [
+        (32, 18, True, "half_even"),
+        (32, 31, True, "half_even"),
+        (20, 8, True, "half_even"),
+        (24, 16, False, "half_even"),
+        (20, 8, False, "half_even"),
+        (32, 31, True, "double"),
+        (24, 31, False, "double"),
+    ],
 )
-def test_matches_reference(acc_width, multiplier_width, pipelined):
+def test_matches_reference(acc_width, multiplier_width, pipelined, rounding):
     rng = np.random.default_rng(acc_width + multiplier_width)
     dut = Requantize(
-        acc_width=acc_width, multiplier_width=multiplier_width, dsp="inferred", pipelined=pipelined
-    )
+        acc_width=acc_width, multiplier_width=multiplier_width, dsp="inferred", pipelined=pipelined,
+        rounding=rounding,
+    )  # fmt: skip
     latency = dut.latency(pipelined)
     low, high = -(1 << (acc_width - 1)), (1 << (acc_width - 1)) - 1
     items = []
@@ -29,6 +38,11 @@ def test_matches_reference(acc_width, multiplier_width, pipelined):
             bias = int(rng.integers(max(low, total - high), min(high, total - low) + 1))
             multiplier = 1 if case % 3 else int(rng.integers(0, 1 << multiplier_width))
             items.append((total - bias, bias, multiplier, shift))
+            if rounding == "double" and 28 <= shift < 48 and case:
+                # What is near a tie of either rounding.
+                tie = int(rng.integers(-40, 40)) << max(shift - 31, 0)
+                total = min(max(tie + int(rng.integers(-2, 3)), low), high)
+                items.append((total, 0, 1 << 30, shift + int(rng.integers(2))))
     zero_point, qmin, qmax = -3, -128, 127
     got = []
 
@@ -52,7 +66,9 @@ def test_matches_reference(acc_width, multiplier_width, pipelined):
     simulator.run()
     totals = np.array([[[acc + bias]] for acc, bias, _, _ in items], np.int64)
     multipliers, shifts = (tuple(item[k] for item in items) for k in (2, 3))
-    expected = requantize(totals, Scale(multipliers, shifts, zero_point, qmin, qmax)).ravel()
+    expected = requantize(
+        totals, Scale(multipliers, shifts, zero_point, qmin, qmax, rounding)
+    ).ravel()
     wrong = [n for n in range(len(items)) if got[n] != expected[n]]
     assert not wrong, [(items[n], int(got[n]), int(expected[n])) for n in wrong[:3]]
     assert len(set(map(int, expected))) > 100, "saturated"
