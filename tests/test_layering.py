@@ -73,7 +73,7 @@ def test_generic_modules_know_no_operator(path):
 
 #: Questions that are answered by the parts of an operation; no one asks which kind a part is.
 PARTS = {
-    "PairedWindows", "SampledWindows", "StackedWindows", "TileWindows", "StoredWeights",
+    "JoinedWindows", "SampledWindows", "StackedWindows", "TileWindows", "StoredWeights",
     "GateWeights", "TermWeights", "KernelWeights", "Largest", "TileSum",
 }  # fmt: skip
 

@@ -35,6 +35,7 @@ from tilewright.compiler.ir.ops import (
     SelectChannels,
     Upsample,
     UpsampleBilinear,
+    WeightedSum,
 )
 from tilewright.compiler.ir.results import ResultView
 from tilewright.compiler.ir.run import run
@@ -71,6 +72,7 @@ __all__ = [
     "Upsample",
     "UpsampleBilinear",
     "VerifyError",
+    "WeightedSum",
     "accumulator_bits",
     "accumulator_range",
     "check_limits",

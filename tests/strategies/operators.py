@@ -110,6 +110,19 @@ def add(net: Net, source: str) -> None:
     )  # fmt: skip
 
 
+def weighted_sum(net: Net, source: str) -> None:
+    kind, sources = net.values[source], [source]
+    for _ in range(net.number(0, 3)):
+        other = net.like(kind, same_type=False)
+        if other not in sources and net.values[other].signed == kind.signed:
+            sources.append(other)
+    most = net.one_of((1, 7, 127, 400))
+    net.emit(
+        ir.WeightedSum, net.kind(kind.shape), sources=tuple(sources), output=net.fresh("v"),
+        factors=net.rng.integers(-most, most + 1, len(sources)), bias=net.number(-999, 999),
+    )  # fmt: skip
+
+
 def maximum(net: Net, source: str) -> None:
     kind = net.values[source]
     narrow = net.config.weight_bits < 8 and kind.signed
@@ -263,6 +276,7 @@ MAKERS: Mapping[type[Op], Callable[[Net, str], None]] = {
     ir.MaxPool2d: max_pool,
     ir.AvgPool2d: avg_pool,
     ir.Add: add,
+    ir.WeightedSum: weighted_sum,
     ir.Maximum: maximum,
     ir.Rescale: rescale,
     ir.Gate: gate,

@@ -7,6 +7,7 @@
 ``transposed``   transposed convolution
 ``pooling``      maxima and sums of windows
 ``elementwise``  one or two values, element by element
+``sums``         several values, each times a whole number
 ``movement``     what moves pixels and channels
 """
 
@@ -34,6 +35,7 @@ from tilewright.compiler.ir.ops.movement import (
     UpsampleBilinear,
 )
 from tilewright.compiler.ir.ops.pooling import AvgPool2d, MaxPool2d
+from tilewright.compiler.ir.ops.sums import WeightedSum
 from tilewright.compiler.ir.ops.tiled import RoundedConv2d
 from tilewright.compiler.ir.ops.transposed import ConvTranspose2d
 
@@ -66,6 +68,7 @@ __all__ = [
     "SelectChannels",
     "Upsample",
     "UpsampleBilinear",
+    "WeightedSum",
 ]
 
 OPS: tuple[type[Op], ...] = complete(
@@ -79,6 +82,7 @@ OPS: tuple[type[Op], ...] = complete(
     MaxPool2d,
     AvgPool2d,
     Add,
+    WeightedSum,
     Maximum,
     Rescale,
     Gate,

@@ -32,6 +32,11 @@ class Stage:
         """What is read, by every operation alike."""
         return self.ops[0].windows.operands
 
+    @property
+    def neighbours(self) -> tuple[tuple[str, str], ...]:
+        """Values that must lie on chip one right behind the other."""
+        return self.ops[0].windows.neighbours
+
     @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Values read, each once."""

@@ -1,10 +1,11 @@
-"""Where windows come from: places on the grid of the input, or of two inputs."""
+"""Where windows come from: places on the grid of the input, or of several."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import ClassVar, NotRequired, TypedDict
 
 from tilewright.compiler.ir import TensorType
@@ -124,6 +125,11 @@ class Windows:
         return ()
 
     @property
+    def neighbours(self) -> tuple[tuple[str, str], ...]:
+        """Values that must lie on chip one right behind the other."""
+        return tuple(pair for operand in self.operands for pair in pairwise(operand.parts))
+
+    @property
     def planes(self) -> int:
         """Channel groups that are read for each one of the layer's input."""
         return 1
@@ -221,18 +227,29 @@ class Windows:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PairedWindows(Windows):
-    """Windows of two inputs of one shape, which are read like two channel groups."""
+class JoinedWindows(Windows):
+    """Windows of several inputs of one shape, which are read like as many channel groups.
+
+    More than two must be neighbours on chip, so that they lie at one distance.
+    """
 
     @property
     def groups(self) -> int:
         """Channel groups that a kernel group reads whose channels stay apart."""
-        return 2
+        return len(self.operands)
+
+    @property
+    def neighbours(self) -> tuple[tuple[str, str], ...]:
+        """Values that must lie on chip one right behind the other."""
+        if len(self.operands) == 2:
+            return super().neighbours
+        return tuple(pairwise(part for operand in self.operands for part in operand.parts))
 
     def group_step(self, work: Work) -> int:
-        """Return the lane words from the first operand to the second."""
-        first, second = work.rings
-        return (second.base - first.base) % _WORD
+        """Return the lane words from one operand to the next."""
+        steps = {(b.base - a.base) % _WORD for a, b in pairwise(work.rings)}
+        assert len(steps) == 1, "operands at several distances"
+        return steps.pop()
 
 
 def clipped_rows(height: int, first: int, end: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@
 ``deformable``   windows that are put together from samples
 ``pooling``      maxima and sums of windows
 ``elementwise``  one or two values, element by element
+``sums``         several values, each times a whole number
 ``movement``     what moves pixels and channels
 ``dispatch``     which of them lowers which operator
 """

@@ -24,7 +24,7 @@ from tilewright.compiler.schedule.array.weights import (
     StoredWeights,
     Weights,
 )
-from tilewright.compiler.schedule.array.windows import Operand, PairedWindows, Windows
+from tilewright.compiler.schedule.array.windows import JoinedWindows, Operand, Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.objective import Objective, Overheads
 from tilewright.compiler.schedule.order.channels import (
@@ -142,12 +142,12 @@ class Context:
         padding: Pair = (0, 0),
         pad: int | None = None,
     ) -> Windows:
-        """Return windows on the grid of a value, or of two that are read like two channel groups.
+        """Return windows on the grid of a value, or of several that are read like channel groups.
 
         ``pad`` : what stands for pixels outside; their zero point if None.
         """
         views, kind = [self.view(value) for value in inputs], self.values[inputs[0]]
-        return (Windows if len(inputs) == 1 else PairedWindows)(
+        return (Windows if len(inputs) == 1 else JoinedWindows)(
             operands=tuple(Operand(view.parts, view.first) for view in views),
             type=kind,
             kernel=kernel,
@@ -328,17 +328,20 @@ class Context:
         taps: int,
         bias: int,
         order: ChannelOrder,
+        weights: NDArray[np.int64] | None = None,
         macs: int | None = None,
         gate: str | None = None,
         reduction: Sum | None = None,
     ) -> None:
-        """Emit an operation whose weights are all one and whose channels stay apart.
+        """Emit an operation whose channels stay apart and have the same weights, one if None.
 
-        ``taps`` : of each result, those of both inputs if there are two; ``order`` : of channels,
-        also of the output; ``macs`` : one for each tap of each result if None.
+        ``taps`` : of each result, those of all inputs; ``order`` : of channels, also of the output;
+        ``macs`` : one for each tap of each result if None.
         """
         rows, out_type = self.config.rows, self.values[output]
         words = np.ones((len(order) // rows, taps, rows), np.int16)
+        if weights is not None:
+            words *= weights[:, None].astype(np.int16)
         self.emit(
             self.operation(
                 name,

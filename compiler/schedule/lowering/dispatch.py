@@ -15,6 +15,7 @@ from tilewright.compiler.schedule.lowering import (
     elementwise,
     movement,
     pooling,
+    sums,
     transposed,
 )
 from tilewright.compiler.schedule.lowering.context import Context, Lowerings
@@ -79,6 +80,7 @@ _LOWERINGS: Lowerings = {
     **transposed.LOWERINGS,
     **pooling.LOWERINGS,
     **elementwise.LOWERINGS,
+    **sums.LOWERINGS,
     **movement.LOWERINGS,
 }
 

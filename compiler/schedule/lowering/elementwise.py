@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -88,7 +89,7 @@ def lookup(ctx: Context, op: Lookup) -> None:
 def maximum(ctx: Context, op: Maximum) -> None:
     """Emit the larger of two operands, as a maximum over two channel groups."""
     check_maximum(ctx, op.name, op.inputs)
-    operands = _side_by_side(ctx, op.name, op.output, op.input_a, op.input_b)
+    operands = side_by_side(ctx, op.name, op.output, op.inputs)
     ctx.per_channel(
         op.name,
         op.kind,
@@ -102,15 +103,23 @@ def maximum(ctx: Context, op: Maximum) -> None:
     )
 
 
-def _side_by_side(ctx: Context, name: str, output: str, a: str, b: str) -> tuple[str, str]:
-    """Return two operands with their channels in one order, the second as a copy if need be."""
-    first, second = ctx.view(a), ctx.view(b)
-    shares = first.parts != second.parts and set(first.parts) & set(second.parts)
-    if shares or not np.array_equal(first.order, second.order):
-        copy = ctx.fresh(f"{output}.arranged")
-        ctx.arrange(f"{name}.arranged", b, copy, first.order)
-        return a, copy
-    return a, b
+def side_by_side(ctx: Context, name: str, output: str, sources: Sequence[str]) -> list[str]:
+    """Return operands with their channels in one order, as copies where need be.
+
+    More than two are neighbours on chip, so each is a value of its own.
+    """
+    first = ctx.view(sources[0])
+    result: list[str] = []
+    for number, source in enumerate(sources):
+        view = ctx.view(source)
+        shares = number and first.parts != view.parts and set(first.parts) & set(view.parts)
+        apart = len(sources) > 2 and (len(view.parts) > 1 or view.first or view.parts[0] in result)
+        if shares or apart or not np.array_equal(first.order, view.order):
+            copy = ctx.fresh(f"{output}.arranged")
+            ctx.arrange(f"{name}.arranged", source, copy, first.order)
+            source = copy
+        result.append(source)
+    return result
 
 
 def add(ctx: Context, op: Add) -> None:
@@ -144,7 +153,7 @@ def add(ctx: Context, op: Add) -> None:
         ctx.rescale(f"{op.name}.{side}", value, scaled, requantize)
         operands.append(scaled)
         total_zero += requantize.zero_point
-    a, b = _side_by_side(ctx, op.name, op.output, *operands)
+    a, b = side_by_side(ctx, op.name, op.output, operands)
     # The two operands are read like two channel groups.
     ctx.per_channel(
         op.name,

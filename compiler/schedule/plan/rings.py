@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.section import Block
@@ -167,10 +166,9 @@ def chains_of(group: Group) -> tuple[tuple[str, ...], ...] | None:
     after: dict[str, str] = {}
     before: dict[str, str] = {}
     for stage in group.stages:
-        for operand in stage.operands:
-            for a, b in pairwise(operand.parts):
-                if after.setdefault(a, b) != b or before.setdefault(b, a) != a:
-                    return None
+        for a, b in stage.neighbours:
+            if after.setdefault(a, b) != b or before.setdefault(b, a) != a:
+                return None
     chains = []
     for value in group.consumers:
         if value not in before:
