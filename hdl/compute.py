@@ -274,7 +274,7 @@ class ComputeUnit(wiring.Component):
         m.d.comb += [
             array.w.eq(weights),
             array.valid.eq(_delayed(m, steps.step, weight_latency)),
-            array.first.eq(_delayed(m, steps.first, weight_latency)),
+            array.first.eq(_delayed(m, steps.first & ~command.resume, weight_latency)),
             array.maximum.eq(command.maximum),
         ]
         return parameters

@@ -344,6 +344,11 @@ _COMPUTE = (
     _compute("no more results than the buffers hold", _results, PRODUCTS),
     _compute("work that a buffer's contents can make", _work, PRODUCTS),
     _compute(
+        "one pass, and no partial sums, if it resumes",
+        lambda config, c: not c.resume or (c.n_kg == c.n_oy == c.n_ox == 1 and not c.partial),
+        "comparisons of three counts",
+    ),
+    _compute(
         f"a transform of all taps, at most {MAX_TAPS}, of windows of one access",
         lambda config, c: (
             not c.transform

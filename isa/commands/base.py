@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar, dataclass_transform
 
 from tilewright.isa.fields import Field, bits, declared
 
-ISA_VERSION = 5
+ISA_VERSION = 6
 
 T = TypeVar("T")
 

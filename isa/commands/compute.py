@@ -30,6 +30,10 @@ class Compute(Command):
     ``dst_lane + x * dst_step`` of the row in the activation buffer, where ``dst_step`` must not be
     a multiple of ``cols``.
 
+    With ``resume``, a command of one pass adds to the sums, or goes on with the maximum, that the
+    last pass of the command before left in the array. A command without ``to_act`` and ``to_out``
+    has no results, and its parameters mean nothing: so the sums of many commands are one result.
+
     With ``transform``, all ``n_r * n_s`` taps of a channel group make one window, their sum with
     ``coefficients``; the segment that follows belongs to all of them.
 
@@ -52,6 +56,9 @@ class Compute(Command):
         1, "1: wait for all earlier compute commands; needed to read their results", default=0
     )
     maximum: int = bits(1, "1: accumulate by maximum instead of sum; weights are 0 or 1", default=0)
+    resume: int = bits(
+        1, "1: the sums go on from those of the command before, of one pass", default=0
+    )
     signed: int = bits(1, "1: activations are two's complement", default=0)
     to_act: int = bits(1, "1: results go to the activation buffer", default=0)
     to_out: int = bits(1, "1: results go to the output buffer", default=1)
@@ -87,7 +94,7 @@ class Compute(Command):
     x0_word: int = bits(9, "floor(x0 / cols)", signed=True)
     x0_lane: int = bits(4, "x0 mod cols")
     s_dx: int = bits(6, "input columns per kernel column")
-    s_word: int = bits(6, "s_dx // cols")
+    s_word: int = bits(5, "s_dx // cols")
     s_lane: int = bits(4, "s_dx mod cols")
     in_w: int = bits(13, "input columns")
     pad: int = bits(8, "byte that stands for every pixel outside the input")

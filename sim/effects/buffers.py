@@ -23,6 +23,7 @@ class Buffers:
     results : (out_depth, rows) bytes
     tables : (256 * tables,) bytes
     kernel_steps : MAX_KERNEL_STEPS steps of a transform of kernels
+    sums : (cols, rows) accumulators, as the last pass left them
     partial : (partial_depth, 4 rows of a tile, requantizers) partial sums
     offsets : (offset_depth, rows) bytes
     """
@@ -32,6 +33,7 @@ class Buffers:
     results: NDArray[np.uint8]
     tables: NDArray[np.uint8]
     kernel_steps: list[KernelStep]
+    sums: NDArray[np.int64]
     partial: NDArray[np.int64]
     offsets: NDArray[np.uint8]
 
@@ -44,6 +46,7 @@ class Buffers:
             np.zeros((config.out_depth, config.rows), np.uint8),
             np.zeros(256 * config.tables, np.uint8),
             [KernelStep(tap=0)] * MAX_KERNEL_STEPS,
+            np.zeros((config.cols, config.rows), np.int64),
             np.zeros((config.partial_depth, MAX_TILE_ROWS, config.requantizer_count), np.int64),
             np.zeros((config.offset_depth, config.rows), np.uint8),
         )

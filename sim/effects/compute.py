@@ -43,6 +43,9 @@ def run_compute(
         if config.weight_bits == 4:  # half bytes are no integers yet
             words = (words ^ 8) - 8
         total = _sums(config, c, kgs, words, buffers.activations, sampler)
+        if c.resume:
+            total = np.maximum(total, buffers.sums) if c.maximum else total + buffers.sums
+        buffers.sums = wrap(config, total[-1, -config.cols :, -config.rows :])
         if not c.partial:
             write(config, c, kgs, wrap(config, total + bias), scale, buffers)
             continue

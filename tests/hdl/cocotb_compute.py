@@ -1,6 +1,7 @@
 """The compute unit between memories of numbers, against multiplications in plain Python."""
 
 import random
+from dataclasses import replace
 
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
@@ -89,6 +90,7 @@ async def results_are_those_of_plain_arithmetic(dut, seed):
     buffers = Buffers(part, seed)
     commands, out, act, ends = [], [], [], []
     origin = {"load": rng.choice((0, 65530)), "store": rng.choice((0, 65533))}
+    sums, before = [], None
     for index in range(COMMANDS):
         command = random_compute(
             rng,
@@ -98,8 +100,19 @@ async def results_are_those_of_plain_arithmetic(dut, seed):
             wait_load=(origin["load"] + rng.randrange(2 * index + 1)) % WORD,
             wait_store=(origin["store"] + rng.randrange(2 * index + 1)) % WORD,
         )
+        if before is not None and rng.random() < 0.5:
+            command = replace(
+                command,
+                resume=1,
+                maximum=before.maximum,
+                signed=before.signed,
+                **{"n_kg": 1, "n_oy": 1, "n_ox": 1, "out_w": min(command.out_w, COLS)},
+            )
+        before = command
         groups = buffers.add_parameters(rng, command)
-        more_out, more_act = results(command, CONFIG, buffers.activation, buffers.weight, groups)
+        more_out, more_act = results(
+            command, CONFIG, buffers.activation, buffers.weight, groups, sums=sums
+        )
         commands.append(command)
         out += more_out
         act += more_act

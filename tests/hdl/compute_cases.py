@@ -132,13 +132,15 @@ def requantize(total, multiplier, shift, c):
     return max(c.qmin, min(c.qmax, value)) & 0xFF
 
 
-def results(c, config, activation, weight, parameters, sample=None):
+def results(c, config, activation, weight, parameters, sample=None, sums=None):
     """Return the words that a command writes: (address, word) and (lane, address, word), in order.
 
     ``activation(lane, address)`` and ``weight(address)`` return lists of ``rows`` bytes and of
     ``rows`` signed weights; ``parameters[kg][row]`` is bias, multiplier and shift.
     ``sample``, if given, returns the ``rows`` bytes of a window's pixel, for the segment's number
     in its pass, output row and column, lane word of the channel group, input row and column.
+    ``sums``, if given, is a list with the accumulators by pixel and row, which is brought up to
+    date: what a command that resumes begins with.
     """
     out, act = [], []
     for index, one_pass in enumerate(passes(c, config)):
@@ -147,10 +149,11 @@ def results(c, config, activation, weight, parameters, sample=None):
         # A kernel group's weights follow its parameters, and the next group follows them.
         block = config.param_words + sum(tap["count"] for tap in taps)
         step = c.weight_base + kg * block + config.param_words
-        products = [[[] for _ in range(config.rows)] for _ in range(one_pass["pixels"])]
+        pixels = one_pass["pixels"] if sums is None else config.cols
+        products = [[[] for _ in range(config.rows)] for _ in range(pixels)]
         for number, tap in enumerate(taps):
             windows = []
-            for j in range(one_pass["pixels"]):
+            for j in range(pixels):
                 x = tap["x"] + j * c.stride_x
                 word = [c.pad] * config.rows
                 if sample is not None:
@@ -166,11 +169,19 @@ def results(c, config, activation, weight, parameters, sample=None):
                     for row in range(config.rows):
                         channel = row - row % (1 << c.segment_log2) + i
                         products[j][row].append(window[channel] * weights[row])
-        for j, of_pixel in enumerate(products):
+        if c.resume:
+            products = [
+                [[before, *terms] for before, terms in zip(*rows, strict=True)]
+                for rows in zip(sums, products, strict=True)
+            ]
+        totals = [[max(t) if c.maximum else sum(t) for t in of_pixel] for of_pixel in products]
+        if sums is not None:
+            sums[:] = totals
+        for j, of_pixel in enumerate(totals[: one_pass["pixels"]]):
             word = 0
-            for row, terms in enumerate(of_pixel):
+            for row, total in enumerate(of_pixel):
                 bias, multiplier, shift = parameters[kg][row]
-                total = (max(terms) if c.maximum else sum(terms)) + bias
+                total += bias
                 word |= requantize(total, multiplier, shift, c) << 8 * row
             x = ox * config.cols + j
             place = c.out_base + kg * c.out_kg_step + oy * c.out_row_step + x * c.dst_step
