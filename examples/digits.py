@@ -38,7 +38,7 @@ from torch import Tensor, nn
 import tilewright as tw
 from tilewright.boards.flow.synthesis import Synthesis
 from tilewright.cli.tables import layer_table
-from tilewright.compiler.frontend import float64_outputs
+from tilewright.compiler.importers.brevitas import float64_outputs
 from tilewright.files import fresh_file, write_json
 from tilewright.sim.rtl import RtlEngine
 

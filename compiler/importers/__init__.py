@@ -1,4 +1,5 @@
 """What turns networks of other formats into quantized graphs.
 
-``export``: float PyTorch modules, through ``torch.export``.
+``export``: float PyTorch modules, through ``torch.export``. ``brevitas``: modules of Brevitas
+layers, with their grids.
 """

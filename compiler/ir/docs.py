@@ -28,14 +28,14 @@ def supported_ops_page() -> str:
     """Render the whole page as Markdown."""
     rows = ["| operator | what it computes |", "|---|---|"]
     rows += [f"| [{op.__name__}](#{op.__name__.lower()}) | {_summary(op)} |" for op in OPS]
-    return "\n".join([_INTRODUCTION, *rows, "", *_frontend(), *(_section(op) for op in OPS)])
+    return "\n".join([_INTRODUCTION, *rows, "", *_importer(), *(_section(op) for op in OPS)])
 
 
-def _frontend() -> list[str]:
+def _importer() -> list[str]:
     """Render what PyTorch modules and functions become."""
-    # Imported here, because the frontend imports this package and needs PyTorch.
-    from tilewright.compiler.frontend.functions import FUNCTIONS, METHODS
-    from tilewright.compiler.frontend.modules import MODULES
+    # Imported here, because the importer imports this package and needs PyTorch.
+    from tilewright.compiler.importers.brevitas.functions import FUNCTIONS, METHODS
+    from tilewright.compiler.importers.brevitas.modules import MODULES
 
     lines = ["## From PyTorch", "", "| module | what it becomes |", "|---|---|"]
     for handler in dict.fromkeys(MODULES.values()):

@@ -10,7 +10,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import TypeAlias, Union, get_args, get_origin
 
 import numpy as np
@@ -125,12 +125,16 @@ def _grid(record: Data, where: str) -> Quantization | None:
 
 
 def _op(record: Data, arrays: Sequence[Array]) -> q.Op:
-    kind = record.get("kind") if isinstance(record, dict) else None
+    own = record if isinstance(record, dict) else {}
+    kind = own.get("kind")
     if not isinstance(kind, str) or kind not in _OPS:
         raise GraphError(f"there is no operator {kind!r}"[:200])
     cls = _OPS[kind]
     hints = typing.get_type_hints(cls)
     names = [f.name for f in fields(cls)]
+    # Files are older than some attributes.
+    absent = {f.name for f in fields(cls) if f.default is not MISSING} - set(own)
+    names = [name for name in names if name not in absent]
     entry = _entry(record, ("kind", *names), kind)
     return cls(**{n: _decode(hints[n], entry[n], arrays, f"{kind}.{n}") for n in names})
 
@@ -171,6 +175,8 @@ def _encode(value: object, arrays: list[Array]) -> Data:
             return {"array": len(arrays) - 1}
         case tuple():
             return [_encode(v, arrays) for v in value]
+        case Quantization():
+            return _grid_record(value)
         case q.Argument():
             return {"argument": "x"}
         case q.Apply(function, arguments):
@@ -187,6 +193,8 @@ def _decode(hint: typing.Any, value: Data, arrays: Sequence[Array], where: str) 
         return _array(value, arrays, np.dtype(np.int64), where)
     if hint == q.Expression:
         return _expression(value, where, 0)
+    if hint is Quantization:
+        return _grid(value, where)
     if origin in (Union, types.UnionType):  # something or None
         (kind,) = (a for a in arguments if a is not type(None))
         return None if value is None else _decode(kind, value, arrays, where)

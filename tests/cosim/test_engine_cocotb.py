@@ -8,7 +8,7 @@ import pytest
 
 import tilewright as tw
 from tests.hdl.bench import simulate_verilog
-from tilewright.compiler.frontend import float64_outputs
+from tilewright.compiler.importers.brevitas import float64_outputs
 from tilewright.hdl.verilog import TOP, engine_verilog
 
 ROOT = Path(__file__).parents[2]

@@ -9,11 +9,12 @@ from examples.detector.evaluation import average_precision, detections
 from examples.detector.model import STRIDE, Detector
 from examples.detector.shapes import SIZE, make_shapes
 from examples.detector.training import CELLS, make_targets
+from tests.compiler.importers.brevitas.captured import capture_with_report
 from tilewright import EngineConfig, Target
 from tilewright.api.compile import compile_graph
 from tilewright.api.simulate import simulate
 from tilewright.api.verify import compare_outputs
-from tilewright.compiler.frontend import capture_with_report, float64_outputs
+from tilewright.compiler.importers.brevitas import float64_outputs
 from tilewright.nn import QuantDeformConv2dPack
 
 torch.set_num_threads(1)

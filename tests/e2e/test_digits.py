@@ -15,7 +15,7 @@ import torch
 from brevitas import config
 
 import tilewright as tw
-from tilewright.compiler.frontend import float64_outputs
+from tilewright.compiler.importers.brevitas import float64_outputs
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits.py"
 SMALL = tw.EngineConfig(

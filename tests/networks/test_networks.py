@@ -7,7 +7,7 @@ import torch
 import tilewright as tw
 from examples.networks import NETWORKS
 from tests.cosim.engines import ENGINES
-from tilewright.compiler.frontend import float64_outputs
+from tilewright.compiler.importers.brevitas import float64_outputs
 from tilewright.quantization import quantize_with_report
 
 torch.set_num_threads(1)

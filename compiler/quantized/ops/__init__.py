@@ -26,8 +26,11 @@ from tilewright.compiler.quantized.ops.movement import (
     IndexArray,
     Join,
     Move,
+    PixelShuffle,
+    PixelUnshuffle,
     Resample,
     Select,
+    Upsample,
 )
 from tilewright.compiler.quantized.ops.pooling import AvgPool, MaxPool
 from tilewright.compiler.quantized.ops.weighted import (
@@ -62,8 +65,11 @@ __all__ = [
     "Op",
     "Padding",
     "Pair",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "Resample",
     "Select",
+    "Upsample",
     "Weighted",
     "X",
     "bounds",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tilewright.compiler.quantized.ops.base import Op
-from tilewright.compiler.quantized.types import Shape
+from tilewright.compiler.quantized.types import Quantization, Shape
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ X = Argument()
 
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "abs": torch.abs,
-    "add": torch.add,
+    "add": operator.add,
     "atan": torch.atan,
     "celu": F.celu,
     "clamp": lambda x, low, high: x.clamp(low, high),
     "cos": torch.cos,
-    "div": torch.div,
+    "div": operator.truediv,
     "elu": lambda x, alpha, scale, slope: (
         torch.where(x > 0, x, alpha * torch.expm1(x.clamp(max=0) * slope)) * scale
     ),
@@ -59,6 +60,7 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "hardshrink": F.hardshrink,
     "hardsigmoid": F.hardsigmoid,
     "hardswish": F.hardswish,
+    "hardtanh": F.hardtanh,
     "leaky_relu": F.leaky_relu,
     "log": torch.log,
     "log1p": torch.log1p,
@@ -66,8 +68,8 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "maximum": lambda a, b: torch.maximum(*_both(a, b)),
     "minimum": lambda a, b: torch.minimum(*_both(a, b)),
     "mish": F.mish,
-    "mul": torch.mul,
-    "pow": lambda a, b: torch.pow(a, b),
+    "mul": operator.mul,
+    "pow": operator.pow,
     "reciprocal": torch.reciprocal,
     "relu": F.relu,
     "rsqrt": torch.rsqrt,
@@ -80,7 +82,7 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "softshrink": F.softshrink,
     "sqrt": torch.sqrt,
     "square": torch.square,
-    "sub": torch.sub,
+    "sub": operator.sub,
     "tan": torch.tan,
     "tanh": torch.tanh,
     "threshold": F.threshold,
@@ -200,9 +202,13 @@ BinaryFunction: TypeAlias = Literal["add", "sub", "mul", "div", "maximum", "mini
 
 @dataclass(frozen=True, eq=False)
 class Binary(Op):
-    """A function of two tensors of one shape; of a product, one may have one pixel."""
+    """A function of two tensors of one shape; of a product, one may have one pixel.
+
+    ``shared``: grid on which the operands of a sum are put before, if the network says one.
+    """
 
     function: BinaryFunction
+    shared: Quantization | None = None
 
     @property
     def keeps_grid(self) -> bool:  # type: ignore[override]
@@ -216,4 +222,6 @@ class Binary(Op):
 
     def evaluate(self, *inputs: Tensor) -> Tensor:
         """Apply the function."""
+        if self.shared is not None:
+            inputs = tuple(self.shared.apply(x) for x in inputs)
         return FUNCTIONS[self.function](*inputs)

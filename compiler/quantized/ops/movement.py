@@ -114,6 +114,58 @@ class Select(Op):
 
 
 @dataclass(frozen=True, eq=False)
+class Upsample(Op):
+    """Every pixel ``factor`` (vertical, horizontal) times."""
+
+    factor: Pair
+    keeps_grid = True
+
+    def shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Shape of the output."""
+        c, h, w = inputs[0]
+        return c, h * self.factor[0], w * self.factor[1]
+
+    def evaluate(self, *inputs: Tensor) -> Tensor:
+        """Repeat."""
+        vertical, horizontal = self.factor
+        return inputs[0].repeat_interleave(vertical, 2).repeat_interleave(horizontal, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelShuffle(Op):
+    """Channels to blocks of ``factor`` x ``factor`` pixels, as nn.PixelShuffle."""
+
+    factor: int
+    keeps_grid = True
+
+    def shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Shape of the output."""
+        c, h, w = inputs[0]
+        return c // self.factor**2, h * self.factor, w * self.factor
+
+    def evaluate(self, *inputs: Tensor) -> Tensor:
+        """Shuffle."""
+        return F.pixel_shuffle(inputs[0], self.factor)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelUnshuffle(Op):
+    """Blocks of ``factor`` x ``factor`` pixels to channels, as nn.PixelUnshuffle."""
+
+    factor: int
+    keeps_grid = True
+
+    def shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Shape of the output."""
+        c, h, w = inputs[0]
+        return c * self.factor**2, h // self.factor, w // self.factor
+
+    def evaluate(self, *inputs: Tensor) -> Tensor:
+        """Shuffle."""
+        return F.pixel_unshuffle(inputs[0], self.factor)
+
+
+@dataclass(frozen=True, eq=False)
 class Bilinear(Op):
     """Bilinear interpolation by whole factors, pixels as areas."""
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tilewright.compiler.quantized.ops.base import Op, Padding, Pair
 from tilewright.compiler.quantized.types import GraphError, Shape
+from tilewright.nn.deformable import square_offsets
 from tilewright.nn.sampling import deform_conv2d
 
 
@@ -145,7 +146,8 @@ class Linear(Weighted):
 class DeformConv(Weighted):
     """Deformable convolution; inputs are x, offsets and, of v2, a mask.
 
-    As :func:`tilewright.nn.sampling.deform_conv2d`; ``weight`` (K, C / groups, R, S).
+    As :func:`tilewright.nn.sampling.deform_conv2d`; ``weight`` (K, C / groups, R, S). With
+    ``square``, offsets are one distance per offset group, which scales the kernel.
     """
 
     stride: Pair
@@ -153,6 +155,7 @@ class DeformConv(Weighted):
     dilation: Pair
     groups: int
     offset_groups: int
+    square: bool = False
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Shape of the output."""
@@ -161,6 +164,8 @@ class DeformConv(Weighted):
     def evaluate(self, *inputs: Tensor) -> Tensor:
         """Sample and convolve."""
         x, offset, *mask = inputs
+        if self.square:
+            offset = square_offsets(offset, (self.weight.shape[2], self.weight.shape[3]))
         return deform_conv2d(
             x,
             offset,

@@ -5,35 +5,50 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tilewright.compiler.frontend.builder import Builder
-from tilewright.compiler.frontend.quantizers import FloatArray, Grid
-from tilewright.compiler.frontend.values import AddSource, GateSource, Mapped, Pending, Quantized
 from tilewright.compiler.ir.ops import Maximum
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.ops.elementwise import evaluate
+from tilewright.compiler.quantized.to_integer.builder import Builder
+from tilewright.compiler.quantized.to_integer.values import (
+    Abstract,
+    AddSource,
+    FloatArray,
+    GateSource,
+    Mapped,
+    Pending,
+    Quantized,
+    RescaleSource,
+)
+from tilewright.compiler.quantized.types import Quantization
 from tilewright.errors import UnsupportedError
 
 _INFINITE = 1e30
 
 
-def table(op: q.Function, x: Quantized) -> Mapped:
-    """Return a function that waits for its grid."""
+def table(builder: Builder, op: q.Function, x: Abstract) -> Mapped:
+    """Return a function that waits for its grid; of a function or a clip, both in one."""
+    if isinstance(x, Pending) and isinstance(x.source, RescaleSource):  # a clip of what is stored
+        lower, upper = x.lower, x.upper
+        x = Mapped(x.where, x.source.x, lambda reals: reals.clip(lower, upper))
+    inner = x.function if isinstance(x, Mapped) else None
+    source = x.x if isinstance(x, Mapped) else builder.quantized(op.name, x)
 
     def function(reals: FloatArray) -> FloatArray:
-        value = evaluate(op.expression, torch.from_numpy(reals))
+        argument = torch.from_numpy(reals if inner is None else inner(reals))
+        value = evaluate(op.expression, argument.clone())
         result = np.broadcast_to(np.asarray(value, np.float64), reals.shape)
         # A pole, as of a reciprocal at zero, saturates.
         clipped: FloatArray = np.clip(result, -_INFINITE, _INFINITE)
         return clipped
 
-    return Mapped(op.name, x, function)
+    return Mapped(op.name, source, function)
 
 
 def binary(builder: Builder, op: q.Binary, a: Quantized, b: Quantized) -> Pending | Quantized:
     """Return a sum or a product that waits for its grid, or emit a maximum."""
     match op.function:
         case "add":
-            return sum_of(op.name, a, b)
+            return sum_of(op.name, a, b, op.shared)
         case "maximum":
             return _maximum(builder, op, a, b)
         case "mul":
@@ -42,20 +57,19 @@ def binary(builder: Builder, op: q.Binary, a: Quantized, b: Quantized) -> Pendin
             channels = x.type.shape[0]
             scale = np.full(channels, x.type.scale * gate.type.scale)
             source = GateSource(x, gate)
-            zeros = np.zeros(channels)
-            return Pending(op.name, source, x.type.shape, scale, zeros, False, x.flat)
+            return Pending(op.name, source, x.type.shape, scale, np.zeros(channels), False)
     raise UnsupportedError(op.name, f"the function {op.function}", "See docs/quantize.md.")
 
 
-def sum_of(where: str, a: Quantized, b: Quantized) -> Pending:
+def sum_of(where: str, a: Quantized, b: Quantized, shared: Quantization | None = None) -> Pending:
     """Return a sum of two tensors of one shape."""
     channels = a.type.shape[0]
+    # The scale of the sum is the shared grid's, which is chosen when the output's is known.
     ones, zeros = np.ones(channels), np.zeros(channels)
-    return Pending(where, AddSource(a, b, None), a.type.shape, ones, zeros, False, a.flat)
+    return Pending(where, AddSource(a, b, shared), a.type.shape, ones, zeros, False)
 
 
 def _maximum(builder: Builder, op: q.Binary, a: Quantized, b: Quantized) -> Quantized:
-    name, t = builder.unique(op.name), a.type
-    low, high = max(a.qmin, b.qmin), max(a.qmax, b.qmax)
-    grid = Grid(t.scale, t.zero_point, t.bits, t.signed, low, high)
-    return builder.emit(Maximum(name, a.value, b.value, name), grid, t.shape, False)
+    name = builder.unique(op.name)
+    grid = a.grid.within(max(a.qmin, b.qmin), max(a.qmax, b.qmax))
+    return builder.emit(Maximum(name, a.value, b.value, name), grid, a.type.shape)

@@ -2,41 +2,67 @@
 
 from __future__ import annotations
 
-from tilewright.compiler.frontend.builder import Builder, clip
-from tilewright.compiler.frontend.capture import Capture
-from tilewright.compiler.frontend.quantizers import Grid
-from tilewright.compiler.frontend.values import Abstract, RealInput
+from dataclasses import dataclass
+
 from tilewright.compiler.ir.graph import Graph as IntegerGraph
 from tilewright.compiler.ir.graph import VerifyError
 from tilewright.compiler.ir.results import ResultView
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import Graph
-from tilewright.compiler.quantized.to_integer import elementwise, movement, weighted, windows
+from tilewright.compiler.quantized.to_integer import (
+    deformable,
+    elementwise,
+    movement,
+    weighted,
+    windows,
+)
+from tilewright.compiler.quantized.to_integer.builder import Builder, RoundedBias, clip
+from tilewright.compiler.quantized.to_integer.values import Abstract, RealInput
 from tilewright.compiler.quantized.types import GraphError, Quantization
 from tilewright.errors import UnsupportedError
 
 
-def to_integer(graph: Graph, *, multiplier_width: int) -> Capture:
+@dataclass(frozen=True)
+class Capture:
+    """The integer graph of a model.
+
+    Parameters
+    ----------
+    graph : verified
+    rounded_biases : every bias that is not exactly the model's
+    input_shapes : of one image, as the model takes each input
+    results : the model's results, in its own shapes, in the graph's outputs
+    """
+
+    graph: IntegerGraph
+    rounded_biases: tuple[RoundedBias, ...]
+    input_shapes: tuple[tuple[int, ...], ...]
+    results: tuple[ResultView, ...]
+
+
+def to_integer(graph: Graph, *, multiplier_width: int, round_bias: bool = True) -> Capture:
     """Emit integers for a graph of which every stored tensor has a grid.
 
     Parameters
     ----------
     multiplier_width : int, bits of the requantization multipliers, 2..31
+    round_bias : bool, round biases to the accumulator's grid that are not on it; batch norms are
+        rounded in any case
 
     Raises
     ------
     UnsupportedError  Naming the layer.
     """
-    builder = Builder(multiplier_width=multiplier_width, round_bias=True)
+    builder = Builder(multiplier_width=multiplier_width, round_bias=round_bias)
     values: dict[str, Abstract] = {}
     arguments: list[RealInput] = []
 
     def keep(where: str, name: str, x: Abstract) -> None:
         grid = graph.tensors[name].quantization
-        values[name] = x if grid is None else builder.quantize(where, x, grid_of(grid))
+        values[name] = x if grid is None else builder.quantize(where, x, grid)
 
-    for name, shape in zip(graph.inputs, graph.input_shapes, strict=True):
-        arguments.append(RealInput(name, graph.shape(name), len(shape) == 1))
+    for name in graph.inputs:
+        arguments.append(RealInput(name, graph.shape(name)))
         keep(name, name, arguments[-1])
     for op in graph.ops:
         grid = graph.tensors[op.output].quantization
@@ -67,22 +93,25 @@ def to_integer(graph: Graph, *, multiplier_width: int) -> Capture:
     return Capture(integer, tuple(builder.rounded), graph.input_shapes, tuple(results))
 
 
-def grid_of(grid: Quantization) -> Grid:
-    """Return a tensor's grid as the integer graph's builder takes it."""
-    return Grid(grid.scale, grid.zero_point, grid.bits, grid.signed, grid.qmin, grid.qmax)
-
-
 def _lowered(
     builder: Builder, op: q.Op, inputs: list[Abstract], grid: Quantization | None
 ) -> Abstract:
     """Return what an operator becomes: a value, or a sum that waits for its grid."""
-    if isinstance(op, q.Function) and (bounds := q.bounds(op.expression)) is not None:
-        return clip(op.name, inputs[0], *bounds)
-    if isinstance(op, q.Copy):  # which fuses with what made the tensor
-        return inputs[0]
+    match op:  # what reads tensors that are not rounded yet
+        case q.Copy():  # which fuses with what made the tensor
+            return inputs[0]
+        case q.Affine():
+            return weighted.affine(op, inputs[0])
+        case q.Function() if (bounds := q.bounds(op.expression)) is not None:
+            return clip(op.name, inputs[0], *bounds)
+        case q.Function():
+            return elementwise.table(builder, op, inputs[0])
     sources = [builder.quantized(op.name, x) for x in inputs]
     match op:
-        case q.Conv() | q.ConvTranspose() | q.Linear() | q.DeformConv():
+        case q.DeformConv():
+            sources[1] = deformable.offsets(builder, op, sources[1])
+            return weighted.weighted(op, sources)
+        case q.Weighted():
             return weighted.weighted(op, sources)
         case q.MaxPool():
             return windows.max_pool(builder, op, sources[0])
@@ -90,17 +119,14 @@ def _lowered(
             return windows.avg_pool(op, sources[0])
         case q.Bilinear():
             return windows.bilinear(op, sources[0])
-        case q.Function():
-            return elementwise.table(op, sources[0])
         case q.Binary():
             return elementwise.binary(builder, op, sources[0], sources[1])
         case q.Join():
             return elementwise.sum_of(op.name, sources[0], sources[1])
         case q.Concat():
             return movement.concat(builder, op, sources)
-        case q.Select():
-            return movement.select(builder, op, sources[0])
-        case q.Constant():
-            assert grid is not None
-            return movement.constant(builder, op, grid_of(grid))
+        case q.Select() | q.Upsample() | q.PixelShuffle() | q.PixelUnshuffle():
+            return movement.moved(builder, op, sources[0])
+        case q.Constant() if grid is not None:
+            return movement.constant(builder, op, grid)
     raise GraphError(f"{op.name}: {op.kind} has no integers")

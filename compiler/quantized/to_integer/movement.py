@@ -1,37 +1,48 @@
-"""Channels and constants."""
+"""What moves elements, and constants."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tilewright.compiler.frontend.builder import Builder
-from tilewright.compiler.frontend.quantizers import Grid
-from tilewright.compiler.frontend.values import Quantized
-from tilewright.compiler.ir.ops import Concat, Constant, SelectChannels
+from tilewright.compiler import ir
 from tilewright.compiler.quantized import ops as q
+from tilewright.compiler.quantized.to_integer.builder import Builder
+from tilewright.compiler.quantized.to_integer.values import Quantized
+from tilewright.compiler.quantized.types import Quantization
 
 
 def concat(builder: Builder, op: q.Concat, parts: list[Quantized]) -> Quantized:
     """Emit Concat."""
-    name, t = builder.unique(op.name), parts[0].type
-    low, high = min(x.qmin for x in parts), max(x.qmax for x in parts)
-    grid = Grid(t.scale, t.zero_point, t.bits, t.signed, low, high)
-    shape = (sum(x.type.shape[0] for x in parts), *t.shape[1:])
-    return builder.emit(Concat(name, tuple(x.value for x in parts), name), grid, shape, False)
+    name, first = builder.unique(op.name), parts[0]
+    grid = first.grid.within(min(x.qmin for x in parts), max(x.qmax for x in parts))
+    shape = (sum(x.type.shape[0] for x in parts), *first.type.shape[1:])
+    return builder.emit(ir.Concat(name, tuple(x.value for x in parts), name), grid, shape)
 
 
-def select(builder: Builder, op: q.Select, x: Quantized) -> Quantized:
-    """Emit SelectChannels."""
-    name, t = builder.unique(op.name), x.type
-    grid = Grid(t.scale, t.zero_point, t.bits, t.signed, x.qmin, x.qmax)
-    shape = (len(op.channels), *t.shape[1:])
-    return builder.emit(SelectChannels(name, x.value, name, op.channels), grid, shape, False)
+def moved(
+    builder: Builder,
+    op: q.Select | q.Upsample | q.PixelShuffle | q.PixelUnshuffle,
+    x: Quantized,
+) -> Quantized:
+    """Emit an operator that moves elements of one tensor."""
+    name = builder.unique(op.name)
+    integer: ir.Op
+    match op:
+        case q.Select():
+            integer = ir.SelectChannels(name, x.value, name, op.channels)
+        case q.Upsample():
+            integer = ir.Upsample(name, x.value, name, op.factor)
+        case q.PixelShuffle():
+            integer = ir.PixelShuffle(name, x.value, name, op.factor)
+        case q.PixelUnshuffle():
+            integer = ir.PixelUnshuffle(name, x.value, name, op.factor)
+    return builder.emit(integer, x.grid, op.shape([x.type.shape]))
 
 
-def constant(builder: Builder, op: q.Constant, grid: Grid) -> Quantized:
+def constant(builder: Builder, op: q.Constant, grid: Quantization) -> Quantized:
     """Emit a feature map that the program holds."""
     name = builder.unique(op.name)
     steps = np.rint(op.value.numpy() / grid.scale + grid.zero_point)
     integers = steps.clip(grid.qmin, grid.qmax).astype(np.int64)
     shape = (integers.shape[0], integers.shape[1], integers.shape[2])
-    return builder.emit(Constant(name, name, integers), grid, shape, False)
+    return builder.emit(ir.Constant(name, name, integers), grid, shape)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from tilewright.compiler.codegen import assemble
-from tilewright.compiler.frontend import Capture, capture_with_report
+from tilewright.compiler.importers.brevitas import import_module
 from tilewright.compiler.ir import Graph, ResultView
-from tilewright.compiler.quantized.to_integer import to_integer
+from tilewright.compiler.quantized.to_integer import Capture, to_integer
 from tilewright.compiler.schedule import AUTOMATIC, Objective, rounding_errors, view
 from tilewright.errors import Error, UnsupportedError, require_choice, require_type
 from tilewright.isa import Unit
@@ -169,9 +169,8 @@ def captured_model(
     _check_quantized(model)
     if example_inputs is None:
         raise Error("a network of Brevitas layers needs example_inputs: pass one batch of images")
-    return capture_with_report(
-        model, example_inputs, multiplier_width=multiplier_width, round_bias=round_bias
-    )
+    graph = import_module(model, example_inputs)
+    return to_integer(graph, multiplier_width=multiplier_width, round_bias=round_bias)
 
 
 def _check_quantized(model: object) -> None:

@@ -7,20 +7,21 @@ import pytest
 
 from tilewright import UnsupportedError
 from tilewright.compiler import ir
-from tilewright.compiler.frontend.folding import fold
-from tilewright.compiler.frontend.quantizers import Grid, Weight
 from tilewright.compiler.ir.arithmetic import requantize
+from tilewright.compiler.quantized import Quantization
+from tilewright.compiler.quantized.to_integer.folding import fold
+from tilewright.compiler.quantized.to_integer.values import Weight
 
 INPUT = ir.TensorType((4, 1, 1), 8, True, 1.0, 0)
 WEIGHT = Weight(np.array([[100, -50, 127, -127]]), np.ones(1), 8)
 
 
-def grid(scale: float, zero_point: int = 0, bits: int = 8) -> Grid:
+def grid(scale: float, zero_point: int = 0, bits: int = 8) -> Quantization:
     limit = 1 << (bits - 1)
-    return Grid(scale, zero_point, bits, True, -limit, limit - 1)
+    return Quantization(scale, zero_point, bits, True, -limit, limit - 1)
 
 
-def folded(scale: float, offset: float, to: Grid, *, weight=WEIGHT, rounds=True):
+def folded(scale: float, offset: float, to: Quantization, *, weight=WEIGHT, rounds=True):
     return fold(
         "conv", weight, np.array([scale]), np.array([offset]), rounds, INPUT, to, 31
     )  # fmt: skip
@@ -30,7 +31,7 @@ def outputs(f, x: np.ndarray) -> np.ndarray:
     return requantize((f.weight @ x + f.bias[:, None]), f.requantize)[0]
 
 
-def expected(scale: float, offset: float, to: Grid, x: np.ndarray) -> np.ndarray:
+def expected(scale: float, offset: float, to: Quantization, x: np.ndarray) -> np.ndarray:
     acc = WEIGHT.integers @ x
     q = [round(Fraction(scale) * int(a) / Fraction(to.scale) + Fraction(offset) / Fraction(to.scale)
                + to.zero_point) for a in acc[0]]  # fmt: skip

@@ -1,14 +1,27 @@
 """Emits IR operators: turns pending accumulators into operators once their grid is known."""
 
-import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tilewright.compiler.frontend.folding import fold, requantize_or_explain
-from tilewright.compiler.frontend.quantizers import Grid
-from tilewright.compiler.frontend.residual import finish_add
-from tilewright.compiler.frontend.values import (
+from tilewright.compiler.ir.ops import (
+    AvgPool2d,
+    Conv2d,
+    ConvTranspose2d,
+    DeformConv2d,
+    Gate,
+    Input,
+    Linear,
+    Lookup,
+    Op,
+    Output,
+    Rescale,
+    UpsampleBilinear,
+)
+from tilewright.compiler.ir.types import Requantize, TensorType
+from tilewright.compiler.quantized.to_integer.folding import fold, requantize_or_explain
+from tilewright.compiler.quantized.to_integer.residual import finish_add
+from tilewright.compiler.quantized.to_integer.values import (
     Abstract,
     AddSource,
     BilinearSource,
@@ -25,21 +38,7 @@ from tilewright.compiler.frontend.values import (
     RescaleSource,
     WeightedSource,
 )
-from tilewright.compiler.ir.ops import (
-    AvgPool2d,
-    Conv2d,
-    ConvTranspose2d,
-    DeformConv2d,
-    Gate,
-    Input,
-    Linear,
-    Lookup,
-    Op,
-    Output,
-    Rescale,
-    UpsampleBilinear,
-)
-from tilewright.compiler.ir.types import Requantize, TensorType
+from tilewright.compiler.quantized.types import Quantization, Shape
 from tilewright.errors import UnsupportedError
 
 
@@ -69,7 +68,7 @@ class Builder:
     ops: list[Op] = field(default_factory=list)
     rounded: list[RoundedBias] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
-    _done: list[tuple[Abstract, Grid, Quantized]] = field(default_factory=list)
+    _done: list[tuple[Abstract, Quantization, Quantized]] = field(default_factory=list)
 
     def unique(self, name: str) -> str:
         """``name``, or ``name#2`` and so on when a module is used more than once."""
@@ -80,52 +79,32 @@ class Builder:
         self._names.add(candidate)
         return candidate
 
-    def emit(self, op: Op, grid: Grid, shape: tuple[int, int, int], flat: bool) -> Quantized:
+    def emit(self, op: Op, grid: Quantization, shape: Shape) -> Quantized:
         """Append an operator that writes a value of its own name."""
         value_type = grid.type(shape)
         self.values[op.name] = value_type
         self.ops.append(op)
-        return Quantized(op.name, value_type, grid.qmin, grid.qmax, flat)
+        return Quantized(op.name, value_type, grid.qmin, grid.qmax)
 
     def output(self, name: str, x: Quantized) -> None:
         """Make ``x`` a result of the model."""
         self.ops.append(Output(self.unique(name), x.value))
 
-    def quantized(self, where: str, x: Abstract | None) -> Quantized:
-        """``x`` as a value of the integer graph, or an error that says which quantizer lacks."""
-        match x:
-            case Quantized():
-                return x
-            case RealInput():
-                raise UnsupportedError(
-                    where,
-                    f"its input {x.name} is not quantized",
-                    "Begin the model with brevitas.nn.QuantIdentity, or give the layer an "
-                    "input_quant.",
-                )
-            case Pending():
-                relu = x.lower > -math.inf
-                raise UnsupportedError(
-                    x.where,
-                    f"{'a ReLU without quantizer' if relu else 'its output is not quantized'} "
-                    f"where {where} reads it",
-                    "Use brevitas.nn.QuantReLU, brevitas.nn.QuantIdentity or the layer's "
-                    "output_quant=Int8ActPerTensorFloat after it.",
-                )
-            case Mapped():
-                raise UnsupportedError(
-                    x.where,
-                    f"its output is not quantized where {where} reads it",
-                    "Use brevitas.nn.QuantIdentity after the activation function.",
-                )
-            case None:
-                raise UnsupportedError(
-                    where,
-                    "an operand that is not an activation",
-                    "Only tensors that come from the model's inputs can be combined.",
-                )
+    def quantized(self, where: str, x: Abstract) -> Quantized:
+        """``x`` as a value of the integer graph.
 
-    def quantize(self, where: str, x: Abstract, grid: Grid) -> Quantized:
+        Raises
+        ------
+        UnsupportedError  If it is on no grid, as an importer must put it.
+        """
+        if isinstance(x, Quantized):
+            return x
+        named, what = (x.name, "input") if isinstance(x, RealInput) else (x.where, "result")
+        raise UnsupportedError(
+            named, f"its {what} is on no grid where {where} reads it", "Put a quantizer behind it."
+        )
+
+    def quantize(self, where: str, x: Abstract, grid: Quantization) -> Quantized:
         """Put ``x`` on ``grid``; ``where`` names the quantizer."""
         for source, used, result in self._done:
             if source is x and used == grid:
@@ -134,7 +113,7 @@ class Builder:
         self._done.append((x, grid, result))
         return result
 
-    def _quantize(self, where: str, x: Abstract, grid: Grid) -> Quantized:
+    def _quantize(self, where: str, x: Abstract, grid: Quantization) -> Quantized:
         match x:
             case RealInput():
                 return self._input(where, x, grid)
@@ -149,7 +128,7 @@ class Builder:
             case Mapped():
                 return self._lookup(x, grid)
 
-    def _input(self, where: str, x: RealInput, grid: Grid) -> Quantized:
+    def _input(self, where: str, x: RealInput, grid: Quantization) -> Quantized:
         if x in self.inputs:
             raise UnsupportedError(
                 where,
@@ -159,7 +138,7 @@ class Builder:
         name, t = self.unique(x.name), grid.type(x.shape)
         self.values[name] = t
         self.inputs[x] = Input(name, name)
-        full = Quantized(name, t, t.qmin, t.qmax, x.flat)
+        full = Quantized(name, t, t.qmin, t.qmax)
         # The caller's integers may use the whole type; a narrower quantizer clamps them first.
         return (
             full
@@ -167,7 +146,7 @@ class Builder:
             else self._quantize(where, full, grid)
         )
 
-    def _lookup(self, x: Mapped, grid: Grid) -> Quantized:
+    def _lookup(self, x: Mapped, grid: Quantization) -> Quantized:
         """Tabulate a function: PyTorch's value at every point of the input's grid, quantized."""
         t = x.x.type
         if max(t.bits, grid.bits) > 8:
@@ -187,11 +166,11 @@ class Builder:
         table = np.rint(reals / grid.scale + grid.zero_point).clip(grid.qmin, grid.qmax)
         name = self.unique(x.where)
         op = Lookup(name, x.x.value, name, table.astype(np.int64))
-        result = self.emit(op, grid, t.shape, x.x.flat)
+        result = self.emit(op, grid, t.shape)
         low, high = int(table.min()), int(table.max())
         return replace(result, qmin=low, qmax=high)
 
-    def _finish(self, x: Pending, grid: Grid) -> Quantized:
+    def _finish(self, x: Pending, grid: Quantization) -> Quantized:
         name = self.unique(x.where)
         match x.source:
             case ConvSource() | DeformSource() | ConvTransposeSource() | LinearSource():
@@ -208,16 +187,16 @@ class Builder:
                 op = Gate(name, source.value, gate.value, name, self._requantize(x, grid))
             case RescaleSource(source):
                 op = Rescale(name, source.value, name, self._requantize(x, grid))
-        return self.emit(op, grid, x.shape, x.flat)
+        return self.emit(op, grid, x.shape)
 
-    def _requantize(self, x: Pending, grid: Grid) -> Requantize:
+    def _requantize(self, x: Pending, grid: Quantization) -> Requantize:
         factors = [float(s) / grid.scale for s in x.scale]
         return requantize_or_explain(
             x.where, factors, self.multiplier_width, grid.zero_point, grid.qmin, grid.qmax
         )
 
     def _finish_weighted(
-        self, name: str, x: Pending, source: WeightedSource, grid: Grid
+        self, name: str, x: Pending, source: WeightedSource, grid: Quantization
     ) -> Quantized:
         folded = fold(
             x.where,
@@ -280,14 +259,14 @@ class Builder:
                 )
             case LinearSource():
                 op = Linear(name, reads, name, folded.weight, bits, folded.bias, folded.requantize)
-        return self.emit(op, grid, x.shape, x.flat)
+        return self.emit(op, grid, x.shape)
 
 
 def pending_rescale(where: str, x: Quantized) -> Pending:
     """``x`` on its way to another grid."""
     channels = x.type.shape[0]
     scale = np.full(channels, x.type.scale)
-    return Pending(where, RescaleSource(x), x.type.shape, scale, np.zeros(channels), False, x.flat)
+    return Pending(where, RescaleSource(x), x.type.shape, scale, np.zeros(channels), False)
 
 
 def clip(where: str, x: Abstract, lower: float, upper: float) -> Abstract:
@@ -304,6 +283,6 @@ def clip(where: str, x: Abstract, lower: float, upper: float) -> Abstract:
         case RealInput():
             raise UnsupportedError(
                 where,
-                f"an activation function on the input {x.name}, which is not quantized",
-                "Use brevitas.nn.QuantReLU, or quantize the input first.",
+                f"an activation function on the input {x.name}, which is on no grid",
+                "Quantize the input first.",
             )

@@ -1,14 +1,14 @@
 """Window arithmetic of convolutions and pools, and the pools themselves."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from tilewright.compiler.frontend.builder import Builder
-from tilewright.compiler.frontend.quantizers import Grid
-from tilewright.compiler.frontend.values import Pending, PoolSource, Quantized, Shape
-from tilewright.compiler.ir.ops import MaxPool2d, Padding, Pair
+from tilewright.compiler.importers.brevitas.calls import Call
+from tilewright.compiler.importers.brevitas.values import Pending, Quantized
+from tilewright.compiler.quantized import ops as q
+from tilewright.compiler.quantized.ops import Padding, Pair
 from tilewright.errors import UnsupportedError
 
 
@@ -66,27 +66,26 @@ class AvgPoolArguments:
     divisor_override: int | None = None
 
 
-def max_pool(
-    builder: Builder, where: str, x: Quantized, shape: Shape, arguments: MaxPoolArguments
-) -> Quantized:
-    """Emit MaxPool2d."""
-    a = arguments
+def max_pool(call: Call, arguments: MaxPoolArguments) -> Quantized:
+    """Emit MaxPool."""
+    a, where = arguments, call.where
     _refuse_ceil_mode(where, a.ceil_mode)
     if a.return_indices:
         raise UnsupportedError(where, "return_indices=True", "Use return_indices=False.")
-    kernel, t = pair(a.kernel_size), x.type
+    x, kernel = call.quantized(0), pair(a.kernel_size)
     stride = kernel if _absent(a.stride) else pair(a.stride)
-    name = builder.unique(where)
-    op = MaxPool2d(
-        name, x.value, name, kernel, stride, symmetric_padding(a.padding), pair(a.dilation)
+    padding, dilation = symmetric_padding(a.padding), pair(a.dilation)
+    name = call.builder.emit(
+        where,
+        lambda output: q.MaxPool(where, (x.name,), output, kernel, stride, padding, dilation),
+        x.grid,
     )
-    grid = Grid(t.scale, t.zero_point, t.bits, t.signed, x.qmin, x.qmax)
-    return builder.emit(op, grid, shape, x.flat)
+    return Quantized(where, name, call.shape, x.flat, x.grid)
 
 
-def avg_pool(where: str, x: Quantized, shape: Shape, arguments: AvgPoolArguments) -> Pending:
+def avg_pool(call: Call, arguments: AvgPoolArguments) -> Pending:
     """Sum windows; the quantizer that follows divides."""
-    a = arguments
+    a, where, x = arguments, call.where, call.quantized(0)
     _refuse_ceil_mode(where, a.ceil_mode)
     kernel, padding = pair(a.kernel_size), symmetric_padding(a.padding)
     if not a.count_include_pad and any(padding):
@@ -101,30 +100,34 @@ def avg_pool(where: str, x: Quantized, shape: Shape, arguments: AvgPoolArguments
             where, f"divisor_override={divisor}", "Use a positive divisor_override."
         )
     stride = kernel if _absent(a.stride) else pair(a.stride)
-    return _pool(where, x, shape, PoolSource(x, kernel, stride, padding), divisor)
+    return _pool(call, x, kernel, stride, padding, divisor)
 
 
-def adaptive_avg_pool(where: str, x: Quantized, shape: Shape, output_size: Any) -> Pending:
+def adaptive_avg_pool(call: Call, output_size: Any) -> Pending:
     """Average over equal windows."""
+    x = call.quantized(0)
     sizes = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
-    (_, h, w) = x.type.shape
+    (_, h, w) = x.shape
     rows, columns = (n if o is None else int(o) for o, n in zip(sizes, (h, w), strict=True))
     if h % rows or w % columns:
         raise UnsupportedError(
-            where,
+            call.where,
             f"output_size={(rows, columns)} of an input of {(h, w)}",
             "Use an output size that divides the input size.",
         )
     kernel = (h // rows, w // columns)
-    return _pool(
-        where, x, shape, PoolSource(x, kernel, kernel, (0, 0, 0, 0)), kernel[0] * kernel[1]
+    return _pool(call, x, kernel, kernel, (0, 0, 0, 0), kernel[0] * kernel[1])
+
+
+def _pool(
+    call: Call, x: Quantized, kernel: Pair, stride: Pair, padding: Padding, divisor: float
+) -> Pending:
+    where = call.where
+    name = call.builder.emit(
+        where,
+        lambda output: q.AvgPool(where, (x.name,), output, kernel, stride, padding, float(divisor)),
     )
-
-
-def _pool(where: str, x: Quantized, shape: Shape, source: PoolSource, divisor: int) -> Pending:
-    channels = x.type.shape[0]
-    scale = np.full(channels, x.type.scale / divisor)
-    return Pending(where, source, shape, scale, np.zeros(channels), False, x.flat)
+    return Pending(where, name, call.builder.graph.shape(name), x.flat)
 
 
 def _absent(stride: Any) -> bool:

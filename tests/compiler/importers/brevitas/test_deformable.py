@@ -15,9 +15,10 @@ from brevitas.quant.fixed_point import (
 from brevitas.quant.shifted_scaled_int import ShiftedUint8ActPerTensorFixedPoint
 from torch import nn
 
+from tests.compiler.importers.brevitas.captured import capture
 from tilewright import Error, UnsupportedError
 from tilewright.compiler import ir
-from tilewright.compiler.frontend import capture, float64_outputs
+from tilewright.compiler.importers.brevitas import float64_outputs
 from tilewright.compiler.ir.inputs import quantize_input
 from tilewright.nn import (
     DeformConv2d,

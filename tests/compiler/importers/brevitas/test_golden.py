@@ -29,12 +29,9 @@ from brevitas.quant.shifted_scaled_int import (
 )
 from torch import Tensor, nn
 
+from tests.compiler.importers.brevitas.captured import capture, capture_with_report
 from tilewright.compiler import ir
-from tilewright.compiler.frontend import (
-    capture,
-    capture_with_report,
-    float64_outputs,
-)
+from tilewright.compiler.importers.brevitas import float64_outputs
 from tilewright.compiler.ir.inputs import quantize_input
 
 torch.set_num_threads(1)

@@ -8,19 +8,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from tilewright.compiler.frontend import movement, windows
-from tilewright.compiler.frontend.builder import clip
-from tilewright.compiler.frontend.calls import Call, add, apply, flatten, gated
-from tilewright.compiler.frontend.values import Abstract, Quantized
+from tilewright.compiler.importers.brevitas import movement, windows
+from tilewright.compiler.importers.brevitas.calls import Call, add, flatten, gated
+from tilewright.compiler.importers.brevitas.expressions import FUNCTIONS as ELEMENTWISE
+from tilewright.compiler.importers.brevitas.expressions import Parameters
+from tilewright.compiler.importers.brevitas.values import Abstract, Quantized
+from tilewright.compiler.quantized import ops as q
 from tilewright.errors import UnsupportedError
-
-ELEMENTWISE: tuple[Callable[..., Tensor], ...] = (
-    torch.sigmoid, torch.tanh, F.sigmoid, F.tanh, F.silu, F.gelu, F.hardswish, F.hardsigmoid,
-    F.elu, F.selu, F.celu, F.leaky_relu, F.mish, F.softplus, F.hardtanh,
-)  # fmt: skip
-"""Functions that become a Lookup."""
 
 Keywords = dict[str, Any]
 Result = Abstract | tuple[Quantized, ...]
@@ -50,7 +45,7 @@ def _add(call: Call, keywords: Keywords) -> Result:
             call.builder, call.where, (*call.args, keywords["other"]), call.shape, call.flat
         )
     if _number(call):
-        return _scalar(operator.add)(call, {})
+        return _scalar("add")(call, {})
     return add(call, call.quantized(0), call.quantized(1))
 
 
@@ -58,7 +53,7 @@ def _number(call: Call) -> bool:
     return any(isinstance(x, int | float) for x in call.args)
 
 
-def _scalar(operation: Callable[..., Tensor]) -> FunctionHandler:
+def _scalar(function: str) -> FunctionHandler:
     """Return the handler of an operation of a tensor and a number, in either order."""
 
     def handle(call: Call, keywords: Keywords) -> Abstract:
@@ -67,15 +62,22 @@ def _scalar(operation: Callable[..., Tensor]) -> FunctionHandler:
         if len(tensors) != 1:
             raise UnsupportedError(
                 call.where,
-                f"{operation.__name__} of two tensors",
+                f"{function} of two tensors",
                 "Only sums, and products with one factor per channel, take two tensors.",
             )
         place = tensors[0]
+        terms = tuple(q.X if i == place else float(x) for i, x in enumerate(args))
+        one = replace(call, args=(args[place],))
+        return call.builder.function(call.where, one.tensor(0), q.Apply(function, terms))
 
-        def apply_to(x: Tensor) -> Tensor:
-            return operation(*args[:place], x, *args[place + 1 :])
+    return handle
 
-        return apply(replace(call, args=(args[place],)), apply_to)
+
+def _unary(expression: q.Expression) -> FunctionHandler:
+    """Return the handler of a function that takes nothing but a tensor."""
+
+    def handle(call: Call, keywords: Keywords) -> Abstract:
+        return call.builder.function(call.where, call.tensor(0), expression)
 
     return handle
 
@@ -84,14 +86,14 @@ def _mul(call: Call, keywords: Keywords) -> Result:
     if "other" in keywords:
         call = replace(call, args=(*call.args, keywords["other"]))
     if _number(call):
-        return _scalar(operator.mul)(call, {})
+        return _scalar("mul")(call, {})
     return gated(call, call.quantized(0), call.quantized(1))
 
 
 def _max_pool(call: Call, keywords: Keywords) -> Abstract:
     names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
     arguments = windows.MaxPoolArguments(**_bind(call, names, keywords))
-    return windows.max_pool(call.builder, call.where, call.quantized(0), call.shape, arguments)
+    return windows.max_pool(call, arguments)
 
 
 def _avg_pool(call: Call, keywords: Keywords) -> Abstract:
@@ -104,14 +106,12 @@ def _avg_pool(call: Call, keywords: Keywords) -> Abstract:
         "divisor_override",
     )
     arguments = windows.AvgPoolArguments(**_bind(call, names, keywords))
-    return windows.avg_pool(call.where, call.quantized(0), call.shape, arguments)
+    return windows.avg_pool(call, arguments)
 
 
 def _adaptive_avg_pool(call: Call, keywords: Keywords) -> Abstract:
     bound = _bind(call, ("output_size",), keywords)
-    return windows.adaptive_avg_pool(
-        call.where, call.quantized(0), call.shape, bound["output_size"]
-    )
+    return windows.adaptive_avg_pool(call, bound["output_size"])
 
 
 def _mean(call: Call, keywords: Keywords) -> Abstract:
@@ -123,24 +123,26 @@ def _mean(call: Call, keywords: Keywords) -> Abstract:
         raise UnsupportedError(
             call.where, f"a mean over dim={dim}", "Average over dim=(2, 3) of (N, C, H, W)."
         )
-    result = windows.adaptive_avg_pool(call.where, x, (x.type.shape[0], 1, 1), 1)
+    result = windows.adaptive_avg_pool(call, 1)
     return result if bound.get("keepdim", False) else replace(result, flat=True)
 
 
 def _relu(call: Call, keywords: Keywords) -> Abstract:
     _bind(call, ("inplace",), keywords)
-    return clip(call.where, call.tensor(0), 0.0, math.inf)
+    return call.builder.clip(call.where, call.tensor(0), 0.0, math.inf)
 
 
 def _relu6(call: Call, keywords: Keywords) -> Abstract:
     _bind(call, ("inplace",), keywords)
-    return clip(call.where, call.tensor(0), 0.0, 6.0)
+    return call.builder.clip(call.where, call.tensor(0), 0.0, 6.0)
 
 
-def _function(function: Callable[..., Tensor]) -> FunctionHandler:
+def _function(parameters: Parameters) -> FunctionHandler:
     def handle(call: Call, keywords: Keywords) -> Abstract:
-        rest = {k: v for k, v in keywords.items() if k != "inplace"}
-        return apply(call, lambda x: function(x, *call.args[1:], **rest))
+        bound = _bind(call, (*parameters.defaults, "inplace"), keywords)
+        bound.pop("inplace", None)
+        expression = parameters.make(**parameters.defaults | bound)
+        return call.builder.function(call.where, call.tensor(0), expression)
 
     return handle
 
@@ -158,7 +160,7 @@ def _cat(call: Call, keywords: Keywords) -> Abstract:
         call = replace(call, args=(keywords.pop("tensors"), *call.args))
     parts = [call.builder.quantized(call.where, x) for x in call.parts()]
     dim = _bind(call, ("dim",), keywords).get("dim", 0)
-    return movement.concat(call.builder, call.where, parts, dim)
+    return movement.concat(call, parts, dim)
 
 
 def _interpolate(call: Call, keywords: Keywords) -> Abstract:
@@ -172,29 +174,28 @@ def _interpolate(call: Call, keywords: Keywords) -> Abstract:
     )
     bound = _bind(call, names, keywords)
     mode, corners = bound.get("mode", "nearest"), bound.get("align_corners")
-    x = call.quantized(0)
-    return movement.upsample(call.builder, call.where, x, call.shape, mode, corners)
+    return movement.upsample(call, mode, corners)
 
 
 def _pixel_shuffle(call: Call, keywords: Keywords) -> Abstract:
     factor = _bind(call, ("upscale_factor",), keywords)["upscale_factor"]
-    return movement.pixel_shuffle(call.builder, call.where, call.quantized(0), call.shape, factor)
+    return movement.pixel_shuffle(call, factor)
 
 
 def _pixel_unshuffle(call: Call, keywords: Keywords) -> Abstract:
-    x, factor = call.quantized(0), _bind(call, ("downscale_factor",), keywords)["downscale_factor"]
-    return movement.pixel_unshuffle(call.builder, call.where, x, call.shape, factor)
+    factor = _bind(call, ("downscale_factor",), keywords)["downscale_factor"]
+    return movement.pixel_unshuffle(call, factor)
 
 
 def _channel_shuffle(call: Call, keywords: Keywords) -> Abstract:
     groups = _bind(call, ("groups",), keywords)["groups"]
-    return movement.channel_shuffle(call.builder, call.where, call.quantized(0), groups)
+    return movement.channel_shuffle(call, groups)
 
 
 def _chunk(call: Call, keywords: Keywords) -> tuple[Quantized, ...]:
     bound = _bind(call, ("chunks", "dim"), keywords)
     x = call.quantized(0)
-    return _split_every(call, x, -(-x.type.shape[0] // bound["chunks"]), bound.get("dim", 0))
+    return _split_every(call, x, -(-x.shape[0] // bound["chunks"]), bound.get("dim", 0))
 
 
 def _split(call: Call, keywords: Keywords) -> tuple[Quantized, ...]:
@@ -208,10 +209,10 @@ def _split_every(call: Call, x: Quantized, size: Any, dim: Any) -> tuple[Quantiz
         raise UnsupportedError(
             call.where, f"a split over dim={dim}", "Split (N, C, H, W) over dim=1."
         )
-    channels = x.type.shape[0]
+    channels = x.shape[0]
     if isinstance(size, int):
         size = [min(size, channels - i) for i in range(0, channels, size)]
-    return tuple(movement.split(call.builder, call.where, x, size))
+    return tuple(movement.split(call, x, size))
 
 
 def _getitem(call: Call, keywords: Keywords) -> Abstract:
@@ -225,8 +226,8 @@ def _getitem(call: Call, keywords: Keywords) -> Abstract:
         raise UnsupportedError(
             call.where, f"the index {key}", "Slice channels only: x[:, start:stop]."
         )
-    channels = range(x.type.shape[0])[indices[1]]
-    return movement.select(call.builder, call.where, x, channels)
+    channels = range(x.shape[0])[indices[1]]
+    return movement.select(call, x, channels)
 
 
 def _flatten(call: Call, keywords: Keywords) -> Abstract:
@@ -241,12 +242,12 @@ FUNCTIONS: dict[Any, FunctionHandler] = {
     operator.add: _add,
     operator.iadd: _add,
     operator.mul: _mul,
-    operator.sub: _scalar(operator.sub),
-    operator.truediv: _scalar(operator.truediv),
-    operator.pow: _scalar(operator.pow),
-    operator.neg: _scalar(operator.neg),
-    torch.pow: _scalar(torch.pow),
-    torch.square: _scalar(torch.square),
+    operator.sub: _scalar("sub"),
+    operator.truediv: _scalar("div"),
+    operator.pow: _scalar("pow"),
+    operator.neg: _unary(q.Apply("mul", (q.X, -1.0))),
+    torch.pow: _scalar("pow"),
+    torch.square: _unary(q.Apply("square", (q.X,))),
     torch.mul: _mul,
     torch.add: _add,
     operator.getitem: _getitem,
@@ -259,7 +260,7 @@ FUNCTIONS: dict[Any, FunctionHandler] = {
     torch.relu: _relu,
     F.relu: _relu,
     F.relu6: _relu6,
-    **{f: _function(f) for f in ELEMENTWISE},
+    **{f: _function(parameters) for f, parameters in ELEMENTWISE.items()},
     F.dropout: _dropout,
     F.max_pool2d: _max_pool,
     F.avg_pool2d: _avg_pool,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import torch
 from brevitas.core.function_wrapper import RoundSte
 from brevitas.core.quant.int_base import IntQuant
 from brevitas.proxy.runtime_quant import ActQuantProxyFromInjector
@@ -14,50 +14,13 @@ from brevitas.quant_tensor import IntQuantTensor
 from torch import Tensor, nn
 
 from tilewright.compiler.ir.arithmetic import IntArray
-from tilewright.compiler.ir.types import TensorType
+from tilewright.compiler.quantized.types import Quantization
 from tilewright.errors import UnsupportedError
 
-FloatArray = npt.NDArray[np.float64]
 _INTEGER_QUANTIZER = "Use an integer per-tensor quantizer such as Int8ActPerTensorFloat."
 
 
-@dataclass(frozen=True)
-class Grid:
-    """The integer grid of an activation quantizer: ``q = clamp(round(x / scale + zero_point))``.
-
-    Parameters
-    ----------
-    scale : float, positive
-    zero_point : int
-    bits : int, 2..16
-    signed : bool
-    qmin, qmax : int, inclusive; narrower than the type for a narrow range or a fused ReLU
-    """
-
-    scale: float
-    zero_point: int
-    bits: int
-    signed: bool
-    qmin: int
-    qmax: int
-
-    def type(self, shape: tuple[int, int, int]) -> TensorType:
-        """Type of a tensor of ``shape`` on this grid."""
-        return TensorType(shape, self.bits, self.signed, self.scale, self.zero_point)
-
-    def round(self, x: float) -> int:
-        """Round the real number ``x`` to an integer, before clamping."""
-        return round(x / self.scale + self.zero_point)
-
-    def clipped(self, lower: float, upper: float) -> "Grid":
-        """Narrow the range to what reals in ``lower..upper`` reach; exact, rounding is monotone."""
-        low = max(self.qmin, self.round(lower)) if math.isfinite(lower) else self.qmin
-        high = min(self.qmax, self.round(upper)) if math.isfinite(upper) else self.qmax
-        low, high = min(low, self.qmax), max(high, self.qmin)
-        return Grid(self.scale, self.zero_point, self.bits, self.signed, low, high)
-
-
-def activation_grid(where: str, attribute: str, proxy: Any) -> Grid | None:
+def activation_grid(where: str, attribute: str, proxy: Any) -> Quantization | None:
     """Grid of an activation quantizer, or nothing if it does not quantize.
 
     Raises
@@ -98,7 +61,7 @@ def activation_grid(where: str, attribute: str, proxy: Any) -> Grid | None:
             f"{attribute} has the zero point {zero_point} outside {qmin}..{qmax}",
             "Calibrate with data whose range includes zero.",
         )
-    return Grid(scale, zero_point, bits, signed, qmin, qmax)
+    return Quantization(scale, zero_point, bits, signed, qmin, qmax)
 
 
 def activation_bounds(where: str, proxy: Any) -> tuple[float, float]:
@@ -120,19 +83,19 @@ def activation_bounds(where: str, proxy: Any) -> tuple[float, float]:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weight:
-    """Integer weights: real = ``scale[k] * integers[k]``.
+    """Weights on a grid.
 
     Parameters
     ----------
-    integers : (K, ...) int64
+    reals : (K, ...) float64, multiples of the scale
     scale : (K,) float64, positive
     bits : int, 2..8
     """
 
-    integers: IntArray
-    scale: FloatArray
+    reals: Tensor
+    scale: Tensor
     bits: int
 
 
@@ -179,7 +142,9 @@ def quantized_weight(where: str, module: Any) -> Weight:
     if axis == 1:
         integers = _outputs_first(integers, int(module.groups))
     outputs = integers.shape[0]
-    return Weight(integers, np.broadcast_to(scale.reshape(-1), (outputs,)).copy(), bits)
+    steps = torch.from_numpy(np.broadcast_to(scale.reshape(-1), (outputs,)).copy())
+    column = steps.reshape(-1, *(1,) * (integers.ndim - 1))
+    return Weight(torch.from_numpy(integers) * column, steps, bits)
 
 
 def _outputs_first(weight: IntArray, groups: int) -> IntArray:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tilewright.compiler.frontend.trace import float64_copy
+from tilewright.compiler.importers.brevitas.trace import float64_copy
 from tilewright.compiler.ir.arithmetic import IntArray
 from tilewright.compiler.ir.graph import Graph
 from tilewright.errors import Error
@@ -19,7 +19,7 @@ def float64_outputs(
     ----------
     model : in evaluation mode; not modified
     inputs : (N, C, H, W) float tensors
-    graph : what :func:`tilewright.compiler.frontend.capture` made of the model
+    graph : the model's integer graph
 
     Returns
     -------

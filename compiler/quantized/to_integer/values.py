@@ -1,19 +1,39 @@
-"""What the frontend knows about a tensor while it walks the PyTorch graph.
+"""What is known about a tensor while the quantized graph becomes the integer graph.
 
-A tensor is a float input that is not quantized yet, a value of the integer graph, or *pending*: an
-exact accumulator that waits for the quantizer which gives it a grid. Waiting is what fuses
-convolution, batch norm, ReLU and quantizer into one operator with one rounding.
+A tensor is an input that is on no grid yet, a value of the integer graph, or *pending*: an exact
+accumulator that waits for its grid, or a function that does. Waiting is what fuses convolution,
+batch norm, ReLU and quantizer into one operator with one rounding.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tilewright.compiler.frontend.quantizers import FloatArray, Grid, Weight
+import numpy as np
+import numpy.typing as npt
+
+from tilewright.compiler.ir.arithmetic import IntArray
 from tilewright.compiler.ir.ops import Padding, Pair
 from tilewright.compiler.ir.types import TensorType
+from tilewright.compiler.quantized.types import Quantization, Shape
 
-Shape = tuple[int, int, int]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Integer weights: real = ``scale[k] * integers[k]``.
+
+    Parameters
+    ----------
+    integers : (K, ...) int64
+    scale : (K,) float64, positive
+    bits : int, 2..8
+    """
+
+    integers: IntArray
+    scale: FloatArray
+    bits: int
 
 
 @dataclass(frozen=True)
@@ -22,7 +42,6 @@ class RealInput:
 
     name: str
     shape: Shape
-    flat: bool
 
 
 @dataclass(frozen=True)
@@ -33,7 +52,12 @@ class Quantized:
     type: TensorType
     qmin: int
     qmax: int
-    flat: bool
+
+    @property
+    def grid(self) -> Quantization:
+        """The grid of its type, of no more than its elements."""
+        t = self.type
+        return Quantization(t.scale, t.zero_point, t.bits, t.signed, self.qmin, self.qmax)
 
 
 @dataclass(frozen=True)
@@ -99,7 +123,7 @@ class AddSource:
 
     a: Quantized
     b: Quantized
-    shared: Grid | None
+    shared: Quantization | None
 
 
 @dataclass(frozen=True)
@@ -153,7 +177,6 @@ class Pending:
     scale : (C,) float64; any sign after batch norm
     offset : (C,) float64, the bias in real units
     rounds : bool, whether the offset may be rounded to the accumulator's grid
-    flat : bool, whether PyTorch sees (N, C * H * W)
     """
 
     where: str
@@ -162,7 +185,6 @@ class Pending:
     scale: FloatArray
     offset: FloatArray
     rounds: bool
-    flat: bool
     lower: float = field(default=-math.inf)
     upper: float = field(default=math.inf)
 

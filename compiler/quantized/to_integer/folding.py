@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tilewright.compiler.frontend.quantizers import FloatArray, Grid, Weight
 from tilewright.compiler.ir.arithmetic import IntArray, weighted_range
 from tilewright.compiler.ir.types import Requantize, TensorType, make_requantize
+from tilewright.compiler.quantized.to_integer.values import FloatArray, Weight
+from tilewright.compiler.quantized.types import Quantization
 from tilewright.errors import UnsupportedError
 
 _ON_GRID = 2.0**-12  # of an accumulator step: float64 noise and more, but no visible bias
@@ -39,7 +40,7 @@ def fold(
     offset: FloatArray,
     rounds: bool,
     input_type: TensorType,
-    grid: Grid,
+    grid: Quantization,
     multiplier_width: int,
 ) -> Folded:
     """Express ``round((scale * acc + offset) / grid.scale)`` with integers.
@@ -115,7 +116,7 @@ def _requantized(
     weight: IntArray,
     bias: IntArray,
     factors: list[float],
-    grid: Grid,
+    grid: Quantization,
     width: int,
     error: float,
 ) -> Folded:
@@ -153,7 +154,7 @@ def _check_rounding(where: str, k: int, distance: float, factor: float, rounds: 
 
 
 def _constant(
-    where: str, k: int, step: float, shift: float, low: int, high: int, grid: Grid
+    where: str, k: int, step: float, shift: float, low: int, high: int, grid: Quantization
 ) -> tuple[int, float]:
     """Bias in output steps of a channel whose accumulator moves its output by at most one LSB."""
     ends = [(step * acc + shift) / grid.scale + grid.zero_point for acc in (low, 0, high)]

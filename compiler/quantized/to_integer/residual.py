@@ -1,26 +1,26 @@
 """Chooses the shared grid of a residual addition."""
 
-from tilewright.compiler.frontend.folding import requantize_or_explain
-from tilewright.compiler.frontend.quantizers import Grid
-from tilewright.compiler.frontend.values import AddSource, Pending, Quantized
 from tilewright.compiler.ir.ops import Add
 from tilewright.compiler.ir.types import Requantize
+from tilewright.compiler.quantized.to_integer.folding import requantize_or_explain
+from tilewright.compiler.quantized.to_integer.values import AddSource, Pending, Quantized
+from tilewright.compiler.quantized.types import Quantization
 
 _MAX_BITS = 16
 
 
-def finish_add(name: str, x: Pending, source: AddSource, grid: Grid, width: int) -> Add:
+def finish_add(name: str, x: Pending, source: AddSource, grid: Quantization, width: int) -> Add:
     """Build the addition that ``x`` waits for, with its output on ``grid``.
 
-    With QuantEltwiseAdd the shared grid is its input quantizer. Otherwise it is the finest grid
-    that holds both operands: exact for equal scales and for ratios that are powers of two within 16
+    The shared grid is what the network says, if it does. Otherwise it is the finest grid that holds
+    both operands: exact for equal scales and for ratios that are powers of two within 16
     bits; else the finer operand is exact and the other is rounded at 16 bits, where an output can
     change by one LSB.
     """
     shared = source.shared or _shared_grid(source.a, source.b)
     channels = x.shape[0]
 
-    def requantize(ratio: float, to: Grid) -> Requantize:
+    def requantize(ratio: float, to: Quantization) -> Requantize:
         factors = [ratio] * channels
         return requantize_or_explain(x.where, factors, width, to.zero_point, to.qmin, to.qmax)
 
@@ -37,7 +37,7 @@ def finish_add(name: str, x: Pending, source: AddSource, grid: Grid, width: int)
     )
 
 
-def _shared_grid(a: Quantized, b: Quantized) -> Grid:
+def _shared_grid(a: Quantized, b: Quantized) -> Quantization:
     finest = min(a.type.scale, b.type.scale)
     if not _power_of_two_ratio(a.type.scale, b.type.scale) or _bits(a, b, finest) > _MAX_BITS:
         # Refine (or, for far apart scales, coarsen) until the wider operand fills 16 bits.
@@ -48,7 +48,7 @@ def _shared_grid(a: Quantized, b: Quantized) -> Grid:
     bits, signed = max(2, _bits(a, b, finest)), _signed(a, b)
     qmin = -(1 << (bits - 1)) if signed else 0
     qmax = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
-    return Grid(finest, 0, bits, signed, qmin, qmax)
+    return Quantization(finest, 0, bits, signed, qmin, qmax)
 
 
 def _power_of_two_ratio(a: float, b: float) -> bool:

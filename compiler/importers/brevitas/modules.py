@@ -1,43 +1,33 @@
 # ruff: noqa: D401 - these docstrings tell the user what a module becomes
 """What each PyTorch or Brevitas module becomes. The docstrings generate docs/supported_ops.md."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import brevitas.nn as qnn
-import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from tilewright.compiler.frontend import deformable, movement, windows
-from tilewright.compiler.frontend.builder import clip
-from tilewright.compiler.frontend.calls import Call, add, apply, flatten, to_numpy
-from tilewright.compiler.frontend.quantizers import (
-    FloatArray,
+from tilewright.compiler.importers.brevitas import deformable, movement, windows
+from tilewright.compiler.importers.brevitas.calls import Call, add, doubles, flatten
+from tilewright.compiler.importers.brevitas.expressions import MODULES as ELEMENTWISE
+from tilewright.compiler.importers.brevitas.expressions import named
+from tilewright.compiler.importers.brevitas.quantizers import (
+    Weight,
     activation_bounds,
     activation_grid,
     quantized_weight,
 )
-from tilewright.compiler.frontend.values import (
-    Abstract,
-    AddSource,
-    ConvSource,
-    ConvTransposeSource,
-    LinearSource,
-    Pending,
-    Quantized,
-    WeightedSource,
-)
+from tilewright.compiler.importers.brevitas.values import Abstract, Pending, Quantized
+from tilewright.compiler.quantized import ops as q
 from tilewright.errors import UnsupportedError
 from tilewright.nn import QuantDeformConv2d, QuantMask, QuantOffset
 
 Handler = Callable[[Any, Call], Abstract]
-ELEMENTWISE: tuple[type[nn.Module], ...] = (
-    nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.ELU, nn.SELU, nn.CELU,
-    nn.LeakyReLU, nn.Mish, nn.Softplus, nn.Hardtanh,
-)  # fmt: skip
-"""Activation functions that become a Lookup."""
 MODULES: dict[type[nn.Module], Handler] = {}
 """Handler of every supported module class; subclasses must not override ``forward``."""
 
@@ -78,15 +68,21 @@ def _conv(module: Any, call: Call) -> Abstract:
     kernel = windows.pair(module.kernel_size)
     stride, dilation = windows.pair(module.stride), windows.pair(module.dilation)
     if module.is_same_padded_strided:
-        padding = windows.strided_same_padding(x.type.shape[1:], kernel, stride, dilation)
+        padding = windows.strided_same_padding(x.shape[1:], kernel, stride, dilation)
     elif module.padding == "same":
         padding = windows.same_padding(kernel, dilation)
     elif module.padding == "valid":
         padding = (0, 0, 0, 0)
     else:
         padding = windows.symmetric_padding(module.padding)
-    source = ConvSource(x, weight, stride, padding, dilation, int(module.groups))
-    return _weighted(module, call, source)
+    groups = int(module.groups)
+    return _weighted(
+        module, call, x, weight,
+        lambda output, bias: q.Conv(
+            call.where, (x.name,), output, weight.reals, bias, weight.scale, weight.bits, stride,
+            padding, dilation, groups,
+        ),
+    )  # fmt: skip
 
 
 @handles(qnn.QuantConv1d)
@@ -109,11 +105,14 @@ def _conv1d(module: Any, call: Call) -> Abstract:
         padding = (0, 0, 0, 0)
     else:
         padding = windows.symmetric_padding((0, module.padding[0]))
-    line = replace(weight, integers=weight.integers[:, :, None])
-    stride = (1, int(module.stride[0]))
+    line, stride, groups = weight.reals[:, :, None], (1, int(module.stride[0])), int(module.groups)
     return _weighted(
-        module, call, ConvSource(x, line, stride, padding, dilation, int(module.groups))
-    )
+        module, call, x, weight,
+        lambda output, bias: q.Conv(
+            call.where, (x.name,), output, line, bias, weight.scale, weight.bits, stride, padding,
+            dilation, groups,
+        ),
+    )  # fmt: skip
 
 
 @handles(QuantDeformConv2d)
@@ -123,7 +122,13 @@ def _deform_conv(module: Any, call: Call) -> Abstract:
     Square offsets are expanded by a Conv2d of one tap.
     """
     x = _input_quantized(module, call, 0)
-    return _weighted(module, call, deformable.deform_source(module, call, x))
+    reads, weight = deformable.sources(call, x), quantized_weight(call.where, module)
+    return _weighted(
+        module, call, x, weight,
+        lambda output, bias: deformable.convolution(
+            module, call.where, reads, output, weight, bias
+        ),
+    )  # fmt: skip
 
 
 @handles(qnn.QuantConvTranspose2d)
@@ -143,15 +148,15 @@ def _conv_transpose(module: Any, call: Call) -> Abstract:
             call.where, "an output_size", "Choose the size with output_padding instead."
         )
     x = _input_quantized(module, call, 0)
-    source = ConvTransposeSource(
-        x,
-        quantized_weight(call.where, module),
-        windows.pair(module.stride),
-        windows.symmetric_padding(module.padding),
-        windows.pair(module.output_padding),
-        int(module.groups),
-    )
-    return _weighted(module, call, source)
+    weight = quantized_weight(call.where, module)
+    return _weighted(
+        module, call, x, weight,
+        lambda output, bias: q.ConvTranspose(
+            call.where, (x.name,), output, weight.reals, bias, weight.scale, weight.bits,
+            windows.pair(module.stride), windows.symmetric_padding(module.padding),
+            windows.pair(module.output_padding), int(module.groups),
+        ),
+    )  # fmt: skip
 
 
 @handles(qnn.QuantLinear)
@@ -160,9 +165,15 @@ def _linear(module: Any, call: Call) -> Abstract:
     x = _input_quantized(module, call, 0)
     if not x.flat:
         raise UnsupportedError(
-            call.where, f"its input has the shape {x.type.shape}", "Put nn.Flatten() before it."
+            call.where, f"its input has the shape {x.shape}", "Put nn.Flatten() before it."
         )
-    return _weighted(module, call, LinearSource(x, quantized_weight(call.where, module)))
+    weight = quantized_weight(call.where, module)
+    return _weighted(
+        module, call, x, weight,
+        lambda output, bias: q.Linear(
+            call.where, (x.name,), output, weight.reals, bias, weight.scale, weight.bits
+        ),
+    )  # fmt: skip
 
 
 @handles(qnn.QuantIdentity, qnn.QuantReLU, QuantOffset, QuantMask)
@@ -175,7 +186,7 @@ def _activation(module: Any, call: Call) -> Abstract:
     bounds = activation_bounds(call.where, module.act_quant)
     grid = activation_grid(call.where, "act_quant", module.act_quant)
     if grid is None:
-        return x if bounds == (-math.inf, math.inf) else clip(call.where, x, *bounds)
+        return x if bounds == (-math.inf, math.inf) else call.builder.clip(call.where, x, *bounds)
     return call.builder.quantize(call.where, x, grid.clipped(*bounds))
 
 
@@ -183,7 +194,8 @@ def _activation(module: Any, call: Call) -> Abstract:
 def _quantized_function(module: Any, call: Call) -> Abstract:
     """Becomes Lookup, after a quantizer of at most 8 bits."""
     grid = activation_grid(call.where, "act_quant", module.act_quant)
-    x = apply(call, module.act_quant.fused_activation_quant_proxy.activation_impl)
+    function = "sigmoid" if isinstance(module, qnn.QuantSigmoid) else "tanh"
+    x = call.builder.function(call.where, call.tensor(0), named(function))
     return x if grid is None else call.builder.quantize(call.where, x, grid)
 
 
@@ -201,32 +213,25 @@ def _eltwise_add(module: Any, call: Call) -> Abstract:
             x = call.builder.quantize(f"{call.where}.input_quant", x, shared)
         operands.append(call.builder.quantized(call.where, x))
     a, b = operands
-    result = add(call, a, b)
-    assert isinstance(result.source, AddSource)
-    return _output_quantized(module, call, replace(result, source=AddSource(a, b, shared)))
+    return _output_quantized(module, call, add(call, a, b, shared))
 
 
 @handles(nn.Upsample, nn.UpsamplingNearest2d)
 def _upsample(module: Any, call: Call) -> Abstract:
     """Becomes Upsample with mode 'nearest', UpsampleBilinear with 'bilinear'; integer factors."""
-    x = call.quantized(0)
-    return movement.upsample(
-        call.builder, call.where, x, call.shape, module.mode, module.align_corners
-    )
+    return movement.upsample(call, module.mode, module.align_corners)
 
 
 @handles(nn.PixelShuffle)
 def _pixel_shuffle(module: Any, call: Call) -> Abstract:
     """Becomes PixelShuffle, after a quantizer."""
-    x = call.quantized(0)
-    return movement.pixel_shuffle(call.builder, call.where, x, call.shape, module.upscale_factor)
+    return movement.pixel_shuffle(call, module.upscale_factor)
 
 
 @handles(nn.PixelUnshuffle)
 def _pixel_unshuffle(module: Any, call: Call) -> Abstract:
     """Becomes PixelUnshuffle, after a quantizer."""
-    x, factor = call.quantized(0), module.downscale_factor
-    return movement.pixel_unshuffle(call.builder, call.where, x, call.shape, factor)
+    return movement.pixel_unshuffle(call, module.downscale_factor)
 
 
 @handles(nn.ChannelShuffle)
@@ -236,7 +241,7 @@ def _channel_shuffle(module: Any, call: Call) -> Abstract:
     Brevitas forgets the scale of what is shuffled, split or sliced: put a QuantIdentity behind it
     that shares the quantizer in front of it.
     """
-    return movement.channel_shuffle(call.builder, call.where, call.quantized(0), module.groups)
+    return movement.channel_shuffle(call, module.groups)
 
 
 @handles(nn.BatchNorm2d, nn.BatchNorm1d)
@@ -247,8 +252,8 @@ def _batch_norm(module: Any, call: Call) -> Abstract:
     accumulator's grid: an output of that layer can change by one LSB, and capture reports it.
     """
     x = call.tensor(0)
-    weighted = isinstance(x, Pending) and isinstance(x.source, WeightedSource)
-    if not isinstance(x, Pending) or not weighted or (x.lower, x.upper) != (-math.inf, math.inf):
+    clipped = isinstance(x, Pending) and (x.lower, x.upper) != (-math.inf, math.inf)
+    if not isinstance(x, Pending) or not x.weighted or clipped:
         raise UnsupportedError(
             call.where,
             "batch norm that does not directly follow a QuantConv2d or QuantLinear without "
@@ -259,14 +264,18 @@ def _batch_norm(module: Any, call: Call) -> Abstract:
         raise UnsupportedError(
             call.where, "track_running_stats=False", "Use track_running_stats=True."
         )
-    mean, variance = to_numpy(module.running_mean), to_numpy(module.running_var)
-    scale = 1 / np.sqrt(variance + module.eps)
+    mean, variance = doubles(module.running_mean), doubles(module.running_var)
+    scale = 1 / torch.sqrt(variance + module.eps)
     if module.weight is not None:
-        scale = scale * to_numpy(module.weight)
+        scale = scale * doubles(module.weight)
     offset = -mean * scale
     if module.bias is not None:
-        offset = offset + to_numpy(module.bias)
-    return replace(x, scale=x.scale * scale, offset=x.offset * scale + offset, rounds=True)
+        offset = offset + doubles(module.bias)
+    where = call.where
+    name = call.builder.emit(
+        where, lambda output: q.Affine(where, (x.name,), output, scale, offset)
+    )
+    return replace(x, name=name)
 
 
 @handles(nn.MaxPool2d)
@@ -274,10 +283,7 @@ def _max_pool(module: Any, call: Call) -> Abstract:
     """Becomes MaxPool2d, after a quantizer."""
     m = module
     return windows.max_pool(
-        call.builder,
-        call.where,
-        call.quantized(0),
-        call.shape,
+        call,
         windows.MaxPoolArguments(
             m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, m.return_indices
         ),
@@ -289,9 +295,7 @@ def _avg_pool(module: Any, call: Call) -> Abstract:
     """Becomes AvgPool2d with the quantizer behind it; zeros of the padding count."""
     m = module
     return windows.avg_pool(
-        call.where,
-        call.quantized(0),
-        call.shape,
+        call,
         windows.AvgPoolArguments(
             m.kernel_size,
             m.stride,
@@ -309,10 +313,7 @@ def _max_pool1d(module: Any, call: Call) -> Abstract:
     m = module
     stride, padding = _line(m.stride, 1), _line(m.padding, 0)
     return windows.max_pool(
-        call.builder,
-        call.where,
-        call.quantized(0),
-        call.shape,
+        call,
         windows.MaxPoolArguments(
             _line(m.kernel_size, 1),
             stride,
@@ -335,32 +336,38 @@ def _avg_pool1d(module: Any, call: Call) -> Abstract:
         m.ceil_mode,
         m.count_include_pad,
     )
-    return windows.avg_pool(call.where, call.quantized(0), call.shape, arguments)
+    return windows.avg_pool(call, arguments)
 
 
 @handles(nn.AdaptiveAvgPool1d)
 def _adaptive_avg_pool1d(module: Any, call: Call) -> Abstract:
     """Becomes AvgPool2d when the output size divides the input size."""
     size = _line(module.output_size, 1)
-    return windows.adaptive_avg_pool(call.where, call.quantized(0), call.shape, size)
+    return windows.adaptive_avg_pool(call, size)
 
 
 @handles(nn.AdaptiveAvgPool2d)
 def _adaptive_avg_pool(module: Any, call: Call) -> Abstract:
     """Becomes AvgPool2d when the output size divides the input size."""
-    return windows.adaptive_avg_pool(call.where, call.quantized(0), call.shape, module.output_size)
+    return windows.adaptive_avg_pool(call, module.output_size)
 
 
 @handles(nn.ReLU, nn.ReLU6)
 def _relu(module: Any, call: Call) -> Abstract:
     """Narrows the range of the quantizer behind it."""
-    return clip(call.where, call.tensor(0), 0.0, 6.0 if type(module) is nn.ReLU6 else math.inf)
+    upper = 6.0 if type(module) is nn.ReLU6 else math.inf
+    return call.builder.clip(call.where, call.tensor(0), 0.0, upper)
 
 
 @handles(*ELEMENTWISE)
 def _function(module: Any, call: Call) -> Abstract:
     """Becomes Lookup, between two quantizers of at most 8 bits."""
-    return apply(call, module)
+    expression = ELEMENTWISE[_class(module)](module)
+    return call.builder.function(call.where, call.tensor(0), expression)
+
+
+def _class(module: nn.Module) -> type[nn.Module]:
+    return next(cls for cls in type(module).__mro__ if cls in ELEMENTWISE)
 
 
 @handles(nn.Flatten)
@@ -393,13 +400,19 @@ def _apply_input_quant(module: Any, call: Call, x: Abstract) -> Abstract:
 def _output_quantized(module: Any, call: Call, x: Pending) -> Abstract:
     bounds = activation_bounds(call.where, module.output_quant)
     grid = activation_grid(call.where, "output_quant", module.output_quant)
-    clipped = x if bounds == (-math.inf, math.inf) else clip(call.where, x, *bounds)
+    clipped = x if bounds == (-math.inf, math.inf) else call.builder.clip(call.where, x, *bounds)
     return clipped if grid is None else call.builder.quantize(call.where, clipped, grid)
 
 
-def _weighted(module: Any, call: Call, source: WeightedSource) -> Abstract:
-    scale = source.weight.scale * source.x.type.scale
-    offset = np.zeros_like(scale)
+def _weighted(
+    module: Any,
+    call: Call,
+    x: Quantized,
+    weight: Weight,
+    make: Callable[[str, Tensor], q.Op],
+) -> Abstract:
+    """Emit what ``make`` returns for the name of its output and the bias in real numbers."""
+    reals = torch.zeros(len(weight.scale), dtype=torch.float64)
     if module.bias is not None:
         bias = module.bias
         if module.bias_quant.is_quant_enabled:
@@ -407,11 +420,10 @@ def _weighted(module: Any, call: Call, source: WeightedSource) -> Abstract:
             if not proxy.requires_input_scale:
                 bias = proxy(bias)
             else:
-                bias = proxy.tensor_quant(bias, _bias_scale(scale, bias))[0]
-        offset = to_numpy(getattr(bias, "value", bias))
-    x = Pending(call.where, source, call.shape, scale, offset, False, call.flat)
-    return _output_quantized(module, call, x)
-
-
-def _bias_scale(scale: FloatArray, bias: Any) -> Any:
-    return bias.new_tensor(scale.tolist())
+                steps = bias.new_tensor((weight.scale * x.grid.scale).tolist())
+                bias = proxy.tensor_quant(bias, steps)[0]
+        reals = doubles(getattr(bias, "value", bias))
+    name = call.builder.emit(call.where, lambda output: make(output, reals))
+    return _output_quantized(
+        module, call, Pending(call.where, name, call.shape, call.flat, weighted=True)
+    )
