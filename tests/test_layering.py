@@ -13,7 +13,7 @@ ALLOWED = {
     "hdl": {"hdl", "isa", "cache", "errors", "registry"},
     "src/tilewright/nn": {"nn", "errors"},
     "isa": {"isa", "errors"},
-    "compiler": {"compiler", "isa", "nn", "errors"},
+    "compiler": {"compiler", "isa", "nn", "errors", "files"},
     "sim": {"sim", "hdl", "compiler", "isa", "cache", "errors", "files"},
     "boards": {"boards", "hdl", "isa", "cache", "errors", "files", "registry"},
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tilewright.api.estimate import estimate as estimate
     from tilewright.api.evaluate import Evaluation as Evaluation
     from tilewright.api.evaluate import evaluate as evaluate
+    from tilewright.api.read import read_onnx as read_onnx
     from tilewright.api.result import Result as Result
     from tilewright.api.simulate import simulate as simulate
     from tilewright.api.verify import Verification as Verification
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tilewright.errors import UnsupportedError as UnsupportedError
     from tilewright.isa import EngineConfig as EngineConfig
     from tilewright.program import Program as Program
+    from tilewright.quantization import FloatNetwork as FloatNetwork
     from tilewright.quantization import LayerAccuracy as LayerAccuracy
     from tilewright.quantization import QuantizationReport as QuantizationReport
     from tilewright.quantization import Quantized as Quantized
@@ -42,6 +44,7 @@ _MODULES = {
     "Error": "errors",
     "Estimate": "api.estimate",
     "Evaluation": "api.evaluate",
+    "FloatNetwork": "quantization",
     "LayerAccuracy": "quantization",
     "MemoryTiming": "sim.timing",
     "SDRAM": "sim.timing",
@@ -60,6 +63,7 @@ _MODULES = {
     "generate_verilog": "api.build",
     "quantize": "quantization",
     "quantize_with_report": "quantization",
+    "read_onnx": "api.read",
     "simulate": "api.simulate",
     "synthesize": "api.build",
     "verify": "api.verify",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tilewright.compiler.importers.export.call import Call, Value, handles
 from tilewright.compiler.quantized import ops as q
+from tilewright.compiler.quantized.arithmetic import with_constant
 from tilewright.compiler.quantized.graph import View
 from tilewright.compiler.quantized.ops.elementwise import BinaryFunction
 
@@ -192,26 +193,4 @@ def _combine(call: Call, function: BinaryFunction, a: Any, b: Any) -> Any:
     if shape != x.shape:
         x = call.builder.move([x], lambda places: np.broadcast_to(places[0], shape))
     value = call.beside(value, tuple(shape))
-    zero, one = torch.zeros_like(value), torch.ones_like(value)
-    match function:
-        case "add":
-            return call.builder.affine(call.where, x, one, value)
-        case "sub" if isinstance(a, View):
-            return call.builder.affine(call.where, x, one, -value)
-        case "sub":
-            return call.builder.affine(call.where, x, -one, value)
-        case "mul":
-            return call.builder.affine(call.where, x, value, zero)
-        case "div" if isinstance(a, View):
-            return call.builder.affine(call.where, x, 1 / value, zero)
-    number = float(value.reshape(-1)[0]) if value.numel() else 0.0
-    if not bool((value == number).all()):
-        call.refuse(
-            f"the function {function} of a tensor and constants that differ",
-            "Use one number, or compute it with products and sums.",
-        )
-    operands = (q.X, number) if isinstance(a, View) else (number, q.X)
-    if function in ("maximum", "minimum"):
-        ends = (number, math.inf) if function == "maximum" else (-math.inf, number)
-        return _apply(call, x, "clamp", *ends)
-    return call.builder.function(call.where, x, q.Apply(function, operands))
+    return with_constant(call.builder, call.where, function, x, value, isinstance(a, View))

@@ -4,7 +4,8 @@ In the order in which they run: ``constants`` (computes what does not depend on 
 ``functions`` (elementwise functions of one tensor), ``arithmetic`` (differences, quotients,
 minima), ``products`` (of two feature maps), ``kernels`` (of many taps), ``sums`` (of many terms),
 ``moves`` and ``taps`` (slices, paddings, reshapes, interpolation), ``affine`` (batch norms),
-``given`` (grids and weights, where the network has its own). ``rewrite`` is what they share.
+``given`` and ``strict`` (grids and weights, where the network has its own). ``rewrite`` is what
+they share.
 """
 
 from tilewright.compiler.quantized.graph import Graph
@@ -20,9 +21,18 @@ from tilewright.compiler.quantized.passes.given import (
 from tilewright.compiler.quantized.passes.kernels import split_kernels
 from tilewright.compiler.quantized.passes.moves import lower_moves
 from tilewright.compiler.quantized.passes.products import Spread, lower_products, maps_multiplied
+from tilewright.compiler.quantized.passes.strict import round_early
 from tilewright.compiler.quantized.passes.sums import merge_sums
 
-__all__ = ["Spread", "given", "lower_products", "maps_multiplied", "normalized", "prepared"]
+__all__ = [
+    "Spread",
+    "given",
+    "lower_products",
+    "maps_multiplied",
+    "normalized",
+    "prepared",
+    "strictly_given",
+]
 
 
 def prepared(graph: Graph) -> Graph:
@@ -47,3 +57,14 @@ def given(graph: Graph) -> Graph:
     graph = prepared(graph)
     check_products(graph)
     return with_inner_grids(with_weights(normalized(graph)))
+
+
+def strictly_given(graph: Graph) -> Graph:
+    """As :func:`given`, of a file that rounds where it says and nowhere else.
+
+    Raises
+    ------
+    UnsupportedError  Naming the layer that the engine does not have, or whose result is read before
+    it is rounded.
+    """
+    return given(round_early(prepared(graph)))

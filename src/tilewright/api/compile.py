@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, get_args
@@ -9,6 +10,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
+from tilewright.api.read import opened
 from tilewright.compiler.codegen import assemble
 from tilewright.compiler.importers.brevitas import import_module
 from tilewright.compiler.ir import Graph, ResultView
@@ -18,6 +20,7 @@ from tilewright.errors import Error, UnsupportedError, require_choice, require_t
 from tilewright.isa import Unit
 from tilewright.program import LayerInfo, Program
 from tilewright.quantization.model import QuantizedModel
+from tilewright.quantization.network import FloatNetwork
 from tilewright.target import Target, require_target
 
 
@@ -88,7 +91,7 @@ def compile_graph(
 
 
 def compile(
-    model: nn.Module,
+    model: nn.Module | str | os.PathLike[str],
     example_inputs: Tensor | tuple[Tensor, ...] | None,
     target: Target,
     *,
@@ -100,10 +103,11 @@ def compile(
 
     Parameters
     ----------
-    model : what :func:`tilewright.quantize` returned, or an nn.Module of Brevitas layers in
-        evaluation mode; not modified
-    example_inputs : (N, C, H, W) float tensors, as the model takes them; None will do for what
-        :func:`tilewright.quantize` returned, which knows its shapes
+    model : what :func:`tilewright.quantize` or :func:`tilewright.read_onnx` returned, or an
+        nn.Module of Brevitas layers in evaluation mode; not modified. Or a file: a quantized
+        network in ONNX, or what ``tilewright quantize`` wrote
+    example_inputs : (N, C, H, W) float tensors, as the model takes them; None will do but for
+        Brevitas layers
     target : Target
     objective : what the schedule minimizes: "time", "traffic" (bytes to and from memory) or
         "energy"
@@ -124,7 +128,7 @@ def compile(
     """
     _check_options("compile", target, objective, algorithms)
     captured = captured_model(
-        model,
+        opened(model),
         example_inputs,
         multiplier_width=target.engine.multiplier_width,
         round_bias=round_bias,
@@ -166,6 +170,13 @@ def captured_model(
             given = example_inputs if isinstance(example_inputs, tuple | list) else [example_inputs]
             model.check_inputs(given)
         return to_integer(model.graph, multiplier_width=multiplier_width)
+    if isinstance(model, FloatNetwork):
+        raise UnsupportedError(
+            model.graph.name,
+            "a float network",
+            "Quantize it first: tw.quantize(network, calibration_batches), or with `tilewright "
+            "quantize`.",
+        )
     _check_quantized(model)
     if example_inputs is None:
         raise Error("a network of Brevitas layers needs example_inputs: pass one batch of images")

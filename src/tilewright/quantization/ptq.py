@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ from tilewright.progress import ProgressCallback, Steps
 from tilewright.quantization.correction import correct_biases
 from tilewright.quantization.grids import choose_grids, with_copies
 from tilewright.quantization.model import QuantizedModel
+from tilewright.quantization.network import FloatNetwork
 from tilewright.quantization.observe import observe, spreads
 from tilewright.quantization.report import QuantizationReport, check_signal, compare
 from tilewright.quantization.weights import quantize_weights, with_bias
@@ -50,7 +52,7 @@ class Quantized:
 
 
 def quantize(
-    model: nn.Module,
+    model: nn.Module | str | os.PathLike[str],
     calibration_batches: Iterable[Tensor | Batch],
     *,
     weight_bits: int = 8,
@@ -69,7 +71,8 @@ def quantize(
 
     Parameters
     ----------
-    model : float module, of any floating type; not modified
+    model : float module, of any floating type; not modified. Or a float network in ONNX, as
+        :func:`tilewright.read_onnx` returns it, or its file
     calibration_batches : tensors (N, C, H, W) as the model takes them, or tuples of them if it has
         several inputs; a few hundred images that look like those to come
     weight_bits, activation_bits : int, 2..8
@@ -102,7 +105,7 @@ def quantize(
 
 
 def quantize_with_report(
-    model: nn.Module,
+    model: nn.Module | str | os.PathLike[str],
     calibration_batches: Iterable[Tensor | Batch],
     *,
     weight_bits: int = 8,
@@ -118,7 +121,7 @@ def quantize_with_report(
             raise Error(f"{name} must be in 2..8, not {bits!r}")
     require_type("quantize", "least_snr_db", least_snr_db, int, float, type(None))
     batches = _checked(calibration_batches)
-    own = own_copy(model)
+    own = _own(model)
     _check_shapes(own, batches)
     images = tuple(x[:_COMPARED_IMAGES] for x in batches[0])
     original = outputs_of(own, images)
@@ -147,19 +150,35 @@ def quantize_with_report(
     return Quantized(QuantizedModel(graph, single=_returns_one(own, images)), report)
 
 
+def _own(model: nn.Module | str | os.PathLike[str]) -> nn.Module:
+    """Return a network that may be run and taken apart."""
+    if isinstance(model, str | os.PathLike):
+        from tilewright.api.read import opened  # which imports this package
+
+        model = opened(model)
+    if isinstance(model, QuantizedModel):
+        raise Error("the network is quantized already: tw.compile takes it as it is")
+    return model if isinstance(model, FloatNetwork) else own_copy(model)
+
+
 def _graph_of(own: nn.Module, original: Sequence[Tensor], images: Batch) -> Graph:
     """Return operators that the engine has, in reals, proved to be the model."""
-    imported = import_module(own, images)
-    prove(own, imported, images)
+    if isinstance(own, FloatNetwork):
+        given = own.graph
+        prove_equal(given, original, images)
+    else:
+        imported = import_module(own, images)
+        prove(own, imported, images)
+        given = imported.graph
     try:
-        graph = prepared(imported.graph)
+        graph = prepared(given)
         factors = [name for op in maps_multiplied(graph) for name in op.inputs]
         graph = normalized(lower_products(graph, spreads(graph, factors, images)))
     except Error:
         raise
     except Exception as error:
         raise Error(
-            f"{imported.graph.name}: rewriting its graph failed with {type(error).__name__}: "
+            f"{given.name}: rewriting its graph failed with {type(error).__name__}: "
             f"{error}. Please report this; quantizing its parts apart shows which one it is"
         ) from error
     prove_equal(graph, original, images)

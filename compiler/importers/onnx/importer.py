@@ -1,0 +1,217 @@
+"""Walks a model and builds the quantized graph."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from onnx import NodeProto, TensorProto, TypeProto, ValueInfoProto
+
+from tilewright.compiler.importers.onnx import (  # noqa: F401 - they register handlers
+    elementwise,
+    movement,
+    qlinear,
+    quantizers,
+    weighted,
+    windows,
+)
+from tilewright.compiler.importers.onnx.call import HANDLERS, Call, handler_of
+from tilewright.compiler.importers.onnx.constants import FOLDED, constant_of, fold
+from tilewright.compiler.importers.onnx.file import STANDARD, ModelFile, read_model
+from tilewright.compiler.importers.onnx.remedies import remedy_for
+from tilewright.compiler.importers.onnx.tensors import MAX_ELEMENTS, type_name
+from tilewright.compiler.importers.onnx.values import Scaled, Stored, Value
+from tilewright.compiler.quantized.build import Builder
+from tilewright.compiler.quantized.graph import Graph, View
+from tilewright.compiler.quantized.passes import strictly_given
+from tilewright.compiler.quantized.types import GraphError
+from tilewright.errors import Error, UnsupportedError
+
+_QUANTIZERS = ("QuantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm", "QLinearAdd", "Quant")
+_INPUT_TYPES: dict[int, tuple[int, bool] | None] = {
+    TensorProto.FLOAT: None, TensorProto.FLOAT16: None, TensorProto.DOUBLE: None,
+    TensorProto.INT8: (8, True), TensorProto.UINT8: (8, False),
+    TensorProto.INT4: (4, True), TensorProto.UINT4: (4, False),
+}  # fmt: skip
+Shapes = Mapping[str, Sequence[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A model as a graph.
+
+    Parameters
+    ----------
+    graph : in reals; of a quantized model, with the grids that it says
+    quantized : whether the model is
+    outputs : names of its results
+    """
+
+    graph: Graph
+    quantized: bool
+    outputs: tuple[str, ...]
+
+
+def import_file(path: str | os.PathLike[str], shapes: Shapes | None = None) -> Imported:
+    """Read a model and build its graph.
+
+    Parameters
+    ----------
+    shapes : of inputs without the batch, by name, where the model leaves dimensions open
+
+    Raises
+    ------
+    Error  If the file is no model, or has what has no way into the graph; the message names the
+    node and a way out.
+    """
+    try:
+        model = read_model(path)
+        is_quantized = any(node.op_type in _QUANTIZERS for node in model.nodes)
+        graph = _Walk(model, shapes or {}).run()
+        graph = strictly_given(graph) if is_quantized else graph
+    except Error:
+        raise
+    except MemoryError as error:
+        raise Error(f"{path}: it takes more memory than there is") from error
+    return Imported(graph, is_quantized, model.outputs)
+
+
+class _Walk:
+    def __init__(self, model: ModelFile, shapes: Shapes) -> None:
+        self.model = model
+        self.builder = Builder()
+        self.values: dict[str, Value] = {}
+        self.shapes = shapes
+
+    def run(self) -> Graph:
+        for value in self.model.inputs:
+            self._input(value)
+        last = {name: i for i, node in enumerate(self.model.nodes) for name in node.input}
+        for i, node in enumerate(self.model.nodes):
+            self._step(node)
+            for name in node.input:  # constants are large, and read once
+                if last[name] == i and name not in self.model.outputs:
+                    self.values.pop(name, None)
+        outputs = [self._result(name) for name in self.model.outputs]
+        read = {n for op in self.builder.ops for n in op.inputs}
+        read |= {n for view in outputs for n in view.sources}
+        if unused := [name for name in self.builder.inputs if name not in read]:
+            raise UnsupportedError(
+                unused[0], "the model does not use this input", "Remove the argument."
+            )
+        try:
+            return self.builder.graph(self.model.name, outputs)
+        except GraphError as error:
+            raise UnsupportedError(self.model.name, str(error), remedy_for("", "")) from error
+
+    def _input(self, value: ValueInfoProto) -> None:
+        kind: TypeProto.Tensor = value.type.tensor_type
+        if not value.type.HasField("tensor_type") or kind.elem_type not in _INPUT_TYPES:
+            raise UnsupportedError(
+                value.name,
+                f"an input of {type_name(kind.elem_type)}",
+                "Give the model images in float32, int8 or uint8.",
+            )
+        shape = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
+        if not shape or shape[0] not in (None, 1):
+            raise UnsupportedError(
+                value.name,
+                f"an input of the shape {tuple(shape)}",
+                "Export the model with a first dimension, the batch, that is dynamic or 1.",
+            )
+        own: Sequence[int | None] = self.shapes.get(value.name, shape[1:])
+        known = [n for n in own if n is not None]
+        fits = len(own) == len(shape) - 1 and all(
+            n in (None, m) for n, m in zip(shape[1:], own, strict=False)
+        )
+        if len(known) < len(own) or not fits:
+            raise UnsupportedError(
+                value.name,
+                f"an input of the shape {tuple('?' if n is None else n for n in shape)}",
+                f"Say the rest: tw.read_onnx(path, input_shapes={{{value.name!r}: (C, H, W)}}).",
+            )
+        if min(known, default=1) < 1 or math.prod(known) > MAX_ELEMENTS:
+            raise UnsupportedError(
+                value.name, f"an input of the shape {tuple(known)}", "Use a positive, smaller one."
+            )
+        view = self.builder.input(value.name, known)
+        integers = _INPUT_TYPES[kind.elem_type]
+        self.values[value.name] = (
+            view if integers is None else Stored(view, None, integers[0], integers[1])
+        )
+
+    def _value(self, name: str) -> Value:
+        if name not in self.values and name in self.model.initializers:
+            self.values[name] = self.model.array(self.model.initializers[name])
+        return self.values.get(name) if name else None
+
+    def _step(self, node: NodeProto) -> None:
+        call = Call(self.builder, self.model, node, [self._value(name) for name in node.input])
+        try:
+            result = self._result_of(call)
+        except Error:
+            raise
+        except Exception as error:  # whatever it is, the user learns which node it is about
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            raise UnsupportedError(
+                call.where, f"{node.op_type}: {reason}", remedy_for(node.domain, node.op_type)
+            ) from error
+        results: list[Any] = result if isinstance(result, list) else [result]
+        for i, name in enumerate(node.output):
+            if not name:
+                continue
+            value = results[i] if i < len(results) else None
+            if isinstance(value, View):
+                call.check_shape(value.shape)
+            self.values[name] = value
+
+    def _result_of(self, call: Call) -> Any:
+        node = call.node
+        standard = node.domain in STANDARD
+        if standard and node.op_type == "Constant":
+            return constant_of(call)
+        constants = [v for v in call.inputs if not isinstance(v, View | Stored)]
+        arrays = [v for v in constants if v is None or isinstance(v, np.ndarray)]
+        folds = standard and node.op_type in FOLDED and len(arrays) == len(call.inputs)
+        if folds:
+            return fold(call, arrays)
+        for name, value in zip(node.input, call.inputs, strict=True):
+            if name and value is None:
+                call.refuse(
+                    f"{node.op_type} reads {name!r}, a second result that is not computed",
+                    "Use the first result only.",
+                )
+        handler = handler_of(node, HANDLERS)
+        if handler is None:
+            call.refuse(
+                f"{node.op_type} has no way to the engine", remedy_for(node.domain, node.op_type)
+            )
+        if any(a.ref_attr_name for a in node.attribute):
+            call.refuse("an attribute that refers to a function's", "Inline functions.")
+        scaled = all(isinstance(v, Scaled | np.ndarray) or v is None for v in call.inputs)
+        if scaled and standard and node.op_type in FOLDED and node.op_type not in _OF_WEIGHTS:
+            reals = [v.real.astype(np.float32) if isinstance(v, Scaled) else v for v in constants]
+            return fold(call, reals)
+        result = handler(call)
+        call.check_attributes()
+        return result
+
+    def _result(self, name: str) -> View:
+        value = self._value(name)
+        if isinstance(value, Stored):
+            if value.grid is None:
+                raise UnsupportedError(name, "a result without a scale", "Dequantize it.")
+            return self.builder.quantized(name, value.view, value.grid)
+        if not isinstance(value, View):
+            raise UnsupportedError(
+                name, "a result that does not depend on the inputs", "Leave it out."
+            )
+        return value
+
+
+_OF_WEIGHTS = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
+"""Operators that leave weights integers times scales."""

@@ -1,0 +1,24 @@
+"""Every road to a quantized ONNX file, against onnxruntime."""
+
+import numpy as np
+import pytest
+
+import tilewright as tw
+from tests.compiler.importers.onnx.roads import ROADS, differences, images_of
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_gives_what_onnxruntime_gives(road, tmp_path):
+    path = ROADS[road](tmp_path)
+    different, total, largest = differences(path, images_of(1, 6))
+    assert largest <= 1
+    assert different <= total * 1e-2, f"{different} of {total}, seed 1"
+
+
+def test_runs_on_an_engine_with_the_nodes_as_layers(tmp_path):
+    engine = tw.EngineConfig(rows=4, cols=4, multiplier_width=31)
+    program = tw.compile(ROADS["Brevitas"](tmp_path), None, tw.Target(engine=engine))
+    assert [layer.name for layer in program.layers] == ["/1/Conv", "/3/Conv", "/5/Conv"]
+    images = images_of(2, 2)
+    golden, isa = (tw.simulate(program, images, backend=name) for name in ("golden", "isa"))
+    np.testing.assert_array_equal(golden.outputs[0], isa.outputs[0])
