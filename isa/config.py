@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from math import gcd
 from typing import ClassVar, Literal, TypeAlias, get_args
 
 from tilewright.errors import Error, require_type
@@ -197,6 +198,11 @@ class EngineConfig:
     def bus_bytes(self) -> int:
         """Bytes per AXI beat."""
         return self.bus_width // 8
+
+    @property
+    def beat_pixels(self) -> int:
+        """Pixel words after which a row in memory can be cut: whole beats."""
+        return self.bus_bytes // gcd(self.bus_bytes, self.rows)
 
     @property
     def pixel_sizes(self) -> tuple[int, ...]:

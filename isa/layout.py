@@ -15,6 +15,7 @@ another, filled up with zeros to whole units of ``rows`` bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,9 +74,18 @@ class FeatureMapLayout:
         return self.pixel or self.config.rows
 
     @property
+    def beat_pixels(self) -> int:
+        """Pixels after which a row can be cut: whole bus beats."""
+        return self.config.bus_bytes // gcd(self.config.bus_bytes, self.pixel_bytes)
+
+    def columns_bytes(self, first: int, end: int) -> int:
+        """Bytes of columns ``first .. end - 1`` of a row: whole bus beats, if it is cut there."""
+        return align((end - first) * self.pixel_bytes, self.config.bus_bytes)
+
+    @property
     def row_bytes(self) -> int:
         """Bytes from one row to the next: whole bus beats."""
-        return align(self.width * self.pixel_bytes, self.config.bus_bytes)
+        return self.columns_bytes(0, self.width)
 
     @property
     def group_bytes(self) -> int:

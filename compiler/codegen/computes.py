@@ -1,10 +1,11 @@
-"""Rows of a stage's output as compute commands."""
+"""A stage's output as compute commands."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tilewright.compiler.codegen.area import Area
 from tilewright.compiler.codegen.buffers.activations import ActivationBuffer
 from tilewright.compiler.codegen.buffers.results import ResultBuffer
 from tilewright.compiler.codegen.hazards import Span, ring_spans
@@ -19,17 +20,16 @@ from tilewright.compiler.schedule.array.result import (
     StoredFields,
 )
 from tilewright.compiler.schedule.array.weights import WeightSource
-from tilewright.compiler.schedule.array.work import Work
+from tilewright.compiler.schedule.array.work import Chunk, Work
 from tilewright.isa import Compute
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Kernel groups and rows of a stage's output that go through the buffers together."""
+    """Kernel groups and an area of a stage's output that go through the buffers together."""
 
     part: Block
-    start: int
-    stop: int
+    area: Area
 
 
 @dataclass(frozen=True)
@@ -60,47 +60,54 @@ class Computer:
         self._activations = activations
         self._results = ResultBuffer(self.config.out_depth)
 
-    def rows(
+    def area(
         self,
         stage: Stage,
         block: Block,
-        start: int,
-        stop: int,
+        area: Area,
         *,
         bases: Mapping[WeightSource, int],
         stored: bool,
     ) -> None:
-        """Compute rows ``start .. stop - 1`` of kernel groups ``block`` of a stage's output.
+        """Compute an area of kernel groups ``block`` of a stage's output.
 
         Parameters
         ----------
         bases : the first word of the block's weights in the buffer
         stored : results go to memory too
         """
-        for chunk in self._chunks(stage, block, start, stop, stored=stored):
-            words = chunk.part.n_kg * (chunk.stop - chunk.start) * stage.output_type.shape[2]
+        for chunk in self._chunks(stage, block, area, stored=stored):
+            words = chunk.part.n_kg * chunk.area.rows * chunk.area.width
             out_base = self._results.place(words) if stored else None
             for op in stage.ops:
                 first_word = bases[op.weights.source]
                 for section in op.sections:
                     self._section(op, section, block, chunk, first_word, out_base)
             if out_base is not None:
-                self._storer.rows(stage.ops[0], chunk.part, chunk.start, chunk.stop, out_base)
+                self._storer.area(stage.ops[0], chunk.part, chunk.area, out_base)
 
-    def _chunks(
-        self, stage: Stage, block: Block, start: int, stop: int, *, stored: bool
-    ) -> list[_Chunk]:
-        """Cut rows and kernel groups so that the buffers hold each part."""
+    def _chunks(self, stage: Stage, block: Block, area: Area, *, stored: bool) -> list[_Chunk]:
+        """Cut an area and kernel groups so that the buffers hold each part."""
         op, ring = stage.ops[0], self._activations.rings.get(stage.output)
-        rows, n_kg = op.chunk(self.config, stop - start, block.n_kg, stored=stored)
+        whole = Chunk(area.rows, block.n_kg, area.width)
+        most = op.chunk(self.config, whole, stored=stored)
         chunks = [
-            _Chunk(Block(kg, min(n_kg, block.end - kg)), first, min(first + rows, end))
-            for kg in range(block.kg, block.end, n_kg)
-            for begin, end in unwrapped(start, stop, ring.rows if ring else stop)
-            for first in range(begin, end, rows)
+            _Chunk(
+                Block(kg, min(most.n_kg, block.end - kg)),
+                Area(
+                    first,
+                    min(first + most.rows, end),
+                    left,
+                    min(left + most.columns, area.right),
+                ),
+            )
+            for kg in range(block.kg, block.end, most.n_kg)
+            for begin, end in unwrapped(area.start, area.stop, ring.rows if ring else area.stop)
+            for first in range(begin, end, most.rows)
+            for left in range(area.left, area.right, most.columns)
         ]
         if op.windows.row_by_row:
-            chunks.sort(key=lambda chunk: chunk.start)
+            chunks.sort(key=lambda chunk: (chunk.area.start, chunk.area.left))
         return chunks
 
     def _section(
@@ -117,19 +124,26 @@ class Computer:
         ``block`` : whose weights begin at ``first_word``; ``out_base`` : where the chunk's results
         begin in the output buffer, or None.
         """
-        mine = section.common(chunk.part)
-        first, end = op.result.own_rows(chunk.start, chunk.stop)
-        if mine is None or first >= end:
+        mine, area = section.common(chunk.part), chunk.area
+        first, end = op.result.own_rows(area.start, area.stop)
+        columns = op.result.own_columns(area.left, area.right)
+        if mine is None or first >= end or columns[0] >= columns[1]:
             return
+        on_chip = self._activations.columns
         cg = op.windows.planes * op.weights.first_channel_group(section, mine.kg)
         work = Work(
             section=section,
             block=mine,
             part=chunk.part,
-            start=chunk.start,
-            stop=chunk.stop,
+            start=area.start,
+            stop=area.stop,
             first=first,
             end=end,
+            left=area.left,
+            right=area.right,
+            columns=columns,
+            origin=on_chip[op.output][0],
+            held=on_chip[op.inputs[0]],
             cg=cg,
             rings=self._activations.operands(op.windows.operands),
         )
@@ -153,7 +167,7 @@ class Computer:
         return Compute(
             layer=op.layer,
             table=table,
-            dst_step=op.column_step,
+            dst_step=op.reduction.column_step(op.result, work.columns[1] - work.columns[0]),
             **windows.fields(config, work, per_group=weights.per_group),
             **weights.fields(config, windows, work, weight_word),
             **op.reduction.fields(work),
@@ -170,7 +184,7 @@ class Computer:
         ring = self._activations.rings.get(op.output)
         stored, kept, writes = NOT_STORED, NOT_KEPT, list[Span]()
         if out_base is not None:
-            words = work.rows * result.type.shape[2]
+            words = work.rows * work.width
             stored = result.stored(config, work, out_base, row_step)
             first = out_base + (work.block.kg - work.part.kg) * words
             writes += ring_spans("results", first, work.block.n_kg * words, config.out_depth)
@@ -190,10 +204,8 @@ class Computer:
 
     def _lead(self, op: ArrayOp, work: Work, command: Compute) -> list[Span]:
         """Emit what must come before a command; return the words that both read."""
-        found = [
-            self._loader.positions(op.layer, source, work.start, work.stop)
-            for source in op.windows.positions
-        ]
+        area = Area(work.start, work.stop, work.left, work.right)
+        found = [self._loader.positions(op.layer, source, area) for source in op.windows.positions]
         places, spans = tuple(place for place, _ in found), [span for _, span in found]
         lead = op.windows.lead(self.config, work, command, places)
         if lead is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tilewright.compiler.codegen.area import Area
 from tilewright.compiler.codegen.buffers.activations import ActivationBuffer
 from tilewright.compiler.codegen.computes import Computer
 from tilewright.compiler.codegen.images import MemoryMap
@@ -10,6 +11,7 @@ from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.codegen.stores import Storer
 from tilewright.compiler.schedule import Block, LoweredGraph, Plan, Stage
 from tilewright.compiler.schedule.array.weights import WeightSource
+from tilewright.compiler.schedule.plan.columns import Columns
 
 
 class Emitter:
@@ -45,27 +47,39 @@ class Emitter:
         self._held.clear()
         self._loader.begin(plan)
         for block, rings in zip(plan.blocks, plan.rings, strict=True):
-            self._activations.place(rings)
-            for step in range(1, plan.steps + 1):
-                to_load = set(plan.group.loads)
-                for number, stage in enumerate(plan.group.stages):
-                    self._load_rows(plan, stage, step, to_load)
-                    start, stop = plan.frontier[stage.output][step - 1 : step + 1]
-                    if start < stop:
-                        only = block if len(plan.blocks) > 1 else None
-                        self._compute(plan, number, only, start, stop)
+            only = block if len(plan.blocks) > 1 else None
+            for columns in plan.columns.strips:
+                self._activations.place(rings, columns)
+                for step in range(1, plan.steps + 1):
+                    self._step(plan, only, columns, step)
 
-    def _load_rows(self, plan: Plan, stage: Stage, step: int, to_load: set[str]) -> None:
+    def _step(self, plan: Plan, only: Block | None, columns: Columns, step: int) -> None:
+        """Append the commands of a strip of rows in a strip of columns."""
+        to_load = set(plan.group.loads)
+        for number, stage in enumerate(plan.group.stages):
+            left, right = columns[stage.output]
+            if left == right:
+                continue
+            self._load_rows(plan, stage, columns, step, to_load)
+            start, stop = plan.frontier[stage.output][step - 1 : step + 1]
+            if start < stop:
+                area = Area(start, stop, left, right)
+                self._compute(plan, number, only, area)
+
+    def _load_rows(
+        self, plan: Plan, stage: Stage, columns: Columns, step: int, to_load: set[str]
+    ) -> None:
         """Load the rows that a step adds to the values that a stage reads first."""
         for value in stage.inputs:
             if value in to_load:
                 to_load.remove(value)
                 start, stop = plan.frontier[value][step - 1 : step + 1]
                 ring = self._activations.rings[value]
-                self._loader.rows(stage.ops[0].layer, value, ring, start, stop)
+                area = Area(start, stop, *columns[value])
+                self._loader.rows(stage.ops[0].layer, value, ring, area)
 
-    def _compute(self, plan: Plan, number: int, only: Block | None, start: int, stop: int) -> None:
-        """Compute rows of a stage's output, of one block of kernel groups or all, one by one."""
+    def _compute(self, plan: Plan, number: int, only: Block | None, area: Area) -> None:
+        """Compute some of a stage's output, of one block of kernel groups or all, one by one."""
         stage, kept = plan.group.stages[number], plan.kept(number)
         for block in plan.weights.blocks[number]:
             if only is not None and block != only:
@@ -77,4 +91,4 @@ class Emitter:
                     )
             bases = {source: self._held[source, block] for source in stage.sources}
             stored = stage.output in plan.group.stores
-            self._computer.rows(stage, block, start, stop, bases=bases, stored=stored)
+            self._computer.area(stage, block, area, bases=bases, stored=stored)

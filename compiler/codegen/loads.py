@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.codegen.area import Area, Run, runs
 from tilewright.compiler.codegen.buffers.offsets import OffsetBuffer
 from tilewright.compiler.codegen.buffers.tables import TableBuffer
 from tilewright.compiler.codegen.buffers.weights import WeightBuffer
@@ -57,40 +59,36 @@ class Loader:
     def begin(self, plan: Plan) -> None:
         """Make room for the weights of a group that take turns."""
         resident = plan.weights.resident
-        in_turns = plan.steps > 1 and len(plan.blocks) == 1 and any(resident) != all(resident)
+        in_turns = plan.runs > 1 and len(plan.blocks) == 1 and any(resident) != all(resident)
         self._weights.begin(plan.weights.stream_words if in_turns else 0)
 
-    def rows(self, layer: int, value: str, ring: Ring, start: int, stop: int) -> None:
-        """Load rows of a value into its ring."""
+    def rows(self, layer: int, value: str, ring: Ring, area: Area) -> None:
+        """Load rows of a value into its ring, in which they begin with the area's first column."""
         if not ring.groups:
             return
-        layout = self._lowered.layout(value)
-        for first, end in unwrapped(start, stop, ring.rows):
-            address = (
-                self._memory.values[value].address
-                + ring.first * layout.group_bytes
-                + first * layout.row_bytes
-            )
-            self._recorder.append(
-                LoadActivations(
-                    layer=layer,
-                    address=address,
-                    groups=ring.groups,
-                    group_stride=layout.group_bytes,
-                    height=end - first,
-                    width=layout.width,
-                    base=ring.base + ring.offset(first),
-                    row_step=ring.row,
-                    group_step=ring.words,
-                    pixel=layout.pixel.bit_length(),
-                ),
-                [
-                    self._recorder.memory_span(
-                        address, (end - first) * layout.row_bytes, ring.groups, layout.group_bytes
-                    )
-                ],
-                ring_rows(ring, first, end, ring.first, ring.groups),
-            )
+        layout, region = self._lowered.layout(value), self._memory.values[value]
+        for first, end in unwrapped(area.start, area.stop, ring.rows):
+            part = replace(area, start=first, stop=end)
+            for run in runs(layout, Block(ring.first, ring.groups), part):
+                address, row = region.address + run.address, first + run.first_row
+                cg, step = ring.first + run.groups, ring.words if run.by_group else ring.row
+                rows, groups = (run.rows, run.count) if run.by_group else (run.count, 1)
+                self._recorder.append(
+                    LoadActivations(
+                        layer=layer,
+                        address=address,
+                        groups=run.count,
+                        group_stride=run.stride,
+                        height=run.rows,
+                        width=area.width,
+                        base=ring.base + run.groups * ring.words + ring.offset(row),
+                        row_step=ring.row,
+                        group_step=step,
+                        pixel=layout.pixel.bit_length(),
+                    ),
+                    [self._recorder.memory_span(address, run)],
+                    ring_rows(ring, row, row + rows, cg, groups),
+                )
 
     def weights(self, layer: int, source: WeightSource, block: Block, *, kept: bool) -> int:
         """Load a block, which stays or takes turns, and return its first word in the buffer."""
@@ -161,7 +159,7 @@ class Loader:
         address = self._memory.values[load.value].address + load.group * layout.group_bytes
         self._recorder.append(
             LoadWeights(layer=layer, address=address, words=1, base=word % depth),
-            [self._recorder.memory_span(address, layout.row_bytes, 1, layout.group_bytes)],
+            [self._recorder.memory_span(address, Run.of(layout.row_bytes))],
             ring_spans("weights", word, 1, depth),
         )
 
@@ -183,27 +181,27 @@ class Loader:
         return slot
 
     def positions(
-        self, layer: int, source: PositionSource, start: int, stop: int
+        self, layer: int, source: PositionSource, area: Area
     ) -> tuple[PositionPlace, Span]:
-        """Return where rows of offsets or masks are, and all their words; load them unless held."""
+        """Return where offsets or masks are, and all their words; load them unless held."""
         config, layout = self.config, self._lowered.layout(source.value)
-        words = (stop - start) * layout.row_bytes // config.rows
-        rows = (source.value, start, stop)
-        base, held = self._offsets.place(rows, layout.groups * words, source.half)
-        address = self._memory.values[source.value].address + start * layout.row_bytes
-        for group in range(0 if held else layout.groups):
-            at = address + group * layout.group_bytes
-            self._recorder.append(
-                LoadOffsets(layer=layer, address=at, words=words, base=base + group * words),
-                [
-                    self._recorder.memory_span(
-                        at, (stop - start) * layout.row_bytes, 1, layout.group_bytes
-                    )
-                ],
-                [Span("offsets", base + group * words, words)],
-            )
-        place = PositionPlace(base, layout.row_bytes // config.rows)
-        return place, Span("offsets", base, layout.groups * words)
+        region = self._memory.values[source.value]
+        row = layout.columns_bytes(area.left, area.right) // config.rows
+        group = area.rows * row
+        base, held = self._offsets.place((source.value, area), layout.groups * group, source.half)
+        whole = area.width == layout.width
+        rows, count = (1, area.rows) if not whole else (area.rows, 1)
+        for cg in range(0 if held else layout.groups):
+            for y in range(count):
+                part = replace(area, start=area.start + y, stop=area.start + y + rows)
+                (run,) = runs(layout, Block(cg, 1), part)
+                address, word = region.address + run.address, base + cg * group + y * row
+                self._recorder.append(
+                    LoadOffsets(layer=layer, address=address, words=rows * row, base=word),
+                    [self._recorder.memory_span(address, run)],
+                    [Span("offsets", word, rows * row)],
+                )
+        return PositionPlace(base, row), Span("offsets", base, layout.groups * group)
 
 
 def ring_rows(ring: Ring, start: int, stop: int, cg: int, groups: int) -> list[Span]:

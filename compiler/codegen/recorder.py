@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from tilewright.compiler.codegen.area import Run
 from tilewright.compiler.codegen.hazards import HazardTracker, Span
 from tilewright.compiler.schedule import ArrayOp, EngineLimitError, Section
 from tilewright.isa import Command, Compute, Deform, EngineConfig, Unit
@@ -98,8 +99,8 @@ class Recorder:
         self._counts[Unit.COMPUTE] += 1
         self.entries.append(Entry(command, after))
 
-    def memory_span(self, address: int, length: int, count: int, stride: int) -> Span:
-        """Return ``count`` runs of ``length`` bytes of memory, ``stride`` bytes apart."""
+    def memory_span(self, address: int, run: Run) -> Span:
+        """Return what a run from an address on touches of memory."""
         unit = self.config.bus_bytes
         start = (address - self._memory_start) // unit
-        return Span("memory", start, length // unit, count, stride // unit)
+        return Span("memory", start, run.rows * run.size // unit, run.count, run.stride // unit)

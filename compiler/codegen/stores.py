@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tilewright.compiler.codegen.area import Area, runs
 from tilewright.compiler.codegen.hazards import ring_spans
 from tilewright.compiler.codegen.images import MemoryMap
 from tilewright.compiler.codegen.recorder import Recorder
@@ -24,30 +25,23 @@ class Storer:
         self._lowered = lowered
         self._memory = memory
 
-    def rows(self, op: ArrayOp, block: Block, start: int, stop: int, out_base: int) -> None:
-        """Store rows of some kernel groups, from a word of the output buffer on."""
-        layout = self._lowered.layout(op.output)
-        address = (
-            self._memory.values[op.output].address
-            + block.kg * layout.group_bytes
-            + start * layout.row_bytes
-        )
-        height = stop - start
-        words = block.n_kg * height * layout.width
-        self._recorder.append(
-            Store(
-                layer=op.layer,
-                address=address,
-                groups=block.n_kg,
-                group_stride=layout.group_bytes,
-                height=height,
-                width=layout.width,
-                base=out_base,
-            ),
-            ring_spans("results", out_base, words, self._recorder.config.out_depth),
-            [
-                self._recorder.memory_span(
-                    address, height * layout.row_bytes, block.n_kg, layout.group_bytes
-                )
-            ],
-        )
+    def area(self, op: ArrayOp, block: Block, area: Area, out_base: int) -> None:
+        """Store some of kernel groups, from a word of the output buffer on."""
+        layout, region = self._lowered.layout(op.output), self._memory.values[op.output]
+        depth = self._recorder.config.out_depth
+        for run in runs(layout, block, area, in_order=True):
+            address, words = region.address + run.address, run.count * run.rows * area.width
+            base = (out_base + (run.groups * area.rows + run.first_row) * area.width) % depth
+            self._recorder.append(
+                Store(
+                    layer=op.layer,
+                    address=address,
+                    groups=run.count,
+                    group_stride=run.stride,
+                    height=run.rows,
+                    width=area.width,
+                    base=base,
+                ),
+                ring_spans("results", base, words, depth),
+                [self._recorder.memory_span(address, run)],
+            )

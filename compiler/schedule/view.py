@@ -41,6 +41,7 @@ class GroupView:
     layers : LayerView, in order
     strips : steps in which the group runs
     blocks : blocks of output channels, for each of which it runs once
+    columns : strips of columns, for each of which every block runs once
     rows_on_chip : rows that the activation buffer holds of each value
     loads, stores : values read from and written to memory
     lane_words : of the activation buffer's ``act_depth``
@@ -51,6 +52,7 @@ class GroupView:
     layers: tuple[LayerView, ...]
     strips: int
     blocks: int
+    columns: int
     rows_on_chip: dict[str, int]
     loads: tuple[str, ...]
     stores: tuple[str, ...]
@@ -63,6 +65,8 @@ class GroupView:
         names = [layer.name for layer in self.layers]
         span = names[0] if len(names) == 1 else f"{names[0]} .. {names[-1]}"
         cut = f"{self.strips} strip{'s' * (self.strips > 1)}"
+        if self.columns > 1:
+            cut += f" x {self.columns} strips of columns"
         if self.blocks > 1:
             cut += f" x {self.blocks} blocks of channels"
         costs = f"about {self.cycles:,} cycles and {self.bytes:,} bytes"
@@ -104,7 +108,7 @@ def _group(
         plan.group.stages, plan.weights.resident, plan.weights.blocks, strict=True
     ):
         words = sum(stage.block_words(config, block) for block in blocks)
-        once = plan.steps == 1 or len(plan.blocks) > 1
+        once = plan.runs == 1 or len(plan.blocks) > 1
         resident += words if kept else 0
         op = stage.ops[0]
         layers.append(
@@ -124,6 +128,7 @@ def _group(
         layers=tuple(layers),
         strips=plan.steps,
         blocks=len(plan.blocks),
+        columns=len(plan.columns.strips),
         rows_on_chip={value: ring.rows for value, ring in plan.rings[0].items()},
         loads=plan.group.loads,
         stores=tuple(sorted(plan.group.stores)),

@@ -14,7 +14,7 @@ from tilewright.compiler.ir import (
     Requantize,
     TensorType,
 )
-from tilewright.compiler.schedule.order.offsets import position_words
+from tilewright.compiler.schedule.array.sampled import position_words
 
 KINDS = ("dense", "depthwise", "group")
 
@@ -49,7 +49,8 @@ def random_positions(rng, config, taps, size, reach):
 
 def fits(config, taps, width, masked):
     """Return whether the offset buffer holds a row; masks have half of it."""
-    return position_words(config, 2 * taps, width) << masked <= config.offset_depth
+    words = -(-2 * taps // config.rows) * position_words(config, width)
+    return words << masked <= config.offset_depth
 
 
 def random_deformable(rng, config, reach=8):

@@ -55,19 +55,19 @@ def window_out(size, kernel, stride, dilation, padding):
     return (size + sum(padding) - (kernel - 1) * dilation - 1) // stride + 1
 
 
-def random_layer(rng, config):
+def random_layer(rng, config, most=20):
     """Return a graph of one layer and its integer inputs.
 
     Kernel 1..7 (rectangular), stride 1..3, padding 0..3 (asymmetric), dilation 1..3 now and then,
     channels up to three groups and rarely whole ones, any number of convolution groups with any
     number of channels each, 2..8-bit weights and activations. "large": one side of the kernel up to
     31, stride up to 4, dilation up to 18. "transposed": kernel 1..4, stride 1..3. Now and then rows
-    and columns of a kernel are zero.
+    and columns of a kernel are zero. Maps have fewer than ``most`` columns.
     """
     rows, multiplier_width = config.rows, config.multiplier_width
     kind = str(rng.choice(KINDS, p=SHARES))
     channels, kernels = (int(n) for n in rng.integers(1, 3 * rows, 2))
-    height, width = int(rng.integers(1, 14)), int(rng.integers(1, 20))
+    height, width = int(rng.integers(1, 14)), int(rng.integers(1, most))
     kernel = tuple(int(n) for n in rng.integers(1, 8, 2))
     stride = tuple(int(n) for n in rng.integers(1, 4, 2))
     padding = tuple(int(n) for n in rng.integers(0, 4, 4))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.windows import Operand
+from tilewright.compiler.schedule.plan.columns import Columns
 from tilewright.compiler.schedule.plan.rings import room
 
 
@@ -23,10 +24,15 @@ class ActivationBuffer:
     depth: int
     groups: Mapping[str, int]
     rings: dict[str, Ring] = field(default_factory=dict)
+    columns: Columns = field(default_factory=dict)
     _next: int = 0
 
-    def place(self, rings: Mapping[str, Ring]) -> None:
-        """Give values on chip their room, behind that of the group before if it fits there."""
+    def place(self, rings: Mapping[str, Ring], columns: Columns) -> None:
+        """Give values on chip their room, behind that of what was before if it fits there.
+
+        ``columns`` : that their rows have.
+        """
+        self.columns = columns
         total = room(rings)
         if self._next + total > self.depth:
             self._next = 0

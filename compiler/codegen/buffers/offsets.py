@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-Rows: TypeAlias = tuple[str, int, int]
-"""Rows ``start .. stop - 1`` of a value."""
+from tilewright.compiler.codegen.area import Area
+
+Part: TypeAlias = tuple[str, Area]
+"""Some of a value."""
 
 
 @dataclass
@@ -20,16 +22,16 @@ class OffsetBuffer:
 
     depth: int
     _next: dict[tuple[int, int], int] = field(default_factory=dict)
-    _held: dict[Rows, tuple[int, int]] = field(default_factory=dict)
+    _held: dict[Part, tuple[int, int]] = field(default_factory=dict)
 
-    def place(self, rows: Rows, words: int, half: int | None) -> tuple[int, bool]:
-        """Return the first word of rows, and whether they are there already.
+    def place(self, part: Part, words: int, half: int | None) -> tuple[int, bool]:
+        """Return the first word of a part, and whether they are there already.
 
         ``half``: the half of the buffer that they may be in, 0 or 1; None for all of it.
         """
         room = (0, self.depth) if half is None else (half * self.depth // 2, self.depth // 2)
         start, size = room
-        held = self._held.get(rows)
+        held = self._held.get(part)
         if held is not None and start <= held[0] and held[0] + words <= start + size:
             return held[0], True
         base = self._next.get(room, start)
@@ -41,5 +43,5 @@ class OffsetBuffer:
             for other, (first, count) in self._held.items()
             if first + count <= base or base + words <= first
         }
-        self._held[rows] = base, words
+        self._held[part] = base, words
         return base, False

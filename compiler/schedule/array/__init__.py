@@ -20,7 +20,8 @@ command; nobody asks of which kind a part is. So another kind of part is another
 question       windows                    weights                    reduction, result
 ============== ========================== ========================== =================
 rows           ``input_rows``, ``reach``                             ``own_rows``
-buffers        ``rows_at_once``,          ``kernel_words``,          ``chunk``
+columns        ``column_reach``                                      ``own_columns``
+buffers        ``at_once``,               ``kernel_words``,          ``chunk``
                ``pairs_of_rows``          ``block_words``
 loads          ``positions``              ``from_memory``,           ``table``
                                           ``loads``, ``image``

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tilewright.compiler.schedule.array.reduction import Sum
@@ -10,6 +10,7 @@ from tilewright.compiler.schedule.array.result import Result
 from tilewright.compiler.schedule.array.section import Block, Section
 from tilewright.compiler.schedule.array.weights import Weights
 from tilewright.compiler.schedule.array.windows import Windows
+from tilewright.compiler.schedule.array.work import Chunk, cut_at
 from tilewright.isa import EngineConfig
 from tilewright.isa.passes import PassShape, kernel_group_lead
 
@@ -75,8 +76,9 @@ class ArrayOp:
 
     @property
     def column_step(self) -> int:
-        """Columns from one result to the next."""
-        return self.reduction.column_step(self.result)
+        """Columns from one result to the next, where there are several."""
+        first, end = self.result.own_columns(0, self.result.type.shape[2])
+        return self.reduction.column_step(self.result, end - first)
 
     def segments(self, config: EngineConfig, section: Section) -> tuple[int, int, int]:
         """Return channel groups per kernel group, steps of a segment, and of the last group's."""
@@ -106,12 +108,15 @@ class ArrayOp:
         """Return the input rows that output rows ``start .. stop - 1`` read, as (first, end)."""
         return self.windows.input_rows(*self.result.own_rows(start, stop))
 
-    def chunk(self, config: EngineConfig, rows: int, n_kg: int, *, stored: bool) -> tuple[int, int]:
-        """Return how many of some output rows and kernel groups the buffers hold together.
+    def chunk(self, config: EngineConfig, whole: Chunk, *, stored: bool) -> Chunk:
+        """Return how much of some output the buffers hold together.
 
         ``stored`` : results go through the output buffer.
         """
-        rows = self.windows.rows_at_once(config, rows)
+        chunk = self.windows.at_once(config, whole)
         if stored or self.reduction.partial:
-            rows, n_kg = self.result.chunk(config, rows, n_kg, self.reduction.tile_rows)
-        return self.reduction.chunk(config, self.result, rows, n_kg)
+            chunk = self.result.chunk(config, chunk, self.reduction.tile_rows)
+        chunk = self.reduction.chunk(config, self.result, chunk)
+        if chunk.columns == whole.columns:
+            return chunk
+        return replace(chunk, columns=cut_at(config, chunk.columns, self.result.step[1]))

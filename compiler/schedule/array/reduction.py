@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NotRequired, TypedDict
 
 from tilewright.compiler.schedule.array.result import Result
-from tilewright.compiler.schedule.array.work import Work
+from tilewright.compiler.schedule.array.work import Chunk, Work
 from tilewright.isa import EngineConfig
 
 
@@ -55,21 +55,26 @@ class Sum:
         return 1
 
     @property
+    def tile_columns(self) -> int:
+        """Columns of results that are computed together."""
+        return 1
+
+    @property
     def algorithm(self) -> str:
         """How people call it, where it is not direct."""
         return ""
 
-    def column_step(self, result: Result) -> int:
-        """Return the columns from one result to the next."""
-        return result.step[1] if result.columns > 1 else 1
+    def column_step(self, result: Result, columns: int) -> int:
+        """Return the columns from one to the next of as many own columns of a result."""
+        return result.step[1] if columns > 1 else 1
 
     def row_step(self, result: Result, work: Work) -> int:
         """Return the rows from one result to the next."""
         return result.step[0] if work.end - work.first > 1 else 0
 
-    def chunk(self, config: EngineConfig, result: Result, rows: int, n_kg: int) -> tuple[int, int]:
-        """Return how many of some rows and kernel groups the buffer of sums holds together."""
-        return rows, n_kg
+    def chunk(self, config: EngineConfig, result: Result, chunk: Chunk) -> Chunk:
+        """Return how much of some results the buffer of sums holds together."""
+        return chunk
 
     def fields(self, work: Work) -> ReductionFields:
         """Return what the command of some work says of its sums."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypedDict
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from tilewright.compiler.ir import TensorType
 from tilewright.compiler.schedule.array.ring import Ring
-from tilewright.compiler.schedule.array.work import Work
+from tilewright.compiler.schedule.array.work import Chunk, Work
 from tilewright.isa import EngineConfig
 
 
@@ -83,30 +82,36 @@ class Result:
 
     def own_rows(self, start: int, stop: int) -> tuple[int, int]:
         """Return which of its rows lie in rows ``start .. stop - 1`` of the value."""
-        step, offset = self.step[0], self.offset[0]
-        return -(-(start - offset) // step), -(-(stop - offset) // step)
+        return _own(start, stop, self.step[0], self.offset[0])
 
-    @cached_property
-    def columns(self) -> int:
-        """Results per row."""
-        return -(-(self.type.shape[2] - self.offset[1]) // self.step[1])
+    def own_columns(self, left: int, right: int) -> tuple[int, int]:
+        """Return which of its columns lie in columns ``left .. right - 1`` of the value."""
+        return _own(left, right, self.step[1], self.offset[1])
 
-    def chunk(self, config: EngineConfig, rows: int, n_kg: int, tile_rows: int) -> tuple[int, int]:
-        """Return how many of some rows and kernel groups go through the output buffer together.
+    def words(self, config: EngineConfig, left: int, right: int) -> int:
+        """Return the words of ``cols`` results that columns ``left .. right - 1`` take in a row."""
+        first, end = self.own_columns(left, right)
+        return -(-(end - first) // config.cols)
 
-        They take half of it if that is possible; ``tile_rows`` rows stay together.
+    def chunk(self, config: EngineConfig, chunk: Chunk, tile_rows: int) -> Chunk:
+        """Return how much of some results goes through the output buffer together.
+
+        It takes half of the buffer if that is possible; ``tile_rows`` rows stay together.
         """
-        width = self.type.shape[2]
+        width = chunk.columns
+        if tile_rows * width > config.out_depth:
+            width = max(1, config.out_depth // 2 // tile_rows)
         half = max(config.out_depth // 2, tile_rows * width)
-        rows = max(tile_rows, min(rows, half // width // tile_rows * tile_rows))
-        return rows, max(1, min(n_kg, half // (rows * width)))
+        rows = max(tile_rows, min(chunk.rows, half // width // tile_rows * tile_rows))
+        return Chunk(rows, max(1, min(chunk.n_kg, half // (rows * width))), width)
 
     def fields(self, config: EngineConfig, work: Work) -> ResultFields:
         """Return what the command of some work says of its results."""
+        first, end = work.columns
         return {
             "n_oy": work.end - work.first,
-            "n_ox": -(-self.columns // config.cols),
-            "out_w": self.columns,
+            "n_ox": -(-(end - first) // config.cols),
+            "out_w": end - first,
             "zero_point": self.zero_point,
             "qmin": self.qmin,
             "qmax": self.qmax,
@@ -116,9 +121,9 @@ class Result:
         self, config: EngineConfig, work: Work, out_base: int, row_step: int
     ) -> StoredFields:
         """Return where results of some work go in the output buffer, its part from a word on."""
-        width = self.type.shape[2]
-        row = self._first_row(work)
-        first = ((work.block.kg - work.part.kg) * work.rows + row) * width + self.offset[1]
+        width, row = work.width, self._first_row(work)
+        first = ((work.block.kg - work.part.kg) * work.rows + row) * width
+        first += self._first_column(work) - work.left
         return {
             "to_out": 1,
             "out_base": (out_base + first) % config.out_depth,
@@ -128,7 +133,7 @@ class Result:
 
     def kept(self, config: EngineConfig, work: Work, ring: Ring, row_step: int) -> KeptFields:
         """Return where results of some work go in the activation buffer."""
-        word, lane = divmod(self.offset[1], config.cols)
+        word, lane = divmod(self._first_column(work) - work.origin, config.cols)
         row = work.start + self._first_row(work)
         return {
             "to_act": 1,
@@ -141,3 +146,12 @@ class Result:
     def _first_row(self, work: Work) -> int:
         """Return the first row of results, from the work's first row on."""
         return self.offset[0] + work.first * self.step[0] - work.start
+
+    def _first_column(self, work: Work) -> int:
+        """Return the column of the first result of each row."""
+        return self.offset[1] + work.columns[0] * self.step[1]
+
+
+def _own(start: int, stop: int, step: int, offset: int) -> tuple[int, int]:
+    """Return which of ``offset, offset + step, ...`` are in ``start .. stop - 1``."""
+    return -(-(start - offset) // step), -(-(stop - offset) // step)

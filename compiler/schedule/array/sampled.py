@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
 from tilewright.compiler.ir.deformable import reach
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.windows import PositionPlace, PositionSource, Windows
-from tilewright.compiler.schedule.array.work import Work
+from tilewright.compiler.schedule.array.work import Chunk, Work, cut_at
 from tilewright.isa import Compute, Deform, EngineConfig
+from tilewright.isa.layout import align
 from tilewright.isa.passes import least_last_parts
 
 #: What takes all samples before the convolution.
 SAMPLED = "sampled"
+
+
+def position_words(config: EngineConfig, columns: int) -> int:
+    """Return the words that columns of a row of offsets take in the buffer: whole beats."""
+    return align(columns * config.rows, config.bus_bytes) // config.rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +36,7 @@ class Deformation:
     offset_range : the least and the greatest offset, in units of ``2**-fraction`` pixels
     taken : the range of the vertical offsets at which samples are taken
     positions : int, of each channel group: the taps of the kernel
-    position_words : words of the offset buffer for one output row, of offsets and of masks
+    position_groups : channel groups of offsets and of masks
     """
 
     offset: str
@@ -41,12 +47,20 @@ class Deformation:
     offset_range: tuple[int, int]
     taken: tuple[int, int]
     positions: int
-    position_words: tuple[int, int]
+    position_groups: tuple[int, int]
 
     @property
     def offsets_taken(self) -> tuple[int, int]:
         """The least and the greatest vertical offset of a sample, in units of a fraction."""
         return max(self.offset_range[0], self.taken[0]), min(self.offset_range[1], self.taken[1])
+
+    def row_words(self, config: EngineConfig, columns: int) -> int:
+        """Return the words of the offset buffer for so many columns of a row: offsets or masks."""
+        return max(self.position_groups) * position_words(config, columns)
+
+    def room(self, config: EngineConfig) -> int:
+        """Return the words that there are for offsets, and for masks."""
+        return config.offset_depth if self.mask is None else config.offset_depth // 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,15 +98,25 @@ class SampledWindows(Windows):
         """Return the accesses that assemble one window: one for each pixel."""
         return config.cols
 
-    def rows_at_once(self, config: EngineConfig, rows: int) -> int:
-        """Return of how many of some rows the positions are in the buffer together.
+    @cached_property
+    def column_reach(self) -> tuple[int, int]:
+        """Columns of the input that column 0 of the results can reach, as (first, end)."""
+        first = -self.padding[1]
+        last = first + (self.kernel[1] - 1) * self.dilation[1]
+        return reach(self.deform.offset_range, self.deform.fraction, first, last)
+
+    def at_once(self, config: EngineConfig, chunk: Chunk) -> Chunk:
+        """Return of how much of some results the positions are in the buffer together.
 
         They take half of it if that is possible, so that the next are loaded meanwhile.
         """
-        room = config.offset_depth if self.deform.mask is None else config.offset_depth // 2
-        most = room // max(self.deform.position_words)
-        tiles = max(1, -(-rows // max(1, most // 2)))
-        return max(1, -(-rows // tiles))  # where no row is read, none is computed
+        room, columns = self.deform.room(config), chunk.columns
+        if self.deform.row_words(config, columns) > room:
+            columns = cut_at(config, room // 2 // max(self.deform.position_groups), 1)
+        most = room // self.deform.row_words(config, columns)
+        tiles = max(1, -(-chunk.rows // max(1, most // 2)))
+        # Where no row is read, none is computed.
+        return replace(chunk, rows=max(1, -(-chunk.rows // tiles)), columns=columns)
 
     def too_large(
         self, words: int, rings: Mapping[str, Ring], config: EngineConfig

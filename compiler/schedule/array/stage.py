@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TypeAlias
 
 from tilewright.compiler.ir import TensorType
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.array.section import Block
 from tilewright.compiler.schedule.array.weights import WeightSource
-from tilewright.compiler.schedule.array.windows import Operand, clipped_rows
+from tilewright.compiler.schedule.array.windows import Operand, clipped
 from tilewright.isa import EngineConfig
+
+_Reaches: TypeAlias = "dict[tuple[int, int, int], tuple[int, int]]"
+"""From stride, and step and offset of the results, to where result 0 reads, as (first, end)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,23 +93,36 @@ class Stage:
         return {}
 
     def _rows_read(self, start: int, stop: int) -> tuple[int, int]:
-        firsts, ends = [], []
-        for (stride, step, offset), (above, below) in self._reaches.items():
-            low, high = -(-(start - offset) // step), -(-(stop - offset) // step)
-            firsts.append(low * stride + above)
-            ends.append((high - 1) * stride + below if high > low else firsts[-1])
-        return clipped_rows(self.ops[0].windows.type.shape[1], min(firsts), max(ends))
+        return _read(self._row_reaches, self.ops[0].windows.type.shape[1], start, stop)
+
+    def input_columns(self, left: int, right: int) -> tuple[int, int]:
+        """Return the input columns that output columns ``left .. right - 1`` read, at least one.
+
+        Where only padding is read, that is the nearest column.
+        """
+        width = self.ops[0].windows.type.shape[2]
+        first, end = _read(self._column_reaches, width, left, right)
+        first = min(first, width - 1)
+        return first, max(end, first + 1)
 
     @cached_property
-    def _reaches(self) -> dict[tuple[int, int, int], tuple[int, int]]:
+    def _row_reaches(self) -> _Reaches:
         """Input rows from and to which operations of the same rows of results read."""
-        result: dict[tuple[int, int, int], tuple[int, int]] = {}
-        for op in self.ops:
-            key = op.windows.stride[0], op.result.step[0], op.result.offset[0]
-            first, end = op.windows.reach
-            known = result.get(key, (first, end))
-            result[key] = min(known[0], first), max(known[1], end)
-        return result
+        return _reaches(
+            ((op.windows.stride[0], op.result.step[0], op.result.offset[0]), op.windows.reach)
+            for op in self.ops
+        )
+
+    @cached_property
+    def _column_reaches(self) -> _Reaches:
+        """The same of columns."""
+        return _reaches(
+            (
+                (op.windows.stride[1], op.result.step[1], op.result.offset[1]),
+                op.windows.column_reach,
+            )
+            for op in self.ops
+        )
 
     @lru_cache(maxsize=65536)  # noqa: B019 - stages live as long as the process compiles
     def block_words(self, config: EngineConfig, block: Block) -> int:
@@ -127,3 +145,22 @@ class Stage:
         """Return the bytes of its weights in memory, and about the cycles that loading takes."""
         costs = [source.costs(config) for source in self.sources]
         return sum(size for size, _ in costs), sum(cycles for _, cycles in costs)
+
+
+def _reaches(found: Iterable[tuple[tuple[int, int, int], tuple[int, int]]]) -> _Reaches:
+    """Return the hull of the reaches of each kind."""
+    result: _Reaches = {}
+    for key, (first, end) in found:
+        known = result.get(key, (first, end))
+        result[key] = min(known[0], first), max(known[1], end)
+    return result
+
+
+def _read(reaches: _Reaches, size: int, start: int, stop: int) -> tuple[int, int]:
+    """Return what results ``start .. stop - 1`` read along an axis of ``size`` pixels."""
+    firsts, ends = [], []
+    for (stride, step, offset), (above, below) in reaches.items():
+        low, high = -(-(start - offset) // step), -(-(stop - offset) // step)
+        firsts.append(low * stride + above)
+        ends.append((high - 1) * stride + below if high > low else firsts[-1])
+    return clipped(size, min(firsts), max(ends))

@@ -20,7 +20,7 @@ from tilewright.compiler.schedule.array.weights import (
     WordCopy,
 )
 from tilewright.compiler.schedule.array.windows import WindowFields, Windows
-from tilewright.compiler.schedule.array.work import Work
+from tilewright.compiler.schedule.array.work import Chunk, Work
 from tilewright.compiler.winograd.kernels import KernelTransform
 from tilewright.compiler.winograd.terms import Term, Tiling
 from tilewright.isa import EngineConfig
@@ -232,11 +232,16 @@ class TileSum(Sum):
         return self.tiling.m[0]
 
     @property
+    def tile_columns(self) -> int:
+        """Columns of results that are computed together."""
+        return self.tiling.m[1]
+
+    @property
     def algorithm(self) -> str:
         """How people call it."""
         return str(self.tiling)
 
-    def column_step(self, result: Result) -> int:
+    def column_step(self, result: Result, columns: int) -> int:
         """Return the columns from one tile to the next."""
         return result.step[1]
 
@@ -244,11 +249,16 @@ class TileSum(Sum):
         """Return the rows from one result to the next: they go on row by row."""
         return 1
 
-    def chunk(self, config: EngineConfig, result: Result, rows: int, n_kg: int) -> tuple[int, int]:
-        """Return how many of some rows the partial sums hold together, of one kernel group."""
-        words = -(-result.columns // config.cols)
-        each = words * result.step[1] * config.drain_cycles
-        return min(rows, config.partial_depth // each * self.tile_rows), 1
+    def chunk(self, config: EngineConfig, result: Result, chunk: Chunk) -> Chunk:
+        """Return how much of some results the partial sums hold together, of one kernel group."""
+        word = result.step[1] * config.drain_cycles  # partial sums of a word of tiles
+        words = result.words(config, 0, chunk.columns)
+        columns = chunk.columns
+        if words * word > config.partial_depth:
+            words = max(1, config.partial_depth // word)
+            columns = words * config.cols * result.step[1]
+        rows = config.partial_depth // (words * word) * self.tile_rows
+        return Chunk(min(chunk.rows, rows), 1, columns)
 
     def fields(self, work: Work) -> ReductionFields:
         """Return what the command of some work says of its sums."""

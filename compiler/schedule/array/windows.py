@@ -11,7 +11,7 @@ from typing import ClassVar, NotRequired, TypedDict
 from tilewright.compiler.ir import TensorType
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.section import Section
-from tilewright.compiler.schedule.array.work import Work
+from tilewright.compiler.schedule.array.work import Chunk, Work
 from tilewright.isa import Compute, Deform, EngineConfig
 from tilewright.isa.passes import window_parts
 
@@ -145,13 +145,19 @@ class Windows:
         first = -self.padding[0]
         return first, first + (self.kernel[0] - 1) * self.dilation[0] + 1
 
+    @cached_property
+    def column_reach(self) -> tuple[int, int]:
+        """Columns of the input that column 0 of the results reads, as (first, end)."""
+        first = -self.padding[1]
+        return first, first + (self.kernel[1] - 1) * self.dilation[1] + 1
+
     def input_rows(self, first: int, end: int) -> tuple[int, int]:
         """Return the input rows that results' rows ``first .. end - 1`` read, as (first, end).
 
         Rows outside the input are left out; nothing to compute, or padding only, is an empty range
         inside the input.
         """
-        return clipped_rows(self.type.shape[1], *self.unclipped_rows(first, end))
+        return clipped(self.type.shape[1], *self.unclipped_rows(first, end))
 
     def unclipped_rows(self, first: int, end: int) -> tuple[int, int]:
         """Return what :meth:`input_rows` does, with rows outside the input."""
@@ -171,9 +177,9 @@ class Windows:
         """Return the windows of a channel group, each with a segment of its own."""
         return 1 if section.tap is not None else self.kernel[0] * self.kernel[1]
 
-    def rows_at_once(self, config: EngineConfig, rows: int) -> int:
-        """Return how many of some rows of results can be computed together."""
-        return rows
+    def at_once(self, config: EngineConfig, chunk: Chunk) -> Chunk:
+        """Return how much of some results can be computed together."""
+        return chunk
 
     def too_large(
         self, words: int, rings: Mapping[str, Ring], config: EngineConfig
@@ -184,8 +190,10 @@ class Windows:
     def fields(self, config: EngineConfig, work: Work, *, per_group: bool) -> WindowFields:
         """Return what the command of some work says of its windows."""
         ring, kernel = work.rings[0], self.kernel
+        skipped, in_w = self._skipped(config, work)
         y0 = work.first * self.stride[0] - self.padding[0]
-        x0 = -self.padding[1]
+        x0 = work.columns[0] * self.stride[1] - self.padding[1]
+        x0 -= work.held[0] + skipped * config.cols
         if work.section.tap is not None:
             r, s = divmod(work.section.tap, self.kernel[1])
             y0, x0, kernel = y0 + r * self.dilation[0], x0 + s * self.dilation[1], (1, 1)
@@ -194,7 +202,7 @@ class Windows:
             "n_r": kernel[0],
             "n_s": kernel[1],
             "stride_x": self.stride[1],
-            "act_base": ring.base + (work.cg - ring.first) * ring.words,
+            "act_base": ring.base + (work.cg - ring.first) * ring.words + skipped,
             "act_row": ring.offset(y0),
             "act_ring": ring.words,
             "kg_step": self.planes * ring.words if per_group else 0,
@@ -211,9 +219,16 @@ class Windows:
             "s_dx": self.dilation[1],
             "s_word": self.dilation[1] // config.cols,
             "s_lane": self.dilation[1] % config.cols,
-            "in_w": self.type.shape[2],
+            "in_w": in_w,
             "pad": self.pad & 0xFF,
         }
+
+    def _skipped(self, config: EngineConfig, work: Work) -> tuple[int, int]:
+        """Return the words of a row in front of all windows, and the columns behind those."""
+        first, end = work.held
+        read = work.columns[0] * self.stride[1] + self.column_reach[0]
+        words = min(max(read - first, 0), end - first - 1) // config.cols
+        return words, end - first - words * config.cols
 
     def group_step(self, work: Work) -> int:
         """Return the lane words from one channel group that is read to the next."""
@@ -252,6 +267,6 @@ class JoinedWindows(Windows):
         return steps.pop()
 
 
-def clipped_rows(height: int, first: int, end: int) -> tuple[int, int]:
-    """Return the rows ``first .. end - 1`` that exist, as (first, end)."""
-    return min(max(first, 0), height), min(max(end, 0), height)
+def clipped(size: int, first: int, end: int) -> tuple[int, int]:
+    """Return which of ``first .. end - 1`` are in ``0 .. size - 1``, as (first, end)."""
+    return min(max(first, 0), size), min(max(end, 0), size)

@@ -1,17 +1,40 @@
-"""What one compute command covers of an operation."""
+"""What one compute command covers of an operation, and how much the buffers hold at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import lcm
 
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.section import Block, Section
+from tilewright.isa import EngineConfig
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """An amount of results: rows, kernel groups, and columns of the stage's output."""
+
+    rows: int
+    n_kg: int
+    columns: int
+
+
+def cut_at(config: EngineConfig, columns: int, step: int) -> int:
+    """Return the most columns up to a number, or the least, after which a row can be cut.
+
+    Whole words of results that are ``step`` columns apart, if they fit; else whole tiles. What
+    follows begins with a beat of the bus.
+    """
+    least = lcm(step, config.beat_pixels)
+    whole = lcm(least, step * config.cols)
+    unit = whole if whole <= columns else least
+    return max(columns // unit * unit, unit)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Some kernel groups of a section, and some rows.
+    """Some kernel groups of a section, and some rows and columns.
 
     Parameters
     ----------
@@ -20,6 +43,10 @@ class Work:
     part : all kernel groups that go through the output buffer together; ``block`` is among them
     start, stop : rows of the stage's output, ``start .. stop - 1``
     first, end : rows of the operation's own results among them
+    left, right : columns of the stage's output, ``left .. right - 1``
+    columns : of the operation's own results among them, as (first, end)
+    origin : the output's column with which its rows on chip begin
+    held : columns of the operands that are on chip, as (first, end)
     cg : the first channel group that is read, counted over the operand
     rings : of the operands
     """
@@ -31,6 +58,11 @@ class Work:
     stop: int
     first: int
     end: int
+    left: int
+    right: int
+    columns: tuple[int, int]
+    origin: int
+    held: tuple[int, int]
     cg: int
     rings: Sequence[Ring]
 
@@ -38,3 +70,8 @@ class Work:
     def rows(self) -> int:
         """Rows of the stage's output."""
         return self.stop - self.start
+
+    @property
+    def width(self) -> int:
+        """Columns of the stage's output."""
+        return self.right - self.left

@@ -23,7 +23,6 @@ from tilewright.compiler.schedule.order.offsets import (
     cut_by_offsets,
     fill,
     grouped_order,
-    position_words,
     shared_groups,
 )
 from tilewright.errors import UnsupportedError
@@ -227,11 +226,10 @@ def _by_offset_groups(ctx: Context, op: DeformConv2d) -> tuple[str, int]:
 def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
     """Return where samples come from; put offsets and masks in memory in the model's order."""
     config, offsets = ctx.config, ctx.values[op.offset]
-    mask, mask_words, mask_fraction = None, 0, 0
-    words = position_words(config, offsets.shape[0], offsets.shape[2])
+    mask, mask_groups, mask_fraction = None, 0, 0
     if op.mask is not None:
         masks = ctx.values[op.mask]
-        mask_words = position_words(config, masks.shape[0], masks.shape[2])
+        mask_groups = -(-masks.shape[0] // config.rows)
         mask_fraction = fraction_bits(masks, 1) or 0
         _, most = ctx.ranges[op.mask]
         if most > 1 << mask_fraction:
@@ -241,13 +239,6 @@ def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
                 "Use tilewright.nn.QuantMask.",
             )
         mask = _in_model_order(ctx, op, op.mask, "mask")
-    # Offsets and masks have half of the buffer each.
-    needed = max(words, mask_words) << (mask is not None)
-    if needed > config.offset_depth:
-        raise EngineLimitError(
-            f"{op.name}: the offsets of one output row take {needed} words; "
-            f"{at_least(config, 'offset_depth', needed)}"
-        )
     fraction = fraction_bits(offsets) or 0
     for name, bits in (("offset_fraction", fraction), ("mask_fraction", mask_fraction)):
         if bits > getattr(config, name):
@@ -255,7 +246,7 @@ def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
                 f"{op.name}: {name.partition('_')[0]}s have {bits} bits below the point; "
                 f"{at_least(config, name, bits)}"
             )
-    return Deformation(
+    deform = Deformation(
         offset=_in_model_order(ctx, op, op.offset, "offset"),
         mask=mask,
         fraction=fraction,
@@ -264,8 +255,17 @@ def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
         offset_range=ctx.ranges[op.offset],
         taken=(-128, 127),
         positions=op.kernel[0] * op.kernel[1],
-        position_words=(words, mask_words),
+        position_groups=(-(-offsets.shape[0] // config.rows), mask_groups),
     )
+    least = min(config.beat_pixels, offsets.shape[2])
+    # Offsets and masks have half of the buffer each.
+    needed = deform.row_words(config, least) << (mask is not None)
+    if needed > config.offset_depth:
+        raise EngineLimitError(
+            f"{op.name}: the offsets of {least} output pixels take {needed} words; "
+            f"{at_least(config, 'offset_depth', needed)}"
+        )
+    return deform
 
 
 def _in_model_order(ctx: Context, op: DeformConv2d, value: str, what: str) -> str:

@@ -9,14 +9,6 @@ import numpy as np
 
 from tilewright.compiler.schedule.array.section import Section
 from tilewright.compiler.schedule.order.channels import ChannelOrder
-from tilewright.isa import EngineConfig
-from tilewright.isa.layout import align
-
-
-def position_words(config: EngineConfig, channels: int, width: int) -> int:
-    """Return the words of the offset buffer that one row of offsets or masks takes."""
-    words = align(width * config.rows, config.bus_bytes) // config.rows
-    return -(-channels // config.rows) * words
 
 
 def grouped_order(channels: int, offset_groups: int, rows: int) -> ChannelOrder:

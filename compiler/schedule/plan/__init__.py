@@ -1,9 +1,10 @@
 """Which stages run together, strip by strip, and where their values lie on chip.
 
 ``group``   consecutive stages, and the sizes of what they read and write
+``columns`` how they are cut into strips of columns where rows do not fit
 ``rings``   where their values lie on chip
 ``weights`` how their weights share the weight buffer
 ``strips``  how a group runs strip by strip
 ``cost``    what that costs, about
-``search``  which stages run together, and in how many strips
+``search``  which stages run together, and in how many strips of rows and columns
 """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.array.stage import Stage
+from tilewright.compiler.schedule.array.work import Chunk
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.objective import OVERHEADS, Overheads
 from tilewright.compiler.schedule.plan.strips import Plan
@@ -49,6 +51,8 @@ def estimate(
     slowest = max(compute, load, stores / bus)
     if not plan.ahead and plan.steps > 1:
         slowest = max(compute + loads / bus, load)
+    elif len(plan.columns.strips) > 1 and not plan.apart(config):
+        slowest = max(compute + first * (len(plan.columns.strips) - 1) / bus, load)
     # Nothing overlaps with the store of the last results.
     share = 1 - plan.strips[-2] / plan.strips[-1] if plan.steps > 1 else 1
     last = min(stores * share, config.out_depth // 2 * config.rows)
@@ -62,9 +66,9 @@ def _loaded(
     group, frontier = plan.group, plan.frontier
     loads = first = 0
     for value in group.loads:
-        row = layouts[value].row_bytes
-        loads += frontier[value][-1] * row * sum(rings[value].groups for rings in plan.rings)
-        first += frontier[value][1] * row * plan.rings[0][value].groups
+        rows = [layouts[value].columns_bytes(*columns[value]) for columns in plan.columns.strips]
+        loads += frontier[value][-1] * sum(rows) * sum(r[value].groups for r in plan.rings)
+        first += frontier[value][1] * rows[0] * plan.rings[0][value].groups
     # Offsets are loaded once per block of weights, at best.
     positions = {value for stage in group.stages for value in stage.positions}
     return loads + sum(lowered.layout(value).size_bytes for value in positions), first
@@ -72,8 +76,8 @@ def _loaded(
 
 def _times(plan: Plan) -> list[int]:
     """Return how often each stage's weights are loaded."""
-    once = len(plan.blocks) > 1 or plan.steps == 1
-    return [1 if kept or once else plan.steps for kept in plan.weights.resident]
+    once = len(plan.blocks) > 1 or plan.runs == 1
+    return [1 if kept or once else plan.runs for kept in plan.weights.resident]
 
 
 def _waits(plan: Plan, config: EngineConfig, overheads: Overheads) -> float:
@@ -81,7 +85,7 @@ def _waits(plan: Plan, config: EngineConfig, overheads: Overheads) -> float:
     group, weights = plan.group, plan.weights
     positions = {value for stage in group.stages for value in stage.positions}
     waited = 0 if plan.early else len(positions & {stage.output for stage in group.stages})
-    cycles = float(waited * plan.steps * overheads.memory)
+    cycles = float(waited * plan.runs * overheads.memory)
     for stage, times, blocks in zip(group.stages, _times(plan), weights.blocks, strict=True):
         sizes = [stage.block_words(config, block) for block in blocks]
         if times * len(sizes) > 1:
@@ -94,20 +98,41 @@ def _waits(plan: Plan, config: EngineConfig, overheads: Overheads) -> float:
 
 def _stage_cycles(plan: Plan, number: int, config: EngineConfig, overheads: Overheads) -> float:
     """Return the cycles in which the array works for a stage."""
+    output = plan.group.stages[number].output
+    strips = [columns[output] for columns in plan.columns.strips]
+    widths = {right - left: (left, right) for left, right in strips if left < right}
+    times = Counter(right - left for left, right in strips)
+    return sum(
+        times[width] * _strip_cycles(plan, number, columns, config, overheads)
+        for width, columns in widths.items()
+    )
+
+
+def _strip_cycles(
+    plan: Plan,
+    number: int,
+    columns: tuple[int, int],
+    config: EngineConfig,
+    overheads: Overheads,
+) -> float:
+    """Return the cycles of a stage in one strip of columns, as (left, right)."""
     group, stage = plan.group, plan.group.stages[number]
     made, cuts = plan.frontier[stage.output], plan.weights.blocks[number]
     # Nothing is computed of a value of which readers see padding only.
     strip = max(1, *(b - a for a, b in pairwise(made)))
+    left, right = columns
     cycles = 0.0
     for op in stage.ops:
         _, height = op.result.own_rows(0, made[-1])
-        words = -(-op.result.columns // config.cols)
+        words = op.result.words(config, left, right)
         cycles += height * words * sum(s.n_kg * op.pass_cycles(config, s) for s in op.sections)
-        rows, n_kg = op.chunk(config, strip, op.n_kg, stored=op.output in group.stores)
-        chunks = plan.steps * -(-strip // rows)
+        whole = Chunk(strip, op.n_kg, right - left)
+        chunk = op.chunk(config, whole, stored=op.output in group.stores)
+        pieces = -(-strip // chunk.rows) * -(-whole.columns // chunk.columns)
+        chunks = plan.steps * pieces
         commands = plan.steps * max(len(cuts), len(op.sections))
         per_cut = -(-op.n_kg // len(cuts))
-        commands *= -(-strip // rows) * -(-per_cut // n_kg)
+        commands *= pieces * -(-per_cut // chunk.n_kg)
         fence = overheads.fence if _waits_for_results(plan, stage, op) else 0
         cycles += op.n_kg * chunks * op.lead_cycles(config)
         cycles += commands * (overheads.command + fence)

@@ -8,7 +8,6 @@ from functools import cached_property
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.lowered import LoweredGraph
-from tilewright.isa import EngineConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +61,3 @@ def make_group(lowered: LoweredGraph, first: int, count: int) -> Group:
         tuple(value for value in read if value not in inside),
         frozenset(inside & later),
     )
-
-
-def row_words(lowered: LoweredGraph, value: str, config: EngineConfig) -> int:
-    """Return the lane words of one row of one channel group."""
-    return -(-lowered.values[value].shape[2] // config.cols)

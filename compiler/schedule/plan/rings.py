@@ -9,7 +9,8 @@ from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.section import Block
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.lowered import LoweredGraph
-from tilewright.compiler.schedule.plan.group import Group, row_words
+from tilewright.compiler.schedule.plan.columns import ColumnCut
+from tilewright.compiler.schedule.plan.group import Group
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
 
@@ -72,6 +73,7 @@ def place_rings(
     *,
     chains: tuple[tuple[str, ...], ...],
     block: Block | None,
+    columns: ColumnCut,
     ahead: bool,
 ) -> dict[str, Ring]:
     """Return where each value on chip lies, from word 0 on.
@@ -79,7 +81,8 @@ def place_rings(
     The values of a chain lie one behind the other.
 
     A value of which nothing is kept from step to step shares its room with those that live before
-    and after it in a step. ``block``: place only the channel groups that it reads.
+    and after it in a step. ``block``: place only the channel groups that it reads. ``columns``:
+    rows hold those of the widest strip.
     """
     rows: dict[str, int] = {}
     lives: dict[str, tuple[int, int]] = {}
@@ -110,7 +113,7 @@ def place_rings(
         for values in together:
             rows |= dict.fromkeys(values, max(rows[value] for value in values))
 
-    pitches = {value: row_words(lowered, value, config) for value in rows}
+    pitches = {value: -(-columns.widest[value] // config.cols) for value in rows}
     for value in paired_values(group):
         # Neighbouring rows lie at words that are not both even or both odd.
         rows[value] += rows[value] % 2

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeAlias
 
 from tilewright.compiler.schedule.array.section import Block
 from tilewright.compiler.schedule.limits import EngineLimitError
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
+from tilewright.compiler.schedule.plan.columns import ColumnCut, column_cuts, whole_rows
 from tilewright.compiler.schedule.plan.cost import Cost, estimate
 from tilewright.compiler.schedule.plan.group import Group, make_group
 from tilewright.compiler.schedule.plan.rings import frontiers
@@ -23,6 +24,9 @@ MAX_STAGES = 24
 #: Numbers of strips tried beyond the fewest that fit: more strips start and end sooner, but repeat
 #: more.
 _TRIED = 5
+
+#: Numbers of strips of columns tried, from the fewest that fit.
+_TRIED_CUTS = 3
 
 
 CostModel: TypeAlias = Callable[[Plan, LoweredGraph, EngineConfig], Cost]
@@ -54,6 +58,12 @@ def search(
     """
     count = len(lowered.stages)
     per_byte = CYCLES_PER_BYTE[objective]
+    alone = [
+        best_plan(make_group(lowered, first, 1), lowered, config, per_byte, model=model)
+        for first in range(count)
+    ]
+    # Rows stay whole but where a stage's do not fit.
+    narrow = [isinstance(choice, EngineLimitError) for choice, _ in alone]
     best: list[tuple[float, tuple[Choice, ...]] | None] = [None] * (count + 1)
     best[0] = (0.0, ())
     for first in range(count):
@@ -62,7 +72,11 @@ def search(
         misfits, least = 0, 1
         for length in range(1, min(MAX_STAGES, count - first) + 1):
             group = make_group(lowered, first, length)
-            choice, steps = best_plan(group, lowered, config, per_byte, least, model)
+            cut = any(narrow[first : first + length])
+            if length == 1 and not cut:
+                choice, steps = alone[first]
+            else:
+                choice, steps = best_plan(group, lowered, config, per_byte, least, model, cut=cut)
             if isinstance(choice, EngineLimitError):
                 if length == 1:
                     raise choice
@@ -72,7 +86,7 @@ def search(
                     break
                 continue
             # What a longer group keeps on chip is more, strip for strip.
-            least = steps
+            least = 1 if cut else steps
             cost = start[0] + choice.cost.weighed(per_byte)
             known = best[first + length]
             if known is None or cost < known[0]:
@@ -89,54 +103,113 @@ def best_plan(
     per_byte: float,
     least: int = 1,
     model: CostModel = estimate,
+    *,
+    cut: bool = False,
 ) -> tuple[Choice, int] | tuple[EngineLimitError, int]:
     """Return the best plan of a group, or why there is none; and the fewest strips that fit.
 
-    ``least``: fewer strips need not be tried.
+    ``least``: fewer strips need not be tried; ``cut``: strips of columns are tried, too.
     """
-    best: Choice | None = None
-    fewest = 0
-    error = EngineLimitError(f"{group.stages[0].name}: there is no plan")
-    outputs = {stage.output for stage in group.stages}
-    moved = any(outputs.intersection(stage.positions) for stage in group.stages)
-
-    @cache
-    def complete(strips: tuple[int, ...], early: bool) -> dict[str, tuple[int, ...]]:
-        return frontiers(group, lowered, strips, early)
-
+    attempt = _Attempt(group, lowered, config, per_byte, model)
     for blocks in _cuts(group):
+        attempt.rows(blocks, whole_rows(group, lowered), least)
+    fewest = attempt.fewest
+    fitting: Counter[tuple[Block, ...]] = Counter()
+    for columns in column_cuts(group, lowered, config) if cut else ():
+        for blocks in _cuts(group):
+            fitting[blocks] += attempt.rows(blocks, columns, 1)
+        if max(fitting.values()) == _TRIED_CUTS:
+            break
+    if attempt.best is None:
+        return attempt.error, least
+    return attempt.best, max(fewest, least)
+
+
+class _Attempt:
+    """The best plan of a group among those that were tried.
+
+    Attributes
+    ----------
+    best : Choice, or None if none fits
+    error : why the last one that does not fit does not
+    fewest : strips of rows of a plan that fits
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        lowered: LoweredGraph,
+        config: EngineConfig,
+        per_byte: float,
+        model: CostModel,
+    ) -> None:
+        self._group, self._lowered, self._config = group, lowered, config
+        self._per_byte, self._model = per_byte, model
+        self._complete: dict[tuple[tuple[int, ...], bool], dict[str, tuple[int, ...]]] = {}
+        outputs = {stage.output for stage in group.stages}
+        self._moved = any(outputs.intersection(stage.positions) for stage in group.stages)
+        self.best: Choice | None = None
+        self.error = EngineLimitError(f"{group.stages[0].name}: there is no plan")
+        self.fewest = 0
+
+    def rows(self, blocks: tuple[Block, ...], columns: ColumnCut, least: int) -> bool:
+        """Try numbers of strips of rows, ``least`` or more; return whether any fits."""
         fitting = 0
-        for strips in _strips(group, lowered):
-            steps = len(strips)
-            if steps < least:
-                continue
-            plans = [
-                plan_group(
-                    group,
-                    lowered,
-                    config,
-                    strips=strips,
-                    blocks=blocks,
-                    ahead=ahead,
-                    early=early,
-                    frontier=complete(strips, early),
-                )
-                for ahead in ((True, False) if steps > 1 else (True,))
-                for early in ((False, True) if ahead and steps > 1 and moved else (False,))
-            ]
-            for plan in plans:
+        strips = [s for s in _strips(self._group, self._lowered) if len(s) >= least]
+        if len(columns.strips) > 1 and strips:
+            # Where single rows do not fit, nothing does.
+            found = self._plan(blocks, columns, strips[-1], ahead=False, early=False)
+            if isinstance(found, EngineLimitError):
+                self.error = found
+                return False
+        for rows in strips:
+            fitting += self._ways(blocks, columns, rows)
+            if fitting == _TRIED:
+                break
+        return fitting > 0
+
+    def _ways(self, blocks: tuple[Block, ...], columns: ColumnCut, strips: tuple[int, ...]) -> bool:
+        """Try strips of rows, loaded ahead or not; return whether they fit if loaded ahead."""
+        steps = len(strips)
+        fits = False
+        for ahead in (True, False) if steps > 1 else (True,):
+            for early in (False, True) if ahead and steps > 1 and self._moved else (False,):
+                plan = self._plan(blocks, columns, strips, ahead=ahead, early=early)
                 if isinstance(plan, EngineLimitError):
-                    error = plan
+                    self.error = plan
                     continue
-                cost = model(plan, lowered, config)
-                if best is None or cost.weighed(per_byte) < best.cost.weighed(per_byte):
-                    best = Choice(plan, cost)
-            if isinstance(plans[0], Plan):
-                fewest = min(fewest or steps, steps)
-                fitting += 1
-                if fitting == _TRIED:
-                    break
-    return (error, least) if best is None else (best, max(fewest, least))
+                if ahead and not early:
+                    fits = True
+                    self.fewest = min(self.fewest or steps, steps)
+                cost = self._model(plan, self._lowered, self._config)
+                weighed = cost.weighed(self._per_byte)
+                if self.best is None or weighed < self.best.cost.weighed(self._per_byte):
+                    self.best = Choice(plan, cost)
+        return fits
+
+    def _plan(
+        self,
+        blocks: tuple[Block, ...],
+        columns: ColumnCut,
+        strips: tuple[int, ...],
+        *,
+        ahead: bool,
+        early: bool,
+    ) -> Plan | EngineLimitError:
+        key = strips, early
+        if key not in self._complete:
+            self._complete[key] = frontiers(self._group, self._lowered, strips, early)
+        return plan_group(
+            self._group,
+            self._lowered,
+            self._config,
+            strips=strips,
+            blocks=blocks,
+            columns=columns,
+            ahead=ahead,
+            early=early,
+            frontier=self._complete[key],
+        )
 
 
 def _cuts(group: Group) -> Iterator[tuple[Block, ...]]:

@@ -4,6 +4,8 @@ A group is a run of consecutive stages. Its values live in rings of rows: those 
 by later stages of the group straight from the activation buffer, those it reads from memory are
 loaded once. In each step every stage computes as many rows as the group's outputs will need next,
 so that no row is computed or loaded twice and none is kept longer than its last reader needs it.
+
+Where even single rows do not fit, all of that happens for one strip of columns after another.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.section import Block
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowered import LoweredGraph
+from tilewright.compiler.schedule.plan.columns import ColumnCut
 from tilewright.compiler.schedule.plan.group import Group
 from tilewright.compiler.schedule.plan.rings import chains_of, place_rings, room
 from tilewright.compiler.schedule.plan.weights import WeightPlan, plan_weights
@@ -28,9 +31,10 @@ class Plan:
     Parameters
     ----------
     group : Group
-    strips : rows of the last output that are complete after each step
+    strips : rows of the last output that are complete after each step, in each strip of columns
     blocks : the whole group runs once for each block of kernel groups; several only where the group
         is one stage
+    columns : and for each block once for each strip of columns
     ahead : there is room to load the next strip beside the one in use
     early : offsets are computed a strip before they are used
     frontier : per value, its complete rows after each step, from 0 before the first
@@ -41,6 +45,7 @@ class Plan:
     group: Group
     strips: tuple[int, ...]
     blocks: tuple[Block, ...]
+    columns: ColumnCut
     ahead: bool
     early: bool
     frontier: dict[str, tuple[int, ...]]
@@ -49,8 +54,17 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """Number of strips."""
+        """Number of strips of rows."""
         return len(self.strips)
+
+    @property
+    def runs(self) -> int:
+        """How often each stage computes some of each kernel group, at most."""
+        return self.steps * len(self.columns.strips)
+
+    def apart(self, config: EngineConfig) -> bool:
+        """Return whether there is room for two strips of columns side by side."""
+        return 2 * max(map(room, self.rings)) <= config.act_depth
 
     def kept(self, number: int) -> bool:
         """Return whether the weights of a stage stay in the buffer while they are needed."""
@@ -64,6 +78,7 @@ def plan_group(
     *,
     strips: tuple[int, ...],
     blocks: Sequence[Block],
+    columns: ColumnCut,
     ahead: bool,
     early: bool,
     frontier: dict[str, tuple[int, ...]],
@@ -73,7 +88,8 @@ def plan_group(
     ``frontier`` : :func:`frontiers` of these strips; all others as in Plan.
     """
     name = group.stages[0].name
-    if len(strips) > 1 and group.factors & {stage.output for stage in group.stages}:
+    runs = len(strips) * len(columns.strips)
+    if runs > 1 and group.factors & {stage.output for stage in group.stages}:
         return EngineLimitError(f"{name}: factors are complete only after the last strip")
     chains = chains_of(group)
     if chains is None:
@@ -86,21 +102,21 @@ def plan_group(
             frontier,
             chains=chains,
             block=block if len(blocks) > 1 else None,
+            columns=columns,
             ahead=ahead,
         )
         for block in blocks
     )
     if error := _without_room(group, rings, config) or _off_chip(group, rings[0], config):
         return error
-    weights = plan_weights(group, config, blocks, len(strips))
+    weights = plan_weights(group, config, blocks, runs)
     if isinstance(weights, EngineLimitError):
         return weights
-    if error := _too_wide(group, config):
-        return error
     return Plan(
         group=group,
         strips=strips,
         blocks=tuple(blocks),
+        columns=columns,
         ahead=ahead,
         early=early,
         frontier=frontier,
@@ -130,17 +146,5 @@ def _off_chip(
             return EngineLimitError(
                 f"{op.name}: results {op.column_step} pixels apart all go to one lane of an engine "
                 f"with {config.cols} columns; cols must not divide it"
-            )
-    return None
-
-
-def _too_wide(group: Group, config: EngineConfig) -> EngineLimitError | None:
-    """Return the error of rows that the output buffer cannot take, or None."""
-    for stage in group.stages:
-        together = stage.tile_rows * stage.output_type.shape[2]
-        if stage.output in group.stores and together > config.out_depth:
-            return EngineLimitError(
-                f"{stage.name}: an output row has {together} pixels; "
-                f"{at_least(config, 'out_depth', together)}"
             )
     return None

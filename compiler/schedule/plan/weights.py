@@ -30,11 +30,12 @@ class WeightPlan:
 
 
 def plan_weights(
-    group: Group, config: EngineConfig, blocks: Sequence[Block], steps: int
+    group: Group, config: EngineConfig, blocks: Sequence[Block], runs: int
 ) -> WeightPlan | EngineLimitError:
     """Return how a group's weights share the buffer, or why they do not.
 
-    ``blocks`` : for each of which the group runs once; ``steps`` : its strips.
+    ``blocks`` : for each of which the group runs once; ``runs`` : its strips of rows, in all strips
+    of columns.
     """
     stages = group.stages
     if len(blocks) > 1:
@@ -50,7 +51,7 @@ def plan_weights(
         return WeightPlan((False,) * len(stages), (tuple(blocks),), config.weight_depth)
     whole = [Block(0, stage.n_kg) for stage in stages]
     resident, stream = (False,) * len(stages), config.weight_depth
-    if steps > 1:
+    if runs > 1:
         sizes = [s.block_words(config, block) for s, block in zip(stages, whole, strict=True)]
         resident, stream = _residents(sizes, widest, config)
     cuts = tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import gcd
+from math import gcd, lcm
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,12 +139,13 @@ def _obstacle(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> str | Non
     data_bits = max(term.data_bits(low, high) for term in tiling.terms)
     if data_bits > config.data_width:
         return at_least(config, "data_width", data_bits)
-    words = -(-width // (columns * config.cols))
-    sums = words * columns * config.drain_cycles
+    # So many columns stay together: whole tiles that can be stored by themselves.
+    together = min(width, lcm(columns, config.beat_pixels))
+    sums = -(-together // (columns * config.cols)) * columns * config.drain_cycles
     if sums > config.partial_depth:
         return at_least(config, "partial_depth", sums)
-    if rows * width > config.out_depth:
-        return at_least(config, "out_depth", rows * width)
+    if rows * together > config.out_depth:
+        return at_least(config, "out_depth", rows * together)
     weights = kernel_transform(tiling).kernels * max(
         section.steps // _taps(plain) for section in plain.sections
     )
@@ -218,12 +219,13 @@ def _cycles(tiling: Tiling, plain: ArrayOp, config: EngineConfig, overheads: Ove
     row_words = -(-width // (columns * config.cols))
     tile_rows = -(-height // rows)
     compute, overhead = 0.0, overheads.command + kernel_group_lead(config, 1)
-    at_once = max(1, config.partial_depth // (row_words * columns * config.drain_cycles))
+    most = max(1, config.partial_depth // (columns * config.drain_cycles))  # words of tiles
+    commands = -(-tile_rows // max(1, most // row_words)) * -(-row_words // most)
     for section in plain.sections:
         groups, segment, last = plain.segments(config, section)
         for number, term in enumerate(tiling.terms):
             shape = PassShape(windows=1, groups=groups, segment=segment, last_segment=last)
             span = pass_span(config, rows, columns, number == len(tiling.terms) - 1)
             cycles = tile_rows * row_words * max(shape.cycles(len(term.coefficients)), span)
-            compute += section.n_kg * (cycles + -(-tile_rows // at_once) * overhead)
+            compute += section.n_kg * (cycles + commands * overhead)
     return compute

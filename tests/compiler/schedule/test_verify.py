@@ -10,6 +10,7 @@ from tilewright.compiler.ir import Constant, Input, TensorType
 from tilewright.compiler.schedule import lower, search
 from tilewright.compiler.schedule.array.section import Block
 from tilewright.compiler.schedule.array.stage import Stage
+from tilewright.compiler.schedule.plan.columns import whole_rows
 from tilewright.compiler.schedule.plan.group import make_group
 from tilewright.compiler.schedule.plan.rings import frontiers
 from tilewright.compiler.schedule.plan.strips import Plan, plan_group
@@ -35,7 +36,8 @@ def plan(lowered):
     group = make_group(lowered, 0, len(lowered.stages))
     strips = (2, 4, 6)
     plan = plan_group(
-        group, lowered, CONFIG, strips=strips, blocks=(Block(0, 2),), ahead=False, early=False,
+        group, lowered, CONFIG, strips=strips, blocks=(Block(0, 2),),
+        columns=whole_rows(group, lowered), ahead=False, early=False,
         frontier=frontiers(group, lowered, strips, False),
     )  # fmt: skip
     assert isinstance(plan, Plan)

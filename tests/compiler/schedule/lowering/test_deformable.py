@@ -27,6 +27,7 @@ from tilewright.compiler.ir import (
     run,
 )
 from tilewright.compiler.schedule import EngineLimitError, lower
+from tilewright.compiler.schedule.array.work import Chunk
 from tilewright.compiler.schedule.order.offsets import cut_by_offsets, grouped_order, shared_groups
 from tilewright.isa import Compute, Deform, LoadOffsets, Unit
 from tilewright.nn import QuantDeformConv2dPack
@@ -106,17 +107,12 @@ def test_offsets_are_loaded_once_where_they_fit():
         (
             {"offset_depth": 0},
             {},
-            "layer: the offsets of one output row take 60 words; .* must be at least 64, not 0",
+            "layer: the offsets of 2 output pixels take 10 words; .* must be at least 16, not 0",
         ),
         (
-            {"offset_depth": 32},
-            {},
-            "layer: .* offset_depth must be at least 64, not 32",
-        ),
-        (
-            {"offset_depth": 64},
+            {"offset_depth": 16},
             {"mask": lambda shape: TensorType(shape, 8, False, 2.0**-8, 0)},
-            "layer: .* take 120 words; .* at least 128, not 64",
+            "layer: .* take 20 words; .* at least 32, not 16",
         ),
         (
             {"offset_fraction": 3},
@@ -129,20 +125,34 @@ def test_offsets_are_loaded_once_where_they_fit():
             "layer: masks have 8 bits below the point; .* mask_fraction must be .* not 7",
         ),
         (
-            {"act_depth": 64},
-            {},
-            "layer: the samples of one output row take 72 words .* act_depth must be",
-        ),
-        (
-            {"act_depth": 48},
-            {"reach": (-16, 16)},
-            r"layer: offsets of -1 to 1 pixels need 6 rows at once, .* 60 .*720 bytes.* Or bound",
+            {"act_depth": 16},
+            {"reach": (-128, 127)},
+            r"layer: offsets of -8 to 7\.9375 pixels need .* rows at once, .* Or bound",
         ),
     ],
 )
 def test_engines_that_are_too_small(changes, options, message):
     with pytest.raises(EngineLimitError, match=message):
         compile_graph(layer(**options), Target(engine=replace(ENGINE, **changes)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "options"),
+    [
+        ({"offset_depth": 32}, {}),
+        ({"offset_depth": 64}, {"mask": lambda shape: TensorType(shape, 8, False, 2.0**-8, 0)}),
+        ({"act_depth": 64}, {}),
+        ({"act_depth": 48}, {"reach": (-16, 16)}),
+    ],
+)
+def test_rows_that_do_not_fit_are_computed_in_strips_of_columns(changes, options):
+    """Rows of positions, of samples, and those around a position."""
+    graph = layer(**options)
+    program = compile_graph(graph, Target(engine=replace(ENGINE, **changes)))
+    rng = np.random.default_rng(0)
+    kinds = [graph.values[op.output] for op in graph.inputs]
+    arrays = program.quantize([rng.integers(t.qmin, t.qmax + 1, (1, *t.shape)) for t in kinds])
+    compare_outputs(program, *(simulate(program, arrays, backend=b) for b in ("golden", "isa")))
 
 
 def test_masks_beyond_one_are_refused():
@@ -231,5 +241,5 @@ def test_an_unknown_algorithm_is_refused():
 def test_a_layer_of_which_a_strip_takes_no_rows():
     """Rows that are not read were divided into no tiles: a ZeroDivisionError."""
     (stage,) = (s for s in lower(layer(), ENGINE).stages if s.output == "y")
-    assert stage.ops[0].windows.rows_at_once(ENGINE, 0) == 1
-    assert stage.ops[0].windows.rows_at_once(ENGINE, 12) >= 1
+    assert stage.ops[0].windows.at_once(ENGINE, Chunk(0, 1, 12)).rows == 1
+    assert stage.ops[0].windows.at_once(ENGINE, Chunk(12, 1, 12)).rows >= 1

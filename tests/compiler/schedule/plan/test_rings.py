@@ -3,6 +3,7 @@
 from tests.compiler.schedule.samples import residual
 from tilewright.compiler.schedule import lower
 from tilewright.compiler.schedule.array.ring import Ring
+from tilewright.compiler.schedule.plan.columns import whole_rows
 from tilewright.compiler.schedule.plan.group import make_group
 from tilewright.compiler.schedule.plan.rings import chains_of, frontiers, place_rings, room
 from tilewright.isa import EngineConfig
@@ -15,7 +16,14 @@ def rings_of(strips, *, ahead=False):
     group = make_group(lowered, 0, len(lowered.stages))
     frontier = frontiers(group, lowered, strips, False)
     rings = place_rings(
-        group, lowered, CONFIG, frontier, chains=chains_of(group), block=None, ahead=ahead
+        group,
+        lowered,
+        CONFIG,
+        frontier,
+        chains=chains_of(group),
+        block=None,
+        columns=whole_rows(group, lowered),
+        ahead=ahead,
     )
     return frontier, rings
 

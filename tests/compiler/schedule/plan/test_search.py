@@ -46,4 +46,4 @@ def test_traffic_keeps_more_on_chip_than_time_may():
 def test_what_does_not_fit_alone_is_named():
     config = EngineConfig(rows=4, cols=3, act_depth=16, weight_depth=1024, out_depth=128)
     with pytest.raises(EngineLimitError, match=r"first: the input rows .* act_depth must be at"):
-        search(lower(residual(), config), config)
+        search(lower(residual(64), config), config)

@@ -1,0 +1,81 @@
+"""Rows and columns of a value, and how commands that move them count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tilewright.compiler.schedule.array.section import Block
+from tilewright.isa.layout import FeatureMapLayout
+
+
+@dataclass(frozen=True)
+class Area:
+    """Rows ``start .. stop - 1`` and columns ``left .. right - 1`` of a value."""
+
+    start: int
+    stop: int
+    left: int
+    right: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return self.stop - self.start
+
+    @property
+    def width(self) -> int:
+        """How many columns."""
+        return self.right - self.left
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one command moves between memory and a buffer: ``count`` times ``rows`` rows.
+
+    Rows follow one another in memory. Places on chip are counted from those of the area.
+
+    Parameters
+    ----------
+    address : byte of the first, from the value's first on
+    count, stride : how many, and bytes from one to the next
+    rows : of each
+    size : bytes of a row, what fills it up included
+    groups, first_row : channel groups and rows before the first
+    by_group : each of ``count`` is of a channel group of its own, else it is a row
+    """
+
+    address: int
+    count: int
+    stride: int
+    rows: int
+    size: int
+    groups: int
+    first_row: int
+    by_group: bool
+
+    @classmethod
+    def of(cls, size: int) -> Run:
+        """Return the run of some bytes."""
+        return cls(0, 1, size, 1, size, 0, 0, True)
+
+
+def runs(
+    layout: FeatureMapLayout, groups: Block, area: Area, *, in_order: bool = False
+) -> Iterator[Run]:
+    """Yield how an area of some channel groups is moved, with as few commands as can be.
+
+    Whole rows follow one another in memory. Of parts of rows, one command moves a row of all groups
+    or all rows of a group. ``in_order`` : on chip, rows of a group follow one another.
+    """
+    row, group = layout.row_bytes, layout.group_bytes
+    size = layout.columns_bytes(area.left, area.right)
+    address = groups.kg * group + area.start * row + area.left * layout.pixel_bytes
+    if area.width == layout.width:
+        yield Run(address, groups.n_kg, group, area.rows, row, 0, 0, True)
+    elif area.rows == 1 or (area.rows <= groups.n_kg and not in_order):
+        for y in range(area.rows):
+            yield Run(address + y * row, groups.n_kg, group, 1, size, 0, y, True)
+    else:
+        for n in range(groups.n_kg):
+            yield Run(address + n * group, area.rows, row, 1, size, n, 0, False)
