@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +26,7 @@ from tilewright.compiler.schedule.order.offsets import (
     shared_groups,
 )
 from tilewright.errors import UnsupportedError
+from tilewright.isa import EngineConfig
 
 #: How a deformable layer can be computed.
 ALGORITHMS = ("auto", "direct", SAMPLED)
@@ -105,7 +106,14 @@ def _classes(
     fits = needed <= max(config.act_depth, samples)  # or takes less than samples do
     if algorithm == "direct" or (fits and algorithm != SAMPLED):
         return []
-    return rows.classes(deform.offset_range, config.act_depth)
+    offsets, depth = deform.offset_range, config.act_depth
+    if classes := rows.classes(offsets, depth):
+        return classes
+    narrower = list(rows.narrower(config))
+    if algorithm != SAMPLED and any(groups * n.words(offsets) <= depth for n in narrower):
+        return []  # it fits in strips of columns
+    anyway = [offsets] if algorithm == SAMPLED else []  # the plan knows better, or says why not
+    return next((found for n in narrower if (found := n.classes(offsets, depth))), anyway)
 
 
 def _sampled(
@@ -176,19 +184,43 @@ class _Rows:
     pitch : lane words of a row on chip
     between : rows from the first tap to the last
     fraction : bits below the point of an offset
+    columns, reach : of the results, and what one of them reads
+    stride : columns from what one reads to the next
     """
 
     height: int
     pitch: int
     between: int
     fraction: int
+    columns: int
+    reach: int
+    stride: int
 
     @classmethod
     def of(cls, ctx: Context, op: DeformConv2d, deform: Deformation) -> _Rows:
         """Return those of a layer."""
         _, height, width = ctx.values[op.input].shape
-        between = (op.kernel[0] - 1) * op.dilation[0]
-        return cls(height, -(-width // ctx.config.cols) | 1, between, deform.fraction)
+        between, across = ((k - 1) * d for k, d in zip(op.kernel, op.dilation, strict=True))
+        first, end = reach(deform.offset_range, deform.fraction, 0, across)
+        return cls(
+            height,
+            -(-width // ctx.config.cols) | 1,
+            between,
+            deform.fraction,
+            ctx.values[op.output].shape[2],
+            end - first,
+            op.stride[1],
+        )
+
+    def narrower(self, config: EngineConfig) -> Iterator[_Rows]:
+        """Yield rows of fewer and fewer columns of results."""
+        columns = self.columns
+        while columns > config.beat_pixels:
+            columns = max(config.beat_pixels, columns * 2 // 3)
+            read = (columns - 1) * self.stride + self.reach
+            pitch = -(-read // config.cols) | 1
+            if pitch < self.pitch:
+                yield replace(self, pitch=pitch)
 
     def words(self, offsets: tuple[int, int]) -> int:
         """Return the lane words of the rows that a range of offsets reaches."""
