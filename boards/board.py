@@ -9,15 +9,23 @@ from typing import Any, Protocol
 
 from tilewright.boards.families import get_family
 from tilewright.boards.family import Part
+from tilewright.boards.sdram import BoardSDRAM
 from tilewright.errors import Error
 from tilewright.hdl.families import get_family as get_hdl_family
 from tilewright.hdl.families.generic import Family as AnyFamily
 from tilewright.isa import EngineConfig
 
-__all__ = ["PORTS", "Board", "Platform"]
+__all__ = ["MEMORY_BYTES", "PORTS", "Board", "Platform"]
 
+#: Of block RAM, on a board that has no other memory.
+MEMORY_BYTES = 8192
 #: Of the system that goes on a board: clock, serial line, a light that shows the interrupt.
 PORTS = ("clk", "uart_tx", "uart_rx", "led")
+#: Those of amaranth-boards that have another name here.
+_SDRAM_NAMES = {
+    "clk_en": "cke",
+    **{name: f"{name}_n" for name in ("cs", "ras", "cas", "we")},
+}
 
 
 class Platform(Protocol):
@@ -42,7 +50,9 @@ class Board:
     clock_mhz : float, of the engine; the family's PLL makes it of the oscillator's
     pins : site of each of ``PORTS``
     active_low : ports that are inverted at their pins
-    host_link, memory : str, for people
+    host_link : str, for people
+    memory : str, for people
+    sdram : BoardSDRAM or None, the memory behind the engine; None if it is the FPGA's own
     engine : EngineConfig; its ``dsp`` is the board's family or "inferred"
     source : str, where the facts come from
 
@@ -63,6 +73,7 @@ class Board:
     engine: EngineConfig
     source: str
     active_low: tuple[str, ...] = ()
+    sdram: BoardSDRAM | None = None
 
     def __post_init__(self) -> None:
         self._check(
@@ -73,9 +84,8 @@ class Board:
         for field in ("oscillator_mhz", "clock_mhz"):
             self._check(getattr(self, field) > 0, field, "above 0")
         self._check(sorted(self.pins) == sorted(PORTS), "pins", f"of {', '.join(PORTS)}")
-        self._check(
-            len(set(self.pins.values())) == len(self.pins), "pins", "sites, another for each port"
-        )
+        sites = [*self.pins.values(), *(self.sdram.ports().values() if self.sdram else ())]
+        self._check(len(set(sites)) == len(sites), "pins", "sites, another for each port")
         self._check(set(self.active_low) <= set(PORTS), "active_low", f"of {', '.join(PORTS)}")
         for field in ("host_link", "memory", "source"):
             self._check(bool(getattr(self, field)), field, "said")
@@ -87,6 +97,15 @@ class Board:
             )
         get_family(self.family).check(self)
         get_hdl_family(self.engine.dsp).check(self.engine)
+        if self.sdram is not None:
+            self.sdram.parameters(clock_mhz=self.clock_mhz, data_width=self.engine.bus_width)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of memory behind the engine: outside, or of the FPGA's own."""
+        if self.sdram is not None:
+            return self.sdram.size_bytes
+        return get_hdl_family(self.engine.dsp).large_bytes or MEMORY_BYTES
 
     def _check(self, ok: bool, field: str, must_be: str) -> None:
         if not ok:
@@ -104,6 +123,7 @@ class Board:
         memory: str,
         engine: EngineConfig,
         led: int = 0,
+        chip: str | None = None,
     ) -> Board:
         """Return a board whose FPGA, oscillator and pins are those that amaranth-boards has.
 
@@ -111,6 +131,7 @@ class Board:
         ----------
         platform : a class of amaranth-boards
         led : which of its lights shows the interrupt
+        chip : of the board's SDRAM, if the engine is to use it
         others : as for :class:`Board`
         """
         found = {(r.name, r.number): r for r in platform.resources}
@@ -121,6 +142,13 @@ class Board:
             return found[of, number]
 
         clock, light = resource(platform.default_clk), resource("led", led)
+        sdram = None
+        if chip is not None:
+            sites = {signal.name: signal.ios[0].names for signal in resource("sdram").ios}
+            sdram = BoardSDRAM(
+                chip=chip,
+                pins={_SDRAM_NAMES.get(pin, pin): tuple(names) for pin, names in sites.items()},
+            )
         # The resource is named from the FPGA: rx is what it receives.
         line = {signal.name: signal.ios[0].names for signal in resource("uart").ios}
         return cls(
@@ -137,6 +165,7 @@ class Board:
                 "uart_rx": line["rx"][0],
                 "led": light.ios[0].names[0],
             },
+            sdram=sdram,
             active_low=("led",) if light.ios[0].invert else (),
             host_link=host_link,
             memory=memory,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import IOPort, Module, Signal, Value
 
 from tilewright.boards.flow.netlist import Netlist
 from tilewright.boards.flow.tools import Tools
@@ -100,8 +100,18 @@ class Family(ABC):
             If a tool fails or a clock misses its frequency.
         """
 
-    def pll(self, m: Module, board: Board, clk: Value, clk_out: Value, locked: Signal) -> None:
+    def pll(
+        self,
+        m: Module,
+        board: Board,
+        clk: Value,
+        clk_out: Value,
+        locked: Signal,
+        behind: Value | None = None,
+    ) -> None:
         """Add a PLL between the oscillator and the engine; ``locked`` is asynchronous.
+
+        ``behind`` is the same clock, as much later as the board's SDRAM wants it.
 
         Raises
         ------
@@ -112,3 +122,22 @@ class Family(ABC):
             f"no PLL of the family {self.name!r} is known: clock_mhz of {board.name!r} must be "
             f"that of its oscillator, {board.oscillator_mhz:g}"
         )
+
+    def pad_output(self, m: Module, name: str, d: Value, port: IOPort, *, high: bool) -> None:
+        """Add pins with registers in their pads; at first they are low, or ``high``."""
+        raise self._no_pads()
+
+    def pad_inout(self, m: Module, name: str, o: Value, oe: Value, i: Value, port: IOPort) -> None:
+        """Add pins that go both ways, with registers of ``o``, ``oe`` and ``i`` in their pads."""
+        raise self._no_pads()
+
+    def pad_constant(self, m: Module, name: str, value: int, port: IOPort) -> None:
+        """Add a pin that never changes."""
+        raise self._no_pads()
+
+    def pad_clock(self, m: Module, name: str, domain: str, port: IOPort) -> None:
+        """Add a pin that follows a clock as late as the outputs of registers follow theirs."""
+        raise self._no_pads()
+
+    def _no_pads(self) -> Error:
+        return Error(f"no pads of the family {self.name!r} are known: its boards have no SDRAM")

@@ -7,24 +7,27 @@ from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from tilewright.boards.board import Board
+from tilewright.boards.board import MEMORY_BYTES, Board
 from tilewright.boards.families import get_family as get_board_family
 from tilewright.boards.link.bridge import HostBridge
 from tilewright.boards.link.uart import UARTReceiver, UARTTransmitter
+from tilewright.boards.pads import SDRAMPads
 from tilewright.cache import cached_text, digest, digest_of_sources
 from tilewright.hdl.engine import Engine
 from tilewright.hdl.families import get_family
 from tilewright.hdl.lib.skid import SkidBuffer
 from tilewright.hdl.memory.block import OnChipMemory
+from tilewright.hdl.memory.engine import SDRAMEngine
 from tilewright.hdl.memory.large import LargeMemory
-from tilewright.hdl.verilog import DEPENDS_ON, component_rtlil
+from tilewright.hdl.memory.parameters import SDRAMParameters
+from tilewright.hdl.memory.pins import SDRAMPins
+from tilewright.hdl.verilog import DEPENDS_ON, component_rtlil, component_verilog
 from tilewright.registry import source_of
 
-__all__ = ["BAUD", "MEMORY_BYTES", "TOP", "System", "system_rtlil"]
+__all__ = ["BAUD", "TOP", "System", "simulated_verilog", "system_rtlil"]
 
 TOP = "tilewright_system"
 BAUD = 1_000_000
-MEMORY_BYTES = 8192
 _SOURCES = digest_of_sources(Path(__file__).parent)
 
 
@@ -35,33 +38,43 @@ class System(wiring.Component):
     ----------
     config : EngineConfig
     divisor : int, clock cycles per bit of the serial line
-    memory_bytes : int, power of two; a family with
-        ``large_bytes`` has those instead
+    sdram : SDRAMParameters or None, of the controller of the memory outside
+    memory_bytes : int, power of two; without a memory outside. A family with ``large_bytes`` has
+        those instead
 
     Members
     -------
     uart_rx : In(1), uart_tx : Out(1)
     led : Out(1); the interrupt
+    trace_go, trace_start, trace_done : the engine's
+    sdram : Out(SDRAMPins), if there is one
     """
 
-    def __init__(self, config, *, divisor, memory_bytes=MEMORY_BYTES):
+    def __init__(self, config, *, divisor, sdram=None, memory_bytes=MEMORY_BYTES):
         self._config = config
         self._divisor = divisor
+        self._sdram = sdram
         self._memory_bytes = memory_bytes
-        super().__init__({"uart_rx": In(1, init=1), "uart_tx": Out(1, init=1), "led": Out(1)})
+        pins = {} if sdram is None else {"sdram": Out(SDRAMPins(sdram.chip))}
+        super().__init__(
+            {
+                "uart_rx": In(1, init=1),
+                "uart_tx": Out(1, init=1),
+                "led": Out(1),
+                "trace_go": Out(1),
+                "trace_start": Out(3),
+                "trace_done": Out(3),
+                **pins,
+            }
+        )
 
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        m.submodules.engine = engine = Engine(self._config)
-        if get_family(self._config.dsp).large_bytes:
-            memory = LargeMemory(dsp=self._config.dsp)
-        else:
-            memory = OnChipMemory(data_width=self._config.bus_width, size_bytes=self._memory_bytes)
-        m.submodules.memory = memory
         m.submodules.bridge = bridge = HostBridge()
         m.submodules.receiver = receiver = UARTReceiver(divisor=self._divisor)
         m.submodules.transmitter = transmitter = UARTTransmitter(divisor=self._divisor)
+        engine = self._engine(m, bridge)
         wiring.connect(m, receiver.o, bridge.i)
         if self._config.pipelined:
             m.submodules.answers = answers = SkidBuffer(8)
@@ -70,27 +83,57 @@ class System(wiring.Component):
         else:
             wiring.connect(m, bridge.o, transmitter.i)
         wiring.connect(m, bridge.axil, engine.s_axil)
-        wiring.connect(m, engine.m_axi, memory.axi)
         m.d.comb += [
             receiver.rx.eq(self.uart_rx),
             self.uart_tx.eq(transmitter.tx),
             self.led.eq(engine.irq),
-            memory.addr.eq(bridge.addr),
-            memory.write.eq(bridge.write),
-            memory.data.eq(bridge.data),
-            bridge.memory.eq(memory.o),
+            self.trace_go.eq(engine.trace_go),
+            self.trace_start.eq(engine.trace_start),
+            self.trace_done.eq(engine.trace_done),
         ]
         return m
 
+    def _engine(self, m, bridge):
+        """Add the engine and its memory, which the bridge reaches."""
+        config = self._config
+        if self._sdram is not None:
+            m.submodules.engine = engine = SDRAMEngine(config, self._sdram)
+            wiring.connect(m, bridge.memory, engine.host)
+            wiring.connect(m, engine.sdram, wiring.flipped(self.sdram))
+            return engine
+        m.submodules.engine = engine = Engine(config)
+        if get_family(config.dsp).large_bytes:
+            memory = LargeMemory(dsp=config.dsp)
+        else:
+            memory = OnChipMemory(data_width=config.bus_width, size_bytes=self._memory_bytes)
+        m.submodules.memory = memory
+        wiring.connect(m, engine.m_axi, memory.axi)
+        wiring.connect(m, bridge.memory, memory.host)
+        return engine
+
+
+def _parameters(board: Board) -> SDRAMParameters | None:
+    """Return the controller's, if the board has a memory of its own."""
+    if board.sdram is None:
+        return None
+    return board.sdram.parameters(clock_mhz=board.clock_mhz, data_width=board.engine.bus_width)
+
 
 class _Top(wiring.Component):
-    """The system behind the board's clock pin, in reset until the clock is steady."""
+    """The system behind the board's pins, in reset until the clock is steady."""
 
     def __init__(self, board):
         self._board = board
+        self._family = get_board_family(board.family)
+        self._pads = None if board.sdram is None else SDRAMPads(board.sdram, self._family)
         super().__init__(
             {"clk": In(1), "uart_rx": In(1, init=1), "uart_tx": Out(1, init=1), "led": Out(1)}
         )
+
+    @property
+    def pads(self):
+        """Pins besides the members, by name."""
+        return {} if self._pads is None else self._pads.ports
 
     def elaborate(self, platform):
         m = Module()
@@ -110,14 +153,20 @@ class _Top(wiring.Component):
             m.d.start += started.eq(0)
         with m.Elif(started != 15):
             m.d.start += started.eq(started + 1)
-        if board.clock_mhz == board.oscillator_mhz:
+        behind = None
+        if self._pads is not None:
+            m.domains.sdram = ClockDomain(reset_less=True)
+            behind = ClockSignal("sdram")
+        if board.clock_mhz == board.oscillator_mhz and behind is None:
             m.d.comb += [ClockSignal("start").eq(self.clk), locked.eq(1)]
         else:
-            family = get_board_family(board.family)
-            family.pll(m, board, self.clk, ClockSignal("start"), locked)
+            self._family.pll(m, board, self.clk, ClockSignal("start"), locked, behind)
         m.submodules.system = system = System(
-            board.engine, divisor=round(board.clock_mhz * 1e6 / BAUD)
+            board.engine, divisor=round(board.clock_mhz * 1e6 / BAUD), sdram=_parameters(board)
         )
+        if self._pads is not None:
+            m.submodules.pads = self._pads
+            wiring.connect(m, system.sdram, self._pads.pins)
         m.d.comb += [
             system.uart_rx.eq(self.uart_rx),
             *(
@@ -128,8 +177,46 @@ class _Top(wiring.Component):
         return m
 
 
+class _SimulatedTop(wiring.Component):
+    """The system with a cycle at its pins each way, as the pads' registers take, but no PLL."""
+
+    def __init__(self, board, divisor):
+        self._board = board
+        self._system = System(board.engine, divisor=divisor, sdram=_parameters(board))
+        super().__init__(dict(self._system.signature.members))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.system = system = self._system
+        for path, member, port in self.signature.flatten(self):
+            inner = system
+            for name in path:
+                inner = getattr(inner, name)
+            late = m.d.sync if path[0] == "sdram" else m.d.comb
+            late += port.eq(inner) if member.flow == Out else inner.eq(port)
+        return m
+
+
 def system_rtlil(board: Board) -> str:
     """Return a board's system as RTLIL, top module ``TOP``; cached by all that it depends on."""
     families = (get_board_family(board.family), get_family(board.engine.dsp))
     key = digest([repr(board), _SOURCES, *map(source_of, families), *DEPENDS_ON])
-    return cached_text("system", key, "il", lambda: component_rtlil(_Top(board), TOP))
+
+    def make() -> str:
+        top = _Top(board)
+        return component_rtlil(top, TOP, pads=top.pads)
+
+    return cached_text("system", key, "il", make)
+
+
+def simulated_verilog(board: Board, *, divisor: int) -> str:
+    """Return a board's system as Verilog, for simulation: top module ``TOP``, ``clk`` and ``rst``.
+
+    Parameters
+    ----------
+    divisor : int, clock cycles per bit of its serial line
+    """
+    key = digest([repr(board), str(divisor), _SOURCES, *DEPENDS_ON])
+    return cached_text(
+        "simulated", key, "v", lambda: component_verilog(_SimulatedTop(board, divisor), TOP)
+    )

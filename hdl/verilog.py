@@ -2,12 +2,14 @@
 
 import gc
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 from amaranth.back import rtlil
+from amaranth.hdl import IOPort
 from amaranth.lib import wiring
 
 import tilewright.isa
@@ -76,10 +78,16 @@ def _key(config: EngineConfig) -> str:
     return digest([repr(config), source_of(get_family(config.dsp)), *DEPENDS_ON])
 
 
-def component_rtlil(component: wiring.Component, top: str) -> str:
-    """Return a component as RTLIL, top module ``top``; not cached."""
+def component_rtlil(
+    component: wiring.Component, top: str, *, pads: Mapping[str, IOPort] = MappingProxyType({})
+) -> str:
+    """Return a component as RTLIL, top module ``top``; not cached.
+
+    ``pads`` are pins besides its members, by name.
+    """
+    both_ways = {name: (pad, None) for name, pad in pads.items()}
     with _no_collection():
-        return rtlil.convert(component, name=top, ports=ports(component))
+        return rtlil.convert(component, name=top, ports=ports(component) | both_ways)
 
 
 def component_verilog(component: wiring.Component, top: str) -> str:

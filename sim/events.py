@@ -158,7 +158,7 @@ class Events:
     Parameters
     ----------
     config : EngineConfig
-    timing : Memory, behind the bus
+    timing : Memory or SDRAM, behind the bus
     read : what a Fetch reads. It is called when the Fetch runs, after the events before it have
         been given out: what is done with them may change what it reads.
     boot : Fetch, of the first load commands
@@ -170,7 +170,9 @@ class Events:
         or the program waits for itself or has no end. The first refusal in time counts.
     """
 
-    def __init__(self, config: EngineConfig, timing: Memory, read: Reader, boot: Fetch) -> None:
+    def __init__(
+        self, config: EngineConfig, timing: Memory | SDRAM, read: Reader, boot: Fetch
+    ) -> None:
         self.config = config
         self.timing = timing
         self.units = {unit: _UnitState() for unit in Unit}
@@ -180,6 +182,7 @@ class Events:
         self._refusal: tuple[int, ExecutionError] | None = None  # the first, with its cycle
         # Where the memory's answers depend on both units: commands that are not done yet.
         self._flights = Flights(config, timing) if isinstance(timing, SDRAM) else None
+        self._memory = None if isinstance(timing, SDRAM) else timing
         self._flying: dict[Unit, tuple[Command, int, Waits]] = {}
         self._drained = 0  # when the last compute command so far is done
         self._deform: Deform | None = None  # of the next compute command
@@ -316,7 +319,7 @@ class Events:
     def _bootstrap(self) -> None:
         """Fetch the first commands."""
         if self._flights is None:
-            self._fetch(self._boot, bootstrap_commit(self.config, self.timing, self._boot))
+            self._fetch(self._boot, bootstrap_commit(self.config, self._memory, self._boot))
         else:
             self._flights.start(self._boot, 0)
             _, timing = self._flights.land()
@@ -383,9 +386,10 @@ class Events:
             timing = self._compute_timing(command)
             return ready, ready + timing.done, ready + timing.free, timing.steps
         if isinstance(command, Store):
-            done = ready + store_cycles(self.config, self.timing, command)
+            assert self._memory is not None
+            done = ready + store_cycles(self.config, self._memory, command)
         else:
-            timing_of_load = load_timing(self.config, self.timing, command)
+            timing_of_load = load_timing(self.config, self._memory, command)
             done = ready + timing_of_load.done
             if isinstance(command, Fetch):
                 self._fetch(command, ready + timing_of_load.commit)
@@ -416,7 +420,7 @@ class Replay(Events):
     def __init__(
         self,
         config: EngineConfig,
-        timing: Memory,
+        timing: Memory | SDRAM,
         read: Reader,
         boot: Fetch,
         *,

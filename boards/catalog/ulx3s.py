@@ -7,6 +7,9 @@ from tilewright.isa import EngineConfig
 
 __all__ = ["BOARDS", "ULX3S_12F", "ULX3S_85F"]
 
+#: Boards have this chip, MT48LC16M16A2 or W9825G6KH: its times are the longest of the three.
+CHIP = "IS42S16160G-7"
+
 ULX3S_85F = Board.from_platform(
     ULX3S_85F_Platform,
     name="ulx3s-85f",
@@ -14,6 +17,7 @@ ULX3S_85F = Board.from_platform(
     clock_mhz=112.5,  # nextpnr reaches 114.7: docs/synthesis.md
     host_link="USB serial, 3 Mbaud at most (FT231X)",
     memory="32 MiB SDRAM",
+    chip=CHIP,
     engine=EngineConfig(
         rows=16,
         cols=7,
@@ -32,6 +36,7 @@ ULX3S_12F = Board.from_platform(
     clock_mhz=112.5,  # nextpnr reaches 117.9: docs/synthesis.md
     host_link="USB serial, 3 Mbaud at most (FT231X)",
     memory="32 MiB SDRAM",
+    chip=CHIP,
     engine=EngineConfig(
         rows=4,
         cols=3,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from amaranth.hdl import Const, Instance, Module, Signal, Value
+from amaranth.hdl import ClockSignal, Const, Instance, IOPort, Module, Signal, Value
 
 from tilewright.boards.family import Family, Part
 from tilewright.boards.flow.floorplan import floorplan
@@ -32,6 +32,8 @@ ROUTER = {"router2/bbMargin/x": "15", "router2/bbMargin/y": "15"}
 MARGIN = 1.02
 #: Tried one after another until the clock is fast enough.
 SEEDS = ("1", "2", "3")
+#: Pins of a memory: edges in time, by weak drivers, which ring less.
+FAST = "IO_TYPE=LVCMOS33 PULLMODE=NONE DRIVE=4 SLEWRATE=FAST"
 PACKAGES = ("CABGA256", "CABGA381", "CABGA554", "CABGA756", "CSFBGA285")
 SPEED_GRADES = (6, 7, 8)
 
@@ -142,8 +144,11 @@ class ECP5(Family):
 
     def route(self, tools: Tools, board: Board, bitstream: str) -> float:
         """Place, route and pack; see :class:`Family`."""
-        lines = [f'LOCATE COMP "{port}" SITE "{site}";' for port, site in board.pins.items()]
+        sdram = {} if board.sdram is None else board.sdram.ports()
+        sites = board.pins | sdram
+        lines = [f'LOCATE COMP "{port}" SITE "{site}";' for port, site in sites.items()]
         lines += [f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33;' for port in board.pins]
+        lines += [f'IOBUF PORT "{port}" {FAST};' for port in sdram]
         lines.append(f'FREQUENCY PORT "clk" {board.oscillator_mhz * MARGIN} MHZ;')
         write_text(tools.directory / "board.lpf", "\n".join(lines) + "\n")
         part = board.part
@@ -165,9 +170,30 @@ class ECP5(Family):
         tools.run("yowasp-ecppack", "--compress", "design.config", bitstream)
         return fmax
 
-    def pll(self, m: Module, board: Board, clk: Value, clk_out: Value, locked: Signal) -> None:
+    def pll(
+        self,
+        m: Module,
+        board: Board,
+        clk: Value,
+        clk_out: Value,
+        locked: Signal,
+        behind: Value | None = None,
+    ) -> None:
         """Add an EHXPLLL; see :class:`Family`."""
         reference, feedback, divider = pll_dividers(board.oscillator_mhz, board.clock_mhz)
+        first = divider // 2
+        second = {}
+        if behind is not None:
+            assert board.sdram is not None
+            # Eighths of a period of the PLL's own oscillator.
+            eighths = round(board.sdram.clock_phase / 360 * divider * 8)
+            second = {
+                "p_CLKOS_ENABLE": "ENABLED",
+                "p_CLKOS_DIV": divider,
+                "p_CLKOS_CPHASE": first + eighths // 8,
+                "p_CLKOS_FPHASE": eighths % 8,
+                "o_CLKOS": behind,
+            }
         m.submodules.pll = Instance(
             "EHXPLLL",
             a_ICP_CURRENT="12",
@@ -181,7 +207,7 @@ class ECP5(Family):
             p_OUTDIVIDER_MUXA="DIVA",
             p_CLKOP_ENABLE="ENABLED",
             p_CLKOP_DIV=divider,
-            p_CLKOP_CPHASE=divider // 2,
+            p_CLKOP_CPHASE=first,
             p_CLKOP_FPHASE=0,
             p_FEEDBK_PATH="CLKOP",
             p_CLKI_DIV=reference,
@@ -199,7 +225,61 @@ class ECP5(Family):
             i_RST=Const(0),
             i_STDBY=Const(0),
             o_LOCK=locked,
+            **second,
         )
+
+    def pad_output(self, m: Module, name: str, d: Value, port: IOPort, *, high: bool) -> None:
+        """Add OFS1P3BX or OFS1P3DX, and OB; see :class:`Family`."""
+        for bit in range(len(port)):
+            q = self._output(m, f"{name}_{bit}", d[bit], high=high)
+            m.submodules[f"{name}_{bit}_pad"] = Instance("OB", i_I=q, o_O=port[bit])
+
+    def pad_inout(self, m: Module, name: str, o: Value, oe: Value, i: Value, port: IOPort) -> None:
+        """Add two output registers, an input register and BB; see :class:`Family`."""
+        for bit in range(len(port)):
+            q = self._output(m, f"{name}_{bit}_o", o[bit], high=False)
+            off = self._output(m, f"{name}_{bit}_t", ~oe, high=True)
+            seen = Signal(name=f"{name}_{bit}_i")
+            m.submodules[f"{name}_{bit}_pad"] = Instance(
+                "BB", i_I=q, i_T=off, o_O=seen, io_B=port[bit]
+            )
+            m.submodules[f"{name}_{bit}_i_register"] = Instance(
+                "IFS1P3DX",
+                i_SCLK=ClockSignal(),
+                i_SP=Const(1),
+                i_CD=Const(0),
+                i_D=seen,
+                o_Q=i[bit],
+            )
+
+    def _output(self, m: Module, name: str, d: Value, *, high: bool) -> Signal:
+        q = Signal(name=name)
+        m.submodules[f"{name}_register"] = Instance(
+            "OFS1P3BX" if high else "OFS1P3DX",
+            i_SCLK=ClockSignal(),
+            i_SP=Const(1),
+            **{"i_PD" if high else "i_CD": Const(0)},
+            i_D=d,
+            o_Q=q,
+        )
+        return q
+
+    def pad_constant(self, m: Module, name: str, value: int, port: IOPort) -> None:
+        """Add an OB; see :class:`Family`."""
+        m.submodules[f"{name}_pad"] = Instance("OB", i_I=Const(value), o_O=port)
+
+    def pad_clock(self, m: Module, name: str, domain: str, port: IOPort) -> None:
+        """Add an ODDRX1F that gives a high and a low half; see :class:`Family`."""
+        q = Signal(name=name)
+        m.submodules[f"{name}_register"] = Instance(
+            "ODDRX1F",
+            i_SCLK=ClockSignal(domain),
+            i_RST=Const(0),
+            i_D0=Const(1),
+            i_D1=Const(0),
+            o_Q=q,
+        )
+        m.submodules[f"{name}_pad"] = Instance("OB", i_I=q, o_O=port)
 
 
 def pll_dividers(oscillator_mhz: float, clock_mhz: float) -> tuple[int, int, int]:

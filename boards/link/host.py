@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
 
 import numpy as np
 import serial
 from numpy.typing import NDArray
 
-from tilewright.boards.system import BAUD, MEMORY_BYTES
+from tilewright.boards.board import MEMORY_BYTES
+from tilewright.boards.link.transport import Line
+from tilewright.boards.system import BAUD
 from tilewright.errors import Error
 from tilewright.isa.registers import OFFSET, Status
 
 
 class LinkError(Error):
     """The board does not answer as it should."""
-
-
-class Line(Protocol):
-    """What the link needs of a serial port."""
-
-    def write(self, data: bytes, /) -> int | None:
-        """Send bytes."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` bytes, fewer after a time-out."""
 
 
 class HostLink:

@@ -1,6 +1,6 @@
 """Which rows are open, and from when on they may be closed."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,7 +20,7 @@ class Banks(wiring.Component):
 
     Members
     -------
-    bank : In(2), row : In(row_width)   what the next piece needs
+    mine : In(4), row : In(row_width)   what the next piece needs: one of the banks, and a row
     hit : Out(1)              its row is open
     occupied : Out(1)         another row of its bank is open
     closable : Out(1)         its bank may be closed in this cycle
@@ -41,7 +41,7 @@ class Banks(wiring.Component):
         self._cycles = cycles
         super().__init__(
             {
-                "bank": In(2),
+                "mine": In(4),
                 "row": In(geometry.chip.row_width),
                 "hit": Out(1),
                 "occupied": Out(1),
@@ -66,16 +66,18 @@ class Banks(wiring.Component):
         """Build the netlist."""
         m = Module()
         after_open, after_read, after_write = self.close_after(self._geometry, self._cycles)
-        rows, is_open, closable = [], [], []
+        # Compared side by side: to choose among rows first takes longer.
+        same, is_open, closable = [], [], []
         for b in range(4):
             row = Signal(self._geometry.chip.row_width, name=f"row_{b}", reset_less=True)
             opened = Signal(name=f"open_{b}")
             wait = Signal(range(max(after_open, after_write)), name=f"wait_{b}")
             free = Signal(init=1, name=f"closable_{b}")  # wait == 0, from a register
-            mine, column = Signal(name=f"mine_{b}"), Signal(name=f"column_{b}")
+            mine, column = self.mine[b], Signal(name=f"column_{b}")
+            equal = Signal(name=f"equal_{b}")
             least = Mux(self.write, after_write - 1, after_read - 1)
             m.d.comb += [
-                mine.eq(self.bank == b),
+                equal.eq(row == self.row),
                 column.eq((self.read | self.write) & (self.column_bank == b)),
             ]
             with m.If(wait != 0):
@@ -91,15 +93,14 @@ class Banks(wiring.Component):
                 ]
             with m.If(self.close_all | (self.close & mine)):
                 m.d.sync += opened.eq(0)
-            rows.append(row)
+            same.append(equal)
             is_open.append(opened)
             closable.append(free)
-        match = Signal()
+        occupied = self.mine & Cat(is_open)
         m.d.comb += [
-            match.eq(Array(rows)[self.bank] == self.row),
-            self.hit.eq(Array(is_open)[self.bank] & match),
-            self.occupied.eq(Array(is_open)[self.bank] & ~match),
-            self.closable.eq(Array(closable)[self.bank]),
-            self.quiet.eq(closable[0] & closable[1] & closable[2] & closable[3]),
+            self.hit.eq((occupied & Cat(same)).any()),
+            self.occupied.eq((occupied & ~Cat(same)).any()),
+            self.closable.eq((self.mine & Cat(closable)).any()),
+            self.quiet.eq(Cat(closable).all()),
         ]
         return m

@@ -1,12 +1,13 @@
-"""A small memory behind AXI4, for boards whose own memory has no controller yet."""
+"""A small memory behind AXI4, for boards without a memory of their own."""
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from tilewright.hdl.bus.axi import AXI4
 from tilewright.hdl.lib.skid import SkidBuffer
+from tilewright.hdl.memory.host import HostPort
 
 __all__ = ["OnChipMemory"]
 
@@ -14,8 +15,7 @@ __all__ = ["OnChipMemory"]
 class OnChipMemory(wiring.Component):
     """Block RAM as an AXI4 subordinate, with a second port for the host.
 
-    Addresses wrap at ``size_bytes``. The host's accesses wait for nothing: use them while the
-    engine is idle.
+    Addresses wrap at ``size_bytes``.
 
     Parameters
     ----------
@@ -25,12 +25,12 @@ class OnChipMemory(wiring.Component):
     Members
     -------
     axi : In(AXI4); one burst at a time in each direction, four cycles per beat read
-    addr : In(32), bytes; rounded down to 4
-    write : In(1), data : In(32); written in the next cycle
-    o : Out(32); the word at ``addr``, ``HOST_LATENCY`` cycles later
+    host : In(HostPort); a word is read ``HOST_LATENCY`` cycles after it was wanted, and written
+        when no beat is
     """
 
-    HOST_LATENCY = 3
+    # A cycle more than a lookup takes: a word that was written just before is not there sooner.
+    HOST_LATENCY = 4
 
     def __init__(self, *, data_width, size_bytes):
         self._data_width = data_width
@@ -38,24 +38,21 @@ class OnChipMemory(wiring.Component):
         super().__init__(
             {
                 "axi": In(AXI4(data_width=data_width)),
-                "addr": In(32),
-                "write": In(1),
-                "data": In(32),
-                "o": Out(32),
+                "host": In(HostPort()),
             }
         )
 
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        axi, words = self.axi, self._data_width // 32
+        axi, host, words = self.axi, self.host, self._data_width // 32
         low = (self._data_width // 8).bit_length() - 1
         high = (self._size_bytes - 1).bit_length()
         read_at, write_at = Signal(high - low), Signal(high - low)
         read_beats = Signal(8)
         host_word = Signal(range(max(words, 2)))
         asked = Signal.like(host_word)
-        m.d.sync += [asked.eq(self.addr[2:low] if words > 1 else 0), host_word.eq(asked)]
+        m.d.sync += [asked.eq(host.addr[2:low] if words > 1 else 0), host_word.eq(asked)]
         # Beats wait here, so that who takes them has no part in the memory's paths.
         m.submodules.beats = beats = SkidBuffer(
             data.StructLayout({"data": self._data_width, "last": 1})
@@ -69,27 +66,32 @@ class OnChipMemory(wiring.Component):
 
         # One memory per 32-bit column, so that the host can write a single word.
         written = Signal()
+        waited = Signal(range(self.HOST_LATENCY + 1))
+        m.d.comb += host.ready.eq(
+            host.valid & Mux(host.write, ~written, waited == self.HOST_LATENCY)
+        )
+        m.d.sync += waited.eq(Mux(host.valid & ~host.ready, waited + 1, 0))
         for column in range(words):
             memory = Memory(shape=unsigned(32), depth=1 << (high - low), init=[])
             m.submodules[f"column_{column}"] = memory
-            write, read, host = memory.write_port(), memory.read_port(), memory.read_port()
-            mine = self.write & (self.addr[2:low] == column if words > 1 else 1)
+            write, read, shown = memory.write_port(), memory.read_port(), memory.read_port()
+            mine = host.valid & host.write & (host.addr[2:low] == column if words > 1 else 1)
             m.d.comb += [
                 read.en.eq(1),
                 read.addr.eq(read_at),
-                host.en.eq(1),
-                host.addr.eq(self.addr[low:high]),
+                shown.en.eq(1),
+                shown.addr.eq(host.addr[low:high]),
             ]
             word, host_data = Signal(32, reset_less=True), Signal(32, reset_less=True)
-            m.d.sync += [word.eq(read.data), host_data.eq(host.data)]
+            m.d.sync += [word.eq(read.data), host_data.eq(shown.data)]
             m.d.comb += beats.i.payload.data[32 * column : 32 * column + 32].eq(word)
             m.d.sync += [
                 write.en.eq(written | mine),
-                write.addr.eq(Mux(written, write_at, self.addr[low:high])),
-                write.data.eq(Mux(written, axi.wdata[32 * column : 32 * column + 32], self.data)),
+                write.addr.eq(Mux(written, write_at, host.addr[low:high])),
+                write.data.eq(Mux(written, axi.wdata[32 * column : 32 * column + 32], host.data)),
             ]
             with m.If(host_word == column):
-                m.d.sync += self.o.eq(host_data)
+                m.d.sync += host.o.eq(host_data)
 
         m.d.comb += beats.i.payload.last.eq(read_beats == 0)
         with m.FSM(name="read"):

@@ -2,10 +2,11 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from tilewright.hdl.bus.axi import AXI4
 from tilewright.hdl.families import get_family
+from tilewright.hdl.memory.host import HostPort
 
 __all__ = ["LargeMemory"]
 
@@ -14,8 +15,7 @@ class LargeMemory(wiring.Component):
     """All large memories as an AXI4 subordinate of 32 bits, with a second port for the host.
 
     Addresses wrap at the family's ``large_bytes``. Each memory has one port. A burst in one
-    direction ends before one in the other begins. The host's accesses wait for nothing: use them
-    while the engine is idle.
+    direction ends before one in the other begins; the host's accesses come between bursts.
 
     Parameters
     ----------
@@ -25,42 +25,37 @@ class LargeMemory(wiring.Component):
     Members
     -------
     axi : In(AXI4); one burst at a time, two cycles per beat read
-    addr : In(32), bytes; rounded down to 4
-    write : In(1), data : In(32); written in this cycle
-    o : Out(32); the word at ``addr``, ``HOST_LATENCY`` cycles later
+    host : In(HostPort)
     """
-
-    HOST_LATENCY = 1
 
     def __init__(self, *, dsp):
         self._family = get_family(dsp)
         super().__init__(
             {
                 "axi": In(AXI4(data_width=32)),
-                "addr": In(32),
-                "write": In(1),
-                "data": In(32),
-                "o": Out(32),
+                "host": In(HostPort()),
             }
         )
 
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        axi = self.axi
+        axi, host = self.axi, self.host
         width = (self._family.large_bytes // 4 - 1).bit_length()
         at, left = Signal(width), Signal(8)  # of the burst under way
         ours, written = Signal(), Signal()  # the burst has the memory; a beat of it is written
         word, enable, given = Signal(width), Signal(), Signal(32)
-        shown = Signal(32)
+        shown, looked_up = Signal(32), Signal()
         m.d.comb += [
-            word.eq(Mux(ours, at, self.addr[2:])),
-            given.eq(Mux(ours, axi.wdata, self.data)),
-            enable.eq(Mux(ours, written, self.write)),
-            self.o.eq(shown),
+            word.eq(Mux(ours, at, host.addr[2:])),
+            given.eq(Mux(ours, axi.wdata, host.data)),
+            enable.eq(Mux(ours, written, host.valid & host.write)),
+            host.o.eq(shown),
+            host.ready.eq(host.valid & Mux(host.write, ~ours, looked_up)),
             axi.rdata.eq(shown),
             axi.rlast.eq(left == 0),
         ]
+        m.d.sync += looked_up.eq(host.valid & ~ours & ~host.ready)
         self._family.large_memory(m, word, given, enable, shown)
 
         with m.FSM():

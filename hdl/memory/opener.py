@@ -67,8 +67,9 @@ class Opener(wiring.Component):
         cycles = self._cycles
         chosen = self.o.payload
         wait = Signal(range(max(cycles.rp, cycles.rcd)))
+        mine = Signal(4)  # the chosen piece's bank, as one of four bits
         m.d.comb += [
-            banks.bank.eq(chosen.piece.bank),
+            banks.mine.eq(mine),
             banks.row.eq(chosen.piece.row),
             self.bank.eq(chosen.piece.bank),
             self.a.eq(chosen.piece.row),
@@ -79,7 +80,7 @@ class Opener(wiring.Component):
         with m.FSM():
             with m.State("EMPTY"):
                 m.d.comb += [self.i.ready.eq(1), self.idle.eq(1)]
-                m.d.sync += chosen.eq(self.i.payload)
+                m.d.sync += [chosen.eq(self.i.payload), mine.eq(1 << self.i.payload.piece.bank)]
                 with m.If(self.i.valid):
                     m.next = "LOOK"
             with m.State("LOOK"):

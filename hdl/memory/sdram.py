@@ -165,6 +165,7 @@ class SDRAMController(wiring.Component):
         """Connect the buffers of beats to the bus and to what moves them."""
         axi = self.axi
         confirmed = Signal(range(2 * self._buffer_beats + 2))  # writes to be answered
+        confirm = Signal()  # of the cycle before: a count is too much behind the mover's choice
         held = Signal(range(self._buffer_beats + 1))  # beats given whose command is to come
         # The next beat to be written, ahead of block RAM's slow output.
         beat, beat_valid = Signal.like(write_beats.r_data, reset_less=True), Signal()
@@ -182,7 +183,8 @@ class SDRAMController(wiring.Component):
             axi.bvalid.eq(confirmed != 0),
         ]
         m.d.sync += [
-            confirmed.eq(confirmed + mover.confirm - (axi.bvalid & axi.bready)),
+            confirm.eq(mover.confirm),
+            confirmed.eq(confirmed + confirm - (axi.bvalid & axi.bready)),
             held.eq(held + (axi.wvalid & axi.wready) - (mover.column & mover.writes)),
         ]
         with m.If(write_beats.r_en):

@@ -18,6 +18,7 @@ from tilewright.sim.effects.stores import run_store
 from tilewright.sim.errors import ExecutionError
 from tilewright.sim.events import Event, Events, memory_reader
 from tilewright.sim.timing.memory import Memory
+from tilewright.sim.timing.memory.sdram import SDRAM
 
 
 class Machine:
@@ -27,7 +28,7 @@ class Machine:
     ----------
     config : EngineConfig
     memory : uint8 array, from the base register on; changed in place
-    timing : Memory
+    timing : Memory or SDRAM
 
     Raises
     ------
@@ -36,7 +37,9 @@ class Machine:
         end, or a command leaves the memory or finds in a buffer what it cannot use.
     """
 
-    def __init__(self, config: EngineConfig, memory: NDArray[np.uint8], timing: Memory) -> None:
+    def __init__(
+        self, config: EngineConfig, memory: NDArray[np.uint8], timing: Memory | SDRAM
+    ) -> None:
         self.config = config
         self.memory = memory
         self.timing = timing

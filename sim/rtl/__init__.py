@@ -10,13 +10,15 @@ Files, in the order in which an engine passes through them:
 ``waves``    waveforms as FST
 ``session``  a run of a program: registers, status, counters, the trace of every command
 ``engine``   an engine's RTL, compiled, and its sessions
-``harness/`` the bench in C++: clock, AXI4 memory, register port, trace recorder
+``board``    a board's system, compiled, at the bits of its serial line
+``harness/`` the benches in C++: clock, AXI4 memory or chip, register port or line, trace recorder
 """
 
+from tilewright.sim.rtl.board import SimulatedBoard
 from tilewright.sim.rtl.build import build
 from tilewright.sim.rtl.checkpoint import Checkpoint
 from tilewright.sim.rtl.engine import RtlEngine
 from tilewright.sim.rtl.session import RtlRun, RtlSession
 from tilewright.sim.rtl.tools import RtlError
 
-__all__ = ["Checkpoint", "RtlEngine", "RtlError", "RtlRun", "RtlSession", "build"]
+__all__ = ["Checkpoint", "RtlEngine", "RtlError", "RtlRun", "RtlSession", "SimulatedBoard", "build"]

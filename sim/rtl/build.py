@@ -16,6 +16,7 @@ from tilewright.sim.rtl.tools import check_programs, run_tool, verilator_root, v
 __all__ = ["TOP", "build"]
 
 TOP = "tilewright_engine"
+BENCH = "harness.cpp"
 HARNESS = Path(__file__).parent / "harness"
 
 VERILATOR_FLAGS = (
@@ -44,6 +45,8 @@ def build(
     config: EngineConfig,
     *,
     verilog: str,
+    top: str = TOP,
+    bench: str = BENCH,
     sdram: bool = False,
     cache_dir: Path | str | None = None,
     waves: bool = False,
@@ -56,7 +59,11 @@ def build(
     config : EngineConfig
         Gives the bus width.
     verilog : str
-        The engine; top module ``TOP``.
+        The engine; or, for another bench, what it is for.
+    top : str
+        Its top module.
+    bench : str
+        The C++ around it, a file of ``harness``.
     sdram : bool
         It ends at the pins of an SDRAM, not at a bus.
     cache_dir : path, optional
@@ -82,14 +89,14 @@ def build(
     defined = {"SDRAM": sdram, "WAVES": waves}
     definitions = f"-DBUS_BYTES={config.bus_bytes}"
     definitions += "".join(f" -D{name}" for name, on in defined.items() if on)
-    key = digest([*parts, CXX_FLAGS, LINK_FLAGS, definitions])
+    key = digest([*parts, top, bench, CXX_FLAGS, LINK_FLAGS, definitions])
     folder = None if cache_dir is None else Path(cache_dir)
 
     def make(library: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="rtl-", dir=library.parent) as name:
             work = Path(name)
-            (work / f"{TOP}.v").write_text(verilog)
-            _verilate(work, flags, definitions, models)
+            (work / f"{top}.v").write_text(verilog)
+            _verilate(work, top, bench, flags, definitions, models)
             runtime = runtime_object([*flags, "-CFLAGS", CXX_FLAGS], MAKE_FLAGS, folder=folder)
             options = [*MAKE_FLAGS, *WITHOUT_RUNTIME, f"LIBS={runtime}", f"-j{jobs}"]
             run_tool(["make", "-f", "Vtop.mk", *options], work / "obj")
@@ -98,20 +105,27 @@ def build(
     return cached("rtl", key, "so", make, folder=folder)
 
 
-def _verilate(work: Path, flags: Sequence[str], definitions: str, models: Sequence[Path]) -> None:
-    """Write the C++ of ``TOP`` and of the bench around it, and the makefile, to ``work/obj``."""
+def _verilate(
+    work: Path,
+    top: str,
+    bench: str,
+    flags: Sequence[str],
+    definitions: str,
+    models: Sequence[Path],
+) -> None:
+    """Write the C++ of ``top`` and of the bench around it, and the makefile, to ``work/obj``."""
     command = [
         str(verilator_root() / "bin" / "verilator"),
         "--cc", "--exe",
         *flags,
         "--prefix", "Vtop",
-        "--top-module", TOP,
+        "--top-module", top,
         "--Mdir", "obj",
         "-CFLAGS", f"{CXX_FLAGS} {definitions} -I{HARNESS}",
         "-LDFLAGS", LINK_FLAGS,
         "-o", "../bench.so",
-        f"{TOP}.v",
+        f"{top}.v",
         *map(str, models),  # of primitives
-        str(HARNESS / "harness.cpp"),
+        str(HARNESS / bench),
     ]  # fmt: skip
     run_tool(command, work)

@@ -60,11 +60,12 @@ class _Load:
         return _kernel_bursts(config, self) if self.steps else _word_bursts(config, self)
 
 
-def load_timing(config: EngineConfig, memory: Memory, command: Command) -> LoadTiming:
-    """Return the timing of a load command on an idle bus."""
+def load_timing(config: EngineConfig, memory: Memory | None, command: Command) -> LoadTiming:
+    """Return the timing of a load command on an idle bus; one without bursts needs no memory."""
     load = _load_of(config, command)
     if load is None:
         return LoadTiming(LoadUnit.CHECK, LoadUnit.CHECK)
+    assert memory is not None
     if memory.fixed:
         alike = _Load(load.block.alike(config), load.pace, load.widened, load.steps)
         return _fixed(config, memory, alike)
@@ -184,6 +185,6 @@ def _kernel_bursts(config: EngineConfig, load: _Load) -> Bursting:
     return LoadTiming(shown + LoadUnit.DRAIN, shown)
 
 
-def bootstrap_commit(config: EngineConfig, memory: Memory, boot: Fetch) -> int:
+def bootstrap_commit(config: EngineConfig, memory: Memory | None, boot: Fetch) -> int:
     """Return the cycle, counted from the run's first, in which the first commands are visible."""
     return load_timing(config, memory, boot).commit

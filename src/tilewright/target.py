@@ -74,7 +74,7 @@ class Target:
 
     @classmethod
     def from_board(cls, name: str) -> Target:
-        """Return the default engine of a board.
+        """Return the default engine of a board, and the board's memory.
 
         Raises
         ------
@@ -82,4 +82,7 @@ class Target:
             If there is no such board; the message lists those there are.
         """
         board = get_board(name)
-        return cls(engine=board.engine, clock_mhz=board.clock_mhz, board=name)
+        memory: MemoryTiming | SDRAM = MemoryTiming()
+        if board.sdram is not None:
+            memory = SDRAM(board.sdram.chip, board.clock_mhz, board.sdram.PAD_LATENCY)
+        return cls(engine=board.engine, memory=memory, clock_mhz=board.clock_mhz, board=name)

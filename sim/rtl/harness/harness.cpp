@@ -6,20 +6,19 @@
 
 #include "Vtop.h"
 #include "checkpoint.h"
+#include "entry.h"
 #include "port.h"
+#include "trace.h"
 #include "verilated.h"
 #ifdef WAVES
 #include "verilated_vcd_c.h"
 #endif
 
-#include <exception>
 #include <memory>
-#include <vector>
 
 namespace tilewright {
 namespace {
 
-constexpr unsigned UNITS = 3;
 constexpr uint64_t LITE_LIMIT = 1000000;  // cycles for one register access
 
 // Returns 0 to go on; anything else ends the run.
@@ -106,7 +105,7 @@ public:
         }
         top.s_axil_bready = 0;
         if (seen.bresp != OKAY)
-            violate(int64_t(clock) - go, "write of register 0x%02x: BRESP %u", offset, seen.bresp);
+            violate(int64_t(clock) - trace.go, "write of register 0x%02x: BRESP %u", offset, seen.bresp);
     }
 
     uint32_t read(uint32_t offset) {
@@ -128,7 +127,7 @@ public:
         }
         top.s_axil_rready = 0;
         if (seen.rresp != OKAY)
-            violate(int64_t(clock) - go, "read of register 0x%02x: RRESP %u", offset, seen.rresp);
+            violate(int64_t(clock) - trace.go, "read of register 0x%02x: RRESP %u", offset, seen.rresp);
         return seen.rdata;
     }
 
@@ -138,14 +137,10 @@ public:
                 return INTERRUPT;
             if (done == cycle_limit)
                 return CYCLE_LIMIT;
-            if (progress && interval && done % interval == interval - 1 && progress(clock - go))
+            if (progress && interval && done % interval == interval - 1 && progress(clock - trace.go))
                 return ABORTED;
             cycle();
         }
-    }
-
-    const std::vector<int64_t> &events(unsigned kind, unsigned unit) const {
-        return kind ? dones.at(unit) : starts.at(unit);
     }
 
     uint64_t elapsed() const { return clock; }
@@ -176,11 +171,12 @@ public:
     }
 
     std::string error;
+    Trace trace;
 
 private:
     template <typename Archive> void archive(Archive &archive) {
         memory.archive(archive);
-        archive(random, random_lite, seen, clock, reset_started, go, starts, dones);
+        archive(random, random_lite, seen, clock, reset_started, trace.go, trace.starts, trace.dones);
     }
 
     // The register port and the interrupt as they were just before the last clock edge.
@@ -194,7 +190,8 @@ private:
         memory.drive(top, clock);
         top.clk = 0;
         top.eval();
-        record_trace();
+        if (!top.rst && trace.record(top, clock))
+            memory.set_origin(clock);
         dump(2 * clock);
         memory.observe(top, top.rst && clock - reset_started > 1);
         if (!top.rst)
@@ -208,35 +205,15 @@ private:
         clock += 1;
     }
 
-    void record_trace() {
-        if (top.rst)
-            return;
-        if (top.trace_go) {
-            go = int64_t(clock);
-            memory.set_origin(clock);
-            for (unsigned unit = 0; unit < UNITS; ++unit) {
-                starts[unit].clear();
-                dones[unit].clear();
-            }
-        }
-        if (top.trace_start | top.trace_done)
-            for (unsigned unit = 0; unit < UNITS; ++unit) {
-                if (top.trace_start >> unit & 1)
-                    starts[unit].push_back(int64_t(clock) - go);
-                if (top.trace_done >> unit & 1)
-                    dones[unit].push_back(int64_t(clock) - go);
-            }
-    }
-
     void dump([[maybe_unused]] uint64_t time) {
 #ifdef WAVES
-        if (waves_path.empty() || go == 0)
+        if (waves_path.empty() || trace.go == 0)
             return;
-        const int64_t at = int64_t(clock) - go;
+        const int64_t at = int64_t(clock) - trace.go;
         if (at >= waves_first && at <= waves_last) {
             if (!waves.isOpen())
                 waves.open(waves_path.c_str());
-            waves.dump(time - 2 * uint64_t(go));
+            waves.dump(time - 2 * uint64_t(trace.go));
         } else if (at > waves_last && waves.isOpen()) {
             waves.close();
             waves_path.clear();
@@ -248,7 +225,7 @@ private:
 
     void lite_check(uint64_t cycles, uint32_t offset) const {
         if (cycles > LITE_LIMIT)
-            violate(int64_t(clock) - go, "register 0x%02x does not answer", offset);
+            violate(int64_t(clock) - trace.go, "register 0x%02x does not answer", offset);
     }
 
     VerilatedContext context;
@@ -262,29 +239,22 @@ private:
     Seen seen = {};
     uint64_t clock = 0;
     uint64_t reset_started = 0;
-    int64_t go = 0;  // cycle of the last trace_go
-    std::array<std::vector<int64_t>, UNITS> starts, dones;
     std::string waves_path;
     int64_t waves_first = 0, waves_last = -1;
 };
-
-// Every entry point returns its value, or -1 with the reason in tw_error().
-template <typename Action> int64_t guarded(void *handle, Action action) {
-    auto &bench = *static_cast<Bench *>(handle);
-    try {
-        return action(bench);
-    } catch (const std::exception &exception) {
-        bench.error = exception.what();
-        return -1;
-    }
-}
 
 }  // namespace
 }  // namespace tilewright
 
 using namespace tilewright;
 
-#define ENTRY extern "C" __attribute__((visibility("default")))
+namespace {
+
+template <typename Action> int64_t guarded(void *handle, Action action) {
+    return tilewright::guarded<Bench>(handle, action);
+}
+
+}  // namespace
 
 ENTRY void *tw_open() { return new Bench; }
 
@@ -349,9 +319,7 @@ ENTRY int64_t tw_restore(void *handle, const char *path) {
 ENTRY int64_t tw_events(void *handle, uint32_t kind, uint32_t unit, int64_t *out,
                         uint64_t capacity) {
     return guarded(handle, [&](Bench &bench) {
-        const auto &events = bench.events(kind, unit);
-        std::copy_n(events.begin(), std::min<uint64_t>(capacity, events.size()), out);
-        return int64_t(events.size());
+        return bench.trace.copy(kind, unit, out, capacity);
     });
 }
 

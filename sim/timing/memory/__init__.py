@@ -70,7 +70,10 @@ class Room:
 
 
 class Memory(Protocol):
-    """A model of a memory that answers in order."""
+    """A model of a memory that answers a burst without regard to those of other commands.
+
+    The other kind, an SDRAM, answers in a run: :class:`~tilewright.sim.timing.memory.sdram.SDRAM`.
+    """
 
     def __hash__(self) -> int:
         """Return the same for models that answer alike, if they are ``fixed``."""

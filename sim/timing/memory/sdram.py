@@ -10,7 +10,6 @@ change the choice.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tilewright.errors import Error, require_type
 from tilewright.hdl.memory.banks import Banks
@@ -18,9 +17,6 @@ from tilewright.hdl.memory.chip import CHIPS
 from tilewright.hdl.memory.parameters import SDRAMParameters
 from tilewright.hdl.memory.pieces import Pieces
 from tilewright.isa import EngineConfig
-
-if TYPE_CHECKING:
-    from tilewright.sim.timing.memory import Burst
 
 __all__ = ["SDRAM", "Answer", "SDRAMRun"]
 
@@ -59,15 +55,6 @@ class SDRAM:
             CHIPS[self.chip].cycles(self.clock_mhz)
         except ValueError as error:
             raise Error(f"SDRAM: {error}") from error
-
-    @property
-    def fixed(self) -> bool:
-        """See :class:`tilewright.sim.timing.memory.Memory`."""
-        return False
-
-    def served(self, burst: Burst) -> int:
-        """Raise: no burst is served without regard to the others."""
-        raise TypeError("an SDRAM's bursts are served by its run")
 
     def run(self, config: EngineConfig) -> SDRAMRun:
         """Return what answers an engine's bursts in one run."""
@@ -142,6 +129,8 @@ class SDRAMRun:
 
     #: Cycles from a beat's write into the buffer of read beats until the bus shows it.
     BUFFER = 2
+    #: Cycles from the column command of a burst's last beat until the bus confirms it.
+    CONFIRM = 2
 
     def __init__(self, parameters: SDRAMParameters) -> None:
         self._geometry = parameters.geometry
@@ -244,7 +233,7 @@ class SDRAMRun:
         if write:
             self._counted += piece.beats
             self._written += columns
-            return Answer(write, piece.accepted, (columns[-1] + 1,))
+            return Answer(write, piece.accepted, (columns[-1] + self.CONFIRM,))
         self._asked += piece.beats
         return Answer(write, piece.accepted, tuple(c + self._beat_after for c in columns))
 

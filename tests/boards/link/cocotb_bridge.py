@@ -7,22 +7,23 @@ from cocotb.triggers import ReadOnly, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteRam
 
 from tests.hdl.streams import Part, receive, reset, send, throttle
-from tilewright.hdl.memory.block import OnChipMemory
 
 REGISTER_BYTES = 256
 
 
-async def memory(bridge, words):
-    """Answer the memory's port."""
-    pending = [0] * (OnChipMemory.HOST_LATENCY - 1)
+async def memory(bridge, words, rng):
+    """Answer the memory's port, sooner or later."""
+    bridge.memory_ready.value = 0
     while True:
         await ReadOnly()
-        address = int(bridge.addr.value)
-        pending.append(words.get(address, 0))
-        if bridge.write.value:
-            words[address] = int(bridge.data.value)
+        asked, address = int(bridge.memory_valid.value), int(bridge.memory_addr.value)
+        if asked and bridge.memory_ready.value and bridge.memory_write.value:
+            words[address] = int(bridge.memory_data.value)
+        done = asked and bridge.memory_ready.value
         await RisingEdge(bridge.clk)
-        bridge.memory.value = pending.pop(0)
+        ready = bool(asked and not done and rng.random() < 0.5)
+        bridge.memory_ready.value = ready
+        bridge.memory_o.value = words.get(address, 0) if ready else rng.getrandbits(32)
 
 
 @cocotb.test(timeout_time=400, timeout_unit="us")
@@ -36,7 +37,7 @@ async def every_request_is_answered(dut, seed):
     throttle(rng, write.aw_channel, write.w_channel, write.b_channel)
     throttle(rng, read.ar_channel, read.r_channel)
     registers, words, actual = {}, {}, {}
-    cocotb.start_soon(memory(bridge, actual))
+    cocotb.start_soon(memory(bridge, actual, rng))
     ram.write(0, bytes(REGISTER_BYTES))
     requests, answers = b"", b""
     places = [rng.getrandbits(30) * 4 for _ in range(4)]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from tilewright.boards.board import MEMORY_BYTES
 from tilewright.boards.link.host import HostLink, LinkError
-from tilewright.boards.system import MEMORY_BYTES
 from tilewright.isa.registers import OFFSET, Status
 
 

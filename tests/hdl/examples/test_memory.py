@@ -44,16 +44,17 @@ def test_on_chip_memory():
     dut = OnChipMemory(data_width=64, size_bytes=256)
 
     async def bench(ctx):
-        ctx.set(dut.addr, 12)
-        ctx.set(dut.data, 0xCAFE)
-        ctx.set(dut.write, 1)
+        ctx.set(dut.host.addr, 12)
+        ctx.set(dut.host.data, 0xCAFE)
+        ctx.set(dut.host.write, 1)
+        ctx.set(dut.host.valid, 1)
+        assert ctx.get(dut.host.ready)
         await ctx.tick()
-        ctx.set(dut.write, 0)
-        await ctx.tick().repeat(dut.HOST_LATENCY + 1)
-        assert ctx.get(dut.o) == 0xCAFE
-        ctx.set(dut.addr, 12 + 256)  # addresses wrap
+        ctx.set(dut.host.addr, 12 + 256)  # addresses wrap
+        ctx.set(dut.host.write, 0)
         await ctx.tick().repeat(dut.HOST_LATENCY)
-        assert ctx.get(dut.o) == 0xCAFE
+        assert ctx.get(dut.host.ready)
+        assert ctx.get(dut.host.o) == 0xCAFE
 
     run(dut, bench)
 

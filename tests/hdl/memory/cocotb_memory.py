@@ -9,7 +9,6 @@ from cocotbext.axi import AxiBus, AxiMaster, AxiResp
 from tests.hdl.components import MEMORY_BYTES
 from tests.hdl.configs import CONFIG
 from tests.hdl.streams import Part, reset, throttle
-from tilewright.hdl.memory.block import OnChipMemory
 
 BEAT = CONFIG.bus_bytes
 HALF = MEMORY_BYTES // 2
@@ -22,20 +21,22 @@ class Host:
         self.memory = memory
 
     async def write(self, address, word):
-        memory = self.memory
-        memory.addr.value, memory.data.value, memory.write.value = address, word, 1
-        await RisingEdge(memory.clk)
-        memory.write.value = 0
-        await RisingEdge(memory.clk)
+        self.memory.host_data.value = word
+        await self._access(address, write=True)
 
     async def read(self, address):
-        self.memory.addr.value = address
-        for _ in range(OnChipMemory.HOST_LATENCY):
-            await RisingEdge(self.memory.clk)
-            self.memory.addr.value = 0  # the word comes later, whatever the address is then
-        await ReadOnly()
-        word = int(self.memory.o.value)
-        await RisingEdge(self.memory.clk)
+        return await self._access(address, write=False)
+
+    async def _access(self, address, *, write):
+        memory = self.memory
+        memory.host_valid.value, memory.host_write.value, memory.host_addr.value = 1, write, address
+        while True:
+            await ReadOnly()
+            done, word = int(memory.host_ready.value), int(memory.host_o.value)
+            await RisingEdge(memory.clk)
+            if done:
+                break
+        memory.host_valid.value = 0
         return word
 
 
@@ -43,7 +44,7 @@ class Host:
 @cocotb.parametrize(seed=range(3))
 async def master_and_host_see_the_same_bytes(dut, seed):
     memory, rng = Part(dut, "memory"), random.Random(seed)
-    memory.clear("write", "addr")
+    memory.clear("host_valid")
     await reset(dut)
     master = AxiMaster(memory.bus(AxiBus, "axi"), dut.clk, dut.rst)
     host, model = Host(memory), bytearray(MEMORY_BYTES)

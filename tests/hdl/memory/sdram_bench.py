@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from functools import partial
 
 from amaranth.sim import Simulator
 
@@ -26,14 +27,15 @@ class Request:
 class Bench:
     """Shows requests, gives and takes beats with a probability of ``pace`` in each cycle.
 
-    ``log`` has a row for each handshake: cycle, channel and, of addresses and read beats, the
-    address.
+    Beats may be given before their address is taken, unless ``in_turn``. ``log`` has a row for
+    each handshake: cycle, channel and, of addresses and read beats, the address.
     """
 
-    def __init__(self, chip, width, seed, *, pace=1.0, slow_chip=None, align=None):
+    def __init__(self, chip, width, seed, *, pace=1.0, slow_chip=None, align=None, in_turn=False):
         self.random = random.Random(seed)
         self.pace = pace
         self.align = align
+        self.in_turn = in_turn
         self.parameters = SDRAMParameters(chip=chip, clock_mhz=CLOCK_MHZ, data_width=width)
         self.dut = SDRAMController(self.parameters, power_up_us=POWER_UP_US)
         self.model = SDRAMModel(slow_chip or chip, CLOCK_MHZ, power_up_us=POWER_UP_US)
@@ -55,11 +57,19 @@ class Bench:
         """Return the cycles of a channel's handshakes."""
         return [row[0] for row in self.log if row[1] == channel]
 
-    def simulate(self):
-        """Run until every request is answered."""
+    def simulate(self, *others):
+        """Run until every request is answered, and other test benches are done."""
         simulator = Simulator(self.dut)
         simulator.add_clock(1e-6)
         simulator.add_testbench(self._run)
+        self.others = len(others)
+
+        async def run(ctx, other):
+            await other(ctx)
+            self.others -= 1
+
+        for other in others:
+            simulator.add_testbench(partial(run, other=other))
         simulator.run()
 
     async def _run(self, ctx):
@@ -67,16 +77,21 @@ class Bench:
         ctx.set(axi.bready, 1)
         reads, writes, beats = list(self.reads), list(self.writes), list(self.beats)
         flying, confirmed, beat = [], 0, None
+        taken = 0  # addresses of writes whose beats have not all been shown
         after = 16  # cycles in which the words of the last, confirmed write reach the chip
         while after:
-            if not (reads or writes or beats or flying or confirmed < len(self.writes)):
+            if not (
+                reads or writes or beats or flying or confirmed < len(self.writes) or self.others
+            ):
                 after -= 1
             ready = ctx.get(self.dut.ready)
             read = self._show(ctx, axi, "ar", reads, ready)
             write = self._show(ctx, axi, "aw", writes, ready)
             begun = self.cycle > (self.align or -1)
+            begun = begun and (taken > 0 or not self.in_turn)
             if beat is None and beats and begun and self.random.random() < self.pace:
                 beat = beats.pop(0)
+                taken -= beat[2]
                 for name, value in zip(("wdata", "wstrb", "wlast"), beat, strict=True):
                     ctx.set(getattr(axi, name), value)
             ctx.set(axi.wvalid, beat is not None)
@@ -89,6 +104,7 @@ class Bench:
                 flying[-1] = [flying[-1].address, flying[-1].beats]
             if write and ctx.get(axi.awready):
                 self.log.append((self.cycle, "aw", writes.pop(0).address))
+                taken += 1
             if beat is not None and ctx.get(axi.wready):
                 self.log.append((self.cycle, "w"))
                 beat = None

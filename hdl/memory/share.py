@@ -1,0 +1,113 @@
+"""A memory's bus, shared by the engine and the host."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tilewright.hdl.bus.axi import AXI4
+from tilewright.hdl.memory.host import HostPort
+
+__all__ = ["HostShare"]
+
+
+class HostShare(wiring.Component):
+    """Let the host's accesses between the engine's bursts.
+
+    Without an access, the engine's bus is the memory's: no cycle is added. For an access no further
+    burst of the engine begins; when those under way are done, a beat is read or written for the
+    host. What was shown to the memory stays until it is taken, as AXI wants it.
+
+    Parameters
+    ----------
+    data_width : int, bits of the bus
+    flying : int, at least the bursts of the engine that are under way in one direction
+
+    Members
+    -------
+    engine : In(AXI4), axi : Out(AXI4); the engine gives a beat only when the address of its burst
+        has been taken
+    host : In(HostPort)
+    """
+
+    def __init__(self, *, data_width: int, flying: int) -> None:
+        self._data_width = data_width
+        self._flying = flying
+        super().__init__(
+            {
+                "engine": In(AXI4(data_width=data_width)),
+                "axi": Out(AXI4(data_width=data_width)),
+                "host": In(HostPort()),
+            }
+        )
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        engine, axi, host = self.engine, self.axi, self.host
+        size = (self._data_width // 8).bit_length() - 1
+        ours, closed = Signal(), Signal()  # the host has the bus; the engine begins no burst
+        reads, writes = Signal(range(self._flying + 1)), Signal(range(self._flying + 1))
+        address_sent, data_sent = Signal(), Signal()
+        lane = host.addr[2:size]
+
+        shown = {prefix: Signal(name=f"{prefix}_shown") for prefix in ("ar", "aw")}  # not taken yet
+        for prefix, count, ended, wanted in (
+            ("ar", reads, engine.rvalid & engine.rready & engine.rlast, ~host.write),
+            ("aw", writes, engine.bvalid & engine.bready, host.write),
+        ):
+            valid, ready = getattr(engine, f"{prefix}valid"), getattr(engine, f"{prefix}ready")
+            out_valid, taken = getattr(axi, f"{prefix}valid"), getattr(axi, f"{prefix}ready")
+            opened = Signal(name=f"{prefix}_open")
+            m.d.comb += [
+                opened.eq(~closed | shown[prefix]),
+                ready.eq(taken & opened),
+                out_valid.eq(Mux(ours, wanted & ~address_sent, valid & opened)),
+                getattr(axi, f"{prefix}addr").eq(
+                    Mux(ours, host.addr & ~((1 << size) - 1), getattr(engine, f"{prefix}addr"))
+                ),
+                getattr(axi, f"{prefix}len").eq(Mux(ours, 0, getattr(engine, f"{prefix}len"))),
+            ]
+            m.d.sync += [
+                shown[prefix].eq(valid & opened & ~taken),
+                count.eq(count + (valid & ready) - ended),
+            ]
+            with m.If(ours & wanted & taken):
+                m.d.sync += address_sent.eq(1)
+
+        words = self._data_width // 32
+        m.d.comb += [
+            axi.wvalid.eq(Mux(ours, host.write & ~data_sent, engine.wvalid)),
+            axi.wdata.eq(Mux(ours, Cat(*[host.data] * words), engine.wdata)),
+            axi.wstrb.eq(Mux(ours, 0xF << 4 * lane if words > 1 else 0xF, engine.wstrb)),
+            axi.wlast.eq(ours | engine.wlast),
+            axi.rready.eq(ours | engine.rready),
+            axi.bready.eq(ours | engine.bready),
+            engine.wready.eq(axi.wready & ~ours),
+            engine.rvalid.eq(axi.rvalid & ~ours),
+            engine.bvalid.eq(axi.bvalid & ~ours),
+        ]
+        m.d.comb += [
+            getattr(engine, name).eq(getattr(axi, name))
+            for name in ("rdata", "rresp", "rlast", "rid", "bresp", "bid")
+        ]
+        with m.FSM():
+            with m.State("ENGINE"):
+                with m.If(host.valid):
+                    m.d.sync += closed.eq(1)
+                    m.next = "WAIT"
+            with m.State("WAIT"):
+                m.d.sync += [address_sent.eq(0), data_sent.eq(0)]
+                with m.If((reads == 0) & (writes == 0) & ~shown["ar"] & ~shown["aw"]):
+                    m.d.sync += ours.eq(1)
+                    m.next = "HOST"
+            with m.State("HOST"):
+                with m.If(axi.wready):
+                    m.d.sync += data_sent.eq(1)
+                m.d.sync += host.o.eq(axi.rdata.word_select(lane, 32) if words > 1 else axi.rdata)
+                with m.If(axi.rvalid | axi.bvalid):
+                    m.d.sync += [ours.eq(0), closed.eq(0)]
+                    m.next = "DONE"
+            with m.State("DONE"):
+                m.d.comb += host.ready.eq(1)
+                m.next = "ENGINE"
+        return m

@@ -1,0 +1,36 @@
+"""A board that is not there: its whole system in Verilator."""
+
+from __future__ import annotations
+
+from tilewright.boards import get_board
+from tilewright.boards.system import TOP, simulated_verilog
+from tilewright.sim.rtl import SimulatedBoard
+from tilewright.sim.timing import SDRAM
+
+__all__ = ["SIMULATED_DIVISOR", "simulated_board"]
+
+#: Clock cycles per bit: as few as the receiver takes, since the simulation goes through each.
+SIMULATED_DIVISOR = 4
+
+
+def simulated_board(name: str, *, divisor: int = SIMULATED_DIVISOR) -> SimulatedBoard:
+    """Return a board of ``tilewright.boards.BOARDS``, switched on: engine, memory, host link.
+
+    Parameters
+    ----------
+    divisor : int, at least 4, clock cycles per bit of its serial line
+
+    Raises
+    ------
+    Error
+        If there is no such board, or a tool is missing or fails.
+    """
+    board = get_board(name)
+    sdram = board.sdram
+    return SimulatedBoard(
+        board.engine,
+        verilog=simulated_verilog(board, divisor=divisor),
+        top=TOP,
+        divisor=divisor,
+        sdram=None if sdram is None else SDRAM(sdram.chip, board.clock_mhz, sdram.PAD_LATENCY),
+    )
