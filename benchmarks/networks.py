@@ -57,7 +57,7 @@ def quantized(name: str, bits: int) -> tuple[Graph, NDArray[np.int64]]:
     network = NETWORKS[name]
     images = network.images(1)
     model = tw.quantize(network.build(), network.calibration(2, 4), weight_bits=bits)
-    graph = captured_model(model, images, multiplier_width=MULTIPLIER_WIDTH).graph
+    graph = captured_model(model, images).graph
     kind = graph.values[graph.inputs[0].output]
     integers = np.rint(images.double().numpy() / kind.scale + kind.zero_point)
     return graph, np.clip(integers, kind.qmin, kind.qmax).astype(np.int64)

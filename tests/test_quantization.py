@@ -170,9 +170,9 @@ def differences(
     model: tw.QuantizedModel, images: Tensor, width: int
 ) -> tuple[ir.Graph, list[np.ndarray]]:
     """Compare the integer graph with the quantized model in float64, both in steps."""
-    result = to_integer(model.graph, multiplier_width=width)
+    result = to_integer(model.graph)
     assert result.rounded_biases == ()
-    graph, found, wide = result.graph, [], []
+    graph, found, wide = ir.choose_multipliers(result.graph, width), [], []
     kinds = [graph.values[op.input] for op in graph.outputs]
     per_image = [ir.run(graph, [image]) for image in quantize_input(graph, images.double().numpy())]
     outputs = [np.stack([values[op.input] for values in per_image]) for op in graph.outputs]
@@ -264,9 +264,7 @@ def test_a_tensor_that_cannot_be_negative_is_unsigned() -> None:
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.AvgPool2d(3), nn.Conv2d(4, 4, 1)
     )
-    graph = to_integer(
-        tw.quantize(model, [torch.rand(4, 1, 12, 12)]).graph, multiplier_width=18
-    ).graph
+    graph = to_integer(tw.quantize(model, [torch.rand(4, 1, 12, 12)]).graph).graph
     assert [t.signed for t in graph.values.values()] == [False, False, False, False, True]
 
 

@@ -4,13 +4,15 @@ In the order in which data passes through: ``types`` (tensor types, requantizati
 (what operators share, in NumPy), ``op`` (what every operator says of itself), ``rules`` (what
 several must obey), ``ops`` (the operators, a file a family), ``shapes`` and ``deformable`` (places
 of windows, and between pixels), ``intervals`` (ranges of values and sums), ``graph`` (how operators
-connect, and verification), ``run`` (what a graph computes), ``inputs`` (floats to integers),
-``text`` (a printed form that parses back equal), ``docs`` (the page of supported operators).
+connect, and verification), ``multipliers`` (real factors to an engine's multipliers), ``run`` (what
+a graph computes), ``inputs`` (floats to integers), ``text`` (a printed form that parses back
+equal), ``docs`` (the page of supported operators).
 """
 
 from tilewright.compiler.ir.graph import Graph
 from tilewright.compiler.ir.inputs import quantize_input
 from tilewright.compiler.ir.intervals import accumulator_bits, accumulator_range
+from tilewright.compiler.ir.multipliers import choose_multipliers
 from tilewright.compiler.ir.ops import (
     OPS,
     Add,
@@ -40,7 +42,7 @@ from tilewright.compiler.ir.ops import (
 from tilewright.compiler.ir.results import ResultView
 from tilewright.compiler.ir.run import run
 from tilewright.compiler.ir.text import ParseError, check_limits, parse_graph, print_graph
-from tilewright.compiler.ir.types import Requantize, TensorType, VerifyError, make_requantize
+from tilewright.compiler.ir.types import Ratio, Requantize, TensorType, VerifyError, make_requantize
 
 __all__ = [
     "OPS",
@@ -63,6 +65,7 @@ __all__ = [
     "ParseError",
     "PixelShuffle",
     "PixelUnshuffle",
+    "Ratio",
     "Requantize",
     "Rescale",
     "ResultView",
@@ -76,6 +79,7 @@ __all__ = [
     "accumulator_bits",
     "accumulator_range",
     "check_limits",
+    "choose_multipliers",
     "make_requantize",
     "parse_graph",
     "print_graph",

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tilewright.compiler.ir.types import FIRST_ROUNDING, Requantize, TensorType
+from tilewright.compiler.ir.types import FIRST_ROUNDING, Ratio, Requantize, TensorType, VerifyError
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 T = TypeVar("T", bound="np.generic[Any]")
@@ -28,7 +28,13 @@ def requantize(acc: IntArray, r: Requantize) -> IntArray:
     Source
     ------
     docs/decisions/0001-rounding.md
+
+    Raises
+    ------
+    VerifyError  If multipliers are not chosen yet.
     """
+    if isinstance(r, Ratio):
+        raise VerifyError("multipliers are not chosen yet: choose_multipliers(graph, width)")
     acc = np.asarray(acc, dtype=np.int64)
     column = (-1,) + (1,) * (acc.ndim - 1)
     m = np.array(r.multiplier, np.int64).reshape(column)

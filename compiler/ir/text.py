@@ -34,7 +34,7 @@ from tilewright.compiler.ir.arithmetic import IntArray
 from tilewright.compiler.ir.graph import Graph
 from tilewright.compiler.ir.op import Names, Op, OptionalName, Padding, Pair
 from tilewright.compiler.ir.ops import OPS
-from tilewright.compiler.ir.types import Requantize, TensorType, VerifyError
+from tilewright.compiler.ir.types import Ratio, Requantize, TensorType, VerifyError
 from tilewright.errors import Error
 from tilewright.isa.config import Rounding
 
@@ -44,7 +44,8 @@ _VALUE = re.compile(
 )
 _ARRAY = re.compile(r"array (int8|int16|int32|int64) (\[[\d, ]*\]) (\S+)")
 _LENGTHS: dict[object, int] = {Pair: 2, Padding: 4}
-_REPEAT = re.compile(r"\[(-?\d+)\] \* (\d+)")
+_REPEAT = re.compile(r"\[(-?[\d.e+-]+)\] \* (\d+)")
+_ENDS = [f for f in fields(Requantize) if f.name not in ("multiplier", "shift")]
 
 #: What the text of a graph may hold: constants of all operators, elements of one value, lines, and
 #: integers below. A few bytes of text can stand for any number of them.
@@ -112,14 +113,23 @@ def _attribute(name: str, value: object) -> list[str]:
     match value:
         case np.ndarray():
             return [f"  {name} = {_print_array(value)}"]
+        case Ratio():
+            inner = [(f"{name}.factor", value.factors), *_ends(name, value)]
+            return [line for key, item in inner for line in _attribute(key, item)]
         case Requantize():
             items = [(f, getattr(value, f.name)) for f in fields(value)]
             inner = [(f"{name}.{f.name}", item) for f, item in items if item != f.default]
             return [line for key, item in inner for line in _attribute(key, item)]
-        case (int(), *_) if len(value) > 4 and len(set(value)) == 1:
-            return [f"  {name} = [{value[0]}] * {len(value)}"]
+        case (int() | float(), *_) if len(value) > 4 and len(set(value)) == 1:
+            return [f"  {name} = [{value[0]!r}] * {len(value)}"]
         case _:
             return [f"  {name} = {json.dumps(value)}"]
+
+
+def _ends(name: str, value: Requantize) -> list[tuple[str, object]]:
+    """Return what a requantization has besides its factors, by name, without defaults."""
+    items = [(f, getattr(value, f.name)) for f in _ENDS]
+    return [(f"{name}.{f.name}", item) for f, item in items if item != f.default]
 
 
 def _print_array(array: IntArray) -> str:
@@ -239,11 +249,7 @@ class _Parser:
         arguments: dict[str, Any] = {}
         for field in fields(cls):
             if field.type is Requantize:
-                parts = {f.name: self.take(found, field.name, f) for f in fields(Requantize)}
-                try:
-                    arguments[field.name] = Requantize(**parts)
-                except Error as error:
-                    self.fail(f"{field.name}: {error}")
+                arguments[field.name] = self.requantize(found, field.name)
             else:
                 arguments[field.name] = self.take(found, "", field)
         if found:
@@ -251,6 +257,20 @@ class _Parser:
         op = cls(**arguments)
         self.at = end
         return op
+
+    def requantize(self, found: dict[str, Any], name: str) -> Requantize:
+        """Take multipliers and shifts, or the factors of which there will be some."""
+        factors = found.pop(f"{name}.factor", None)
+        known = fields(Requantize) if factors is None else _ENDS
+        parts = {f.name: self.take(found, name, f) for f in known}
+        try:
+            if factors is None:
+                return Requantize(**parts)
+            if type(factors) is not tuple or any(type(f) is not float for f in factors):
+                self.fail(f"{name}.factor must be a list of numbers with a point")
+            return Ratio.of(factors, **parts)
+        except Error as error:
+            self.fail(f"{name}: {error}")
 
     def take(self, found: dict[str, Any], prefix: str, field: Any) -> Any:
         key = f"{prefix}.{field.name}" if prefix else field.name

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import get_args
+from typing import ClassVar, get_args
 
 from tilewright.errors import Error
 from tilewright.isa.config import Rounding
@@ -101,6 +101,10 @@ class Requantize:
     qmax: int
     rounding: Rounding = "half_even"
 
+    #: Bits of M, and S, at most.
+    WIDEST: ClassVar[int] = MAX_MULTIPLIER_WIDTH
+    FURTHEST: ClassVar[int] = MAX_SHIFT
+
     def __post_init__(self) -> None:
         if self.rounding not in get_args(Rounding):
             raise VerifyError(
@@ -112,11 +116,13 @@ class Requantize:
                 f"{len(self.shift)} for {len(self.multiplier)}"
             )
         for m in self.multiplier:
-            if not 0 <= m < 1 << MAX_MULTIPLIER_WIDTH:
-                raise VerifyError(f"Requantize.multiplier must be in 0..2**31 - 1, not {m}")
+            if not 0 <= m < 1 << self.WIDEST:
+                raise VerifyError(
+                    f"Requantize.multiplier must be in 0..2**{self.WIDEST} - 1, not {m}"
+                )
         for s in self.shift:
-            if not 0 <= s <= MAX_SHIFT:
-                raise VerifyError(f"Requantize.shift must be in 0..{MAX_SHIFT}, not {s}")
+            if not 0 <= s <= self.FURTHEST:
+                raise VerifyError(f"Requantize.shift must be in 0..{self.FURTHEST}, not {s}")
         if self.qmin > self.qmax:
             raise VerifyError(
                 f"Requantize.qmin must not exceed qmax, not {self.qmin} > {self.qmax}"
@@ -136,6 +142,54 @@ class Requantize:
     def rounds(self) -> bool:
         """Whether any result is rounded at all."""
         return any(self.shift)
+
+
+@dataclass(frozen=True)
+class Ratio(Requantize):
+    """A requantization while no engine is known: M and S are the factor's, to the last bit.
+
+    A float64 is a fraction with a power of two below. ``choose_multipliers`` makes multipliers of
+    an engine's width of it, and nothing is computed with it before that.
+    """
+
+    WIDEST: ClassVar[int] = 1024
+    FURTHEST: ClassVar[int] = 1074
+
+    @classmethod
+    def of(
+        cls,
+        factors: Sequence[float],
+        zero_point: int,
+        qmin: int,
+        qmax: int,
+        rounding: Rounding = "half_even",
+    ) -> "Ratio":
+        """Return the requantization by factors, one per output channel.
+
+        Raises
+        ------
+        VerifyError  If one is not finite and positive.
+        """
+        for factor in factors:
+            if not (math.isfinite(factor) and factor > 0):
+                raise VerifyError(
+                    f"a requantization factor must be finite and positive, not {factor}"
+                )
+        pairs = [float(factor).as_integer_ratio() for factor in factors]
+        shift = tuple(d.bit_length() - 1 for _, d in pairs)
+        return cls(tuple(m for m, _ in pairs), shift, zero_point, qmin, qmax, rounding)
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """The factor of every output channel."""
+        pairs = zip(self.multiplier, self.shift, strict=True)
+        return tuple(math.ldexp(float(m), -s) for m, s in pairs)
+
+    def chosen(self, multiplier_width: int) -> Requantize:
+        """Return the nearest multipliers of a width, as :func:`make_requantize`."""
+        return make_requantize(
+            self.factors, multiplier_width, self.zero_point, self.qmin, self.qmax, self.rounding
+        )
 
 
 def make_requantize(

@@ -1,4 +1,4 @@
-"""From the quantized graph to the integer graph; multipliers and shifts are chosen here.
+"""From the quantized graph to the integer graph, with real factors between its grids.
 
 ``lower`` walks the graph once; ``weighted``, ``deformable``, ``windows``, ``elementwise`` and
 ``movement`` say what its operators become; ``values`` (what is known about a tensor, and
@@ -7,6 +7,6 @@ of an addition), ``folding`` (scale and bias into integers).
 """
 
 from tilewright.compiler.quantized.to_integer.builder import RoundedBias
-from tilewright.compiler.quantized.to_integer.lower import Capture, to_integer
+from tilewright.compiler.quantized.to_integer.lower import Capture, check_integers, to_integer
 
-__all__ = ["Capture", "RoundedBias", "to_integer"]
+__all__ = ["Capture", "RoundedBias", "check_integers", "to_integer"]

@@ -18,8 +18,8 @@ from tilewright.compiler.ir.ops import (
     Rescale,
     UpsampleBilinear,
 )
-from tilewright.compiler.ir.types import Requantize, TensorType
-from tilewright.compiler.quantized.to_integer.folding import fold, requantize_or_explain
+from tilewright.compiler.ir.types import Ratio, TensorType
+from tilewright.compiler.quantized.to_integer.folding import fold, ratio_or_explain
 from tilewright.compiler.quantized.to_integer.residual import finish_add
 from tilewright.compiler.quantized.to_integer.values import (
     Abstract,
@@ -61,7 +61,6 @@ class RoundedBias:
 class Builder:
     """Collects values and operators of the integer graph in topological order."""
 
-    multiplier_width: int
     round_bias: bool
     values: dict[str, TensorType] = field(default_factory=dict)
     inputs: dict[RealInput, Input] = field(default_factory=dict)
@@ -176,7 +175,7 @@ class Builder:
             case ConvSource() | DeformSource() | ConvTransposeSource() | LinearSource():
                 return self._finish_weighted(name, x, x.source, grid)
             case AddSource():
-                op: Op = finish_add(name, x, x.source, grid, self.multiplier_width)
+                op: Op = finish_add(name, x, x.source, grid)
             case PoolSource(source, kernel, stride, padding):
                 op = AvgPool2d(
                     name, source.value, name, kernel, stride, padding, self._requantize(x, grid)
@@ -189,11 +188,9 @@ class Builder:
                 op = Rescale(name, source.value, name, self._requantize(x, grid))
         return self.emit(op, grid, x.shape)
 
-    def _requantize(self, x: Pending, grid: Quantization) -> Requantize:
+    def _requantize(self, x: Pending, grid: Quantization) -> Ratio:
         factors = [float(s) / grid.scale for s in x.scale]
-        return requantize_or_explain(
-            x.where, factors, self.multiplier_width, grid.zero_point, grid.qmin, grid.qmax
-        )
+        return ratio_or_explain(x.where, factors, grid.zero_point, grid.qmin, grid.qmax)
 
     def _finish_weighted(
         self, name: str, x: Pending, source: WeightedSource, grid: Quantization
@@ -206,7 +203,6 @@ class Builder:
             x.rounds or self.round_bias,
             source.x.type,
             grid,
-            self.multiplier_width,
         )
         if folded.bias_error > 0:
             self.rounded.append(RoundedBias(x.where, folded.bias_error))

@@ -7,7 +7,7 @@ import numpy as np
 from tilewright.compiler.ir.arithmetic import requantize
 from tilewright.compiler.ir.op import Accumulating
 from tilewright.compiler.ir.ops import Conv2d
-from tilewright.compiler.ir.types import Requantize
+from tilewright.compiler.ir.types import MAX_MULTIPLIER_WIDTH, Ratio, Requantize
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.to_integer.builder import Builder
 from tilewright.compiler.quantized.to_integer.values import Quantized
@@ -40,6 +40,8 @@ def _check_saturation(where: str, builder: Builder, offset: Quantized) -> None:
     if not isinstance(op, Accumulating):
         return
     scale: Requantize = op.requantize
+    if isinstance(scale, Ratio):
+        scale = scale.chosen(MAX_MULTIPLIER_WIDTH)
     low, high = (requantize(acc, scale) for acc in op.accumulator(builder.values))
     saturated = (low == high) & ((low == scale.qmin) | (low == scale.qmax))
     if saturated.any():

@@ -1,4 +1,4 @@
-"""Folds per-channel scale and offset of an accumulator into integers, bias and multipliers."""
+"""Folds per-channel scale and offset of an accumulator into integers, bias and factors."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tilewright.compiler.ir.arithmetic import IntArray, weighted_range
-from tilewright.compiler.ir.types import Requantize, TensorType, make_requantize
+from tilewright.compiler.ir.types import Ratio, TensorType
 from tilewright.compiler.quantized.to_integer.values import FloatArray, Weight
 from tilewright.compiler.quantized.types import Quantization
 from tilewright.errors import UnsupportedError
@@ -23,13 +23,13 @@ class Folded:
     ----------
     weight : (K, ...), channels with a negative factor negated
     bias : (K,)
-    requantize : Requantize
+    requantize : Ratio
     bias_error : float, largest error that rounding the bias makes, in output LSB before rounding
     """
 
     weight: IntArray
     bias: IntArray
-    requantize: Requantize
+    requantize: Ratio
     bias_error: float
 
 
@@ -41,7 +41,6 @@ def fold(
     rounds: bool,
     input_type: TensorType,
     grid: Quantization,
-    multiplier_width: int,
 ) -> Folded:
     """Express ``round((scale * acc + offset) / grid.scale)`` with integers.
 
@@ -51,7 +50,7 @@ def fold(
     Raises
     ------
     UnsupportedError  If the offset is off the accumulator's grid and may not be rounded, if
-    rounding could cost more than one LSB, or if a factor does not fit the multiplier.
+    rounding could cost more than one LSB, or if a factor is not positive.
     """
     integers, bias = weight.integers.copy(), np.zeros(len(scale), np.int64)
     factors, worst = [], 0.0
@@ -94,21 +93,20 @@ def fold(
             f"batch norm negates a weight of -{limit}",
             "Use a narrow-range weight quantizer (narrow_range=True).",
         )
-    return _requantized(where, integers, bias, factors, grid, multiplier_width, worst)
+    return _requantized(where, integers, bias, factors, grid, worst)
 
 
-def requantize_or_explain(
-    where: str, factors: list[float], width: int, zero_point: int, qmin: int, qmax: int
-) -> Requantize:
-    """As :func:`make_requantize`, with an error that names the layer."""
-    limit = float((1 << width) - 1)
-    if max(factors) > limit or min(factors) <= 0 or not all(map(math.isfinite, factors)):
+def ratio_or_explain(
+    where: str, factors: list[float], zero_point: int, qmin: int, qmax: int
+) -> Ratio:
+    """As :meth:`Ratio.of`, with an error that names the layer."""
+    if min(factors) <= 0 or not all(map(math.isfinite, factors)):
         raise UnsupportedError(
             where,
-            f"output scale is {max(factors):g} times finer than the accumulator's",
+            f"an output scale that is {max(factors):g} times finer than the accumulator's",
             "Use a coarser output scale, or calibrate it on representative data.",
         )
-    return make_requantize(factors, width, zero_point, qmin, qmax)
+    return Ratio.of(factors, zero_point, qmin, qmax)
 
 
 def _requantized(
@@ -117,7 +115,6 @@ def _requantized(
     bias: IntArray,
     factors: list[float],
     grid: Quantization,
-    width: int,
     error: float,
 ) -> Folded:
     zero_point = grid.zero_point
@@ -128,7 +125,7 @@ def _requantized(
         if all(s + abs(int(b)) < _LIMIT for s, b in zip(steps, bias, strict=True)):
             bias = bias + np.array([int(s) for s in steps], np.int64)
             zero_point -= 1
-    r = requantize_or_explain(where, factors, width, zero_point, grid.qmin, grid.qmax)
+    r = ratio_or_explain(where, factors, zero_point, grid.qmin, grid.qmax)
     return Folded(weight, bias, r, error)
 
 

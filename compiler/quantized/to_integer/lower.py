@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from tilewright.compiler.ir.graph import Graph as IntegerGraph
 from tilewright.compiler.ir.graph import VerifyError
+from tilewright.compiler.ir.multipliers import choose_multipliers
 from tilewright.compiler.ir.results import ResultView
+from tilewright.compiler.ir.types import MAX_MULTIPLIER_WIDTH
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import Graph
 from tilewright.compiler.quantized.to_integer import (
@@ -28,7 +30,7 @@ class Capture:
 
     Parameters
     ----------
-    graph : verified
+    graph : verified, of no engine yet: ``ir.choose_multipliers`` gives it an engine's
     rounded_biases : every bias that is not exactly the model's
     input_shapes : of one image, as the model takes each input
     results : the model's results, in its own shapes, in the graph's outputs
@@ -40,12 +42,11 @@ class Capture:
     results: tuple[ResultView, ...]
 
 
-def to_integer(graph: Graph, *, multiplier_width: int, round_bias: bool = True) -> Capture:
+def to_integer(graph: Graph, *, round_bias: bool = True) -> Capture:
     """Emit integers for a graph of which every stored tensor has a grid.
 
     Parameters
     ----------
-    multiplier_width : int, bits of the requantization multipliers, 2..31
     round_bias : bool, round biases to the accumulator's grid that are not on it; batch norms are
         rounded in any case
 
@@ -53,7 +54,7 @@ def to_integer(graph: Graph, *, multiplier_width: int, round_bias: bool = True) 
     ------
     UnsupportedError  Naming the layer.
     """
-    builder = Builder(multiplier_width=multiplier_width, round_bias=round_bias)
+    builder = Builder(round_bias=round_bias)
     values: dict[str, Abstract] = {}
     arguments: list[RealInput] = []
 
@@ -91,6 +92,16 @@ def to_integer(graph: Graph, *, multiplier_width: int, round_bias: bool = True) 
             graph.name, f"the integer graph breaks a rule: {error}", "See docs/supported_ops.md."
         ) from error
     return Capture(integer, tuple(builder.rounded), graph.input_shapes, tuple(results))
+
+
+def check_integers(graph: Graph) -> None:
+    """Refuse a graph of which there are no integers, on any engine.
+
+    Raises
+    ------
+    UnsupportedError  Naming the layer.
+    """
+    choose_multipliers(to_integer(graph).graph, MAX_MULTIPLIER_WIDTH)
 
 
 def _lowered(

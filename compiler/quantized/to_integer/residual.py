@@ -1,15 +1,15 @@
 """Chooses the shared grid of a residual addition."""
 
 from tilewright.compiler.ir.ops import Add
-from tilewright.compiler.ir.types import Requantize
-from tilewright.compiler.quantized.to_integer.folding import requantize_or_explain
+from tilewright.compiler.ir.types import Ratio
+from tilewright.compiler.quantized.to_integer.folding import ratio_or_explain
 from tilewright.compiler.quantized.to_integer.values import AddSource, Pending, Quantized
 from tilewright.compiler.quantized.types import Quantization
 
 _MAX_BITS = 16
 
 
-def finish_add(name: str, x: Pending, source: AddSource, grid: Quantization, width: int) -> Add:
+def finish_add(name: str, x: Pending, source: AddSource, grid: Quantization) -> Add:
     """Build the addition that ``x`` waits for, with its output on ``grid``.
 
     The shared grid is what the network says, if it does. Otherwise it is the finest grid that holds
@@ -20,9 +20,9 @@ def finish_add(name: str, x: Pending, source: AddSource, grid: Quantization, wid
     shared = source.shared or _shared_grid(source.a, source.b)
     channels = x.shape[0]
 
-    def requantize(ratio: float, to: Quantization) -> Requantize:
+    def requantize(ratio: float, to: Quantization) -> Ratio:
         factors = [ratio] * channels
-        return requantize_or_explain(x.where, factors, width, to.zero_point, to.qmin, to.qmax)
+        return ratio_or_explain(x.where, factors, to.zero_point, to.qmin, to.qmax)
 
     return Add(
         name,

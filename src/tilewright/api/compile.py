@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tilewright.api.read import opened
 from tilewright.compiler.codegen import assemble
 from tilewright.compiler.importers.brevitas import import_module
-from tilewright.compiler.ir import Graph, ResultView
+from tilewright.compiler.ir import Graph, ResultView, choose_multipliers
 from tilewright.compiler.quantized.to_integer import Capture, to_integer
 from tilewright.compiler.schedule import AUTOMATIC, Objective, rounding_errors, view
 from tilewright.errors import Error, UnsupportedError, require_choice, require_type
@@ -47,6 +47,7 @@ def compile_graph(
     """
     require_type("compile_graph", "graph", graph, Graph)
     _check_options("compile_graph", target, objective, algorithms)
+    graph = choose_multipliers(graph, target.engine.multiplier_width)
     assembly = assemble(graph, target.engine, objective, algorithms)
     macs = [0] * len(graph.layers)
     for stage in assembly.lowered.stages:
@@ -127,12 +128,7 @@ def compile(
         If the engine is too small for a layer, naming the parameter that must grow.
     """
     _check_options("compile", target, objective, algorithms)
-    captured = captured_model(
-        opened(model),
-        example_inputs,
-        multiplier_width=target.engine.multiplier_width,
-        round_bias=round_bias,
-    )
+    captured = captured_model(opened(model), example_inputs, round_bias=round_bias)
     program = compile_graph(
         captured.graph,
         target,
@@ -156,10 +152,9 @@ def captured_model(
     model: nn.Module,
     example_inputs: Tensor | tuple[Tensor, ...] | None,
     *,
-    multiplier_width: int,
     round_bias: bool = False,
 ) -> Capture:
-    """Return the integer graph of a quantized network; arguments as for :func:`compile`.
+    """Return the integer graph of a quantized network, for any engine; as :func:`compile`.
 
     Raises
     ------
@@ -169,7 +164,7 @@ def captured_model(
         if example_inputs is not None:
             given = example_inputs if isinstance(example_inputs, tuple | list) else [example_inputs]
             model.check_inputs(given)
-        return to_integer(model.graph, multiplier_width=multiplier_width)
+        return to_integer(model.graph)
     if isinstance(model, FloatNetwork):
         raise UnsupportedError(
             model.graph.name,
@@ -181,7 +176,7 @@ def captured_model(
     if example_inputs is None:
         raise Error("a network of Brevitas layers needs example_inputs: pass one batch of images")
     graph = import_module(model, example_inputs)
-    return to_integer(graph, multiplier_width=multiplier_width, round_bias=round_bias)
+    return to_integer(graph, round_bias=round_bias)
 
 
 def _check_quantized(model: object) -> None:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from torch import nn
 
-from tilewright.compiler.quantized.to_integer import to_integer
+from tilewright.compiler.quantized.to_integer import check_integers
 from tilewright.errors import Error
 from tilewright.quantization.model import QuantizedModel
 from tilewright.quantization.network import FloatNetwork
 
 PathLike = str | os.PathLike[str]
-_WIDEST_MULTIPLIER = 31
 
 
 def read_onnx(
@@ -50,7 +49,7 @@ def read_onnx(
     if not imported.quantized:
         return FloatNetwork(imported.graph, session_of(path))
     # What cannot become integers is an error here, with its name, and not when it is compiled.
-    to_integer(imported.graph, multiplier_width=_WIDEST_MULTIPLIER)
+    check_integers(imported.graph)
     return QuantizedModel(imported.graph, single=len(imported.outputs) == 1)
 
 

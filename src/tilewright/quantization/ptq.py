@@ -25,7 +25,7 @@ from tilewright.compiler.quantized.passes import (
     normalized,
     prepared,
 )
-from tilewright.compiler.quantized.to_integer import to_integer
+from tilewright.compiler.quantized.to_integer import check_integers
 from tilewright.errors import Error, require_type
 from tilewright.progress import ProgressCallback, Steps
 from tilewright.quantization.correction import correct_biases
@@ -38,7 +38,6 @@ from tilewright.quantization.weights import quantize_weights, with_bias
 
 Batch = tuple[Tensor, ...]
 _COMPARED_IMAGES = 8
-_WIDEST_MULTIPLIER = 31
 
 """Called with the steps done and the steps in all."""
 
@@ -141,7 +140,7 @@ def quantize_with_report(
         )
         graph = correct_biases(real, graph, batches, steps.advance)
     # What cannot become integers is an error here, with its name, and not when it is compiled.
-    to_integer(graph, multiplier_width=_WIDEST_MULTIPLIER)
+    check_integers(graph)
     report, ratios = compare(real, graph, original, images)
     least = (
         _least_snr_db(min(weight_bits, activation_bits)) if least_snr_db is None else least_snr_db

@@ -21,7 +21,7 @@ import numpy as np
 from tilewright import files
 from tilewright.compiler.quantized import Graph
 from tilewright.compiler.quantized.record import Array, from_record, to_record
-from tilewright.compiler.quantized.to_integer import to_integer
+from tilewright.compiler.quantized.to_integer import check_integers
 from tilewright.errors import Error
 
 MAGIC = b"TWQUANT1"
@@ -29,7 +29,6 @@ MAGIC = b"TWQUANT1"
 MAX_BYTES, MAX_HEADER_BYTES = 1 << 32, 1 << 26
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), 32
 _TYPES = {"f8": np.dtype("<f8"), "i8": np.dtype("<i8")}
-_WIDEST_MULTIPLIER = 31
 
 
 def save(graph: Graph, path: str | os.PathLike[str], *, single: bool) -> Path:
@@ -85,7 +84,7 @@ def _parse(data: bytes) -> tuple[Graph, bool]:
     if header["single"] and len(graph.outputs) != 1:
         raise Error(f"a single result of {len(graph.outputs)}")
     # What integers cannot be made of is refused here, as it is by quantization.
-    to_integer(graph, multiplier_width=_WIDEST_MULTIPLIER)
+    check_integers(graph)
     return graph, header["single"]
 
 

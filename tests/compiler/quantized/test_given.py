@@ -106,8 +106,8 @@ def test_integers_are_what_the_grids_say(network):
     images = torch.randn(2, *SHAPE, generator=torch.Generator().manual_seed(7)).double() * 3
     lowered = given(graph)
     wanted = [view.of(lowered.values([images], quantized=True)) for view in lowered.outputs]
-    captured = to_integer(lowered, multiplier_width=18)
-    integer = captured.graph
+    captured = to_integer(lowered)
+    integer = ir.choose_multipliers(captured.graph, 18)
     for i, image in enumerate(images.numpy()):
         (kind,) = (integer.values[op.output] for op in integer.inputs)
         values = ir.run(integer, [quantize_input(kind, image)])
@@ -131,7 +131,7 @@ def test_a_grid_is_where_the_network_says_it():
     total = builder.quantized("a", builder.binary("a", "add", x, y), coarse)
     total = builder.quantized("b", builder.binary("b", "add", total, x), coarse)
     builder_graph = builder.graph("sums", [total])
-    ops = to_integer(given(builder_graph), multiplier_width=18).graph.layers
+    ops = to_integer(given(builder_graph)).graph.layers
     assert [op.kind for op in ops] == ["Add", "Add"]
 
 
@@ -140,7 +140,7 @@ def test_the_same_quantizer_twice_is_one():
     x = builder.quantized("x", builder.input("x", SHAPE), X)
     again = builder.quantized("again", x, X)
     graph = builder.graph("same", [again])
-    assert to_integer(given(graph), multiplier_width=18).graph.layers == ()
+    assert to_integer(given(graph)).graph.layers == ()
 
 
 def test_a_result_without_a_grid_is_refused():

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 import tilewright as tw
+from tilewright.compiler.ir import choose_multipliers
 from tilewright.compiler.ir.inputs import quantize_input
 from tilewright.compiler.ir.run import run
 from tilewright.compiler.quantized.to_integer import to_integer
@@ -204,13 +205,14 @@ def differences(path, images):
     Multipliers have 31 bits; with fewer, requantization alone changes more elements.
     """
     graph = tw.read_onnx(path).graph
-    capture = to_integer(graph, multiplier_width=31)
+    capture = to_integer(graph)
+    integer = choose_multipliers(capture.graph, 31)
     kinds = [capture.graph.values[op.output] for op in capture.graph.inputs]
     outputs = [capture.graph.values[op.input] for op in capture.graph.outputs]
     wanted = by_runtime(str(path), images)
     different = total = largest = 0
     for number, image in enumerate(images):
-        values = run(capture.graph, [quantize_input(kinds[0], image.reshape(kinds[0].shape))])
+        values = run(integer, [quantize_input(kinds[0], image.reshape(kinds[0].shape))])
         results = [values[op.input] for op in capture.graph.outputs]
         for view, floats in zip(capture.results, wanted, strict=True):
             kind = outputs[view.sources[0]]
