@@ -17,7 +17,7 @@ from tilewright.files import read_bytes
 
 MAX_BYTES = 1 << 28
 """Of the file itself; external data comes on top."""
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 MIN_OPSET = 13
 STANDARD = ("", "ai.onnx")
 

@@ -16,7 +16,7 @@ from tilewright.errors import Error
 MAX_BYTES = 1 << 29
 """That a parsed message may take, by the estimate here."""
 MAX_DEPTH = 24
-_MESSAGE_BYTES, _FIELD_BYTES, _NUMBER_BYTES = 400, 40, 8
+_MESSAGE_BYTES, _FIELD_BYTES, _NUMBER_BYTES = 1024, 512, 8  # generous: it also bounds the time
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _TYPE_MESSAGE, _TYPE_STRING, _TYPE_BYTES = 11, 9, 12
 

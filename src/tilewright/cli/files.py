@@ -29,8 +29,9 @@ def load_network(where: str) -> tuple[Any, Any]:
         If there is no such file or function, or it is something else.
     """
     if Path(where).is_file() and Path(where).suffix != ".py":
-        return tw.QuantizedModel.load(where), None
-    return load_model(where, others="a file that `tilewright quantize` wrote, or ")
+        return opened(where), None
+    others = "a file that `tilewright quantize` wrote, a quantized network in ONNX, or "
+    return load_model(where, others=others)
 
 
 def is_program(where: str) -> bool:
@@ -39,6 +40,46 @@ def is_program(where: str) -> bool:
         return False
     with Path(where).open("rb") as file:
         return file.read(2) == b"PK"
+
+
+def opened(where: str) -> Any:
+    """Return the network in a file that is no Python file."""
+    from tilewright.api.read import opened  # which imports PyTorch
+
+    return opened(where)
+
+
+def read_batches(network: tw.FloatNetwork, path: Path, size: int = 16) -> list[tuple[Any, ...]]:
+    """Return calibration batches from a .npy file, or a .npz file with an array for each input.
+
+    Raises
+    ------
+    Error
+        If the file cannot be read, lacks an input, or holds anything but floats.
+    """
+    import numpy as np
+    import torch
+
+    from tilewright.program.inputs import read_array, read_arrays
+
+    names = network.graph.inputs
+    arrays = {names[0]: read_array(path)} if path.suffix != ".npz" else read_arrays(path)
+    arrays.pop(LABELS, None)
+    if len(names) == 1 and list(arrays) == ["inputs"]:
+        arrays = {names[0]: arrays["inputs"]}
+    if set(arrays) != set(names):
+        raise Error(
+            f"{path} has the arrays {_listed(arrays)}; the network takes {', '.join(names)}"
+        )
+    tensors = []
+    for name in names:
+        array = arrays[name]
+        if not np.issubdtype(array.dtype, np.floating) or not array.ndim or not len(array):
+            raise Error(f"{path}: {name} holds {array.dtype} {array.shape}, not float images")
+        tensors.append(torch.from_numpy(array.astype(np.float32)))
+    if len({len(x) for x in tensors}) > 1:
+        raise Error(f"{path}: its arrays have different numbers of images")
+    return list(zip(*(torch.split(x, size) for x in tensors), strict=True))
 
 
 def load_model(where: str, returns: str = "example_inputs", others: str = "") -> tuple[Any, Any]:

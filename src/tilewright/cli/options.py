@@ -22,8 +22,9 @@ class Backend(StrEnum):
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        help="A file that `quantize` wrote, or a Python file and function, as in net.py:make: "
-        "called without arguments, it returns (model of Brevitas layers, example_inputs)."
+        help="A file that `quantize` wrote, a quantized network in ONNX, or a Python file and "
+        "function, as in net.py:make: called without arguments, it returns (model of Brevitas "
+        "layers, example_inputs)."
     ),
 ]
 ProgramArgument = Annotated[Path, typer.Argument(help="Program file that `compile` wrote.")]

@@ -10,20 +10,29 @@ from typing import Annotated, Any
 import typer
 
 import tilewright as tw
-from tilewright.cli.files import errors_in, load_model, write_json
+from tilewright.cli.files import errors_in, load_model, opened, read_batches, write_json
 from tilewright.cli.options import JsonOption
 from tilewright.cli.tables import console, progress_bar
+from tilewright.errors import Error
 
 
 def quantize(
     model: Annotated[
         str,
         typer.Argument(
-            help="Python file and function, as in net.py:make: called without arguments, it "
-            "returns (float model, calibration batches). A tensor is one batch, a tuple of tensors "
-            "one batch of a model of several inputs, anything else is iterated over."
+            help="A float network in ONNX, with --inputs; or a Python file and function, as in "
+            "net.py:make: called without arguments, it returns (float model, calibration batches). "
+            "A tensor is one batch, a tuple of tensors one batch of a model of several inputs, "
+            "anything else is iterated over."
         ),
     ],
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For ONNX: images to calibrate with, .npy, or .npz with an array for each input.",
+        ),
+    ] = None,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="FILE", help="Where the quantized network goes."),
@@ -47,9 +56,7 @@ def quantize(
     json_path: JsonOption = None,
 ) -> None:
     """Quantize a float network, and report the accuracy of every layer."""
-    network, batches = load_model(model, "calibration_batches")
-    with errors_in(Path(model.rpartition(":")[0])):  # a generator of batches is the user's code
-        given = _batches(batches)
+    network, given = _loaded(model, inputs)
     with progress_bar() as bar:
         task = bar.add_task("quantize", total=None)
         result = tw.quantize_with_report(
@@ -65,6 +72,22 @@ def quantize(
     console.print(result.report)
     write_json(json_path, json.loads(result.report.to_json()))
     console.print(f"{output}: next, tilewright compile {output}", highlight=False, soft_wrap=True)
+
+
+def _loaded(model: str, inputs: Path | None) -> tuple[Any, Any]:
+    """Return the float network and batches to calibrate it with."""
+    if Path(model).suffix == ".onnx":
+        network = opened(model)
+        if not isinstance(network, tw.FloatNetwork):
+            raise Error(f"{model} is quantized already: tilewright compile {model}")
+        if inputs is None:
+            raise Error(f"{model} needs images to calibrate with: --inputs images.npz")
+        return network, read_batches(network, inputs)
+    if inputs is not None:
+        raise Error(f"--inputs is for ONNX files: the function of {model} returns its batches")
+    network, batches = load_model(model, "calibration_batches")
+    with errors_in(Path(model.rpartition(":")[0])):  # a generator of batches is the user's code
+        return network, _batches(batches)
 
 
 def _batches(given: Any) -> Any:
