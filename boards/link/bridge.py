@@ -1,40 +1,45 @@
-"""The host link: bytes of a serial line to register and memory accesses."""
+"""The board's end of the host link: frames to register and memory accesses."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from tilewright.boards.link.frames import Answer, Operation
+from tilewright.boards.link.framing import FrameReceiver, FrameSender
 from tilewright.hdl.bus.axi import AXI4Lite
-from tilewright.hdl.memory.host import HostPort
+from tilewright.hdl.memory.port import HostPort
 
 __all__ = ["HostBridge"]
 
 
 class HostBridge(wiring.Component):
-    """Serve one request after another.
+    """Carry out each request of a host once, in order, and answer it; see ``frames``.
 
-    A request is a byte that says what to do, a 32-bit address and, to write, a 32-bit word, least
-    significant byte first. The answer to a read is the word, to a write the byte ``K``.
+    A request with the sequence number that is expected is carried out. One with a number up to 128
+    before it has been: it is answered again, but only reads are done again. Others are answered
+    with the number that is expected. A request that makes no sense, which no host sends, is
+    dropped. HELLO with another session than the last one makes its number the last one done.
 
-    ====== ====================
-    byte   request
-    ====== ====================
-    ``R``  read a register
-    ``W``  write a register
-    ``r``  read memory
-    ``w``  write memory
-    ====== ====================
-
-    Any other byte is answered by ``?``.
+    Parameters
+    ----------
+    fifo_bytes : int, power of two; how far the host may be ahead
+    memory_bytes : int, power of two; what HELLO tells the host
 
     Members
     -------
-    i : In(stream of bytes), o : Out(stream of bytes)
+    i : In(stream of bytes); what comes while the FIFO is full is lost
+    o : Out(stream of bytes)
     axil : Out(AXI4Lite)
     memory : Out(HostPort)
     """
 
-    def __init__(self):
+    def __init__(self, *, fifo_bytes, memory_bytes):
+        for name, value in (("fifo_bytes", fifo_bytes), ("memory_bytes", memory_bytes)):
+            if value < 4 or value & (value - 1):
+                raise ValueError(f"{name} must be a power of two, not {value!r}")
+        self._fifo_bytes = fifo_bytes
+        self._memory_bytes = memory_bytes
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(8))),
@@ -47,78 +52,195 @@ class HostBridge(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        axil, memory = self.axil, self.memory
-        writes, registers = Signal(), Signal()
-        left = Signal(range(8))  # bytes of the request after this one
-        answer, answers = Signal(32), Signal(range(5))
-        address_done, data_done = Signal(), Signal()
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=self._fifo_bytes)
+        m.submodules.receiver = receiver = FrameReceiver()
+        m.submodules.sender = sender = FrameSender()
+        m.submodules.registers = registers = RegisterPort()
+        wiring.connect(m, wiring.flipped(self.i), fifo.w_stream)
+        wiring.connect(m, fifo.r_stream, receiver.i)
+        wiring.connect(m, sender.o, wiring.flipped(self.o))
+        wiring.connect(m, registers.axil, wiring.flipped(self.axil))
+
+        expected, session = Signal(8), Signal(32)
+        sequence, answer = Signal(8), Signal(Answer)  # of the reply
+        left = Signal(9)  # bytes of its payload, this one included
+        word, phase = Signal(32), Signal(2)  # bytes that come or go, and which one is next
+        address, place = Signal(32), Signal(9)
+        writes, of_registers, hello = Signal(), Signal(), Signal()
+
+        # One access at a time, to either.
+        asks, response = Signal(), Signal()
+        for port, mine in ((self.memory, ~of_registers), (registers.port, of_registers)):
+            m.d.comb += [
+                port.request.valid.eq(asks & mine),
+                port.request.payload.addr.eq(address),
+                port.request.payload.write.eq(writes),
+                port.request.payload.data.eq(word),
+            ]
+        m.d.comb += response.eq(
+            Mux(of_registers, registers.port.response.valid, self.memory.response.valid)
+        )
+        read = Mux(of_registers, registers.port.response.payload, self.memory.response.payload)
+        asked = Signal()  # and the request taken
+        ready = Mux(of_registers, registers.port.request.ready, self.memory.request.ready)
+
+        length, operation = receiver.length, receiver.operation
+        is_ = {
+            Operation.HELLO: length == 0,
+            Operation.READ_MEMORY: length == 1,
+            Operation.WRITE_MEMORY: (length != 0) & (length[:2] == 0),
+            Operation.READ_REGISTER: length == 0,
+            Operation.WRITE_REGISTER: length == 4,
+        }
+        is_ = {kind: (operation == kind) & fits for kind, fits in is_.items()}
+        a_read = is_[Operation.READ_MEMORY] | is_[Operation.READ_REGISTER]
+        a_write = is_[Operation.WRITE_MEMORY] | is_[Operation.WRITE_REGISTER]
+        fresh, done, behind = Signal(), Signal(), Signal(8)
         m.d.comb += [
-            axil.awaddr.eq(memory.addr[:8]),
-            axil.araddr.eq(memory.addr[:8]),
-            axil.wdata.eq(memory.data),
-            axil.wstrb.eq(0xF),
-            self.o.payload.eq(answer[:8]),
+            behind.eq(expected - 1 - receiver.sequence),
+            fresh.eq(receiver.sequence == expected),
+            done.eq(~behind[7] & ~fresh),
+            receiver.place.eq(place),
         ]
-        request = {b: ord(b) for b in "RWrw"}
+
         with m.FSM():
-            with m.State("COMMAND"):
-                m.d.comb += self.i.ready.eq(1)
-                m.d.sync += [answer.eq(ord("?")), answers.eq(1)]
-                with m.If(self.i.valid):
-                    m.next = "ANSWER"
-                    with m.Switch(self.i.payload):
-                        for letter, code in request.items():
-                            with m.Case(code):
-                                m.d.sync += [
-                                    writes.eq(letter in "Ww"),
-                                    registers.eq(letter in "RW"),
-                                    left.eq(7 if letter in "Ww" else 3),
-                                ]
-                                m.next = "OPERANDS"
-            with m.State("OPERANDS"):
-                m.d.comb += self.i.ready.eq(1)
-                with m.If(self.i.valid):
-                    with m.If(writes & (left < 4)):
-                        m.d.sync += memory.data.eq(Cat(memory.data[8:], self.i.payload))
-                    with m.Else():
-                        m.d.sync += memory.addr.eq(Cat(memory.addr[8:], self.i.payload))
-                    m.d.sync += left.eq(left - 1)
-                    with m.If(left == 0):
-                        m.d.sync += [address_done.eq(0), data_done.eq(0)]
-                        m.next = "ACCESS"
-            with m.State("ACCESS"):
-                with m.If(registers & writes):
-                    m.d.comb += [
-                        axil.awvalid.eq(~address_done),
-                        axil.wvalid.eq(~data_done),
-                        axil.bready.eq(1),
-                    ]
-                    with m.If(axil.awready):
-                        m.d.sync += address_done.eq(1)
-                    with m.If(axil.wready):
-                        m.d.sync += data_done.eq(1)
-                    with m.If(axil.bvalid):
-                        m.d.sync += answer.eq(ord("K"))
-                        m.next = "ANSWER"
-                with m.Elif(registers):
-                    m.d.comb += [axil.arvalid.eq(~address_done), axil.rready.eq(1)]
-                    with m.If(axil.arready):
-                        m.d.sync += address_done.eq(1)
-                    with m.If(axil.rvalid):
-                        m.d.sync += [answer.eq(axil.rdata), answers.eq(4)]
-                        m.next = "ANSWER"
-                with m.Else():
-                    m.d.comb += [memory.valid.eq(1), memory.write.eq(writes)]
-                    with m.If(memory.ready):
+            with m.State("WAIT"):
+                m.d.sync += [
+                    sequence.eq(receiver.sequence),
+                    answer.eq(Answer.DONE),
+                    left.eq(0),
+                    word.eq(receiver.address),
+                    phase.eq(0),
+                    address.eq(receiver.address),
+                    place.eq(0),
+                    writes.eq(a_write),
+                    of_registers.eq(is_[Operation.READ_REGISTER] | is_[Operation.WRITE_REGISTER]),
+                    hello.eq(is_[Operation.HELLO]),
+                ]
+                with m.If(~receiver.frame):
+                    pass
+                with m.Elif(is_[Operation.HELLO]):
+                    m.d.sync += left.eq(6)
+                    with m.If(session != receiver.address):
                         m.d.sync += [
-                            answer.eq(Mux(writes, ord("K"), memory.o)),
-                            answers.eq(Mux(writes, 1, 4)),
+                            session.eq(receiver.address),
+                            expected.eq(receiver.sequence + 1),
                         ]
-                        m.next = "ANSWER"
+                    m.next = "SEQUENCE"
+                with m.Elif(~a_read & ~a_write):
+                    m.next = "END"
+                with m.Elif(fresh | done):
+                    with m.If(fresh):
+                        m.d.sync += expected.eq(expected + 1)
+                    m.next = "SEQUENCE"
+                    with m.If(a_read):
+                        m.d.sync += left.eq(Mux(is_[Operation.READ_MEMORY], receiver.byte + 1, 4))
+                    with m.Elif(fresh):
+                        m.next = "PAYLOAD"
+                with m.Else():
+                    m.d.sync += [sequence.eq(expected), answer.eq(Answer.EXPECTED)]
+                    m.next = "SEQUENCE"
+            with m.State("PAYLOAD"):
+                m.d.sync += place.eq(place + 1)
+                m.next = "GATHER"
+            with m.State("GATHER"):
+                m.d.sync += [word.eq(Cat(word[8:], receiver.byte)), phase.eq(phase + 1)]
+                m.next = "PAYLOAD"
+                with m.If(phase == 3):
+                    m.next = "ACCESS"
+            with m.State("ACCESS"):
+                m.d.comb += asks.eq(~asked)
+                with m.If(asks & ready):
+                    m.d.sync += asked.eq(1)
+                with m.If(response):
+                    m.d.sync += [asked.eq(0), address.eq(address + 4)]
+                    with m.If(~writes):
+                        m.d.sync += word.eq(read)
+                        m.next = "SEND"
+                    with m.Elif(place == length):
+                        m.next = "SEQUENCE"
+                    with m.Else():
+                        m.next = "PAYLOAD"
+            with m.State("SEQUENCE"):
+                m.d.comb += [sender.i.valid.eq(1), sender.i.payload.byte.eq(sequence)]
+                with m.If(sender.i.ready):
+                    m.next = "ANSWER"
             with m.State("ANSWER"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
-                    m.d.sync += [answer.eq(answer >> 8), answers.eq(answers - 1)]
-                    with m.If(answers == 1):
-                        m.next = "COMMAND"
+                m.d.comb += [
+                    sender.i.valid.eq(1),
+                    sender.i.payload.byte.eq(answer),
+                    sender.i.payload.last.eq(left == 0),
+                ]
+                with m.If(sender.i.ready):
+                    m.next = "ACCESS"
+                    with m.If(left == 0):
+                        m.next = "END"
+                    with m.Elif(hello):
+                        m.next = "SEND"
+            with m.State("SEND"):
+                m.d.comb += [
+                    sender.i.valid.eq(1),
+                    sender.i.payload.byte.eq(word[:8]),
+                    sender.i.payload.last.eq(left == 1),
+                ]
+                with m.If(sender.i.ready):
+                    m.d.sync += [word.eq(word >> 8), left.eq(left - 1), phase.eq(phase + 1)]
+                    with m.If(left == 1):
+                        m.next = "END"
+                    with m.Elif((phase == 3) & hello):
+                        m.d.sync += word.eq(self._sizes())
+                    with m.Elif(phase == 3):
+                        m.next = "ACCESS"
+            with m.State("END"):
+                m.d.comb += receiver.taken.eq(1)
+                m.next = "WAIT"
+        return m
+
+    def _sizes(self):
+        """Return what HELLO tells: log2 of the FIFO's and the memory's bytes."""
+        fifo, memory = (x.bit_length() - 1 for x in (self._fifo_bytes, self._memory_bytes))
+        return fifo | memory << 8
+
+
+class RegisterPort(wiring.Component):
+    """Registers behind AXI4-Lite, one access at a time.
+
+    Members
+    -------
+    port : In(HostPort)
+    axil : Out(AXI4Lite)
+    """
+
+    def __init__(self):
+        super().__init__({"port": In(HostPort()), "axil": Out(AXI4Lite(addr_width=8))})
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        axil, request, response = self.axil, self.port.request, self.port.response
+        running, addressed, written = Signal(), Signal(), Signal()
+        write = request.payload.write
+        m.d.comb += [
+            axil.awaddr.eq(request.payload.addr[:8]),
+            axil.araddr.eq(request.payload.addr[:8]),
+            axil.wdata.eq(request.payload.data),
+            axil.wstrb.eq(0xF),
+            axil.awvalid.eq(running & write & ~addressed),
+            axil.wvalid.eq(running & write & ~written),
+            axil.arvalid.eq(running & ~write & ~addressed),
+            axil.bready.eq(1),
+            axil.rready.eq(1),
+            response.payload.eq(axil.rdata),
+            response.valid.eq(running & (axil.bvalid | axil.rvalid)),
+            request.ready.eq(response.valid),
+        ]
+        with m.If(~running):
+            m.d.sync += [running.eq(request.valid), addressed.eq(0), written.eq(0)]
+        with m.Elif(response.valid):
+            m.d.sync += running.eq(0)
+        with m.Else():
+            with m.If((axil.awvalid & axil.awready) | (axil.arvalid & axil.arready)):
+                m.d.sync += addressed.eq(1)
+            with m.If(axil.wvalid & axil.wready):
+                m.d.sync += written.eq(1)
         return m

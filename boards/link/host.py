@@ -1,101 +1,156 @@
-"""The host's side of a board's serial line."""
+"""A board's registers and memory, from a host at the other end of its serial line."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
-import numpy as np
 import serial
-from numpy.typing import NDArray
 
-from tilewright.boards.board import MEMORY_BYTES
-from tilewright.boards.link.transport import Line
-from tilewright.boards.system import BAUD
-from tilewright.errors import Error
-from tilewright.isa.registers import OFFSET, Status
+from tilewright.boards.link.exchange import ATTEMPTS, Exchange, Hello, Line, LinkError, Statistics
+from tilewright.boards.link.frames import BLOCK, Operation, Request
+from tilewright.isa.registers import OFFSET
 
+__all__ = ["HostLink", "LinkError"]
 
-class LinkError(Error):
-    """The board does not answer as it should."""
+Progress = Callable[[int], None]
+#: Requests after which the size of blocks is chosen anew: on a good line, and on a bad one.
+_BATCH, _SHORT_BATCH = 64, 8
+#: A block of more than so many bytes is tried a few times, then blocks of half as many.
+_SMALL, _FEW_ATTEMPTS = 16, 6
+_READ_TIMEOUT = 0.02  # seconds; a serial port's, above the latency timer of its chip
 
 
 class HostLink:
-    """Registers and memory of a board; see :class:`tilewright.boards.link.bridge.HostBridge`.
+    """Registers and memory; see :class:`tilewright.boards.link.bridge.HostBridge`.
 
     Parameters
     ----------
     line : an open serial port, or anything that reads and writes bytes
+    patience : seconds without a byte before requests are sent again
+
+    Raises
+    ------
+    LinkError
+        If nothing answers; so do all methods.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, *, patience: float = 0.1) -> None:
         self._line = line
+        self._exchange = Exchange(line, patience=patience)
+        self.board: Hello = self._exchange.hello()
 
     @classmethod
-    def open(cls, port: str) -> HostLink:
+    def open(cls, port: str, baud: int) -> HostLink:
         """Open a serial port such as ``/dev/ttyUSB0``.
 
         Raises
         ------
         LinkError
-            If there is no such port.
+            If there is no such port, or nothing answers.
         """
         try:
-            return cls(serial.Serial(port, BAUD, timeout=1.0))
-        except serial.SerialException as error:
+            line = serial.Serial(port, baud, timeout=_READ_TIMEOUT, exclusive=True)
+        except (serial.SerialException, ValueError) as error:
             raise LinkError(f"cannot open {port}: {error}") from error
-
-    def _ask(self, request: bytes, size: int) -> bytes:
-        self._line.write(request)
-        answer = self._line.read(size)
-        if len(answer) != size:
-            raise LinkError(f"{len(answer)} of {size} bytes came back: is the board configured?")
-        return answer
-
-    def read(self, kind: bytes, address: int) -> int:
-        """Return a word of a register (``R``) or of memory (``r``)."""
-        return int.from_bytes(self._ask(kind + address.to_bytes(4, "little"), 4), "little")
-
-    def write(self, kind: bytes, address: int, value: int) -> None:
-        """Write a word to a register (``W``) or to memory (``w``)."""
-        request = kind + address.to_bytes(4, "little") + value.to_bytes(4, "little")
-        if self._ask(request, 1) != b"K":
-            raise LinkError("the board did not confirm a write")
-
-    def _status(self) -> Status:
-        code = self.read(b"R", OFFSET["STATUS"]) & 0xFF
         try:
-            return Status(code)
-        except ValueError as error:
-            raise LinkError(
-                f"the board's STATUS register holds {code}, which no engine does: another design "
-                "is configured, or bytes were lost on the line"
-            ) from error
+            return cls(line)
+        except LinkError:
+            line.close()
+            raise
 
-    def run(
-        self, memory: NDArray[np.uint8], program: int, count: int, *, timeout: float = 10.0
-    ) -> NDArray[np.uint8]:
-        """Run a program whose memory image is ``memory`` and return the image afterwards.
+    def close(self) -> None:
+        """Close the port, if it can be closed."""
+        getattr(self._line, "close", lambda: None)()
 
-        Raises
-        ------
-        LinkError
-            If the image is larger than the board's memory, or the engine stops with an error, or
-            not at all.
+    @property
+    def statistics(self) -> Statistics:
+        """What has been sent and seen so far."""
+        return self._exchange.statistics
+
+    def read_registers(self, *names: str) -> list[int]:
+        """Return registers' words, by their names in :mod:`tilewright.isa.registers`."""
+        requests = [Request(Operation.READ_REGISTER, OFFSET[name]) for name in names]
+        return [int.from_bytes(x, "little") for x in self._exchange.run(requests)]
+
+    def write_registers(self, **words: int) -> None:
+        """Write registers, in order."""
+        self._exchange.run(
+            [
+                Request(Operation.WRITE_REGISTER, OFFSET[name], word.to_bytes(4, "little"))
+                for name, word in words.items()
+            ]
+        )
+
+    def read_memory(
+        self, address: int, size: int, progress: Progress = lambda count: None
+    ) -> bytes:
+        """Return ``size`` bytes from ``address`` on; both multiples of 4.
+
+        ``progress`` is called with the number of bytes since the last call.
         """
-        if memory.size > MEMORY_BYTES:
+        self._check(address, size)
+        found = bytearray()
+
+        def read(done: int, block: int, batch: int) -> list[Request]:
+            return [
+                Request(
+                    Operation.READ_MEMORY, address + place, bytes([min(block, size - place) - 1])
+                )
+                for place in range(done, size, block)[:batch]
+            ]
+
+        self._move(size, read, lambda parts: found.extend(b"".join(parts)), progress)
+        return bytes(found)
+
+    def write_memory(
+        self, address: int, data: bytes, progress: Progress = lambda count: None
+    ) -> None:
+        """Write bytes from ``address`` on; address and length are multiples of 4.
+
+        ``progress`` is called with the number of bytes since the last call.
+        """
+        self._check(address, len(data))
+
+        def write(done: int, block: int, batch: int) -> list[Request]:
+            return [
+                Request(Operation.WRITE_MEMORY, address + place, data[place : place + block])
+                for place in range(done, len(data), block)[:batch]
+            ]
+
+        self._move(len(data), write, lambda parts: None, progress)
+
+    def _move(
+        self,
+        size: int,
+        requests: Callable[[int, int, int], list[Request]],
+        take: Callable[[list[bytes]], None],
+        progress: Progress,
+    ) -> None:
+        """Move bytes in blocks as long as the line bears.
+
+        ``requests`` returns those from a byte on, by the length of blocks and their number.
+        """
+        done, largest = 0, BLOCK
+        while done < size:
+            block = min(self._exchange.block, largest)
+            batch = requests(done, block, _BATCH if block == BLOCK else _SHORT_BATCH)
+            few = block > _SMALL
+            try:
+                parts = self._exchange.run(batch, attempts=_FEW_ATTEMPTS if few else ATTEMPTS)
+            except LinkError:
+                if not few:
+                    raise
+                largest = block // 2 // 4 * 4  # the session that follows may write it once more
+                continue
+            take(parts)
+            moved = min(block * len(batch), size - done)
+            done, largest = done + moved, min(2 * largest, BLOCK)
+            progress(moved)
+
+    def _check(self, address: int, size: int) -> None:
+        assert address % 4 == size % 4 == 0, (address, size)
+        if address + size > self.board.memory_bytes:
             raise LinkError(
-                f"the program takes {memory.size} bytes, the board's memory has {MEMORY_BYTES}"
+                f"{address + size} bytes of memory are needed; the board's memory has "
+                f"{self.board.memory_bytes}"
             )
-        for offset in range(0, memory.size, 4):
-            word = int.from_bytes(memory[offset : offset + 4].tobytes(), "little")
-            self.write(b"w", offset, word)
-        for name, value in (("BASE", 0), ("PROGRAM", program), ("COUNT", count), ("CONTROL", 1)):
-            self.write(b"W", OFFSET[name], value)
-        limit = time.monotonic() + timeout
-        while (status := self._status()) is Status.RUNNING:
-            if time.monotonic() > limit:
-                raise LinkError(f"the engine is still running after {timeout:g} s")
-        if status is not Status.DONE:
-            raise LinkError(f"the engine stopped with {status.name}")
-        words = [self.read(b"r", offset) for offset in range(0, memory.size, 4)]
-        return np.array(words, "<u4").view(np.uint8)
