@@ -28,6 +28,7 @@ __all__ = ["BAUD", "TOP", "System", "simulated_verilog", "system_rtlil"]
 
 TOP = "tilewright_system"
 BAUD = 1_000_000
+FIFO_BYTES = 512  # of the host link: one block RAM of the smallest
 _SOURCES = digest_of_sources(Path(__file__).parent)
 
 
@@ -71,7 +72,9 @@ class System(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        m.submodules.bridge = bridge = HostBridge()
+        m.submodules.bridge = bridge = HostBridge(
+            fifo_bytes=FIFO_BYTES, memory_bytes=self._host_bytes()
+        )
         m.submodules.receiver = receiver = UARTReceiver(divisor=self._divisor)
         m.submodules.transmitter = transmitter = UARTTransmitter(divisor=self._divisor)
         engine = self._engine(m, bridge)
@@ -92,6 +95,12 @@ class System(wiring.Component):
             self.trace_done.eq(engine.trace_done),
         ]
         return m
+
+    def _host_bytes(self):
+        """Return the size of the memory that the host reaches."""
+        if self._sdram is not None:
+            return self._sdram.chip.size_bytes
+        return get_family(self._config.dsp).large_bytes or self._memory_bytes
 
     def _engine(self, m, bridge):
         """Add the engine and its memory, which the bridge reaches."""

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.boards.link.frames import Answer, Operation
 from tilewright.boards.link.framing import FrameReceiver, FrameSender
 from tilewright.hdl.bus.axi import AXI4Lite
-from tilewright.hdl.memory.port import HostPort
+from tilewright.hdl.memory.host import HostPort
 
 __all__ = ["HostBridge"]
 
@@ -69,20 +69,16 @@ class HostBridge(wiring.Component):
         writes, of_registers, hello = Signal(), Signal(), Signal()
 
         # One access at a time, to either.
-        asks, response = Signal(), Signal()
+        asks, ready, read = Signal(), Signal(), Signal(32)
         for port, mine in ((self.memory, ~of_registers), (registers.port, of_registers)):
             m.d.comb += [
-                port.request.valid.eq(asks & mine),
-                port.request.payload.addr.eq(address),
-                port.request.payload.write.eq(writes),
-                port.request.payload.data.eq(word),
+                port.valid.eq(asks & mine),
+                port.addr.eq(address),
+                port.write.eq(writes),
+                port.data.eq(word),
             ]
-        m.d.comb += response.eq(
-            Mux(of_registers, registers.port.response.valid, self.memory.response.valid)
-        )
-        read = Mux(of_registers, registers.port.response.payload, self.memory.response.payload)
-        asked = Signal()  # and the request taken
-        ready = Mux(of_registers, registers.port.request.ready, self.memory.request.ready)
+            with m.If(mine):
+                m.d.comb += [ready.eq(port.ready), read.eq(port.o)]
 
         length, operation = receiver.length, receiver.operation
         is_ = {
@@ -149,11 +145,9 @@ class HostBridge(wiring.Component):
                 with m.If(phase == 3):
                     m.next = "ACCESS"
             with m.State("ACCESS"):
-                m.d.comb += asks.eq(~asked)
-                with m.If(asks & ready):
-                    m.d.sync += asked.eq(1)
-                with m.If(response):
-                    m.d.sync += [asked.eq(0), address.eq(address + 4)]
+                m.d.comb += asks.eq(1)
+                with m.If(ready):
+                    m.d.sync += address.eq(address + 4)
                     with m.If(~writes):
                         m.d.sync += word.eq(read)
                         m.next = "SEND"
@@ -217,27 +211,23 @@ class RegisterPort(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        axil, request, response = self.axil, self.port.request, self.port.response
-        running, addressed, written = Signal(), Signal(), Signal()
-        write = request.payload.write
+        axil, port = self.axil, self.port
+        addressed, written = Signal(), Signal()
         m.d.comb += [
-            axil.awaddr.eq(request.payload.addr[:8]),
-            axil.araddr.eq(request.payload.addr[:8]),
-            axil.wdata.eq(request.payload.data),
+            axil.awaddr.eq(port.addr[:8]),
+            axil.araddr.eq(port.addr[:8]),
+            axil.wdata.eq(port.data),
             axil.wstrb.eq(0xF),
-            axil.awvalid.eq(running & write & ~addressed),
-            axil.wvalid.eq(running & write & ~written),
-            axil.arvalid.eq(running & ~write & ~addressed),
-            axil.bready.eq(1),
-            axil.rready.eq(1),
-            response.payload.eq(axil.rdata),
-            response.valid.eq(running & (axil.bvalid | axil.rvalid)),
-            request.ready.eq(response.valid),
+            axil.awvalid.eq(port.valid & port.write & ~addressed),
+            axil.wvalid.eq(port.valid & port.write & ~written),
+            axil.arvalid.eq(port.valid & ~port.write & ~addressed),
+            axil.bready.eq(port.valid & port.write),
+            axil.rready.eq(port.valid & ~port.write),
+            port.o.eq(axil.rdata),
+            port.ready.eq((axil.bvalid & axil.bready) | (axil.rvalid & axil.rready)),
         ]
-        with m.If(~running):
-            m.d.sync += [running.eq(request.valid), addressed.eq(0), written.eq(0)]
-        with m.Elif(response.valid):
-            m.d.sync += running.eq(0)
+        with m.If(port.ready):
+            m.d.sync += [addressed.eq(0), written.eq(0)]
         with m.Else():
             with m.If((axil.awvalid & axil.awready) | (axil.arvalid & axil.arready)):
                 m.d.sync += addressed.eq(1)

@@ -17,7 +17,6 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from tilewright.boards.link.frames import (
     BLOCK,
@@ -27,6 +26,7 @@ from tilewright.boards.link.frames import (
     Operation,
     Request,
 )
+from tilewright.boards.link.transport import Line
 from tilewright.errors import Error
 
 #: Requests on their way at most: half of the numbers, so that old replies are told from new ones.
@@ -40,16 +40,6 @@ _FORGET = 1 << 14  # bytes after which what was lost counts half
 
 class LinkError(Error):
     """The board does not answer as it should."""
-
-
-class Line(Protocol):
-    """What the link needs of a serial port."""
-
-    def write(self, data: bytes, /) -> int | None:
-        """Send bytes."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` bytes, fewer after a short time-out; ``OSError`` if it is gone."""
 
 
 @dataclass

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import serial
 
-from tilewright.boards.link.exchange import ATTEMPTS, Exchange, Hello, Line, LinkError, Statistics
+from tilewright.boards.link.exchange import ATTEMPTS, Exchange, Hello, LinkError, Statistics
 from tilewright.boards.link.frames import BLOCK, Operation, Request
+from tilewright.boards.link.transport import Line
 from tilewright.isa.registers import OFFSET
 
 __all__ = ["HostLink", "LinkError"]

@@ -26,7 +26,7 @@ class Line(Protocol):
     """
 
     def write(self, data: bytes, /) -> int | None:
-        """Send bytes."""
+        """Send bytes; ``OSError`` if the line is gone."""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` bytes, fewer after the line's time-out."""
+        """Return up to ``size`` bytes, fewer after the line's time-out; ``OSError`` if it is gone."""

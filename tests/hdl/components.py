@@ -70,7 +70,7 @@ def components():
             "sampler": Sampler(SAMPLING),
             "compute": ComputeUnit(CONFIG),
             "memory": OnChipMemory(data_width=CONFIG.bus_width, size_bytes=MEMORY_BYTES),
-            "bridge": HostBridge(),
+            "bridge": HostBridge(fifo_bytes=64, memory_bytes=1024),
             "receiver": UARTReceiver(divisor=DIVISOR),
             "transmitter": UARTTransmitter(divisor=DIVISOR),
         }
