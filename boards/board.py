@@ -51,6 +51,7 @@ class Board:
     pins : site of each of ``PORTS``
     active_low : ports that are inverted at their pins
     host_link : str, for people
+    baud : int, bits a second of the host link
     memory : str, for people
     sdram : BoardSDRAM or None, the memory behind the engine; None if it is the FPGA's own
     engine : EngineConfig; its ``dsp`` is the board's family or "inferred"
@@ -74,6 +75,7 @@ class Board:
     source: str
     active_low: tuple[str, ...] = ()
     sdram: BoardSDRAM | None = None
+    baud: int = 1_000_000
 
     def __post_init__(self) -> None:
         self._check(
@@ -81,7 +83,7 @@ class Board:
             "name",
             "lower-case letters, digits and hyphens",
         )
-        for field in ("oscillator_mhz", "clock_mhz"):
+        for field in ("oscillator_mhz", "clock_mhz", "baud"):
             self._check(getattr(self, field) > 0, field, "above 0")
         self._check(sorted(self.pins) == sorted(PORTS), "pins", f"of {', '.join(PORTS)}")
         sites = [*self.pins.values(), *(self.sdram.ports().values() if self.sdram else ())]
@@ -122,6 +124,7 @@ class Board:
         host_link: str,
         memory: str,
         engine: EngineConfig,
+        baud: int = 1_000_000,
         led: int = 0,
         chip: str | None = None,
     ) -> Board:
@@ -168,6 +171,7 @@ class Board:
             sdram=sdram,
             active_low=("led",) if light.ios[0].invert else (),
             host_link=host_link,
+            baud=baud,
             memory=memory,
             engine=engine,
             source=f"amaranth-boards, {platform.__module__}.{platform.__name__}",

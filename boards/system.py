@@ -24,10 +24,9 @@ from tilewright.hdl.memory.pins import SDRAMPins
 from tilewright.hdl.verilog import DEPENDS_ON, component_rtlil, component_verilog
 from tilewright.registry import source_of
 
-__all__ = ["BAUD", "TOP", "System", "simulated_verilog", "system_rtlil"]
+__all__ = ["TOP", "System", "simulated_verilog", "system_rtlil"]
 
 TOP = "tilewright_system"
-BAUD = 1_000_000
 FIFO_BYTES = 512  # of the host link: one block RAM of the smallest
 _SOURCES = digest_of_sources(Path(__file__).parent)
 
@@ -171,7 +170,9 @@ class _Top(wiring.Component):
         else:
             self._family.pll(m, board, self.clk, ClockSignal("start"), locked, behind)
         m.submodules.system = system = System(
-            board.engine, divisor=round(board.clock_mhz * 1e6 / BAUD), sdram=_parameters(board)
+            board.engine,
+            divisor=round(board.clock_mhz * 1e6 / board.baud),
+            sdram=_parameters(board),
         )
         if self._pads is not None:
             m.submodules.pads = self._pads

@@ -1,7 +1,10 @@
 """The host link: bytes on a line, what they ask for, and the host's side of it.
 
 ``transport``  what is at both ends
+``frames``     what goes over the line: frames with a CRC-32, requests and replies
 ``uart``       asynchronous serial
-``bridge``     bytes to register and memory accesses
-``host``       the host's side, in Python
+``framing``    frames in hardware
+``bridge``     the board's end: requests to register and memory accesses
+``exchange``   the host's end: every request once, in order, whatever the line does
+``host``       registers and memory of a board, as a host uses them
 """

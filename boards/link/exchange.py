@@ -97,7 +97,7 @@ class Exchange:
         best = BLOCK if loss * BLOCK**2 <= _AROUND else (_AROUND / loss) ** 0.5
         return max(4, int(best) // 4 * 4)
 
-    def hello(self) -> Hello:
+    def hello(self, attempts: int = ATTEMPTS) -> Hello:
         """Begin a session.
 
         Raises
@@ -108,7 +108,8 @@ class Exchange:
         session = secrets.randbits(32) | 1
         self._sequence = secrets.randbits(8)
         request = Request(Operation.HELLO, session)
-        (reply,) = self._run([request], accept=lambda x: x[:4] == session.to_bytes(4, "little"))
+        mine = session.to_bytes(4, "little")
+        (reply,) = self._run([request], accept=lambda x: x[:4] == mine, limit=attempts)
         hello = Hello(1 << reply[4], 1 << reply[5])
         self._credit = hello.fifo_bytes
         self._open = True

@@ -28,6 +28,7 @@ class HostLink:
     ----------
     line : an open serial port, or anything that reads and writes bytes
     patience : seconds without a byte before requests are sent again
+    attempts : greetings before nobody is there
 
     Raises
     ------
@@ -35,14 +36,14 @@ class HostLink:
         If nothing answers; so do all methods.
     """
 
-    def __init__(self, line: Line, *, patience: float = 0.1) -> None:
+    def __init__(self, line: Line, *, patience: float = 0.1, attempts: int = ATTEMPTS) -> None:
         self._line = line
         self._exchange = Exchange(line, patience=patience)
-        self.board: Hello = self._exchange.hello()
+        self.board: Hello = self._exchange.hello(attempts)
 
     @classmethod
-    def open(cls, port: str, baud: int) -> HostLink:
-        """Open a serial port such as ``/dev/ttyUSB0``.
+    def open(cls, port: str, baud: int, *, attempts: int = ATTEMPTS) -> HostLink:
+        """Open a serial port such as ``/dev/ttyUSB0``; greet the board so many times.
 
         Raises
         ------
@@ -54,7 +55,7 @@ class HostLink:
         except (serial.SerialException, ValueError) as error:
             raise LinkError(f"cannot open {port}: {error}") from error
         try:
-            return cls(line)
+            return cls(line, attempts=attempts)
         except LinkError:
             line.close()
             raise

@@ -29,4 +29,4 @@ class Line(Protocol):
         """Send bytes; ``OSError`` if the line is gone."""
 
     def read(self, size: int, /) -> bytes:
-        """Return up to ``size`` bytes, fewer after the line's time-out; ``OSError`` if it is gone."""
+        """Return up to ``size`` bytes, fewer after the line's time-out; ``OSError`` if gone."""

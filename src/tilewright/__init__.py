@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tilewright.api.simulate import simulate as simulate
     from tilewright.api.verify import Verification as Verification
     from tilewright.api.verify import verify as verify
+    from tilewright.device import Device as Device
+    from tilewright.device import connect as connect
     from tilewright.errors import Error as Error
     from tilewright.errors import UnsupportedError as UnsupportedError
     from tilewright.isa import EngineConfig as EngineConfig
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 # The same to Python: a public name, and the module that has it (tests/test_startup.py compares).
 _MODULES = {
+    "Device": "device",
     "EngineConfig": "isa",
     "Error": "errors",
     "Estimate": "api.estimate",
@@ -58,6 +61,7 @@ _MODULES = {
     "Verification": "api.verify",
     "compile": "api.compile",
     "compile_graph": "api.compile",
+    "connect": "device",
     "estimate": "api.estimate",
     "evaluate": "api.evaluate",
     "generate_verilog": "api.build",

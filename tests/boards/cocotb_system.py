@@ -9,11 +9,11 @@ from cocotb.triggers import FallingEdge, Timer
 
 from tests.hdl.streams import reset
 from tilewright.boards.link.host import HostLink
-from tilewright.isa import Unit
+from tilewright.device import Device
 from tilewright.program import Program
 
 BIT_NS = 10 * int(os.environ["DIVISOR"])
-IDLE_BITS = 1000  # after so long a silence a read gives up
+IDLE_BITS = 3000  # after so long a silence a read gives up
 
 
 class Cable:
@@ -60,9 +60,13 @@ async def a_layer_comes_back_right(dut):
         image, expected = vectors["image"], vectors["expected"]
     dut.uart_rx.value = 1
     await reset(dut)
-    link = HostLink(Cable(dut))
-    memory = await bridge(link.run)(
-        program.memory([image]), program.streams[Unit.LOAD][0], program.boot_count, timeout=600
-    )
-    np.testing.assert_array_equal(program.outputs(memory)[0], expected)
+    cable = Cable(dut)
+
+    def run():
+        device = Device(HostLink(cable, patience=0.0), name="the simulated board")
+        device.load(program)
+        return device.run([image[None]])
+
+    result = await bridge(run)()
+    np.testing.assert_array_equal(result.outputs[0][0], expected)
     assert dut.led.value == 0  # nobody asked for an interrupt

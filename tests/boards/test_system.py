@@ -6,6 +6,7 @@ from amaranth.sim import Simulator
 
 import tilewright as tw
 from tests.hdl.bench import simulate
+from tilewright.boards.link.frames import Answer, Deframer, Operation, Request
 from tilewright.boards.link.uart import UARTReceiver
 from tilewright.boards.system import System
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
@@ -24,7 +25,7 @@ class Host:
     """The other end of the line."""
 
     def __init__(self, ctx, system):
-        self.ctx, self.system = ctx, system
+        self.ctx, self.system, self.sequence = ctx, system, 7
 
     async def send(self, data):
         for byte in data:
@@ -49,13 +50,21 @@ class Host:
             result.append(byte)
         return bytes(result)
 
-    async def read(self, kind, address):
-        await self.send(kind + address.to_bytes(4, "little"))
-        return int.from_bytes(await self.receive(4), "little")
+    async def ask(self, operation, address, payload=b""):
+        """Have a request carried out; return its reply's payload."""
+        await self.send(Request(operation, address, payload).encode(self.sequence))
+        deframer, found = Deframer(), []
+        while not found:
+            found = deframer.feed(await self.receive(1))
+        assert found[0][:2] == bytes([self.sequence, Answer.DONE])
+        self.sequence += 1
+        return found[0][2:]
 
-    async def write(self, kind, address, value):
-        await self.send(kind + address.to_bytes(4, "little") + value.to_bytes(4, "little"))
-        assert await self.receive(1) == b"K"
+    async def read(self, name):
+        return int.from_bytes(await self.ask(Operation.READ_REGISTER, OFFSET[name]), "little")
+
+    async def write(self, name, value):
+        await self.ask(Operation.WRITE_REGISTER, OFFSET[name], value.to_bytes(4, "little"))
 
 
 def test_host_reaches_registers_and_memory_and_sees_a_refused_program():
@@ -66,25 +75,20 @@ def test_host_reaches_registers_and_memory_and_sees_a_refused_program():
         ctx.set(system.uart_rx, 1)
         await ctx.tick().repeat(8)
         host = Host(ctx, system)
-        seen["id"] = await host.read(b"R", OFFSET["ID"])
-        seen["digest"] = await host.read(b"R", OFFSET["DIGEST"])
-        words = {0x10: 0x12345678, 0x14: 0xCAFEF00D}
-        for address, word in words.items():
-            await host.write(b"w", address, word)
-        seen["memory"] = [await host.read(b"r", address) for address in words]
-        await host.send(b"x")
-        seen["unknown"] = await host.receive(1)
+        seen["hello"] = await host.ask(Operation.HELLO, 0x12345678)
+        seen["id"], seen["digest"] = await host.read("ID"), await host.read("DIGEST")
+        data = bytes(range(0x70, 0x80))
+        await host.ask(Operation.WRITE_MEMORY, 0x10, data)
+        seen["memory"] = await host.ask(Operation.READ_MEMORY, 0x14, bytes([7]))
         # A program whose first command is no load command.
         bad = bytearray(encode(Fetch(address=0, unit=int(Unit.LOAD), count=1)))
         bad[0] = 99
-        for offset in range(0, len(bad), 4):
-            word = int.from_bytes(bad[offset : offset + 4], "little")
-            await host.write(b"w", 0x100 + offset, word)
-        await host.write(b"W", OFFSET["PROGRAM"], 0x100)
-        await host.write(b"W", OFFSET["COUNT"], 1)
-        await host.write(b"W", OFFSET["CONTROL"], 1)
+        await host.ask(Operation.WRITE_MEMORY, 0x100, bytes(bad))
+        await host.write("PROGRAM", 0x100)
+        await host.write("COUNT", 1)
+        await host.write("CONTROL", 1)
         await ctx.tick().repeat(200)
-        seen["status"] = await host.read(b"R", OFFSET["STATUS"])
+        seen["status"] = await host.read("STATUS")
 
     simulator = Simulator(system)
     simulator.add_clock(1e-6)
@@ -92,8 +96,8 @@ def test_host_reaches_registers_and_memory_and_sees_a_refused_program():
     simulator.run()
     assert seen["id"] == IDENTITY
     assert seen["digest"] == CONFIG.digest
-    assert seen["memory"] == [0x12345678, 0xCAFEF00D]
-    assert seen["unknown"] == b"?"
+    assert seen["memory"] == bytes(range(0x74, 0x7C))
+    assert seen["hello"] == bytes([0x78, 0x56, 0x34, 0x12, 9, 12])  # 512 and 4096 bytes
     assert seen["status"] & 0xFF == Status.BAD_COMMAND
 
 

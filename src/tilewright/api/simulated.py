@@ -13,12 +13,15 @@ __all__ = ["SIMULATED_DIVISOR", "simulated_board"]
 SIMULATED_DIVISOR = 4
 
 
-def simulated_board(name: str, *, divisor: int = SIMULATED_DIVISOR) -> SimulatedBoard:
+def simulated_board(
+    name: str, *, divisor: int = SIMULATED_DIVISOR, timeout_cycles: int = 20_000_000
+) -> SimulatedBoard:
     """Return a board of ``tilewright.boards.BOARDS``, switched on: engine, memory, host link.
 
     Parameters
     ----------
     divisor : int, at least 4, clock cycles per bit of its serial line
+    timeout_cycles : int, without a byte, after which a read gives up
 
     Raises
     ------
@@ -32,5 +35,6 @@ def simulated_board(name: str, *, divisor: int = SIMULATED_DIVISOR) -> Simulated
         verilog=simulated_verilog(board, divisor=divisor),
         top=TOP,
         divisor=divisor,
+        timeout_cycles=timeout_cycles,
         sdram=None if sdram is None else SDRAM(sdram.chip, board.clock_mhz, sdram.PAD_LATENCY),
     )

@@ -1,0 +1,319 @@
+"""Programs on a board."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.api.cycles import events_of, layer_results, replayed
+from tilewright.api.result import Progress, Result
+from tilewright.api.verify import compare_cycles, compare_outputs
+from tilewright.boards.link.host import HostLink
+from tilewright.errors import Error, require_type
+from tilewright.isa import ISA_VERSION, Unit
+from tilewright.isa.registers import IDENTITY, REGISTERS, Status
+from tilewright.program import Program
+from tilewright.progress import Steps
+from tilewright.sim.timing import SDRAM
+
+#: Registers that count something of a run.
+COUNTERS = tuple(r.name for r in REGISTERS if r.offset >= 0x40)
+_ALIGNED = 4096  # bytes; of BASE
+_FINISHED, _START, _RESET = 1, 1, 2  # bits of INTERRUPT and CONTROL
+_TIMEOUT = 60.0  # seconds of a board's run
+_Tensors: TypeAlias = list[NDArray[np.int64]]
+
+
+class DeviceError(Error):
+    """The board or its engine does not do what was asked for."""
+
+
+class Trace(Protocol):
+    """What a simulated board knows of its last run."""
+
+    def starts(self, unit: Unit) -> NDArray[np.int64]:
+        """Cycle in which each command started."""
+
+    def dones(self, unit: Unit) -> NDArray[np.int64]:
+        """Cycle in which each command was complete."""
+
+
+@dataclass(frozen=True)
+class DeviceVerification:
+    """What was compared with golden and with the prediction.
+
+    Parameters
+    ----------
+    elements : int, of outputs
+    commands : int, whose cycles were compared; 0 where the board does not tell them
+    cycles : int or None, of one image, as counted by the board and predicted
+    """
+
+    elements: int
+    commands: int
+    cycles: int | None
+
+
+class Device:
+    """A board with an engine on it; made by :func:`tilewright.connect`.
+
+    Parameters
+    ----------
+    link : HostLink
+    name : str, for messages
+    trace : what a simulated board tells of its commands
+    """
+
+    def __init__(self, link: HostLink, *, name: str, trace: Trace | None = None) -> None:
+        self._link = link
+        self._name = name
+        self._trace = trace
+        self._program: Program | None = None
+        self._bases: tuple[int, ...] = (0,)
+        self.counters: Mapping[str, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the port."""
+        self._link.close()
+
+    @property
+    def link(self) -> HostLink:
+        """Registers and memory, and statistics of the line."""
+        return self._link
+
+    def load(self, program: Program, *, copies: int = 2, progress: Progress | None = None) -> None:
+        """Send a program: commands and weights stay on the board until another one is loaded.
+
+        Parameters
+        ----------
+        copies : 2 to send one image and read the results of another while a third is computed, if
+            the board's memory has room for both copies; else 1
+        progress : called with the bytes sent and those in all
+
+        Raises
+        ------
+        DeviceError
+            If the board's engine is another one than the program's, or its memory too small.
+        LinkError
+            If the line fails.
+        """
+        require_type("load", "program", program, Program)
+        self._check_engine(program)
+        step = -(-program.image.size // _ALIGNED) * _ALIGNED
+        room = self._link.board.memory_bytes
+        if program.image.size > room:
+            raise DeviceError(
+                f"{self._name}: the program takes {program.image.size:,} bytes of memory, "
+                f"the board has {room:,}"
+            )
+        count = min(copies, max(1, room // step))
+        self._program = None  # until all of it is there
+        self._bases = tuple(step * i for i in range(count))
+        data = program.image.tobytes()
+        data += bytes(-len(data) % 4)
+        with Steps("Loading", count * len(data), _steps(progress)) as steps:
+            for base in self._bases:
+                self._link.write_memory(base, data, steps.advance)
+        self._program = program
+
+    def _check_engine(self, program: Program) -> None:
+        identity, version, digest = self._link.read_registers("ID", "VERSION", "DIGEST")
+        if identity != IDENTITY:
+            raise DeviceError(f"{self._name}: there is no Tilewright engine behind this line")
+        if version != ISA_VERSION:
+            raise DeviceError(
+                f"{self._name}: the engine takes commands of version {version}, the program has "
+                f"{ISA_VERSION}: build and flash the board's bitstream anew"
+            )
+        if digest != program.engine.digest:
+            board = program.target.board
+            remedy = f"flash {board}'s bitstream, or " if board else ""
+            raise DeviceError(
+                f"{self._name}: the board's engine is another one than the program's: {remedy}"
+                "compile for the engine on the board"
+            )
+
+    def run(self, inputs: Any, *, progress: Progress | None = None) -> Result:
+        """Run the program that was loaded on a batch of inputs.
+
+        The first image runs alone, so that its counters are undisturbed; after it, if there are two
+        copies of the program, one image is sent and one read while one is computed.
+
+        Parameters
+        ----------
+        inputs : as for :func:`tilewright.simulate`
+        progress : called with the images done and those in all
+
+        Raises
+        ------
+        DeviceError
+            If no program is loaded, or the engine stops with an error or not at all.
+        LinkError
+            If the line fails.
+        """
+        if self._program is None:
+            raise DeviceError(f"{self._name}: load a program first")
+        program = self._program
+        arrays = program.quantize(inputs)
+        count = len(arrays[0])
+        images = [[array[i] for array in arrays] for i in range(count)]
+        with Steps("Running", count, _steps(progress)) as steps:
+            outputs = [self._one(program, images[0])]
+            names = COUNTERS if program.engine.counters else ()
+            self.counters = dict(zip(names, self._link.read_registers(*names), strict=True))
+            starts, dones = self._trace_of_run()
+            steps.advance()
+            others = self._pipelined if len(self._bases) > 1 else self._in_turn
+            for result in others(program, images[1:]):
+                outputs.append(result)
+                steps.advance()
+        stacked = program.presented([np.stack(column) for column in zip(*outputs, strict=True)])
+        layers = layer_results(program, replayed(program, starts, dones)) if starts else ()
+        cycles = self.counters.get("CYCLES")
+        return Result(program, "device", stacked, cycles, layers, starts, dones, self.counters)
+
+    def verify(self, inputs: Any, *, progress: Progress | None = None) -> DeviceVerification:
+        """Run, and compare every element with golden, and cycles with the prediction.
+
+        Cycles are compared where the program's memory is the board's own SDRAM, whose time is
+        predicted; a simulated board tells those of every command.
+
+        Raises
+        ------
+        DivergenceError
+            At the first difference.
+        """
+        result = self.run(inputs, progress=progress)
+        program = result.program
+        expected = program.reference(inputs)
+        golden = Result(program, "golden", expected, None, (), {}, {}, {})
+        compare_outputs(program, golden, result)
+        elements = sum(array.size for array in expected)
+        if not isinstance(program.target.memory, SDRAM) or result.cycles is None:
+            return DeviceVerification(elements, 0, None)
+        events = events_of(program)
+        by_unit = events.by_unit if result.starts else {}
+        predicted = Result(
+            program,
+            "isa",
+            expected,
+            events.cycles,
+            (),
+            {unit: [event.start for event in by_unit[unit]] for unit in by_unit},
+            {unit: [event.done for event in by_unit[unit]] for unit in by_unit},
+            {},
+        )
+        if by_unit:
+            compare_cycles(program, predicted, result)
+        elif predicted.cycles != result.cycles:
+            raise DeviceError(
+                f"{self._name}: the board took {result.cycles} cycles, {predicted.cycles} were "
+                "predicted; the results are right"
+            )
+        return DeviceVerification(elements, sum(map(len, by_unit.values())), result.cycles)
+
+    def _one(self, program: Program, image: _Tensors) -> _Tensors:
+        self._send(program, 0, image)
+        self._start(program, 0)
+        self._wait()
+        return self._receive(program, 0)
+
+    def _in_turn(self, program: Program, images: Sequence[_Tensors]) -> Iterator[_Tensors]:
+        for image in images:
+            yield self._one(program, image)
+
+    def _pipelined(self, program: Program, images: Sequence[_Tensors]) -> Iterator[_Tensors]:
+        """While an image is computed in one copy, the other gives results and takes an image."""
+        for index, image in enumerate(images):
+            if index == 0:
+                self._send(program, 0, image)
+            self._start(program, index)
+            if index > 0:
+                yield self._receive(program, index - 1)
+            if index + 1 < len(images):
+                self._send(program, index + 1, images[index + 1])
+            self._wait()
+        if images:
+            yield self._receive(program, len(images) - 1)
+
+    def _trace_of_run(self) -> tuple[dict[Unit, list[int]], dict[Unit, list[int]]]:
+        trace = self._trace
+        if trace is None:
+            return {}, {}
+        starts = {unit: trace.starts(unit).tolist() for unit in Unit}
+        return starts, {unit: trace.dones(unit).tolist() for unit in Unit}
+
+    def _send(self, program: Program, index: int, image: _Tensors) -> None:
+        base = self._bases[index % len(self._bases)]
+        for op, tensor in zip(program.graph.inputs, image, strict=True):
+            data = program.layout(op.output).pack(tensor).tobytes()
+            data += bytes(-len(data) % 4)
+            self._link.write_memory(base + program.addresses[op.output], data)
+
+    def _receive(self, program: Program, index: int) -> _Tensors:
+        base = self._bases[index % len(self._bases)]
+        results = []
+        for op in program.graph.outputs:
+            layout = program.layout(op.input)
+            size = layout.size_bytes + -layout.size_bytes % 4
+            data = self._link.read_memory(base + program.addresses[op.input], size)
+            words = np.frombuffer(data, np.uint8)[: layout.size_bytes]
+            results.append(layout.unpack(words, signed=program.graph.values[op.input].signed))
+        return results
+
+    def _start(self, program: Program, index: int) -> None:
+        self._link.write_registers(
+            INTERRUPT=_FINISHED,
+            BASE=self._bases[index % len(self._bases)],
+            PROGRAM=program.streams[Unit.LOAD][0],
+            COUNT=program.boot_count,
+            CONTROL=_START,
+        )
+
+    def _wait(self) -> None:
+        """Wait for the end of a run."""
+        limit = time.monotonic() + _TIMEOUT
+        while True:
+            pending, status = self._link.read_registers("INTERRUPT", "STATUS")
+            if pending & _FINISHED:
+                break
+            if time.monotonic() > limit and self._trace is None:
+                raise DeviceError(
+                    f"{self._name}: the engine is still running after {_TIMEOUT:g} s: reset the "
+                    "board, or flash it anew"
+                )
+        code = status & 0xFF
+        if code == Status.DONE:
+            return
+        self._link.write_registers(CONTROL=_RESET)
+        if code not in list(Status):
+            raise DeviceError(
+                f"{self._name}: STATUS holds {code}, which no engine does: another design is "
+                "configured"
+            )
+        unit, at = Unit(status >> 8 & 3), status >> 16
+        raise DeviceError(
+            f"{self._name}: the engine stopped with {Status(code).name} at {unit.name.lower()} "
+            f"command {at}: load the program again"
+        )
+
+
+def _steps(progress: Progress | None) -> Any:
+    return None if progress is None else lambda done, total: progress(done, total)

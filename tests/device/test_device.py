@@ -1,0 +1,138 @@
+"""Programs on boards: a model of one, and the whole system of one in Verilator."""
+
+import numpy as np
+import pytest
+
+import tilewright as tw
+from tests.boards.link.channel import Board, Channel, Faults
+from tests.boards.test_system import small_layer
+from tilewright.api.runs import run_isa
+from tilewright.boards.link.host import HostLink
+from tilewright.device import Device, DeviceError
+from tilewright.isa import ISA_VERSION, Unit
+from tilewright.isa.registers import IDENTITY, OFFSET, Status
+
+CLEAN = Faults()
+
+
+class ModelBoard(Board):
+    """A board whose engine is the executor; it starts when CONTROL says so."""
+
+    def __init__(self, program, *, status=Status.DONE, memory_bytes=1 << 20, **identity):
+        super().__init__(memory_bytes, wrote=self.wrote)
+        self.program, self.status, self.runs = program, status, []
+        said = {
+            "ID": IDENTITY,
+            "VERSION": ISA_VERSION,
+            "DIGEST": program.engine.digest,
+            "CYCLES": 4711,
+            **identity,
+        }
+        self.registers.update({OFFSET[name]: value for name, value in said.items()})
+
+    def wrote(self, offset, word):
+        if offset == OFFSET["INTERRUPT"]:
+            self.registers[offset] = 0
+        if offset != OFFSET["CONTROL"] or word != 1:
+            return
+        base = self.registers[OFFSET["BASE"]]
+        self.runs.append(base)
+        image = np.frombuffer(bytes(self.memory[base : base + self.program.image.size]), np.uint8)
+        image = image.copy()
+        if self.status is Status.DONE:
+            run_isa(self.program, image, lambda share: None)
+        self.memory[base : base + image.size] = image.tobytes()
+        self.registers[OFFSET["STATUS"]] = self.status | Unit.STORE << 8 | 5 << 16
+        self.registers[OFFSET["INTERRUPT"]] = 1
+
+
+@pytest.fixture(scope="module")
+def program():
+    target = tw.Target.from_board("ulx3s-12f")
+    return tw.compile_graph(small_layer(target.engine.multiplier_width)[0], target)
+
+
+def connected(program, faults=CLEAN, **board):
+    board = ModelBoard(program, **board)
+    return board, Device(HostLink(Channel(board, faults, 5), patience=0.0), name="model")
+
+
+def images(program, count):
+    shape = program.graph.values[program.graph.inputs[0].output].shape
+    return np.random.default_rng(3).integers(-128, 128, (count, *shape))
+
+
+@pytest.mark.parametrize("faults", [Faults(), Faults(0.005, 0.005, 0.005, 0.005)])
+@pytest.mark.parametrize("copies", [1, 2])
+def test_outputs_are_golden_whatever_the_line_does(program, copies, faults):
+    board, device = connected(program, faults)
+    device.load(program, copies=copies)
+    batch = images(program, 5)
+    seen = []
+    result = device.run(batch, progress=lambda done, total: seen.append((done, total)))
+    np.testing.assert_array_equal(result.outputs[0], program.reference(batch)[0])
+    assert seen == [(i + 1, 5) for i in range(5)]
+    assert len(board.runs) == 5
+    assert len(set(board.runs)) == copies
+    assert result.cycles == 4711
+
+
+def test_weights_stay_on_the_board(program):
+    _, device = connected(program)
+    device.load(program)
+    device.run(images(program, 1))
+    before = device.link.statistics.requests
+    device.run(images(program, 1))
+    assert device.link.statistics.requests - before < 40
+    with pytest.raises(tw.Error, match=r"the board took 4711 cycles, \d+ were predicted"):
+        device.verify(images(program, 1))
+
+
+@pytest.mark.parametrize(
+    ("board", "match"),
+    [
+        ({"ID": 0}, "model: there is no Tilewright engine"),
+        ({"VERSION": 1}, "the engine takes commands of version 1"),
+        ({"DIGEST": 1}, "another one than the program's: flash ulx3s-12f's bitstream, or compile"),
+        ({"memory_bytes": 1024}, r"takes [\d,]+ bytes of memory, the board has 1,024"),
+        ({"status": Status.READ_ERROR}, "stopped with READ_ERROR at store command 5: load"),
+        ({"status": 75}, "STATUS holds 75, which no engine does"),
+    ],
+)
+def test_a_board_that_is_not_the_programs_is_refused(program, board, match):
+    _, device = connected(program, **board)
+    with pytest.raises(DeviceError, match=match):  # noqa: PT012: either of them
+        device.load(program)
+        device.run(images(program, 1))
+
+
+def test_without_a_program_nothing_runs(program):
+    _, device = connected(program)
+    with pytest.raises(DeviceError, match="load a program first"):
+        device.run(images(program, 1))
+
+
+@pytest.mark.parametrize(
+    ("address", "match"),
+    [
+        ("usb:1", "a device is serial:PORT or sim:BOARD"),
+        ("serial:", "a device is"),
+        ("serial:/dev/no-such-port", "cannot open /dev/no-such-port"),
+        ("sim:zynq", "there is no board 'zynq'"),
+        (3, "connect: address must be str"),
+    ],
+)
+def test_addresses_that_lead_nowhere_are_errors(address, match):
+    with pytest.raises(tw.Error, match=match):
+        tw.connect(address)
+
+
+@pytest.mark.slow
+def test_a_layer_takes_the_predicted_cycles_on_the_simulated_board(program):
+    """Every command of it, behind the controller, the chip and the registers at its pins."""
+    with tw.connect("sim:ulx3s-12f") as device:
+        device.load(program)
+        seen = device.verify(images(program, 3))
+    assert seen.elements == 3 * 5 * 3 * 4
+    assert seen.commands == sum(len(program.commands(unit)) for unit in Unit)
+    assert seen.cycles == tw.estimate(program)["cycles"].value
