@@ -13,7 +13,7 @@ from tilewright.boards.link.frames import ESCAPE, FLAG, Deframer, encode_frame
 from tilewright.boards.link.host import HostLink, LinkError
 from tilewright.isa.registers import OFFSET
 
-RUNS = 400 if os.environ.get("TILEWRIGHT_FUZZ") else 12
+RUNS = 400 if os.environ.get("TILEWRIGHT_FUZZ") else 3
 LINES = {
     "clean": Faults(),
     "flipped": Faults(flipped=0.01),

@@ -64,13 +64,16 @@ def test_large_memory(monkeypatch):
     dut = LargeMemory(dsp="made up")
 
     async def bench(ctx):
-        ctx.set(dut.addr, 8)
-        ctx.set(dut.data, 0xCAFE)
-        ctx.set(dut.write, 1)
+        for name, value in {"addr": 8, "data": 0xCAFE, "write": 1, "valid": 1}.items():
+            ctx.set(getattr(dut.host, name), value)
+        assert ctx.get(dut.host.ready)
         await ctx.tick()
-        ctx.set(dut.write, 0)
-        await ctx.tick().repeat(dut.HOST_LATENCY)
-        assert ctx.get(dut.o) == 0xCAFE
+        ctx.set(dut.host.write, 0)
+        await ctx.tick()
+        assert ctx.get(dut.host.ready)
+        assert ctx.get(dut.host.o) == 0xCAFE
+        await ctx.tick()
+        ctx.set(dut.host.valid, 0)
         ctx.set(dut.axi.araddr, 8)  # and through the bus
         ctx.set(dut.axi.arvalid, 1)
         ctx.set(dut.axi.rready, 1)

@@ -39,9 +39,8 @@ def connect(address: str) -> Device:
 
         line = simulated_board(rest, timeout_cycles=_SILENT_CYCLES)
         return Device(HostLink(line, patience=0.0), name=address, trace=line)
-    raise Error(
-        f"a device is serial:PORT or sim:BOARD ({', '.join(BOARDS.all())}), not {address!r}"
-    )
+    boards = ", ".join(BOARDS.all())
+    raise Error(f"a device is serial:PORT or sim:BOARD ({boards}), not {address!r}")
 
 
 def _open(port: str) -> HostLink:
