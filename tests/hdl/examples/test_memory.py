@@ -111,7 +111,7 @@ def test_banks():
     dut = Banks(GEOMETRY, CYCLES)
 
     async def bench(ctx):
-        ctx.set(dut.bank, 2)
+        ctx.set(dut.mine, 0b0100)
         ctx.set(dut.row, 77)
         assert not ctx.get(dut.hit)
         ctx.set(dut.open, 1)
