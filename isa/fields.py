@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from tilewright.errors import Error
@@ -21,7 +22,7 @@ class Field:
     doc: str
     signed: bool = False
 
-    @property
+    @cached_property
     def range(self) -> tuple[int, int]:
         """Smallest and largest value."""
         if self.signed:

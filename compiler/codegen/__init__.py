@@ -6,6 +6,7 @@
 ``buffers``   what each buffer of the engine holds
 ``loads``     rows, weights, tables and offsets on their way to the buffers
 ``stores``    results on their way to memory
+``parts``     sums in parts as compute commands, with the loads of each part
 ``computes``  rows of a stage's output as compute commands
 ``emit``      planned groups as commands
 ``verify``    what must hold of a list of commands

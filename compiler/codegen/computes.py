@@ -10,17 +10,15 @@ from tilewright.compiler.codegen.buffers.activations import ActivationBuffer
 from tilewright.compiler.codegen.buffers.results import ResultBuffer
 from tilewright.compiler.codegen.hazards import Span, ring_spans
 from tilewright.compiler.codegen.loads import Loader, ring_rows, unwrapped
+from tilewright.compiler.codegen.parts import NOWHERE, PartRunner, Target
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.codegen.stores import Storer
 from tilewright.compiler.schedule import ArrayOp, Block, Section, Stage
-from tilewright.compiler.schedule.array.result import (
-    NOT_KEPT,
-    NOT_STORED,
-    KeptFields,
-    StoredFields,
-)
+from tilewright.compiler.schedule.array.result import NOT_KEPT, NOT_STORED
 from tilewright.compiler.schedule.array.weights import WeightSource
+from tilewright.compiler.schedule.array.windows import PositionPlace
 from tilewright.compiler.schedule.array.work import Chunk, Work
+from tilewright.compiler.schedule.plan.parts import Parts
 from tilewright.isa import Compute
 
 
@@ -30,15 +28,6 @@ class _Chunk:
 
     part: Block
     area: Area
-
-
-@dataclass(frozen=True)
-class _Target:
-    """Where results of a command go, as it says it, and which words it writes."""
-
-    stored: StoredFields
-    kept: KeptFields
-    writes: list[Span]
 
 
 class Computer:
@@ -59,6 +48,14 @@ class Computer:
         self._storer = storer
         self._activations = activations
         self._results = ResultBuffer(self.config.out_depth)
+        self._runner = PartRunner(recorder, loader, activations)
+        self._parts: Parts | None = None
+
+    def begin(self, parts: Parts | None) -> None:
+        """Begin a group, whose stage's sums may be in parts."""
+        self._parts = parts
+        if parts is not None:
+            self._runner.begin(parts)
 
     def area(
         self,
@@ -73,14 +70,14 @@ class Computer:
 
         Parameters
         ----------
-        bases : the first word of the block's weights in the buffer
+        bases : the first word of the block's weights in the buffer; none where sums are in parts
         stored : results go to memory too
         """
         for chunk in self._chunks(stage, block, area, stored=stored):
             words = chunk.part.n_kg * chunk.area.rows * chunk.area.width
             out_base = self._results.place(words) if stored else None
             for op in stage.ops:
-                first_word = bases[op.weights.source]
+                first_word = bases.get(op.weights.source, 0)
                 for section in op.sections:
                     self._section(op, section, block, chunk, first_word, out_base)
             if out_base is not None:
@@ -145,8 +142,13 @@ class Computer:
             origin=on_chip[op.output][0],
             held=on_chip[op.inputs[0]],
             cg=cg,
-            rings=self._activations.operands(op.windows.operands),
+            rings=()
+            if self._parts is not None and self._parts.lane_slots
+            else self._activations.operands(op.windows.operands),
         )
+        if self._parts is not None:
+            self._in_parts(op, work, out_base)
+            return
         weight_word = first_word + op.weights.first_word(self.config, block, mine.kg)
         table = 0 if op.result.table is None else 1 + self._loader.table(op.layer, op.result.table)
         target = self._target(op, work, out_base)
@@ -157,10 +159,23 @@ class Computer:
         reads += self._lead(op, work, command)
         words = mine.n_kg * (self.config.param_words + section.steps)
         reads += ring_spans("weights", weight_word, words, self.config.weight_depth)
-        self._recorder.append_compute(op, section, command, reads, target.writes)
+        cycles = op.pass_cycles(self.config, section)
+        self._recorder.append_compute(op, cycles, command, reads, target.writes)
+
+    def _in_parts(self, op: ArrayOp, work: Work, out_base: int | None) -> None:
+        """Emit the commands for work whose sums are in parts."""
+        table = 0 if op.result.table is None else 1 + self._loader.table(op.layer, op.result.table)
+
+        def build(op: ArrayOp, work: Work, target: Target) -> Compute:
+            return self._command(op, work, 0, table, target)
+
+        def where(op: ArrayOp, work: Work) -> Target:
+            return self._target(op, work, out_base)
+
+        self._runner.run(op, work, build, where, self._positions(op, work))
 
     def _command(
-        self, op: ArrayOp, work: Work, weight_word: int, table: int, target: _Target
+        self, op: ArrayOp, work: Work, weight_word: int, table: int, target: Target
     ) -> Compute:
         """Return the command: what each part of the operation says of it."""
         config, windows, weights = self.config, op.windows, op.weights
@@ -176,10 +191,10 @@ class Computer:
             **target.kept,
         )
 
-    def _target(self, op: ArrayOp, work: Work, out_base: int | None) -> _Target:
+    def _target(self, op: ArrayOp, work: Work, out_base: int | None) -> Target:
         """Return where the results of some work go: nowhere, where they are only sums."""
         if not op.reduction.results:
-            return _Target(NOT_STORED, NOT_KEPT, [])
+            return NOWHERE
         config, result, row_step = self.config, op.result, op.reduction.row_step(op.result, work)
         ring = self._activations.rings.get(op.output)
         stored, kept, writes = NOT_STORED, NOT_KEPT, list[Span]()
@@ -191,7 +206,7 @@ class Computer:
         if ring is not None:
             kept = result.kept(config, work, ring, row_step)
             writes += ring_rows(ring, work.start, work.stop, work.block.kg, work.block.n_kg)
-        return _Target(stored, kept, writes)
+        return Target(stored, kept, writes)
 
     def _input_spans(self, op: ArrayOp, work: Work) -> list[Span]:
         """Return the words of the activation buffer that some work reads."""
@@ -204,10 +219,14 @@ class Computer:
 
     def _lead(self, op: ArrayOp, work: Work, command: Compute) -> list[Span]:
         """Emit what must come before a command; return the words that both read."""
-        area = Area(work.start, work.stop, work.left, work.right)
-        found = [self._loader.positions(op.layer, source, area) for source in op.windows.positions]
-        places, spans = tuple(place for place, _ in found), [span for _, span in found]
+        places, spans = self._positions(op, work)
         lead = op.windows.lead(self.config, work, command, places)
         if lead is not None:
             self._recorder.append(lead, list(spans), [])
         return spans
+
+    def _positions(self, op: ArrayOp, work: Work) -> tuple[tuple[PositionPlace, ...], list[Span]]:
+        """Return where the positions of some work lie, and their words; load them unless held."""
+        area = Area(work.start, work.stop, work.left, work.right)
+        found = [self._loader.positions(op.layer, source, area) for source in op.windows.positions]
+        return tuple(place for place, _ in found), [span for _, span in found]

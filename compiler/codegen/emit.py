@@ -46,6 +46,7 @@ class Emitter:
         """
         self._held.clear()
         self._loader.begin(plan)
+        self._computer.begin(plan.parts)
         for block, rings in zip(plan.blocks, plan.rings, strict=True):
             only = block if len(plan.blocks) > 1 else None
             for columns in plan.columns.strips:
@@ -71,7 +72,7 @@ class Emitter:
     ) -> None:
         """Load the rows that a step adds to the values that a stage reads first."""
         for value in stage.inputs:
-            if value in to_load:
+            if value in to_load and value in self._activations.rings:
                 to_load.remove(value)
                 start, stop = plan.frontier[value][step - 1 : step + 1]
                 ring = self._activations.rings[value]
@@ -84,11 +85,11 @@ class Emitter:
         for block in plan.weights.blocks[number]:
             if only is not None and block != only:
                 continue
-            for source in stage.sources:
+            for source in stage.sources if plan.parts is None else ():
                 if not (kept and (source, block) in self._held):
                     self._held[source, block] = self._loader.weights(
                         stage.ops[0].layer, source, block, kept=kept
                     )
-            bases = {source: self._held[source, block] for source in stage.sources}
+            bases = {s: self._held[s, block] for s in stage.sources if (s, block) in self._held}
             stored = stage.output in plan.group.stores
             self._computer.area(stage, block, area, bases=bases, stored=stored)

@@ -76,10 +76,12 @@ class HazardTracker:
 
 
 def _words(table: NDArray[np.int32], span: Span) -> NDArray[np.int32]:
-    """Return the (count, length) entries of a span, to read or to change."""
+    """Return the (count, length) entries of a span, or (length,), to read or to change."""
     last = span.start + (span.count - 1) * span.stride + span.length
     if span.length and not 0 <= span.start <= last <= table.size:
         raise ValueError(f"{span} leaves a memory of {table.size} words")
+    if span.count == 1:
+        return table[span.start : last]
     size = table.itemsize
     return as_strided(table[span.start :], (span.count, span.length), (span.stride * size, size))
 

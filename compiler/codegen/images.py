@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -137,14 +138,20 @@ def place_tables(
 def place_weights(
     constants: Constants, plans: Sequence[Plan], config: EngineConfig
 ) -> dict[tuple[WeightSource, Block], Region]:
-    """Append all weight blocks."""
-    return {
-        (source, block): constants.add(source.image(config, block))
-        for plan in plans
-        for stage, blocks in zip(plan.group.stages, plan.weights.blocks, strict=True)
-        for source in stage.sources
-        for block in blocks
-    }
+    """Append all weight blocks; of a stage whose sums are in parts, equal ones once."""
+    regions: dict[tuple[WeightSource, Block], Region] = {}
+    for plan in plans:
+        known: dict[bytes, Region] = {}
+        for source, block in plan.weight_blocks():
+            image = source.image(config, block)
+            if plan.parts is None:
+                regions[source, block] = constants.add(image)
+                continue
+            content = hashlib.sha256(image.tobytes()).digest()
+            if content not in known:
+                known[content] = constants.add(image)
+            regions[source, block] = known[content]
+    return regions
 
 
 def lay_out(

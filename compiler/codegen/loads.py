@@ -92,14 +92,25 @@ class Loader:
 
     def weights(self, layer: int, source: WeightSource, block: Block, *, kept: bool) -> int:
         """Load a block, which stays or takes turns, and return its first word in the buffer."""
-        config = self.config
-        base = self._weights.place(source.block_words(config, block), kept=kept)
-        address = self._memory.weights[source, block].address
+        base = self._weights.place(source.block_words(self.config, block), kept=kept)
         if source.steps:
             self._transform(layer, source.steps)
-        for load in source.loads(config, block):
-            self._load(layer, load, address, base)
+        self.weights_at(layer, source, block, base)
         return base
+
+    def weight_address(self, source: WeightSource, block: Block) -> int:
+        """Return where a block lies in memory; equal ones may lie in one place."""
+        return self._memory.weights[source, block].address
+
+    def reserve(self, words: int) -> int:
+        """Return the first word of room in the weight buffer."""
+        return self._weights.place(words, kept=False)
+
+    def weights_at(self, layer: int, source: WeightSource, block: Block, base: int) -> None:
+        """Load a block to a word of the weight buffer."""
+        address = self.weight_address(source, block)
+        for load in source.loads(self.config, block):
+            self._load(layer, load, address, base)
 
     def _load(self, layer: int, load: WeightLoad, address: int, base: int) -> None:
         """Emit one load of a block of weights."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tilewright.compiler.codegen.area import Run
 from tilewright.compiler.codegen.hazards import HazardTracker, Span
-from tilewright.compiler.schedule import ArrayOp, EngineLimitError, Section
+from tilewright.compiler.schedule import ArrayOp, EngineLimitError
 from tilewright.isa import Command, Compute, Deform, EngineConfig, Unit
+from tilewright.isa.commands import changed
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,14 @@ class Recorder:
     def append_compute(
         self,
         op: ArrayOp,
-        section: Section,
+        pass_cycles: int,
         command: Compute,
         reads: list[Span],
         writes: list[Span],
     ) -> None:
         """Append a compute command; it waits for results before it if it reads them too soon.
+
+        ``pass_cycles`` : of each of its passes, at least.
 
         Raises
         ------
@@ -77,7 +80,7 @@ class Recorder:
         index = self._counts[Unit.COMPUTE]
         # At least so long does the command keep the array.
         passes = command.n_kg * command.n_oy * (command.n_ox - op.windows.quick_words)
-        cycles = passes * op.pass_cycles(config, section)
+        cycles = passes * pass_cycles
         after = self._hazards.access(Unit.COMPUTE, index, reads, writes)
         last = after.get(Unit.COMPUTE, -1)
         fence = 0
@@ -87,7 +90,7 @@ class Recorder:
             fence = int(
                 not op.windows.waits and since < config.drain_cycles + config.RESULT_LATENCY
             )
-        command = replace(command, fence=fence)
+        command = changed(command, fence=fence)
         for field_ in (*Compute.FIELDS, *Compute.OPTIONS):
             low, high = field_.range
             value = getattr(command, field_.name)

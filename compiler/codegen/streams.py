@@ -8,13 +8,14 @@ emitter wrote them, and no program can deadlock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import permutations
 
 from tilewright.compiler.codegen.recorder import Entry
 from tilewright.compiler.schedule import EngineLimitError
 from tilewright.compiler.schedule.limits import at_least
 from tilewright.isa import Check, Command, Deform, End, EngineConfig, Fetch, Unit, encode
+from tilewright.isa.commands import changed
 from tilewright.isa.rules import check_command
 
 BLOCKS = 4
@@ -115,7 +116,7 @@ class _Builder:
             if other is not unit
         }
         history.append(known)
-        self.streams[unit].append(replace(command, **waits))
+        self.streams[unit].append(changed(command, **waits))
         return len(history) - 1
 
     def load(self, command: Command, needs: dict[Unit, int]) -> int:

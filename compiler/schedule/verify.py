@@ -109,7 +109,7 @@ def _verify_rings(plan: Plan, block: Block, rings: dict[str, Ring], lowered: Low
         first, end = stage.channel_groups(
             lowered.config, block if not whole else Block(0, stage.n_kg)
         )
-        for operand in stage.operands:
+        for operand in stage.operands if rings else ():
             held = sum(rings[part].groups for part in operand.parts)
             skipped = rings[operand.parts[0]].first
             _demand(

@@ -16,7 +16,8 @@ class LayerView:
     """A layer in a group.
 
     ``algorithm``: "direct", tiles as in "F(4x2,3x3)", or of samples in memory, "sampled";
-    ``weights``: "resident", "streamed" (loaded again for every strip) or "once"; ``transformed``:
+    ``weights``: "resident", "streamed" (loaded again for every strip), "once" or "in N parts"
+    (of what is reduced over); ``transformed``:
     "" or where the kernels of tiles are, "when compiled" or "at load"; ``rounding``: what
     "F(4x2,3x3) rounded" or the like changes.
     """
@@ -72,7 +73,9 @@ class GroupView:
         costs = f"about {self.cycles:,} cycles and {self.bytes:,} bytes"
         lines = [f"{span}: {cut}, {self.lane_words} lane words, {costs}"]
         for value in self.loads:
-            lines.append(f"  load   {value}, {self.rows_on_chip[value]} rows on chip")
+            rows = self.rows_on_chip.get(value)
+            held = "part by part" if rows is None else f"{rows} rows on chip"
+            lines.append(f"  load   {value}, {held}")
         for layer in self.layers:
             where = []
             if layer.writes in self.rows_on_chip:
@@ -111,6 +114,9 @@ def _group(
         once = plan.runs == 1 or len(plan.blocks) > 1
         resident += words if kept else 0
         op = stage.ops[0]
+        where = "resident" if kept else "once" if once else "streamed"
+        if plan.parts is not None:
+            where = f"in {max(map(len, plan.parts.sections.values()))} parts"
         layers.append(
             LayerView(
                 name=op.name,
@@ -118,7 +124,7 @@ def _group(
                 algorithm=op.algorithm,
                 reads=stage.inputs,
                 writes=stage.output,
-                weights="resident" if kept else "once" if once else "streamed",
+                weights=where,
                 transformed=op.weights.source.transformed,
                 weight_words=words,
                 rounding=rounding.get(op.name),

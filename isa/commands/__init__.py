@@ -13,10 +13,8 @@ Files: ``base`` (what all share), ``load``, ``compute``, ``deform``, ``store``.
 
 from __future__ import annotations
 
-from dataclasses import fields as dataclass_fields
-
 from tilewright.errors import Error
-from tilewright.isa.commands.base import ISA_VERSION, Command, Unit
+from tilewright.isa.commands.base import ISA_VERSION, Command, Unit, changed
 from tilewright.isa.commands.compute import Compute
 from tilewright.isa.commands.deform import Deform
 from tilewright.isa.commands.load import (
@@ -36,7 +34,7 @@ from tilewright.isa.fields import EncodeError, Field, pack, unpack
 __all__ = [
     "COMMANDS", "ISA_VERSION", "Check", "Command", "Compute", "DecodeError", "Deform", "End",
     "Fetch", "LoadActivations", "LoadKernelSteps", "LoadKernels", "LoadOffsets", "LoadTable",
-    "LoadWeights", "Store", "Unit", "decode", "disassemble", "encode",
+    "LoadWeights", "Store", "Unit", "changed", "decode", "disassemble", "encode",
 ]  # fmt: skip
 
 
@@ -71,7 +69,7 @@ def encode(command: Command, size: int | None = None) -> bytes:
     """
     if size is None:
         size = command.UNIT.least_bytes
-    values = {f.name: int(getattr(command, f.name)) for f in dataclass_fields(command)}
+    values = {name: int(value) for name, value in vars(command).items()}
     word = pack((*command.FIELDS, *command.OPTIONS), values, type(command).__name__)
     word = word << _OPCODE.width | command.OPCODE
     if word >> (8 * size):

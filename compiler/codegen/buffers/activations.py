@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tilewright.compiler.schedule.array.ring import Ring
@@ -40,6 +40,23 @@ class ActivationBuffer:
             value: replace(ring, base=self._next + ring.base) for value, ring in rings.items()
         }
         self._next += total
+
+    def reserve(self, words: int) -> int:
+        """Return the first lane word of room, behind that of the group before if it fits there."""
+        if self._next + words > self.depth:
+            self._next = 0
+        self._next += words
+        return self._next - words
+
+    def stored(self, operand: Operand, first: int, count: int) -> Iterator[tuple[str, int, int]]:
+        """Yield the values that have channel groups of an operand, the first of each, how many."""
+        at, end = operand.first + first, operand.first + first + count
+        before = 0
+        for part in operand.parts:
+            low, high = max(at, before), min(end, before + self.groups[part])
+            if low < high:
+                yield part, low - before, high - low
+            before += self.groups[part]
 
     def operands(self, operands: Sequence[Operand]) -> list[Ring]:
         """Return the parts of each operand, which lie one behind the other, as one ring."""

@@ -14,6 +14,7 @@ command; nobody asks of which kind a part is. So another kind of part is another
 ``reduction``  sums and maxima
 ``tiles``      the three parts of a term of tiles: its windows, weights and sums
 ``op``         an operation
+``parts``      what a kernel group reduces over, cut so that each part fits on chip
 ``stage``      the operations that compute one value
 
 ============== ========================== ========================== =================

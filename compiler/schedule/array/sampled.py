@@ -94,6 +94,15 @@ class SampledWindows(Windows):
         last = first + (self.kernel[0] - 1) * self.dilation[0]
         return reach(self.deform.offsets_taken, self.deform.fraction, first, last)
 
+    def unclipped_part(self, first: int, end: int, kernel_rows: range) -> tuple[int, int]:
+        """Return the rows that results' rows can reach: whatever the row of the kernel."""
+        return self.unclipped(first, end)
+
+    @property
+    def shared_groups(self) -> int:
+        """Channel groups with positions of their own together."""
+        return self.deform.shared
+
     def parts(self, config: EngineConfig) -> int:
         """Return the accesses that assemble one window: one for each pixel."""
         return config.cols

@@ -157,13 +157,37 @@ class Windows:
         Rows outside the input are left out; nothing to compute, or padding only, is an empty range
         inside the input.
         """
-        return clipped(self.type.shape[1], *self.unclipped_rows(first, end))
+        return clipped(self.type.shape[1], *self.unclipped(first, end))
 
-    def unclipped_rows(self, first: int, end: int) -> tuple[int, int]:
+    def unclipped(self, first: int, end: int) -> tuple[int, int]:
         """Return what :meth:`input_rows` does, with rows outside the input."""
         above, below = self.reach
         low = first * self.stride[0] + above
         return low, (end - 1) * self.stride[0] + below if end > first else low
+
+    def part_rows(self, first: int, end: int, kernel_rows: range) -> tuple[int, int]:
+        """Return what :meth:`input_rows` does, for some rows of the kernel only."""
+        return clipped(self.type.shape[1], *self.unclipped_part(first, end, kernel_rows))
+
+    def unclipped_part(self, first: int, end: int, kernel_rows: range) -> tuple[int, int]:
+        """Return what :meth:`part_rows` does, with rows outside the input."""
+        step, top = self.stride[0], -self.padding[0]
+        low = first * step + top + kernel_rows.start * self.dilation[0]
+        high = (end - 1) * step + top + (kernel_rows.stop - 1) * self.dilation[0] + 1
+        return low, high if end > first else low
+
+    @property
+    def shared_groups(self) -> int:
+        """Channel groups with positions of their own together; 0 where there are no positions."""
+        return 0
+
+    def sources(self, cg: int, groups: range) -> tuple[tuple[int, int, int], ...]:
+        """Return which channel groups of which operands some of a pass's channel groups are.
+
+        As (number of the operand, its first one, how many); ``cg`` : the pass's first, counted over
+        the operand.
+        """
+        return ((0, cg + groups.start, len(groups)),)
 
     def parts(self, config: EngineConfig) -> int:
         """Return the accesses to a lane that one window takes."""
@@ -259,6 +283,10 @@ class JoinedWindows(Windows):
         if len(self.operands) == 2:
             return super().neighbours
         return tuple(pairwise(part for operand in self.operands for part in operand.parts))
+
+    def sources(self, cg: int, groups: range) -> tuple[tuple[int, int, int], ...]:
+        """Return which operands some of a pass's channel groups are."""
+        return tuple((number, cg, 1) for number in groups)
 
     def group_step(self, work: Work) -> int:
         """Return the lane words from one operand to the next."""

@@ -4,7 +4,8 @@
 ``columns`` how they are cut into strips of columns where rows do not fit
 ``rings``   where their values lie on chip
 ``weights`` how their weights share the weight buffer
+``parts``   how the sums of a stage are in parts where weights or channels do not fit
 ``strips``  how a group runs strip by strip
-``cost``    what that costs, about
+``cost``    what that costs, about; ``parts_cost`` of sums in parts
 ``search``  which stages run together, and in how many strips of rows and columns
 """

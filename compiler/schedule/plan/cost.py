@@ -11,6 +11,8 @@ from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.array.work import Chunk
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.objective import OVERHEADS, Overheads
+from tilewright.compiler.schedule.plan.parts import Parts
+from tilewright.compiler.schedule.plan.parts_cost import parts_cost
 from tilewright.compiler.schedule.plan.strips import Plan
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import FeatureMapLayout
@@ -35,6 +37,8 @@ def estimate(
     overheads: Overheads = OVERHEADS,
 ) -> Cost:
     """Return what a plan costs."""
+    if plan.parts is not None:
+        return _cost_in_parts(plan, plan.parts, lowered, config, overheads)
     bus, group = config.bus_bytes, plan.group
     layouts = {v: lowered.layout(v) for v in (*group.loads, *group.stores)}
     loads, first = _loaded(plan, lowered, layouts)
@@ -57,6 +61,28 @@ def estimate(
     share = 1 - plan.strips[-2] / plan.strips[-1] if plan.steps > 1 else 1
     last = min(stores * share, config.out_depth // 2 * config.rows)
     return Cost(slowest + (first + last) / bus, loads + weights + stores)
+
+
+def _cost_in_parts(
+    plan: Plan,
+    parts: Parts,
+    lowered: LoweredGraph,
+    config: EngineConfig,
+    overheads: Overheads,
+) -> Cost:
+    """Return what a plan of one stage costs whose sums are in parts."""
+    (stage,), bus = plan.group.stages, config.bus_bytes
+    again = 1 if len(plan.blocks) > 1 else plan.steps
+    cycles, traffic = parts_cost(stage, parts, config, plan.columns, overheads.command, again)
+    stores = sum(lowered.layout(v).size_bytes for v in plan.group.stores)
+    loads = 0
+    if not parts.lane_slots:
+        once = sum(lowered.layout(v).size_bytes for v in plan.group.loads)
+        loads = once * len(plan.blocks)
+        cycles += (once / plan.steps if plan.ahead else loads) / bus
+    last = min(stores, config.out_depth // 2 * config.rows)
+    slowest = max(cycles, (traffic + loads) / bus, stores / bus)
+    return Cost(slowest + last / bus, traffic + loads + stores)
 
 
 def _loaded(

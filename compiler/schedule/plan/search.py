@@ -14,6 +14,7 @@ from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
 from tilewright.compiler.schedule.plan.columns import ColumnCut, column_cuts, whole_rows
 from tilewright.compiler.schedule.plan.cost import Cost, estimate
 from tilewright.compiler.schedule.plan.group import Group, make_group
+from tilewright.compiler.schedule.plan.parts import Parts, parts_of
 from tilewright.compiler.schedule.plan.rings import frontiers
 from tilewright.compiler.schedule.plan.strips import Plan, plan_group
 from tilewright.isa import EngineConfig
@@ -24,6 +25,7 @@ MAX_STAGES = 24
 #: Numbers of strips tried beyond the fewest that fit: more strips start and end sooner, but repeat
 #: more.
 _TRIED = 5
+_TRIED_IN_PARTS = 2
 
 #: Numbers of strips of columns tried, from the fewest that fit.
 _TRIED_CUTS = 3
@@ -120,9 +122,35 @@ def best_plan(
             fitting[blocks] += attempt.rows(blocks, columns, 1)
         if max(fitting.values()) == _TRIED_CUTS:
             break
+    if attempt.best is None and len(group.stages) == 1:
+        _in_parts(attempt, group, lowered, config, cut=cut)
     if attempt.best is None:
         return attempt.error, least
     return attempt.best, max(fewest, least)
+
+
+def _in_parts(
+    attempt: _Attempt, group: Group, lowered: LoweredGraph, config: EngineConfig, *, cut: bool
+) -> None:
+    """Try to have the sums of a group's only stage in parts."""
+    (stage,) = group.stages
+    together = (Block(0, stage.n_kg),)
+    each = tuple(Block(kg, 1) for kg in range(stage.n_kg))
+    columns = [whole_rows(group, lowered)]
+    for fits in column_cuts(group, lowered, config) if cut else ():
+        columns.append(fits)
+    tried = 0
+    for cuts in columns:
+        found = False
+        for parts in parts_of(stage, config, cuts, streamed=False):
+            for blocks in dict.fromkeys((together, each)):
+                found |= attempt.rows(blocks, cuts, 1, parts)
+        if cut:
+            for parts in parts_of(stage, config, cuts, streamed=True):
+                found |= attempt.rows(together, cuts, 1, parts)
+        tried += found
+        if tried == _TRIED_CUTS:
+            return
 
 
 class _Attempt:
@@ -152,29 +180,41 @@ class _Attempt:
         self.error = EngineLimitError(f"{group.stages[0].name}: there is no plan")
         self.fewest = 0
 
-    def rows(self, blocks: tuple[Block, ...], columns: ColumnCut, least: int) -> bool:
+    def rows(
+        self,
+        blocks: tuple[Block, ...],
+        columns: ColumnCut,
+        least: int,
+        parts: Parts | None = None,
+    ) -> bool:
         """Try numbers of strips of rows, ``least`` or more; return whether any fits."""
         fitting = 0
         strips = [s for s in _strips(self._group, self._lowered) if len(s) >= least]
         if len(columns.strips) > 1 and strips:
             # Where single rows do not fit, nothing does.
-            found = self._plan(blocks, columns, strips[-1], ahead=False, early=False)
+            found = self._plan(blocks, columns, strips[-1], parts, ahead=False, early=False)
             if isinstance(found, EngineLimitError):
                 self.error = found
                 return False
         for rows in strips:
-            fitting += self._ways(blocks, columns, rows)
-            if fitting == _TRIED:
+            fitting += self._ways(blocks, columns, rows, parts)
+            if fitting == (_TRIED if parts is None else _TRIED_IN_PARTS):
                 break
         return fitting > 0
 
-    def _ways(self, blocks: tuple[Block, ...], columns: ColumnCut, strips: tuple[int, ...]) -> bool:
+    def _ways(
+        self,
+        blocks: tuple[Block, ...],
+        columns: ColumnCut,
+        strips: tuple[int, ...],
+        parts: Parts | None,
+    ) -> bool:
         """Try strips of rows, loaded ahead or not; return whether they fit if loaded ahead."""
         steps = len(strips)
         fits = False
         for ahead in (True, False) if steps > 1 else (True,):
             for early in (False, True) if ahead and steps > 1 and self._moved else (False,):
-                plan = self._plan(blocks, columns, strips, ahead=ahead, early=early)
+                plan = self._plan(blocks, columns, strips, parts, ahead=ahead, early=early)
                 if isinstance(plan, EngineLimitError):
                     self.error = plan
                     continue
@@ -192,6 +232,7 @@ class _Attempt:
         blocks: tuple[Block, ...],
         columns: ColumnCut,
         strips: tuple[int, ...],
+        parts: Parts | None,
         *,
         ahead: bool,
         early: bool,
@@ -209,6 +250,7 @@ class _Attempt:
             ahead=ahead,
             early=early,
             frontier=self._complete[key],
+            parts=parts,
         )
 
 

@@ -10,15 +10,19 @@ Where even single rows do not fit, all of that happens for one strip of columns 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
+from tilewright.compiler.schedule.array.parts import pass_loops
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.section import Block
+from tilewright.compiler.schedule.array.weights import WeightSource
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.plan.columns import ColumnCut
 from tilewright.compiler.schedule.plan.group import Group
+from tilewright.compiler.schedule.plan.parts import Parts
 from tilewright.compiler.schedule.plan.rings import chains_of, place_rings, room
 from tilewright.compiler.schedule.plan.weights import WeightPlan, plan_weights
 from tilewright.isa import EngineConfig
@@ -40,6 +44,7 @@ class Plan:
     frontier : per value, its complete rows after each step, from 0 before the first
     rings : per block, the room of each value on chip, from word 0 of the group's room on
     weights : WeightPlan
+    parts : how the sums of a group's only stage are in parts; None: they are not
     """
 
     group: Group
@@ -51,6 +56,17 @@ class Plan:
     frontier: dict[str, tuple[int, ...]]
     rings: tuple[dict[str, Ring], ...]
     weights: WeightPlan
+    parts: Parts | None = None
+
+    def weight_blocks(self) -> Iterator[tuple[WeightSource, Block]]:
+        """Yield what is loaded as weights, by kernel groups."""
+        if self.parts is not None:
+            for section, pieces in self.parts.sections.items():
+                for kg in range(section.kg, section.kg + section.n_kg):
+                    yield from ((piece, Block(kg, 1)) for piece in pieces)
+            return
+        for stage, blocks in zip(self.group.stages, self.weights.blocks, strict=True):
+            yield from product(stage.sources, blocks)
 
     @property
     def steps(self) -> int:
@@ -82,6 +98,7 @@ def plan_group(
     ahead: bool,
     early: bool,
     frontier: dict[str, tuple[int, ...]],
+    parts: Parts | None = None,
 ) -> Plan | EngineLimitError:
     """Return a plan, or why there is none: the error names the parameter that must grow.
 
@@ -94,8 +111,11 @@ def plan_group(
     chains = chains_of(group)
     if chains is None:
         return EngineLimitError(f"{name}: two concatenations need one value in different places")
+    streamed = parts is not None and parts.lane_slots > 0
     rings = tuple(
-        place_rings(
+        {}
+        if streamed
+        else place_rings(
             group,
             lowered,
             config,
@@ -109,7 +129,12 @@ def plan_group(
     )
     if error := _without_room(group, rings, config) or _off_chip(group, rings[0], config):
         return error
-    weights = plan_weights(group, config, blocks, runs)
+    if parts is None:
+        if error := _too_many_taps(group, config):
+            return error
+        weights = plan_weights(group, config, blocks, runs)
+    else:
+        weights = WeightPlan((False,), (tuple(blocks),), 0)
     if isinstance(weights, EngineLimitError):
         return weights
     return Plan(
@@ -122,7 +147,18 @@ def plan_group(
         frontier=frontier,
         rings=rings,
         weights=weights,
+        parts=parts,
     )
+
+
+def _too_many_taps(group: Group, config: EngineConfig) -> EngineLimitError | None:
+    """Return the error of kernels whose taps a command's loops cannot count, or None."""
+    for op in group.ops:
+        for section in op.sections:
+            if not pass_loops(op, config, section).countable:
+                taps = " x ".join(map(str, op.windows.kernel))
+                return EngineLimitError(f"{op.name}: a command counts fewer than {taps} taps")
+    return None
 
 
 def _without_room(
