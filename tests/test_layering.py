@@ -87,6 +87,19 @@ def test_nobody_asks_which_kind_a_part_is(room):
         assert not names & PARTS, path.relative_to(ROOT)
 
 
+def test_importers_know_quantized_graphs_and_no_integers():
+    """But for the float64 reference, which puts a model's outputs on an integer graph's grids."""
+    rooms = (
+        "compiler.ir",
+        "compiler.quantized.to_integer",
+        "compiler.schedule",
+        "compiler.codegen",
+    )
+    for path in (ROOT / "compiler" / "importers").rglob("*.py"):
+        if path.name != "reference.py":
+            assert not [n for n in imports(path) if n.startswith(rooms)], path.relative_to(ROOT)
+
+
 def test_an_operator_that_does_not_say_everything_is_refused():
     class Halved(Unary):
         """Half of every element."""

@@ -1,4 +1,4 @@
-"""The printed form of a quantized graph, for people."""
+"""The printed form of a quantized graph, to be read: weights are ranges, nothing parses it back."""
 
 from __future__ import annotations
 
@@ -28,14 +28,12 @@ def print_graph(graph: Graph) -> str:
 def _tensor(graph: Graph, name: str) -> str:
     info = graph.tensors[name]
     q = info.quantization
-    grid = (
-        ""
-        if q is None
-        else (
-            f" {'' if q.signed else 'u'}int{q.bits} scale={q.scale:.6g} zero_point={q.zero_point}"
-        )
-    )
-    return f"{name} {'x'.join(map(str, info.shape))}{grid}"
+    shape = f"{name} {'x'.join(map(str, info.shape))}"
+    if q is None:
+        return shape
+    narrow = "" if q.low is None and q.high is None else f" range={q.qmin}..{q.qmax}"
+    kind = f"{'' if q.signed else 'u'}int{q.bits}"
+    return f"{shape} {kind} scale={q.scale:.6g} zero_point={q.zero_point}{narrow}"
 
 
 def _value(value: object) -> str:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from tilewright.compiler.ir.deformable import fraction_bits
 from tilewright.compiler.ir.types import TensorType
 from tilewright.errors import Error
 
@@ -90,6 +91,10 @@ class Quantization:
         low = max(self.qmin, self.round(lower)) if math.isfinite(lower) else self.qmin
         high = min(self.qmax, self.round(upper)) if math.isfinite(upper) else self.qmax
         return self.within(min(low, self.qmax), max(high, self.qmin))
+
+    def fraction_bits(self, least: int = 0) -> int | None:
+        """Return f where the scale is ``2**-f`` with f in ``least..8``, as offsets of taps need."""
+        return fraction_bits(self.type((1, 1, 1)), least)
 
     def apply(self, x: Tensor) -> Tensor:
         """Put reals on the grid: round half to even, saturate, and return reals."""

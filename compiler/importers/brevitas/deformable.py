@@ -8,7 +8,6 @@ from tilewright.compiler.importers.brevitas import windows
 from tilewright.compiler.importers.brevitas.calls import Call
 from tilewright.compiler.importers.brevitas.quantizers import Weight
 from tilewright.compiler.importers.brevitas.values import Quantized
-from tilewright.compiler.ir.deformable import fraction_bits
 from tilewright.compiler.quantized import ops as q
 from tilewright.errors import UnsupportedError
 
@@ -24,7 +23,7 @@ def sources(call: Call, x: Quantized) -> tuple[str, ...]:
         return x.name, offset.name
     mask = call.quantized(2)
     t = mask.grid
-    if t.signed or t.bits > 8 or t.zero_point or fraction_bits(t.type(mask.shape), 1) is None:
+    if t.signed or t.bits > 8 or t.zero_point or t.fraction_bits(1) is None:
         sign = "signed" if t.signed else "unsigned"
         what = f"a mask of {t.bits} {sign} bits, zero point {t.zero_point}, scale {t.scale}"
         raise UnsupportedError(call.where, what, _MASK_FIX)
@@ -49,7 +48,7 @@ def _check_offsets(where: str, offset: Quantized) -> None:
         problem = f"offsets of {t.bits} {'signed' if t.signed else 'unsigned'} bits"
     elif t.zero_point:
         problem = f"offsets with the zero point {t.zero_point}"
-    elif fraction_bits(t.type(offset.shape)) is None:
+    elif t.fraction_bits() is None:
         problem = f"offsets in steps of {t.scale} pixels, which is no power of two in 1/256..1"
     if problem:
         raise UnsupportedError(where, problem, _OFFSET_FIX)

@@ -93,7 +93,7 @@ def _arguments(trace: Trace, state: _State, node: fx.Node) -> Any:
             owner, _, name = str(n.target).rpartition(".")
             constant = getattr(trace.model.get_submodule(owner), name)
             if isinstance(constant, Tensor) and constant.numel() == 1:
-                return float(constant)
+                return float(constant.detach())
         return state[n] or trace.results[n]
 
     return fx.node.map_arg(node.args, known), fx.node.map_arg(node.kwargs, known)

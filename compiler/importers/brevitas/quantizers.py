@@ -13,7 +13,6 @@ from brevitas.proxy.runtime_quant import ActQuantProxyFromInjector
 from brevitas.quant_tensor import IntQuantTensor
 from torch import Tensor, nn
 
-from tilewright.compiler.ir.arithmetic import IntArray
 from tilewright.compiler.quantized.types import Quantization
 from tilewright.errors import UnsupportedError
 
@@ -136,21 +135,20 @@ def quantized_weight(where: str, module: Any) -> Weight:
     if not quantized.signed:
         raise UnsupportedError(where, "weights are unsigned", fix)
     ratio = value / scale
-    integers = np.rint(ratio).astype(np.int64)
-    if not np.isfinite(ratio).all() or np.abs(ratio - integers).max() > 1e-6:
+    integers = torch.from_numpy(np.rint(ratio))
+    if not np.isfinite(ratio).all() or np.abs(ratio - np.rint(ratio)).max() > 1e-6:
         raise UnsupportedError(where, "weights are not integers times their scale", fix)
     if axis == 1:
         integers = _outputs_first(integers, int(module.groups))
-    outputs = integers.shape[0]
-    steps = torch.from_numpy(np.broadcast_to(scale.reshape(-1), (outputs,)).copy())
+    steps = torch.from_numpy(scale.reshape(-1)).expand(len(integers)).clone()
     column = steps.reshape(-1, *(1,) * (integers.ndim - 1))
-    return Weight(torch.from_numpy(integers) * column, steps, bits)
+    return Weight(integers * column, steps, bits)
 
 
-def _outputs_first(weight: IntArray, groups: int) -> IntArray:
+def _outputs_first(weight: Tensor, groups: int) -> Tensor:
     """Turn (C, K / groups, R, S) of a transposed convolution into (K, C / groups, R, S)."""
     c, k, *kernel = weight.shape
-    grouped = weight.reshape(groups, c // groups, k, *kernel).swapaxes(1, 2)
+    grouped = weight.reshape(groups, c // groups, k, *kernel).transpose(1, 2)
     return grouped.reshape(groups * k, c // groups, *kernel)
 
 

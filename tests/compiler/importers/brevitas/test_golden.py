@@ -1,5 +1,6 @@
 """Captured graphs against PyTorch in float64, whole networks at a time."""
 
+import copy
 import functools
 from collections.abc import Callable
 
@@ -31,7 +32,7 @@ from torch import Tensor, nn
 
 from tests.compiler.importers.brevitas.captured import capture, capture_with_report
 from tilewright.compiler import ir
-from tilewright.compiler.importers.brevitas import float64_outputs
+from tilewright.compiler.importers.brevitas import float64_outputs, import_module
 from tilewright.compiler.ir.inputs import quantize_input
 
 torch.set_num_threads(1)
@@ -347,6 +348,20 @@ def test_power_of_two_scales_are_exact(build, width) -> None:
     graph = capture(model, images, multiplier_width=width)
     for d in differences(model, graph, images):
         assert not d.any(), f"seed {SEED}: {np.count_nonzero(d)} of {d.size} differ"
+
+
+@pytest.mark.parametrize("build", NETWORKS)
+def test_the_quantized_graph_is_the_model(build) -> None:
+    """What the importer makes means, in real numbers, what PyTorch computes."""
+    model, images = calibrated(build, power_of_two=True)
+    graph = import_module(model, images)
+    values = graph.values([images.double()], quantized=True)
+    with torch.no_grad():
+        result = copy.deepcopy(model).double()(images.double())
+    several = isinstance(result, tuple) and not hasattr(result, "bit_width")
+    outputs = list(result) if several else [result]
+    for view, output in zip(graph.outputs, outputs, strict=True):
+        assert torch.equal(view.of(values), getattr(output, "value", output)), f"seed {SEED}"
 
 
 @pytest.mark.parametrize("build", NETWORKS)
