@@ -52,6 +52,7 @@ class Board:
     active_low : ports that are inverted at their pins
     host_link : str, for people
     baud : int, bits a second of the host link
+    loader : str, what openFPGALoader calls the board
     memory : str, for people
     sdram : BoardSDRAM or None, the memory behind the engine; None if it is the FPGA's own
     engine : EngineConfig; its ``dsp`` is the board's family or "inferred"
@@ -70,6 +71,7 @@ class Board:
     clock_mhz: float
     pins: dict[str, str]
     host_link: str
+    loader: str
     memory: str
     engine: EngineConfig
     source: str
@@ -89,7 +91,7 @@ class Board:
         sites = [*self.pins.values(), *(self.sdram.ports().values() if self.sdram else ())]
         self._check(len(set(sites)) == len(sites), "pins", "sites, another for each port")
         self._check(set(self.active_low) <= set(PORTS), "active_low", f"of {', '.join(PORTS)}")
-        for field in ("host_link", "memory", "source"):
+        for field in ("host_link", "loader", "memory", "source"):
             self._check(bool(getattr(self, field)), field, "said")
         allowed = (self.family, AnyFamily.name)
         if self.engine.dsp not in allowed:
@@ -122,6 +124,7 @@ class Board:
         family: str,
         clock_mhz: float,
         host_link: str,
+        loader: str,
         memory: str,
         engine: EngineConfig,
         baud: int = 1_000_000,
@@ -172,6 +175,7 @@ class Board:
             active_low=("led",) if light.ios[0].invert else (),
             host_link=host_link,
             baud=baud,
+            loader=loader,
             memory=memory,
             engine=engine,
             source=f"amaranth-boards, {platform.__module__}.{platform.__name__}",

@@ -14,6 +14,7 @@ ICEBREAKER = Board.from_platform(
     clock_mhz=12.0,
     led=1,
     host_link="USB serial (FT2232H)",
+    loader="ice40_generic",
     memory="128 KiB of the FPGA's own",
     engine=EngineConfig(
         rows=4,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tilewright.api.verify import verify as verify
     from tilewright.device import Device as Device
     from tilewright.device import connect as connect
+    from tilewright.device import flash as flash
     from tilewright.errors import Error as Error
     from tilewright.errors import UnsupportedError as UnsupportedError
     from tilewright.isa import EngineConfig as EngineConfig
@@ -64,6 +65,7 @@ _MODULES = {
     "connect": "device",
     "estimate": "api.estimate",
     "evaluate": "api.evaluate",
+    "flash": "device",
     "generate_verilog": "api.build",
     "quantize": "quantization",
     "quantize_with_report": "quantization",

@@ -12,8 +12,10 @@ import tilewright as tw
 from tilewright.cli.compile import compile
 from tilewright.cli.estimate import estimate
 from tilewright.cli.evaluate import evaluate
+from tilewright.cli.flash import flash
 from tilewright.cli.info import info
 from tilewright.cli.quantize import quantize
+from tilewright.cli.run import run
 from tilewright.cli.simulate import simulate
 from tilewright.cli.synth import synth
 from tilewright.cli.tables import console
@@ -29,7 +31,7 @@ app = typer.Typer(
 )
 for command in (
     *(quantize, compile, info, simulate, verify, evaluate),
-    *(estimate, verilog, synth),
+    *(estimate, verilog, synth, flash, run),
 ):
     app.command()(command)
 

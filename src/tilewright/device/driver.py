@@ -200,7 +200,16 @@ class Device:
         DivergenceError
             At the first difference.
         """
-        result = self.run(inputs, progress=progress)
+        return self.compare(self.run(inputs, progress=progress), inputs)
+
+    def compare(self, result: Result, inputs: Any) -> DeviceVerification:
+        """Compare what :meth:`run` gave for ``inputs``; see :meth:`verify`.
+
+        Raises
+        ------
+        DivergenceError
+            At the first difference.
+        """
         program = result.program
         expected = program.reference(inputs)
         golden = Result(program, "golden", expected, None, (), {}, {}, {})
