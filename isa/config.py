@@ -67,8 +67,9 @@ class EngineConfig:
         Width of the requantization multiplier M. 18 is one DSP, 31 is exact (see the design).
     rounding : "half_even" or "double"
         How requantizers round. "half_even": once, ties to even, as PyTorch, Brevitas and ONNX do.
-        "double": as TFLite's reference kernels do, at bit 31 of the product, half up, and then
-        again, half away from zero; it takes ``multiplier_width=31``. A program is for one of them.
+        "double": as TFLite's reference kernels do, which is for convolutions at bit 31 of the
+        product, half up, and then again, half away from zero, and for fully connected layers only
+        the latter; it takes ``multiplier_width=31``. A program is for one of them.
     act_depth : int, 16..65536
         Pixel words per lane of the activation buffer (``act_bytes`` in all).
     weight_depth : int, power of two, 16..65536
@@ -213,8 +214,12 @@ class EngineConfig:
 
     @property
     def param_words(self) -> int:
-        """Weight words before a weight block that hold bias, multiplier and shift of each row."""
-        return -(-(self.acc_width + self.multiplier_width + 6) // self.weight_bits)
+        """Weight words before a weight block that hold bias, multiplier and shift of each row.
+
+        And a bit, in an engine that rounds twice: this row once only.
+        """
+        bits = self.acc_width + self.multiplier_width + 6 + (self.rounding == "double")
+        return -(-bits // self.weight_bits)
 
     @property
     def parameter_pause(self) -> int:

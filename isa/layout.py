@@ -122,11 +122,13 @@ def pack_parameters(
     bias: NDArray[np.int64],
     multiplier: NDArray[np.int64],
     shift: NDArray[np.int64],
+    once: NDArray[np.int64],
 ) -> NDArray[np.uint8]:
     """Return the (param_words, rows) parameter words of one kernel group.
 
     Entries have ``weight_bits`` bits. Arguments have one entry per array row: bias (modulo
-    ``2**acc_width``), multiplier below ``2**multiplier_width``, shift in 0..63.
+    ``2**acc_width``), multiplier below ``2**multiplier_width``, shift in 0..63, and once: 1
+    rounds once, half away from zero, in an engine that rounds twice; 0 in others.
     """
     words = np.zeros((config.param_words, config.rows), np.uint8)
     mask = (1 << config.weight_bits) - 1
@@ -134,6 +136,7 @@ def pack_parameters(
         value = int(bias[row]) & ((1 << config.acc_width) - 1)
         value |= int(multiplier[row]) << config.acc_width
         value |= int(shift[row]) << (config.acc_width + config.multiplier_width)
+        value |= int(once[row]) << (config.acc_width + config.multiplier_width + 6)
         words[:, row] = [
             value >> (config.weight_bits * i) & mask for i in range(config.param_words)
         ]

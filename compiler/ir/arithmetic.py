@@ -13,13 +13,14 @@ T = TypeVar("T", bound="np.generic[Any]")
 _LOW = 16  # low bits of M that are multiplied apart, so that no product overflows int64
 
 
-def requantize(acc: IntArray, r: Requantize) -> IntArray:
+def requantize(acc: IntArray, r: Requantize, once: npt.NDArray[np.bool_] | None = None) -> IntArray:
     """Scale, round, add the zero point and clamp.
 
     Parameters
     ----------
     acc : (C, ...) int64, absolute values below 2**33
     r : Requantize of C channels
+    once : (C,), of "double": channels that are rounded "half_away" all the same; None: none is
 
     Returns
     -------
@@ -51,10 +52,15 @@ def requantize(acc: IntArray, r: Requantize) -> IntArray:
     whole = np.clip(high >> np.maximum(s - _LOW, 0), -(1 << 32), 1 << 32)
     floor = (whole << np.maximum(_LOW - s, 0)) + (low >> np.minimum(s, _LOW))
     rest = (((high & high_mask) << _LOW) | low) & mask
-    if r.rounding == "double":
-        rounded = np.where(s >= FIRST_ROUNDING, _twice(high, s), floor + ((rest >= half) & (s > 0)))
+    if r.rounding == "half_even":
+        up = (rest > half) | ((rest == half) & ((floor & 1) == 1))
+        rounded = floor + up
     else:
-        rounded = floor + ((rest > half) | ((rest == half) & ((floor & 1) == 1)))
+        away = np.full(r.channels, r.rounding == "half_away") if once is None else once
+        up = (rest > half) | ((rest == half) & (floor >= 0))
+        half_up = floor + ((rest >= half) & (s > 0))
+        twice = np.where(s >= FIRST_ROUNDING, _twice(high, s), half_up)
+        rounded = np.where(away.reshape(column), floor + (up & (s > 0)), twice)
     result: IntArray = np.clip(rounded + r.zero_point, r.qmin, r.qmax)
     return result
 

@@ -190,9 +190,12 @@ def requantize_matches(op: Accumulating, types: Types) -> str | None:
 def requantize_fits(op: Accumulating, types: Types) -> str | None:
     """It has one multiplier per output channel, and the range and zero point of the output.
 
-    An odd zero point may be one less, with one output step in the bias, to round ties as Brevitas.
+    An odd zero point may be one less, with one output step in the bias, to round ties as Brevitas;
+    all of it may be in the bias, to round means as TFLite.
     """
     r, t = op.requantize, types[op.outputs[0]]
+    if r.zero_point == 0:
+        r = replace(r, zero_point=t.zero_point)
     if t.zero_point % 2 and r.zero_point == t.zero_point - 1:
         r = replace(r, zero_point=t.zero_point)
     return requantize_problem(r, t)

@@ -34,9 +34,8 @@ from tilewright.compiler.ir.arithmetic import IntArray
 from tilewright.compiler.ir.graph import Graph
 from tilewright.compiler.ir.op import Names, Op, OptionalName, Padding, Pair
 from tilewright.compiler.ir.ops import OPS
-from tilewright.compiler.ir.types import Ratio, Requantize, TensorType, VerifyError
+from tilewright.compiler.ir.types import Ratio, Requantize, Rounding, TensorType, VerifyError
 from tilewright.errors import Error
-from tilewright.isa.config import Rounding
 
 _HEADER = "tilewright-graph 1"
 _VALUE = re.compile(

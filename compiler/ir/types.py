@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar, get_args
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 from tilewright.errors import Error
-from tilewright.isa.config import Rounding
 
 MAX_MULTIPLIER_WIDTH = 31
 MAX_SHIFT = 63
+Rounding: TypeAlias = Literal["half_even", "double", "half_away"]
+"""How a result is rounded; see :class:`Requantize`."""
 FIRST_ROUNDING = 31
 """Where "double" rounds for the first time: bits below the point of a product."""
 
@@ -79,7 +80,8 @@ class Requantize:
 
     ``rounding="half_even"`` rounds once. ``"double"`` is what TFLite's reference kernels do: with S
     of 31 and more, first to ``acc * M / 2**31``, half up, and then that to ``2**(S - 31)``, half
-    away from zero; with a smaller S once, half up. See docs/decisions/0022-tflite.md.
+    away from zero; with a smaller S once, half up. ``"half_away"`` rounds once, half away from
+    zero. Engines that round twice have both. See docs/decisions/0022-tflite.md.
 
     Parameters
     ----------
@@ -87,7 +89,7 @@ class Requantize:
     shift : S of every output channel, 0..63, as many as multipliers
     zero_point : int, of the output
     qmin, qmax : int, inclusive bounds of the output
-    rounding : "half_even" or "double"
+    rounding : "half_even", "double" or "half_away"
 
     Raises
     ------
@@ -108,7 +110,8 @@ class Requantize:
     def __post_init__(self) -> None:
         if self.rounding not in get_args(Rounding):
             raise VerifyError(
-                f'Requantize.rounding must be "half_even" or "double", not {self.rounding!r}'
+                f"Requantize.rounding must be one of {', '.join(get_args(Rounding))}, "
+                f"not {self.rounding!r}"
             )
         if not self.multiplier or len(self.multiplier) != len(self.shift):
             raise VerifyError(
@@ -206,8 +209,8 @@ def make_requantize(
     factor takes the ``multiplier_width`` bit M that is nearest to it. Factors too small for
     ``S = 63`` lose leading bits of M; such a factor rounds every int32 accumulator to zero.
 
-    With ``rounding="double"``, M always has 31 bits and is what TFLite takes: the nearest, ties
-    away from zero.
+    With another rounding than "half_even", M always has 31 bits and is what TFLite takes: the
+    nearest, ties away from zero.
 
     Parameters
     ----------
@@ -224,15 +227,15 @@ def make_requantize(
     for factor in factors:
         if not (math.isfinite(factor) and factor > 0):
             raise VerifyError(f"a requantization factor must be finite and positive, not {factor}")
-    if rounding == "double":
-        pairs = [_twice_rounded(float(f)) for f in factors]
-    else:
+    if rounding == "half_even":
         pairs = [_multiplier_and_shift(float(f), multiplier_width) for f in factors]
+    else:
+        pairs = [_of_31_bits(float(f)) for f in factors]
     multiplier, shift = tuple(m for m, _ in pairs), tuple(s for _, s in pairs)
     return Requantize(multiplier, shift, zero_point, qmin, qmax, rounding)
 
 
-def _twice_rounded(factor: float) -> tuple[int, int]:
+def _of_31_bits(factor: float) -> tuple[int, int]:
     """Return M of 31 bits and S, as TFLite's ``QuantizeMultiplier`` has them."""
     mantissa, exponent = math.frexp(factor)
     multiplier = math.floor(mantissa * (1 << FIRST_ROUNDING) + 0.5)

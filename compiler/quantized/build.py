@@ -16,6 +16,7 @@ from tilewright.compiler.quantized.ops.elementwise import BinaryFunction
 from tilewright.compiler.quantized.types import Quantization, Shape, TensorInfo
 from tilewright.compiler.quantized.views import canonical, in_order, joined, moved, padding_of
 from tilewright.errors import UnsupportedError
+from tilewright.isa.config import Rounding
 
 
 class Builder:
@@ -28,11 +29,12 @@ class Builder:
         self.ops: list[q.Op] = []
         self._same: dict[Hashable, str] = {}
 
-    def graph(self, name: str, outputs: Sequence[View]) -> Graph:
+    def graph(self, name: str, outputs: Sequence[View], rounding: Rounding = "half_even") -> Graph:
         """Return the graph with these results."""
         graph = Graph(
-            name, self.tensors, tuple(self.inputs), tuple(self.input_shapes), (), tuple(outputs)
-        )
+            name, self.tensors, tuple(self.inputs), tuple(self.input_shapes), (), tuple(outputs),
+            rounding,
+        )  # fmt: skip
         return graph.with_ops(self.ops)
 
     def sizes(self) -> dict[str, int]:

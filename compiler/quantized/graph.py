@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tilewright.compiler.quantized.ops import IndexArray, Op
 from tilewright.compiler.quantized.types import GraphError, Quantization, Shape, TensorInfo
+from tilewright.isa.config import Rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,8 @@ class Graph:
     input_shapes : shape of each as the model takes it, without the batch
     ops : each tensor is written before it is read
     outputs : the model's results
+    rounding : of results to their grids: as PyTorch does, or twice, as TFLite's reference kernels;
+        :meth:`values` rounds once in any case
     """
 
     name: str
@@ -60,6 +63,7 @@ class Graph:
     input_shapes: tuple[tuple[int, ...], ...]
     ops: tuple[Op, ...]
     outputs: tuple[View, ...]
+    rounding: Rounding = "half_even"
 
     def producers(self) -> dict[str, Op]:
         """Operator that writes each tensor."""

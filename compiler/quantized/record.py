@@ -62,6 +62,8 @@ def to_record(graph: Graph) -> tuple[dict[str, Data], list[Array]]:
             for view in graph.outputs
         ],
     }
+    if graph.rounding != "half_even":
+        record["rounding"] = graph.rounding
     return record, arrays
 
 
@@ -73,7 +75,11 @@ def from_record(record: Data, arrays: Sequence[Array]) -> Graph:
     GraphError
         If it is no graph.
     """
-    entry = _entry(record, ("name", "inputs", "input_shapes", "grids", "ops", "outputs"), "graph")
+    keys = ("name", "inputs", "input_shapes", "grids", "ops", "outputs")
+    twice = isinstance(record, dict) and "rounding" in record
+    entry = _entry(record, (*keys, "rounding") if twice else keys, "graph")
+    if twice and entry["rounding"] != "double":
+        raise GraphError("rounding: not double, and what rounds once says nothing")
     names = _decode(tuple[str, ...], entry["inputs"], arrays, "inputs")
     own = _decode(tuple[tuple[int, ...], ...], entry["input_shapes"], arrays, "input_shapes")
     grids = entry["grids"]
@@ -89,7 +95,7 @@ def from_record(record: Data, arrays: Sequence[Array]) -> Graph:
     ops = [_op(op, arrays) for op in _list(entry["ops"], "ops")]
     outputs = tuple(_view(view, arrays) for view in _list(entry["outputs"], "outputs"))
     title = _decode(str, entry["name"], arrays, "name")
-    empty = Graph(title, tensors, names, own, (), ())
+    empty = Graph(title, tensors, names, own, (), (), "double" if twice else "half_even")
     graph = empty.with_ops(ops, outputs)
     for name, info in graph.tensors.items():
         if math.prod(info.shape) > MAX_ELEMENTS:

@@ -10,7 +10,8 @@ from tilewright.compiler.quantized.graph import Graph
 
 def print_graph(graph: Graph) -> str:
     """Print tensors with their grids, operators with their attributes, and results."""
-    lines = [f"graph {graph.name}"]
+    twice = " rounded twice" if graph.rounding == "double" else ""
+    lines = [f"graph {graph.name}{twice}"]
     for name in graph.inputs:
         lines.append(f"  {_tensor(graph, name)} = input")
     for op in graph.ops:

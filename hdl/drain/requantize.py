@@ -33,6 +33,7 @@ class Requantize(wiring.Component):
     acc, bias : In(signed(acc_width)); the compiler proves that their sum fits as many bits
     multiplier : In(unsigned(multiplier_width))
     shift : In(6)
+    once : In(1), with rounding "double": round once, half away from zero
     zero_point, qmin, qmax : In(signed(9)); sampled ``late(pipelined)`` cycles after ``acc``
     o : Out(8), the low byte of the result
 
@@ -66,6 +67,7 @@ class Requantize(wiring.Component):
                 "bias": In(signed(acc_width)),
                 "multiplier": In(unsigned(multiplier_width)),
                 "shift": In(6),
+                **({"once": In(1)} if rounding == "double" else {}),
                 "zero_point": In(signed(9)),
                 "qmin": In(signed(9)),
                 "qmax": In(signed(9)),
@@ -95,13 +97,15 @@ class Requantize(wiring.Component):
         m.d.comb += [mul.a.eq(total_1), mul.b.eq(multiplier_1)]
 
         shifts = [self.shift]
-        for _ in range(pipelined + WideMultiplier.latency(pipelined)):
+        until = pipelined + WideMultiplier.latency(pipelined)
+        for _ in range(until):
             delayed = Signal.like(self.shift)
             m.d.sync += delayed.eq(shifts[-1])
             shifts.append(delayed)
         shift = shifts[-1]
         if self._twice:
-            m.d.comb += mul.more.eq(shifts[-2] >= _FIRST)
+            once = self._delayed(m, self.once, until - 1)
+            m.d.comb += mul.more.eq((shifts[-2] >= _FIRST) & ~once)
 
         # Shift right, keeping one bit below the point (guard) and whether anything was lost
         # below that (sticky): all that rounding to nearest even needs. No result outside +-1023
@@ -118,8 +122,8 @@ class Requantize(wiring.Component):
         sign_a = Signal()
         out = [shifts[-2][3:] > i for i in range(7)]
         if self._twice:  # what the first rounding took away does not count in the second
-            low = _FIRST // 8 + 1
-            out[:low] = [shifted & (shifts[-2] <= _FIRST) for shifted in out[:low]]
+            low, all_count = _FIRST // 8 + 1, (shifts[-2] <= _FIRST) | once
+            out[:low] = [shifted & all_count for shifted in out[:low]]
         m.d.sync += [
             fine_shift.eq(shift[:3]),
             sign_a.eq(mul.p[-1]),
@@ -153,15 +157,11 @@ class Requantize(wiring.Component):
         ]
         up = guard & (sticky_c | narrow[0])
         if self._twice:
-            # Half up if this is the only rounding, nothing if the first was the only one, and else
+            # Half up if the first rounding is left out, nothing if it was the only one, and else
             # half away from zero.
-            alone, over = [shift < _FIRST], [shift == _FIRST]
-            for flags in (alone, over):
-                for _ in range(3):
-                    later = Signal()
-                    m.d.sync += later.eq(flags[-1])
-                    flags.append(later)
-            up = guard & ~over[-1] & (alone[-1] | sticky_c | ~narrow[10])
+            up = self._delayed(m, (shifts[-2] < _FIRST) & ~once, 4)
+            none = self._delayed(m, (shifts[-2] == _FIRST) & ~once, 4)
+            up = guard & ~none & (up | sticky_c | ~narrow[10])
         rounded = Signal(signed(12))
         stage += rounded.eq(narrow + up)
 
@@ -182,3 +182,11 @@ class Requantize(wiring.Component):
         m.d.sync += o.eq(Mux(placed < qmin, qmin[:8], Mux(placed > qmax, qmax[:8], placed[:8])))
         m.d.comb += self.o.eq(o)
         return m
+
+    def _delayed(self, m, value, cycles):
+        """Return a bit as it was some cycles ago."""
+        for _ in range(cycles):
+            later = Signal()
+            m.d.sync += later.eq(value)
+            value = later
+        return value

@@ -198,7 +198,12 @@ class Drain(wiring.Component):
         """Return the parameters of a channel."""
         config = self._config
         return data.StructLayout(
-            {"bias": signed(config.acc_width), "multiplier": config.multiplier_width, "shift": 6}
+            {
+                "bias": signed(config.acc_width),
+                "multiplier": config.multiplier_width,
+                "shift": 6,
+                **({"once": 1} if config.rounding == "double" else {}),
+            }
         )
 
     def _copy_accumulators(self, m, control):
@@ -332,9 +337,7 @@ class Drain(wiring.Component):
             own = bounds[i * len(bounds) // config.requantizer_count]
             m.d.comb += [
                 requantize.acc.eq(heads[i]),
-                requantize.bias.eq(head_parameters.bias),
-                requantize.multiplier.eq(head_parameters.multiplier),
-                requantize.shift.eq(head_parameters.shift),
+                *(getattr(requantize, name).eq(head_parameters[name]) for name, _ in layout),
                 requantize.zero_point.eq(own.zero_point),
                 requantize.qmin.eq(own.qmin),
                 requantize.qmax.eq(own.qmax),

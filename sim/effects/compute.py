@@ -38,7 +38,7 @@ def run_compute(
         first = c.weight_base + kgs.start * size
         places = np.arange(first, first + len(kgs) * size) % config.weight_depth
         block = buffers.weights[places].reshape(len(kgs), size, config.rows)
-        bias, scale = parameters(config, c, block[:, : config.param_words])
+        own = parameters(config, c, block[:, : config.param_words])
         words = block[:, config.param_words :]
         if config.weight_bits == 4:  # half bytes are no integers yet
             words = (words ^ 8) - 8
@@ -47,15 +47,15 @@ def run_compute(
             total = np.maximum(total, buffers.sums) if c.maximum else total + buffers.sums
         buffers.sums = wrap(config, total[-1, -config.cols :, -config.rows :])
         if not c.partial:
-            write(config, c, kgs, wrap(config, total + bias), scale, buffers)
+            write(config, c, kgs, wrap(config, total + own.bias), own, buffers)
             continue
         add_partial(config, c, wrap(config, total), buffers.partial)
         if c.last:
             for row in range(c.tile_h):
                 for column in range(c.tile_w):
                     total = partial_sums(config, c, row, column, buffers.partial)
-                    total = wrap(config, total + bias)
-                    write(config, c, kgs, total, scale, buffers, row=row, column=column)
+                    total = wrap(config, total + own.bias)
+                    write(config, c, kgs, total, own, buffers, row=row, column=column)
 
 
 def _kernel_groups(config: EngineConfig, c: Compute) -> Iterator[range]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,10 +15,24 @@ from tilewright.sim.effects.buffers import Buffers
 _WORD = 1 << 16
 
 
-def parameters(
-    config: EngineConfig, c: Compute, words: NDArray[np.int16]
-) -> tuple[NDArray[np.int64], Requantize]:
-    """Return the bias of each row, and how it is requantized.
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """What the rows of a command are requantized by.
+
+    Parameters
+    ----------
+    bias : (rows,)
+    scale : Requantize
+    once : (rows,), of an engine that rounds twice: this row once; None: no such engine
+    """
+
+    bias: NDArray[np.int64]
+    scale: Requantize
+    once: NDArray[np.bool_] | None
+
+
+def parameters(config: EngineConfig, c: Compute, words: NDArray[np.int16]) -> Parameters:
+    """Return how the rows of kernel groups are requantized.
 
     ``words`` : (kernel groups, param_words, rows); the rows of all kernel groups are returned.
     """
@@ -30,7 +46,11 @@ def parameters(
     scale = Requantize(
         tuple(multiplier), tuple(shift), c.zero_point, c.qmin, c.qmax, config.rounding
     )
-    return np.array(bias, np.int64), scale
+    above = config.acc_width + config.multiplier_width + 6
+    once = np.array([v >> above & 1 for v in values], bool)
+    return Parameters(
+        np.array(bias, np.int64), scale, once if config.rounding == "double" else None
+    )
 
 
 def write(
@@ -38,7 +58,7 @@ def write(
     c: Compute,
     kgs: range,
     total: NDArray[np.int64],
-    scale: Requantize,
+    own: Parameters,
     buffers: Buffers,
     *,
     row: int = 0,
@@ -51,7 +71,7 @@ def write(
     if not (c.to_act or c.to_out):
         return
     total = total[:, : c.out_w].transpose(2, 0, 1)
-    out = requantize(total, scale).astype(np.uint8).transpose(1, 2, 0)
+    out = requantize(total, own.scale, own.once).astype(np.uint8).transpose(1, 2, 0)
     if c.table:
         out = buffers.tables[256 * (c.table - 1) + out.astype(np.int64)]
     oy: NDArray[np.int64] = np.arange(c.n_oy)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tilewright.api.evaluate import Evaluation as Evaluation
     from tilewright.api.evaluate import evaluate as evaluate
     from tilewright.api.read import read_onnx as read_onnx
+    from tilewright.api.read import read_tflite as read_tflite
     from tilewright.api.result import Result as Result
     from tilewright.api.simulate import simulate as simulate
     from tilewright.api.verify import Verification as Verification
@@ -70,6 +71,7 @@ _MODULES = {
     "quantize": "quantization",
     "quantize_with_report": "quantization",
     "read_onnx": "api.read",
+    "read_tflite": "api.read",
     "simulate": "api.simulate",
     "synthesize": "api.build",
     "verify": "api.verify",

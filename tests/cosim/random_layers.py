@@ -131,7 +131,10 @@ def random_layer(rng, config, most=20):
         x = replace(x, signed=False, zero_point=0)
     y = random_type(rng, out_shape, bits=8)
     values = {"x": x, "y": y}
-    requantize = random_requantize(rng, y, multiplier_width, config.rounding)
+    rounding = config.rounding
+    if rounding == "double" and rng.random() < 0.5:
+        rounding = "half_away"
+    requantize = random_requantize(rng, y, multiplier_width, rounding)
     weight_bits = int(rng.integers(2, config.weight_bits + 1))
     low, high = -(1 << (weight_bits - 1)), 1 << (weight_bits - 1)
     bias = rng.integers(-1000, 1000, kernels)

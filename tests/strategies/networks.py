@@ -176,7 +176,8 @@ class Net:
             low, high = sorted(self.numbers(2, low, high))
         return Requantize(
             tuple(map(int, multiplier)), tuple(map(int, shift)), kind.zero_point, low, high,
-            self.config.rounding,
+            "half_away" if self.config.rounding == "double" and self.chance(0.4)
+            else self.config.rounding,
         )  # fmt: skip
 
     def weight(self, shape: tuple[int, ...]) -> dict[str, Any]:

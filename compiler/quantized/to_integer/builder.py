@@ -18,7 +18,8 @@ from tilewright.compiler.ir.ops import (
     Rescale,
     UpsampleBilinear,
 )
-from tilewright.compiler.ir.types import Ratio, TensorType
+from tilewright.compiler.ir.types import Requantize, TensorType
+from tilewright.compiler.quantized.to_integer import twice
 from tilewright.compiler.quantized.to_integer.folding import fold, ratio_or_explain
 from tilewright.compiler.quantized.to_integer.residual import finish_add
 from tilewright.compiler.quantized.to_integer.values import (
@@ -40,6 +41,7 @@ from tilewright.compiler.quantized.to_integer.values import (
 )
 from tilewright.compiler.quantized.types import Quantization, Shape
 from tilewright.errors import UnsupportedError
+from tilewright.isa.config import Rounding
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Builder:
     """Collects values and operators of the integer graph in topological order."""
 
     round_bias: bool
+    rounding: Rounding = "half_even"
     values: dict[str, TensorType] = field(default_factory=dict)
     inputs: dict[RealInput, Input] = field(default_factory=dict)
     ops: list[Op] = field(default_factory=list)
@@ -174,6 +177,10 @@ class Builder:
         match x.source:
             case ConvSource() | DeformSource() | ConvTransposeSource() | LinearSource():
                 return self._finish_weighted(name, x, x.source, grid)
+            case AddSource() if self.rounding == "double":
+                return twice.finish_add(self, name, x, x.source, grid)
+            case PoolSource() if self.rounding == "double":
+                return twice.finish_pool(self, name, x, x.source, grid)
             case AddSource():
                 op: Op = finish_add(name, x, x.source, grid)
             case PoolSource(source, kernel, stride, padding):
@@ -188,22 +195,27 @@ class Builder:
                 op = Rescale(name, source.value, name, self._requantize(x, grid))
         return self.emit(op, grid, x.shape)
 
-    def _requantize(self, x: Pending, grid: Quantization) -> Ratio:
+    def _requantize(self, x: Pending, grid: Quantization) -> Requantize:
         factors = [float(s) / grid.scale for s in x.scale]
+        if self.rounding == "double":
+            return twice.scale_by(x.where, factors, grid)
         return ratio_or_explain(x.where, factors, grid.zero_point, grid.qmin, grid.qmax)
 
     def _finish_weighted(
         self, name: str, x: Pending, source: WeightedSource, grid: Quantization
     ) -> Quantized:
-        folded = fold(
-            x.where,
-            source.weight,
-            x.scale,
-            x.offset,
-            x.rounds or self.round_bias,
-            source.x.type,
-            grid,
-        )
+        if self.rounding == "double":
+            folded = twice.fold(x, source, grid)
+        else:
+            folded = fold(
+                x.where,
+                source.weight,
+                x.scale,
+                x.offset,
+                x.rounds or self.round_bias,
+                source.x.type,
+                grid,
+            )
         if folded.bias_error > 0:
             self.rounded.append(RoundedBias(x.where, folded.bias_error))
         bits, reads = source.weight.bits, source.x.value

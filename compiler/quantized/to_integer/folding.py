@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tilewright.compiler.ir.arithmetic import IntArray, weighted_range
-from tilewright.compiler.ir.types import Ratio, TensorType
+from tilewright.compiler.ir.types import Ratio, Requantize, TensorType
 from tilewright.compiler.quantized.to_integer.values import FloatArray, Weight
 from tilewright.compiler.quantized.types import Quantization
 from tilewright.errors import UnsupportedError
@@ -23,13 +23,13 @@ class Folded:
     ----------
     weight : (K, ...), channels with a negative factor negated
     bias : (K,)
-    requantize : Ratio
+    requantize : Ratio, or Requantize where multipliers are chosen already
     bias_error : float, largest error that rounding the bias makes, in output LSB before rounding
     """
 
     weight: IntArray
     bias: IntArray
-    requantize: Ratio
+    requantize: Requantize
     bias_error: float
 
 

@@ -54,7 +54,7 @@ def to_integer(graph: Graph, *, round_bias: bool = True) -> Capture:
     ------
     UnsupportedError  Naming the layer.
     """
-    builder = Builder(round_bias=round_bias)
+    builder = Builder(round_bias=round_bias, rounding=graph.rounding)
     values: dict[str, Abstract] = {}
     arguments: list[RealInput] = []
 

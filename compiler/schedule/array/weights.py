@@ -22,15 +22,21 @@ from tilewright.isa.layout import align, pack_parameters, pack_weights
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """What sums are requantized by, (n_kg, rows) each; it lies in front of the weight words."""
+    """What sums are requantized by, (n_kg, rows) each; it lies in front of the weight words.
+
+    ``once`` : 1 rounds once in an engine that rounds twice.
+    """
 
     bias: NDArray[np.int64]
     multiplier: NDArray[np.int64]
     shift: NDArray[np.int64]
+    once: NDArray[np.int64]
 
     def words(self, config: EngineConfig, kg: int) -> NDArray[np.uint8]:
         """Return the parameter words of a kernel group."""
-        return pack_parameters(config, self.bias[kg], self.multiplier[kg], self.shift[kg])
+        return pack_parameters(
+            config, self.bias[kg], self.multiplier[kg], self.shift[kg], self.once[kg]
+        )
 
 
 @dataclass(frozen=True)

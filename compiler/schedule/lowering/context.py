@@ -227,17 +227,18 @@ class Context:
         bias: Iterable[int] | NDArray[np.int64],
     ) -> Parameters:
         """Return requantization as kernel groups have it."""
+        wanted = "half_even" if requantize.rounding == "half_even" else "double"
+        if requantize.rounds and wanted != self.config.rounding:
+            raise EngineLimitError(
+                f'{name}: its results are rounded "{requantize.rounding}", and the engine rounds '
+                f'"{self.config.rounding}": take one with rounding="{wanted}"'
+                + (" and multiplier_width=31" if wanted == "double" else "")
+            )
         width = requantize.multiplier_width
         if width > self.config.multiplier_width:
             raise EngineLimitError(
                 f"{name}: a multiplier has {width} bits; "
                 f"{at_least(self.config, 'multiplier_width', width)}"
-            )
-        if requantize.rounds and requantize.rounding != self.config.rounding:
-            raise EngineLimitError(
-                f'{name}: its results are rounded "{requantize.rounding}", and the engine rounds '
-                f'"{self.config.rounding}": take one with rounding="{requantize.rounding}"'
-                + (" and multiplier_width=31" if requantize.rounding == "double" else "")
             )
         order = self.orders[output]
 
@@ -245,7 +246,9 @@ class Context:
             by_channel = np.asarray(values, np.int64)
             return np.where(order >= 0, by_channel[order], 0).reshape(-1, self.config.rows)
 
-        return Parameters(rows(bias), rows(requantize.multiplier), rows(requantize.shift))
+        shift = np.asarray(requantize.shift, np.int64)
+        once = np.minimum(shift, requantize.rounding == "half_away")
+        return Parameters(rows(bias), rows(requantize.multiplier), rows(shift), rows(once))
 
     def emit(self, *ops: ArrayOp) -> None:
         """Append a stage."""

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 from torch import nn
 
+from tilewright import files
+from tilewright.compiler.importers.tflite import Host, import_tflite
 from tilewright.compiler.quantized.to_integer import check_integers
-from tilewright.errors import Error
+from tilewright.errors import Error, require_choice
 from tilewright.quantization.model import QuantizedModel
 from tilewright.quantization.network import FloatNetwork
 
 PathLike = str | os.PathLike[str]
+#: Bytes of a TFLite file, at most.
+MAX_BYTES = 1 << 27
 
 
 def read_onnx(
@@ -53,6 +58,32 @@ def read_onnx(
     return QuantizedModel(imported.graph, single=len(imported.outputs) == 1)
 
 
+def read_tflite(path: PathLike, *, host: Host = "edges") -> QuantizedModel:
+    """Read an int8 network from a TFLite file, as TFLite's reference kernels compute it.
+
+    Every element is theirs on an engine with ``rounding="double"`` and ``multiplier_width=31``.
+    Inputs and results have channels first, (N, C, H, W), where the file has them last.
+
+    Parameters
+    ----------
+    path : of a file with int8 weights and activations; it may hold anything, and none of it is run
+    host : "edges" leaves softmax, the index of the largest class and the like to the host where
+        nothing else follows: then results are what they would read, and ``QuantizedModel.host``
+        says which they are. "never" refuses them.
+
+    Raises
+    ------
+    FileError  If the file cannot be read.
+    UnsupportedError  Naming the layer that is not taken, and a rewrite that is.
+    Error  If it is no TFLite file, is damaged, or the package ``tflite`` is not installed.
+    """
+    require_choice("read_tflite", "host", host, get_args(Host))
+    imported = import_tflite(files.read_bytes(path, MAX_BYTES), name=Path(path).stem, host=host)
+    check_integers(imported.graph)
+    single = len(imported.graph.outputs) == 1
+    return QuantizedModel(imported.graph, single=single, host=imported.host)
+
+
 def opened(model: nn.Module | PathLike) -> nn.Module:
     """Return the network in a file, or the module that is one already.
 
@@ -64,4 +95,6 @@ def opened(model: nn.Module | PathLike) -> nn.Module:
         return model
     if Path(model).suffix == ".onnx":
         return read_onnx(model)
+    if Path(model).suffix == ".tflite":
+        return read_tflite(model)
     return QuantizedModel.load(model)

@@ -30,7 +30,7 @@ def load_network(where: str) -> tuple[Any, Any]:
     """
     if Path(where).is_file() and Path(where).suffix != ".py":
         return opened(where), None
-    others = "a file that `tilewright quantize` wrote, a quantized network in ONNX, or "
+    others = "a file that `tilewright quantize` wrote, a quantized network in ONNX or TFLite, or "
     return load_model(where, others=others)
 
 

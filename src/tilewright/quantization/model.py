@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tilewright.compiler.ir import quantize_input, run
 from tilewright.compiler.quantized import Graph, print_graph
+from tilewright.compiler.quantized.to_integer import Capture, to_integer
 from tilewright.errors import Error
 from tilewright.quantization.storage import load, save
 
@@ -24,12 +28,16 @@ class QuantizedModel(nn.Module):
     ----------
     graph : every tensor with its grid
     single : whether the original returns one tensor, and not a tuple
+    host : operators behind the results that were left to the host, as (kind, name); not saved
     """
 
-    def __init__(self, graph: Graph, *, single: bool) -> None:
+    def __init__(
+        self, graph: Graph, *, single: bool, host: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         super().__init__()
         self.graph = graph
         self.single = single
+        self.host = host
         self.eval()
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
@@ -60,9 +68,33 @@ class QuantizedModel(nn.Module):
 
     def outputs(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Compute the outputs in the inputs' type, which float64 makes exact."""
+        if self.graph.rounding == "double":
+            return self._of_integers(inputs)
         with torch.no_grad():
             values = self.graph.values(inputs, quantized=True)
         return [view.of(values) for view in self.graph.outputs]
+
+    @cached_property
+    def _integers(self) -> Capture:
+        return to_integer(self.graph)
+
+    def _of_integers(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Compute the outputs in integers, where floats would round in another way."""
+        graph, results = self._integers.graph, self._integers.results
+        kinds = [graph.values[op.output] for op in graph.inputs]
+        images = [
+            quantize_input(kind, x.numpy().reshape(-1, *kind.shape))
+            for x, kind in zip(inputs, kinds, strict=True)
+        ]
+        runs = [run(graph, arrays) for arrays in zip(*images, strict=True)]
+        ends = [op.input for op in graph.outputs]
+        outputs = [np.stack([values[name] for values in runs]) for name in ends]
+        reals = []
+        for view in results:
+            kind = graph.values[ends[view.sources[0]]]
+            integers = view.of(outputs, kind.zero_point)
+            reals.append(torch.from_numpy((integers - kind.zero_point) * kind.scale))
+        return reals
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the network to one file, for :meth:`load` and ``tilewright compile``.

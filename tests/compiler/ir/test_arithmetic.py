@@ -1,5 +1,7 @@
 """Multipliers and requantization against exact rational arithmetic."""
 
+import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -42,6 +44,26 @@ def test_double_rounding_is_that_of_the_reference_kernels(acc, m, s, zero_point)
     x = np.array([acc, acc], dtype=np.int64)
     expected = [[reference_kernel(a, k, s) + zero_point for a in acc] for k in r.multiplier]
     assert requantize(x, r).tolist() == np.clip(expected, r.qmin, r.qmax).tolist()
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    acc=st.lists(st.integers(-(2**33) + 1, 2**33 - 1), min_size=1, max_size=8),
+    m=st.integers(0, 2**31 - 1),
+    s=st.integers(0, 63),
+)
+def test_half_away_matches_rational_arithmetic(acc, m, s) -> None:
+    def away(a: int, k: int) -> int:
+        magnitude = math.floor(Fraction(abs(a) * k, 1 << s) + Fraction(1, 2))
+        return magnitude if a >= 0 else -magnitude
+
+    r = Requantize((m, 1), (s, s), 0, -32768, 65535, "half_away")
+    expected = [[away(a, k) for a in acc] for k in r.multiplier]
+    x = np.array([acc, acc], dtype=np.int64)
+    assert requantize(x, r).tolist() == np.clip(expected, r.qmin, r.qmax).tolist()
+    both = requantize(x, replace(r, rounding="double"), np.array([True, False]))
+    assert both[0].tolist() == requantize(x, r)[0].tolist()
+    assert both[1].tolist() == requantize(x, replace(r, rounding="double"))[1].tolist()
 
 
 def test_double_rounding_of_ties() -> None:

@@ -43,6 +43,8 @@ def test_matches_reference(acc_width, multiplier_width, pipelined, rounding):
                 tie = int(rng.integers(-40, 40)) << max(shift - 31, 0)
                 total = min(max(tie + int(rng.integers(-2, 3)), low), high)
                 items.append((total, 0, 1 << 30, shift + int(rng.integers(2))))
+    twice = rounding == "double"
+    items = [(*item, n % 2 if twice else 0) for n, item in enumerate(items)]
     zero_point, qmin, qmax = -3, -128, 127
     got = []
 
@@ -54,21 +56,19 @@ def test_matches_reference(acc_width, multiplier_width, pipelined, rounding):
             if index >= latency:
                 got.append(np.uint8(ctx.get(dut.o)).astype(np.int8))
             if index < len(items):
-                for port, value in zip(
-                    (dut.acc, dut.bias, dut.multiplier, dut.shift), items[index], strict=True
-                ):
-                    ctx.set(port, value)
+                names = ("acc", "bias", "multiplier", "shift", *(["once"] * twice))
+                for name, value in zip(names, items[index], strict=False):
+                    ctx.set(getattr(dut, name), value)
             await ctx.tick()
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
-    totals = np.array([[[acc + bias]] for acc, bias, _, _ in items], np.int64)
-    multipliers, shifts = (tuple(item[k] for item in items) for k in (2, 3))
-    expected = requantize(
-        totals, Scale(multipliers, shifts, zero_point, qmin, qmax, rounding)
-    ).ravel()
+    totals = np.array([[[acc + bias]] for acc, bias, *_ in items], np.int64)
+    multipliers, shifts, once = (tuple(item[k] for item in items) for k in (2, 3, 4))
+    scale = Scale(multipliers, shifts, zero_point, qmin, qmax, rounding)
+    expected = requantize(totals, scale, np.array(once, bool) if twice else None).ravel()
     wrong = [n for n in range(len(items)) if got[n] != expected[n]]
     assert not wrong, [(items[n], int(got[n]), int(expected[n])) for n in wrong[:3]]
     assert len(set(map(int, expected))) > 100, "saturated"

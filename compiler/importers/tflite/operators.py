@@ -1,0 +1,34 @@
+"""Which operators of TFLite are taken, and those that can be left to the host at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tilewright.compiler.importers.tflite import elementwise, movement, weighted, windows
+from tilewright.compiler.importers.tflite.call import Call
+from tilewright.compiler.quantized.graph import View
+
+#: By the schema's names.
+OPERATORS: Mapping[str, Callable[[Call], View]] = {
+    "ADD": elementwise.add,
+    "AVERAGE_POOL_2D": windows.average_pool,
+    "CONCATENATION": movement.concatenation,
+    "CONV_2D": weighted.conv,
+    "DEPTHWISE_CONV_2D": weighted.depthwise,
+    "DEQUANTIZE": elementwise.dequantize,
+    "EXPAND_DIMS": movement.reshape,
+    "FULLY_CONNECTED": weighted.fully_connected,
+    "MAX_POOL_2D": windows.max_pool,
+    "PAD": movement.pad,
+    "QUANTIZE": elementwise.quantize,
+    "RELU": elementwise.relu,
+    "RELU6": elementwise.relu6,
+    "RELU_N1_TO_1": elementwise.relu_n1_to_1,
+    "RESHAPE": movement.reshape,
+    "SQUEEZE": movement.reshape,
+}
+
+#: What the host does where nothing but more of these follows.
+HOST = frozenset(
+    {"ARG_MAX", "LOG_SOFTMAX", "SOFTMAX", "TFLite_Detection_PostProcess", "TOPK_V2", "TRANSPOSE"}
+)

@@ -1,0 +1,126 @@
+"""Operators with weights."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewright.compiler.importers.tflite.call import Call, float64, grid_of
+from tilewright.compiler.importers.tflite.windows import dilation, padding, stride
+from tilewright.compiler.quantized.graph import View
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def _weights(
+    call: Call, axis: int, kernels: int
+) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray, FloatArray | None]:
+    """Return weights, their scales, those of the accumulators, and the bias in real units.
+
+    ``axis`` : of the output channels, of which there are ``kernels``.
+    """
+    tensor = call.tensor(1)
+    weight = call.constant(1, "INT8").astype(np.int64)
+    if tensor.zero_points.any():
+        call.refuse(
+            f"the weights {tensor.name} have the zero point {int(tensor.zero_points.max())}",
+            "Convert the network anew: int8 weights of TFLite have none.",
+        )
+    with np.errstate(invalid="ignore"):  # a signalling NaN is refused below, as others are
+        scales = tensor.scales.astype(np.float64)
+    if len(scales) not in (1, kernels) or (len(scales) > 1 and tensor.axis != axis):
+        call.refuse(
+            f"{len(scales)} scales along axis {tensor.axis} for {kernels} kernels",
+            "Weights have one scale, or one for each kernel.",
+        )
+    if not (np.isfinite(scales) & (scales > 0)).all():
+        call.refuse(f"a scale of {tensor.name} is {scales.min()}", "Scales are positive.")
+    own = grid_of(call.where, call.tensor(0)).scale
+    scales = np.broadcast_to(scales, (kernels,)).copy()
+    bias = None
+    if call.has(2):
+        integers = call.constant(2, "INT32").astype(np.float64).reshape(-1)
+        if len(integers) != kernels:
+            call.refuse(f"{len(integers)} biases for {kernels} kernels", "There is one for each.")
+        bias = integers
+    return weight, scales, scales * own, bias
+
+
+def conv(call: Call) -> View:
+    """CONV_2D: convolution with groups, stride and dilation."""
+    x = call.channels_first()
+    shape = call.tensor(1).shape
+    if len(shape) != 4:
+        call.refuse(f"weights of {shape}", "They are (kernels, rows, columns, channels).")
+    kernels, rows, columns, per_group = shape
+    if not per_group or x.shape[0] % per_group:
+        call.refuse(f"{per_group} channels of weights for {x.shape[0]}", "One divides the other.")
+    weight, scales, accumulators, bias = _weights(call, 0, kernels)
+    kernel = (rows, columns)
+    y = call.builder.conv(
+        call.where,
+        x,
+        float64(weight.transpose(0, 3, 1, 2) * scales[:, None, None, None]),
+        None if bias is None else float64(bias * accumulators),
+        stride(call),
+        padding(call, x.shape[1:], kernel),
+        dilation(call),
+        x.shape[0] // per_group,
+        float64(scales),
+    )
+    return call.channels_last(call.quantized(y))
+
+
+def depthwise(call: Call) -> View:
+    """DEPTHWISE_CONV_2D: a group for each channel."""
+    x = call.channels_first()
+    shape, channels = call.tensor(1).shape, x.shape[0]
+    if len(shape) != 4 or shape[0] != 1 or not shape[3] or shape[3] % channels:
+        call.refuse(
+            f"weights of {shape} for {channels} channels",
+            "They are (1, rows, columns, channels times multiplier).",
+        )
+    _, rows, columns, kernels = shape
+    weight, scales, accumulators, bias = _weights(call, 3, kernels)
+    y = call.builder.conv(
+        call.where,
+        x,
+        float64(weight.transpose(3, 0, 1, 2) * scales[:, None, None, None]),
+        None if bias is None else float64(bias * accumulators),
+        stride(call),
+        padding(call, x.shape[1:], (rows, columns)),
+        dilation(call),
+        channels,
+        float64(scales),
+    )
+    return call.channels_last(call.quantized(y))
+
+
+def fully_connected(call: Call) -> View:
+    """FULLY_CONNECTED: a matrix times all elements."""
+    if call.option("WeightsFormat"):
+        call.refuse("shuffled weights", "Convert the network anew, for no processor in particular.")
+    x = call.view(0)
+    shape = call.tensor(1).shape
+    if len(shape) != 2 or math.prod(x.shape) % max(1, shape[1]) or not math.prod(shape):
+        call.refuse(f"weights of {shape} for {x.shape}", "They are (kernels, features).")
+    kernels, features = shape
+    weight, scales, accumulators, bias = _weights(call, 0, kernels)
+    if math.prod(x.shape) != features:
+        call.refuse(
+            f"{math.prod(x.shape) // features} vectors in one image",
+            "Use a convolution with a kernel of one pixel, which rounds in another way.",
+        )
+    y = call.builder.linear(
+        call.where,
+        call.builder.reshaped(x, (features,)),
+        float64(weight * scales[:, None]),
+        None if bias is None else float64(bias * accumulators),
+        float64(scales),
+    )
+    wanted = call.result.shape[1:]
+    if math.prod(wanted) != kernels:
+        call.refuse(f"a result of {call.result.shape}", f"It has {kernels} elements.")
+    return call.builder.reshaped(call.quantized(y), wanted)

@@ -1,0 +1,71 @@
+"""Windows: where they are, and pools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tilewright.compiler.importers.tflite.call import Call
+from tilewright.compiler.quantized.graph import View
+from tilewright.compiler.quantized.ops import Padding, Pair
+
+_SAME, _VALID = 0, 1
+
+
+def stride(call: Call) -> Pair:
+    """Return the stride of an operator, (vertical, horizontal)."""
+    return _positive(call, "stride", ("StrideH", "StrideW"), 0)
+
+
+def dilation(call: Call) -> Pair:
+    """Return the dilation of an operator, (vertical, horizontal)."""
+    return _positive(call, "dilation", ("DilationHFactor", "DilationWFactor"), 1)
+
+
+def _positive(call: Call, what: str, names: tuple[str, str], default: int) -> Pair:
+    vertical, horizontal = (call.option(name, default) for name in names)
+    if min(vertical, horizontal) < 1:
+        call.refuse(f"a {what} of {(vertical, horizontal)}", "It is at least one.")
+    return vertical, horizontal
+
+
+def padding(call: Call, size: Sequence[int], kernel: Pair) -> Padding:
+    """Return (top, bottom, left, right) pixels around an input of ``size``."""
+    how = call.option("Padding")
+    if how == _VALID:
+        return (0, 0, 0, 0)
+    if how != _SAME:
+        call.refuse(f"padding {how}", "It is SAME or VALID.")
+    steps = stride(call)
+    apart = dilation(call) if hasattr(call.op.options, "DilationHFactor") else (1, 1)
+    ends: list[int] = []
+    for n, k, s, d in zip(size, kernel, steps, apart, strict=True):
+        # As little as can be, the odd pixel at the end.
+        total = max(0, ((n - 1) // s) * s + (k - 1) * d + 1 - n)
+        ends += [total // 2, total - total // 2]
+    return ends[0], ends[1], ends[2], ends[3]
+
+
+def _kernel(call: Call) -> Pair:
+    return _positive(call, "window", ("FilterHeight", "FilterWidth"), 0)
+
+
+def average_pool(call: Call) -> View:
+    """AVERAGE_POOL_2D: means of windows without padding."""
+    x, kernel = call.channels_first(), _kernel(call)
+    pads = padding(call, x.shape[1:], kernel)
+    if any(pads):
+        call.refuse(
+            f"an average pool with padding {pads}, which divides by the pixels inside",
+            "Use padding='valid', or a depthwise convolution.",
+        )
+    area = kernel[0] * kernel[1]
+    y = call.builder.avg_pool(call.where, x, kernel, stride(call), pads, float(area))
+    return call.channels_last(call.quantized(y))
+
+
+def max_pool(call: Call) -> View:
+    """MAX_POOL_2D: maxima of windows."""
+    x, kernel = call.channels_first(), _kernel(call)
+    pads = padding(call, x.shape[1:], kernel)
+    y = call.builder.max_pool(call.where, x, kernel, stride(call), pads)
+    return call.channels_last(call.quantized(y))
