@@ -99,6 +99,18 @@ def test_graphs_that_stand_for_more_than_their_text_are_refused(small, tmp_path,
     refused(tmp_path / "net.tw", "line")
 
 
+def test_a_graph_without_multipliers_is_refused(small, tmp_path):
+    """Nothing could be computed with it."""
+    members = dict(small[1])
+    lines = members["graph.txt"].decode().split("\n")
+    at = next(i for i, x in enumerate(lines) if "requantize.multiplier" in x)
+    (channels,) = {op.requantize.channels for op in small[0].graph.layers}
+    lines[at : at + 2] = [f"  requantize.factor = [0.3] * {channels}"]
+    members["graph.txt"] = "\n".join(lines).encode()
+    (tmp_path / "net.tw").write_bytes(forge.pack(members))
+    refused(tmp_path / "net.tw", "factors where a program has multipliers")
+
+
 def change(members, edit):
     manifest = json.loads(members["manifest.json"])
     edit(manifest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from tilewright.compiler.ir import choose_multipliers
 from tilewright.errors import Error
 from tilewright.isa import Command, Deform, End, Fetch, Unit, decode
 from tilewright.isa.layout import reach
@@ -20,6 +21,9 @@ def check_program(program: Program) -> None:
     Error
         Naming the value or the command.
     """
+    width = program.engine.multiplier_width
+    if choose_multipliers(program.graph, width) is not program.graph:
+        raise ProgramError("the graph has factors where a program has multipliers")
     _check_feature_maps(program)
     _check_results(program)
     commands = _check_streams(program)
