@@ -126,7 +126,6 @@ class Computer:
         columns = op.result.own_columns(area.left, area.right)
         if mine is None or first >= end or columns[0] >= columns[1]:
             return
-        on_chip = self._activations.columns
         cg = op.windows.planes * op.weights.first_channel_group(section, mine.kg)
         work = Work(
             section=section,
@@ -139,8 +138,8 @@ class Computer:
             left=area.left,
             right=area.right,
             columns=columns,
-            origin=on_chip[op.output][0],
-            held=on_chip[op.inputs[0]],
+            origin=self._activations.origin(op.output),
+            held=self._activations.held(op.inputs),
             cg=cg,
             rings=()
             if self._parts is not None and self._parts.lane_slots

@@ -11,7 +11,7 @@ from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.codegen.stores import Storer
 from tilewright.compiler.schedule import Block, LoweredGraph, Plan, Stage
 from tilewright.compiler.schedule.array.weights import WeightSource
-from tilewright.compiler.schedule.plan.columns import Columns
+from tilewright.compiler.schedule.plan.columns import Strip
 
 
 class Emitter:
@@ -49,26 +49,26 @@ class Emitter:
         self._computer.begin(plan.parts)
         for block, rings in zip(plan.blocks, plan.rings, strict=True):
             only = block if len(plan.blocks) > 1 else None
-            for columns in plan.columns.strips:
-                self._activations.place(rings, columns)
+            for strip in plan.columns.strips:
+                self._activations.place(rings, strip)
                 for step in range(1, plan.steps + 1):
-                    self._step(plan, only, columns, step)
+                    self._step(plan, only, strip, step)
 
-    def _step(self, plan: Plan, only: Block | None, columns: Columns, step: int) -> None:
+    def _step(self, plan: Plan, only: Block | None, strip: Strip, step: int) -> None:
         """Append the commands of a strip of rows in a strip of columns."""
         to_load = set(plan.group.loads)
         for number, stage in enumerate(plan.group.stages):
-            left, right = columns[stage.output]
+            left, right = strip.columns[stage.output]
             if left == right:
                 continue
-            self._load_rows(plan, stage, columns, step, to_load)
+            self._load_rows(plan, stage, strip, step, to_load)
             start, stop = plan.frontier[stage.output][step - 1 : step + 1]
             if start < stop:
                 area = Area(start, stop, left, right)
                 self._compute(plan, number, only, area)
 
     def _load_rows(
-        self, plan: Plan, stage: Stage, columns: Columns, step: int, to_load: set[str]
+        self, plan: Plan, stage: Stage, strip: Strip, step: int, to_load: set[str]
     ) -> None:
         """Load the rows that a step adds to the values that a stage reads first."""
         for value in stage.inputs:
@@ -76,7 +76,7 @@ class Emitter:
                 to_load.remove(value)
                 start, stop = plan.frontier[value][step - 1 : step + 1]
                 ring = self._activations.rings[value]
-                area = Area(start, stop, *columns[value])
+                area = Area(start, stop, *strip.columns[value])
                 self._loader.rows(stage.ops[0].layer, value, ring, area)
 
     def _compute(self, plan: Plan, number: int, only: Block | None, area: Area) -> None:

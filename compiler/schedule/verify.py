@@ -63,6 +63,8 @@ def _verify_op(op: ArrayOp, stage: Stage, groups: int) -> None:
 def verify_plan(plan: Plan, lowered: LoweredGraph) -> None:
     """Check that rows are computed once and before they are read, and that rings do not overlap.
 
+    And that strips of columns have what they read, and together all columns.
+
     Raises
     ------
     ScheduleFault  Naming the layer.
@@ -76,8 +78,44 @@ def verify_plan(plan: Plan, lowered: LoweredGraph) -> None:
         blocks = plan.weights.blocks[number]
         covered = [kg for block in blocks for kg in block.kernel_groups]
         _demand(covered == list(range(stage.n_kg)), stage.name, "blocks do not cover its weights")
+    for stage in stages:
+        _verify_columns(plan, stage, lowered)
     for block, rings in zip(plan.blocks, plan.rings, strict=True):
         _verify_rings(plan, block, rings, lowered)
+
+
+def _verify_columns(plan: Plan, stage: Stage, lowered: LoweredGraph) -> None:
+    """Check that strips have all columns of what is stored, and what is read for them."""
+    if stage.output in plan.group.stores:
+        end, width = 0, lowered.values[stage.output].shape[2]
+        for strip in plan.columns.strips:
+            first, stop = strip.columns[stage.output]
+            _demand(first <= end, stage.name, f"columns {end} to {first - 1} are not computed")
+            end = max(end, stop)
+        _demand(end == width, stage.name, f"{end} of {width} columns are computed")
+    for strip in plan.columns.strips:
+        first, stop = strip.columns[stage.output]
+        if first == stop:
+            continue
+        low, high = stage.input_columns(first, stop)
+        for value in stage.inputs:
+            begin, end = strip.columns[value]
+            origin = strip.origins[value]
+            _demand(
+                begin <= low and high <= end,
+                stage.name,
+                f"it reads columns {low} to {high - 1} of {value!r}, of which the strip has "
+                f"{begin} to {end - 1}",
+            )
+            other = stage.inputs[0]
+            alike = origin == strip.origins[other]
+            _demand(alike and origin <= begin, stage.name, f"a row of {value!r} begins wrong")
+            for rings in plan.rings if value in plan.rings[0] else ():
+                ring = rings[value]
+                shape, first_shape = (ring.rows, ring.row), (rings[other].rows, rings[other].row)
+                _demand(shape == first_shape, stage.name, "what it reads is not addressed alike")
+                room = ring.row * lowered.config.cols
+                _demand(end - origin <= room, stage.name, f"a row of {value!r} has no room")
 
 
 def _verify_rows(plan: Plan, stage: Stage, height: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.windows import Operand
-from tilewright.compiler.schedule.plan.columns import Columns
+from tilewright.compiler.schedule.plan.columns import Strip
 from tilewright.compiler.schedule.plan.rings import room
 
 
@@ -24,15 +24,15 @@ class ActivationBuffer:
     depth: int
     groups: Mapping[str, int]
     rings: dict[str, Ring] = field(default_factory=dict)
-    columns: Columns = field(default_factory=dict)
+    _strip: Strip = field(default_factory=lambda: Strip({}, {}))
     _next: int = 0
 
-    def place(self, rings: Mapping[str, Ring], columns: Columns) -> None:
+    def place(self, rings: Mapping[str, Ring], strip: Strip) -> None:
         """Give values on chip their room, behind that of what was before if it fits there.
 
-        ``columns`` : that their rows have.
+        ``strip`` : the columns that their rows have.
         """
-        self.columns = columns
+        self._strip = strip
         total = room(rings)
         if self._next + total > self.depth:
             self._next = 0
@@ -57,6 +57,14 @@ class ActivationBuffer:
             if low < high:
                 yield part, low - before, high - low
             before += self.groups[part]
+
+    def origin(self, value: str) -> int:
+        """Return the column with which rows of a value begin."""
+        return self._strip.origins[value]
+
+    def held(self, values: Sequence[str]) -> tuple[int, int]:
+        """Return the columns that rows of values all have, from that with which all begin."""
+        return self.origin(values[0]), min(self._strip.columns[value][1] for value in values)
 
     def operands(self, operands: Sequence[Operand]) -> list[Ring]:
         """Return the parts of each operand, which lie one behind the other, as one ring."""

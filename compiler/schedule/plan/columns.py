@@ -10,15 +10,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import lcm
-from typing import TypeAlias
 
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.plan.group import Group
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
 
-Columns: TypeAlias = "Mapping[str, tuple[int, int]]"
-"""Of each value that a group reads or computes, columns as (first, end)."""
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """Columns of each value that a group reads or computes.
+
+    Parameters
+    ----------
+    columns : that are loaded or computed, as (first, end)
+    origins : with which rows on chip begin: the same for all that a stage reads, since that is
+        addressed alike
+    """
+
+    columns: Mapping[str, tuple[int, int]]
+    origins: Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,23 +38,24 @@ class ColumnCut:
 
     Parameters
     ----------
-    strips : Columns; one, of all columns, where rows are whole
+    strips : Strip; one, of all columns, where rows are whole
     """
 
-    strips: tuple[Columns, ...]
+    strips: tuple[Strip, ...]
 
     @cached_property
     def widest(self) -> dict[str, int]:
-        """The most columns that a strip has of each value."""
+        """The most columns that a row of each value has on chip."""
         return {
-            value: max(end - first for first, end in (columns[value] for columns in self.strips))
-            for value in self.strips[0]
+            value: max(strip.columns[value][1] - strip.origins[value] for strip in self.strips)
+            for value in self.strips[0].columns
         }
 
 
 def whole_rows(group: Group, lowered: LoweredGraph) -> ColumnCut:
     """Return the one strip that has all columns."""
-    return ColumnCut(({value: (0, lowered.values[value].shape[2]) for value in _values(group)},))
+    columns = {value: (0, lowered.values[value].shape[2]) for value in _values(group)}
+    return ColumnCut((Strip(columns, dict.fromkeys(columns, 0)),))
 
 
 def column_cuts(group: Group, lowered: LoweredGraph, config: EngineConfig) -> Iterator[ColumnCut]:
@@ -83,7 +95,7 @@ class _Grid:
             self.begins[op.output] = lcm(self.begins[op.output], tile)
         self.ends = {v: 1 if v in group.loads else unit for v, unit in self.begins.items()}
 
-    def strips(self, ends: list[int]) -> Iterator[Columns]:
+    def strips(self, ends: list[int]) -> Iterator[Strip]:
         """Yield strips of which the last output has columns up to the given ones."""
         last, before = self._group.stages[-1].output, dict.fromkeys(self._group.stores, 0)
         for end in ends:
@@ -96,7 +108,7 @@ class _Grid:
                     wanted[value] = first, before[value]
             yield self._read_by(wanted)
 
-    def _read_by(self, wanted: dict[str, tuple[int, int]]) -> Columns:
+    def _read_by(self, wanted: dict[str, tuple[int, int]]) -> Strip:
         """Return the columns of all values in a strip that has some of those that are stored."""
         result = dict(wanted)
 
@@ -106,23 +118,33 @@ class _Grid:
             begin = low // self.begins[value] * self.begins[value]
             result[value] = begin, min(align(high, self.ends[value]), self._widths[value])
 
-        before: dict[str, tuple[int, int]] = {}
+        for stage in reversed(self._group.stages):
+            if stage.output not in result:
+                continue
+            first, end = result[stage.output]
+            for value in stage.positions:
+                need(value, first, end)
+            for value in stage.inputs:
+                need(value, *stage.input_columns(first, end))
+        origins = self._origins(result)
+        for value in result.keys() & self._group.loads:  # a load begins with the first lane
+            result[value] = origins[value], result[value][1]
+        columns = {value: result.get(value, (0, 0)) for value in self._widths}
+        return Strip(columns, {value: origins.get(value, 0) for value in columns})
+
+    def _origins(self, columns: dict[str, tuple[int, int]]) -> dict[str, int]:
+        """Return the columns with which rows begin, as late as can be."""
+        result = {value: first for value, (first, _) in columns.items()}
+        before: dict[str, int] = {}
         while before != result:
             before = dict(result)
-            for stage in reversed(self._group.stages):
-                if stage.output not in result:
-                    continue
-                first, end = result[stage.output]
-                for value in stage.positions:
-                    need(value, first, end)
-                # What a stage reads is addressed alike, so its rows begin alike.
-                hull = [
-                    stage.input_columns(first, end),
-                    *(result[value] for value in stage.inputs if value in result),
-                ]
-                for value in stage.inputs:
-                    need(value, min(low for low, _ in hull), max(high for _, high in hull))
-        return {value: result.get(value, (0, 0)) for value in self._widths}
+            for stage in self._group.stages:
+                if stage.output in result:
+                    loaded = (v for v in stage.inputs if v in self._group.loads)
+                    unit = lcm(*(self.begins[value] for value in loaded))
+                    first = min(result[value] for value in stage.inputs)
+                    result |= dict.fromkeys(stage.inputs, first // unit * unit)
+        return result
 
 
 def _values(group: Group) -> tuple[str, ...]:

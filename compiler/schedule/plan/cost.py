@@ -92,7 +92,7 @@ def _loaded(
     group, frontier = plan.group, plan.frontier
     loads = first = 0
     for value in group.loads:
-        rows = [layouts[value].columns_bytes(*columns[value]) for columns in plan.columns.strips]
+        rows = [layouts[value].columns_bytes(*s.columns[value]) for s in plan.columns.strips]
         loads += frontier[value][-1] * sum(rows) * sum(r[value].groups for r in plan.rings)
         first += frontier[value][1] * rows[0] * plan.rings[0][value].groups
     # Offsets are loaded once per block of weights, at best.
@@ -125,7 +125,7 @@ def _waits(plan: Plan, config: EngineConfig, overheads: Overheads) -> float:
 def _stage_cycles(plan: Plan, number: int, config: EngineConfig, overheads: Overheads) -> float:
     """Return the cycles in which the array works for a stage."""
     output = plan.group.stages[number].output
-    strips = [columns[output] for columns in plan.columns.strips]
+    strips = [strip.columns[output] for strip in plan.columns.strips]
     widths = {right - left: (left, right) for left, right in strips if left < right}
     times = Counter(right - left for left, right in strips)
     return sum(

@@ -105,30 +105,30 @@ def place_rings(
     # What a stage reads is addressed alike, so its rows take turns alike.
     together = [stage.inputs for stage in group.stages if len(stage.inputs) > 1]
     tile_rows = {stage.output: stage.tile_rows for stage in group.stages}
-    before: dict[str, int] = {}
-    while before != rows:
-        before = dict(rows)
+    pitches = {value: -(-columns.widest[value] // config.cols) for value in rows}
+    before: tuple[dict[str, int], ...] = ()
+    while before != (rows, pitches):
+        before = dict(rows), dict(pitches)
         for value in rows:  # tiles do not go round the end of a ring
             rows[value] = align(rows[value], tile_rows.get(value, 1))
         for values in together:
-            rows |= dict.fromkeys(values, max(rows[value] for value in values))
-
-    pitches = {value: -(-columns.widest[value] // config.cols) for value in rows}
+            for sizes in (rows, pitches):
+                sizes |= dict.fromkeys(values, max(sizes[value] for value in values))
     for value in paired_values(group):
         # Neighbouring rows lie at words that are not both even or both odd.
         rows[value] += rows[value] % 2
         pitches[value] += 1 - pitches[value] % 2
 
     spans = _read_groups(group, lowered, config, block)
-    sizes: dict[str, Ring] = {}
-    for value, count in rows.items():
-        first, last = spans[value]
-        sizes[value] = Ring(0, first, last - first, count, pitches[value])
+    rings = {
+        value: Ring(0, first, last - first, rows[value], pitches[value])
+        for value, (first, last) in spans.items()
+    }
     hulls = {
         chain: (min(lives[v][0] for v in chain), max(lives[v][1] for v in chain))
         for chain in chains
     }
-    words = {chain: sum(sizes[v].size for v in chain) for chain in chains}
+    words = {chain: sum(rings[v].size for v in chain) for chain in chains}
     placed: dict[tuple[str, ...], int] = {}
     result: dict[str, Ring] = {}
     # The largest first, each at the lowest place that is free for all of its life.
@@ -142,8 +142,8 @@ def place_rings(
             base = max(base, placed[rival] + words[rival])
         placed[chain] = base
         for value in chain:
-            result[value] = replace(sizes[value], base=base)
-            base += sizes[value].size
+            result[value] = replace(rings[value], base=base)
+            base += rings[value].size
     return result
 
 

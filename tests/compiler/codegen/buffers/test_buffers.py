@@ -7,13 +7,14 @@ from tilewright.compiler.codegen.buffers.tables import TableBuffer
 from tilewright.compiler.codegen.buffers.weights import WeightBuffer
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.windows import Operand
+from tilewright.compiler.schedule.plan.columns import Strip
 
 
 def test_groups_take_turns_and_none_goes_round_the_end():
     buffer = ActivationBuffer(100, {"x": 1})
     bases = []
     for _ in range(3):
-        buffer.place({"x": Ring(base=0, first=0, groups=1, rows=5, row=8)}, {})
+        buffer.place({"x": Ring(base=0, first=0, groups=1, rows=5, row=8)}, Strip({}, {}))
         bases.append(buffer.rings["x"].base)
     assert bases == [0, 40, 0]
 
@@ -24,7 +25,7 @@ def test_an_operand_of_two_values_is_one_ring():
         "a": Ring(base=0, first=1, groups=1, rows=2, row=5),
         "b": Ring(base=10, first=0, groups=3, rows=2, row=5),
     }
-    buffer.place(rings, {})
+    buffer.place(rings, Strip({}, {}))
     (ring,) = buffer.operands([Operand(("a", "b"))])
     # Counted over the operand, group 1 is the first on chip, at word 0.
     assert ring.base + 1 * ring.words == 0
