@@ -93,13 +93,25 @@ def rounded(**kw) -> ir.RoundedConv2d:
     return ir.RoundedConv2d(**(fields | kw))
 
 
+def weighted_sum(**kw) -> ir.WeightedSum:
+    fields = {
+        "name": "digits",
+        "sources": ("c", "d"),
+        "output": "n",
+        "factors": np.array([3, -200]),
+        "bias": -7,
+        "requantize": scale(4),
+    }
+    return ir.WeightedSum(**(fields | kw))
+
+
 def graph(**replaced) -> ir.Graph:
     """Every operator once; ``replaced`` gives other operators by value name."""
     values = types(x=(2, 6, 6), c=(4, 6, 6), d=(4, 6, 6), m=(4, 3, 3), s=(4, 3, 3), p=(4, 1, 1))
     values |= types(t=(4, 6, 6), y=(5, 1, 1), k=(8, 6, 6), e=(4, 6, 6), u=(4, 12, 6))
     values |= types(v=(1, 24, 12), w=(9, 8, 4), f=(9, 8, 4))
     values |= types(g=(4, 6, 6), b=(4, 12, 18), j=(6, 6, 6), r=(4, 6, 17), h=(4, 6, 6))
-    values |= types(held=(2, 3, 1))
+    values |= types(held=(2, 3, 1), n=(4, 6, 6))
     values["o"] = ir.TensorType((4, 6, 6), 8, True, 0.25, 0)
     values["a"] = ir.TensorType((2, 6, 6), 8, False, 2.0**-8, 0)
     sum_type = scale(4)
@@ -131,6 +143,7 @@ def graph(**replaced) -> ir.Graph:
         "j": deform(),
         "r": rounded(),
         "h": ir.Maximum("larger", "c", "d", "h"),
+        "n": weighted_sum(),
         "held": ir.Constant("held", "held", np.arange(6).reshape(2, 3, 1)),
     }
     outputs = (ir.Output("out", "y"), ir.Output("aux", "m"))
@@ -161,6 +174,7 @@ def test_graph_verifies_and_knows_its_structure() -> None:
         "deform",
         "tiles",
         "larger",
+        "digits",
     ]
     assert {type(op) for op in g.ops} == set(ir.OPS)
     assert g.producers()["m"].name == "pool"
@@ -240,6 +254,9 @@ BROKEN = [
     ({"y": linear(weight=np.ones((5, 3), int))}, r"fc: Linear.weight: .*C \* H \* W = 4"),
     ({"y": linear(weight=np.full((5, 4), 2))}, "Linear.weight: .*in 2 bits"),
     ({"k": ir.Concat("cat", (), "k")}, "cat: Concat.sources: "),
+    ({"n": weighted_sum(sources=("c", "c"))}, "digits: WeightedSum.sources: "),
+    ({"n": weighted_sum(sources=("c", "m"))}, "WeightedSum.sources: .*all have the same shape"),
+    ({"n": weighted_sum(factors=np.ones(3, int))}, "WeightedSum.factors: There is one factor"),
     ({"k": ir.Concat("cat", ("c", "m"), "k")}, "Concat.sources: .*same rows"),
     ({"k": ir.Concat("cat", ("c", "c", "d"), "k")}, "Concat.output: The declared output shape"),
     (
