@@ -249,7 +249,8 @@ def _batch_norm(module: Any, call: Call) -> Abstract:
     """Folds into the QuantConv2d, QuantConvTranspose2d or QuantLinear before it.
 
     Its scale goes into the multipliers, the rest into the bias, which is rounded to the
-    accumulator's grid: an output of that layer can change by one LSB, and capture reports it.
+    accumulator's grid: an output of that layer can change by one LSB, and
+    ``Program.rounded_biases`` says so.
     """
     x = call.tensor(0)
     clipped = isinstance(x, Pending) and (x.lower, x.upper) != (-math.inf, math.inf)

@@ -1,4 +1,4 @@
-"""The PyTorch golden: a model's float64 outputs, on the integer grid of the captured graph."""
+"""The PyTorch golden: a model's float64 outputs, on the integer grid of its integer graph."""
 
 import numpy as np
 import torch

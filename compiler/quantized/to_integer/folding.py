@@ -138,7 +138,7 @@ def _check_rounding(where: str, k: int, distance: float, factor: float, rounds: 
         raise UnsupportedError(
             where,
             f"the bias of channel {k} is {distance:.3g} steps off the accumulator's grid",
-            "Use bias_quant=Int32Bias, or capture with round_bias=True (costs at most one LSB).",
+            "Use bias_quant=Int32Bias, or compile with round_bias=True (costs at most one LSB).",
         )
     if factor > 1:
         raise UnsupportedError(
