@@ -98,6 +98,10 @@ class Loader:
         self.weights_at(layer, source, block, base)
         return base
 
+    def beat_pixels(self, value: str) -> int:
+        """Return the pixels of a value after which a load of some columns can begin."""
+        return self._lowered.layout(value).beat_pixels
+
     def weight_address(self, source: WeightSource, block: Block) -> int:
         """Return where a block lies in memory; equal ones may lie in one place."""
         return self._memory.weights[source, block].address

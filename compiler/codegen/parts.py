@@ -11,7 +11,7 @@ from tilewright.compiler.codegen.hazards import Span, ring_spans
 from tilewright.compiler.codegen.loads import Loader, ring_rows
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.schedule import ArrayOp, Block
-from tilewright.compiler.schedule.array.parts import PartWeights, part_height, row_words
+from tilewright.compiler.schedule.array.parts import PartWeights, part_height
 from tilewright.compiler.schedule.array.result import (
     NOT_KEPT,
     NOT_STORED,
@@ -19,7 +19,7 @@ from tilewright.compiler.schedule.array.result import (
     StoredFields,
 )
 from tilewright.compiler.schedule.array.ring import Ring
-from tilewright.compiler.schedule.array.windows import PositionPlace
+from tilewright.compiler.schedule.array.windows import PositionPlace, clipped
 from tilewright.compiler.schedule.array.work import Work
 from tilewright.compiler.schedule.plan.parts import Parts, Slots
 from tilewright.isa import Compute
@@ -72,7 +72,7 @@ class PartRunner:
         self._parts = parts
         self._weights, self._lanes = Slots(parts.weight_slots), Slots(parts.lane_slots)
         self._weight_base = self._loader.reserve(parts.weight_slots * parts.weight_words)
-        self._lane_base = self._activations.reserve(parts.lane_slots * parts.lane_words)
+        self._lane_base = self._activations.reserve(parts.lane_slots * parts.lanes.words)
 
     def run(
         self,
@@ -123,20 +123,23 @@ class PartRunner:
         """Emit a command for each part of a unit, in one order or the other."""
         config, work = self.config, unit.work
         pieces = self._parts.sections[work.section]
-        order = pieces if self._forward else pieces[::-1]
+        body = [piece for piece in pieces if not piece.closing]
+        order = body if self._forward else body[::-1]
+        order += pieces[len(body) :]
         for number, piece in enumerate(order):
             last = number == len(order) - 1
-            rings, reads = self._input(op, work, piece)
-            if not reads:  # its input is on chip
-                rings, reads = work.rings, self._input_spans(op, work, piece)
+            if self._parts.lane_slots:
+                mine, reads = self._input(op, unit, piece)
+            else:
+                mine, reads = work, self._input_spans(op, work, piece)
             base, spans = self._weight_words(op, piece, kg)
-            mine, target = replace(work, rings=rings), unit.target if last else NOWHERE
+            target = unit.target if last else NOWHERE
             whole = build(op, mine, target)
             lead = op.windows.lead(config, mine, whole, positions[0])
             command = self._command(whole, unit.word, piece, lead is not None)
             command = changed(
                 command,
-                weight_base=base % config.weight_depth,
+                weight_base=(base - config.param_words * piece.bare) % config.weight_depth,
                 table=whole.table if last else 0,
                 **self._sums(first=number == 0, last=last),
             )
@@ -154,7 +157,7 @@ class PartRunner:
             reads = [*reads, *spans, *positions[1]]
             if command.table:
                 reads.append(Span("tables", command.table - 1, 1))
-            cycles = piece.loops.shape(piece.part).cycles(op.windows.parts(config))
+            cycles = piece.shape.cycles(op.windows.parts(config))
             cycles = max(cycles, config.drain_cycles)
             self._recorder.append_compute(op, cycles, command, reads, target.writes)
 
@@ -165,7 +168,8 @@ class PartRunner:
         command = whole
         if word is not None:
             command = take_pass(self.config, command, 0, word, sampled=sampled)
-        return take_part(self.config, command, piece.loops, piece.part, sampled=sampled)
+        command = take_part(self.config, command, piece.loops, piece.part, sampled=sampled)
+        return changed(command, last_segment=1) if piece.closing else command
 
     def _sums(self, *, first: bool, last: bool) -> dict[str, int]:
         """Return what a command says of sums."""
@@ -192,19 +196,35 @@ class PartRunner:
         words = piece.kernel_words(config, kg)
         return base, ring_spans("weights", base, words, config.weight_depth)
 
-    def _input(
-        self, op: ArrayOp, work: Work, piece: PartWeights
-    ) -> tuple[Sequence[Ring], list[Span]]:
-        """Return a part's input on chip and its words, loaded unless held; none if all is there."""
-        parts, part = self._parts, piece.part
-        if not parts.lane_slots:
-            return (), []
+    def _columns(self, op: ArrayOp, unit: _Unit, piece: PartWeights) -> tuple[int, int]:
+        """Return the columns of the input that are loaded for a part, as (first, end)."""
+        work, columns = unit.work, piece.part.columns
+        if self._parts.lanes.width or unit.word is None:
+            return work.held
+        windows, cols = op.windows, self.config.cols
+        first = work.columns[0] + unit.word * cols
+        last = min(first + cols, work.columns[1]) - 1
+        begin, step = windows.column_reach[0], windows.dilation[1]
+        low, high = clipped(
+            windows.type.shape[2],
+            first * windows.stride[1] + begin + columns.start * step,
+            last * windows.stride[1] + begin + (columns.stop - 1) * step + 1,
+        )
+        beat = max(self._loader.beat_pixels(value) for value in op.inputs)
+        return low // beat * beat, high
+
+    def _input(self, op: ArrayOp, unit: _Unit, piece: PartWeights) -> tuple[Work, list[Span]]:
+        """Return the work with a part's input on chip, and its words; load them unless held."""
+        parts, part, work = self._parts, piece.part, unit.work
+        held_columns = self._columns(op, unit, piece)
         low, high = op.windows.part_rows(work.first, work.end, part.rows)
         sources = op.windows.sources(work.cg, part.groups)
-        pitch = row_words(op, self.config, work.held[1] - work.held[0])
+        if held_columns[0] >= held_columns[1]:  # padding only
+            high, held_columns = low, (0, 1)
+        pitch = parts.lanes.pitch(op, self.config, len(part.columns))
         rows = part_height(op, len(part.rows), work.end - work.first)
-        slot, held = self._lanes.place((sources, low, high, rows, work.held))
-        base = self._lane_base + slot * parts.lane_words
+        slot, held = self._lanes.place((sources, low, high, rows, held_columns))
+        base = self._lane_base + slot * parts.lanes.words
         ring = Ring(base, 0, len(part.groups), rows, pitch)
         if not held and low < high:
             at = base
@@ -213,7 +233,7 @@ class PartRunner:
                     op.windows.operands[operand], first, count
                 ):
                     own = replace(ring, base=at, first=group, groups=some)
-                    self._loader.rows(op.layer, value, own, Area(low, high, *work.held))
+                    self._loader.rows(op.layer, value, own, Area(low, high, *held_columns))
                     at += some * ring.words
         operands = len(op.windows.operands)
         begin = base - part.groups.start * ring.words
@@ -221,7 +241,8 @@ class PartRunner:
             replace(ring, base=begin + number * ring.words, first=work.cg)
             for number in range(operands)
         ]
-        return rings, [Span("activations", base, ring.size)]
+        mine = replace(work, rings=rings, held=held_columns)
+        return mine, [Span("activations", base, ring.size)]
 
     def _input_spans(self, op: ArrayOp, work: Work, piece: PartWeights) -> list[Span]:
         """Return the words of the activation buffer that a part reads."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -21,6 +22,7 @@ from tilewright.compiler.schedule.array.weights import (
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align, pack_weights
 from tilewright.isa.parts import MOST_GROUPS, MOST_TAPS, Part, PassLoops
+from tilewright.isa.passes import PassShape
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,22 +34,38 @@ class PartWeights(WeightSource):
     section : Section, with all weights
     part : Part, of its loops
     loops : PassLoops
+    bare : there is no room for parameters beside weights: they come with a part that closes
+    closing : that part, the last one, has one step, which changes nothing
+    idempotent : a step that is repeated changes nothing; else one whose weights are zero
     """
 
     section: Section
     part: Part
     loops: PassLoops
+    bare: bool = False
+    closing: bool = False
+    idempotent: bool = False
+
+    @property
+    def shape(self) -> PassShape:
+        """What its passes run through."""
+        shape = self.loops.shape(self.part)
+        return replace(shape, last_segment=1) if self.closing else shape
 
     def kernel_words(self, config: EngineConfig, kg: int) -> int:
         """Return the weight words of a kernel group, its parameters included."""
-        return config.param_words + self.loops.shape(self.part).steps
+        return (0 if self.bare else config.param_words) + self.shape.steps
 
     def image(self, config: EngineConfig, block: Block) -> NDArray[np.uint8]:
         """Return the bytes of a kernel group: parameters, then the part's weight words."""
         words = self.section.weights[block.kg - self.section.kg]
         words = words[self.loops.steps(self.part)]
-        parameters = self.parameters.words(config, block.kg)
-        return pack_weights(config, np.concatenate([parameters, words]))
+        if self.closing:
+            words = words[:1] if self.idempotent else np.zeros_like(words[:1])
+        parameters = self.parameters.words(config, block.kg)[: 0 if self.bare else None]
+        packed = np.concatenate([parameters, words])
+        size = align(len(packed), config.weights_per_byte)
+        return pack_weights(config, np.pad(packed, ((0, size - len(packed)), (0, 0))))
 
     def loads(self, config: EngineConfig, block: Block) -> Iterator[WeightLoad]:
         """Yield how it comes into the weight buffer: all at once."""
@@ -71,8 +89,40 @@ def can_be_cut(op: ArrayOp) -> bool:
     return type(op.weights.source) is StoredWeights and not op.reduction.partial
 
 
+@dataclass(frozen=True)
+class LaneRoom:
+    """Room for the input of a part in the activation buffer.
+
+    Parameters
+    ----------
+    words : lane words
+    width : columns of the input that are on chip; 0: only those that a pass of the part reads
+    """
+
+    words: int
+    width: int
+
+    def columns(self, op: ArrayOp, config: EngineConfig, kernel_columns: int) -> int:
+        """Return the columns of a row on chip, for some columns of the kernel."""
+        windows = op.windows
+        if self.width:
+            return self.width
+        read = (config.cols - 1) * windows.stride[1] + (kernel_columns - 1) * windows.dilation[1]
+        # What is loaded begins with a beat of the bus.
+        return min(read + config.bus_bytes, windows.type.shape[2])
+
+    def pitch(self, op: ArrayOp, config: EngineConfig, kernel_columns: int) -> int:
+        """Return the lane words of such a row."""
+        words = -(-self.columns(op, config, kernel_columns) // config.cols)
+        return words | 1 if op.windows.pairs_of_rows else words
+
+    def rows(self, op: ArrayOp, config: EngineConfig, kernel_columns: int) -> int:
+        """Return how many such rows there is room for."""
+        return self.words // self.pitch(op, config, kernel_columns)
+
+
 def cut_section(
-    op: ArrayOp, config: EngineConfig, section: Section, weight_words: int, lane_rows: int
+    op: ArrayOp, config: EngineConfig, section: Section, weight_words: int, lanes: LaneRoom
 ) -> SectionParts | None:
     """Cut what a section reduces over into the fewest parts that fit; None if none do.
 
@@ -81,35 +131,33 @@ def cut_section(
     Parameters
     ----------
     weight_words : of the weight buffer that a part may have, parameters included
-    lane_rows : rows of channel groups that its input may have in the activation buffer
+    lanes : of the activation buffer that its input may have, for one row of results
     """
     loops = pass_loops(op, config, section)
     room = (weight_words - config.param_words) // loops.segment
-    boxes = _boxes(op, loops, room, lane_rows)
+    bare = room < 1
+    if bare:
+        room = weight_words // loops.segment if weight_words > config.param_words else 0
+    boxes = _boxes(op, config, loops, room, lanes)
     if boxes is None:
         return None
     source = op.weights.source
-    return tuple(
-        PartWeights(
-            sections=source.sections,
-            parameters=source.parameters,
-            section=section,
-            part=part,
-            loops=loops,
-        )
-        for part in boxes
+    first = PartWeights(
+        sections=source.sections,
+        parameters=source.parameters,
+        section=section,
+        part=Part(groups=range(1), rows=range(1), columns=range(1)),
+        loops=loops,
+        closing=True,
+        idempotent=op.reduction.maximum,
     )
+    parts = tuple(replace(first, part=part, bare=bare, closing=False) for part in boxes)
+    return (*parts, first) if bare else parts
 
 
-def row_words(op: ArrayOp, config: EngineConfig, width: int) -> int:
-    """Return the lane words that so many columns of the input take in a row on chip."""
-    words = -(-width // config.cols)
-    return words | 1 if op.windows.pairs_of_rows else words
-
-
-def part_rows(op: ArrayOp, part: Part, first: int, end: int) -> tuple[int, int]:
-    """Return the input rows that rows ``first .. end - 1`` of results read for a part."""
-    return op.windows.part_rows(first, end, part.rows)
+def least_words(op: ArrayOp, config: EngineConfig, section: Section) -> int:
+    """Return the weight words without which a section cannot be cut."""
+    return max(pass_loops(op, config, section).segment, config.param_words + 1)
 
 
 def part_height(op: ArrayOp, rows: int, results: int = 1) -> int:
@@ -119,31 +167,37 @@ def part_height(op: ArrayOp, rows: int, results: int = 1) -> int:
     return align(height, 2) if op.windows.pairs_of_rows else height
 
 
-def _boxes(op: ArrayOp, loops: PassLoops, windows: int, lane_rows: int) -> list[Part] | None:
-    """Return the fewest boxes of at most so many windows, and rows of the input."""
+def _boxes(
+    op: ArrayOp, config: EngineConfig, loops: PassLoops, windows: int, lanes: LaneRoom
+) -> list[Part] | None:
+    """Return the fewest boxes of at most so many windows, whose input has room."""
     taps = loops.rows * loops.columns
-    most_rows = max(
-        (n for n in range(1, loops.rows + 1) if part_height(op, n) <= lane_rows), default=0
+    most_columns = _most(
+        min(loops.columns, windows, MOST_TAPS),
+        lambda n: part_height(op, 1) <= lanes.rows(op, config, n),
     )
-    if windows < 1 or not most_rows:
+    if not most_columns:
         return None
-    whole = loops.rows <= min(most_rows, MOST_TAPS) and loops.columns <= MOST_TAPS
-    if whole and windows >= taps:
+    lane_rows = lanes.rows(op, config, most_columns)
+    most_rows = _most(min(loops.rows, MOST_TAPS), lambda n: part_height(op, n) <= lane_rows)
+    if (most_rows, most_columns) == (loops.rows, loops.columns) and windows >= taps:
         most = min(windows // taps, lane_rows // part_height(op, loops.rows), MOST_GROUPS)
         return [
             Part(groups=groups, rows=range(loops.rows), columns=range(loops.columns))
             for groups in _runs(loops.groups, most, op.windows.shared_groups)
         ]
-    columns = min(loops.columns, windows, MOST_TAPS)
-    rows = 1
-    if columns == loops.columns:
-        rows = min(most_rows, windows // columns, MOST_TAPS)
+    rows = min(most_rows, windows // most_columns) if most_columns == loops.columns else 1
     return [
         Part(groups=range(group, group + 1), rows=some_rows, columns=some_columns)
         for group in range(loops.groups)
         for some_rows in _runs(loops.rows, rows)
-        for some_columns in _runs(loops.columns, columns)
+        for some_columns in _runs(loops.columns, most_columns)
     ]
+
+
+def _most(limit: int, fits: Callable[[int], bool]) -> int:
+    """Return the most up to a limit that fits, where more needs more room; 0 if nothing does."""
+    return bisect_left(range(1, limit + 1), True, key=lambda n: not fits(n))
 
 
 def _runs(count: int, most: int, shared: int = 0) -> list[range]:

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from tilewright.compiler.schedule.array.parts import (
+    LaneRoom,
     SectionParts,
     can_be_cut,
     cut_section,
+    least_words,
     part_height,
-    row_words,
 )
 from tilewright.compiler.schedule.array.section import Section
 from tilewright.compiler.schedule.array.stage import Stage
+from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.plan.columns import ColumnCut
 from tilewright.isa import EngineConfig
 
@@ -58,8 +60,8 @@ class Parts:
     ----------
     sections : the parts of each section of the stage's operations
     weight_slots, weight_words : of the weight buffer: how many parts it holds, of so many words
-    lane_slots, lane_words : of the activation buffer: the inputs of so many parts, of so many lane
-        words; 0 where inputs are on chip as a whole
+    lane_slots, lanes : of the activation buffer: the inputs of so many parts, and the room of each;
+        0 where inputs are on chip as a whole
     rows : of results in a unit; 0: a unit is a pass
     """
 
@@ -67,7 +69,7 @@ class Parts:
     weight_slots: int
     weight_words: int
     lane_slots: int
-    lane_words: int
+    lanes: LaneRoom
     rows: int
 
 
@@ -79,41 +81,65 @@ def parts_of(
     Parameters
     ----------
     columns : the strips of columns in which it runs
-    streamed : the input of each part is loaded with it
+    streamed : the input of each part is loaded with it: its rows, and as other ways the columns
+        that a pass reads
     """
     if not all(map(can_be_cut, stage.ops)):
         return
     unit = config.weights_per_byte
     known = set()
-    for weight_slots, lane_slots in product(_WEIGHT_SLOTS, _LANE_SLOTS if streamed else (0,)):
+    narrow = streamed and not stage.positions  # of which columns are read that none can tell
+    width = columns.widest[stage.inputs[0]]
+    for weight_slots, lane_slots, some in product(
+        _WEIGHT_SLOTS, _LANE_SLOTS if streamed else (0,), (width, 0) if narrow else (width,)
+    ):
         weight_words = config.weight_depth // weight_slots // unit * unit
-        lane_words = config.act_depth // lane_slots if streamed else 1 << 32
-        sections: dict[Section, SectionParts] = {}
-        for op in stage.ops:
-            for section in op.sections:
-                pitch = row_words(op, config, columns.widest[op.inputs[0]])
-                found = cut_section(op, config, section, weight_words, lane_words // pitch)
-                if found is None:
-                    break
-                sections[section] = found
-        if len(sections) < sum(len(op.sections) for op in stage.ops):
+        lanes = LaneRoom(config.act_depth // lane_slots if streamed else 1 << 32, some)
+        sections = _cut_all(stage, config, weight_words, lanes)
+        if sections is None:
             continue
-        counts = (*map(len, sections.values()), lane_slots, weight_slots == 1)
+        counts = (*map(len, sections.values()), lane_slots, some, weight_slots == 1)
         if counts in known:
             continue
         known.add(counts)
         # As many slots as there is room for, of the size that is needed.
         most = max(p.kernel_words(config, 0) for parts in sections.values() for p in parts)
         most = -(-most // unit) * unit
-        for rows in sorted({0, _unit_rows(stage, config, columns, sections, lane_words)}):
+        for rows in sorted({0, _unit_rows(stage, config, columns, sections, lanes)}):
             yield Parts(
                 sections=sections,
                 weight_slots=config.weight_depth // most,
                 weight_words=most,
                 lane_slots=lane_slots,
-                lane_words=lane_words if streamed else 0,
+                lanes=lanes,
                 rows=rows,
             )
+
+
+def _cut_all(
+    stage: Stage, config: EngineConfig, weight_words: int, lanes: LaneRoom
+) -> dict[Section, SectionParts] | None:
+    """Return the parts of all sections of a stage, or None if there is no room for some."""
+    result: dict[Section, SectionParts] = {}
+    for op in stage.ops:
+        for section in op.sections:
+            found = cut_section(op, config, section, weight_words, lanes)
+            if found is None:
+                return None
+            result[section] = found
+    return result
+
+
+def too_small(stage: Stage, config: EngineConfig) -> EngineLimitError | None:
+    """Return what an engine lacks for a stage even in the smallest parts; None if that is room."""
+    for op in stage.ops:
+        least = max(least_words(op, config, section) for section in op.sections)
+        if can_be_cut(op) and least > config.weight_depth:
+            return EngineLimitError(
+                f"{op.name}: the weights of one channel group of {config.rows} output channels, or "
+                f"their parameters, take {least} words; {at_least(config, 'weight_depth', least)}"
+            )
+    return None
 
 
 def _unit_rows(
@@ -121,7 +147,7 @@ def _unit_rows(
     config: EngineConfig,
     columns: ColumnCut,
     sections: dict[Section, SectionParts],
-    lane_words: int,
+    lanes: LaneRoom,
 ) -> int:
     """Return the rows of results whose partial sums and inputs there is room for; 0 if none."""
     rows = stage.output_type.shape[1]
@@ -129,6 +155,7 @@ def _unit_rows(
         windows = op.windows
         if (
             not config.partial_depth
+            or not lanes.width
             or op.reduction.maximum
             or windows.positions
             or op.column_step != 1
@@ -137,8 +164,8 @@ def _unit_rows(
             return 0
         passes = op.result.words(config, 0, columns.widest[op.output])
         rows = min(rows, config.partial_depth // (passes * config.drain_cycles))
-        pitch = row_words(op, config, columns.widest[op.inputs[0]])
+        pitch = lanes.pitch(op, config, 1)
         boxes = {(len(p.part.groups), len(p.part.rows)) for s in op.sections for p in sections[s]}
-        while rows and any(g * part_height(op, r, rows) * pitch > lane_words for g, r in boxes):
+        while rows and any(g * part_height(op, r, rows) * pitch > lanes.words for g, r in boxes):
             rows -= 1
     return rows

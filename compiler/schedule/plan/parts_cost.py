@@ -13,8 +13,9 @@ from tilewright.compiler.schedule.plan.parts import Parts, Slots
 from tilewright.isa import EngineConfig
 from tilewright.isa.passes import kernel_group_lead, pass_span
 
-#: Units of a kernel group that are gone through one by one, at most: those after are alike.
-_UNITS = 6
+#: Units of a kernel group that are gone through one by one, at most: those after are alike. Parts
+#: in all of them, about.
+_UNITS, _PARTS = 6, 2000
 
 
 def parts_cost(
@@ -38,7 +39,6 @@ def parts_cost(
         _, height = op.result.own_rows(0, stage.output_type.shape[1])
         height = -(-height // steps)
         words = op.result.words(config, 0, columns.widest[op.output])
-        width = columns.widest[op.inputs[0]]
         rows = parts.rows or 1
         units = -(-height // rows) if parts.rows else height * words
         lead = kernel_group_lead(config, op.windows.lead_parts(config)) + command
@@ -46,7 +46,7 @@ def parts_cost(
             pieces = []
             for part in parts.sections[section]:
                 busy = _pass_cycles(op, part, parts, config)
-                lanes = _input_bytes(op, part, config, rows, width) if parts.lane_slots else 0
+                lanes = _input_bytes(op, part, parts, config, rows) if parts.lane_slots else 0
                 pieces.append(
                     _Piece(
                         cycles=busy * (rows * words if parts.rows else 1) + lead,
@@ -54,7 +54,8 @@ def parts_cost(
                         lanes=lanes,
                     )
                 )
-            time, loaded = _kernel_group(pieces, parts, config, units, 1 if parts.rows else words)
+            alike = words if parts.lanes.width and not parts.rows else 1
+            time, loaded = _kernel_group(pieces, parts, config, units, alike)
             times = steps * len(columns.strips) * section.n_kg
             cycles += times * time
             size += times * loaded
@@ -73,14 +74,15 @@ class _Piece:
 def _pass_cycles(op: ArrayOp, part: PartWeights, parts: Parts, config: EngineConfig) -> int:
     """Return the cycles of a pass of a part."""
     least = pass_span(config, 1, 1, True) if parts.rows else config.drain_cycles
-    return max(part.loops.shape(part.part).cycles(op.windows.parts(config)), least)
+    return max(part.shape.cycles(op.windows.parts(config)), least)
 
 
 def _input_bytes(
-    op: ArrayOp, part: PartWeights, config: EngineConfig, rows: int, width: int
+    op: ArrayOp, part: PartWeights, parts: Parts, config: EngineConfig, rows: int
 ) -> int:
     """Return the bytes of a part's input, for rows of results."""
     height = part_height(op, len(part.part.rows), rows)
+    width = parts.lanes.columns(op, config, len(part.part.columns))
     return len(part.part.groups) * height * width * config.rows
 
 
@@ -132,7 +134,7 @@ def _kernel_group(
     ``per_row`` : units that have the same input.
     """
     run = _Run(config.bus_bytes, Slots(parts.weight_slots), Slots(parts.lane_slots))
-    some = min(units, _UNITS)
+    some = min(units, _UNITS, max(2, _PARTS // len(pieces)))
     marks = []
     for kg in range(2):
         for unit in range(some):

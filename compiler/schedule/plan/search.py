@@ -14,7 +14,7 @@ from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
 from tilewright.compiler.schedule.plan.columns import ColumnCut, column_cuts, whole_rows
 from tilewright.compiler.schedule.plan.cost import Cost, estimate
 from tilewright.compiler.schedule.plan.group import Group, make_group
-from tilewright.compiler.schedule.plan.parts import Parts, parts_of
+from tilewright.compiler.schedule.plan.parts import Parts, parts_of, too_small
 from tilewright.compiler.schedule.plan.rings import frontiers
 from tilewright.compiler.schedule.plan.strips import Plan, plan_group
 from tilewright.isa import EngineConfig
@@ -124,6 +124,7 @@ def best_plan(
             break
     if attempt.best is None and len(group.stages) == 1:
         _in_parts(attempt, group, lowered, config, cut=cut)
+        attempt.error = too_small(group.stages[0], config) or attempt.error
     if attempt.best is None:
         return attempt.error, least
     return attempt.best, max(fewest, least)
