@@ -131,6 +131,8 @@ def prelu(call: Call) -> View:
     x, slope = call.tensor(0), call.constant(1, "a slope")
     if slope.size > 1 and slope.size != x.shape[0]:
         call.refuse(f"{slope.size} slopes for {x.shape[0]} channels", "Give each channel one.")
+    if slope.size > 1 and call.model.quantized:
+        call.refuse("PRelu with slopes that differ, of a quantized network", "Use one slope.")
     return call.builder.prelu(call.where, x, torch.from_numpy(slope.astype(np.float64)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -20,6 +21,7 @@ MAX_BYTES = 1 << 28
 MAX_NODES = 20_000
 MIN_OPSET = 13
 STANDARD = ("", "ai.onnx")
+_QUANTIZERS = ("QuantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm", "QLinearAdd", "Quant")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,11 @@ class ModelFile:
     nodes: tuple[NodeProto, ...]
     initializers: Mapping[str, TensorProto]
     folder: Folder
+
+    @cached_property
+    def quantized(self) -> bool:
+        """Whether it says the grids of its feature maps."""
+        return any(node.op_type in _QUANTIZERS for node in self.nodes)
 
     def array(self, tensor: TensorProto) -> Array:
         """Return a tensor of the file, or of external data."""

@@ -31,7 +31,6 @@ from tilewright.compiler.quantized.passes import strictly_given
 from tilewright.compiler.quantized.types import GraphError
 from tilewright.errors import Error, UnsupportedError
 
-_QUANTIZERS = ("QuantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm", "QLinearAdd", "Quant")
 _INPUT_TYPES: dict[int, tuple[int, bool] | None] = {
     TensorProto.FLOAT: None, TensorProto.FLOAT16: None, TensorProto.DOUBLE: None,
     TensorProto.INT8: (8, True), TensorProto.UINT8: (8, False),
@@ -70,14 +69,13 @@ def import_file(path: str | os.PathLike[str], shapes: Shapes | None = None) -> I
     """
     try:
         model = read_model(path)
-        is_quantized = any(node.op_type in _QUANTIZERS for node in model.nodes)
         graph = _Walk(model, shapes or {}).run()
-        graph = strictly_given(graph) if is_quantized else graph
+        graph = strictly_given(graph) if model.quantized else graph
     except Error:
         raise
     except MemoryError as error:
         raise Error(f"{path}: it takes more memory than there is") from error
-    return Imported(graph, is_quantized, model.outputs)
+    return Imported(graph, model.quantized, model.outputs)
 
 
 class _Walk:

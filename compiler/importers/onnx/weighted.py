@@ -170,6 +170,11 @@ def weights(call: Call, value: Value, axis: int) -> tuple[Tensor, Tensor | None,
     if isinstance(value, np.ndarray):
         if value.dtype.kind != "f":
             call.refuse(f"weights of {value.dtype}", "Put DequantizeLinear behind them.")
+        if call.model.quantized:
+            call.refuse(
+                "weights that are not quantized, in a network that is",
+                "Quantize them, too: integers with DequantizeLinear behind them.",
+            )
         return torch.from_numpy(value.astype(np.float64)), None, 8
     if not isinstance(value, Scaled):
         call.refuse(

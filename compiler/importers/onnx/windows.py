@@ -55,6 +55,11 @@ def averaged(call: Call, x: View) -> View:
         area = float(kernel[0] * kernel[1])
         result = call.builder.avg_pool(call.where, image, kernel, stride, padding, area)
         return as_line(call, result, spatial)
+    if call.model.quantized:
+        call.refuse(
+            f"{call.operator} over windows that differ: padding, or ceil_mode",
+            "Use count_include_pad=1 without ceil_mode, or Pad before it.",
+        )
     # What lies behind the padding never counts, and padding only if it is asked for.
     counts_padding = bool(call.integer("count_include_pad", 0))
     matrices = []
@@ -167,6 +172,11 @@ def resize(call: Call) -> Value:
     if all(whole) and transform in ("half_pixel", "pytorch_half_pixel"):
         scale = (size[1] // image.shape[1], size[2] // image.shape[2])
         return as_line(call, call.builder.bilinear(call.where, image, scale), spatial)
+    if call.model.quantized:
+        call.refuse(
+            f"interpolation by weights that differ from pixel to pixel, {image.shape} to {size}",
+            "Resize by whole factors with half_pixel, or nearest.",
+        )
     rows, columns = (_linear(p, n) for p, n in zip(places[1:], image.shape[1:], strict=True))
     return as_line(call, call.builder.resample(call.where, image, rows, columns), spatial)
 
