@@ -5,8 +5,8 @@ parsed), ``file`` (its nodes, in order), ``tensors`` (its constants, and externa
 ``importer`` (one walk over the nodes), ``values`` (what a name stands for), ``call`` (a node's
 attributes and inputs, and the table of handlers), ``constants`` (what is computed), ``quantizers``
 and ``qlinear`` (grids), ``weighted``, ``elementwise``, ``windows``, ``movement`` (what operators
-become), ``remedies`` (what to do instead of what is not supported), ``session`` (the model as
-onnxruntime computes it).
+become), ``float32`` (factors as onnxruntime has them), ``remedies`` (what to do instead of what is
+not supported), ``session`` (the model as onnxruntime computes it).
 """
 
 from tilewright.compiler.importers.onnx.importer import Imported, import_file

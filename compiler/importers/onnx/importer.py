@@ -22,6 +22,7 @@ from tilewright.compiler.importers.onnx import (  # noqa: F401 - they register h
 from tilewright.compiler.importers.onnx.call import HANDLERS, Call, handler_of
 from tilewright.compiler.importers.onnx.constants import FOLDED, constant_of, fold
 from tilewright.compiler.importers.onnx.file import STANDARD, ModelFile, read_model
+from tilewright.compiler.importers.onnx.float32 import with_float32_factors
 from tilewright.compiler.importers.onnx.remedies import remedy_for
 from tilewright.compiler.importers.onnx.tensors import MAX_ELEMENTS, type_name
 from tilewright.compiler.importers.onnx.values import Scaled, Stored, Value
@@ -70,7 +71,8 @@ def import_file(path: str | os.PathLike[str], shapes: Shapes | None = None) -> I
     try:
         model = read_model(path)
         graph = _Walk(model, shapes or {}).run()
-        graph = strictly_given(graph) if model.quantized else graph
+        if model.quantized:
+            graph = with_float32_factors(strictly_given(graph))
     except Error:
         raise
     except MemoryError as error:

@@ -3,7 +3,8 @@
 ``lower`` walks the graph once; ``weighted``, ``deformable``, ``windows``, ``elementwise`` and
 ``movement`` say what its operators become; ``values`` (what is known about a tensor, and
 accumulators that wait for a grid), ``builder`` (emits the operators), ``residual`` (the shared grid
-of an addition), ``folding`` (scale and bias into integers).
+of an addition), ``sums`` (additions on grids that no byte holds together), ``folding`` (scale and
+bias into integers).
 """
 
 from tilewright.compiler.quantized.to_integer.builder import RoundedBias

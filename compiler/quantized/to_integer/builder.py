@@ -22,6 +22,7 @@ from tilewright.compiler.ir.types import Requantize, TensorType
 from tilewright.compiler.quantized.to_integer import twice
 from tilewright.compiler.quantized.to_integer.folding import fold, ratio_or_explain
 from tilewright.compiler.quantized.to_integer.residual import finish_add
+from tilewright.compiler.quantized.to_integer.sums import exact_sum, needs_digits
 from tilewright.compiler.quantized.to_integer.values import (
     Abstract,
     AddSource,
@@ -181,6 +182,8 @@ class Builder:
                 return twice.finish_add(self, name, x, x.source, grid)
             case PoolSource() if self.rounding == "double":
                 return twice.finish_pool(self, name, x, x.source, grid)
+            case AddSource() if needs_digits(x.source):
+                return exact_sum(self, name, x, x.source, grid)
             case AddSource():
                 op: Op = finish_add(name, x, x.source, grid)
             case PoolSource(source, kernel, stride, padding):

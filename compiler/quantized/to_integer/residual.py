@@ -17,7 +17,7 @@ def finish_add(name: str, x: Pending, source: AddSource, grid: Quantization) -> 
     bits; else the finer operand is exact and the other is rounded at 16 bits, where an output can
     change by one LSB.
     """
-    shared = source.shared or _shared_grid(source.a, source.b)
+    shared = source.shared or shared_grid(source.a, source.b)
     channels = x.shape[0]
 
     def requantize(ratio: float, to: Quantization) -> Ratio:
@@ -37,7 +37,8 @@ def finish_add(name: str, x: Pending, source: AddSource, grid: Quantization) -> 
     )
 
 
-def _shared_grid(a: Quantized, b: Quantized) -> Quantization:
+def shared_grid(a: Quantized, b: Quantized) -> Quantization:
+    """Return the finest grid that holds two operands in 16 bits."""
     finest = min(a.type.scale, b.type.scale)
     if not _power_of_two_ratio(a.type.scale, b.type.scale) or _bits(a, b, finest) > _MAX_BITS:
         # Refine (or, for far apart scales, coarsen) until the wider operand fills 16 bits.

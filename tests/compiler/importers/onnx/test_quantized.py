@@ -17,12 +17,12 @@ def integers(*shape, kind=np.int8, low=-127, high=127):
     return RNG.integers(low, high + 1, shape).astype(kind)
 
 
-def layered(folder, middle, constants=(), out=0.11377, zero=np.int8(-5), opset=17, shape=SHAPE):
+def layered(folder, middle, constants=(), out=0.11377, zero=-5, opset=17):
     """Write a model of nodes that lead from a to c, between quantizers."""
     before, first = quantizers("a", "x")
-    after, last = quantizers("y", "c", out, zero)
+    after, last = quantizers("y", "c", out, np.int8(zero))
     return save(
-        folder, [*before, *middle, *after], shape, {**first, **dict(constants), **last}, opset=opset
+        folder, [*before, *middle, *after], SHAPE, {**first, **dict(constants), **last}, opset=opset
     )
 
 
@@ -39,9 +39,10 @@ def conv(weight=None, scale=None, **attributes):
 def biased():
     nodes, constants = weights("w", integers(6, 4, 3, 3), 0.010371)
     constants |= {
-        "b.q": RNG.integers(-9000, 9000, 6).astype(np.int32), "b.scale": np.float32(0.05173 * 0.010371),
+        "b.q": RNG.integers(-9000, 9000, 6).astype(np.int32),
+        "b.scale": np.float32(0.05173 * 0.010371),
         "b.zero": np.int32(0),
-    }  # fmt: skip
+    }
     nodes.append(helper.make_node("DequantizeLinear", ["b.q", "b.scale", "b.zero"], ["b"]))
     return [*nodes, helper.make_node("Conv", ["a", "w", "b"], ["c"], name="conv")], constants
 

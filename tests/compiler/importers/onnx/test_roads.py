@@ -12,7 +12,7 @@ def test_gives_what_onnxruntime_gives(road, tmp_path):
     path = ROADS[road](tmp_path)
     different, total, largest = differences(path, images_of(1, 6))
     assert largest <= 1
-    assert different <= total * 1e-2, f"{different} of {total}, seed 1"
+    assert different == 0, f"{different} of {total}, seed 1; roads.main() counts more of them"
 
 
 def test_runs_on_an_engine_with_the_nodes_as_layers(tmp_path):
