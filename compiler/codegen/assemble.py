@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.codegen.emit import Emitter
-from tilewright.compiler.codegen.images import Region, lay_out
+from tilewright.compiler.codegen.images import Constants, MemoryMap, Region, WeightImages, lay_out
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.codegen.streams import Streams, build_streams
 from tilewright.compiler.codegen.verify import verify_commands
 from tilewright.compiler.ir import Graph
 from tilewright.compiler.schedule import (
     AUTOMATIC,
-    OVERHEADS,
     Choice,
     EngineLimitError,
+    Estimate,
     LoweredGraph,
     Objective,
-    Overheads,
     Plan,
-    estimate,
+    Schedule,
+    Timing,
     lower,
     round_convolutions,
     search,
 )
 from tilewright.compiler.schedule.limits import at_least
+from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE
 from tilewright.compiler.schedule.verify import verify_schedule
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
@@ -61,16 +61,25 @@ class Assembly:
         return tuple(choice.plan for choice in self.choices)
 
 
+#: Schedules that are compared as whole programs.
+FEW = 5
+
+
 def assemble(
     graph: Graph,
     config: EngineConfig,
+    timing: Timing,
     objective: Objective = "time",
     algorithms: Mapping[str, str] = AUTOMATIC,
-    overheads: Overheads = OVERHEADS,
 ) -> Assembly:
     """Generate the program of a graph for one engine.
 
-    ``overheads`` : what the array loses between commands, by the exact model.
+    The few schedules that the search finds best are compared as whole programs, by their cycles.
+
+    Parameters
+    ----------
+    timing : Timing, exact, of the engine with its memory
+    objective, algorithms : as for :func:`tilewright.compile`
 
     Raises
     ------
@@ -79,31 +88,73 @@ def assemble(
     """
     graph.verify()
     rounded = round_convolutions(graph, config, algorithms)
-    lowered = lower(rounded, config, objective, algorithms, overheads)
-    choices = search(lowered, config, objective, partial(estimate, overheads=overheads))
-    plans = [choice.plan for choice in choices]
-    verify_schedule(lowered, plans)
-    constants, memory = lay_out(lowered, plans, config)
-    end = memory.end
-    recorder = Recorder(config, memory.start, end)
-    emitter = Emitter(recorder, lowered, memory)
-    for plan in plans:
-        emitter.emit(plan)
-    verify_commands(recorder.entries)
-    streams = build_streams(recorder.entries, config, end)
-    size = align(streams.end(config), 4096)
-    if size > 1 << config.addr_width:  # before commands are encoded, which name the addresses
-        raise EngineLimitError(
-            f"weights, feature maps and commands take {size} bytes; "
-            f"{at_least(config, 'addr_width', (size - 1).bit_length())}"
-        )
-    commands = np.frombuffer(streams.image(config), np.uint8)
-    image = np.zeros(size, np.uint8)
-    image[: constants.size] = constants.image()
-    for op in lowered.graph.constants:
-        (value,) = op.outputs
-        data = lowered.layout(value).pack(op.values)
-        address = memory.values[value].address
-        image[address : address + data.size] = data
-    image[end : end + commands.size] = commands
-    return Assembly(lowered, choices, memory.values, streams, image)
+    lowered = lower(rounded, config, timing, objective, algorithms)
+    schedules = search(lowered, Estimate(lowered, timing), objective, few=FEW)
+    images: WeightImages = {}
+    drafts = [_Draft.of(lowered, schedule, config, images) for schedule in schedules]
+    per_byte = CYCLES_PER_BYTE[objective]
+    draft = drafts[0] if len(drafts) == 1 else min(drafts, key=lambda d: d.cost(timing, per_byte))
+    return draft.finished(config)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """The commands of a schedule, before they are bytes."""
+
+    lowered: LoweredGraph
+    schedule: Schedule
+    constants: Constants
+    memory: MemoryMap
+    streams: Streams
+
+    @classmethod
+    def of(
+        cls,
+        lowered: LoweredGraph,
+        schedule: Schedule,
+        config: EngineConfig,
+        images: WeightImages,
+    ) -> _Draft:
+        """Generate the commands of a schedule."""
+        plans = [choice.plan for choice in schedule.choices]
+        verify_schedule(lowered, plans)
+        constants, memory = lay_out(lowered, plans, config, images)
+        recorder = Recorder(config, memory.start, memory.end)
+        emitter = Emitter(recorder, lowered, memory)
+        for plan in plans:
+            emitter.emit(plan)
+        verify_commands(recorder.entries)
+        streams = build_streams(recorder.entries, config, memory.end)
+        return cls(lowered, schedule, constants, memory, streams)
+
+    def cost(self, timing: Timing, per_byte: float) -> float:
+        """Return the cycles of the program, with a byte to or from memory as so many."""
+        streams = self.streams
+        cycles = timing.run(streams.commands, streams.addresses, streams.boot)
+        return cycles + per_byte * sum(choice.cost.traffic for choice in self.schedule.choices)
+
+    def finished(self, config: EngineConfig) -> Assembly:
+        """Return the program as bytes in memory.
+
+        Raises
+        ------
+        EngineLimitError
+            If they are more than the engine can address.
+        """
+        lowered, memory, streams = self.lowered, self.memory, self.streams
+        size = align(streams.end(config), 4096)
+        if size > 1 << config.addr_width:  # before commands are encoded, which name the addresses
+            raise EngineLimitError(
+                f"weights, feature maps and commands take {size} bytes; "
+                f"{at_least(config, 'addr_width', (size - 1).bit_length())}"
+            )
+        commands = np.frombuffer(streams.image(config), np.uint8)
+        image = np.zeros(size, np.uint8)
+        image[: self.constants.size] = self.constants.image()
+        for op in lowered.graph.constants:
+            (value,) = op.outputs
+            data = lowered.layout(value).pack(op.values)
+            address = memory.values[value].address
+            image[address : address + data.size] = data
+        image[memory.end : memory.end + commands.size] = commands
+        return Assembly(lowered, self.schedule.choices, memory.values, streams, image)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tilewright.compiler.codegen.area import Area
 from tilewright.compiler.codegen.buffers.activations import ActivationBuffer
 from tilewright.compiler.codegen.buffers.results import ResultBuffer
 from tilewright.compiler.codegen.hazards import Span, ring_spans
@@ -14,6 +13,7 @@ from tilewright.compiler.codegen.parts import NOWHERE, PartRunner, Target
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.codegen.stores import Storer
 from tilewright.compiler.schedule import ArrayOp, Block, Section, Stage
+from tilewright.compiler.schedule.array.area import Area
 from tilewright.compiler.schedule.array.result import NOT_KEPT, NOT_STORED
 from tilewright.compiler.schedule.array.weights import WeightSource
 from tilewright.compiler.schedule.array.windows import PositionPlace

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tilewright.compiler.codegen.area import Area
 from tilewright.compiler.codegen.buffers.activations import ActivationBuffer
 from tilewright.compiler.codegen.computes import Computer
 from tilewright.compiler.codegen.images import MemoryMap
@@ -10,6 +9,7 @@ from tilewright.compiler.codegen.loads import Loader
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.codegen.stores import Storer
 from tilewright.compiler.schedule import Block, LoweredGraph, Plan, Stage
+from tilewright.compiler.schedule.array.area import Area
 from tilewright.compiler.schedule.array.weights import WeightSource
 from tilewright.compiler.schedule.plan.columns import Strip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,15 +136,21 @@ def place_tables(
     return regions
 
 
+WeightImages: TypeAlias = dict[tuple[WeightSource, Block], NDArray[np.uint8]]
+"""The bytes of blocks of weights, as far as any schedule has asked for them."""
+
+
 def place_weights(
-    constants: Constants, plans: Sequence[Plan], config: EngineConfig
+    constants: Constants, plans: Sequence[Plan], config: EngineConfig, images: WeightImages
 ) -> dict[tuple[WeightSource, Block], Region]:
     """Append all weight blocks; of a stage whose sums are in parts, equal ones once."""
     regions: dict[tuple[WeightSource, Block], Region] = {}
     for plan in plans:
         known: dict[bytes, Region] = {}
         for source, block in plan.weight_blocks():
-            image = source.image(config, block)
+            image = images.get((source, block))
+            if image is None:
+                image = images[source, block] = source.image(config, block)
             if plan.parts is None:
                 regions[source, block] = constants.add(image)
                 continue
@@ -155,11 +162,11 @@ def place_weights(
 
 
 def lay_out(
-    lowered: LoweredGraph, plans: Sequence[Plan], config: EngineConfig
+    lowered: LoweredGraph, plans: Sequence[Plan], config: EngineConfig, images: WeightImages
 ) -> tuple[Constants, MemoryMap]:
     """Give weights, tables and values their places, in this order from address 0."""
     constants = Constants()
-    weights = place_weights(constants, plans, config)
+    weights = place_weights(constants, plans, config, images)
     tables = place_tables(constants, plans, config)
     values, end = place_feature_maps(lowered, plans, constants.size)
     return constants, MemoryMap(values, weights, tables, constants.size, end)

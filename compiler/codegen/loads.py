@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.codegen.area import Area, Run, runs
 from tilewright.compiler.codegen.buffers.offsets import OffsetBuffer
 from tilewright.compiler.codegen.buffers.tables import TableBuffer
 from tilewright.compiler.codegen.buffers.weights import WeightBuffer
@@ -16,6 +15,7 @@ from tilewright.compiler.codegen.hazards import Span, ring_spans
 from tilewright.compiler.codegen.images import MemoryMap
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.schedule import Block, LoweredGraph, Plan
+from tilewright.compiler.schedule.array.area import Area, Run, runs
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.weights import (
     KernelLoad,

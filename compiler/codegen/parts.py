@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tilewright.compiler.codegen.area import Area
 from tilewright.compiler.codegen.buffers.activations import ActivationBuffer
 from tilewright.compiler.codegen.hazards import Span, ring_spans
 from tilewright.compiler.codegen.loads import Loader, ring_rows
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.schedule import ArrayOp, Block
+from tilewright.compiler.schedule.array.area import Area
 from tilewright.compiler.schedule.array.parts import PartWeights, part_height
 from tilewright.compiler.schedule.array.result import (
     NOT_KEPT,

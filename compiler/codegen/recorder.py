@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tilewright.compiler.codegen.area import Run
 from tilewright.compiler.codegen.hazards import HazardTracker, Span
 from tilewright.compiler.schedule import ArrayOp, EngineLimitError
+from tilewright.compiler.schedule.array.area import Run
 from tilewright.isa import Command, Compute, Deform, EngineConfig, Unit
 from tilewright.isa.commands import changed
+
+#: What the fields of a compute command may be: name, least, most, meaning.
+_RANGES = tuple((f.name, *f.range, f.doc) for f in (*Compute.FIELDS, *Compute.OPTIONS))
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,11 @@ class Recorder:
             fence = int(
                 not op.windows.waits and since < config.drain_cycles + config.RESULT_LATENCY
             )
-        command = changed(command, fence=fence)
-        for field_ in (*Compute.FIELDS, *Compute.OPTIONS):
-            low, high = field_.range
-            value = getattr(command, field_.name)
-            if not low <= value <= high:
+        command = changed(command, fence=fence) if fence else command
+        for name, low, high, meaning in _RANGES:
+            if not low <= (value := getattr(command, name)) <= high:
                 raise EngineLimitError(
-                    f"{op.name}: {field_.doc} must be in {low}..{high}, not {value}"
+                    f"{op.name}: {meaning} must be in {low}..{high}, not {value}"
                 )
         self._compute_end.append(self._compute_end[-1] + cycles)
         self._counts[Unit.COMPUTE] += 1

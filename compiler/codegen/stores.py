@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tilewright.compiler.codegen.area import Area, runs
 from tilewright.compiler.codegen.hazards import ring_spans
 from tilewright.compiler.codegen.images import MemoryMap
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.schedule import ArrayOp, Block, LoweredGraph
+from tilewright.compiler.schedule.array.area import Area, runs
 from tilewright.isa import Store
 
 

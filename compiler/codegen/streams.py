@@ -29,6 +29,12 @@ class Streams:
     addresses: dict[Unit, int]
     boot_count: int
 
+    @property
+    def boot(self) -> Fetch:
+        """The first fetch."""
+        address = self.addresses[Unit.LOAD]
+        return Fetch(address=address, unit=int(Unit.LOAD), count=self.boot_count)
+
     def end(self, config: EngineConfig) -> int:
         """Return the first byte behind all streams."""
         return max(

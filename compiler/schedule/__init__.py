@@ -1,6 +1,7 @@
 """From the integer graph to planned work on one engine.
 
 ``objective``  what a schedule is good for
+``timing``     what the compiler is told of cycles
 ``order``      in which order channels, taps and weights lie
 ``array``      what the array can do
 ``tiles``      which convolutions run in tiles of results
@@ -19,10 +20,10 @@ from tilewright.compiler.schedule.array.windows import Operand
 from tilewright.compiler.schedule.limits import EngineLimitError
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.lowering.dispatch import lower
-from tilewright.compiler.schedule.objective import OVERHEADS, Objective, Overheads
-from tilewright.compiler.schedule.plan.cost import estimate
+from tilewright.compiler.schedule.objective import Objective
+from tilewright.compiler.schedule.plan.cost import Estimate
 from tilewright.compiler.schedule.plan.group import Group
-from tilewright.compiler.schedule.plan.search import Choice, search
+from tilewright.compiler.schedule.plan.search import Choice, Schedule, search
 from tilewright.compiler.schedule.plan.strips import Plan
 from tilewright.compiler.schedule.tiles.choose import AUTOMATIC
 from tilewright.compiler.schedule.tiles.rounded import (
@@ -30,26 +31,27 @@ from tilewright.compiler.schedule.tiles.rounded import (
     round_convolutions,
     rounding_errors,
 )
+from tilewright.compiler.schedule.timing import Timing
 from tilewright.compiler.schedule.view import GroupView, view
 
 __all__ = [
     "AUTOMATIC",
-    "OVERHEADS",
     "ArrayOp",
     "Block",
     "Choice",
     "EngineLimitError",
+    "Estimate",
     "Group",
     "GroupView",
     "LoweredGraph",
     "Objective",
     "Operand",
-    "Overheads",
     "Plan",
     "RoundingError",
+    "Schedule",
     "Section",
     "Stage",
-    "estimate",
+    "Timing",
     "lower",
     "round_convolutions",
     "rounding_errors",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from tilewright.compiler.ir import Graph, TensorType
 from tilewright.compiler.schedule.array.stage import Stage
@@ -28,5 +29,15 @@ class LoweredGraph:
 
     def layout(self, value: str) -> FeatureMapLayout:
         """Return how a value lies in memory."""
-        shape, order = self.values[value].shape, tuple(self.orders[value])
-        return FeatureMapLayout(self.config, *shape, order=order, pixel=self.pixels.get(value, 0))
+        known = self._layouts.get(value)
+        if known is None:
+            shape, order = self.values[value].shape, tuple(self.orders[value])
+            pixel = self.pixels.get(value, 0)
+            known = FeatureMapLayout(self.config, *shape, order=order, pixel=pixel)
+            self._layouts[value] = known
+        return known
+
+    @cached_property
+    def _layouts(self) -> dict[str, FeatureMapLayout]:
+        """What was asked for: plans ask for the same layouts again and again."""
+        return {}

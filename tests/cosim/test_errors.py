@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tilewright as tw
+from tests.compiler.timing import timing
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_layers import random_layer
 from tilewright.api.verify import DivergenceError, compare_outputs
@@ -168,7 +169,7 @@ def test_engine_too_small_names_the_parameter(parameter):
             # Memory is taken by all layers together.
             where = "weights, feature maps" if parameter == "addr_width" else "layer: "
             with pytest.raises(EngineLimitError, match=rf"{where}.*{parameter}"):
-                assemble(graph, small)
+                assemble(graph, small, timing(small))
             return
     pytest.fail("it was always enough")
 
@@ -180,7 +181,7 @@ def test_accumulator_as_wide_as_the_message_says_is_enough():
         if fails(layer[0], replace(ENGINE, acc_width=16))
     )
     with pytest.raises(EngineLimitError) as caught:
-        assemble(graph, replace(ENGINE, acc_width=16))
+        assemble(graph, replace(ENGINE, acc_width=16), timing(ENGINE))
     needed = int(re.search(r"at least (\d+)", str(caught.value)).group(1))
     assert fails(graph, replace(ENGINE, acc_width=needed - 1))
     config = replace(ENGINE, acc_width=needed)
@@ -194,7 +195,7 @@ def test_accumulator_as_wide_as_the_message_says_is_enough():
 
 def fails(graph, config):
     try:
-        assemble(graph, config)
+        assemble(graph, config, timing(config))
     except EngineLimitError:
         return True
     return False

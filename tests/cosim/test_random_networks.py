@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.compiler.timing import timing
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_networks import random_network
 from tilewright.api.compile import compile_graph
@@ -25,7 +26,7 @@ def test_random_networks_agree(engine):
         size = tuple(int(n) for n in rng.integers(3, 30, 2))
         graph, inputs = random_network(rng, config, size)
         program = compile_graph(graph, Target(engine=config, memory=latency))
-        plans = assemble(graph, config).plans
+        plans = assemble(graph, config, timing(config)).plans
         fused += any(len(plan.group.stages) > 1 for plan in plans)
         striped += any(len(plan.group.stages) > 1 and plan.steps > 1 for plan in plans)
         try:

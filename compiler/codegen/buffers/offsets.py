@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tilewright.compiler.codegen.area import Area
+from tilewright.compiler.schedule.array.area import Area
 
 Part: TypeAlias = tuple[str, Area]
 """Some of a value."""

@@ -6,6 +6,7 @@ command; nobody asks of which kind a part is. So another kind of part is another
 
 ``section``    kernel groups that reduce over the same channels, and those that go together
 ``ring``       a value in the activation buffer
+``area``       rows and columns of a value, and how commands that move them count
 ``work``       what one command covers
 ``windows``    windows on the grid of one input, or of two
 ``sampled``    windows at positions that are data, and of samples taken before

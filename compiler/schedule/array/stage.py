@@ -141,10 +141,9 @@ class Stage:
         return min(first for first, _ in spans), max(end for _, end in spans)
 
     @lru_cache(maxsize=65536)  # noqa: B019
-    def weight_costs(self, config: EngineConfig) -> tuple[int, float]:
-        """Return the bytes of its weights in memory, and about the cycles that loading takes."""
-        costs = [source.costs(config) for source in self.sources]
-        return sum(size for size, _ in costs), sum(cycles for _, cycles in costs)
+    def weight_bytes(self, config: EngineConfig) -> int:
+        """Return the bytes of its weights in memory."""
+        return sum(source.size_bytes(config) for source in self.sources)
 
 
 def _reaches(found: Iterable[tuple[tuple[int, int, int], tuple[int, int]]]) -> _Reaches:

@@ -142,15 +142,9 @@ class KernelWeights(WeightSource):
         parameters = align(config.param_words * config.rows, config.bus_bytes)
         return parameters, self.section_of[kg].steps * channel
 
-    def costs(self, config: EngineConfig) -> tuple[int, float]:
-        """Return the bytes of all kernel groups in memory, and about the cycles of their loads."""
-        size, cycles = 0, 0.0
-        for kg, section in enumerate(self.section_of):
-            parameters, kernels = self.sizes(config, kg)
-            size += parameters + kernels
-            transform = section.steps * len(self.steps)
-            cycles += parameters / config.bus_bytes + max(kernels / config.bus_bytes, transform)
-        return size, cycles
+    def size_bytes(self, config: EngineConfig) -> int:
+        """Return the bytes of all kernel groups in memory."""
+        return sum(sum(self.sizes(config, kg)) for kg in range(len(self.section_of)))
 
     def image(self, config: EngineConfig, block: Block) -> NDArray[np.uint8]:
         """Return the bytes of a block.

@@ -15,6 +15,7 @@ from tilewright.compiler.schedule.array.section import Block, Section
 from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.compiler.schedule.array.work import Work
 from tilewright.compiler.schedule.order.channels import ChannelOrder
+from tilewright.compiler.schedule.timing import Timing
 from tilewright.isa import EngineConfig
 from tilewright.isa.kernel_steps import KernelStep
 from tilewright.isa.layout import align, pack_parameters, pack_weights
@@ -58,6 +59,10 @@ class WordCopy:
     size: int
     wide: bool
 
+    def cycles(self, config: EngineConfig, timing: Timing) -> int:
+        """Return the cycles of the load."""
+        return timing.words(self.size // config.rows)
+
 
 @dataclass(frozen=True)
 class KernelLoad:
@@ -77,6 +82,10 @@ class KernelLoad:
     channels: int
     taps: int
 
+    def cycles(self, config: EngineConfig, timing: Timing) -> int:
+        """Return the cycles of the load."""
+        return timing.kernels(self.channels, self.taps, self.steps)
+
 
 @dataclass(frozen=True)
 class PixelLoad:
@@ -85,6 +94,10 @@ class PixelLoad:
     value: str
     group: int
     word: int
+
+    def cycles(self, config: EngineConfig, timing: Timing) -> int:
+        """Return the cycles of the load."""
+        return timing.words(1)
 
 
 WeightLoad: TypeAlias = WordCopy | KernelLoad | PixelLoad
@@ -137,11 +150,10 @@ class WeightSource(ABC):
         """Return the bytes of a weight word in memory."""
         return config.rows // config.weights_per_byte
 
-    def costs(self, config: EngineConfig) -> tuple[int, float]:
-        """Return the bytes of all kernel groups in memory, and about the cycles of their loads."""
+    def size_bytes(self, config: EngineConfig) -> int:
+        """Return the bytes of all kernel groups in memory."""
         whole = Block(0, len(self.section_of))
-        size = self.block_words(config, whole) * self.word_bytes(config)
-        return size, size / config.bus_bytes
+        return self.block_words(config, whole) * self.word_bytes(config)
 
     @abstractmethod
     def image(self, config: EngineConfig, block: Block) -> NDArray[np.uint8]:

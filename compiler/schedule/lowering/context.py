@@ -26,7 +26,7 @@ from tilewright.compiler.schedule.array.weights import (
 )
 from tilewright.compiler.schedule.array.windows import JoinedWindows, Operand, Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
-from tilewright.compiler.schedule.objective import Objective, Overheads
+from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.order.channels import (
     ChannelOrder,
     View,
@@ -39,6 +39,7 @@ from tilewright.compiler.schedule.order.sections import (
     segment_sections,
     total_steps,
 )
+from tilewright.compiler.schedule.timing import Timing
 from tilewright.errors import UnsupportedError
 from tilewright.isa import EngineConfig
 
@@ -63,7 +64,7 @@ class Context:
     graph : Graph, verified
     config : EngineConfig
     objective, algorithms : as for :func:`tilewright.compile`
-    overheads : between commands
+    timing : Timing of the engine
     """
 
     def __init__(
@@ -72,12 +73,12 @@ class Context:
         config: EngineConfig,
         objective: Objective,
         algorithms: Mapping[str, str],
-        overheads: Overheads,
+        timing: Timing,
     ) -> None:
         self.config = config
         self.objective = objective
         self.algorithms = algorithms
-        self.overheads = overheads
+        self.timing = timing
         self.graph = graph
         self.ranges = value_ranges(graph.ops, graph.values)
         self.values = dict(graph.values)

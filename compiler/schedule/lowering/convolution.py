@@ -54,7 +54,7 @@ def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d", algorithm: str | None =
     layer = _Layer(ctx, op, kind, op.bias - zero_points)
     plain = layer.operation(windows, weight, macs)
     chosen = choose_tiling(
-        plain, weight, ctx.config, ctx.objective, ctx.algorithm(op.name), ctx.overheads
+        plain, weight, ctx.config, ctx.objective, ctx.algorithm(op.name), ctx.timing
     )
     if chosen is None:
         ctx.emit(plain)

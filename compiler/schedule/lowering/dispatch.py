@@ -19,22 +19,23 @@ from tilewright.compiler.schedule.lowering import (
     transposed,
 )
 from tilewright.compiler.schedule.lowering.context import Context, Lowerings
-from tilewright.compiler.schedule.objective import OVERHEADS, Objective, Overheads
+from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.tiles.choose import AUTOMATIC
+from tilewright.compiler.schedule.timing import Timing
 from tilewright.isa import EngineConfig
 
 
 def lower(
     graph: Graph,
     config: EngineConfig,
+    timing: Timing,
     objective: Objective = "time",
     algorithms: Mapping[str, str] = AUTOMATIC,
-    overheads: Overheads = OVERHEADS,
 ) -> LoweredGraph:
     """Lower a verified graph for one engine.
 
-    ``objective``, ``algorithms``: as for :func:`tilewright.compile`; ``overheads``: between
-    commands.
+    ``timing``: of the engine with its memory; ``objective``, ``algorithms``: as for
+    :func:`tilewright.compile`.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def lower(
             f"an algorithm is given for {min(unknown)!r}, which is no convolution's name; there "
             f"are {', '.join(convolutions)}"
         )
-    ctx = Context(graph, config, objective, algorithms, overheads)
+    ctx = Context(graph, config, objective, algorithms, timing)
     for ctx.layer, op in enumerate(graph.layers):
         if isinstance(op, Accumulating):
             ctx.check_accumulator(op)

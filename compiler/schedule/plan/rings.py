@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.section import Block
@@ -14,10 +15,16 @@ from tilewright.compiler.schedule.plan.group import Group
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
 
+Frontier: TypeAlias = dict[str, tuple[int, ...]]
+"""Per value, its complete rows after each step, from 0 before the first."""
+
+Spans: TypeAlias = dict[str, tuple[int, int]]
+"""Per value, its channel groups that are on chip, as (first, end)."""
+
 
 def frontiers(
     group: Group, lowered: LoweredGraph, strips: tuple[int, ...], early: bool
-) -> dict[str, tuple[int, ...]]:
+) -> Frontier:
     """Return, per value, its rows complete after each step.
 
     ``early``: offsets are complete a step before they are used, so that they come back from memory
@@ -50,7 +57,7 @@ def frontiers(
 
 
 def _kept_rows(
-    group: Group, frontier: dict[str, tuple[int, ...]], value: str, readers: Sequence[Stage]
+    group: Group, frontier: Frontier, value: str, readers: Sequence[Stage]
 ) -> Iterator[tuple[int, int]]:
     """Yield, per step, the first row that a reader needs in the step, and after it."""
     rows = frontier[value]
@@ -69,10 +76,10 @@ def place_rings(
     group: Group,
     lowered: LoweredGraph,
     config: EngineConfig,
-    frontier: dict[str, tuple[int, ...]],
+    frontier: Frontier,
     *,
     chains: tuple[tuple[str, ...], ...],
-    block: Block | None,
+    spans: Spans,
     columns: ColumnCut,
     ahead: bool,
 ) -> dict[str, Ring]:
@@ -81,8 +88,8 @@ def place_rings(
     The values of a chain lie one behind the other.
 
     A value of which nothing is kept from step to step shares its room with those that live before
-    and after it in a step. ``block``: place only the channel groups that it reads. ``columns``:
-    rows hold those of the widest strip.
+    and after it in a step. ``spans``: the channel groups of each value that are
+    placed; ``columns``: rows hold those of the widest strip.
     """
     rows: dict[str, int] = {}
     lives: dict[str, tuple[int, int]] = {}
@@ -119,7 +126,6 @@ def place_rings(
         rows[value] += rows[value] % 2
         pitches[value] += 1 - pitches[value] % 2
 
-    spans = _read_groups(group, lowered, config, block)
     rings = {
         value: Ring(0, first, last - first, rows[value], pitches[value])
         for value, (first, last) in spans.items()
@@ -182,18 +188,16 @@ def chains_of(group: Group) -> tuple[tuple[str, ...], ...] | None:
     return tuple(chains) if sum(map(len, chains)) == len(group.consumers) else None
 
 
-def _read_groups(
+def read_groups(
     group: Group, lowered: LoweredGraph, config: EngineConfig, block: Block | None
-) -> dict[str, tuple[int, int]]:
+) -> Spans:
     """Return the channel groups of each value that are on chip, as (first, end).
 
     What the group computes is there whole; of what it loads, what its stages read, or what the
     given block does.
     """
     sizes = {v: len(lowered.orders[v]) // config.rows for v in group.consumers}
-    spans: dict[str, tuple[int, int]] = {
-        v: (0, size) for v, size in sizes.items() if v not in group.loads
-    }
+    spans: Spans = {v: (0, size) for v, size in sizes.items() if v not in group.loads}
     for stage in group.stages:
         read = stage.channel_groups(config, block or Block(0, stage.n_kg))
         for operand in stage.operands:

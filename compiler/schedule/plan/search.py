@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import TypeAlias
 
 from tilewright.compiler.schedule.array.section import Block
@@ -12,12 +13,12 @@ from tilewright.compiler.schedule.limits import EngineLimitError
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
 from tilewright.compiler.schedule.plan.columns import ColumnCut, column_cuts, whole_rows
-from tilewright.compiler.schedule.plan.cost import Cost, estimate
+from tilewright.compiler.schedule.plan.cost import Cost
 from tilewright.compiler.schedule.plan.group import Group, make_group
 from tilewright.compiler.schedule.plan.parts import Parts, parts_of, too_small
-from tilewright.compiler.schedule.plan.rings import frontiers
-from tilewright.compiler.schedule.plan.strips import Plan, plan_group
-from tilewright.isa import EngineConfig
+from tilewright.compiler.schedule.plan.rings import Frontier, Spans, frontiers, read_groups
+from tilewright.compiler.schedule.plan.strips import Draft, Plan, check, place, too_many_taps
+from tilewright.compiler.schedule.plan.weights import WeightPlan, plan_weights
 
 #: Longest group considered.
 MAX_STAGES = 24
@@ -31,7 +32,7 @@ _TRIED_IN_PARTS = 2
 _TRIED_CUTS = 3
 
 
-CostModel: TypeAlias = Callable[[Plan, LoweredGraph, EngineConfig], Cost]
+CostModel: TypeAlias = Callable[[Draft], Cost]
 """What tells plans apart."""
 
 
@@ -43,15 +44,40 @@ class Choice:
     cost: Cost
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """How a network runs: a choice for each group, and what all of them cost, weighed."""
+
+    choices: tuple[Choice, ...] = ()
+    weighed: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is known of a group.
+
+    Parameters
+    ----------
+    choice : the best plan, if any is good enough
+    error : why there is none, if none fits
+    steps : the fewest strips that fit
+    """
+
+    choice: Choice | None
+    error: EngineLimitError | None
+    steps: int
+
+
 def search(
     lowered: LoweredGraph,
-    config: EngineConfig,
+    model: CostModel,
     objective: Objective = "time",
-    model: CostModel = estimate,
-) -> tuple[Choice, ...]:
+    few: int = 1,
+) -> tuple[Schedule, ...]:
     """Cut a network into groups and plan each, at the least cost.
 
     Dynamic programming over the cuts of the stages' order, exact for the costs of ``model``.
+    Returns the best ways to cut it, ``few`` at most, the best one first.
 
     Raises
     ------
@@ -61,80 +87,82 @@ def search(
     count = len(lowered.stages)
     per_byte = CYCLES_PER_BYTE[objective]
     alone = [
-        best_plan(make_group(lowered, first, 1), lowered, config, per_byte, model=model)
-        for first in range(count)
+        best_plan(make_group(lowered, first, 1), lowered, model, per_byte) for first in range(count)
     ]
     # Rows stay whole but where a stage's do not fit.
-    narrow = [isinstance(choice, EngineLimitError) for choice, _ in alone]
-    best: list[tuple[float, tuple[Choice, ...]] | None] = [None] * (count + 1)
-    best[0] = (0.0, ())
+    narrow = [found.error is not None for found in alone]
+    best: list[list[Schedule]] = [[] for _ in range(count + 1)]
+    best[0] = [Schedule()]
     for first in range(count):
-        start = best[first]
-        assert start is not None  # every stage fits alone
         misfits, least = 0, 1
         for length in range(1, min(MAX_STAGES, count - first) + 1):
-            group = make_group(lowered, first, length)
-            cut = any(narrow[first : first + length])
-            if length == 1 and not cut:
-                choice, steps = alone[first]
+            known, cut = best[first + length], any(narrow[first : first + length])
+            worth = known[-1].weighed - best[first][0].weighed if len(known) == few else inf
+            if length == 1:
+                found = alone[first]
+                if cut:
+                    group = make_group(lowered, first, 1)
+                    found = best_plan(group, lowered, model, per_byte, cut=True)
             else:
-                choice, steps = best_plan(group, lowered, config, per_byte, least, model, cut=cut)
-            if isinstance(choice, EngineLimitError):
+                group = make_group(lowered, first, length)
+                found = best_plan(group, lowered, model, per_byte, least, worth, cut=cut)
+            if found.error is not None:
                 if length == 1:
-                    raise choice
+                    raise found.error
                 # A longer group may still fit, since what it ends with may be smaller; rarely.
                 misfits += 1
                 if misfits > 2:
                     break
                 continue
             # What a longer group keeps on chip is more, strip for strip.
-            least = 1 if cut else steps
-            cost = start[0] + choice.cost.weighed(per_byte)
-            known = best[first + length]
-            if known is None or cost < known[0]:
-                best[first + length] = (cost, (*start[1], choice))
-    end = best[count]
-    assert end is not None
-    return end[1]
+            least = 1 if cut else found.steps
+            if found.choice is not None:
+                cost = found.choice.cost.weighed(per_byte)
+                known += [
+                    Schedule((*start.choices, found.choice), start.weighed + cost)
+                    for start in best[first]
+                ]
+                known.sort(key=lambda schedule: schedule.weighed)
+                del known[few:]
+    return tuple(best[count])
 
 
 def best_plan(
     group: Group,
     lowered: LoweredGraph,
-    config: EngineConfig,
+    model: CostModel,
     per_byte: float,
     least: int = 1,
-    model: CostModel = estimate,
+    worth: float = inf,
     *,
     cut: bool = False,
-) -> tuple[Choice, int] | tuple[EngineLimitError, int]:
-    """Return the best plan of a group, or why there is none; and the fewest strips that fit.
+) -> _Found:
+    """Return the best plan of a group.
 
-    ``least``: fewer strips need not be tried; ``cut``: strips of columns are tried, too.
+    ``least``: fewer strips need not be tried; ``worth``: what costs as much is of no use, and is
+    taken to fit; ``cut``: strips of columns are tried, too.
     """
-    attempt = _Attempt(group, lowered, config, per_byte, model)
+    attempt = _Attempt(group, lowered, model, per_byte, worth)
     for blocks in _cuts(group):
         attempt.rows(blocks, whole_rows(group, lowered), least)
     fewest = attempt.fewest
     fitting: Counter[tuple[Block, ...]] = Counter()
-    for columns in column_cuts(group, lowered, config) if cut else ():
+    for columns in column_cuts(group, lowered, lowered.config) if cut else ():
         for blocks in _cuts(group):
             fitting[blocks] += attempt.rows(blocks, columns, 1)
         if max(fitting.values()) == _TRIED_CUTS:
             break
-    if attempt.best is None and len(group.stages) == 1:
-        _in_parts(attempt, group, lowered, config, cut=cut)
-        attempt.error = too_small(group.stages[0], config) or attempt.error
-    if attempt.best is None:
-        return attempt.error, least
-    return attempt.best, max(fewest, least)
+    if not attempt.fits and len(group.stages) == 1:
+        _in_parts(attempt, group, lowered, cut=cut)
+        attempt.error = too_small(group.stages[0], lowered.config) or attempt.error
+    if attempt.fits:
+        return _Found(attempt.best, None, max(fewest, least))
+    return _Found(None, attempt.error, least)
 
 
-def _in_parts(
-    attempt: _Attempt, group: Group, lowered: LoweredGraph, config: EngineConfig, *, cut: bool
-) -> None:
+def _in_parts(attempt: _Attempt, group: Group, lowered: LoweredGraph, *, cut: bool) -> None:
     """Try to have the sums of a group's only stage in parts."""
-    (stage,) = group.stages
+    (stage,), config = group.stages, lowered.config
     together = (Block(0, stage.n_kg),)
     each = tuple(Block(kg, 1) for kg in range(stage.n_kg))
     columns = [whole_rows(group, lowered)]
@@ -159,7 +187,8 @@ class _Attempt:
 
     Attributes
     ----------
-    best : Choice, or None if none fits
+    best : Choice, or None if none is good enough
+    fits : whether there is a plan
     error : why the last one that does not fit does not
     fewest : strips of rows of a plan that fits
     """
@@ -168,16 +197,18 @@ class _Attempt:
         self,
         group: Group,
         lowered: LoweredGraph,
-        config: EngineConfig,
-        per_byte: float,
         model: CostModel,
+        per_byte: float,
+        worth: float,
     ) -> None:
-        self._group, self._lowered, self._config = group, lowered, config
-        self._per_byte, self._model = per_byte, model
-        self._complete: dict[tuple[tuple[int, ...], bool], dict[str, tuple[int, ...]]] = {}
+        self._group, self._lowered, self._config = group, lowered, lowered.config
+        self._per_byte, self._model, self._worth = per_byte, model, worth
+        self._complete: dict[tuple[tuple[int, ...], bool], Frontier] = {}
+        self._spans: dict[tuple[Block, ...], tuple[Spans, ...]] = {}
         outputs = {stage.output for stage in group.stages}
         self._moved = any(outputs.intersection(stage.positions) for stage in group.stages)
         self.best: Choice | None = None
+        self.fits = False
         self.error = EngineLimitError(f"{group.stages[0].name}: there is no plan")
         self.fewest = 0
 
@@ -193,7 +224,9 @@ class _Attempt:
         strips = [s for s in _strips(self._group, self._lowered) if len(s) >= least]
         if len(columns.strips) > 1 and strips:
             # Where single rows do not fit, nothing does.
-            found = self._plan(blocks, columns, strips[-1], parts, ahead=False, early=False)
+            found = self._draft(blocks, columns, strips[-1], parts, ahead=False, early=False)
+            if isinstance(found, Draft):
+                found = place(found, self._lowered, self._config)
             if isinstance(found, EngineLimitError):
                 self.error = found
                 return False
@@ -215,20 +248,30 @@ class _Attempt:
         fits = False
         for ahead in (True, False) if steps > 1 else (True,):
             for early in (False, True) if ahead and steps > 1 and self._moved else (False,):
-                plan = self._plan(blocks, columns, strips, parts, ahead=ahead, early=early)
-                if isinstance(plan, EngineLimitError):
-                    self.error = plan
-                    continue
-                if ahead and not early:
+                draft = self._draft(blocks, columns, strips, parts, ahead=ahead, early=early)
+                if isinstance(draft, EngineLimitError):
+                    self.error = draft
+                elif self._good(draft) and ahead and not early:
                     fits = True
                     self.fewest = min(self.fewest or steps, steps)
-                cost = self._model(plan, self._lowered, self._config)
-                weighed = cost.weighed(self._per_byte)
-                if self.best is None or weighed < self.best.cost.weighed(self._per_byte):
-                    self.best = Choice(plan, cost)
         return fits
 
-    def _plan(
+    def _good(self, draft: Draft) -> bool:
+        """Keep a plan if it is the best so far; return whether it fits.
+
+        What is too expensive is not placed, and taken to fit.
+        """
+        cost = self._model(draft)
+        if cost.weighed(self._per_byte) < self._worth:
+            plan = place(draft, self._lowered, self._config)
+            if isinstance(plan, EngineLimitError):
+                self.error = plan
+                return False
+            self.best, self._worth = Choice(plan, cost), cost.weighed(self._per_byte)
+        self.fits = True
+        return True
+
+    def _draft(
         self,
         blocks: tuple[Block, ...],
         columns: ColumnCut,
@@ -237,22 +280,39 @@ class _Attempt:
         *,
         ahead: bool,
         early: bool,
-    ) -> Plan | EngineLimitError:
-        key = strips, early
-        if key not in self._complete:
-            self._complete[key] = frontiers(self._group, self._lowered, strips, early)
-        return plan_group(
-            self._group,
-            self._lowered,
-            self._config,
+    ) -> Draft | EngineLimitError:
+        """Return what a plan's cost depends on, or why there is no plan."""
+        group, lowered, config = self._group, self._lowered, self._config
+        runs = len(strips) * len(columns.strips)
+        if wrong := check(group, runs):
+            return wrong
+        weights: WeightPlan | EngineLimitError = WeightPlan((False,), (tuple(blocks),), 0)
+        if parts is None:
+            weights = too_many_taps(group, config) or plan_weights(group, config, blocks, runs)
+        if (strips, early) not in self._complete:
+            self._complete[strips, early] = frontiers(group, lowered, strips, early)
+        if blocks not in self._spans:
+            self._spans[blocks] = tuple(
+                read_groups(group, lowered, config, block if len(blocks) > 1 else None)
+                for block in blocks
+            )
+        draft = Draft(
+            group=group,
             strips=strips,
             blocks=blocks,
             columns=columns,
             ahead=ahead,
             early=early,
-            frontier=self._complete[key],
+            frontier=self._complete[strips, early],
+            spans=self._spans[blocks],
+            weights=WeightPlan((), (), 0) if isinstance(weights, EngineLimitError) else weights,
             parts=parts,
         )
+        if isinstance(weights, EngineLimitError):
+            # That rows have no room is said first.
+            placed = place(draft, lowered, config)
+            return placed if isinstance(placed, EngineLimitError) else weights
+        return draft
 
 
 def _cuts(group: Group) -> Iterator[tuple[Block, ...]]:

@@ -10,7 +10,7 @@ Where even single rows do not fit, all of that happens for one strip of columns 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -23,14 +23,20 @@ from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.plan.columns import ColumnCut
 from tilewright.compiler.schedule.plan.group import Group
 from tilewright.compiler.schedule.plan.parts import Parts
-from tilewright.compiler.schedule.plan.rings import chains_of, place_rings, room
-from tilewright.compiler.schedule.plan.weights import WeightPlan, plan_weights
+from tilewright.compiler.schedule.plan.rings import (
+    Frontier,
+    Spans,
+    chains_of,
+    place_rings,
+    room,
+)
+from tilewright.compiler.schedule.plan.weights import WeightPlan
 from tilewright.isa import EngineConfig
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """How a group runs.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Draft:
+    """How a group would run: all that its cost depends on.
 
     Parameters
     ----------
@@ -42,7 +48,7 @@ class Plan:
     ahead : there is room to load the next strip beside the one in use
     early : offsets are computed a strip before they are used
     frontier : per value, its complete rows after each step, from 0 before the first
-    rings : per block, the room of each value on chip, from word 0 of the group's room on
+    spans : per block, the channel groups of each value that are on chip, as (first, end)
     weights : WeightPlan
     parts : how the sums of a group's only stage are in parts; None: they are not
     """
@@ -53,8 +59,8 @@ class Plan:
     columns: ColumnCut
     ahead: bool
     early: bool
-    frontier: dict[str, tuple[int, ...]]
-    rings: tuple[dict[str, Ring], ...]
+    frontier: Frontier
+    spans: tuple[Spans, ...]
     weights: WeightPlan
     parts: Parts | None = None
 
@@ -78,80 +84,62 @@ class Plan:
         """How often each stage computes some of each kernel group, at most."""
         return self.steps * len(self.columns.strips)
 
-    def apart(self, config: EngineConfig) -> bool:
-        """Return whether there is room for two strips of columns side by side."""
-        return 2 * max(map(room, self.rings)) <= config.act_depth
-
     def kept(self, number: int) -> bool:
         """Return whether the weights of a stage stay in the buffer while they are needed."""
         return self.weights.resident[number] or len(self.blocks) > 1
 
 
-def plan_group(
-    group: Group,
-    lowered: LoweredGraph,
-    config: EngineConfig,
-    *,
-    strips: tuple[int, ...],
-    blocks: Sequence[Block],
-    columns: ColumnCut,
-    ahead: bool,
-    early: bool,
-    frontier: dict[str, tuple[int, ...]],
-    parts: Parts | None = None,
-) -> Plan | EngineLimitError:
-    """Return a plan, or why there is none: the error names the parameter that must grow.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Plan(Draft):
+    """How a group runs.
 
-    ``frontier`` : :func:`frontiers` of these strips; all others as in Plan.
+    Parameters
+    ----------
+    rings : per block, the room of each value on chip, from word 0 of the group's room on
     """
-    name = group.stages[0].name
-    runs = len(strips) * len(columns.strips)
-    if runs > 1 and group.factors & {stage.output for stage in group.stages}:
-        return EngineLimitError(f"{name}: factors are complete only after the last strip")
+
+    rings: tuple[dict[str, Ring], ...]
+
+
+def place(draft: Draft, lowered: LoweredGraph, config: EngineConfig) -> Plan | EngineLimitError:
+    """Return a plan, or why there is none: the error names the parameter that must grow."""
+    group = draft.group
     chains = chains_of(group)
     if chains is None:
-        return EngineLimitError(f"{name}: two concatenations need one value in different places")
-    streamed = parts is not None and parts.lane_slots > 0
-    rings = tuple(
-        {}
-        if streamed
-        else place_rings(
-            group,
-            lowered,
-            config,
-            frontier,
-            chains=chains,
-            block=block if len(blocks) > 1 else None,
-            columns=columns,
-            ahead=ahead,
+        return EngineLimitError(
+            f"{group.stages[0].name}: two concatenations need one value in different places"
         )
-        for block in blocks
-    )
+    if draft.parts is not None and draft.parts.lane_slots:  # loaded part by part
+        return Plan(**vars(draft), rings=({},) * len(draft.blocks))
+    known: dict[tuple[tuple[int, int], ...], dict[str, Ring]] = {}
+    for spans in draft.spans:  # blocks that read the same channel groups have the same room
+        key = tuple(spans.values())
+        if key not in known:
+            known[key] = place_rings(
+                group,
+                lowered,
+                config,
+                draft.frontier,
+                chains=chains,
+                spans=spans,
+                columns=draft.columns,
+                ahead=draft.ahead,
+            )
+    rings = tuple(known[tuple(spans.values())] for spans in draft.spans)
     if error := _without_room(group, rings, config) or _off_chip(group, rings[0], config):
         return error
-    if parts is None:
-        if error := _too_many_taps(group, config):
-            return error
-        weights = plan_weights(group, config, blocks, runs)
-    else:
-        weights = WeightPlan((False,), (tuple(blocks),), 0)
-    if isinstance(weights, EngineLimitError):
-        return weights
-    return Plan(
-        group=group,
-        strips=strips,
-        blocks=tuple(blocks),
-        columns=columns,
-        ahead=ahead,
-        early=early,
-        frontier=frontier,
-        rings=rings,
-        weights=weights,
-        parts=parts,
-    )
+    return Plan(**vars(draft), rings=rings)
 
 
-def _too_many_taps(group: Group, config: EngineConfig) -> EngineLimitError | None:
+def check(group: Group, runs: int) -> EngineLimitError | None:
+    """Return why a group cannot run so many times, wherever its values lie, or None."""
+    if runs > 1 and group.factors & {stage.output for stage in group.stages}:
+        name = group.stages[0].name
+        return EngineLimitError(f"{name}: factors are complete only after the last strip")
+    return None
+
+
+def too_many_taps(group: Group, config: EngineConfig) -> EngineLimitError | None:
     """Return the error of kernels whose taps a command's loops cannot count, or None."""
     for op in group.ops:
         for section in op.sections:

@@ -11,12 +11,8 @@ from numpy.typing import NDArray
 from tilewright.compiler.ir import TensorType
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
-from tilewright.compiler.schedule.objective import (
-    CYCLES_PER_BYTE,
-    OVERHEADS,
-    Objective,
-    Overheads,
-)
+from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
+from tilewright.compiler.schedule.timing import Timing
 from tilewright.compiler.winograd.integer import bits_for
 from tilewright.compiler.winograd.kernels import kernel_transform
 from tilewright.compiler.winograd.terms import Tiling, tilings
@@ -37,7 +33,7 @@ def choose_tiling(
     config: EngineConfig,
     objective: Objective,
     algorithm: str,
-    overheads: Overheads = OVERHEADS,
+    timing: Timing,
 ) -> tuple[Tiling, bool] | None:
     """Return the tiles in which a layer costs least, or None if they do not help.
 
@@ -50,7 +46,7 @@ def choose_tiling(
     weight : (K, C / groups, R, S)
     objective : what is to be minimized
     algorithm : "auto", "direct", or the one that must be taken
-    overheads : between commands
+    timing : Timing of the engine
 
     Raises
     ------
@@ -66,7 +62,7 @@ def choose_tiling(
                 check_tiles(tiling, plain, config)
                 reason = inexact(tiling, weight, plain.windows.type, config)
                 if reason is None:
-                    return tiling, _cost(tiling, plain, config, objective, overheads)[1]
+                    return tiling, _cost(tiling, plain, config, objective, timing)[1]
                 raise EngineLimitError(
                     f"{plain.name}: {algorithm} cannot be taken: {reason}; "
                     f"{algorithm + ROUNDED!r} rounds its kernels"
@@ -77,7 +73,7 @@ def choose_tiling(
         return None
     best, least = None, _plain_cost(plain, config, objective)
     for tiling in known:
-        cost, at_load = _cost(tiling, plain, config, objective, overheads)
+        cost, at_load = _cost(tiling, plain, config, objective, timing)
         if cost >= least or _obstacle(tiling, plain, config) is not None:
             continue
         if inexact(tiling, weight, plain.windows.type, config) is None:
@@ -189,11 +185,11 @@ def _cost(
     plain: ArrayOp,
     config: EngineConfig,
     objective: Objective,
-    overheads: Overheads,
+    timing: Timing,
 ) -> tuple[float, bool]:
     """Estimate what a layer costs in tiles, and whether it costs less if transformed at load."""
     transform, taps = kernel_transform(tiling), _taps(plain)
-    compute = _cycles(tiling, plain, config, overheads)
+    compute = _cycles(tiling, plain, config, timing)
     channels = sum(s.n_kg * s.steps // taps for s in plain.sections)
     parameters = config.param_words * sum(s.n_kg for s in plain.sections)
 
@@ -212,13 +208,13 @@ def _cost(
     return min((compiled, False), (loaded, True))
 
 
-def _cycles(tiling: Tiling, plain: ArrayOp, config: EngineConfig, overheads: Overheads) -> float:
+def _cycles(tiling: Tiling, plain: ArrayOp, config: EngineConfig, timing: Timing) -> float:
     """Estimate the cycles in which the array computes a layer in tiles."""
     rows, columns = tiling.m
     _, height, width = plain.result.type.shape
     row_words = -(-width // (columns * config.cols))
     tile_rows = -(-height // rows)
-    compute, overhead = 0.0, overheads.command + kernel_group_lead(config, 1)
+    compute, overhead = 0.0, timing.gaps.command + kernel_group_lead(config, 1)
     most = max(1, config.partial_depth // (columns * config.drain_cycles))  # words of tiles
     commands = -(-tile_rows // max(1, most // row_words)) * -(-row_words // most)
     for section in plain.sections:

@@ -21,6 +21,7 @@ from tilewright.isa import Unit
 from tilewright.program import LayerInfo, Program
 from tilewright.quantization.model import QuantizedModel
 from tilewright.quantization.network import FloatNetwork
+from tilewright.sim.model import CycleModel
 from tilewright.target import Target, require_target
 
 
@@ -48,7 +49,8 @@ def compile_graph(
     require_type("compile_graph", "graph", graph, Graph)
     _check_options("compile_graph", target, objective, algorithms)
     graph = choose_multipliers(graph, target.engine.multiplier_width)
-    assembly = assemble(graph, target.engine, objective, algorithms)
+    timing = CycleModel(target.engine, target.memory)
+    assembly = assemble(graph, target.engine, timing, objective, algorithms)
     macs = [0] * len(graph.layers)
     for stage in assembly.lowered.stages:
         for op in stage.ops:

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from tests.compiler.schedule.samples import residual
+from tests.compiler.timing import timing
 from tilewright.compiler.ir import Constant, Input, TensorType
-from tilewright.compiler.schedule import lower, search
+from tilewright.compiler.schedule import Estimate, lower, search
 from tilewright.compiler.schedule.array.section import Block
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.plan.columns import whole_rows
 from tilewright.compiler.schedule.plan.group import make_group
-from tilewright.compiler.schedule.plan.rings import frontiers
-from tilewright.compiler.schedule.plan.strips import Plan, plan_group
+from tilewright.compiler.schedule.plan.rings import frontiers, read_groups
+from tilewright.compiler.schedule.plan.strips import Draft, Plan, place
+from tilewright.compiler.schedule.plan.weights import plan_weights
 from tilewright.compiler.schedule.verify import (
     ScheduleFault,
     verify_lowered,
@@ -25,9 +27,14 @@ from tilewright.isa import EngineConfig
 CONFIG = EngineConfig(rows=4, cols=3, act_depth=512, weight_depth=1024, out_depth=128)
 
 
+def plans_of(lowered):
+    (schedule,) = search(lowered, Estimate(lowered, timing(CONFIG)))
+    return [choice.plan for choice in schedule.choices]
+
+
 @pytest.fixture
 def lowered():
-    return lower(residual(), CONFIG)
+    return lower(residual(), CONFIG, timing(CONFIG))
 
 
 @pytest.fixture
@@ -35,18 +42,21 @@ def plan(lowered):
     """Return a plan of all stages in several strips."""
     group = make_group(lowered, 0, len(lowered.stages))
     strips = (2, 4, 6)
-    plan = plan_group(
-        group, lowered, CONFIG, strips=strips, blocks=(Block(0, 2),),
-        columns=whole_rows(group, lowered), ahead=False, early=False,
-        frontier=frontiers(group, lowered, strips, False),
+    blocks = (Block(0, 2),)
+    draft = Draft(
+        group=group, strips=strips, blocks=blocks, columns=whole_rows(group, lowered),
+        ahead=False, early=False, frontier=frontiers(group, lowered, strips, False),
+        spans=(read_groups(group, lowered, CONFIG, None),),
+        weights=plan_weights(group, CONFIG, blocks, len(strips)),
     )  # fmt: skip
+    plan = place(draft, lowered, CONFIG)
     assert isinstance(plan, Plan)
     verify_plan(plan, lowered)
     return plan
 
 
 def test_what_the_compiler_makes_is_right(lowered):
-    verify_schedule(lowered, [choice.plan for choice in search(lowered, CONFIG)])
+    verify_schedule(lowered, plans_of(lowered))
 
 
 def test_what_the_program_holds_is_there_from_the_start():
@@ -55,7 +65,7 @@ def test_what_the_program_holds_is_there_from_the_start():
     graph = residual()
     ops = (Input("unused", "z"), held, *graph.ops[1:])
     graph = replace(graph, values={**graph.values, "z": kind}, ops=ops)
-    verify_lowered(lower(graph, CONFIG))
+    verify_lowered(lower(graph, CONFIG, timing(CONFIG)))
 
 
 def test_stages_out_of_order(lowered):
@@ -81,7 +91,7 @@ def test_sections_that_leave_kernel_groups_out(lowered):
 
 
 def test_stages_that_no_plan_has(lowered):
-    plans = [choice.plan for choice in search(lowered, CONFIG)]
+    plans = plans_of(lowered)
     with pytest.raises(ScheduleFault, match="plans leave stages out"):
         verify_schedule(lowered, plans[:-1])
 

@@ -11,6 +11,7 @@ from brevitas.quant import Int32Bias
 from brevitas.quant.fixed_point import Int8ActPerTensorFixedPoint
 from torch import nn
 
+from tests.compiler.timing import timing
 from tilewright import EngineConfig, Target, UnsupportedError
 from tilewright.api.compile import compile, compile_graph
 from tilewright.api.estimate import sample_count
@@ -164,7 +165,7 @@ def test_masks_beyond_one_are_refused():
 @pytest.mark.parametrize(("channels", "copied"), [(8, False), (6, True)])
 def test_offset_groups_have_channel_groups_of_their_own(channels, copied):
     """Four rows hold a group of four channels as it is; groups of three are copied apart."""
-    lowered = lower(layer(channels, offset_groups=2), ENGINE)
+    lowered = lower(layer(channels, offset_groups=2), ENGINE, timing(ENGINE))
     names = [stage.ops[0].name for stage in lowered.stages]
     assert ("layer.arranged" in names) == copied
     deform = lowered.stages[-1].ops[0].windows.deform
@@ -183,7 +184,7 @@ def test_orders_of_offset_groups():
 
 @pytest.mark.parametrize("groups", [1, 2, 8])
 def test_sections_begin_with_an_offset_group(groups):
-    lowered = lower(layer(8, 8, groups), replace(ENGINE, rows=2))
+    lowered = lower(layer(8, 8, groups), replace(ENGINE, rows=2), timing(ENGINE))
     sections = lowered.stages[-1].ops[0].sections
     per_group = lowered.stages[-1].ops[0].weights.per_group
     cut = cut_by_offsets(sections, 2, per_group, 2, 9)
@@ -240,6 +241,6 @@ def test_an_unknown_algorithm_is_refused():
 
 def test_a_layer_of_which_a_strip_takes_no_rows():
     """Rows that are not read were divided into no tiles: a ZeroDivisionError."""
-    (stage,) = (s for s in lower(layer(), ENGINE).stages if s.output == "y")
+    (stage,) = (s for s in lower(layer(), ENGINE, timing(ENGINE)).stages if s.output == "y")
     assert stage.ops[0].windows.at_once(ENGINE, Chunk(0, 1, 12)).rows == 1
     assert stage.ops[0].windows.at_once(ENGINE, Chunk(12, 1, 12)).rows >= 1

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.compiler.timing import timing
 from tilewright.compiler.ir import (
     Add,
     AvgPool2d,
@@ -26,6 +27,10 @@ from tilewright.isa import Compute, EngineConfig
 BYTES = TensorType((4, 8, 8), 8, True, 1.0, 0)
 
 
+def lowered(graph, config):
+    return lower(graph, config, timing(config))
+
+
 def single(op, *shapes):
     """Return a graph of one operator between ``shapes``."""
     values = {v: replace(BYTES, shape=s) for v, s in zip("xy", shapes, strict=True)}
@@ -39,7 +44,7 @@ def test_the_stride_of_a_single_window_means_nothing(size, stride):
     op = AvgPool2d("pool", "x", "y", (8, 8), (8, 8), (0, 0, 0, 0), r)
     graph = single(op, (4, *size), (4, size[0] // 8, 1))
     graph.verify()
-    (stage,) = lower(graph, EngineConfig()).stages
+    (stage,) = lowered(graph, EngineConfig()).stages
     assert stage.ops[0].windows.stride == stride
 
 
@@ -56,12 +61,12 @@ def test_maximum_with_4_bit_weights_needs_values_that_are_not_negative(relu):
     ]
     graph = Graph("g", values, (Input("input", "x"), conv, *pools, Output("output", "w")))
     graph.verify()
-    assert len(lower(graph, EngineConfig(weight_bits=8)).stages) == 3
+    assert len(lowered(graph, EngineConfig(weight_bits=8)).stages) == 3
     if relu:
-        assert len(lower(graph, EngineConfig(weight_bits=4)).stages) == 3
+        assert len(lowered(graph, EngineConfig(weight_bits=4)).stages) == 3
     else:
         with pytest.raises(UnsupportedError, match=r"pool\.z: .*negative.*ReLU"):
-            lower(graph, EngineConfig(weight_bits=4))
+            lowered(graph, EngineConfig(weight_bits=4))
 
 
 def test_an_engine_without_a_maximum_has_no_maximum_pool():
@@ -69,7 +74,7 @@ def test_an_engine_without_a_maximum_has_no_maximum_pool():
     pool = MaxPool2d("pool", "x", "y", (3, 3), (1, 1), (1, 1, 1, 1), (1, 1))
     graph = Graph("g", values, (Input("input", "x"), pool, Output("output", "y")))
     with pytest.raises(UnsupportedError, match=r"pool: .*maximum=False.*maximum=True"):
-        lower(graph, EngineConfig(maximum=False))
+        lowered(graph, EngineConfig(maximum=False))
 
 
 def moved(*ops, **shapes):
@@ -77,7 +82,7 @@ def moved(*ops, **shapes):
     values = {v: replace(BYTES, shape=s) for v, s in shapes.items()}
     graph = Graph("g", values, (Input("input", "x"), *ops, Output("output", "y")))
     graph.verify()
-    return lower(graph, EngineConfig(rows=4)).stages
+    return lowered(graph, EngineConfig(rows=4)).stages
 
 
 def pointwise(source, output, channels, kernels):

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from tests.compiler.schedule.samples import conv, residual
+from tests.compiler.timing import timing
 from tilewright.api.compile import compile_graph
 from tilewright.compiler.ir import Concat, Graph, Input, Output, TensorType
-from tilewright.compiler.schedule import lower, search
+from tilewright.compiler.schedule import Estimate, lower, search
 from tilewright.compiler.schedule.plan.columns import column_cuts, whole_rows
 from tilewright.compiler.schedule.plan.group import make_group
 from tilewright.compiler.schedule.verify import ScheduleFault, verify_plan
@@ -18,9 +19,14 @@ CONFIG = EngineConfig(rows=4, cols=3, act_depth=1024, weight_depth=1024, out_dep
 
 
 def cuts(graph, config=CONFIG):
-    lowered = lower(graph, config)
+    lowered = lower(graph, config, timing(config))
     group = make_group(lowered, 0, len(lowered.stages))
     return [cut.strips for cut in column_cuts(group, lowered, config)]
+
+
+def choices_of(lowered):
+    (schedule,) = search(lowered, Estimate(lowered, timing(lowered.config)))
+    return schedule.choices
 
 
 def single(size=(8, 60), channels=8):
@@ -77,7 +83,7 @@ def test_what_is_stored_is_cut_at_whole_beats(rows, bus, pixels):
 
 
 def test_rows_that_fit_stay_whole():
-    for choice in search(lower(residual(), CONFIG), CONFIG):
+    for choice in choices_of(lower(residual(), CONFIG, timing(CONFIG))):
         assert len(choice.plan.columns.strips) == 1
 
 
@@ -104,8 +110,9 @@ def test_results_wider_than_their_buffer_go_in_pieces():
 
 @pytest.fixture
 def plan():
-    lowered = lower(single(), replace(CONFIG, act_depth=24))
-    (choice,) = search(lowered, lowered.config)
+    config = replace(CONFIG, act_depth=24)
+    lowered = lower(single(), config, timing(config))
+    (choice,) = choices_of(lowered)
     verify_plan(choice.plan, lowered)
     return choice.plan, lowered
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.compiler.timing import timing
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_networks import random_network
 from tilewright.compiler.schedule import lower, search
@@ -13,15 +14,15 @@ CONFIG = ENGINES["4x4-bus64"]
 
 def lowered(seed):
     graph, _ = random_network(np.random.default_rng(seed), CONFIG, (12, 14))
-    return lower(graph, CONFIG)
+    return lower(graph, CONFIG, timing(CONFIG))
 
 
-def by_groups(plan, lowered, config):
+def by_groups(plan):
     """A group costs one, however it runs."""
     return Cost(1.0, 0)
 
 
-def by_stages(plan, lowered, config):
+def by_stages(plan):
     """A group costs more than the stages apart."""
     return Cost(float(len(plan.group.stages)) ** 2, 0)
 
@@ -29,8 +30,8 @@ def by_stages(plan, lowered, config):
 @pytest.mark.parametrize("seed", range(4))
 def test_the_model_that_is_handed_in_decides(seed):
     network = lowered(seed)
-    few = search(network, CONFIG, model=by_groups)
-    many = search(network, CONFIG, model=by_stages)
+    few = search(network, by_groups)[0].choices
+    many = search(network, by_stages)[0].choices
     assert len(many) == len(network.stages)
     assert len(few) < len(many)
     assert sum(len(choice.plan.group.stages) for choice in few) == len(network.stages)

@@ -1,18 +1,25 @@
 """Rows complete after each strip, and where values lie on chip."""
 
 from tests.compiler.schedule.samples import residual
+from tests.compiler.timing import timing
 from tilewright.compiler.schedule import lower
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.plan.columns import whole_rows
 from tilewright.compiler.schedule.plan.group import make_group
-from tilewright.compiler.schedule.plan.rings import chains_of, frontiers, place_rings, room
+from tilewright.compiler.schedule.plan.rings import (
+    chains_of,
+    frontiers,
+    place_rings,
+    read_groups,
+    room,
+)
 from tilewright.isa import EngineConfig
 
 CONFIG = EngineConfig(rows=4, cols=3, act_depth=1024, weight_depth=1024, out_depth=128)
 
 
 def rings_of(strips, *, ahead=False):
-    lowered = lower(residual(), CONFIG)
+    lowered = lower(residual(), CONFIG, timing(CONFIG))
     group = make_group(lowered, 0, len(lowered.stages))
     frontier = frontiers(group, lowered, strips, False)
     rings = place_rings(
@@ -21,7 +28,7 @@ def rings_of(strips, *, ahead=False):
         CONFIG,
         frontier,
         chains=chains_of(group),
-        block=None,
+        spans=read_groups(group, lowered, CONFIG, None),
         columns=whole_rows(group, lowered),
         ahead=ahead,
     )

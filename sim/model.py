@@ -1,0 +1,166 @@
+"""The exact cycle model as the compiler is handed it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from math import gcd
+
+from tilewright.compiler.schedule.timing import Gaps
+from tilewright.hdl.bus.writer import Writer
+from tilewright.hdl.commands.decode import WAIT_LATENCY
+from tilewright.isa import (
+    Command,
+    Compute,
+    EngineConfig,
+    Fetch,
+    LoadActivations,
+    LoadKernels,
+    LoadWeights,
+    Store,
+    Unit,
+)
+from tilewright.isa.passes import kernel_group_cycles
+from tilewright.sim.events import Events, Fetched
+from tilewright.sim.flights import Flights
+from tilewright.sim.timing.bursts import row_beats
+from tilewright.sim.timing.compute import compute_timing
+from tilewright.sim.timing.load import load_timing
+from tilewright.sim.timing.memory import Memory, MemoryTiming
+from tilewright.sim.timing.memory.sdram import SDRAM
+from tilewright.sim.timing.store import store_cycles
+
+#: One word, of one pass.
+_COMMAND = Compute(
+    n_kg=1, n_oy=1, n_ox=1, n_cg=1, n_r=1, n_s=1, segment_log2=0, segment=1, last_segment=1,
+    out_w=1, in_h=1, in_w=1, stride_x=1, signed=0, pad=0, act_base=0, act_row=0, act_ring=1,
+    kg_step=0, cg_step=0, oy_step=0, r_step=0, y0=0, oy_dy=0, r_dy=0, x0=0, x0_word=0, x0_lane=0,
+    s_dx=0, s_word=0, s_lane=0, weight_base=0, zero_point=0, qmin=0, qmax=0, maximum=0, to_out=0,
+    out_base=0, out_kg_step=0, out_row_step=0, to_act=0, dst_base=0, dst_lane=0, dst_step=1,
+    dst_kg_step=0, dst_row_step=0, table=0,
+)  # fmt: skip
+
+#: Bursts after which those that follow take turns alike.
+_SETTLED = 64
+
+
+class CycleModel:
+    """Cycles of one engine's commands; a :class:`tilewright.compiler.schedule.timing.Timing`.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    memory : Memory, behind the bus. Where its answers depend on what was asked before, loads and
+        stores by themselves are those of a memory of fixed latencies: those of its first bursts.
+        Whole programs are exact.
+    """
+
+    def __init__(self, config: EngineConfig, memory: Memory) -> None:
+        self.config = config
+        self.memory = memory
+        self._alone = _fixed(config, memory) if isinstance(memory, SDRAM) else memory
+        self.words = lru_cache(maxsize=None)(self._words)
+        self.rows = lru_cache(maxsize=None)(self._rows)
+        self.kernels = lru_cache(maxsize=None)(self._kernels)
+        self.results = lru_cache(maxsize=None)(self._results)
+
+    @cached_property
+    def gaps(self) -> Gaps:
+        """What lies between commands."""
+        # Of a pass for which nothing waits.
+        command = replace(_COMMAND, n_cg=self.config.drain_cycles)
+        timing = compute_timing(self.config, command)
+        passes = kernel_group_cycles(self.config, command, parts=1)
+        arrival = 1 + WAIT_LATENCY
+        return Gaps(
+            command=timing.free - passes,
+            fence=timing.done + arrival - passes,
+            store=timing.done + arrival - passes,
+            arrival=arrival,
+        )
+
+    def _words(self, count: int) -> int:
+        return self._load(LoadWeights(address=0, words=count, base=0))
+
+    def _rows(self, groups: int, stride: int, height: int, width: int, pixel: int) -> int:
+        def of(height: int) -> LoadActivations:
+            return LoadActivations(
+                address=0,
+                groups=groups,
+                group_stride=stride,
+                height=height,
+                width=width,
+                base=0,
+                row_step=0,
+                group_step=0,
+                pixel=pixel,
+            )
+
+        size = row_beats(self.config, width, of(height).pixel_bytes) * self.config.bus_bytes
+        return self._tall(
+            height, size, self.config.outstanding, lambda height: self._load(of(height))
+        )
+
+    def _kernels(self, channels: int, taps: int, steps: int) -> int:
+        return self._load(
+            LoadKernels(address=0, base=0, term_step=0, steps=steps, channels=channels, taps=taps)
+        )
+
+    def _results(self, groups: int, stride: int, height: int, width: int) -> int:
+        def cycles(height: int) -> int:
+            store = Store(
+                address=0, groups=groups, group_stride=stride, height=height, width=width, base=0
+            )
+            return store_cycles(self.config, self._alone, store) + 1
+
+        size = row_beats(self.config, width) * self.config.bus_bytes
+        return self._tall(height, size, Writer.PENDING, cycles)
+
+    def _tall(self, height: int, row_bytes: int, flying: int, cycles: Callable[[int], int]) -> int:
+        """Return the cycles of so many rows, of which many take what the first ones do.
+
+        Bursts, of which so many are in flight at most, lie alike to rows again after as many rows
+        as end with a burst. Where each of several groups begins elsewhere in a burst, this may be
+        wrong by a few cycles in ten thousand.
+        """
+        burst = self.config.burst_beats * self.config.bus_bytes
+        period = flying * burst // gcd(burst, row_bytes)
+        periods = (height - -(-_SETTLED * burst // row_bytes)) // period
+        if periods < 2:
+            return cycles(height)
+        first = height - periods * period
+        return cycles(first) + periods * (cycles(first + period) - cycles(first))
+
+    def _load(self, command: Command) -> int:
+        return load_timing(self.config, self._alone, command).done + 1
+
+    def run(
+        self, commands: Mapping[Unit, Sequence[Command]], addresses: Mapping[Unit, int], boot: Fetch
+    ) -> int:
+        """Return the cycles of a whole program."""
+        config = self.config
+
+        def read(fetch: Fetch) -> Sequence[Fetched]:
+            unit = Unit(fetch.unit)
+            first = (fetch.address - addresses[unit]) // config.command_bytes(unit)
+            return commands[unit][first : first + fetch.count]
+
+        return Events(config, self.memory, read, boot).complete().cycles
+
+
+def _fixed(config: EngineConfig, memory: SDRAM) -> MemoryTiming:
+    """Return the fixed latencies that a chip's first bursts have, of one beat each."""
+    none = MemoryTiming(1, 1)
+    load = LoadWeights(address=0, words=1, base=0)
+    store = Store(address=0, groups=1, group_stride=0, height=1, width=1, base=0)
+    found = []
+    for command, least in (
+        (load, load_timing(config, none, load).done),
+        (store, store_cycles(config, none, store)),
+    ):
+        flights = Flights(config, memory)
+        flights.start(command, 0)
+        _, timing = flights.land()
+        found.append(max(1, timing.done - least + 1))
+    return replace(none, read_latency=found[0], write_latency=found[1])
