@@ -45,9 +45,13 @@ Build = Callable[[ArrayOp, Work, Target], Compute]
 
 @dataclass(frozen=True)
 class _Unit:
-    """Passes that run through all parts: those of some work, or one of them, of ``word``."""
+    """Passes that run through all parts: those of some work, or one of them, of ``word``.
+
+    ``row`` : its first row of results, counted from those whose positions are on chip
+    """
 
     work: Work
+    row: int
     word: int | None
     target: Target
 
@@ -103,14 +107,14 @@ class PartRunner:
         if self._parts.rows:
             for first in range(work.first, work.end, self._parts.rows):
                 some = replace(work, first=first, end=min(first + self._parts.rows, work.end))
-                yield _Unit(some, None, target(op, some))
+                yield _Unit(some, first - work.first, None, target(op, some))
             return
         for row in range(work.first, work.end):
             one = replace(work, first=row, end=row + 1)
             where = target(op, one)
             first, end = work.columns
             for word in range(-(-(end - first) // self.config.cols)):
-                yield _Unit(one, word, where)
+                yield _Unit(one, row - work.first, word, where)
 
     def _unit(
         self,
@@ -150,7 +154,7 @@ class PartRunner:
                     command,
                     loops=piece.loops,
                     part=piece.part,
-                    oy=0,
+                    oy=unit.row,
                     ox=unit.word or 0,
                 )
                 self._recorder.append(lead, list(positions[1]), [])

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.cosim.random_deformable import random_deformable
 from tests.cosim.random_layers import random_requantize
+from tests.cosim.test_deform import ENGINE_NAMES, engine
 from tests.strategies.agree import compare
 from tests.strategies.small import compare_seed, in_parts
 from tilewright.api.compile import compile_graph
@@ -76,6 +78,18 @@ def test_random_layers_with_buffers_of_a_few_words(seeds):
         assert not wrong, f"seed {seed}: {wrong} elements differ"
         cut += parts
     assert cut > len(seeds) // 6
+
+
+def test_samples_in_parts():
+    """Their positions are those of the part's taps and channels, row by row."""
+    cut = 0
+    for seed in (11, 17, 23, 35):
+        config = replace(engine(ENGINE_NAMES[seed % len(ENGINE_NAMES)]), weight_depth=32)
+        graph, inputs = random_deformable(np.random.default_rng(seed), config)
+        program = compile_graph(graph, Target(engine=config))
+        assert compare(program, inputs).wrong == 0, f"seed {seed}"
+        cut += in_parts(program)
+    assert cut > 1
 
 
 def test_sums_stay_in_the_array():
