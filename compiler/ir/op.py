@@ -51,7 +51,7 @@ class Op:
     name: str
 
     def __post_init__(self) -> None:
-        """Own every array: int64, contiguous, read-only."""
+        """Own every array: int64, contiguous, read-only; one that is already is shared."""
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
@@ -59,6 +59,10 @@ class Op:
                     raise TypeError(
                         f"{self.name}: {field.name} must be integers, not {value.dtype}"
                     )
+                flags = value.flags
+                frozen = flags.c_contiguous and flags.owndata and not flags.writeable
+                if frozen and value.dtype == np.int64:
+                    continue
                 own = np.array(value, dtype=np.int64, order="C")
                 own.flags.writeable = False
                 object.__setattr__(self, field.name, own)
