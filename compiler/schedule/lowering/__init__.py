@@ -8,5 +8,6 @@
 ``elementwise``  one or two values, element by element
 ``sums``         several values, each times a whole number
 ``movement``     what moves pixels and channels
+``table``        an operator and what emits it, checked together
 ``dispatch``     which of them lowers which operator
 """

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir import Graph, Requantize, TensorType
 from tilewright.compiler.ir.intervals import value_ranges
-from tilewright.compiler.ir.op import Accumulating, Op
+from tilewright.compiler.ir.op import Accumulating
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.array.reduction import Sum
 from tilewright.compiler.schedule.array.result import Result
@@ -45,9 +45,6 @@ from tilewright.isa import EngineConfig
 
 Pair: TypeAlias = tuple[int, int]
 """(vertical, horizontal)."""
-
-Lowerings: TypeAlias = "dict[type[Op], Callable[[Context, Any], None]]"
-"""What emits each operator of a family."""
 
 
 def keep(kind: TensorType) -> Requantize:

@@ -19,7 +19,8 @@ from tilewright.compiler.schedule.array.tiles import (
 from tilewright.compiler.schedule.array.weights import Weights, WeightSource
 from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
-from tilewright.compiler.schedule.lowering.context import Context, Lowerings
+from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.table import lowering
 from tilewright.compiler.schedule.order.sections import share_channels
 from tilewright.compiler.schedule.order.taps import useful_taps
 from tilewright.compiler.schedule.tiles.choose import channel_shares, check_tiles, choose_tiling
@@ -231,5 +232,9 @@ def linear(ctx: Context, op: Linear) -> None:
     )
 
 
-LOWERINGS: Lowerings = {Conv2d: conv, RoundedConv2d: rounded_conv, Linear: linear}
+LOWERINGS = (
+    lowering(Conv2d, conv),
+    lowering(RoundedConv2d, rounded_conv),
+    lowering(Linear, linear),
+)
 WITH_ALGORITHMS: tuple[type[Op], ...] = (Conv2d, RoundedConv2d)

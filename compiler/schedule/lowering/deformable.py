@@ -18,7 +18,8 @@ from tilewright.compiler.schedule.array.sampled import (
 )
 from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
-from tilewright.compiler.schedule.lowering.context import Context, Lowerings
+from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.table import lowering
 from tilewright.compiler.schedule.order.offsets import (
     cut_by_offsets,
     fill,
@@ -310,5 +311,5 @@ def _in_model_order(ctx: Context, op: DeformConv2d, value: str, what: str) -> st
     return copy
 
 
-LOWERINGS: Lowerings = {DeformConv2d: deform_conv}
+LOWERINGS = (lowering(DeformConv2d, deform_conv),)
 WITH_ALGORITHMS: tuple[type[Op], ...] = (DeformConv2d,)

@@ -18,7 +18,7 @@ from tilewright.compiler.schedule.lowering import (
     sums,
     transposed,
 )
-from tilewright.compiler.schedule.lowering.context import Context, Lowerings
+from tilewright.compiler.schedule.lowering.context import Context
 from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.tiles.choose import AUTOMATIC
 from tilewright.compiler.schedule.timing import Timing
@@ -75,15 +75,8 @@ def _narrow_inputs(graph: Graph, config: EngineConfig, stages: Sequence[Stage]) 
     return result
 
 
-_LOWERINGS: Lowerings = {
-    **convolution.LOWERINGS,
-    **deformable.LOWERINGS,
-    **transposed.LOWERINGS,
-    **pooling.LOWERINGS,
-    **elementwise.LOWERINGS,
-    **sums.LOWERINGS,
-    **movement.LOWERINGS,
-}
+_FAMILIES = (convolution, deformable, transposed, pooling, elementwise, sums, movement)
+_LOWERINGS = {entry.kind: entry.emit for family in _FAMILIES for entry in family.LOWERINGS}
 
 #: Those of which it can be said how they are computed.
 _WITH_ALGORITHMS = (*convolution.WITH_ALGORITHMS, *deformable.WITH_ALGORITHMS)

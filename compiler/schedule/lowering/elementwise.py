@@ -19,8 +19,9 @@ from tilewright.compiler.ir import (
 from tilewright.compiler.schedule.array.reduction import Largest
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
-from tilewright.compiler.schedule.lowering.context import Context, Lowerings, keep
+from tilewright.compiler.schedule.lowering.context import Context, keep
 from tilewright.compiler.schedule.lowering.pooling import check_maximum
+from tilewright.compiler.schedule.lowering.table import lowering
 from tilewright.errors import UnsupportedError
 
 
@@ -178,4 +179,10 @@ def changes_nothing(requantize: Requantize, kind: TensorType) -> bool:
     )
 
 
-LOWERINGS: Lowerings = {Rescale: rescale, Gate: gate, Lookup: lookup, Add: add, Maximum: maximum}
+LOWERINGS = (
+    lowering(Rescale, rescale),
+    lowering(Gate, gate),
+    lowering(Lookup, lookup),
+    lowering(Add, add),
+    lowering(Maximum, maximum),
+)

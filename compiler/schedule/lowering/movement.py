@@ -15,8 +15,9 @@ from tilewright.compiler.ir import (
     UpsampleBilinear,
 )
 from tilewright.compiler.schedule.limits import MAX_STEP
-from tilewright.compiler.schedule.lowering.context import Context, Lowerings, keep
+from tilewright.compiler.schedule.lowering.context import Context, keep
 from tilewright.compiler.schedule.lowering.convolution import conv
+from tilewright.compiler.schedule.lowering.table import lowering
 from tilewright.compiler.schedule.lowering.transposed import conv_transpose
 from tilewright.compiler.schedule.order.channels import ChannelOrder, View
 from tilewright.compiler.schedule.order.taps import interpolations
@@ -150,11 +151,11 @@ def move_pixels(ctx: Context, op: Upsample | PixelShuffle | PixelUnshuffle) -> N
     conv_transpose(ctx, transposed, op.kind)
 
 
-LOWERINGS: Lowerings = {
-    Concat: concat,
-    SelectChannels: select,
-    UpsampleBilinear: upsample_bilinear,
-    Upsample: move_pixels,
-    PixelShuffle: move_pixels,
-    PixelUnshuffle: move_pixels,
-}
+LOWERINGS = (
+    lowering(Concat, concat),
+    lowering(SelectChannels, select),
+    lowering(UpsampleBilinear, upsample_bilinear),
+    lowering(Upsample, move_pixels),
+    lowering(PixelShuffle, move_pixels),
+    lowering(PixelUnshuffle, move_pixels),
+)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tilewright.compiler.ir import AvgPool2d, MaxPool2d
 from tilewright.compiler.schedule.array.reduction import Largest
-from tilewright.compiler.schedule.lowering.context import Context, Lowerings
+from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.table import lowering
 from tilewright.errors import UnsupportedError
 
 
@@ -69,4 +70,7 @@ def avg_pool(ctx: Context, op: AvgPool2d) -> None:
     )
 
 
-LOWERINGS: Lowerings = {MaxPool2d: max_pool, AvgPool2d: avg_pool}
+LOWERINGS = (
+    lowering(MaxPool2d, max_pool),
+    lowering(AvgPool2d, avg_pool),
+)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tilewright.compiler.ir import WeightedSum
-from tilewright.compiler.schedule.lowering.context import Context, Lowerings
+from tilewright.compiler.schedule.lowering.context import Context
 from tilewright.compiler.schedule.lowering.elementwise import side_by_side
+from tilewright.compiler.schedule.lowering.table import lowering
 
 
 def weighted_sum(ctx: Context, op: WeightedSum) -> None:
@@ -35,4 +36,4 @@ def weighted_sum(ctx: Context, op: WeightedSum) -> None:
     )
 
 
-LOWERINGS: Lowerings = {WeightedSum: weighted_sum}
+LOWERINGS = (lowering(WeightedSum, weighted_sum),)

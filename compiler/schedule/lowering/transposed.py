@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tilewright.compiler.ir import ConvTranspose2d
-from tilewright.compiler.schedule.lowering.context import Context, Lowerings
+from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.table import lowering
 from tilewright.compiler.schedule.order.taps import phase_taps
 
 
@@ -51,4 +52,4 @@ def conv_transpose(ctx: Context, op: ConvTranspose2d, kind: str = "ConvTranspose
     ctx.emit(*ops)
 
 
-LOWERINGS: Lowerings = {ConvTranspose2d: conv_transpose}
+LOWERINGS = (lowering(ConvTranspose2d, conv_transpose),)
