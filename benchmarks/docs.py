@@ -22,6 +22,7 @@ from benchmarks import (
     array,
     deformable,
     ice40,
+    mlperf_tiny,
     networks,
     points,
     sampling,
@@ -83,6 +84,7 @@ def detector_table() -> str:
 #: Pages that are generated whole.
 PAGES: Mapping[str, Callable[[], str]] = {
     "array.md": array_page,
+    "mlperf_tiny.md": lambda: mlperf_tiny.page(figures("mlperf_tiny.json")),
     "networks.md": lambda: networks_page("networks.json"),
     "networks_w4.md": lambda: networks_page("networks_w4.json"),
     "networks_winograd.md": lambda: networks_page("networks_winograd.json"),

@@ -155,6 +155,16 @@ class Builder:
                 return view
         return View((self.realized(where, view),), view.shape)
 
+    def table(self, where: str, view: View, grid: Quantization, values: Tensor) -> View:
+        """Replace every element on ``grid`` by what ``values`` (2**bits,) has for its integer."""
+        view = self._whole(where, view)
+        (source,) = view.sources
+        name = self.unique(where)
+        output = self.emit(
+            q.Table(where, (source,), name, values, grid.scale, grid.zero_point, grid.signed)
+        )
+        return View((output,), view.shape, view.index)
+
     def affine(self, where: str, view: View, scale: Tensor, offset: Tensor) -> View:
         """``scale * x + offset``; both of the view's shape or broadcast to it."""
         pair = [t.detach().double().broadcast_to(view.shape) for t in (scale, offset)]
@@ -383,11 +393,12 @@ class Builder:
         stride: q.Pair,
         padding: q.Padding,
         divisor: float,
+        whole: bool = False,
     ) -> View:
         """Sum windows of (C, H, W) and divide; padding counts as zeros."""
         name = self.realized(where, view)
         output = self.emit(
-            q.AvgPool(where, (name,), self.unique(where), kernel, stride, padding, divisor)
+            q.AvgPool(where, (name,), self.unique(where), kernel, stride, padding, divisor, whole)
         )
         return View((output,), self.shape(output))
 

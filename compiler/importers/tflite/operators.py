@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tilewright.compiler.importers.tflite import elementwise, movement, weighted, windows
+from tilewright.compiler.importers.tflite import elementwise, movement, tables, weighted, windows
 from tilewright.compiler.importers.tflite.call import Call
 from tilewright.compiler.quantized.graph import View
 
@@ -18,7 +18,9 @@ OPERATORS: Mapping[str, Callable[[Call], View]] = {
     "DEQUANTIZE": elementwise.dequantize,
     "EXPAND_DIMS": movement.reshape,
     "FULLY_CONNECTED": weighted.fully_connected,
+    "LOGISTIC": tables.logistic,
     "MAX_POOL_2D": windows.max_pool,
+    "MEAN": windows.mean,
     "PAD": movement.pad,
     "QUANTIZE": elementwise.quantize,
     "RELU": elementwise.relu,
@@ -26,6 +28,7 @@ OPERATORS: Mapping[str, Callable[[Call], View]] = {
     "RELU_N1_TO_1": elementwise.relu_n1_to_1,
     "RESHAPE": movement.reshape,
     "SQUEEZE": movement.reshape,
+    "TANH": tables.tanh,
 }
 
 #: What the host does where nothing but more of these follows.

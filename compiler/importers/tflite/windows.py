@@ -59,7 +59,7 @@ def average_pool(call: Call) -> View:
             "Use padding='valid', or a depthwise convolution.",
         )
     area = kernel[0] * kernel[1]
-    y = call.builder.avg_pool(call.where, x, kernel, stride(call), pads, float(area))
+    y = call.builder.avg_pool(call.where, x, kernel, stride(call), pads, float(area), True)
     return call.channels_last(call.quantized(y))
 
 
@@ -69,3 +69,17 @@ def max_pool(call: Call) -> View:
     pads = padding(call, x.shape[1:], kernel)
     y = call.builder.max_pool(call.where, x, kernel, stride(call), pads)
     return call.channels_last(call.quantized(y))
+
+
+def mean(call: Call) -> View:
+    """MEAN: over rows and columns."""
+    x = call.channels_first()
+    axes = {int(axis) % 4 for axis in call.constant(1, "INT32").reshape(-1)}
+    if axes != {1, 2}:
+        call.refuse(f"a mean over the axes {sorted(axes)}", "Take rows and columns, (1, 2).")
+    size = (x.shape[1], x.shape[2])
+    if size[0] * size[1] > 1 << 12:
+        call.refuse(f"a mean of {size[0] * size[1]} pixels", "Use an average pool before.")
+    y = call.builder.avg_pool(call.where, x, size, size, (0, 0, 0, 0), float(size[0] * size[1]))
+    mean = call.quantized(y, call.grid)
+    return call.builder.reshaped(mean, call.result.shape[1:])

@@ -184,6 +184,28 @@ class Function(Op):
 
 
 @dataclass(frozen=True, eq=False)
+class Table(Op):
+    """A result for every integer of the input, which is on a grid that is known.
+
+    Parameters
+    ----------
+    values : (2 ** bits,) float64, from the lowest integer up
+    scale, zero_point, signed : of the input's grid
+    """
+
+    values: Tensor
+    scale: float
+    zero_point: int
+    signed: bool
+
+    def evaluate(self, *inputs: Tensor) -> Tensor:
+        """Look up."""
+        lowest = -(len(self.values) // 2) if self.signed else 0
+        places = torch.round(inputs[0].double() / self.scale) + self.zero_point - lowest
+        return self.values[places.long().clamp(0, len(self.values) - 1)].to(inputs[0].dtype)
+
+
+@dataclass(frozen=True, eq=False)
 class Affine(Op):
     """``scale[c] * x + offset[c]``: a batch norm, or constants per channel; both (C,) float64."""
 

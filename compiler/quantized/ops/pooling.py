@@ -43,12 +43,17 @@ class MaxPool(Op):
 
 @dataclass(frozen=True, eq=False)
 class AvgPool(Op):
-    """Sum over windows, divided by ``divisor``; padding counts as zeros."""
+    """Sum over windows, divided by ``divisor``; padding counts as zeros.
+
+    ``whole``: where results are rounded twice, the mean is that of the integers, zero point
+    included, half away from zero; else it is rounded as other sums are.
+    """
 
     kernel: Pair
     stride: Pair
     padding: Padding
     divisor: float
+    whole: bool = False
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Shape of the output."""

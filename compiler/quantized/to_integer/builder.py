@@ -181,12 +181,13 @@ class Builder:
             case AddSource() if self.rounding == "double":
                 return twice.finish_add(self, name, x, x.source, grid)
             case PoolSource() if self.rounding == "double":
-                return twice.finish_pool(self, name, x, x.source, grid)
+                finish = twice.finish_pool if x.source.whole else twice.finish_mean
+                return finish(self, name, x, x.source, grid)
             case AddSource() if needs_digits(x.source):
                 return exact_sum(self, name, x, x.source, grid)
             case AddSource():
                 op: Op = finish_add(name, x, x.source, grid)
-            case PoolSource(source, kernel, stride, padding):
+            case PoolSource(source, kernel, stride, padding, _):
                 op = AvgPool2d(
                     name, source.value, name, kernel, stride, padding, self._requantize(x, grid)
                 )

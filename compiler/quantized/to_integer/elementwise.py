@@ -44,6 +44,21 @@ def table(builder: Builder, op: q.Function, x: Abstract) -> Mapped:
     return Mapped(op.name, source, function)
 
 
+def lookup(op: q.Table, x: Quantized) -> Mapped:
+    """Return what looks results up, on its way to their grid."""
+    values, t = op.values.numpy(), x.type
+    if (t.scale, t.zero_point, t.qmax - t.qmin) != (op.scale, op.zero_point, len(values) - 1):
+        raise UnsupportedError(op.name, "a table for another grid", "The importer is wrong.")
+
+    def function(reals: FloatArray) -> FloatArray:
+        result: FloatArray = values[
+            np.rint(reals / t.scale).astype(np.int64) + t.zero_point - t.qmin
+        ]
+        return result
+
+    return Mapped(op.name, x, function)
+
+
 def binary(builder: Builder, op: q.Binary, a: Quantized, b: Quantized) -> Pending | Quantized:
     """Return a sum or a product that waits for its grid, or emit a maximum."""
     match op.function:

@@ -119,6 +119,8 @@ def _lowered(
             return elementwise.table(builder, op, inputs[0])
     sources = [builder.quantized(op.name, x) for x in inputs]
     match op:
+        case q.Table():
+            return elementwise.lookup(op, sources[0])
         case q.DeformConv():
             sources[1] = deformable.offsets(builder, op, sources[1])
             return weighted.weighted(op, sources)

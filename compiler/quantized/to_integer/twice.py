@@ -232,6 +232,31 @@ def finish_pool(
     return builder.emit(pool, grid, x.shape)
 
 
+def finish_mean(
+    builder: Builder, name: str, x: Pending, source: PoolSource, grid: Quantization
+) -> Quantized:
+    """Emit the window sums whose division is that of TFLite's mean over rows and columns.
+
+    The kernel has the multiplier of the scales, and divides that by the number of pixels, towards
+    zero; so it may have fewer than 31 bits.
+    """
+    t, area = source.x.type, source.kernel[0] * source.kernel[1]
+    whole = make_requantize([t.scale / grid.scale], 31, 0, 0, 0, "double")
+    more = min(area.bit_length() - 1, 2 * FIRST_ROUNDING + 1 - whole.shift[0])
+    channels = x.shape[0]
+    scale = Requantize(
+        ((whole.multiplier[0] << more) // area,) * channels,
+        (whole.shift[0] + more,) * channels,
+        grid.zero_point, grid.qmin, grid.qmax, "double",
+    )  # fmt: skip
+    weight = np.ones((channels, 1, *source.kernel), np.int64)
+    pool = Conv2d(
+        name, source.x.value, name, weight, 2, np.zeros(channels, np.int64), source.stride,
+        source.padding, (1, 1), channels, scale,
+    )  # fmt: skip
+    return builder.emit(pool, grid, x.shape)
+
+
 def _mean(channels: int, area: int, grid: Quantization) -> Requantize:
     return make_requantize([1 / area] * channels, 31, 0, grid.qmin, grid.qmax, "double")
 

@@ -109,12 +109,13 @@ class LinearSource:
 
 @dataclass(frozen=True)
 class PoolSource:
-    """Window sums of ``x``."""
+    """Window sums of ``x``; ``whole`` as in :class:`~tilewright.compiler.quantized.ops.AvgPool`."""
 
     x: Quantized
     kernel: Pair
     stride: Pair
     padding: Padding
+    whole: bool
 
 
 @dataclass(frozen=True)

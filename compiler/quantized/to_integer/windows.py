@@ -29,7 +29,7 @@ def avg_pool(op: q.AvgPool, x: Quantized) -> Pending:
     t = x.type
     size = window_shape(t.shape[1:], op.kernel, op.stride, op.padding)
     scale = np.full(t.shape[0], t.scale / op.divisor)
-    source = PoolSource(x, op.kernel, op.stride, op.padding)
+    source = PoolSource(x, op.kernel, op.stride, op.padding, op.whole)
     return Pending(op.name, source, (t.shape[0], *size), scale, np.zeros(t.shape[0]), False)
 
 

@@ -1,11 +1,10 @@
-"""Small TFLite files, and what the reference kernels make of them."""
+"""Small TFLite files."""
 
 from dataclasses import dataclass, field
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 _TYPES = {
     np.dtype(np.int8): schema.TensorType.INT8,
@@ -75,28 +74,3 @@ class File:
         builder = flatbuffers.Builder(1024)
         builder.Finish(self.model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
-
-
-class Kernels:
-    """The reference kernels on one file."""
-
-    def __init__(self, data):
-        self.interpreter = Interpreter(
-            model_content=data,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-            experimental_preserve_all_tensors=True,
-            num_threads=1,
-        )
-        self.interpreter.allocate_tensors()
-        self.inputs = self.interpreter.get_input_details()
-
-    def run(self, *arrays):
-        """Run on arrays of the file's shapes."""
-        for entry, array in zip(self.inputs, arrays, strict=True):
-            self.interpreter.set_tensor(entry["index"], array)
-        self.interpreter.invoke()
-
-    def value(self, number):
-        """Return a tensor of one image, channels first if it has rows and columns."""
-        array = self.interpreter.get_tensor(number)[0].astype(np.int64)
-        return array.transpose(2, 0, 1) if array.ndim == 3 else array

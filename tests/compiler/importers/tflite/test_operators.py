@@ -1,13 +1,15 @@
 """Files of one operator or a few: every element is the reference kernels' own."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from tests.compiler.importers.tflite.compare import compared
+from examples.mlperf_tiny.reference import compare, integers
 from tests.compiler.importers.tflite.files import File
 from tilewright.compiler.importers.tflite import import_tflite
+from tilewright.compiler.importers.tflite.operators import OPERATORS
 from tilewright.compiler.ir import run
-from tilewright.compiler.quantized.to_integer import to_integer
 from tilewright.errors import UnsupportedError
 
 SAME, VALID = 0, 1
@@ -17,10 +19,10 @@ NONE, RELU, RELU6 = 0, 1, 3
 def check(data, shape, seed, *, images=3, tensors=1):
     rng = np.random.default_rng(seed)
     arrays = [rng.integers(-128, 128, shape).astype(np.int8) for _ in range(images)]
-    elements, different, names = compared(data, arrays)
-    assert len(names) == tensors, names
-    assert elements
-    assert not different, f"seed {seed}: {different} of {elements} differ"
+    found = compare(data, arrays)
+    assert len(found.names) == tensors, found.names
+    assert found.elements
+    assert not found.different, f"seed {seed}: {found.different} of {found.elements} differ"
 
 
 def weights(file, rng, shape, axis, in_scale, spread=40):
@@ -119,8 +121,8 @@ def test_additions_of_every_pair(seed):
     file.op("ADD", [a, b], [y], "AddOptions", 2, fusedActivationFunction=RELU * (seed % 2))
     every = np.arange(-128, 128, dtype=np.int8)
     pair = [np.broadcast_to(v, (256, 256))[None, None].copy() for v in (every, every[:, None])]
-    elements, different, names = compared(file.data([a, b], [y]), [pair])
-    assert (elements, different, len(names)) == (1 << 16, 0, 1), f"seed {seed}"
+    found = compare(file.data([a, b], [y]), [pair])
+    assert (found.elements, found.different) == (1 << 16, 0), f"seed {seed}"
 
 
 def test_a_tensor_added_to_itself():
@@ -145,7 +147,37 @@ def test_average_pools(window):
     check(data, (1, 12, 14, 9), 0)
     rng = np.random.default_rng(1)
     narrow = [rng.integers(-2, 2, (1, 12, 14, 9)).astype(np.int8) for _ in range(8)]
-    assert compared(data, narrow)[1] == 0
+    assert compare(data, narrow).different == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_means_over_pixels(seed):
+    rng = np.random.default_rng(seed)
+    h, w = (int(n) for n in rng.integers(1, 9, 2))
+    scale, point = float(rng.uniform(0.01, 0.2)), int(rng.integers(-128, 128))
+    same = seed % 3 == 0
+    file = File()
+    x = file.tensor((1, h, w, 40), scale, point)
+    axes = file.tensor((2,), data=[1, 2], dtype=np.int32)
+    shape = (1, 1, 1, 40) if seed % 2 else (1, 40)
+    y = file.tensor(shape, scale * (1 if same else rng.uniform(0.2, 1.2)), point if same else 9)
+    file.op("MEAN", [x, axes], [y], "ReducerOptions", 2, keepDims=bool(seed % 2))
+    check(file.data([x], [y]), (1, h, w, 40), seed, images=6)
+
+
+@pytest.mark.parametrize("kind", ["LOGISTIC", "TANH"])
+@pytest.mark.parametrize("seed", range(4))
+def test_tables_of_every_input(kind, seed):
+    rng = np.random.default_rng(seed)
+    scale, point = float(rng.uniform(0.005, 0.12)), int(rng.integers(-128, 128))
+    result = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}[kind]
+    file = File()
+    x = file.tensor((1, 256), scale, point)
+    y = file.tensor((1, 256), *result)
+    file.op(kind, [x], [y])
+    every = np.arange(-128, 128, dtype=np.int8)[None]
+    found = compare(file.data([x], [y]), [every])
+    assert (found.elements, found.different) == (256, 0), f"seed {seed}"
 
 
 def test_max_pool_and_concatenation_and_padding():
@@ -173,12 +205,10 @@ def test_max_pool_and_concatenation_and_padding():
         dilationHFactor=1, dilationWFactor=1,
     )  # fmt: skip
     data = file.data([x], [y])
-    elements, different, names = compared(
-        data, [rng.integers(-128, 128, (1, 9, 9, 3)).astype(np.int8)]
-    )
-    assert elements
-    assert not different
-    assert {"half", "y"} <= names
+    found = compare(data, [rng.integers(-128, 128, (1, 9, 9, 3)).astype(np.int8)])
+    assert found.elements
+    assert not found.different
+    assert {"half", "y"} <= found.names
 
 
 def one_op(kind, options, shapes, grids, dtypes=(np.int8, np.int8), **fields):
@@ -218,6 +248,11 @@ def test_softmax_at_the_end_is_left_to_the_host():
     file.op("SOFTMAX", [y], [z], "SoftmaxOptions")
     imported = import_tflite(file.data([x], [z]))
     assert imported.host == (("SOFTMAX", "probabilities"),)
-    graph = to_integer(imported.graph).graph
+    graph = integers(file.data([x], [z]))
     values = run(graph, [np.array([[[4]], [[-2]], [[7]], [[0]]])])
     assert values["logits"].reshape(-1).tolist() == [5, 2, 7, 3]
+
+
+def test_the_page_names_every_operator():
+    page = (Path(__file__).parents[4] / "docs" / "tflite.md").read_text()
+    assert not [kind for kind in OPERATORS if f"`{kind}`" not in page]
