@@ -25,6 +25,7 @@ from benchmarks import (
     mlperf_tiny,
     networks,
     points,
+    quantizers,
     sampling,
     synthesis,
     winograd,
@@ -103,7 +104,8 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "winograd.md": {"networks": tiles_table},
     "ice40.md": {"engine": lambda: markdown_table(ice40.rows(figures("ice40.json")))},
     "quantize.md": {
-        "accuracy": lambda: markdown_table(accuracy.rows(figures("accuracy.json")["networks"]))
+        "accuracy": lambda: markdown_table(accuracy.rows(figures("accuracy.json")["networks"])),
+        "quantizers": lambda: markdown_table(quantizers.rows(figures("quantizers.json"))),
     },
     "synthesis.md": {
         "ulx3s-12f": lambda: board_table("ulx3s-12f"),

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 import tilewright as tw
 from tilewright.compiler import ir
 from tilewright.compiler.ir.inputs import quantize_input
+from tilewright.compiler.quantized import Quantization
 from tilewright.compiler.quantized.to_integer import to_integer
-from tilewright.quantization.ranges import Histogram
+from tilewright.quantization.ranges import Histogram, Rounded, Search
 
 torch.set_num_threads(1)
 SEED = 20240612
@@ -204,7 +205,8 @@ def test_graph_is_the_float64_model(block, variant) -> None:
     graph, exact = differences(model, images, 31)
     assert not any(d.any() for d in exact)
     _, close = differences(model, images, 18)
-    assert max(np.abs(d).max() for d in close) <= (not options.get("power_of_two", False))
+    # One step at a layer may become two at the result.
+    assert max(np.abs(d).max() for d in close) <= 2 * (not options.get("power_of_two", False))
     bits = options.get("activation_bits", 8)
     assert {t.bits for t in graph.values.values()} == {bits}
     for op in graph.layers:
@@ -239,7 +241,8 @@ def test_report_tells_the_accuracy(variant) -> None:
     assert [x.name for x in report.layers][:3] == ["x", "stem", "blocks.0.conv1"]
     assert report.outputs == ("fc",)
     # The last figure is that of the outputs, computed here from the two models.
-    images = batches(1)[0]
+    images = torch.cat(batches())
+    assert report.images == len(images)
     with torch.no_grad():
         expected = model.eval()(images).double()
         noise = result.model(images).double() - expected
@@ -258,6 +261,17 @@ def test_float_model_is_not_modified() -> None:
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert dict(model.named_modules()) == modules
     assert all(m.training for m in model.modules())
+
+
+def test_results_of_a_dictionary_come_in_its_order() -> None:
+    model = Call(lambda m, x: {"out": m.conv(x), "aux": [m.act(m.conv(x)), x.mean((2, 3))]})
+    quantized = tw.quantize_with_report(model, [IMAGES])
+    results = quantized.model(IMAGES)
+    with torch.no_grad():
+        given = model(IMAGES)
+    for have, wanted in zip(results, [given["out"], *given["aux"]], strict=True):
+        assert float((have - wanted).norm() / wanted.norm()) < 0.03
+    assert len(quantized.report.outputs_snr_db) == 3
 
 
 def test_a_tensor_that_cannot_be_negative_is_unsigned() -> None:
@@ -288,6 +302,11 @@ def test_relu6_ends_at_six() -> None:
         assert (quantized(images) - model(images)).abs().max() < 0.1
 
 
+def errors(histogram: Histogram, scale: float, levels: int) -> float:
+    scales, high = torch.tensor([scale]).double(), torch.tensor([levels]).double()
+    return float(histogram.squared_errors(scales, -high, high))
+
+
 def test_scale_of_least_squared_error() -> None:
     histogram = Histogram()
     rng = np.random.default_rng(SEED)
@@ -296,11 +315,34 @@ def test_scale_of_least_squared_error() -> None:
         histogram.add(part)
     histogram.add(torch.tensor([100.0]))  # grows the range and is clipped
     assert histogram.counts.sum() == 20001
-    errors = [histogram.squared_error(t / 15, 15) for t in (0.3, 3.0, 100.0)]
-    assert min(errors) == errors[1], "of three: clips too much, just right, too coarse"
-    low = histogram.squared_error(3.0 / 15, 15) - 97.0**2
+    found = [errors(histogram, t / 15, 15) for t in (0.3, 3.0, 100.0)]
+    assert min(found) == found[1], "of three: clips too much, just right, too coarse"
+    low = errors(histogram, 3.0 / 15, 15) - 97.0**2
     expected = ((values.abs() - (values.abs() / 0.2).round().clamp(max=15) * 0.2) ** 2).sum()
     assert low == pytest.approx(float(expected), rel=0.05)
+
+
+def test_a_zero_point_where_values_lie_on_one_side() -> None:
+    rng = np.random.default_rng(SEED)
+    values = torch.from_numpy(rng.normal(size=20000))
+    for x, wanted in ((values, False), (F.silu(values), True)):
+        histogram = Histogram()
+        histogram.add(x)
+        scale, zero_point = Search([Rounded(histogram)]).grid(8)
+        assert bool(zero_point) == wanted
+        assert zero_point % 2 == 0
+        noise = Quantization(scale, zero_point, 8, True).apply(x) - x
+        symmetric = Search([Rounded(histogram)]).scale(127, power_of_two=False)
+        other = Quantization(symmetric, 0, 8, True).apply(x) - x
+        assert noise.square().mean() < (0.5 if wanted else 1.01) * other.square().mean()
+
+
+def test_the_range_of_a_tables_input_is_what_the_table_sees() -> None:
+    histogram = Histogram()
+    histogram.add(torch.linspace(-40, 8, 4801))
+    plain, seen = (Search([Rounded(histogram, f)]).grid(8) for f in (lambda x: x, F.relu6))
+    assert plain[0] == pytest.approx(48 / 254, rel=0.05)
+    assert seen[0] < 10 / 254, "values below zero and above six are all alike to ReLU6"
 
 
 def test_dead_layer_does_not_break_calibration() -> None:
@@ -314,7 +356,7 @@ def test_dead_layer_does_not_break_calibration() -> None:
 def test_progress_counts_to_its_total() -> None:
     seen: list[tuple[int, int]] = []
     tw.quantize(network(Mixed), batches(3), progress=lambda *step: seen.append(step))
-    assert seen == [(n, 6) for n in range(1, 7)]
+    assert seen == [(n, 12) for n in range(1, 13)]
 
 
 class Call(nn.Module):
@@ -382,10 +424,14 @@ def test_wrong_widths(option, bits) -> None:
 
 
 def test_what_is_no_module_is_an_error_that_says_what_to_pass() -> None:
-    with pytest.raises(tw.Error, match=r"must be a torch.nn.Module, not str: build the network"):
-        tw.quantize("net.pt", [IMAGES])
-    with pytest.raises(tw.Error, match=r"must be a torch.nn.Module, not str.*tw.quantize"):
-        tw.compile("net.pt", IMAGES, tw.Target())
+    with pytest.raises(tw.Error, match=r"must be a torch.nn.Module, not int: build the network"):
+        tw.quantize(5, [IMAGES])
+    for call in (
+        lambda: tw.quantize("net.pt", [IMAGES]),
+        lambda: tw.compile("net.pt", IMAGES, tw.Target()),
+    ):
+        with pytest.raises(tw.Error, match=r"net\.pt"):  # a path is a file of a network
+            call()
     with pytest.raises(tw.UnsupportedError, match=r"Call: a float network. Quantize it first"):
         tw.compile(Call(lambda m, x: m.conv(x)), IMAGES, tw.Target())
 
@@ -414,13 +460,32 @@ def test_a_quantized_model_tells_its_graph_and_its_shapes() -> None:
     assert "Conv(x)" in str(model)
 
 
-def test_a_layer_that_loses_its_signal_is_an_error_unless_asked_for() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.Conv2d(2, 2, 1, bias=False))
+def unequal(*between: nn.Module) -> nn.Module:
+    """Return two layers; of the channels between, the one that counts is 10,000 times smaller."""
+    last = 1 + len(between)
+    layers = (nn.Conv2d(3, 2, 1, bias=False), *between, nn.Conv2d(2, 2, 1, bias=False))
+    model = nn.Sequential(*layers)
     nn.init.constant_(model[0].weight, 1.0)
     with torch.no_grad():
-        model[0].weight[0] *= 1e4  # one scale for both channels: the small one drowns
-        model[1].weight.copy_(torch.tensor([[[[1e-9]], [[1.0]]]] * 2))
+        model[0].weight[0] *= 1e4
+        model[last].weight.copy_(torch.tensor([[[[1e-9]], [[1.0]]]] * 2))
+    return model
+
+
+def test_a_layer_that_loses_its_signal_is_an_error_unless_asked_for() -> None:
+    model = unequal(nn.SiLU())  # a table has one scale for both channels: the small one drowns
     images = [torch.rand(4, 3, 6, 6)]
-    with pytest.raises(tw.Error, match=r"^1: .* dB are left of its signal.*least_snr_db="):
+    with pytest.raises(tw.Error, match=r"^2: .* dB are left of its signal.*least_snr_db="):
         tw.quantize(model, images)
     tw.quantize(model, images, least_snr_db=-math.inf)
+
+
+UP = nn.Upsample(scale_factor=2)
+
+
+@pytest.mark.parametrize(
+    "between", [(), (nn.ReLU(),), (nn.MaxPool2d(2), nn.ReLU()), (nn.LeakyReLU(0.1), UP)]
+)
+def test_channels_of_unequal_sizes_are_made_equal_where_layers_can(between) -> None:
+    report = tw.quantize_with_report(unequal(*between), [torch.rand(4, 3, 6, 6)]).report
+    assert report.output_snr_db > 35

@@ -6,6 +6,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields
+from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -154,12 +155,26 @@ def _field(field: Field, offset: int, sign: str = "") -> str:
 
 
 def _option(parameter: TyperArgument | TyperOption) -> str:
-    names = ", ".join(f"`{name}`" for name in parameter.opts)
     if isinstance(parameter, TyperArgument):
-        names = f"`{(parameter.name or '').upper()}`"
+        names = f"`{parameter.metavar or (parameter.name or '').upper()}`"
+    else:
+        value = _value(parameter).replace("|", "\\|")
+        names = ", ".join(f"`{name}{value}`" for name in parameter.opts)
     shown = parameter.default not in (None, (), []) and not callable(parameter.default)
     default = f"`{parameter.default}`" if shown else ""
     return f"| {names} | {default} | {_markdown(parameter.help or '')} |"
+
+
+def _value(option: TyperOption) -> str:
+    """Return what is written behind an option: nothing, a kind of value, or one of some words."""
+    annotation = option.type_descriptor.annotation
+    if option.is_flag:
+        return ""
+    if option.metavar:
+        return f" {option.metavar}"
+    if not (inspect.isclass(annotation) and issubclass(annotation, StrEnum)):
+        raise ValueError(f"{option.name}: say what its value is, in metavar")
+    return " " + "|".join(annotation)
 
 
 def main() -> None:

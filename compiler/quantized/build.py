@@ -213,8 +213,13 @@ class Builder:
         if len(a.shape) == len(b.shape) and order not in (None, tuple(range(len(shape)))):
             # As they lie in memory, and back.
             turned = [self.transposed(view, order) for view in (a, b)]
-            result = self.binary(where, function, *turned)
+            result = self._binary(where, function, *turned)
             return self.transposed(result, np.argsort(order).tolist())
+        return self._binary(where, function, a, b)
+
+    def _binary(self, where: str, function: BinaryFunction, a: View, b: View) -> View:
+        """Combine two tensors of which one, at most, lies in another order than it has."""
+        shape = np.broadcast_shapes(a.shape, b.shape)
         if a.shape == b.shape and len(a.sources) == len(b.sources) == 1:
             same = self.shape(a.sources[0]) == self.shape(b.sources[0])
             orders = None if a.index is None else a.index.tobytes()

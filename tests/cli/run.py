@@ -15,7 +15,7 @@ def invoke(*arguments):
     return result.output
 
 
-def refused(capsys, *arguments):
+def refused(capsys, *arguments, status=1):
     """Return the one line that a command that fails prints."""
     code = 0
     with mock.patch.object(sys, "argv", ["tilewright", *map(str, arguments)]):
@@ -25,6 +25,6 @@ def refused(capsys, *arguments):
             code = stop.code
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
-    assert code == 1, captured.out + line
+    assert code == status, captured.out + line
     assert line.startswith("error: ")
     return line.removeprefix("error: ")

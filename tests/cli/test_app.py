@@ -45,6 +45,21 @@ def test_errors_are_one_line_and_status_one(capsys):
     assert captured.out == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compil"], "No such command 'compil'. Did you mean 'compile'? What it takes: tilewright"),
+        (["compile"], "Missing argument 'model'. What it takes: tilewright compile --help"),
+        (["compile", "a", "--boad", "x"], "No such option: --boad (Possible options: --board)."),
+        (["compile", "a", "b"], "Got unexpected extra argument(s) (b). What it takes:"),
+        (["simulate", "a", "--backend", "x"], "Invalid value for '--backend': 'x' is not one of"),
+        (["quantize", "a", "--weight-bits", "x"], "Invalid value for '--weight-bits': "),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_status_two(capsys, arguments, message):
+    assert refused(capsys, *arguments, status=2).startswith(message)
+
+
 def test_a_file_in_the_way_is_one_line_too(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit) as stop:

@@ -60,7 +60,7 @@ def test_quantize_refuses_in_one_line(capsys, tmp_path, name, options, message):
         "def only_a_model(): return nn.Linear(6, 7)\n"
         "def labelled(): return nn.Linear(6, 7), [(x, torch.zeros(4))]\n"
         "def no_batches(): return nn.Linear(6, 7), []\n"
-        "def no_module(): return 'net.pt', [x]\n"
+        "def no_module(): return 3, [x]\n"
         "def failing():\n    return nn.Linear(6, 7), (int('x') if i else x for i in range(2))\n"
         "def not_iterable(): return nn.Linear(6, 7), 3\n"
     )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import tilewright as tw
 
 SEED = 20261128
-ENGINE = tw.EngineConfig(rows=4, cols=4, weight_depth=1024, tables=1)
+ENGINE = tw.EngineConfig(rows=4, cols=4, weight_depth=1024, tables=1, multiplier_width=31)
 torch.set_num_threads(1)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import tilewright as tw
+from tests.peak import Peak
 from tests.test_quantization import Curved, Decoder, Gated, Mixed, Moving, batches, network
 from tilewright.quantization.storage import MAGIC
 
@@ -143,3 +144,27 @@ def test_a_function_is_one_of_the_table(file, tmp_path):
     write(tmp_path / "forged.pt", header, arrays)
     with pytest.raises(tw.Error, match="there is no function '__import__'"):
         tw.QuantizedModel.load(tmp_path / "forged.pt")
+
+
+def test_a_file_costs_no_more_memory_than_its_network(file, tmp_path):
+    """256 MiB that are no arrays: with a wrong checksum, and with a right one."""
+    path, size = tmp_path / "long.pt", 1 << 28
+    header, arrays = parts(file.read_bytes())
+    with path.open("wb") as long:
+        long.write(MAGIC)
+        long.truncate(size)
+    peak = Peak()
+    with pytest.raises(tw.Error, match="it is damaged: its checksum is wrong"):
+        tw.QuantizedModel.load(path)
+    assert peak.bytes() < size / 4
+    text = json.dumps(header).encode()
+    checksum = hashlib.sha256()
+    with path.open("wb") as long:
+        for part in (MAGIC, struct.pack("<Q", len(text)), text, arrays, *[bytes(1 << 20)] * 256):
+            checksum.update(part)
+            long.write(part)
+        long.write(checksum.digest())
+    peak = Peak()
+    with pytest.raises(tw.Error, match=r"arrays of \d+ bytes in \d+"):
+        tw.QuantizedModel.load(path)
+    assert peak.bytes() < size / 4

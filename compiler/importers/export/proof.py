@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves
 
 from tilewright.compiler.importers.export.importer import Imported
 from tilewright.compiler.importers.export.trace import where
@@ -17,10 +18,9 @@ TOLERANCE = 1e-4
 
 
 def outputs_of(model: nn.Module, images: Sequence[Tensor]) -> list[Tensor]:
-    """Run a module; returns its results as a list."""
+    """Run a module; returns its results as a list, those of a dictionary in its order."""
     with torch.no_grad():
-        result = model(*images)
-    return list(result) if isinstance(result, tuple | list) else [result]
+        return list(tree_leaves(model(*images)))
 
 
 def prove(model: nn.Module, imported: Imported, images: Sequence[Tensor]) -> None:

@@ -39,6 +39,8 @@ def finish_add(name: str, x: Pending, source: AddSource, grid: Quantization) -> 
 
 def shared_grid(a: Quantized, b: Quantized) -> Quantization:
     """Return the finest grid that holds two operands in 16 bits."""
+    if a.type.zero_point and _grid(a) == _grid(b):
+        return _grid(a)
     finest = min(a.type.scale, b.type.scale)
     if not _power_of_two_ratio(a.type.scale, b.type.scale) or _bits(a, b, finest) > _MAX_BITS:
         # Refine (or, for far apart scales, coarsen) until the wider operand fills 16 bits.
@@ -50,6 +52,12 @@ def shared_grid(a: Quantized, b: Quantized) -> Quantization:
     qmin = -(1 << (bits - 1)) if signed else 0
     qmax = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
     return Quantization(finest, 0, bits, signed, qmin, qmax)
+
+
+def _grid(x: Quantized) -> Quantization:
+    """Whole grid of a tensor."""
+    t = x.type
+    return Quantization(t.scale, t.zero_point, t.bits, t.signed, t.qmin, t.qmax)
 
 
 def _power_of_two_ratio(a: float, b: float) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
 import tilewright as tw
 from tilewright.cli.compile import compile
@@ -54,8 +55,18 @@ def options(
     """Take the options that come before a command."""
 
 
-def main(run: Callable[[], None] = app) -> None:
-    """Run the command line; errors of the user's making are one line."""
+def _run() -> None:
+    """Run the application; its exit status is that of the process."""
+    code = app(prog_name="tilewright", standalone_mode=False)
+    if isinstance(code, int) and code:
+        raise SystemExit(code)
+
+
+def main(run: Callable[[], None] = _run) -> None:
+    """Run the command line; errors of the user's making are one line.
+
+    The exit status is 2 for what is wrong in the command line itself, otherwise 1.
+    """
     try:
         run()
     except (Error, OSError) as error:
@@ -63,6 +74,21 @@ def main(run: Callable[[], None] = app) -> None:
             if error.filename is None:
                 raise
             error = Error(f"{error.filename}: {error.strerror}")
-        text = " ".join(f"error: {error}".split("\n"))
-        Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
-        raise SystemExit(1) from None
+        _fail(str(error), 1)
+    except NoArgsIsHelpError as error:
+        console.print(error.message, highlight=False, markup=False, end="")
+        raise SystemExit(2) from None
+    except ClickException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "tilewright"
+        text = error.format_message().replace("Value error, ", "").strip()
+        text += "" if text.endswith((".", "?", "!")) else "."
+        _fail(f"{text} What it takes: {command} --help", error.exit_code)
+    except typer.Abort:
+        _fail("aborted", 1)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    text = " ".join(f"error: {text}".split("\n"))
+    Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+    raise SystemExit(code) from None

@@ -50,7 +50,7 @@ def quantize(
         typer.Option(
             metavar="DB",
             help="A layer that loses its signal, with less than this though its inputs are better, "
-            "is an error. 25 with 8 bits; -inf accepts everything.",
+            "is an error. 20 with 8 bits; -inf accepts everything.",
         ),
     ] = None,
     json_path: JsonOption = None,

@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
 
 from tilewright.compiler.quantized import Graph, Quantization
 from tilewright.compiler.quantized import ops as q
+from tilewright.compiler.quantized.ops.elementwise import evaluate
 from tilewright.errors import UnsupportedError
-from tilewright.quantization.ranges import Histogram
+from tilewright.quantization.ranges import Histogram, Rounded, Search
 
-_APART = 2.0
+_APART = 1.5
 """Ratio of ranges beyond which a tensor that others read too is joined as a copy."""
 _OFFSET_FRACTION_BITS = 8
 _FUSING = (q.Weighted, q.Binary, q.AvgPool, q.Bilinear)
@@ -95,18 +100,8 @@ class _Groups:
             self.parent[self.find(name)] = self.find(names[0])
 
 
-def choose_grids(
-    graph: Graph, seen: Mapping[str, Histogram], *, bits: int, power_of_two: bool
-) -> dict[str, Quantization]:
-    """Grid of every stored tensor, of least squared error over those that share it.
-
-    Operands of additions and concatenations share one, and what is moved has that of its source. It
-    is signed if one of its tensors can be negative.
-
-    Parameters
-    ----------
-    seen : values of each tensor
-    """
+def grid_groups(graph: Graph) -> list[list[str]]:
+    """Return the stored tensors, those on one grid together."""
     fused, groups = fused_tensors(graph), _Groups()
     for op in graph.ops:
         if joins(op) or op.keeps_grid:
@@ -118,22 +113,60 @@ def choose_grids(
     for name in graph.tensors:
         if name not in fused:
             members.setdefault(groups.find(name), []).append(name)
-    special = _special(graph)
+    return list(members.values())
+
+
+def choose_grids(
+    graph: Graph, seen: Mapping[str, Histogram], *, bits: int, power_of_two: bool
+) -> dict[str, Quantization]:
+    """Grid of every stored tensor, of least squared error over those that share it.
+
+    Operands of additions and concatenations share one, and what is moved has that of its source. It
+    is signed if one of its tensors can be negative, and then has a zero point where that is better;
+    operands of products have none.
+
+    Parameters
+    ----------
+    seen : values of each tensor
+    """
+    special, readers = _special(graph), graph.readers()
+    results = {name for view in graph.outputs for name in view.sources}
     result: dict[str, Quantization] = {}
-    for names in members.values():
-        histogram = Histogram()
-        for name in names:
-            histogram.merge(seen[name])
+    for names in grid_groups(graph):
         kinds = {special[name] for name in names if name in special}
-        if len(kinds - {"factor"}) > 1:
+        if {"offset", "mask"} <= kinds:
             raise UnsupportedError(
                 names[0],
                 "a tensor that is both offsets and mask of deformable convolutions",
                 "Let one convolution compute each.",
             )
-        grid = _grid(histogram, kinds, bits, power_of_two)
+        search = Search([x for name in names for x in _rounded(name, seen, readers[name], results)])
+        grid = _grid(search, kinds, bits, power_of_two)
         result.update(dict.fromkeys(names, grid))
     return result
+
+
+def _rounded(
+    name: str, seen: Mapping[str, Histogram], readers: list[q.Op], results: set[str]
+) -> list[Rounded]:
+    """Return a tensor as what reads it does.
+
+    Tables forgive what their function does not see. What only moves elements, or takes maxima,
+    stands for its operands.
+    """
+    if readers and name not in results and all(op.keeps_grid for op in readers):
+        return []
+    tables = [op for op in readers if isinstance(op, q.Function)]
+    found = [Rounded(seen[name], partial(computed, op.expression)) for op in tables]
+    if len(tables) < len(readers) or name in results or not readers:
+        found.append(Rounded(seen[name]))
+    return found
+
+
+def computed(expression: q.Expression, x: Tensor) -> Tensor:
+    """Compute a function; what is not finite counts as zero."""
+    value = torch.as_tensor(evaluate(expression, x), dtype=x.dtype).expand_as(x)
+    return value.nan_to_num(0.0, 0.0, 0.0)
 
 
 def _special(graph: Graph) -> dict[str, str]:
@@ -145,7 +178,9 @@ def _special(graph: Graph) -> dict[str, str]:
             if len(op.inputs) > 2:
                 result[op.inputs[2]] = "mask"
         elif isinstance(op, q.Binary) and op.function == "mul":
-            result[gate_of(graph, op)] = "factor"
+            factor = gate_of(graph, op)
+            result.update({name: "multiplied" for name in op.inputs if name not in result})
+            result[factor] = "factor"
     return result
 
 
@@ -155,16 +190,19 @@ def gate_of(graph: Graph, op: q.Binary) -> str:
     return a if graph.shape(a)[1:] == (1, 1) and graph.shape(b)[1:] != (1, 1) else b
 
 
-def _grid(histogram: Histogram, kinds: set[str], bits: int, power_of_two: bool) -> Quantization:
+def _grid(search: Search, kinds: set[str], bits: int, power_of_two: bool) -> Quantization:
     if "offset" in kinds:  # signed, in steps of 2**-f pixels
-        scale = histogram.best_scale((1 << (bits - 1)) - 1, power_of_two=True)
+        scale = search.scale((1 << (bits - 1)) - 1, power_of_two=True)
         scale = 2.0 ** max(-_OFFSET_FRACTION_BITS, min(0, round(math.log2(scale))))
         return Quantization(scale, 0, bits, True)
     if "mask" in kinds:  # unsigned, in units of 2**-b
-        scale = histogram.best_scale((1 << bits) - 1, power_of_two=True)
+        scale = search.scale((1 << bits) - 1, power_of_two=True)
         scale = 2.0 ** max(-8, min(-1, round(math.log2(scale))))
         return Quantization(scale, 0, bits, False)
-    signed = histogram.negative or "factor" in kinds
+    signed = search.negative or "factor" in kinds
+    if signed and not power_of_two and not kinds:
+        scale, zero_point = search.grid(bits)
+        return Quantization(scale, zero_point, bits, True)
     levels = (1 << (bits - signed)) - 1
-    scale = histogram.best_scale(levels, power_of_two=power_of_two)
+    scale = search.scale(levels, power_of_two=power_of_two)
     return Quantization(scale, 0, bits, signed)

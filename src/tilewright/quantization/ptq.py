@@ -29,17 +29,18 @@ from tilewright.compiler.quantized.to_integer import check_integers
 from tilewright.errors import Error, require_type
 from tilewright.progress import ProgressCallback, Steps
 from tilewright.quantization.correction import correct_biases
+from tilewright.quantization.equalize import channels_of, equalized
 from tilewright.quantization.grids import choose_grids, with_copies
 from tilewright.quantization.model import QuantizedModel
 from tilewright.quantization.network import FloatNetwork
 from tilewright.quantization.observe import observe, spreads
-from tilewright.quantization.report import QuantizationReport, check_signal, compare
+from tilewright.quantization.report import Comparison, QuantizationReport, check_signal
 from tilewright.quantization.weights import quantize_weights, with_bias
 
 Batch = tuple[Tensor, ...]
-_COMPARED_IMAGES = 8
-
-"""Called with the steps done and the steps in all."""
+_PROVED_IMAGES = 8
+_PART = 32
+"""Images that are compared at a time: all tensors of both networks are held."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def quantize_with_report(
     least_snr_db: float | None = None,
     progress: ProgressCallback | None = None,
 ) -> Quantized:
-    """As :func:`quantize`, and measure the accuracy of every layer on the first batch."""
+    """As :func:`quantize`, and measure the accuracy of every layer on all calibration images."""
     for name, bits in (("weight_bits", weight_bits), ("activation_bits", activation_bits)):
         require_type("quantize", name, bits, int)
         if not 2 <= bits <= 8:
@@ -122,15 +123,23 @@ def quantize_with_report(
     batches = _checked(calibration_batches)
     own = _own(model)
     _check_shapes(own, batches)
-    images = tuple(x[:_COMPARED_IMAGES] for x in batches[0])
+    images = tuple(x[:_PROVED_IMAGES] for x in batches[0])
     original = outputs_of(own, images)
     real = _graph_of(own, original, images)
-    with Steps("Calibrating", 2 * len(batches), progress) as steps:
+    with Steps("Calibrating", 4 * len(batches), progress) as steps:
+        real, factors = equalized(
+            real,
+            channels_of(real, batches, steps.advance),
+            weight_bits=weight_bits,
+            activation_bits=activation_bits,
+        )
+        prove_equal(real, original, images)
         seen = observe(real, batches, steps.advance)
         real = with_copies(real, {name: h.maximum for name, h in seen.items()})
         for op in real.ops:
             if isinstance(op, q.Copy):
                 seen[op.output] = seen[op.inputs[0]]
+                factors[op.output] = factors[op.inputs[0]]
         grids = choose_grids(real, seen, bits=activation_bits, power_of_two=power_of_two)
         graph = quantize_weights(
             real.with_quantization(grids), bits=weight_bits, power_of_two=power_of_two
@@ -139,14 +148,18 @@ def quantize_with_report(
             with_bias(graph, op, op.bias) if isinstance(op, q.Weighted) else op for op in graph.ops
         )
         graph = correct_biases(real, graph, batches, steps.advance)
-    # What cannot become integers is an error here, with its name, and not when it is compiled.
-    check_integers(graph)
-    report, ratios = compare(real, graph, original, images)
+        # What cannot become integers is an error here, with its name, and not when it is compiled.
+        check_integers(graph)
+        comparison = Comparison(real, graph, factors)
+        for batch in batches:
+            for part in zip(*(torch.split(x, _PART) for x in batch), strict=True):
+                comparison.add(outputs_of(own, part), part)
+            steps.advance()
     least = (
         _least_snr_db(min(weight_bits, activation_bits)) if least_snr_db is None else least_snr_db
     )
-    check_signal(graph, ratios, least)
-    return Quantized(QuantizedModel(graph, single=_returns_one(own, images)), report)
+    check_signal(graph, comparison.seen(), least)
+    return Quantized(QuantizedModel(graph, single=_returns_one(own, images)), comparison.report())
 
 
 def _own(model: nn.Module | str | os.PathLike[str]) -> nn.Module:

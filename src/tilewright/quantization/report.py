@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from tilewright.compiler.quantized import Graph
 from tilewright.compiler.quantized import ops as q
 from tilewright.errors import Error
-from tilewright.quantization.grids import fused_tensors, joins
+from tilewright.quantization.grids import computed, fused_tensors, joins
 
 _FINE = 10.0
 """dB by which a layer's inputs must be better than its output for it to be the one at fault."""
@@ -30,7 +30,7 @@ class LayerAccuracy:
     name : path of the module that computes it, with what follows up to the quantizer fused
     bits, signed, scale : its integer type
     snr_db : float or None, power of the float values over power of the difference; None where
-        either is zero
+        either is zero; of a tensor that only tables read, of what they make of it
     """
 
     name: str
@@ -92,33 +92,95 @@ def _decibels(ratio: float | None) -> str:
     return "-" if ratio is None else f"{ratio:.1f}"
 
 
-def compare(
-    real: Graph, graph: Graph, original: Sequence[Tensor], images: Sequence[Tensor]
-) -> tuple[QuantizationReport, dict[str, float | None]]:
-    """Run the quantized graph beside the float one; returns the report and each tensor's ratio.
+@dataclass
+class Powers:
+    """Power of a signal and of what it differs by, summed over images."""
+
+    signal: float = 0.0
+    noise: float = 0.0
+
+    def add(self, wanted: Tensor, have: Tensor) -> None:
+        """Count a batch."""
+        wanted, have = wanted.double(), have.double()
+        self.signal += float(wanted.square().sum())
+        self.noise += float((have - wanted).square().sum())
+
+    @property
+    def ratio(self) -> float | None:
+        """Signal over noise in dB; None where either is zero."""
+        return 10 * math.log10(self.signal / self.noise) if self.signal and self.noise else None
+
+
+class Comparison:
+    """Runs the quantized graph beside the float one, batch after batch.
 
     Parameters
     ----------
     real : the same graph in reals, which was proved to be the model
-    original : what the model as it was given returns for ``images``
+    graph : quantized
+    factors : (C,) by tensor, what its channels were divided by; ratios are of the model's values
     """
-    with torch.no_grad():
-        wanted = real.values([x.double() for x in images])
-        values = graph.values([x.double() for x in images], quantized=True)
-        results = [view.of(values) for view in graph.outputs]
-    ratios = {name: snr_db(wanted[name], values[name]) for name in values}
-    fused, layers = fused_tensors(graph), []
-    labels = _labels(graph)
-    for name in (*graph.inputs, *(op.output for op in graph.ops)):
-        grid = graph.tensors[name].quantization
-        if name in labels and name not in fused and grid is not None:
-            layers.append(
-                LayerAccuracy(labels[name], grid.bits, grid.signed, grid.scale, ratios[name])
-            )
-    sources = {_source(graph, name) for view in graph.outputs for name in view.sources}
-    outputs = tuple(labels[name] for name in labels if name in sources)
-    final = tuple(snr_db(a.double(), b.double()) for a, b in zip(original, results, strict=True))
-    return QuantizationReport(tuple(layers), outputs, final, len(images[0])), ratios
+
+    def __init__(self, real: Graph, graph: Graph, factors: Mapping[str, Tensor]) -> None:
+        self.real, self.graph = real, graph
+        self.factors = {name: f[:, None, None] for name, f in factors.items()}
+        results = {name for view in graph.outputs for name in view.sources}
+        self.seen_by = {
+            name: [] if name in results else _tables(readers)
+            for name, readers in graph.readers().items()
+        }
+        # As the model has them, and with channels as they were chosen: one of each reader.
+        self.given = {n: [Powers() for _ in fs or [q.X]] for n, fs in self.seen_by.items()}
+        self.chosen = {n: [Powers() for _ in fs or [q.X]] for n, fs in self.seen_by.items()}
+        self.outputs = [Powers() for _ in graph.outputs]
+        self.images = 0
+
+    def add(self, original: Sequence[Tensor], images: Sequence[Tensor]) -> None:
+        """Count a batch; ``original``: what the model as it was given returns for it."""
+        exact = [x.double() for x in images]
+        with torch.no_grad():
+            wanted, have = self.real.values(exact), self.graph.values(exact, quantized=True)
+        for name, x in have.items():
+            for powers, by in ((self.given, self.factors[name]), (self.chosen, 1.0)):
+                a, b = wanted[name] * by, x * by
+                for power, function in zip(powers[name], self.seen_by[name] or [q.X], strict=True):
+                    power.add(computed(function, a), computed(function, b))
+        for power, output, view in zip(self.outputs, original, self.graph.outputs, strict=True):
+            power.add(output, view.of(have))
+        self.images += len(images[0])
+
+    def seen(self) -> dict[str, float | None]:
+        """Return each tensor's ratio as layers see it, whichever channels make it better."""
+        both = {name: (_least(self.given[name]), _least(p)) for name, p in self.chosen.items()}
+        return {
+            n: max((r for r in pair if r is not None), default=None) for n, pair in both.items()
+        }
+
+    def report(self) -> QuantizationReport:
+        """Return what a person reads."""
+        graph, layers = self.graph, []
+        fused, labels = fused_tensors(graph), _labels(graph)
+        for name in (*graph.inputs, *(op.output for op in graph.ops)):
+            grid = graph.tensors[name].quantization
+            if name in labels and name not in fused and grid is not None:
+                ratio = _least(self.given[name])
+                layers.append(
+                    LayerAccuracy(labels[name], grid.bits, grid.signed, grid.scale, ratio)
+                )
+        origins = {_source(graph, name) for view in graph.outputs for name in view.sources}
+        named = tuple(labels[name] for name in labels if name in origins)
+        ratios = tuple(power.ratio for power in self.outputs)
+        return QuantizationReport(tuple(layers), named, ratios, self.images)
+
+
+def _tables(readers: Sequence[q.Op]) -> list[q.Expression]:
+    """Functions of the tables that read a tensor, if nothing else does."""
+    functions = [op.expression for op in readers if isinstance(op, q.Function)]
+    return functions if len(functions) == len(readers) else []
+
+
+def _least(powers: Sequence[Powers]) -> float | None:
+    return min((p.ratio for p in powers if p.ratio is not None), default=None)
 
 
 def _labels(graph: Graph) -> dict[str, str]:
@@ -139,13 +201,6 @@ def _source(graph: Graph, name: str) -> str:
     while (op := producers.get(name)) is not None and (op.keeps_grid or isinstance(op, q.Copy)):
         name = op.inputs[0]
     return name
-
-
-def snr_db(wanted: Tensor, have: Tensor) -> float | None:
-    """Power of ``wanted`` over power of the difference, in dB; None where either is zero."""
-    signal = float(wanted.square().mean())
-    noise = float((have - wanted).square().mean())
-    return 10 * math.log10(signal / noise) if signal and noise else None
 
 
 def check_signal(graph: Graph, ratios: dict[str, float | None], least_db: float) -> None:

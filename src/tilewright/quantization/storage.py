@@ -12,9 +12,8 @@ import json
 import math
 import os
 import struct
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from tilewright.errors import Error
 MAGIC = b"TWQUANT1"
 #: Bytes of a file and of its header, at most.
 MAX_BYTES, MAX_HEADER_BYTES = 1 << 32, 1 << 26
+_CHUNK = 1 << 20
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), 32
 _TYPES = {"f8": np.dtype("<f8"), "i8": np.dtype("<i8")}
 
@@ -53,34 +53,44 @@ def load(path: str | os.PathLike[str]) -> tuple[Graph, bool]:
 
     Returns the graph, and whether the model returns one tensor.
     """
-    data = files.read_bytes(path, MAX_BYTES)
-    if not data.startswith(MAGIC):
+    with files.open_bounded(path, MAX_BYTES) as file:
+        return _load(path, file)
+
+
+def _load(path: str | os.PathLike[str], file: IO[bytes]) -> tuple[Graph, bool]:
+    if file.read(len(MAGIC)) != MAGIC:
         raise Error(
             f"{path} is no quantized network that `tilewright quantize` or QuantizedModel.save "
             "wrote; torch.save writes other files, which can run code when they are read"
         )
     try:
-        return _parse(data)
+        return _parse(file)
     except Error as error:
         raise Error(f"cannot load {path}: {error}") from error
     except Exception as error:  # what was forged can break any operator's arithmetic
         raise Error(f"cannot load {path}: {type(error).__name__}: {error}"[:500]) from error
 
 
-def _parse(data: bytes) -> tuple[Graph, bool]:
+def _parse(file: IO[bytes]) -> tuple[Graph, bool]:
+    """Read what follows ``MAGIC``.
+
+    Nothing is held of a file that is damaged, and of another one no more than its header before
+    its arrays are known to be as long as that says.
+    """
+    size = _checked(file)
     start = len(MAGIC) + _LENGTH.size
-    body = len(data) - _CHECKSUM
-    if body < start or hashlib.sha256(data[:body]).digest() != data[body:]:
-        raise Error("it is damaged: its checksum is wrong")
-    (length,) = _LENGTH.unpack_from(data, len(MAGIC))
-    if length > min(MAX_HEADER_BYTES, body - start):
+    (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+    if length > min(MAX_HEADER_BYTES, size - start):
         raise Error(f"a header of {length} bytes")
-    header = json.loads(data[start : start + length])
-    if not isinstance(header, dict) or set(header) != {"single", "arrays", "graph"}:
-        raise Error("its header lacks an entry, or has another one")
-    if not isinstance(header["single"], bool):
-        raise Error("single must be true or false")
-    graph = from_record(header["graph"], _arrays(header, data, start + length, body))
+    header = json.loads(file.read(length))
+    arrays: list[Array] = []
+    for kind, shape in _shapes(header, size - start - length):
+        count = math.prod(shape)
+        array = np.frombuffer(file.read(8 * count), _TYPES[kind], count).reshape(shape)
+        arrays.append(array.astype(array.dtype.newbyteorder("=")))
+        if not np.isfinite(array).all():
+            raise Error("an array holds NaN or infinity")
+    graph = from_record(header["graph"], arrays)
     if header["single"] and len(graph.outputs) != 1:
         raise Error(f"a single result of {len(graph.outputs)}")
     # What integers cannot be made of is refused here, as it is by quantization.
@@ -88,19 +98,30 @@ def _parse(data: bytes) -> tuple[Graph, bool]:
     return graph, header["single"]
 
 
-def _arrays(header: Mapping[str, Any], data: bytes, start: int, end: int) -> list[Array]:
-    arrays: list[Array] = []
-    for kind, shape in header["arrays"]:
-        if not all(type(n) is int and n >= 0 for n in shape):
-            raise Error(f"an array of {shape}"[:200])
-        count = math.prod(shape)
-        if count * 8 > end - start:
-            raise Error(f"an array of {shape} in {end - start} bytes"[:200])
-        array = np.frombuffer(data, _TYPES[kind], count, start).reshape(shape)
-        arrays.append(array.astype(array.dtype.newbyteorder("=")))
-        if not np.isfinite(array).all():
-            raise Error("an array holds NaN or infinity")
-        start += count * 8
-    if start != end:
-        raise Error(f"{end - start} bytes more than its arrays have")
-    return arrays
+def _checked(file: IO[bytes]) -> int:
+    """Return the bytes before a checksum that is right; leaves the file behind ``MAGIC``."""
+    size = os.fstat(file.fileno()).st_size - _CHECKSUM
+    checksum, left = hashlib.sha256(MAGIC), size - len(MAGIC)
+    while left > 0 and (part := file.read(min(left, _CHUNK))):
+        checksum.update(part)
+        left -= len(part)
+    if size < len(MAGIC) + _LENGTH.size or checksum.digest() != file.read(_CHECKSUM):
+        raise Error("it is damaged: its checksum is wrong")
+    file.seek(len(MAGIC))
+    return size
+
+
+def _shapes(header: Any, size: int) -> list[tuple[str, list[int]]]:
+    """Return type and shape of each array, which together have ``size`` bytes."""
+    if not isinstance(header, dict) or set(header) != {"single", "arrays", "graph"}:
+        raise Error("its header lacks an entry, or has another one")
+    if not isinstance(header["single"], bool):
+        raise Error("single must be true or false")
+    shapes = [(kind, shape) for kind, shape in header["arrays"]]
+    for kind, shape in shapes:
+        if kind not in _TYPES or not all(type(n) is int and n >= 0 for n in shape):
+            raise Error(f"an array of {kind} {shape}"[:200])
+    have = 8 * sum(math.prod(shape) for _, shape in shapes)
+    if have != size:
+        raise Error(f"arrays of {have} bytes in {size}"[:200])
+    return shapes
