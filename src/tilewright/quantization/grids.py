@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -154,19 +154,27 @@ def _rounded(
     Tables forgive what their function does not see. What only moves elements, or takes maxima,
     stands for its operands.
     """
-    if readers and name not in results and all(op.keeps_grid for op in readers):
+    if name not in results and only_kept(readers):
         return []
     tables = [op for op in readers if isinstance(op, q.Function)]
-    found = [Rounded(seen[name], partial(computed, op.expression)) for op in tables]
+    found = []
+    for op in tables:
+        ends = seen[op.output].low, seen[op.output].high
+        found.append(Rounded(seen[name], partial(computed, op.expression, *ends)))
     if len(tables) < len(readers) or name in results or not readers:
         found.append(Rounded(seen[name]))
     return found
 
 
-def computed(expression: q.Expression, x: Tensor) -> Tensor:
-    """Compute a function; what is not finite counts as zero."""
+def only_kept(readers: Sequence[q.Op]) -> bool:
+    """Whether what reads a tensor only moves its elements or takes maxima."""
+    return bool(readers) and all(op.keeps_grid for op in readers)
+
+
+def computed(expression: q.Expression, low: float, high: float, x: Tensor) -> Tensor:
+    """Compute a function as its result is kept: saturated, also at a pole."""
     value = torch.as_tensor(evaluate(expression, x), dtype=x.dtype).expand_as(x)
-    return value.nan_to_num(0.0, 0.0, 0.0)
+    return value.nan_to_num(0.0, high, low).clamp(low, high)
 
 
 def _special(graph: Graph) -> dict[str, str]:

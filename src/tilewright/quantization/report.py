@@ -15,7 +15,7 @@ from torch import Tensor
 from tilewright.compiler.quantized import Graph
 from tilewright.compiler.quantized import ops as q
 from tilewright.errors import Error
-from tilewright.quantization.grids import computed, fused_tensors, joins
+from tilewright.quantization.grids import computed, fused_tensors, joins, only_kept
 
 _FINE = 10.0
 """dB by which a layer's inputs must be better than its output for it to be the one at fault."""
@@ -124,14 +124,15 @@ class Comparison:
     def __init__(self, real: Graph, graph: Graph, factors: Mapping[str, Tensor]) -> None:
         self.real, self.graph = real, graph
         self.factors = {name: f[:, None, None] for name, f in factors.items()}
-        results = {name for view in graph.outputs for name in view.sources}
+        self.results = {name for view in graph.outputs for name in view.sources}
+        self.readers = graph.readers()
         self.seen_by = {
-            name: [] if name in results else _tables(readers)
-            for name, readers in graph.readers().items()
+            name: [] if name in self.results else _tables(readers)
+            for name, readers in self.readers.items()
         }
-        # As the model has them, and with channels as they were chosen: one of each reader.
-        self.given = {n: [Powers() for _ in fs or [q.X]] for n, fs in self.seen_by.items()}
-        self.chosen = {n: [Powers() for _ in fs or [q.X]] for n, fs in self.seen_by.items()}
+        # As the model has them, and with channels as they were chosen: one for each table.
+        self.given = {n: [Powers() for _ in ops or [None]] for n, ops in self.seen_by.items()}
+        self.chosen = {n: [Powers() for _ in ops or [None]] for n, ops in self.seen_by.items()}
         self.outputs = [Powers() for _ in graph.outputs]
         self.images = 0
 
@@ -142,12 +143,24 @@ class Comparison:
             wanted, have = self.real.values(exact), self.graph.values(exact, quantized=True)
         for name, x in have.items():
             for powers, by in ((self.given, self.factors[name]), (self.chosen, 1.0)):
-                a, b = wanted[name] * by, x * by
-                for power, function in zip(powers[name], self.seen_by[name] or [q.X], strict=True):
-                    power.add(computed(function, a), computed(function, b))
+                tables = self.seen_by[name]
+                for power, op in zip(powers[name], tables, strict=bool(tables)):
+                    power.add(self._result(op, wanted[name]), self._result(op, x))
+                if not tables:
+                    powers[name][0].add(wanted[name] * by, x * by)
         for power, output, view in zip(self.outputs, original, self.graph.outputs, strict=True):
             power.add(output, view.of(have))
         self.images += len(images[0])
+
+    def _result(self, op: q.Function, x: Tensor) -> Tensor:
+        grid = self.graph.tensors[op.output].quantization
+        ends = (-math.inf, math.inf)
+        if grid is not None:
+            ends = (
+                grid.scale * (grid.qmin - grid.zero_point),
+                grid.scale * (grid.qmax - grid.zero_point),
+            )
+        return computed(op.expression, *ends, x)
 
     def seen(self) -> dict[str, float | None]:
         """Return each tensor's ratio as layers see it, whichever channels make it better."""
@@ -156,6 +169,14 @@ class Comparison:
             n: max((r for r in pair if r is not None), default=None) for n, pair in both.items()
         }
 
+    def _told(self, name: str) -> float | None:
+        """Ratio of a tensor; of what is made of it, if that is only moved or pooled and better."""
+        own, readers = _least(self.given[name]), self.readers[name]
+        if own is None or name in self.results or not only_kept(readers):
+            return own
+        behind = [self._told(op.output) for op in readers]
+        return max(own, min((r for r in behind if r is not None), default=own))
+
     def report(self) -> QuantizationReport:
         """Return what a person reads."""
         graph, layers = self.graph, []
@@ -163,7 +184,7 @@ class Comparison:
         for name in (*graph.inputs, *(op.output for op in graph.ops)):
             grid = graph.tensors[name].quantization
             if name in labels and name not in fused and grid is not None:
-                ratio = _least(self.given[name])
+                ratio = self._told(name)
                 layers.append(
                     LayerAccuracy(labels[name], grid.bits, grid.signed, grid.scale, ratio)
                 )
@@ -173,10 +194,10 @@ class Comparison:
         return QuantizationReport(tuple(layers), named, ratios, self.images)
 
 
-def _tables(readers: Sequence[q.Op]) -> list[q.Expression]:
-    """Functions of the tables that read a tensor, if nothing else does."""
-    functions = [op.expression for op in readers if isinstance(op, q.Function)]
-    return functions if len(functions) == len(readers) else []
+def _tables(readers: Sequence[q.Op]) -> list[q.Function]:
+    """Tables that read a tensor, if nothing else does."""
+    tables = [op for op in readers if isinstance(op, q.Function)]
+    return tables if len(tables) == len(readers) else []
 
 
 def _least(powers: Sequence[Powers]) -> float | None:
@@ -218,6 +239,8 @@ def check_signal(graph: Graph, ratios: dict[str, float | None], least_db: float)
             continue
         if op.output not in results and all(map(joins, readers[op.output])):
             continue  # one part of a sum may be small: what counts is the sum
+        if op.output not in results and only_kept(readers[op.output]):
+            continue  # a pool may see only the large values
         inputs = [ratios[name] for name in op.inputs]
         if all(r is None or r > own + _FINE for r in inputs):
             raise Error(

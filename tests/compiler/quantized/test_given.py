@@ -138,7 +138,7 @@ def test_a_grid_is_where_the_network_says_it():
     total = builder.quantized("b", builder.binary("b", "add", total, x), coarse)
     builder_graph = builder.graph("sums", [total])
     ops = to_integer(given(builder_graph)).graph.layers
-    assert [op.kind for op in ops] == ["WeightedSum", "WeightedSum"]
+    assert [op.kind for op in ops] == ["Add", "WeightedSum"]
 
 
 def test_the_same_quantizer_twice_is_one():
