@@ -148,7 +148,8 @@ def test_compile_for_an_engine_and_a_memory(net, tmp_path):
     [
         (
             ["absent.py:make"],
-            "must be a file that `tilewright quantize` wrote, or file.py:function",
+            "must be a file that `tilewright quantize` wrote, a quantized network in ONNX or TFLite, "
+            "or file.py:function",
         ),
         (["NET:absent"], "has no function 'absent'"),
         (["NET:make", "--board", "arty"], "no board 'arty'; there are"),
