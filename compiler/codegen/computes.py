@@ -26,7 +26,7 @@ from tilewright.isa import Compute
 class _Chunk:
     """Kernel groups and an area of a stage's output that go through the buffers together."""
 
-    part: Block
+    turn: Block
     area: Area
 
 
@@ -74,14 +74,14 @@ class Computer:
         stored : results go to memory too
         """
         for chunk in self._chunks(stage, block, area, stored=stored):
-            words = chunk.part.n_kg * chunk.area.rows * chunk.area.width
+            words = chunk.turn.n_kg * chunk.area.rows * chunk.area.width
             out_base = self._results.place(words) if stored else None
             for op in stage.ops:
                 first_word = bases.get(op.weights.source, 0)
                 for section in op.sections:
                     self._section(op, section, block, chunk, first_word, out_base)
             if out_base is not None:
-                self._storer.area(stage.ops[0], chunk.part, chunk.area, out_base)
+                self._storer.area(stage.ops[0], chunk.turn, chunk.area, out_base)
 
     def _chunks(self, stage: Stage, block: Block, area: Area, *, stored: bool) -> list[_Chunk]:
         """Cut an area and kernel groups so that the buffers hold each part."""
@@ -121,7 +121,7 @@ class Computer:
         ``block`` : whose weights begin at ``first_word``; ``out_base`` : where the chunk's results
         begin in the output buffer, or None.
         """
-        mine, area = section.common(chunk.part), chunk.area
+        mine, area = section.common(chunk.turn), chunk.area
         first, end = op.result.own_rows(area.start, area.stop)
         columns = op.result.own_columns(area.left, area.right)
         if mine is None or first >= end or columns[0] >= columns[1]:
@@ -130,7 +130,7 @@ class Computer:
         work = Work(
             section=section,
             block=mine,
-            part=chunk.part,
+            turn=chunk.turn,
             start=area.start,
             stop=area.stop,
             first=first,
@@ -200,7 +200,7 @@ class Computer:
         if out_base is not None:
             words = work.rows * work.width
             stored = result.stored(config, work, out_base, row_step)
-            first = out_base + (work.block.kg - work.part.kg) * words
+            first = out_base + (work.block.kg - work.turn.kg) * words
             writes += ring_spans("results", first, work.block.n_kg * words, config.out_depth)
         if ring is not None:
             kept = result.kept(config, work, ring, row_step)

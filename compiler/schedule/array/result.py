@@ -122,7 +122,7 @@ class Result:
     ) -> StoredFields:
         """Return where results of some work go in the output buffer, its part from a word on."""
         width, row = work.width, self._first_row(work)
-        first = ((work.block.kg - work.part.kg) * work.rows + row) * width
+        first = ((work.block.kg - work.turn.kg) * work.rows + row) * width
         first += self._first_column(work) - work.left
         return {
             "to_out": 1,

@@ -40,7 +40,7 @@ class Work:
     ----------
     section : Section
     block : its kernel groups
-    part : all kernel groups that go through the output buffer together; ``block`` is among them
+    turn : all kernel groups that go through the output buffer together; ``block`` is among them
     start, stop : rows of the stage's output, ``start .. stop - 1``
     first, end : rows of the operation's own results among them
     left, right : columns of the stage's output, ``left .. right - 1``
@@ -53,7 +53,7 @@ class Work:
 
     section: Section
     block: Block
-    part: Block
+    turn: Block
     start: int
     stop: int
     first: int
