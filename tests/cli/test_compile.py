@@ -148,8 +148,7 @@ def test_compile_for_an_engine_and_a_memory(net, tmp_path):
     [
         (
             ["absent.py:make"],
-            "must be a file that `tilewright quantize` wrote, a quantized network in ONNX or TFLite, "
-            "or file.py:function",
+            "wrote, a quantized network in ONNX or TFLite, or file.py:function",
         ),
         (["NET:absent"], "has no function 'absent'"),
         (["NET:make", "--board", "arty"], "no board 'arty'; there are"),
