@@ -131,8 +131,12 @@ class Comparison:
             for name, readers in self.readers.items()
         }
         # As the model has them, and with channels as they were chosen: one for each table.
-        self.given = {n: [Powers() for _ in ops or [None]] for n, ops in self.seen_by.items()}
-        self.chosen = {n: [Powers() for _ in ops or [None]] for n, ops in self.seen_by.items()}
+        self.given = {
+            n: [Powers() for _ in range(max(1, len(ops)))] for n, ops in self.seen_by.items()
+        }
+        self.chosen = {
+            n: [Powers() for _ in range(max(1, len(ops)))] for n, ops in self.seen_by.items()
+        }
         self.outputs = [Powers() for _ in graph.outputs]
         self.images = 0
 

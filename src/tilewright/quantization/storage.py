@@ -86,9 +86,9 @@ def _parse(file: IO[bytes]) -> tuple[Graph, bool]:
     arrays: list[Array] = []
     for kind, shape in _shapes(header, size - start - length):
         count = math.prod(shape)
-        array = np.frombuffer(file.read(8 * count), _TYPES[kind], count).reshape(shape)
-        arrays.append(array.astype(array.dtype.newbyteorder("=")))
-        if not np.isfinite(array).all():
+        stored = np.frombuffer(file.read(8 * count), _TYPES[kind], count).reshape(shape)
+        arrays.append(stored.astype(np.float64) if kind == "f8" else stored.astype(np.int64))
+        if not np.isfinite(arrays[-1]).all():
             raise Error("an array holds NaN or infinity")
     graph = from_record(header["graph"], arrays)
     if header["single"] and len(graph.outputs) != 1:
