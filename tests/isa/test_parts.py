@@ -8,6 +8,7 @@ import pytest
 
 from tests.hdl.compute_cases import random_compute
 from tilewright.isa import EngineConfig
+from tilewright.isa.layout import pack_parameters
 from tilewright.isa.parts import Part, PassLoops, take_part, take_pass
 from tilewright.sim.effects.buffers import Buffers
 from tilewright.sim.effects.compute import run_compute
@@ -50,7 +51,7 @@ def random_case(rng, config):
     command = random_compute(
         rng, config, n_kg=1, n_cg=rng.randint(1, 5), n_r=rng.randint(1, 4), n_s=rng.randint(1, 4),
         weight_base=60000, act_base=rng.randrange(9000), cg_step=rng.randrange(999),
-        maximum=maximum, to_act=0, to_out=1, dst_step=1,
+        maximum=maximum, to_act=0, to_out=1, dst_step=1, qmin=-128, qmax=127,
     )  # fmt: skip
     loops = PassLoops(
         groups=command.n_cg,
@@ -88,9 +89,12 @@ def test_parts_have_the_results_of_the_whole(config):
         buffers, whole = filled(config, seed), filled(config, seed)
         count = config.param_words + 4 * 4 * 5 * config.rows
         words = buffers.weights[np.arange(60000, 60000 + count) % config.weight_depth].copy()
+        # Such that sums show in the results.
+        scale = [np.full(config.rows, value) for value in (17, 3, 1 if command.maximum else 8, 0)]
+        words[: config.param_words] = pack_parameters(config, *scale).view(np.int8)
         if command.maximum:
             words[config.param_words :] = 1
-            whole.weights[np.arange(60000, 60000 + count) % config.weight_depth] = words
+        whole.weights[np.arange(60000, 60000 + count) % config.weight_depth] = words
         run_compute(config, command, whole)
         passes = [(y, x) for y in range(command.n_oy) for x in range(command.n_ox)]
         for unit in passes if config is CONFIG else [None]:
