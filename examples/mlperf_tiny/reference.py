@@ -13,6 +13,7 @@ from tilewright.compiler.importers.tflite import import_tflite
 from tilewright.compiler.importers.tflite.file import read_file
 from tilewright.compiler.ir import Graph, run
 from tilewright.compiler.quantized.to_integer import to_integer
+from tilewright.compiler.quantized.views import canonical
 
 Int8Array = npt.NDArray[np.int8]
 IntArray = npt.NDArray[np.int64]
@@ -56,6 +57,12 @@ class Comparison:
     different: int
     names: frozenset[str]
 
+    def add(self, name: str, value: IntArray, expected: IntArray) -> None:
+        """Compare a tensor."""
+        self.elements += expected.size
+        self.different += int((expected.reshape(-1) != value.reshape(-1)).sum())
+        self.names |= {name}
+
 
 def integers(data: bytes) -> Graph:
     """Return the integer graph of a file."""
@@ -63,13 +70,17 @@ def integers(data: bytes) -> Graph:
 
 
 def compare(data: bytes, images: Iterable[Int8Array | list[Int8Array]]) -> Comparison:
-    """Compare every layer's tensor on images, or lists of a file's inputs.
+    """Compare every layer's tensor on images, or lists of a file's inputs, and the results.
 
-    Tensors are found by their names, so layers' names in the file must differ.
+    Tensors are found by their names, so layers' names in the file must differ. Those that are
+    moved in another way here than in the file, which has another shape then, are compared where
+    they are results.
     """
-    graph, kernels, file = integers(data), Kernels(data), read_file(data)
-    numbers = {t.name.split(";")[0]: i for i, t in enumerate(file.tensors) if t.kind == "INT8"}
+    imported, kernels, file = import_tflite(data), Kernels(data), read_file(data)
+    capture = to_integer(imported.graph)
+    graph, ends = capture.graph, [op.input for op in capture.graph.outputs]
     written = {op.outputs[0] for op in file.operators if op.outputs}
+    numbers = {file.tensors[i].name.split(";")[0]: i for i in sorted(written)}
     result = Comparison(0, 0, frozenset())
     for image in images:
         arrays = [image] if isinstance(image, np.ndarray) else image
@@ -78,10 +89,18 @@ def compare(data: bytes, images: Iterable[Int8Array | list[Int8Array]]) -> Compa
             channels_first(array).reshape(graph.values[op.output].shape)
             for array, op in zip(arrays, graph.inputs, strict=True)
         ]
-        for name, value in run(graph, own).items():
-            if numbers.get(name) in written:
-                expected = kernels.value(numbers[name]).reshape(-1)
-                result.elements += expected.size
-                result.different += int((expected != value.reshape(-1)).sum())
-                result.names |= {name}
+        values = run(graph, own)
+        seen = set()
+        for name in numbers.keys() & values.keys():
+            expected = kernels.value(numbers[name])
+            if canonical(expected.shape) == values[name].shape:
+                result.add(name, values[name], expected)
+                seen.add(numbers[name])
+        if imported.host:
+            continue
+        for number, view in zip(file.outputs, capture.results, strict=True):
+            if number in written - seen:
+                point = graph.values[ends[view.sources[0]]].zero_point
+                whole = view.of([values[name][None] for name in ends], point)
+                result.add(file.tensors[number].name, whole, kernels.value(number))
     return result

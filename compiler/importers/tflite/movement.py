@@ -8,6 +8,7 @@ import numpy as np
 
 from tilewright.compiler.importers.tflite.call import Call, grid_of
 from tilewright.compiler.quantized.graph import View
+from tilewright.compiler.quantized.ops import IndexArray
 
 
 def same_grid(call: Call, *places: int) -> None:
@@ -55,3 +56,56 @@ def pad(call: Call) -> View:
         call.refuse(f"padding {ends.tolist()}", "It is at most 4096.")
     pairs = [(int(a), int(b)) for a, b in ends[1:]]
     return call.builder.move([view], lambda places: np.pad(places[0], pairs, constant_values=-1))
+
+
+def resize_nearest(call: Call) -> View:
+    """RESIZE_NEAREST_NEIGHBOR: whole factors, of pixels as areas."""
+    same_grid(call, 0)
+    x, shape = call.channels_first(), call.result.shape
+    if len(shape) != 4 or call.option("AlignCorners"):
+        call.refuse("nearest pixels with corners aligned", "Resize with align_corners=False.")
+    factors = [n // m for n, m in zip(shape[1:3], x.shape[1:], strict=True)]
+    if [m * f for m, f in zip(x.shape[1:], factors, strict=True)] != list(shape[1:3]):
+        call.refuse(f"nearest pixels of {x.shape[1:]} for {shape[1:3]}", "Resize by whole factors.")
+
+    def repeated(places: list[IndexArray]) -> IndexArray:
+        return places[0].repeat(factors[0], 1).repeat(factors[1], 2)
+
+    return call.channels_last(call.builder.move([x], repeated))
+
+
+def _block(call: Call, size: int) -> int:
+    block = call.option("BlockSize")
+    if block < 1 or size % block:
+        call.refuse(f"a block of {block} in {size}", "It divides rows, columns or channels.")
+    return block
+
+
+def space_to_depth(call: Call) -> View:
+    """SPACE_TO_DEPTH: pixels of a block become channels."""
+    same_grid(call, 0)
+    x = call.channels_first()
+    channels, rows, columns = x.shape
+    n = _block(call, math.gcd(rows, columns))
+
+    def places(index: list[IndexArray]) -> IndexArray:
+        apart = index[0].reshape(channels, rows // n, n, columns // n, n)
+        return apart.transpose(2, 4, 0, 1, 3).reshape(-1, rows // n, columns // n)
+
+    return call.channels_last(call.builder.move([x], places))
+
+
+def depth_to_space(call: Call) -> View:
+    """DEPTH_TO_SPACE: channels become pixels of a block."""
+    same_grid(call, 0)
+    x = call.channels_first()
+    channels, rows, columns = x.shape
+    n = _block(call, channels)
+    if channels % (n * n):
+        call.refuse(f"a block of {n} in {channels} channels", "Its square divides channels.")
+
+    def places(index: list[IndexArray]) -> IndexArray:
+        apart = index[0].reshape(n, n, channels // (n * n), rows, columns)
+        return apart.transpose(2, 3, 0, 4, 1).reshape(-1, rows * n, columns * n)
+
+    return call.channels_last(call.builder.move([x], places))

@@ -15,6 +15,7 @@ OPERATORS: Mapping[str, Callable[[Call], View]] = {
     "CONCATENATION": movement.concatenation,
     "CONV_2D": weighted.conv,
     "DEPTHWISE_CONV_2D": weighted.depthwise,
+    "DEPTH_TO_SPACE": movement.depth_to_space,
     "DEQUANTIZE": elementwise.dequantize,
     "EXPAND_DIMS": movement.reshape,
     "FULLY_CONNECTED": weighted.fully_connected,
@@ -27,6 +28,8 @@ OPERATORS: Mapping[str, Callable[[Call], View]] = {
     "RELU6": elementwise.relu6,
     "RELU_N1_TO_1": elementwise.relu_n1_to_1,
     "RESHAPE": movement.reshape,
+    "RESIZE_NEAREST_NEIGHBOR": movement.resize_nearest,
+    "SPACE_TO_DEPTH": movement.space_to_depth,
     "SQUEEZE": movement.reshape,
     "TANH": tables.tanh,
 }

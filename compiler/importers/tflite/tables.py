@@ -29,7 +29,8 @@ def _table(call: Call, function: Callable[[FloatArray], FloatArray]) -> View:
 
 def logistic(call: Call) -> View:
     """LOGISTIC: 1 / (1 + exp(-x))."""
-    return _table(call, lambda x: 1 / (1 + np.exp(-x)))
+    one = np.float32(1)
+    return _table(call, lambda x: one / (one + np.exp(-x)))
 
 
 def tanh(call: Call) -> View:

@@ -211,6 +211,34 @@ def test_max_pool_and_concatenation_and_padding():
     assert {"half", "y"} <= found.names
 
 
+MOVES = [
+    ("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighborOptions", (4, 6, 3), (8, 18, 3), {}),
+    ("SPACE_TO_DEPTH", "SpaceToDepthOptions", (4, 6, 3), (2, 3, 12), {"blockSize": 2}),
+    ("DEPTH_TO_SPACE", "DepthToSpaceOptions", (4, 6, 12), (8, 12, 3), {"blockSize": 2}),
+]
+
+
+@pytest.mark.parametrize("case", range(len(MOVES)))
+def test_moved_pixels(case):
+    """Between two rescales, so that they lie where the engine has them."""
+    kind, options, before, after, fields = MOVES[case]
+    file, grid = File(), (0.1, -20)
+    x = file.tensor((1, *before), 0.2, 7)
+    source, moved = file.tensor((1, *before), *grid), file.tensor((1, *after), *grid)
+    y = file.tensor((1, *after), 0.15, 3, name="y")
+    file.op("QUANTIZE", [x], [source], "QuantizeOptions")
+    inputs = [source]
+    if kind.startswith("RESIZE"):
+        inputs.append(file.tensor((2,), data=after[:2], dtype=np.int32))
+    file.op(kind, inputs, [moved], options, **fields)
+    file.op("QUANTIZE", [moved], [y], "QuantizeOptions")
+    rng = np.random.default_rng(case)
+    arrays = [rng.integers(-128, 128, (1, *before)).astype(np.int8) for _ in range(2)]
+    found = compare(file.data([x], [y]), arrays)
+    assert "y" in found.names
+    assert not found.different
+
+
 def one_op(kind, options, shapes, grids, dtypes=(np.int8, np.int8), **fields):
     file = File()
     x, y = (file.tensor(s, *g, dtype=t) for s, g, t in zip(shapes, grids, dtypes, strict=True))
