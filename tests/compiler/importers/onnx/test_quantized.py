@@ -84,8 +84,17 @@ def halves():
     return [a, helper.make_node("Slice", b, ["b"]), *first, join], constants
 
 
+def rounded_behind():
+    """Pool and clip sums before they are rounded."""
+    nodes, constants = conv()
+    nodes[-1].output[0] = "d"
+    pool = helper.make_node("MaxPool", ["d"], ["e"], name="pool", kernel_shape=[2, 2])
+    return [*nodes, pool, helper.make_node("Relu", ["e"], ["c"], name="relu")], constants
+
+
 HONOURED = {
     "scales per channel": conv,
+    "rounded behind a pool": rounded_behind,
     "one scale": lambda: conv(scale=0.0041371),
     "dilations, groups, pads": lambda: conv(
         integers(6, 2, 3, 3), group=2, dilations=[2, 1], pads=[2, 0, 1, 3]

@@ -19,6 +19,7 @@ def test_runs_on_an_engine_with_the_nodes_as_layers(tmp_path):
     engine = tw.EngineConfig(rows=4, cols=4, multiplier_width=31)
     program = tw.compile(ROADS["Brevitas"](tmp_path), None, tw.Target(engine=engine))
     assert [layer.name for layer in program.layers] == ["/1/Conv", "/3/Conv", "/5/Conv"]
+    assert program.graph.values["/1/Conv"].bits == 4  # by the Clip behind its quantizer
     images = images_of(2, 2)
     golden, isa = (tw.simulate(program, images, backend=name) for name in ("golden", "isa"))
     np.testing.assert_array_equal(golden.outputs[0], isa.outputs[0])
