@@ -6,6 +6,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.bus.axi import AXI4
+from tilewright.hdl.lib.skid import SkidBuffer
 from tilewright.hdl.memory.keeper import Keeper
 from tilewright.hdl.memory.mover import Mover
 from tilewright.hdl.memory.opener import Opener
@@ -167,14 +168,19 @@ class SDRAMController(wiring.Component):
         confirmed = Signal(range(2 * self._buffer_beats + 2))  # writes to be answered
         confirm = Signal()  # of the cycle before: a count is too much behind the mover's choice
         held = Signal(range(self._buffer_beats + 1))  # beats given whose command is to come
+        # Block RAM is slow to show what it has, and who takes it has no part in its paths.
+        m.submodules.shown = shown = SkidBuffer(self._geometry.data_width + 1)
         # The next beat to be written, ahead of block RAM's slow output.
         beat, beat_valid = Signal.like(write_beats.r_data, reset_less=True), Signal()
         m.d.comb += [
             read_beats.w_en.eq(mover.read_valid),
             read_beats.w_data.eq(Cat(mover.read_data, mover.read_last)),
-            axi.rvalid.eq(read_beats.r_rdy),
-            Cat(axi.rdata, axi.rlast).eq(read_beats.r_data),
-            read_beats.r_en.eq(axi.rready),
+            shown.i.valid.eq(read_beats.r_rdy),
+            shown.i.payload.eq(read_beats.r_data),
+            read_beats.r_en.eq(shown.i.ready),
+            axi.rvalid.eq(shown.o.valid),
+            Cat(axi.rdata, axi.rlast).eq(shown.o.payload),
+            shown.o.ready.eq(axi.rready),
             axi.wready.eq(~held[-1]),
             write_beats.w_en.eq(axi.wvalid & axi.wready),
             write_beats.w_data.eq(Cat(axi.wdata, axi.wstrb)),

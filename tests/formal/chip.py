@@ -23,19 +23,15 @@ class ChipRules(wiring.Component):
     cycles : SDRAMCycles
     words : int   length of a burst
     up : bool     the chip has been initialized before the first cycle
-    latest : int  cycles in which a refresh that is wanted must have come, once there is a mode
 
     Members
     -------
     pins : In(SDRAMPins)
-    wanted : In(1)   pulse: a refresh is due
     """
 
-    def __init__(
-        self, chip: SDRAMChip, cycles: SDRAMCycles, *, words: int, up: bool, latest: int
-    ) -> None:
-        self._cycles, self._words, self._up, self._latest = cycles, words, up, latest
-        super().__init__({"pins": In(SDRAMPins(chip)), "wanted": In(1)})
+    def __init__(self, chip: SDRAMChip, cycles: SDRAMCycles, *, words: int, up: bool) -> None:
+        self._cycles, self._words, self._up = cycles, words, up
+        super().__init__({"pins": In(SDRAMPins(chip))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -120,15 +116,4 @@ class ChipRules(wiring.Component):
             | ~(opens[0] | opens[1] | opens[2] | opens[3]),
             "all banks are closed",
         )
-
-        # A refresh that is wanted when another one is under way is one more.
-        waited, before = Signal(range(self._latest + 2)), Signal()
-        m.d.sync += before.eq(self.wanted)
-        with m.If(is_[Command.REFRESH]):
-            m.d.sync += waited.eq(self.wanted | before)
-        with m.Elif((waited != 0) & (waited <= self._latest)):
-            m.d.sync += waited.eq(waited + 1)
-        with m.Elif(self.wanted & mode_set):
-            m.d.sync += waited.eq(1)
-        m.d.comb += Assert(waited <= self._latest, "a refresh comes in time")
         return m

@@ -9,6 +9,7 @@ from tests.formal.chip import ChipRules
 from tests.formal.conftest import Prove
 from tests.formal.faults import Fault
 from tests.formal.flight import Flight
+from tests.formal.proofs import free
 from tests.formal.stable import assume_stable, stable
 from tilewright.hdl.bus.axi import AXI4
 from tilewright.hdl.memory import sdram
@@ -84,11 +85,9 @@ class ChipProperties(Requests):
         m = Module()
         dut = self.controller(m)
         words = PARAMETERS.geometry.words
-        m.submodules.rules = rules = ChipRules(
-            CHIP, PARAMETERS.cycles, words=words, up=self._up, latest=LATEST
-        )
+        m.submodules.rules = rules = ChipRules(CHIP, PARAMETERS.cycles, words=words, up=self._up)
         wiring.connect(m, dut.pins, rules.pins)
-        m.d.comb += [dut.align.eq(self.align), rules.wanted.eq(self.align & ~self._up)]
+        m.d.comb += dut.align.eq(self.align)
         return m
 
 
@@ -141,6 +140,37 @@ class NoKeeper(Keeper):
         return m
 
 
+class Impatient(Keeper):
+    """Lets no piece be chosen from any cycle on, until all that was chosen is done."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        wants, waited = Signal(), Signal(range(LATEST + 2))
+        m.d.comb += [
+            self.ready.eq(1),
+            self.may_choose.eq(~wants),
+            self.command.eq(Command.NOP),
+            self.close_all.eq(wants & self.idle),
+            Assert(waited <= LATEST, "what was chosen is done in time"),
+        ]
+        with m.If(wants & self.idle):
+            m.d.sync += [wants.eq(0), waited.eq(0)]
+        with m.Elif(wants):
+            m.d.sync += waited.eq(waited + 1)
+        with m.Elif(free(m, 1, "want")):
+            m.d.sync += wants.eq(1)
+        return m
+
+
+class Endings(Requests):
+    """With :class:`Impatient`."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self.controller(m)
+        return m
+
+
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the chip be up after one refresh."""
@@ -156,12 +186,15 @@ def up(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.exhaustive
 @pytest.mark.usefixtures("soon")
 def test_no_rule_of_the_chip_is_broken(holds: Prove) -> None:
-    """For all time, from power-up on, with refreshes wanted at any time.
-
-    A refresh comes only when all that was chosen is done: that it comes in time says that every
-    piece ends, and when.
-    """
+    """For all time, from power-up on, with refreshes wanted at any time."""
     holds(ChipProperties(up=False))
+
+
+@pytest.mark.exhaustive
+def test_a_refresh_never_waits_for_long(holds: Prove, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all time; the keeper then refreshes, and its period does not wait for that."""
+    monkeypatch.setattr(sdram, "Keeper", Impatient)
+    holds(Endings())
 
 
 @pytest.mark.usefixtures("up")
@@ -185,7 +218,7 @@ CHIP_FAULTS = [
 
 ANSWER_FAULTS = [
     Fault(Pieces, "piece.last.eq(left <= room)", "piece.last.eq(1)",
-          "RLAST with the last beat of a burst"),
+          "no confirmation of what was not given"),
     Fault(SDRAMController, "confirm.eq(mover.confirm)", "confirm.eq(mover.column & mover.writes)",
           "no confirmation of what was not given", method="_beats"),
 ]  # fmt: skip

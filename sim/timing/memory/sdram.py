@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tilewright.errors import Error, require_type
+from tilewright.hdl.lib.skid import SkidBuffer
 from tilewright.hdl.memory.banks import Banks
 from tilewright.hdl.memory.chip import CHIPS
 from tilewright.hdl.memory.parameters import SDRAMParameters
@@ -128,7 +129,7 @@ class SDRAMRun:
     """
 
     #: Cycles from a beat's write into the buffer of read beats until the bus shows it.
-    BUFFER = 2
+    BUFFER = 2 + SkidBuffer.LATENCY
     #: Cycles from the column command of a burst's last beat until the bus confirms it.
     CONFIRM = 2
 

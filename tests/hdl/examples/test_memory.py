@@ -19,6 +19,7 @@ from tilewright.hdl.memory.parameters import SDRAMParameters
 from tilewright.hdl.memory.pieces import Pieces
 from tilewright.hdl.memory.pins import Command
 from tilewright.hdl.memory.sdram import SDRAMController
+from tilewright.hdl.memory.share import HostShare
 from tilewright.isa import EngineConfig
 
 #: 50 MHz: a row is there in a cycle, closed in one, and every other time is short too.
@@ -221,5 +222,42 @@ def test_sdram_engine():
     async def bench(ctx):
         assert not ctx.get(dut.ready)
         assert ctx.get(dut.sdram.cke)
+
+    run(dut, bench)
+
+
+def test_host_share():
+    """A word that the host wants comes when the burst of the engine is over."""
+    dut = HostShare(data_width=32, flying=2)
+
+    async def bench(ctx):
+        ctx.set(dut.engine.arvalid, 1)
+        ctx.set(dut.engine.araddr, 0x40)
+        ctx.set(dut.axi.arready, 1)
+        assert ctx.get(dut.axi.araddr) == 0x40
+        await ctx.tick()
+        ctx.set(dut.host.addr, 0x80)
+        ctx.set(dut.host.valid, 1)
+        ctx.set(dut.engine.arvalid, 0)
+        await ctx.tick()
+        ctx.set(dut.engine.arvalid, 1)  # the next one waits
+        await ctx.tick().repeat(5)
+        assert not ctx.get(dut.axi.arvalid)
+        ctx.set(dut.axi.rvalid, 1)
+        ctx.set(dut.axi.rlast, 1)
+        ctx.set(dut.axi.rdata, 1)
+        ctx.set(dut.engine.rready, 1)
+        assert ctx.get(dut.engine.rvalid)
+        await ctx.tick()
+        ctx.set(dut.axi.rvalid, 0)
+        await ctx.tick()
+        assert ctx.get(dut.axi.araddr) == 0x80
+        await ctx.tick()
+        ctx.set(dut.axi.rvalid, 1)
+        ctx.set(dut.axi.rdata, 0xCAFE)
+        assert not ctx.get(dut.engine.rvalid)
+        await ctx.tick()
+        assert ctx.get(dut.host.ready)
+        assert ctx.get(dut.host.o) == 0xCAFE
 
     run(dut, bench)
