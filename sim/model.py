@@ -51,12 +51,12 @@ class CycleModel:
     Parameters
     ----------
     config : EngineConfig
-    memory : Memory, behind the bus. Where its answers depend on what was asked before, loads and
+    memory : Memory or SDRAM, behind the bus. Where its answers depend on what was asked before, loads and
         stores by themselves are those of a memory of fixed latencies: those of its first bursts.
         Whole programs are exact.
     """
 
-    def __init__(self, config: EngineConfig, memory: Memory) -> None:
+    def __init__(self, config: EngineConfig, memory: Memory | SDRAM) -> None:
         self.config = config
         self.memory = memory
         self._alone = _fixed(config, memory) if isinstance(memory, SDRAM) else memory
