@@ -51,9 +51,9 @@ class CycleModel:
     Parameters
     ----------
     config : EngineConfig
-    memory : Memory or SDRAM, behind the bus. Where its answers depend on what was asked before, loads and
-        stores by themselves are those of a memory of fixed latencies: those of its first bursts.
-        Whole programs are exact.
+    memory : Memory or SDRAM, behind the bus. Where its answers depend on what was asked before,
+        loads and stores by themselves are those of a memory of fixed latencies: those of its first
+        bursts. Whole programs are exact.
     """
 
     def __init__(self, config: EngineConfig, memory: Memory | SDRAM) -> None:
