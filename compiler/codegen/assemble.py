@@ -61,8 +61,9 @@ class Assembly:
         return tuple(choice.plan for choice in self.choices)
 
 
-#: Schedules that are compared as whole programs.
-FEW = 5
+#: Schedules that are compared as whole programs, if they cost at most so much more than the best:
+#: how units overlap is worth up to a thousandth.
+FEW, CLOSE = 5, 1.003
 
 
 def assemble(
@@ -91,7 +92,11 @@ def assemble(
     lowered = lower(rounded, config, timing, objective, algorithms)
     schedules = search(lowered, Estimate(lowered, timing), objective, few=FEW)
     images: WeightImages = {}
-    drafts = [_Draft.of(lowered, schedule, config, images) for schedule in schedules]
+    drafts = [
+        _Draft.of(lowered, schedule, config, images)
+        for schedule in schedules
+        if schedule.weighed <= CLOSE * schedules[0].weighed
+    ]
     per_byte = CYCLES_PER_BYTE[objective]
     draft = drafts[0] if len(drafts) == 1 else min(drafts, key=lambda d: d.cost(timing, per_byte))
     return draft.finished(config)
