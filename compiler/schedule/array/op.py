@@ -10,7 +10,14 @@ from tilewright.compiler.schedule.array.result import Result
 from tilewright.compiler.schedule.array.section import Block, Section
 from tilewright.compiler.schedule.array.weights import Weights
 from tilewright.compiler.schedule.array.windows import Windows
-from tilewright.compiler.schedule.array.work import Chunk, cut_at
+from tilewright.compiler.schedule.array.work import (
+    MOST_COLUMNS,
+    MOST_GROUPS,
+    MOST_ROWS,
+    MOST_WORDS,
+    Chunk,
+    cut_at,
+)
 from tilewright.isa import EngineConfig
 from tilewright.isa.passes import PassShape, kernel_group_lead
 
@@ -109,7 +116,7 @@ class ArrayOp:
         return self.windows.input_rows(*self.result.own_rows(start, stop))
 
     def chunk(self, config: EngineConfig, whole: Chunk, *, stored: bool) -> Chunk:
-        """Return how much of some output the buffers hold together.
+        """Return how much of some output the buffers hold together, and a command can count.
 
         ``stored`` : results go through the output buffer.
         """
@@ -117,6 +124,11 @@ class ArrayOp:
         if stored or self.reduction.partial:
             chunk = self.result.chunk(config, chunk, self.reduction.tile_rows)
         chunk = self.reduction.chunk(config, self.result, chunk)
+        rows = MOST_ROWS // self.reduction.tile_rows * self.reduction.tile_rows
+        columns = min(MOST_COLUMNS // max(1, self.result.step[0]), MOST_WORDS * config.cols)
+        chunk = Chunk(
+            min(chunk.rows, rows), min(chunk.n_kg, MOST_GROUPS), min(chunk.columns, columns)
+        )
         if chunk.columns == whole.columns:
             return chunk
         return replace(chunk, columns=cut_at(config, chunk.columns, self.result.step[1]))

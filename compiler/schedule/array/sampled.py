@@ -119,6 +119,7 @@ class SampledWindows(Windows):
 
         They take half of it if that is possible, so that the next are loaded meanwhile.
         """
+        chunk = super().at_once(config, chunk)
         room, columns = self.deform.room(config), chunk.columns
         if self.deform.row_words(config, columns) > room:
             columns = cut_at(config, room // 2 // max(self.deform.position_groups), 1)
@@ -163,7 +164,7 @@ class SampledWindows(Windows):
             taps=command.n_r * command.n_s,
             shared=deform.shared,
             row_pitch=ring.row,
-            first_row=row,
+            first_row=row - self.rows_above(work),
             rows=end - row,
             row_base=ring.offset(row),
             last_parts=least_last_parts(config, command),

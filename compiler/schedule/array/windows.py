@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar, NotRequired, TypedDict
@@ -11,11 +11,13 @@ from typing import ClassVar, NotRequired, TypedDict
 from tilewright.compiler.ir import TensorType
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.section import Section
-from tilewright.compiler.schedule.array.work import Chunk, Work
+from tilewright.compiler.schedule.array.work import Chunk, Work, cut_at
 from tilewright.isa import Compute, Deform, EngineConfig
 from tilewright.isa.passes import window_parts
 
 _WORD = 1 << 16
+#: Input rows that a command can count, and columns.
+_MOST_PIXELS = (1 << 13) - 1
 
 
 @dataclass(frozen=True)
@@ -202,8 +204,25 @@ class Windows:
         return 1 if section.tap is not None else self.kernel[0] * self.kernel[1]
 
     def at_once(self, config: EngineConfig, chunk: Chunk) -> Chunk:
-        """Return how much of some results can be computed together."""
-        return chunk
+        """Return how much of some results can be computed together.
+
+        Of a large input, so much that a command can count the rows and columns that it reads.
+        """
+        _, height, width = self.type.shape
+        if max(height, width) <= _MOST_PIXELS:
+            return chunk
+        (top, bottom), (left, right) = self.reach, self.column_reach
+        rows = (_MOST_PIXELS - bottom + top) // self.stride[0]
+        # Whole words may be in front of the first window.
+        columns = (_MOST_PIXELS - config.cols - right + left) // self.stride[1]
+        columns = chunk.columns if chunk.columns <= columns else cut_at(config, columns, 1)
+        return replace(chunk, rows=min(chunk.rows, rows), columns=columns)
+
+    def rows_above(self, work: Work) -> int:
+        """Return the rows from which a command counts: 0, unless it could not count them all."""
+        if self.type.shape[1] <= _MOST_PIXELS:
+            return 0
+        return max(0, work.first * self.stride[0] + self.reach[0])
 
     def too_large(
         self, words: int, rings: Mapping[str, Ring], config: EngineConfig
@@ -215,6 +234,7 @@ class Windows:
         """Return what the command of some work says of its windows."""
         ring, kernel = work.rings[0], self.kernel
         skipped, in_w = self._skipped(config, work)
+        above = self.rows_above(work)
         y0 = work.first * self.stride[0] - self.padding[0]
         x0 = work.columns[0] * self.stride[1] - self.padding[1]
         x0 -= work.held[0] + skipped * config.cols
@@ -233,17 +253,17 @@ class Windows:
             "cg_step": self.group_step(work),
             "oy_step": ring.offset(self.stride[0]),
             "r_step": ring.offset(self.dilation[0]),
-            "y0": y0,
+            "y0": y0 - above,
             "oy_dy": self.stride[0],
             "r_dy": self.dilation[0],
-            "in_h": self.type.shape[1],
+            "in_h": min(self.type.shape[1] - above, _MOST_PIXELS),
             "x0": x0,
             "x0_word": x0 // config.cols,
             "x0_lane": x0 % config.cols,
             "s_dx": self.dilation[1],
             "s_word": self.dilation[1] // config.cols,
             "s_lane": self.dilation[1] % config.cols,
-            "in_w": in_w,
+            "in_w": min(in_w, _MOST_PIXELS),
             "pad": self.pad & 0xFF,
         }
 

@@ -10,6 +10,10 @@ from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.section import Block, Section
 from tilewright.isa import EngineConfig
 
+#: Rows, words of ``cols`` columns, kernel groups and columns that a command can count.
+MOST_ROWS = MOST_WORDS = MOST_GROUPS = (1 << 12) - 1
+MOST_COLUMNS = (1 << 13) - 1
+
 
 @dataclass(frozen=True)
 class Chunk:

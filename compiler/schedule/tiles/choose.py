@@ -142,6 +142,8 @@ def _obstacle(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> str | Non
         return at_least(config, "partial_depth", sums)
     if rows * together > config.out_depth:
         return at_least(config, "out_depth", rows * together)
+    if (lanes := _lane_words(tiling, plain, config, together)) > config.act_depth:
+        return at_least(config, "act_depth", lanes)
     weights = kernel_transform(tiling).kernels * max(
         section.steps // _taps(plain) for section in plain.sections
     )
@@ -149,6 +151,27 @@ def _obstacle(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> str | Non
     if weights > config.weight_depth:
         return at_least(config, "weight_depth", weights)
     return None
+
+
+def _lane_words(tiling: Tiling, plain: ArrayOp, config: EngineConfig, columns: int) -> int:
+    """Return the lane words of the input of a row of tiles, of so many columns of results."""
+    windows = plain.windows
+    rows, pixels = (
+        min(size, (count - 1) * stride + kernel)
+        for size, count, stride, kernel in zip(
+            windows.type.shape[1:],
+            (tiling.m[0], columns),
+            windows.stride,
+            windows.kernel,
+            strict=True,
+        )
+    )
+    # A strip begins with a beat of the bus.
+    pixels = min(windows.type.shape[2], pixels + config.beat_pixels - 1)
+    groups = 1
+    if not plain.weights.per_group:
+        groups = max(-(-section.channels // config.rows) for section in plain.sections)
+    return groups * rows * -(-pixels // config.cols)
 
 
 def channel_shares(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> int:

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.compiler.schedule.samples import conv, residual
 from tests.compiler.timing import timing
 from tilewright.api.compile import compile_graph
+from tilewright.api.simulate import simulate
 from tilewright.compiler.ir import Concat, Graph, Input, Output, TensorType
 from tilewright.compiler.schedule import Estimate, lower, search
 from tilewright.compiler.schedule.plan.columns import column_cuts, whole_rows
@@ -139,3 +141,13 @@ def test_rows_wider_than_their_ring(plan):
     plan, lowered = plan
     with pytest.raises(ScheduleFault, match="layer: a row of 'x' has no room"):
         verify_plan(replace(plan, columns=whole_rows(plan.group, lowered)), lowered)
+
+
+@pytest.mark.parametrize("size", [(9000, 3), (3, 9000)])
+def test_maps_of_more_rows_or_columns_than_a_command_counts(size):
+    """Input rows had to be in 0..8191, output rows of a command in 0..4095, columns in 0..8191."""
+    config = EngineConfig(rows=2, cols=16, act_depth=65536, weight_depth=1024, out_depth=65536)
+    program = compile_graph(single(size, channels=1), Target(engine=config))
+    image = np.random.default_rng(0).integers(-128, 128, (1, 1, *size))
+    golden, isa = (simulate(program, image, backend=b).outputs for b in ("golden", "isa"))
+    np.testing.assert_array_equal(golden, isa)
