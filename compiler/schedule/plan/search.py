@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from math import inf
 from typing import TypeAlias
 
@@ -146,12 +147,8 @@ def best_plan(
     for blocks in _cuts(group):
         attempt.rows(blocks, whole_rows(group, lowered), least)
     fewest = attempt.fewest
-    fitting: Counter[tuple[Block, ...]] = Counter()
-    for columns in column_cuts(group, lowered, lowered.config) if cut else ():
-        for blocks in _cuts(group):
-            fitting[blocks] += attempt.rows(blocks, columns, 1)
-        if max(fitting.values()) == _TRIED_CUTS:
-            break
+    if cut:
+        _in_columns(attempt, group, lowered)
     if not attempt.fits and len(group.stages) == 1:
         _in_parts(attempt, group, lowered, cut=cut)
         attempt.error = too_small(group.stages[0], lowered.config) or attempt.error
@@ -160,16 +157,28 @@ def best_plan(
     return _Found(None, attempt.error, least)
 
 
+def _in_columns(attempt: _Attempt, group: Group, lowered: LoweredGraph) -> None:
+    """Try strips of columns, unless something else than rows has no room."""
+    config = lowered.config
+    if check(group, 2) or too_many_taps(group, config):
+        return
+    some = [b for b in _cuts(group) if isinstance(plan_weights(group, config, b, 2), WeightPlan)]
+    fitting = Counter({blocks: 0 for blocks in some})
+    for columns in column_cuts(group, lowered, config) if some else ():
+        for blocks in some:
+            fitting[blocks] += attempt.rows(blocks, columns, 1)
+        if max(fitting.values()) == _TRIED_CUTS:
+            return
+
+
 def _in_parts(attempt: _Attempt, group: Group, lowered: LoweredGraph, *, cut: bool) -> None:
     """Try to have the sums of a group's only stage in parts."""
     (stage,), config = group.stages, lowered.config
     together = (Block(0, stage.n_kg),)
     each = tuple(Block(kg, 1) for kg in range(stage.n_kg))
-    columns = [whole_rows(group, lowered)]
-    for fits in column_cuts(group, lowered, config) if cut else ():
-        columns.append(fits)
+    narrower = column_cuts(group, lowered, config) if cut else ()
     tried = 0
-    for cuts in columns:
+    for cuts in chain((whole_rows(group, lowered),), narrower):
         found = False
         for parts in parts_of(stage, config, cuts, streamed=False):
             for blocks in dict.fromkeys((together, each)):
@@ -222,6 +231,8 @@ class _Attempt:
         """Try numbers of strips of rows, ``least`` or more; return whether any fits."""
         fitting = 0
         strips = [s for s in _strips(self._group, self._lowered) if len(s) >= least]
+        if parts is not None and parts.lane_slots:  # no row stays from strip to strip
+            strips = strips[:1]
         if len(columns.strips) > 1 and strips:
             # Where single rows do not fit, nothing does.
             found = self._draft(blocks, columns, strips[-1], parts, ahead=False, early=False)
