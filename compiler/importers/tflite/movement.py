@@ -42,7 +42,7 @@ def concatenation(call: Call) -> View:
     if len({len(v.shape) for v in views}) > 1 or len(ends) > 1:
         call.refuse(f"a concatenation of {[v.shape for v in views]}", "Other axes are alike.")
     y = call.builder.move(views, lambda places: np.concatenate(places, axis - 1))
-    return call.quantized(y)
+    return y if call.activated() == call.grid else call.quantized(y)
 
 
 def pad(call: Call) -> View:

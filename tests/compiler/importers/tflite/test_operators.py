@@ -239,6 +239,32 @@ def test_moved_pixels(case):
     assert not found.different
 
 
+def test_boxes_of_several_maps_are_one_result():
+    """As in detectors: maps of two sizes, each pixel with boxes, one behind the other."""
+    rng = np.random.default_rng(0)
+    file, grid = File(), (0.3, -5)
+    x = file.tensor((1, 6, 6, 4), 0.1, 3)
+    parts = []
+    for number, stride in enumerate((1, 2)):
+        w, b, _ = weights(file, rng, (8, 3, 3, 4), 0, 0.1)
+        y = file.tensor((1, 6 // stride, 6 // stride, 8), *grid, name=f"map{number}")
+        file.op(
+            "CONV_2D", [x, w, b], [y], "Conv2DOptions", padding=SAME, strideH=stride,
+            strideW=stride, dilationHFactor=1, dilationWFactor=1,
+        )  # fmt: skip
+        boxes = 2 * (6 // stride) ** 2
+        flat = file.tensor((1, boxes, 4), *grid)
+        shape = file.tensor((3,), data=[1, boxes, 4], dtype=np.int32)
+        file.op("RESHAPE", [y, shape], [flat], "ReshapeOptions")
+        parts.append(flat)
+    all_boxes = file.tensor((1, 90, 4), *grid, name="boxes")
+    file.op("CONCATENATION", parts, [all_boxes], "ConcatenationOptions", axis=1)
+    arrays = [rng.integers(-128, 128, (1, 6, 6, 4)).astype(np.int8) for _ in range(2)]
+    found = compare(file.data([x], [all_boxes]), arrays)
+    assert "boxes" in found.names
+    assert not found.different
+
+
 def one_op(kind, options, shapes, grids, dtypes=(np.int8, np.int8), **fields):
     file = File()
     x, y = (file.tensor(s, *g, dtype=t) for s, g, t in zip(shapes, grids, dtypes, strict=True))
