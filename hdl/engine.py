@@ -95,7 +95,15 @@ class Engine(wiring.Component):
             dsp=config.dsp,
         )
 
-        # Commands.
+        self._connect_commands(m, control, units, queues)
+        self._connect_data(m, units, activations, weights, results)
+        self._connect_control(m, control, units, queues)
+        return m
+
+    def _connect_commands(self, m, control, units, queues):
+        """Give each unit its commands, and tell it how far the others are."""
+        config, (load, compute, store) = self._config, units
+        domains = [unit.name.lower() for unit in Unit]
         counts = []
         for index, (unit, queue) in enumerate(zip(units, queues, strict=True)):
             wiring.connect(m, load.fetch[index], queue.i)
@@ -123,7 +131,9 @@ class Engine(wiring.Component):
             store.done_compute.eq(done_compute),
         ]
 
-        # Data.
+    def _connect_data(self, m, units, activations, weights, results):
+        """Connect the units with memory and with the buffers between them."""
+        config, (load, compute, store) = self._config, units
         wiring.connect(m, load.act_write, activations.i_load)
         wiring.connect(m, compute.o_act, activations.i_drain)
         wiring.connect(m, load.weight_write, weights.i)
@@ -151,7 +161,9 @@ class Engine(wiring.Component):
             ]
         join(m, self.m_axi, load.axi, store.axi)
 
-        # Control.
+    def _connect_control(self, m, control, units, queues):
+        """Connect what starts, stops and counts."""
+        load, compute, store = units
         wiring.connect(m, control.boot, load.boot)
         wiring.connect(m, wiring.flipped(self.s_axil), control.axil)
         m.d.comb += [
@@ -173,4 +185,3 @@ class Engine(wiring.Component):
             control.read_beat.eq(load.beat),
             control.write_beat.eq(store.beat),
         ]
-        return m
