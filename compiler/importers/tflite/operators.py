@@ -19,6 +19,7 @@ OPERATORS: Mapping[str, Callable[[Call], View]] = {
     "DEQUANTIZE": elementwise.dequantize,
     "EXPAND_DIMS": movement.reshape,
     "FULLY_CONNECTED": weighted.fully_connected,
+    "HARD_SWISH": tables.hard_swish,
     "LOGISTIC": tables.logistic,
     "MAX_POOL_2D": windows.max_pool,
     "MEAN": windows.mean,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -12,27 +13,79 @@ from tilewright.compiler.importers.tflite.call import Call, grid_of
 from tilewright.compiler.quantized.graph import View
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+_LOW, _HIGH = -(1 << 15), (1 << 15) - 1
 
 
-def _table(call: Call, function: Callable[[FloatArray], FloatArray]) -> View:
-    """Tabulate as the kernels do: in float32, rounded half away from zero."""
+def _of_floats(call: Call, function: Callable[[FloatArray], FloatArray]) -> View:
+    """Tabulate as kernels that have a table: in float32, rounded half away from zero."""
     source, grid = grid_of(call.where, call.tensor(0)), call.grid
     points = np.arange(-128, 128) - source.zero_point
     with np.errstate(over="ignore"):
         reals = function(np.float32(source.scale) * points.astype(np.float32))
     steps = reals.astype(np.float32) * (np.float32(1) / np.float32(grid.scale))
     away = np.sign(steps) * np.floor(np.abs(steps) + np.float32(0.5))
-    results = np.clip(away, grid.qmin - grid.zero_point, grid.qmax - grid.zero_point)
-    values = torch.from_numpy(results.astype(np.float64) * grid.scale)
+    return _table(call, away.astype(np.int64))
+
+
+def _table(call: Call, results: IntArray) -> View:
+    """Emit a table of results for the integers -128..127, without zero point or clamping."""
+    source, grid = grid_of(call.where, call.tensor(0)), call.grid
+    results = np.clip(results, grid.qmin - grid.zero_point, grid.qmax - grid.zero_point)
+    values = torch.from_numpy(results * grid.scale)
     return call.quantized(call.builder.table(call.where, call.view(0), source, values), grid)
 
 
 def logistic(call: Call) -> View:
     """LOGISTIC: 1 / (1 + exp(-x))."""
     one = np.float32(1)
-    return _table(call, lambda x: one / (one + np.exp(-x)))
+    return _of_floats(call, lambda x: one / (one + np.exp(-x)))
 
 
 def tanh(call: Call) -> View:
     """TANH."""
-    return _table(call, np.tanh)
+    return _of_floats(call, np.tanh)
+
+
+def hard_swish(call: Call) -> View:
+    """HARD_SWISH: ``x * relu6(x + 3) / 6``, in the kernel's integers of 16 bits."""
+    source, grid = grid_of(call.where, call.tensor(0)), call.grid
+    fine = (np.arange(-128, 128) - source.zero_point) << 7
+    fine_scale = np.float32(source.scale) * np.float32(1 / 128)
+    to_output = float(fine_scale / np.float32(grid.scale))
+    factor, exponent = _multiplier(to_output)
+    if exponent > 0:
+        call.refuse(f"a result {to_output:.3g} times finer", "Convert the file anew.")
+    scaled = _high_half(fine, factor)
+    gate_factor, gate_exponent = _multiplier(float(fine_scale / np.float32(3 / 32768)))
+    gate = fine
+    if gate_exponent > 0:
+        gate = np.clip(gate << (gate_exponent - 1), _LOW, _HIGH)
+    gate = _high_half(gate, gate_factor)
+    if gate_exponent > 0:
+        gate = np.clip(gate << 1, _LOW, _HIGH)
+    gate = (_divided(gate, max(0, -gate_exponent)) + (1 << 15)) >> 1
+    product = gate * scaled
+    return _table(call, _divided(np.sign(product) * (np.abs(product) >> 15), -exponent))
+
+
+def _multiplier(factor: float) -> tuple[int, int]:
+    """Return 16 bits and an exponent of a factor, from its 32 as the kernel rounds them."""
+    mantissa, exponent = math.frexp(factor)
+    whole = math.floor(mantissa * (1 << 31) + 0.5)
+    if whole == 1 << 31:
+        whole, exponent = whole >> 1, exponent + 1
+    return (min(whole, (1 << 31) - (1 << 15) - 1) + (1 << 15)) >> 16, exponent
+
+
+def _high_half(values: IntArray, factor: int) -> IntArray:
+    """Return ``values * factor / 2**15``, half up, within 16 bits."""
+    result: IntArray = np.clip((values * factor + (1 << 14)) >> 15, _LOW, _HIGH)
+    return result
+
+
+def _divided(values: IntArray, bits: int) -> IntArray:
+    """Return ``values / 2**bits``, half away from zero."""
+    half = (1 << bits) >> 1
+    result: IntArray = np.sign(values) * ((np.abs(values) + half) >> bits)
+    return result

@@ -165,12 +165,13 @@ def test_means_over_pixels(seed):
     check(file.data([x], [y]), (1, h, w, 40), seed, images=6)
 
 
-@pytest.mark.parametrize("kind", ["LOGISTIC", "TANH"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["LOGISTIC", "TANH", "HARD_SWISH"])
+@pytest.mark.parametrize("seed", range(5))
 def test_tables_of_every_input(kind, seed):
     rng = np.random.default_rng(seed)
     scale, point = float(rng.uniform(0.005, 0.12)), int(rng.integers(-128, 128))
-    result = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}[kind]
+    result = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}.get(kind)
+    result = result or (scale * rng.uniform(0.3, 1), int(rng.integers(-128, 128)))
     file = File()
     x = file.tensor((1, 256), scale, point)
     y = file.tensor((1, 256), *result)
