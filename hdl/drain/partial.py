@@ -1,8 +1,9 @@
 """Sums that stay between commands: what a Winograd transform makes of its terms."""
 
 from itertools import product
+from typing import NamedTuple
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -26,6 +27,26 @@ def tile_code(tile_h: int, tile_w: int, last: bool) -> int:
 def tile_layout():
     """Return what a command says of its terms, as in ``Compute``."""
     return data.StructLayout({field.name: field.width for field in TERM_FIELDS})
+
+
+class _Turn(NamedTuple):
+    """What is done to the sums that are here now, for all heads alike.
+
+    Parameters
+    ----------
+    read, write : addresses of sums that are read, and of those that come back
+    writes : they do
+    doubled, used, signs : what the new sums count for, by row of the tile
+    row : of the tile, whose total is shown
+    """
+
+    read: Signal
+    write: Signal
+    writes: Value
+    doubled: Signal
+    used: Signal
+    signs: Signal
+    row: Signal
 
 
 class PartialSums(wiring.Component):
@@ -165,43 +186,49 @@ class PartialSums(wiring.Component):
             ),
             read_row.eq(row),
         ]
-        width = config.acc_width
+        turn = _Turn(addr, at_2, writes[1], doubled, used, signs, read_row)
         for i in range(config.requantizer_count):
-            m.submodules[f"memory_{i}"] = memory = Memory(
-                shape=unsigned(MAX_TILE_ROWS * width), depth=depth, init=[]
-            )
-            write, read = memory.write_port(), memory.read_port()
-            m.d.comb += [read.en.eq(1), read.addr.eq(addr), write.addr.eq(at_2)]
-            m.d.comb += write.en.eq(writes[1])
-            scaled, sums = Signal(width, name=f"scaled_{i}"), []
-            m.d.sync += scaled.eq(self.acc[i] << tile.scale)
-            once = Signal(width, name=f"once_{i}")
-            m.d.comb += once.eq(Mux(doubled, scaled << 1, scaled))
-            for k in range(MAX_TILE_ROWS):
-                before, term = Signal(width), Signal(width)
-                total = Signal(width, name=f"sum_{i}_{k}", reset_less=True)
-                m.d.comb += [
-                    before.eq(read.data.word_select(k, width) & ~tile.first.replicate(width)),
-                    term.eq(
-                        (Mux(tile.row_shift, once << k, once) ^ signs[k].replicate(width))
-                        & used[k].replicate(width)
-                    ),
-                ]
-                carry = Signal()
-                m.d.comb += carry.eq(signs[k] & used[k])
-                m.d.sync += total.eq(add_with_carry(before, term, carry))
-                sums.append(total)
-            m.d.comb += write.data.eq(Cat(sums))
-
-            value = Signal(width, name=f"read_{i}", reset_less=True)
-            m.d.sync += value.eq(read.data.word_select(read_row, width))
-            # Times 0x55555555, which is -1/3 modulo a power of two.
-            for shift in (2, 4, 8, 16):
-                raised = Signal(width, name=f"times_{i}_{shift}", reset_less=True)
-                more = (value << shift)[:width] & tile.third.replicate(width)
-                m.d.sync += raised.eq(value + more)
-                value = raised
-            halved = Signal(signed(width), name=f"halved_{i}", reset_less=True)
-            m.d.sync += halved.eq(value.as_signed() >> tile.halvings)
-            m.d.comb += self.total[i].eq(halved)
+            self._head(m, i, turn)
         return m
+
+    def _head(self, m, i, turn):
+        """Add what a head of the drain shifts out to its sums; divide and show its totals."""
+        config, tile = self._config, self.tile
+        width = config.acc_width
+        m.submodules[f"memory_{i}"] = memory = Memory(
+            shape=unsigned(MAX_TILE_ROWS * width), depth=config.partial_depth, init=[]
+        )
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [read.en.eq(1), read.addr.eq(turn.read), write.addr.eq(turn.write)]
+        m.d.comb += write.en.eq(turn.writes)
+        scaled, sums = Signal(width, name=f"scaled_{i}"), []
+        m.d.sync += scaled.eq(self.acc[i] << tile.scale)
+        once = Signal(width, name=f"once_{i}")
+        m.d.comb += once.eq(Mux(turn.doubled, scaled << 1, scaled))
+        for k in range(MAX_TILE_ROWS):
+            before, term = Signal(width), Signal(width)
+            total = Signal(width, name=f"sum_{i}_{k}", reset_less=True)
+            m.d.comb += [
+                before.eq(read.data.word_select(k, width) & ~tile.first.replicate(width)),
+                term.eq(
+                    (Mux(tile.row_shift, once << k, once) ^ turn.signs[k].replicate(width))
+                    & turn.used[k].replicate(width)
+                ),
+            ]
+            carry = Signal()
+            m.d.comb += carry.eq(turn.signs[k] & turn.used[k])
+            m.d.sync += total.eq(add_with_carry(before, term, carry))
+            sums.append(total)
+        m.d.comb += write.data.eq(Cat(sums))
+
+        value = Signal(width, name=f"read_{i}", reset_less=True)
+        m.d.sync += value.eq(read.data.word_select(turn.row, width))
+        # Times 0x55555555, which is -1/3 modulo a power of two.
+        for shift in (2, 4, 8, 16):
+            raised = Signal(width, name=f"times_{i}_{shift}", reset_less=True)
+            more = (value << shift)[:width] & tile.third.replicate(width)
+            m.d.sync += raised.eq(value + more)
+            value = raised
+        halved = Signal(signed(width), name=f"halved_{i}", reset_less=True)
+        m.d.sync += halved.eq(value.as_signed() >> tile.halvings)
+        m.d.comb += self.total[i].eq(halved)
