@@ -157,7 +157,7 @@ def test_input_in_another_memory_order_gives_the_same(program_and_inputs):
     compare_outputs(program, tw.simulate(program, inputs), tw.simulate(program, turned))
 
 
-SMALL = {"act_depth": 16, "weight_depth": 16, "out_depth": 16, "acc_width": 16, "addr_width": 12}
+SMALL = {"acc_width": 16, "addr_width": 12}
 
 
 @pytest.mark.parametrize("parameter", SMALL)

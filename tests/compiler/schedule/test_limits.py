@@ -111,8 +111,9 @@ class Case:
 
 SAMPLER = EngineConfig(rows=4, cols=3, offset_depth=1024)
 CASES = {
-    "weights": lambda: Case(convolution(171), EngineConfig(weight_depth=1024), "weight_depth"),
-    "input rows": lambda: Case(convolution(40), EngineConfig(rows=4, act_depth=16), "act_depth"),
+    "weights": lambda: Case(
+        convolution(40), EngineConfig(rows=32, weight_depth=16), "weight_depth"
+    ),
     "sums": lambda: Case(convolution(), EngineConfig(acc_width=18), "acc_width"),
     "multiplier": lambda: Case(
         convolution(multiplier=1 << 19), EngineConfig(), "multiplier_width"
@@ -158,6 +159,7 @@ CASES = {
     "rows of tiles": lambda: Case(
         convolution(), replace(TILES, rows=2, bus_width=128, out_depth=16), "out_depth", F
     ),
+    "input of tiles": lambda: Case(convolution(64), replace(TILES, act_depth=16), "act_depth", F),
     "weights of tiles": lambda: Case(
         convolution(64), replace(TILES, weight_depth=1024), "weight_depth", F
     ),
@@ -290,6 +292,8 @@ def test_random_refusals_can_be_followed(seed):
 
 
 def test_a_refusal_without_an_engine_that_helps_says_so():
-    graph = convolution(25000, 1, limit=1)
-    with pytest.raises(EngineLimitError, match=r"conv: .* no engine's act_depth can be \d+"):
-        compile_graph(graph, Target(engine=EngineConfig(rows=2, cols=2)))
+    """A sum of 29 bits, and the bits that tiles need beside it."""
+    graph = convolution(2700, 4)
+    config = replace(TILES, act_depth=65536, weight_depth=65536)
+    with pytest.raises(EngineLimitError, match=r"conv: .* no engine's acc_width can be \d+"):
+        compile_graph(graph, Target(engine=config), algorithms={"conv": F})
