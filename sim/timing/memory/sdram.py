@@ -129,7 +129,7 @@ class SDRAMRun:
     """
 
     #: Cycles from a beat's write into the buffer of read beats until the bus shows it.
-    BUFFER = 2 + SkidBuffer.LATENCY
+    BUFFER = 3 + SkidBuffer.LATENCY
     #: Cycles from the column command of a burst's last beat until the bus confirms it.
     CONFIRM = 2
 

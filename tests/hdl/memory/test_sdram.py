@@ -43,7 +43,7 @@ def test_reads_in_order_take_almost_every_cycle():
     bench.reads = [Request(0, 256 * n, 32) for n in range(20)]
     bench.simulate()
     beats = bench.cycles("r")
-    assert beats[0] - bench.cycles("ar")[0] == 19
+    assert beats[0] - bench.cycles("ar")[0] == 20
     assert 8 * len(beats) / (beats[-1] - beats[0]) >= 1.9
 
 
