@@ -84,7 +84,7 @@ class CycleModel:
         return self._load(LoadWeights(address=0, words=count, base=0))
 
     def _rows(self, groups: int, stride: int, height: int, width: int, pixel: int) -> int:
-        def of(height: int) -> LoadActivations:
+        def of(height: int, groups: int = groups) -> LoadActivations:
             return LoadActivations(
                 address=0,
                 groups=groups,
@@ -98,9 +98,10 @@ class CycleModel:
             )
 
         size = row_beats(self.config, width, of(height).pixel_bytes) * self.config.bus_bytes
-        return self._tall(
-            height, size, self.config.outstanding, lambda height: self._load(of(height))
-        )
+        flying = self.config.outstanding
+        if height == 1 and stride:  # parts of rows, each a group of its own
+            return self._tall(groups, size, flying, lambda rows: self._load(of(1, rows)), stride)
+        return self._tall(height, size, flying, lambda height: self._load(of(height)))
 
     def _kernels(self, channels: int, taps: int, steps: int) -> int:
         return self._load(
@@ -108,24 +109,35 @@ class CycleModel:
         )
 
     def _results(self, groups: int, stride: int, height: int, width: int) -> int:
-        def cycles(height: int) -> int:
+        def cycles(height: int, groups: int = groups) -> int:
             store = Store(
                 address=0, groups=groups, group_stride=stride, height=height, width=width, base=0
             )
             return store_cycles(self.config, self._alone, store) + 1
 
         size = row_beats(self.config, width) * self.config.bus_bytes
+        if height == 1 and stride:
+            return self._tall(groups, size, Writer.PENDING, lambda rows: cycles(1, rows), stride)
         return self._tall(height, size, Writer.PENDING, cycles)
 
-    def _tall(self, height: int, row_bytes: int, flying: int, cycles: Callable[[int], int]) -> int:
+    def _tall(
+        self,
+        height: int,
+        row_bytes: int,
+        flying: int,
+        cycles: Callable[[int], int],
+        stride: int | None = None,
+    ) -> int:
         """Return the cycles of so many rows, of which many take what the first ones do.
+
+        ``stride`` : bytes from one row to the next, if they do not follow one another.
 
         Bursts, of which so many are in flight at most, lie alike to rows again after as many rows
         as end with a burst. Where each of several groups begins elsewhere in a burst, this may be
         wrong by a few cycles in ten thousand.
         """
         burst = self.config.burst_beats * self.config.bus_bytes
-        period = flying * burst // gcd(burst, row_bytes)
+        period = flying * burst // gcd(burst, stride or row_bytes)
         periods = (height - -(-_SETTLED * burst // row_bytes)) // period
         if periods < 2:
             return cycles(height)

@@ -147,6 +147,7 @@ class Estimate:
 
     def _rows(self, value: str, groups: Block, area: Area) -> int:
         """Return the cycles in which some of a value is loaded."""
+        area = Area(0, area.rows, 0, area.width)
         key = (value, groups.n_kg, area)
         known = self._loaded.get(key)
         if known is None:
