@@ -23,6 +23,7 @@ from benchmarks import (
     deformable,
     ice40,
     mlperf_tiny,
+    link,
     networks,
     points,
     quantizers,
@@ -107,6 +108,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "accuracy": lambda: markdown_table(accuracy.rows(figures("accuracy.json")["networks"])),
         "quantizers": lambda: markdown_table(quantizers.rows(figures("quantizers.json"))),
     },
+    "device.md": {"link": lambda: markdown_table(link.rows(figures("link.json")))},
     "synthesis.md": {
         "ulx3s-12f": lambda: board_table("ulx3s-12f"),
         "ulx3s-85f": lambda: board_table("ulx3s-85f"),
