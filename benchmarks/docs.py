@@ -20,6 +20,7 @@ import tilewright as tw
 from benchmarks import (
     accuracy,
     array,
+    boards,
     deformable,
     ice40,
     mlperf_tiny,
@@ -87,6 +88,7 @@ def detector_table() -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "array.md": array_page,
     "mlperf_tiny.md": lambda: mlperf_tiny.page(figures("mlperf_tiny.json")),
+    "boards.md": lambda: boards.page(figures("boards.json")["runs"]),
     "networks.md": lambda: networks_page("networks.json"),
     "networks_w4.md": lambda: networks_page("networks_w4.json"),
     "networks_winograd.md": lambda: networks_page("networks_winograd.json"),

@@ -38,6 +38,7 @@ from rich.table import Table
 
 import tilewright as tw
 from examples.networks import NETWORKS
+from examples.networks.registry import Network
 from tilewright.api.compile import captured_model
 from tilewright.api.verify import compare_outputs
 from tilewright.compiler.ir import Conv2d, ConvTranspose2d, Graph, Linear
@@ -54,7 +55,11 @@ COMPARED: tuple[Compared, ...] = get_args(Compared)
 
 def quantized(name: str, bits: int) -> tuple[Graph, NDArray[np.int64]]:
     """Return a network's integer graph and one input."""
-    network = NETWORKS[name]
+    return quantized_network(NETWORKS[name], bits)
+
+
+def quantized_network(network: Network, bits: int) -> tuple[Graph, NDArray[np.int64]]:
+    """As :func:`quantized`, of a network in any size."""
     images = network.images(1)
     model = tw.quantize(network.build(), network.calibration(2, 4), weight_bits=bits)
     graph = captured_model(model, images).graph
@@ -177,7 +182,7 @@ def main(
         if record is None or COMPARED.index(record["compared"]) < COMPARED.index(compared):
             with console.status(f"{name}, {number} of {len(names)}"):
                 graph, image = quantized(name, bits)
-                with ProcessPoolExecutor(1, _processes()) as pool:
+                with ProcessPoolExecutor(1, processes()) as pool:
                     task = (name, graph, image, target, compared)
                     record = pool.submit(measure_and_compare, *task).result()
         records[name] = record
@@ -209,7 +214,7 @@ def known_records(path: Path, config: tw.EngineConfig) -> dict[str, dict[str, An
     return {record["name"]: record for record in earlier["networks"]}
 
 
-def _processes() -> multiprocessing.context.ForkServerContext:
+def processes() -> multiprocessing.context.ForkServerContext:
     """Return what starts processes that have the libraries, and nothing of a network so far."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["benchmarks.networks"])

@@ -27,7 +27,9 @@ from tilewright.registry import source_of
 __all__ = ["TOP", "System", "simulated_verilog", "system_rtlil"]
 
 TOP = "tilewright_system"
-FIFO_BYTES = 512  # of the host link: one block RAM of the smallest
+#: Bytes that the host link buffers, a block RAM: of a board whose memory is the FPGA's own, and of
+#: one that has a larger FPGA and a faster line.
+FIFO_BYTES, LARGE_FIFO_BYTES = 512, 2048
 _SOURCES = digest_of_sources(Path(__file__).parent)
 
 
@@ -72,7 +74,8 @@ class System(wiring.Component):
         """Build the netlist."""
         m = Module()
         m.submodules.bridge = bridge = HostBridge(
-            fifo_bytes=FIFO_BYTES, memory_bytes=self._host_bytes()
+            fifo_bytes=FIFO_BYTES if self._sdram is None else LARGE_FIFO_BYTES,
+            memory_bytes=self._host_bytes(),
         )
         m.submodules.receiver = receiver = UARTReceiver(divisor=self._divisor)
         m.submodules.transmitter = transmitter = UARTTransmitter(divisor=self._divisor)

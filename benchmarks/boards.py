@@ -1,0 +1,177 @@
+"""Networks on the boards' own engines, behind the boards' own memory: cycles and images a second.
+
+    python -m benchmarks.boards [--board ulx3s-85f] [--networks resnet18,...] [--restart]
+
+For each network of ``examples.networks``, quantized after training and compiled for the board
+(``tw.Target.from_board``): cycles of one image by the cycle model, whose memory is the board's
+SDRAM behind its controller where it has one; the same with a memory that answers every cycle, which
+shows where memory binds; bytes to and from memory a cycle; a core's seconds and the peak memory of
+the compilation. Full size for engines of 100 multipliers and more, a quarter of the width at
+64 x 64 for smaller ones. Outputs of an image are compared with golden for reduced sizes. What is
+done stays in ``benchmarks/results/boards.json``; the same command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+
+import tilewright as tw
+from benchmarks.networks import RESULTS, measure, processes, quantized_network
+from benchmarks.output import markdown_table
+from examples.networks import NETWORKS
+from examples.networks.registry import Network
+from tilewright.api.cycles import events_of
+from tilewright.api.verify import compare_outputs
+from tilewright.boards import BOARDS
+from tilewright.files import write_json
+
+FULL_SIZE = 100  # multipliers
+SMALL, WIDTH = (64, 64), 0.25
+
+
+INTRODUCTION = (
+    "Written by `python -m benchmarks.boards`: what each board's own engine does with each network "
+    "of `examples/networks`, behind the board's own memory. Cycles are those of one image from "
+    "memory to memory, commands included, by the cycle model; that the RTL takes the same, the "
+    "SDRAM's controller and chip included, is what the tests hold it to, and [Programs on "
+    "boards](device.md). An ideal memory answers every cycle: what is lost to it is lost by the "
+    "memory. No board has run any of it yet."
+)
+
+
+def sized(name: str, target: tw.Target) -> Network:
+    """Return a network in the size that a board is measured with."""
+    network = NETWORKS[name]
+    if target.engine.rows * target.engine.cols >= FULL_SIZE:
+        return network
+    size = tuple(min(a, b) for a, b in zip(network.input_shape[1:], SMALL, strict=True))
+    return network.reduced(width=min(network.width, WIDTH), size=(size[0], size[1]))
+
+
+def run(board: str, name: str) -> dict[str, Any]:
+    """Compile a network for a board; meant for a process of its own."""
+    target = tw.Target.from_board(board)
+    network = sized(name, target)
+    graph, image = quantized_network(network, target.engine.weight_bits)
+    common = {"board": board, "network": name, "input": network.input_shape}
+    try:
+        program, record = measure(name, graph, target)
+    except tw.Error as error:
+        return {**common, "refused": str(error)}
+    if network is not NETWORKS[name]:
+        compare_outputs(
+            program,
+            tw.simulate(program, image, backend="golden"),
+            tw.simulate(program, image),
+        )
+    ideal = replace(program, target=replace(target, memory=tw.MemoryTiming(1, 1)))
+    return {
+        **common,
+        **{key: record[key] for key in ("macs", "cycles", "utilization", "memory_bytes")},
+        "ideal_cycles": events_of(ideal).cycles,
+        "images_per_second": target.clock_mhz * 1e6 / record["cycles"],
+        "program_bytes": int(program.image.size),
+        "compile_seconds": record["compile_seconds"],
+        "peak_bytes": record["peak_bytes"],
+        "compared": network is not NETWORKS[name],
+    }
+
+
+def rows(records: Sequence[dict[str, Any]], board: str) -> list[list[str]]:
+    """Return a board's table."""
+    head = [
+        "network", "input", "MACs", "cycles", "of the array's peak", "with an ideal memory",
+        "bytes a cycle", "images a second", "compile", "peak memory",
+    ]  # fmt: skip
+    table = [head]
+    for r in records:
+        if r["board"] != board or "refused" in r:
+            continue
+        ideal = r["utilization"] * r["cycles"] / r["ideal_cycles"]
+        table.append(
+            [
+                r["network"] + (" = golden" if r["compared"] else ""),
+                "x".join(map(str, r["input"])),
+                f"{r['macs'] / 1e6:,.1f} M",
+                f"{r['cycles']:,}",
+                f"{r['utilization']:.1%}",
+                f"{ideal:.1%}",
+                f"{r['memory_bytes'] / r['cycles']:.2f}",
+                f"{r['images_per_second']:,.1f}",
+                f"{r['compile_seconds']:.1f} s",
+                f"{r['peak_bytes'] / 1e6:,.0f} MB",
+            ]
+        )
+    return table
+
+
+def page(records: Sequence[dict[str, Any]]) -> str:
+    """Return docs/boards.md."""
+    lines = ["# Networks on boards", "", INTRODUCTION, ""]
+    for name, board in BOARDS.all().items():
+        table = rows(records, name)
+        refused = [r for r in records if r["board"] == name and "refused" in r]
+        if len(table) == 1 and not refused:
+            continue
+        engine = board.engine
+        about = (
+            f"{engine.rows} x {engine.cols} multipliers at {board.clock_mhz:g} MHz, "
+            f"{engine.act_bytes / 1024:.0f} KiB of activations, "
+            f"{engine.weight_bytes / 1024:.0f} KiB of weights, {engine.bus_width}-bit bus; "
+            f"{board.memory}."
+        )
+        lines += [
+            f"## {name}",
+            "",
+            about,
+            "",
+            markdown_table(table),
+        ]
+        if refused:
+            lines += ["Not on this engine:", ""]
+            lines += [f"- {r['network']}: {r['refused']}" for r in refused]
+            lines += [""]
+    return "\n".join(lines)
+
+
+def main(
+    board: Annotated[str, typer.Option(help="Names, with commas; all by default.")] = "",
+    networks: Annotated[str, typer.Option(help="Names, with commas; all by default.")] = "",
+    restart: Annotated[bool, typer.Option(help="Measure again what is there.")] = False,
+    output: Annotated[Path, typer.Option(help="Figures as JSON.")] = RESULTS / "boards.json",
+) -> None:
+    """Measure what is not in the file yet."""
+    console = Console()
+    boards = board.split(",") if board else list(BOARDS.all())
+    names = networks.split(",") if networks else list(NETWORKS)
+    records = json.loads(output.read_text())["runs"] if output.exists() else []
+    known = {(r["board"], r["network"]): r for r in records}
+    for key in [(b, n) for b in boards for n in names]:
+        if key in known and not restart:
+            continue
+        with console.status(" ".join(key)), ProcessPoolExecutor(1, processes()) as pool:
+            known[key] = record = pool.submit(run, *key).result()
+        said = record.get("refused") or f"{record['images_per_second']:,.1f} images a second"
+        console.print(f"{' '.join(key)}: {said}", style="dim", markup=False)
+        order = [(b, n) for b in BOARDS.all() for n in NETWORKS]
+        write_json(
+            output,
+            {
+                "command": "python -m benchmarks.boards",
+                "runs": [known[k] for k in order if k in known],
+            },
+        )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    typer.run(main)
