@@ -27,9 +27,8 @@ from tilewright.registry import source_of
 __all__ = ["TOP", "System", "simulated_verilog", "system_rtlil"]
 
 TOP = "tilewright_system"
-#: Bytes that the host link buffers, a block RAM: of a board whose memory is the FPGA's own, and of
-#: one that has a larger FPGA and a faster line.
-FIFO_BYTES, LARGE_FIFO_BYTES = 512, 2048
+#: Bytes that the host link buffers: none where every cell counts, else a block RAM.
+FIFO_BYTES, LARGE_FIFO_BYTES = 1, 2048
 _SOURCES = digest_of_sources(Path(__file__).parent)
 
 

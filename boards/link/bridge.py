@@ -6,7 +6,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from tilewright.boards.link.frames import Answer, Operation
-from tilewright.boards.link.framing import FrameReceiver, FrameSender
+from tilewright.boards.link.framing import CRC_BYTES, HEADER_BYTES, Framer
 from tilewright.hdl.bus.axi import AXI4Lite
 from tilewright.hdl.memory.host import HostPort
 
@@ -19,11 +19,13 @@ class HostBridge(wiring.Component):
     A request with the sequence number that is expected is carried out. One with a number up to 128
     before it has been: it is answered again, but only reads are done again. Others are answered
     with the number that is expected. A request that makes no sense, which no host sends, is
-    dropped. HELLO with another session than the last one makes its number the last one done.
+    dropped. HELLO with another session than the last one makes its number the last one done; of the
+    session, the board keeps eight bits, and its answer says which number it expects.
 
     Parameters
     ----------
-    fifo_bytes : int, power of two; how far the host may be ahead
+    fifo_bytes : int, power of two; how far the host may be ahead. With 1 there is no FIFO, and the
+        host sends one request at a time
     memory_bytes : int, power of two; what HELLO tells the host
 
     Members
@@ -36,7 +38,7 @@ class HostBridge(wiring.Component):
 
     def __init__(self, *, fifo_bytes, memory_bytes):
         for name, value in (("fifo_bytes", fifo_bytes), ("memory_bytes", memory_bytes)):
-            if value < 4 or value & (value - 1):
+            if value < 1 or value & (value - 1):
                 raise ValueError(f"{name} must be a power of two, not {value!r}")
         self._fifo_bytes = fifo_bytes
         self._memory_bytes = memory_bytes
@@ -52,120 +54,117 @@ class HostBridge(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=self._fifo_bytes)
-        m.submodules.receiver = receiver = FrameReceiver()
-        m.submodules.sender = sender = FrameSender()
+        memory_log = self._memory_bytes.bit_length() - 1
+        m.submodules.framer = framer = Framer(address_bits=max(8, memory_log))
         m.submodules.registers = registers = RegisterPort()
-        wiring.connect(m, wiring.flipped(self.i), fifo.w_stream)
-        wiring.connect(m, fifo.r_stream, receiver.i)
-        wiring.connect(m, sender.o, wiring.flipped(self.o))
+        if self._fifo_bytes > 1:
+            m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=self._fifo_bytes)
+            wiring.connect(m, wiring.flipped(self.i), fifo.w_stream)
+            wiring.connect(m, fifo.r_stream, framer.i)
+        else:
+            wiring.connect(m, wiring.flipped(self.i), framer.i)
+        wiring.connect(m, framer.o, wiring.flipped(self.o))
         wiring.connect(m, registers.axil, wiring.flipped(self.axil))
 
-        expected, session = Signal(8), Signal(32)
-        sequence, answer = Signal(8), Signal(Answer)  # of the reply
-        left = Signal(9)  # bytes of its payload, this one included
-        word, phase = Signal(32), Signal(2)  # bytes that come or go, and which one is next
-        address, place = Signal(32), Signal(9)
-        writes, of_registers, hello = Signal(), Signal(), Signal()
+        # What the frame asks for, in its own registers: they stay until it has been answered.
+        operation, count = framer.operation, framer.count
+        empty = HEADER_BYTES + CRC_BYTES  # bytes of a frame without a payload
+        hello = (operation == Operation.HELLO) & (count == empty)
+        reads_memory = (operation == Operation.READ_MEMORY) & (count == empty + 1)
+        reads_register = (operation == Operation.READ_REGISTER) & (count == empty)
+        reads = reads_memory | reads_register
+        whole_words = (count[:2] == empty % 4) & (count > empty)
+        writes = ((operation == Operation.WRITE_MEMORY) & whole_words) | (
+            (operation == Operation.WRITE_REGISTER) & (count == empty + 4)
+        )
+        expected, session = Signal(8), Signal(8)
+        fresh, behind, as_expected = Signal(), Signal(8), Signal()
+        m.d.comb += [
+            behind.eq(expected - 1 - framer.sequence),
+            fresh.eq(framer.sequence == expected),
+        ]
 
-        # One access at a time, to either.
+        word, phase = Signal(32), Signal(2)  # bytes that come or go, and which one is next
+        left = Signal(9)  # bytes of the reply's payload, this one included
+        told = Signal(8)  # by HELLO: its address, which the frame still has, and more
+        m.d.comb += told.eq(framer.byte)
+        with m.Switch(left):
+            with m.Case(3):
+                m.d.comb += told.eq(self._fifo_bytes.bit_length() - 1)
+            with m.Case(2):
+                m.d.comb += told.eq(memory_log)
+            with m.Case(1):
+                m.d.comb += told.eq(expected)
         asks, ready, read = Signal(), Signal(), Signal(32)
+        of_registers = (operation == Operation.READ_REGISTER) | (
+            operation == Operation.WRITE_REGISTER
+        )
         for port, mine in ((self.memory, ~of_registers), (registers.port, of_registers)):
             m.d.comb += [
                 port.valid.eq(asks & mine),
-                port.addr.eq(address),
+                port.addr.eq(framer.address),
                 port.write.eq(writes),
                 port.data.eq(word),
             ]
             with m.If(mine):
                 m.d.comb += [ready.eq(port.ready), read.eq(port.o)]
-
-        length, operation = receiver.length, receiver.operation
-        is_ = {
-            Operation.HELLO: length == 0,
-            Operation.READ_MEMORY: length == 1,
-            Operation.WRITE_MEMORY: (length != 0) & (length[:2] == 0),
-            Operation.READ_REGISTER: length == 0,
-            Operation.WRITE_REGISTER: length == 4,
-        }
-        is_ = {kind: (operation == kind) & fits for kind, fits in is_.items()}
-        a_read = is_[Operation.READ_MEMORY] | is_[Operation.READ_REGISTER]
-        a_write = is_[Operation.WRITE_MEMORY] | is_[Operation.WRITE_REGISTER]
-        fresh, done, behind = Signal(), Signal(), Signal(8)
-        m.d.comb += [
-            behind.eq(expected - 1 - receiver.sequence),
-            fresh.eq(receiver.sequence == expected),
-            done.eq(~behind[7] & ~fresh),
-            receiver.place.eq(place),
-        ]
+        place, reply = framer.place, framer.reply
 
         with m.FSM():
             with m.State("WAIT"):
-                m.d.sync += [
-                    sequence.eq(receiver.sequence),
-                    answer.eq(Answer.DONE),
-                    left.eq(0),
-                    word.eq(receiver.address),
-                    phase.eq(0),
-                    address.eq(receiver.address),
-                    place.eq(0),
-                    writes.eq(a_write),
-                    of_registers.eq(is_[Operation.READ_REGISTER] | is_[Operation.WRITE_REGISTER]),
-                    hello.eq(is_[Operation.HELLO]),
-                ]
-                with m.If(~receiver.frame):
-                    pass
-                with m.Elif(is_[Operation.HELLO]):
-                    m.d.sync += left.eq(6)
-                    with m.If(session != receiver.address):
-                        m.d.sync += [
-                            session.eq(receiver.address),
-                            expected.eq(receiver.sequence + 1),
-                        ]
+                m.d.sync += [left.eq(0), phase.eq(0), place.eq(HEADER_BYTES)]
+                m.d.sync += as_expected.eq(hello | fresh | ~behind[7])
+                with m.If(framer.frame):
                     m.next = "SEQUENCE"
-                with m.Elif(~a_read & ~a_write):
-                    m.next = "END"
-                with m.Elif(fresh | done):
-                    with m.If(fresh):
-                        m.d.sync += expected.eq(expected + 1)
-                    m.next = "SEQUENCE"
-                    with m.If(a_read):
-                        m.d.sync += left.eq(Mux(is_[Operation.READ_MEMORY], receiver.byte + 1, 4))
-                    with m.Elif(fresh):
-                        m.next = "PAYLOAD"
-                with m.Else():
-                    m.d.sync += [sequence.eq(expected), answer.eq(Answer.EXPECTED)]
-                    m.next = "SEQUENCE"
+                    with m.If(hello):
+                        m.d.sync += [left.eq(7), place.eq(HEADER_BYTES - 4)]
+                        with m.If(session != framer.address[:8]):
+                            m.d.sync += [
+                                session.eq(framer.address[:8]),
+                                expected.eq(framer.sequence + 1),
+                            ]
+                    with m.Elif(~reads & ~writes):
+                        m.next = "END"
+                    with m.Elif(fresh | ~behind[7]):
+                        with m.If(fresh):
+                            m.d.sync += expected.eq(expected + 1)
+                        with m.If(reads):
+                            m.d.sync += left.eq(Mux(reads_memory, framer.byte + 1, 4))
+                        with m.Elif(fresh):
+                            m.next = "PAYLOAD"
             with m.State("PAYLOAD"):
                 m.d.sync += place.eq(place + 1)
                 m.next = "GATHER"
             with m.State("GATHER"):
-                m.d.sync += [word.eq(Cat(word[8:], receiver.byte)), phase.eq(phase + 1)]
+                m.d.sync += [word.eq(Cat(word[8:], framer.byte)), phase.eq(phase + 1)]
                 m.next = "PAYLOAD"
                 with m.If(phase == 3):
                     m.next = "ACCESS"
             with m.State("ACCESS"):
                 m.d.comb += asks.eq(1)
                 with m.If(ready):
-                    m.d.sync += address.eq(address + 4)
-                    with m.If(~writes):
+                    m.d.comb += framer.next.eq(1)
+                    with m.If(reads):
                         m.d.sync += word.eq(read)
                         m.next = "SEND"
-                    with m.Elif(place == length):
+                    with m.Elif(place + CRC_BYTES == count):
                         m.next = "SEQUENCE"
                     with m.Else():
                         m.next = "PAYLOAD"
             with m.State("SEQUENCE"):
-                m.d.comb += [sender.i.valid.eq(1), sender.i.payload.byte.eq(sequence)]
-                with m.If(sender.i.ready):
+                m.d.comb += [
+                    reply.valid.eq(1),
+                    reply.payload.byte.eq(Mux(as_expected, framer.sequence, expected)),
+                ]
+                with m.If(reply.ready):
                     m.next = "ANSWER"
             with m.State("ANSWER"):
                 m.d.comb += [
-                    sender.i.valid.eq(1),
-                    sender.i.payload.byte.eq(answer),
-                    sender.i.payload.last.eq(left == 0),
+                    reply.valid.eq(1),
+                    reply.payload.byte.eq(Mux(as_expected, Answer.DONE, Answer.EXPECTED)),
+                    reply.payload.last.eq(left == 0),
                 ]
-                with m.If(sender.i.ready):
+                with m.If(reply.ready):
                     m.next = "ACCESS"
                     with m.If(left == 0):
                         m.next = "END"
@@ -173,27 +172,25 @@ class HostBridge(wiring.Component):
                         m.next = "SEND"
             with m.State("SEND"):
                 m.d.comb += [
-                    sender.i.valid.eq(1),
-                    sender.i.payload.byte.eq(word[:8]),
-                    sender.i.payload.last.eq(left == 1),
+                    reply.valid.eq(1),
+                    reply.payload.byte.eq(Mux(hello, told, word[:8])),
+                    reply.payload.last.eq(left == 1),
                 ]
-                with m.If(sender.i.ready):
-                    m.d.sync += [word.eq(word >> 8), left.eq(left - 1), phase.eq(phase + 1)]
+                with m.If(reply.ready):
+                    m.d.sync += [
+                        word.eq(Cat(word[8:], framer.byte)),
+                        left.eq(left - 1),
+                        phase.eq(phase + 1),
+                        place.eq(place + 1),
+                    ]
                     with m.If(left == 1):
                         m.next = "END"
-                    with m.Elif((phase == 3) & hello):
-                        m.d.sync += word.eq(self._sizes())
-                    with m.Elif(phase == 3):
+                    with m.Elif((phase == 3) & ~hello):
                         m.next = "ACCESS"
             with m.State("END"):
-                m.d.comb += receiver.taken.eq(1)
+                m.d.comb += framer.taken.eq(1)
                 m.next = "WAIT"
         return m
-
-    def _sizes(self):
-        """Return what HELLO tells: log2 of the FIFO's and the memory's bytes."""
-        fifo, memory = (x.bit_length() - 1 for x in (self._fifo_bytes, self._memory_bytes))
-        return fifo | memory << 8
 
 
 class RegisterPort(wiring.Component):

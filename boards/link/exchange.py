@@ -105,15 +105,21 @@ class Exchange:
         LinkError
             If nothing answers.
         """
-        session = secrets.randbits(32) | 1
-        self._sequence = secrets.randbits(8)
-        request = Request(Operation.HELLO, session)
-        mine = session.to_bytes(4, "little")
-        (reply,) = self._run([request], accept=lambda x: x[:4] == mine, limit=attempts)
+        reply = self._greet(attempts)
+        while reply[6] != self._sequence:  # the board took us for the session before
+            reply = self._greet(attempts)
         hello = Hello(1 << reply[4], 1 << reply[5])
         self._credit = hello.fifo_bytes
         self._open = True
         return hello
+
+    def _greet(self, attempts: int) -> bytes:
+        session = secrets.randbits(32)
+        self._sequence = secrets.randbits(8)
+        request = Request(Operation.HELLO, session)
+        mine = session.to_bytes(4, "little")
+        (reply,) = self._run([request], accept=lambda x: x[:4] == mine, limit=attempts)
+        return reply
 
     def run(
         self,

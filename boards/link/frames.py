@@ -45,7 +45,9 @@ class Operation(enum.IntEnum):
 class Answer(enum.IntEnum):
     """What a reply says."""
 
-    DONE = 0  # payload: what was read; of HELLO: the session and log2 of FIFO and memory bytes
+    #: Payload: what was read. Of HELLO: the session, log2 of FIFO and memory bytes, the sequence
+    #: number that is expected.
+    DONE = 0
     EXPECTED = 1  # the sequence number is the one that the board waits for; nothing was done
 
 
@@ -68,7 +70,7 @@ class Request:
         """Bytes of payload that its reply has."""
         match self.operation:
             case Operation.HELLO:
-                return 6
+                return 7
             case Operation.READ_MEMORY:
                 return self.payload[0] + 1
             case Operation.READ_REGISTER:

@@ -97,7 +97,7 @@ def test_host_reaches_registers_and_memory_and_sees_a_refused_program():
     assert seen["id"] == IDENTITY
     assert seen["digest"] == CONFIG.digest
     assert seen["memory"] == bytes(range(0x74, 0x7C))
-    assert seen["hello"] == bytes([0x78, 0x56, 0x34, 0x12, 9, 12])  # 512 and 4096 bytes
+    assert seen["hello"] == bytes([0x78, 0x56, 0x34, 0x12, 0, 12, 8])  # no FIFO, 4096 bytes
     assert seen["status"] & 0xFF == Status.BAD_COMMAND
 
 

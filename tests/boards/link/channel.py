@@ -42,10 +42,10 @@ class Board:
         if not sizes.get(operation):
             return b""
         if operation == Operation.HELLO:
-            if address != self._session:
-                self._session, self._expected = address, sequence + 1 & 0xFF
+            if address & 0xFF != self._session:
+                self._session, self._expected = address & 0xFF, sequence + 1 & 0xFF
             logs = [x.bit_length() - 1 for x in (self.fifo_bytes, len(self.memory))]
-            return self._reply(sequence, frame[2:6] + bytes(logs))
+            return self._reply(sequence, frame[2:6] + bytes([*logs, self._expected]))
         behind = self._expected - 1 - sequence & 0xFF
         fresh = sequence == self._expected
         if not fresh and behind >= 128:
