@@ -188,8 +188,9 @@ class HostBridge(wiring.Component):
                     with m.Elif((phase == 3) & ~hello):
                         m.next = "ACCESS"
             with m.State("END"):
-                m.d.comb += framer.taken.eq(1)
-                m.next = "WAIT"
+                with m.If(framer.sent):
+                    m.d.comb += framer.taken.eq(1)
+                    m.next = "WAIT"
         return m
 
 

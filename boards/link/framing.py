@@ -85,6 +85,7 @@ class Framer(wiring.Component):
     count : Out(9); bytes of the frame, CRC included
     place : In(9), byte : Out(8); the frame's byte at ``place`` one cycle before
     reply : In(stream of CONTENT); an answer's bytes one after another
+    sent : Out(1); no answer is on its way, and so the frame may be ``taken``
     """
 
     def __init__(self, *, address_bits=32):
@@ -104,6 +105,7 @@ class Framer(wiring.Component):
                 "place": In(9),
                 "byte": Out(8),
                 "reply": In(stream.Signature(CONTENT)),
+                "sent": Out(1),
             }
         )
 
@@ -169,7 +171,7 @@ class Framer(wiring.Component):
         reply, o = self.reply, self.o
         with m.FSM():
             with m.State("BEGIN"):
-                m.d.comb += [o.payload.eq(FLAG), o.valid.eq(reply.valid)]
+                m.d.comb += [self.sent.eq(1), o.payload.eq(FLAG), o.valid.eq(reply.valid)]
                 with m.If(reply.valid & o.ready):
                     m.d.comb += checksum.start.eq(1)
                     m.next = "TAKE"
