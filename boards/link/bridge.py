@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from tilewright.boards.link.frames import Answer, Operation
 from tilewright.boards.link.framing import CRC_BYTES, HEADER_BYTES, Framer
 from tilewright.hdl.bus.axi import AXI4Lite
+from tilewright.hdl.lib.skid import SkidBuffer
 from tilewright.hdl.memory.host import HostPort
 
 __all__ = ["HostBridge"]
@@ -59,30 +60,23 @@ class HostBridge(wiring.Component):
         m.submodules.registers = registers = RegisterPort()
         if self._fifo_bytes > 1:
             m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=self._fifo_bytes)
+            m.submodules.waiting = waiting = SkidBuffer(8)  # block RAM is slow
             wiring.connect(m, wiring.flipped(self.i), fifo.w_stream)
-            wiring.connect(m, fifo.r_stream, framer.i)
+            wiring.connect(m, fifo.r_stream, waiting.i)
+            wiring.connect(m, waiting.o, framer.i)
         else:
             wiring.connect(m, wiring.flipped(self.i), framer.i)
         wiring.connect(m, framer.o, wiring.flipped(self.o))
         wiring.connect(m, registers.axil, wiring.flipped(self.axil))
 
-        # What the frame asks for, in its own registers: they stay until it has been answered.
+        # What the frame asks for; its registers stay until it has been answered.
         operation, count = framer.operation, framer.count
         empty = HEADER_BYTES + CRC_BYTES  # bytes of a frame without a payload
-        hello = (operation == Operation.HELLO) & (count == empty)
-        reads_memory = (operation == Operation.READ_MEMORY) & (count == empty + 1)
-        reads_register = (operation == Operation.READ_REGISTER) & (count == empty)
-        reads = reads_memory | reads_register
         whole_words = (count[:2] == empty % 4) & (count > empty)
-        writes = ((operation == Operation.WRITE_MEMORY) & whole_words) | (
-            (operation == Operation.WRITE_REGISTER) & (count == empty + 4)
-        )
-        expected, session = Signal(8), Signal(8)
-        fresh, behind, as_expected = Signal(), Signal(8), Signal()
-        m.d.comb += [
-            behind.eq(expected - 1 - framer.sequence),
-            fresh.eq(framer.sequence == expected),
-        ]
+        hello, reads, reads_memory, writes = (Signal() for _ in range(4))
+        of_registers, fresh, done = Signal(), Signal(), Signal()
+        expected, session, behind = Signal(8), Signal(8), Signal(8)
+        m.d.comb += behind.eq(expected - 1 - framer.sequence)
 
         word, phase = Signal(32), Signal(2)  # bytes that come or go, and which one is next
         left = Signal(9)  # bytes of the reply's payload, this one included
@@ -95,10 +89,8 @@ class HostBridge(wiring.Component):
                 m.d.comb += told.eq(memory_log)
             with m.Case(1):
                 m.d.comb += told.eq(expected)
+
         asks, ready, read = Signal(), Signal(), Signal(32)
-        of_registers = (operation == Operation.READ_REGISTER) | (
-            operation == Operation.WRITE_REGISTER
-        )
         for port, mine in ((self.memory, ~of_registers), (registers.port, of_registers)):
             m.d.comb += [
                 port.valid.eq(asks & mine),
@@ -109,31 +101,55 @@ class HostBridge(wiring.Component):
             with m.If(mine):
                 m.d.comb += [ready.eq(port.ready), read.eq(port.o)]
         place, reply = framer.place, framer.reply
+        as_expected = hello | fresh | done
 
         with m.FSM():
             with m.State("WAIT"):
-                m.d.sync += [left.eq(0), phase.eq(0), place.eq(HEADER_BYTES)]
-                m.d.sync += as_expected.eq(hello | fresh | ~behind[7])
+                m.d.sync += [
+                    left.eq(0),
+                    phase.eq(0),
+                    place.eq(HEADER_BYTES),
+                    hello.eq((operation == Operation.HELLO) & (count == empty)),
+                    reads.eq(
+                        ((operation == Operation.READ_MEMORY) & (count == empty + 1))
+                        | ((operation == Operation.READ_REGISTER) & (count == empty))
+                    ),
+                    reads_memory.eq(operation == Operation.READ_MEMORY),
+                    writes.eq(
+                        ((operation == Operation.WRITE_MEMORY) & whole_words)
+                        | ((operation == Operation.WRITE_REGISTER) & (count == empty + 4))
+                    ),
+                    of_registers.eq(
+                        (operation == Operation.READ_REGISTER)
+                        | (operation == Operation.WRITE_REGISTER)
+                    ),
+                    fresh.eq(framer.sequence == expected),
+                    done.eq(~behind[7]),
+                ]
                 with m.If(framer.frame):
-                    m.next = "SEQUENCE"
-                    with m.If(hello):
-                        m.d.sync += [left.eq(7), place.eq(HEADER_BYTES - 4)]
-                        with m.If(session != framer.address[:8]):
-                            m.d.sync += [
-                                session.eq(framer.address[:8]),
-                                expected.eq(framer.sequence + 1),
-                            ]
-                    with m.Elif(~reads & ~writes):
-                        m.next = "END"
-                    with m.Elif(fresh | ~behind[7]):
-                        with m.If(fresh):
-                            m.d.sync += expected.eq(expected + 1)
-                        with m.If(reads):
-                            m.d.sync += left.eq(Mux(reads_memory, framer.byte + 1, 4))
-                        with m.Elif(fresh):
-                            m.next = "PAYLOAD"
+                    m.next = "DECIDE"
+            with m.State("DECIDE"):
+                m.next = "SEQUENCE"
+                with m.If(hello):
+                    m.d.sync += [left.eq(7), place.eq(HEADER_BYTES - 4)]
+                    with m.If(session != framer.address[:8]):
+                        m.d.sync += [
+                            session.eq(framer.address[:8]),
+                            expected.eq(framer.sequence + 1),
+                        ]
+                with m.Elif(~reads & ~writes):
+                    m.next = "END"
+                with m.Elif(fresh | done):
+                    with m.If(fresh):
+                        m.d.sync += expected.eq(expected + 1)
+                    with m.If(reads):
+                        m.d.sync += left.eq(Mux(reads_memory, framer.byte + 1, 4))
+                    with m.Elif(fresh):
+                        m.next = "PAYLOAD"
             with m.State("PAYLOAD"):
                 m.d.sync += place.eq(place + 1)
+                m.next = "LOOK UP"
+            with m.State("LOOK UP"):
                 m.next = "GATHER"
             with m.State("GATHER"):
                 m.d.sync += [word.eq(Cat(word[8:], framer.byte)), phase.eq(phase + 1)]
@@ -143,14 +159,16 @@ class HostBridge(wiring.Component):
             with m.State("ACCESS"):
                 m.d.comb += asks.eq(1)
                 with m.If(ready):
-                    m.d.comb += framer.next.eq(1)
+                    m.next = "ADVANCE"
                     with m.If(reads):
                         m.d.sync += word.eq(read)
-                        m.next = "SEND"
-                    with m.Elif(place + CRC_BYTES == count):
-                        m.next = "SEQUENCE"
-                    with m.Else():
-                        m.next = "PAYLOAD"
+            with m.State("ADVANCE"):
+                m.d.comb += framer.next.eq(1)
+                m.next = "PAYLOAD"
+                with m.If(reads):
+                    m.next = "SEND"
+                with m.Elif(place + CRC_BYTES == count):
+                    m.next = "SEQUENCE"
             with m.State("SEQUENCE"):
                 m.d.comb += [
                     reply.valid.eq(1),

@@ -47,21 +47,18 @@ class _Checksum(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         crc, shift, left = Signal(32, init=0xFFFFFFFF), Signal(8), Signal(range(9))
-        odd = crc[0] ^ shift[0]
-        m.d.comb += [
-            self.busy.eq(left != 0),
-            self.match.eq(crc == _RESIDUE),
-            self.low.eq(~crc[:8]),
-        ]
+        odd, shifts, compares = crc[0] ^ shift[0], left != 0, Signal()
+        m.d.comb += [self.busy.eq(shifts | compares), self.low.eq(~crc[:8])]
+        m.d.sync += [compares.eq(shifts), self.match.eq(crc == _RESIDUE)]
         with m.If(self.start):
             m.d.sync += crc.eq(crc.init)
-        with m.Elif(self.busy):
+        with m.Elif(shifts):
             m.d.sync += crc.eq((crc >> 1) ^ Mux(odd, _POLYNOMIAL, 0))
         with m.Elif(self.drop):
             m.d.sync += crc.eq(crc >> 8)
-        with m.If(self.busy):
+        with m.If(shifts):
             m.d.sync += [shift.eq(shift >> 1), left.eq(left - 1)]
-        with m.Elif(self.valid):
+        with m.Elif(self.valid & ~compares):
             m.d.sync += [shift.eq(self.byte), left.eq(8)]
         return m
 
@@ -83,7 +80,7 @@ class Framer(wiring.Component):
     sequence : Out(8), operation : Out(8), address : Out(address_bits); its first six bytes
     next : In(1); ``address`` grows by 4
     count : Out(9); bytes of the frame, CRC included
-    place : In(9), byte : Out(8); the frame's byte at ``place`` one cycle before
+    place : In(9), byte : Out(8); the frame's byte at ``place`` two cycles before
     reply : In(stream of CONTENT); an answer's bytes one after another
     sent : Out(1); no answer is on its way, and so the frame may be ``taken``
     """
@@ -132,8 +129,8 @@ class Framer(wiring.Component):
             write.data.eq(byte),
             read.en.eq(1),
             read.addr.eq(self.place),
-            self.byte.eq(read.data),
         ]
+        m.d.sync += self.byte.eq(read.data)  # block RAM is slow
         with m.If(self.next):
             m.d.sync += self.address.eq(self.address + 4)
         with m.If(self.taken):
