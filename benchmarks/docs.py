@@ -158,7 +158,9 @@ def main(
     check: Annotated[bool, typer.Option(help="Write nothing; say what is stale.")] = False,
 ) -> None:
     """Write the tables of docs/."""
-    stale = [path for path, text in pages().items() if path.read_text() != text]
+    stale = [
+        path for path, text in pages().items() if not path.exists() or path.read_text() != text
+    ]
     for path in stale:
         print(f"{path.relative_to(ROOT)}: {'not what the figures give' if check else 'written'}")
         if not check:
