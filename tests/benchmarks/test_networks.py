@@ -61,10 +61,10 @@ def test_records_of_another_engine_are_not_kept(tmp_path):
 
 def test_a_network_that_the_engine_refuses_is_named_with_the_reason(ds_cnn):
     graph, image = ds_cnn
-    small = tw.EngineConfig(rows=16, cols=7, act_depth=16, multiplier_width=18, tables=4)
+    small = tw.EngineConfig(rows=16, cols=7, acc_width=16, multiplier_width=18, tables=4)
     target = tw.Target(engine=small, memory=tw.MemoryTiming(20, 5))
     record = networks.measure_and_compare("ds_cnn", graph, image, target, "")
-    assert "act_depth" in record["refused"]
+    assert "acc_width" in record["refused"]
     assert f"Not on this engine:\n\n- ds_cnn: {record['refused']}\n" in networks.page(
         small, [record]
     )

@@ -25,6 +25,6 @@ def test_info_says_what_a_program_takes_and_gives(pair, tmp_path):
     assert record["layers"] == [asdict(layer) for layer in loaded.layers]
     assert "(N, 2, 5)" in output
     assert "engine: 4 x 4, 112.5 MHz on ulx3s-85f" in output
-    assert f"memory: {loaded.image.size:,} bytes; read_latency 20, write_latency 5" in output
+    assert f"memory: {loaded.image.size:,} bytes; chip IS42S16160G-7, clock_mhz 112.5" in output
     for layer in loaded.layers:
         assert f"{layer.macs:,}" in output

@@ -209,7 +209,6 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
         ({"conv9": ROUNDED}, {}, "'conv9', which is no convolution's name"),
         ({"conv0": ROUNDED}, {"kernel_width": 14}, "conv0: F.4x2,3x3. is exact on this engine"),
         ({"conv0": ROUNDED}, {"data_width": 10}, "conv0: F.* rounded cannot .*data_width must be"),
-        ({"conv0": ROUNDED}, {"partial_depth": 16}, "conv0: F.* rounded .*partial_depth must be"),
         ({"conv0": NAME}, {}, r"conv0: F\(4x2,3x3\) cannot .*kernel_width must.*'F.* rounded' rou"),
     ],
 )

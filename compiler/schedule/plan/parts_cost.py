@@ -41,6 +41,8 @@ def parts_cost(
         words = op.result.words(config, 0, columns.widest[op.output])
         rows = parts.rows or 1
         units = -(-height // rows) if parts.rows else height * words
+        if not units:  # a phase of a transposed convolution that has no rows or columns
+            continue
         lead = kernel_group_lead(config, op.windows.lead_parts(config)) + command
         for section in op.sections:
             pieces = []
