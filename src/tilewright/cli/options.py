@@ -74,6 +74,16 @@ InputsOption = Annotated[
         "file or, by the inputs' names, a .npz file.",
     ),
 ]
+OutputsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the outputs to this .npz file: integers by name, with NAME.scale and "
+        "NAME.zero_point.",
+    ),
+]
 BackendOption = Annotated[
     Backend,
     typer.Option(

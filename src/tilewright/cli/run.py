@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import tilewright as tw
 from tilewright.cli.files import read_inputs, write_json, write_outputs
-from tilewright.cli.options import InputsOption, JsonOption, ProgramArgument
+from tilewright.cli.options import InputsOption, JsonOption, OutputsOption, ProgramArgument
 from tilewright.cli.tables import console, progress_bar
 
 
@@ -25,16 +24,7 @@ def run(
         ),
     ],
     inputs: InputsOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write the outputs to this .npz file: integers by name, with NAME.scale and "
-            "NAME.zero_point.",
-        ),
-    ] = None,
+    output: OutputsOption = None,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Compare with golden, and cycles with the prediction."),

@@ -15,6 +15,7 @@ from tilewright.cli.options import (
     BackendOption,
     InputsOption,
     JsonOption,
+    OutputsOption,
     ProgramArgument,
 )
 from tilewright.cli.tables import console, layer_table, progress_bar
@@ -35,16 +36,7 @@ def simulate(
     program: ProgramArgument,
     inputs: InputsOption = None,
     backend: BackendOption = Backend.isa,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write the outputs to this .npz file: integers by name, with NAME.scale and "
-            "NAME.zero_point.",
-        ),
-    ] = None,
+    output: OutputsOption = None,
     timeline: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write every command's cycles, for ui.perfetto.dev."),
