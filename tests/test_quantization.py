@@ -14,8 +14,9 @@ import tilewright as tw
 from tilewright.compiler import ir
 from tilewright.compiler.ir.inputs import quantize_input
 from tilewright.compiler.quantized import Quantization
+from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.to_integer import to_integer
-from tilewright.quantization.ranges import Histogram, Rounded, Search
+from tilewright.quantization.ranges import Histogram, Made, Rounded, Search
 
 torch.set_num_threads(1)
 SEED = 20240612
@@ -304,7 +305,7 @@ def test_relu6_ends_at_six() -> None:
 
 def errors(histogram: Histogram, scale: float, levels: int) -> float:
     scales, high = torch.tensor([scale]).double(), torch.tensor([levels]).double()
-    return float(histogram.squared_errors(scales, -high, high))
+    return float(Rounded(histogram).squared_errors(scales, -high, high))
 
 
 def test_scale_of_least_squared_error() -> None:
@@ -343,6 +344,39 @@ def test_the_range_of_a_tables_input_is_what_the_table_sees() -> None:
     plain, seen = (Search([Rounded(histogram, f)]).grid(8) for f in (lambda x: x, F.relu6))
     assert plain[0] == pytest.approx(48 / 254, rel=0.05)
     assert seen[0] < 10 / 254, "values below zero and above six are all alike to ReLU6"
+
+
+def test_a_difference_is_rounded_once() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.a(x) - F.relu(self.b(x)) * 0.25
+
+    torch.manual_seed(SEED)
+    graph = tw.quantize(Model(), batches()).graph
+    last = graph.ops[-1]
+    assert isinstance(last, q.Conv)
+    assert last.groups == 4
+    assert last.weight.shape == (4, 2, 1, 1)
+    assert [type(op) for op in graph.ops if isinstance(op, q.Binary)] == []
+
+
+def test_a_table_is_rounded_to_a_grid_of_what_it_makes_of_what_is_stored() -> None:
+    stored, result = Histogram(), Histogram()
+    x = torch.linspace(-10, 10, 20001)
+    stored.add(x)
+    result.add(x * 0.7)
+    coarse = Quantization(0.5, 0, 8, True)
+    made = Made(stored, coarse.apply, lambda x: x * 0.7)
+    steps = torch.tensor([0.35, 0.3]).double()
+    ends = torch.full_like(steps, -128), torch.full_like(steps, 127)
+    blind = Rounded(result).squared_errors(steps, *ends)
+    seen = Rounded(result, made=made).squared_errors(steps, *ends)
+    assert blind[0] > blind[1], "a finer step is better for exact values"
+    assert seen[0] < seen[1], "what is stored lies on 0.7 * 0.5 already"
 
 
 def test_dead_layer_does_not_break_calibration() -> None:

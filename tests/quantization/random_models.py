@@ -62,12 +62,14 @@ class RandomModel(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.steps = steps
-        self.stem = nn.Conv2d(3, CHANNELS, 3, padding=1)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(CHANNELS, CHANNELS, k, padding=k // 2, groups=g, bias=b)
-            for k, g, b in ((3, 1, False), (1, 1, True), (3, CHANNELS, False))
-        )
-        self.merge = nn.Conv2d(2 * CHANNELS, CHANNELS, 1)
+        with torch.random.fork_rng(devices=()):  # biases are as PyTorch draws them
+            torch.manual_seed(seed)
+            self.stem = nn.Conv2d(3, CHANNELS, 3, padding=1)
+            self.convs = nn.ModuleList(
+                nn.Conv2d(CHANNELS, CHANNELS, k, padding=k // 2, groups=g, bias=b)
+                for k, g, b in ((3, 1, False), (1, 1, True), (3, CHANNELS, False))
+            )
+            self.merge = nn.Conv2d(2 * CHANNELS, CHANNELS, 1)
         for conv in (self.stem, *self.convs, self.merge):
             with torch.no_grad():
                 fan = conv.weight[0].numel()

@@ -22,7 +22,7 @@ from tilewright.compiler.quantized.passes.kernels import split_kernels
 from tilewright.compiler.quantized.passes.moves import lower_moves
 from tilewright.compiler.quantized.passes.products import Spread, lower_products, maps_multiplied
 from tilewright.compiler.quantized.passes.strict import round_early
-from tilewright.compiler.quantized.passes.sums import merge_sums
+from tilewright.compiler.quantized.passes.sums import merge_sums, scaled_sums
 
 __all__ = [
     "Spread",
@@ -31,6 +31,7 @@ __all__ = [
     "maps_multiplied",
     "normalized",
     "prepared",
+    "scaled_sums",
     "strictly_given",
 ]
 

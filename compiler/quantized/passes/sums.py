@@ -1,9 +1,12 @@
-"""Sums of many terms: one convolution instead of a chain of additions, with one rounding."""
+"""Sums of many terms, or of scaled ones: one convolution, with one rounding, for all of it."""
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import Graph
@@ -39,17 +42,64 @@ def merge_sums(graph: Graph) -> Graph:
             rewrite.emit(op)
             continue
         names = tuple(rewrite.current(q.Copy("", (name,), "")).inputs[0] for name in found)
-        channels, count = rewrite.shapes[op.inputs[0]][0], len(names)
-        both = rewrite.emit(q.Concat(op.name, names, rewrite.unique(f"{op.name}.terms")))
-        order = np.arange(count * channels).reshape(count, channels).T.reshape(-1)
-        terms_name = rewrite.unique(f"{op.name}.terms")
-        selected = rewrite.emit(q.Select(op.name, (both,), terms_name, order))
-        rewrite.emit(
-            q.Conv(
-                op.name, (selected,), op.output,
-                torch.ones(channels, count, 1, 1, dtype=torch.float64),
-                torch.zeros(channels, dtype=torch.float64),
-                None, 8, (1, 1), (0, 0, 0, 0), (1, 1), channels,
-            )
-        )  # fmt: skip
+        channels = rewrite.shapes[op.inputs[0]][0]
+        ones = torch.ones(channels, len(names), dtype=torch.float64)
+        _emit_sum(rewrite, op, names, ones, torch.zeros(channels, dtype=torch.float64))
     return rewrite.finished()
+
+
+def scaled_sums(graph: Graph) -> Graph:
+    """Take factors and offsets of terms, as those of differences, into the sum.
+
+    So a term is not rounded after it is scaled.
+    """
+    uses, rewrite = graph.uses(), Rewrite(graph)
+    for op in graph.ops:
+        op = rewrite.current(op)
+        if not (isinstance(op, q.Binary) and op.function == "add" and op.shared is None):
+            rewrite.emit(op)
+            continue
+        scaled = [rewrite.by_output.get(name) for name in op.inputs]
+        lines = [
+            x if x is not None and _is_line(x) and uses[x.output] == 1 else None for x in scaled
+        ]
+        names = tuple(
+            name if x is None else x.inputs[0] for name, x in zip(op.inputs, lines, strict=True)
+        )
+        if lines == [None, None] or names[0] == names[1]:
+            rewrite.emit(op)
+            continue
+        one = torch.ones(rewrite.shapes[names[0]][0], dtype=torch.float64)
+        weight = torch.stack([one if x is None else x.weight.flatten() for x in lines], 1)
+        bias = sum((x.bias for x in lines if x is not None), torch.zeros_like(one))
+        _emit_sum(rewrite, op, names, weight, bias)
+    return rewrite.finished()
+
+
+def _is_line(op: q.Op) -> TypeGuard[q.Conv]:
+    """Whether an operator scales and shifts channels, and does nothing else."""
+    return (
+        isinstance(op, q.Conv)
+        and op.weight_scale is None
+        and op.weight.shape == (op.groups, 1, 1, 1)
+        and op.stride == (1, 1)
+        and not any(op.padding)
+        and not op.moves
+    )
+
+
+def _emit_sum(
+    rewrite: Rewrite, op: q.Op, names: tuple[str, ...], weight: Tensor, bias: Tensor
+) -> None:
+    """Emit ``op`` as the sum of terms times weights (C, terms), and a bias (C,)."""
+    channels, count = weight.shape
+    both = rewrite.emit(q.Concat(op.name, names, rewrite.unique(f"{op.name}.terms")))
+    order = np.arange(count * channels).reshape(count, channels).T.reshape(-1)
+    terms_name = rewrite.unique(f"{op.name}.terms")
+    selected = rewrite.emit(q.Select(op.name, (both,), terms_name, order))
+    rewrite.emit(
+        q.Conv(
+            op.name, (selected,), op.output, weight[:, :, None, None], bias, None, 8,
+            (1, 1), (0, 0, 0, 0), (1, 1), channels,
+        )
+    )  # fmt: skip

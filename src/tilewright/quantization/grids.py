@@ -14,7 +14,7 @@ from tilewright.compiler.quantized import Graph, Quantization
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.ops.elementwise import evaluate
 from tilewright.errors import UnsupportedError
-from tilewright.quantization.ranges import Histogram, Rounded, Search
+from tilewright.quantization.ranges import Histogram, Made, Rounded, Search
 
 _APART = 1.5
 """Ratio of ranges beyond which a tensor that others read too is joined as a copy."""
@@ -131,8 +131,10 @@ def choose_grids(
     """
     special, readers = _special(graph), graph.readers()
     results = {name for view in graph.outputs for name in view.sources}
+    producers = graph.producers()
+    places = {name: i for i, name in enumerate(graph.tensors)}
     result: dict[str, Quantization] = {}
-    for names in grid_groups(graph):
+    for names in sorted(grid_groups(graph), key=lambda names: min(places[n] for n in names)):
         kinds = {special[name] for name in names if name in special}
         if {"offset", "mask"} <= kinds:
             raise UnsupportedError(
@@ -140,14 +142,35 @@ def choose_grids(
                 "a tensor that is both offsets and mask of deformable convolutions",
                 "Let one convolution compute each.",
             )
-        search = Search([x for name in names for x in _rounded(name, seen, readers[name], results)])
-        grid = _grid(search, kinds, bits, power_of_two)
+        rounded = []
+        for name in names:
+            made = _made(producers.get(name), name, seen, result)
+            rounded += _rounded(name, seen, readers[name], results, made)
+        grid = _grid(Search(rounded), kinds, bits, power_of_two)
         result.update(dict.fromkeys(names, grid))
     return result
 
 
+def _made(
+    op: q.Op | None,
+    name: str,
+    seen: Mapping[str, Histogram],
+    grids: Mapping[str, Quantization],
+) -> Made | None:
+    """Return how a table makes a tensor, of what is stored before it."""
+    if not isinstance(op, q.Function) or op.inputs[0] not in grids:
+        return None
+    source = op.inputs[0]
+    function = partial(computed, op.expression, seen[name].low, seen[name].high)
+    return Made(seen[source], grids[source].apply, function)
+
+
 def _rounded(
-    name: str, seen: Mapping[str, Histogram], readers: list[q.Op], results: set[str]
+    name: str,
+    seen: Mapping[str, Histogram],
+    readers: list[q.Op],
+    results: set[str],
+    made: Made | None,
 ) -> list[Rounded]:
     """Return a tensor as what reads it does.
 
@@ -160,9 +183,9 @@ def _rounded(
     found = []
     for op in tables:
         ends = seen[op.output].low, seen[op.output].high
-        found.append(Rounded(seen[name], partial(computed, op.expression, *ends)))
+        found.append(Rounded(seen[name], partial(computed, op.expression, *ends), made))
     if len(tables) < len(readers) or name in results or not readers:
-        found.append(Rounded(seen[name]))
+        found.append(Rounded(seen[name], made=made))
     return found
 
 

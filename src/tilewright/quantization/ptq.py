@@ -24,6 +24,7 @@ from tilewright.compiler.quantized.passes import (
     maps_multiplied,
     normalized,
     prepared,
+    scaled_sums,
 )
 from tilewright.compiler.quantized.to_integer import check_integers
 from tilewright.errors import Error, require_type
@@ -186,6 +187,7 @@ def _graph_of(own: nn.Module, original: Sequence[Tensor], images: Batch) -> Grap
         graph = prepared(given)
         factors = [name for op in maps_multiplied(graph) for name in op.inputs]
         graph = normalized(lower_products(graph, spreads(graph, factors, images)))
+        graph = scaled_sums(graph)
     except Error:
         raise
     except Exception as error:

@@ -62,29 +62,50 @@ class Histogram:
             self.counts = torch.cat([beside, pairs, beside])
             self.top *= 2
 
-    def squared_errors(
-        self, scales: Tensor, lowest: Tensor, highest: Tensor, function: Function = identity
-    ) -> Tensor:
+
+@dataclass(frozen=True)
+class Made:
+    """How a table makes the values that are rounded.
+
+    Parameters
+    ----------
+    histogram : of what it reads
+    stored : what is stored of that
+    function : of the table
+    """
+
+    histogram: Histogram
+    stored: Function
+    function: Function
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """Values that are rounded to one grid, how they are made, and what is then computed from them.
+
+    Without ``made``, values before they are rounded are taken for exact.
+    """
+
+    histogram: Histogram
+    function: Function = identity
+    made: Made | None = None
+
+    def squared_errors(self, scales: Tensor, lowest: Tensor, highest: Tensor) -> Tensor:
         """Add squared errors of rounding to ``lowest..highest`` steps of a scale, for each.
 
         Parameters
         ----------
         scales, lowest, highest : (candidates,) float64
-        function : what is computed from the values; errors are those of its results
         """
-        full = self.counts > 0
-        counts, centers = self.counts[full], self.centers[full]
+        seen = self.histogram if self.made is None else self.made.histogram
+        full = seen.counts > 0
+        counts, wanted = seen.counts[full], seen.centers[full]
+        have = wanted
+        if self.made is not None:
+            wanted, have = (self.made.function(x) for x in (wanted, self.made.stored(wanted)))
         scale = scales[:, None]
-        rounded = (centers / scale).round().clamp(lowest[:, None], highest[:, None]) * scale
-        return ((function(centers) - function(rounded)) ** 2 * counts).sum(1)
-
-
-@dataclass(frozen=True)
-class Rounded:
-    """Values that are rounded to one grid, and what is then computed from them."""
-
-    histogram: Histogram
-    function: Function = identity
+        rounded = (have / scale).round().clamp(lowest[:, None], highest[:, None]) * scale
+        return ((self.function(wanted) - self.function(rounded)) ** 2 * counts).sum(1)
 
 
 @dataclass(frozen=True)
@@ -110,9 +131,7 @@ class Search:
 
     def _errors(self, scales: Tensor, lowest: Tensor, highest: Tensor) -> Tensor:
         found = [
-            x.histogram.squared_errors(scales, lowest, highest, x.function)
-            for x in self.rounded
-            if x.histogram.maximum
+            x.squared_errors(scales, lowest, highest) for x in self.rounded if x.histogram.maximum
         ]
         return torch.stack(found).sum(0)
 
