@@ -189,6 +189,11 @@ class Net:
         if len(shape) == 4 and self.chance(0.1):  # whole rows and columns are zero
             weight[:, :, self.rng.random(shape[2]) < 0.5] = 0
             weight[:, :, :, self.rng.random(shape[3]) < 0.5] = 0
+        if len(shape) == 4 and self.chance(0.1):  # a few kinds of channels that read some kinds
+            kinds = self.number(1, 4)
+            of_kernel, of_channel = (self.rng.integers(0, kinds, n) for n in shape[:2])
+            reads = self.rng.random((kinds, kinds)) < 0.4
+            weight[~reads[of_kernel][:, of_channel]] = 0
         reach = 1 << (6 if self.config.acc_width < 20 else 10)
         return {
             "weight": weight,

@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from tilewright.compiler.importers.export import (  # noqa: F401 - they register handlers
     elementwise,
     norms,
+    volumes,
     weighted,
     windows,
 )

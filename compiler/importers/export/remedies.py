@@ -15,7 +15,6 @@ _REMEDIES = {
     "bmm": "The engine has no attention yet: compute it on the host.",
     "einsum": "Write products with constants as convolutions or linear layers.",
     "scaled_dot_product_attention": "The engine has no attention yet: compute it on the host.",
-    "max_pool3d": "The engine has no volumes yet: pool slices.",
     "argmax": "Leave it out of the model that is quantized: compute it on the host.",
     "topk": "Leave it out of the model that is quantized: compute it on the host.",
     "sort": "Leave it out of the model that is quantized: compute it on the host.",

@@ -72,61 +72,6 @@ def conv1d(
     return call.builder.reshaped(result, (result.shape[0], result.shape[2]))
 
 
-@handles("conv3d")
-def conv3d(
-    call: Call,
-    x: Any,
-    weight: Any,
-    bias: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: int,
-) -> View:
-    """Becomes Conv: slices are channels, and a kernel's slices weights between them."""
-    w = call.constant(weight, "a convolution with weights").double()
-    volume = call.tensor(x)
-    if len(volume.shape) != 4:
-        call.refuse(f"a volume of the shape (N, *{volume.shape})", "Give it (N, C, D, H, W).")
-    step, apart = _triple(stride), _triple(dilation)
-    pads: list[tuple[int, int]] = []
-    for k, d, p in zip(w.shape[2:], apart, _triple(padding), strict=True):
-        total = d * (k - 1)
-        before = total // 2 if padding == "same" else p
-        pads.append((before, total - before if padding == "same" else p))
-    kernels, per_group, depth = w.shape[:3]
-    slices = volume.shape[1]
-    made = (slices + sum(pads[0]) - apart[0] * (depth - 1) - 1) // step[0] + 1
-    if made < 1:
-        call.refuse(f"a kernel of {depth} slices on {slices}", "Give it more slices.")
-    flat = torch.zeros(kernels, made, per_group, slices, *w.shape[3:], dtype=torch.float64)
-    for o in range(made):
-        for t in range(depth):
-            i = o * step[0] + t * apart[0] - pads[0][0]
-            if 0 <= i < slices:
-                flat[:, o, :, i] = w[:, :, t]
-    own = _bias(call, bias)
-    result = call.builder.conv(
-        call.where,
-        call.builder.reshaped(volume, (volume.shape[0] * slices, *volume.shape[2:])),
-        flat.reshape(kernels * made, per_group * slices, *w.shape[3:]),
-        None if own is None else own.repeat_interleave(made),
-        (step[1], step[2]),
-        (*pads[1], *pads[2]),
-        (apart[1], apart[2]),
-        groups,
-    )
-    return call.builder.reshaped(result, (kernels, made, *result.shape[1:]))
-
-
-def _triple(value: Any) -> tuple[int, int, int]:
-    if isinstance(value, str):
-        return 0, 0, 0
-    numbers = [int(v) for v in value] if isinstance(value, list | tuple) else [int(value)]
-    depth, vertical, horizontal = numbers * 3 if len(numbers) == 1 else numbers
-    return depth, vertical, horizontal
-
-
 def _line(call: Call, x: View) -> View:
     if len(x.shape) != 2:
         call.refuse(f"a sequence of the shape (N, *{x.shape})", "Give it a tensor (N, C, L).")

@@ -46,7 +46,7 @@ def max_pool2d(
     """Becomes MaxPool."""
     image = _image(call, x)
     step = pair(kernel) if not stride else pair(stride)
-    return _max_pool(call, image, pair(kernel), step, pair(padding), pair(dilation), ceil)
+    return maximum(call, image, pair(kernel), step, pair(padding), pair(dilation), ceil)
 
 
 @handles("max_pool2d_with_indices")
@@ -66,24 +66,25 @@ def max_pool1d(
     step = k if not stride else (1, pair(stride)[0])
     apart = (1, pair(dilation)[0])
     line = _line(call, x)
-    return _to_line(call, _max_pool(call, line, k, step, (0, pair(padding)[0]), apart, ceil))
+    return _to_line(call, maximum(call, line, k, step, (0, pair(padding)[0]), apart, ceil))
 
 
-def _max_pool(
+def maximum(
     call: Call, x: View, kernel: q.Pair, stride: q.Pair, padding: q.Pair, dilation: q.Pair,
     ceil: bool,
 ) -> View:  # fmt: skip
+    """Take the maxima of an image's windows."""
     pads = list(_padding(padding))
     if ceil:
         for axis in (0, 1):
-            pads[2 * axis + 1] += _beyond(
+            pads[2 * axis + 1] += beyond(
                 x.shape[1 + axis], kernel[axis], stride[axis], padding[axis], dilation[axis]
             )
     own = (pads[0], pads[1], pads[2], pads[3])
     return call.builder.max_pool(call.where, x, kernel, stride, own, dilation)
 
 
-def _beyond(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
+def beyond(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
     """Rows that ceil_mode's last window reaches beyond the padding."""
     reach = dilation * (kernel - 1) + 1
     count = -(-(size + 2 * padding - reach) // stride) + 1
@@ -99,7 +100,7 @@ def avg_pool2d(
 ) -> View:  # fmt: skip
     """Becomes AvgPool, or Resample where windows at borders count less."""
     step = pair(kernel) if not stride else pair(stride)
-    return _avg_pool(
+    return average(
         call, _image(call, x), pair(kernel), step, pair(padding), ceil, count_pad, divisor
     )
 
@@ -112,20 +113,21 @@ def avg_pool1d(
     k = (1, pair(kernel)[0])
     step = k if not stride else (1, pair(stride)[0])
     pads = (0, pair(padding)[0])
-    return _to_line(call, _avg_pool(call, _line(call, x), k, step, pads, ceil, count_pad, None))
+    return _to_line(call, average(call, _line(call, x), k, step, pads, ceil, count_pad, None))
 
 
-def _avg_pool(
+def average(
     call: Call, x: View, kernel: q.Pair, stride: q.Pair, padding: q.Pair, ceil: bool,
     count_pad: bool, divisor: int | None,
 ) -> View:  # fmt: skip
+    """Take the means of an image's windows."""
     _, height, width = x.shape
-    beyond = [
-        _beyond(n, k, s, p) if ceil else 0
+    more = [
+        beyond(n, k, s, p) if ceil else 0
         for n, k, s, p in zip((height, width), kernel, stride, padding, strict=True)
     ]
-    if divisor is not None or (not any(beyond) and (count_pad or not any(padding))):
-        pads = (padding[0], padding[0] + beyond[0], padding[1], padding[1] + beyond[1])
+    if divisor is not None or (not any(more) and (count_pad or not any(padding))):
+        pads = (padding[0], padding[0] + more[0], padding[1], padding[1] + more[1])
         area = float(divisor or kernel[0] * kernel[1])
         return call.builder.avg_pool(call.where, x, kernel, stride, pads, area)
 
@@ -151,16 +153,17 @@ def _sizes(output: Any, x: View) -> q.Pair:
 def adaptive_avg_pool2d(call: Call, x: Any, size: Any) -> View:
     """Becomes AvgPool, or Resample where windows are unequal."""
     image = _image(call, x)
-    return _adaptive_avg(call, image, _sizes(size, image))
+    return average_to(call, image, _sizes(size, image))
 
 
 @handles("adaptive_avg_pool1d")
 def adaptive_avg_pool1d(call: Call, x: Any, size: Any) -> View:
     """Becomes AvgPool on an image of one row."""
-    return _to_line(call, _adaptive_avg(call, _line(call, x), (1, pair(size)[0])))
+    return _to_line(call, average_to(call, _line(call, x), (1, pair(size)[0])))
 
 
-def _adaptive_avg(call: Call, x: View, size: q.Pair) -> View:
+def average_to(call: Call, x: View, size: q.Pair) -> View:
+    """Take as many means of an image's windows as are asked for."""
     (_, height, width), (rows, columns) = x.shape, size
     if height % rows == 0 and width % columns == 0:
         kernel = (height // rows, width // columns)
@@ -235,7 +238,7 @@ def interpolate(call: Call, x: Any, size: Any, corners: bool, *scales: Any) -> V
         "aten.upsample_bicubic2d": torch.ops.aten.upsample_bicubic2d.default,
         "aten._upsample_bicubic2d_aa": torch.ops.aten._upsample_bicubic2d_aa.default,
     }[call.operator]
-    return _interpolated(call, image, size, corners, factors, target)
+    return interpolated(call, image, size, corners, factors, target)
 
 
 @handles("upsample_linear1d")
@@ -248,12 +251,13 @@ def interpolate_line(call: Call, x: Any, size: Any, corners: bool, *scales: Any)
     size = None if size is None else [1, *size]
     own = [1.0, *factors] if any(f is not None for f in factors) else factors
     target = torch.ops.aten.upsample_bilinear2d.default
-    return _to_line(call, _interpolated(call, line, size, corners, own, target))
+    return _to_line(call, interpolated(call, line, size, corners, own, target))
 
 
-def _interpolated(
+def interpolated(
     call: Call, x: View, size: Any, corners: bool, factors: list[Any], target: Any
 ) -> View:
+    """Interpolate an image as ``target``, an ATen operator, does it."""
     _, height, width = x.shape
     given = [f for f in factors if f is not None]
     if size is None:

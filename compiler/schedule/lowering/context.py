@@ -32,11 +32,12 @@ from tilewright.compiler.schedule.order.channels import (
     View,
     multiplied_order,
     natural_order,
+    nonzero,
 )
 from tilewright.compiler.schedule.order.sections import (
     copy_sections,
-    dense_sections,
     segment_sections,
+    sparse_sections,
     total_steps,
 )
 from tilewright.compiler.schedule.timing import Timing
@@ -280,15 +281,33 @@ class Context:
         section = Section(kg=0, cg=0, channels=size, weights=np.ascontiguousarray(turns))
         return Arrangement(sections=(section,), segment_log2=log2, per_group=True, order=order)
 
-    def weighted(self, source: str, weight: NDArray[np.int64], groups: int) -> Arrangement:
+    def weighted(
+        self,
+        source: str,
+        weight: NDArray[np.int64],
+        groups: int,
+        used: NDArray[np.bool_] | None = None,
+    ) -> Arrangement:
         """Choose the arrangement of a convolution's weights.
 
         Either every group lies inside a segment of rows, or the array runs a dense layer over the
         channel groups that a kernel group reads, with zero weights between groups; whichever
         takes fewer steps.
+
+        ``used`` (K, C / groups): channels that each output reads, alike for all operations that
+        have one output; where weights are not zero if None.
         """
+        return self.arranged(self.view(source).order, weight, groups, used)
+
+    def arranged(
+        self,
+        order: ChannelOrder,
+        weight: NDArray[np.int64],
+        groups: int,
+        used: NDArray[np.bool_] | None,
+    ) -> Arrangement:
+        """Return what :meth:`weighted` does, of a value whose channels lie in ``order``."""
         rows = self.config.rows
-        order = self.view(source).order
         kernels, per_group, height, width = weight.shape
         if per_group == 1 and kernels == groups:
             # Depthwise: row by row, in whatever order the channels come.
@@ -296,8 +315,8 @@ class Context:
             by_slot = np.where(order >= 0, weight.reshape(kernels, taps)[order].T, 0)
             words = by_slot.reshape(taps, -1, rows).transpose(1, 0, 2).astype(np.int16)
             return self.apart(words, order)
-        dense_order = natural_order(kernels, rows)
-        dense = dense_sections(weight, groups, order, dense_order, rows)
+        used = nonzero(weight) if used is None else used
+        dense, dense_order = sparse_sections(weight, groups, order, rows, used)
         if (
             groups > 1
             and 1 << self.config.least_segment_log2 <= per_group <= rows

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.compiler.ir import Conv2d, Linear, RoundedConv2d
+from tilewright.compiler.ir import Conv2d, ConvTranspose2d, Linear, RoundedConv2d
 from tilewright.compiler.ir.op import Op
 from tilewright.compiler.schedule.array.op import ArrayOp
+from tilewright.compiler.schedule.array.section import Section
 from tilewright.compiler.schedule.array.tiles import (
     KernelWeights,
     TermWeights,
@@ -21,7 +22,8 @@ from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowering.context import Context
 from tilewright.compiler.schedule.lowering.table import lowering
-from tilewright.compiler.schedule.order.sections import share_channels
+from tilewright.compiler.schedule.order.channels import alike, natural_order, nonzero
+from tilewright.compiler.schedule.order.sections import copy_sections, share_channels, support
 from tilewright.compiler.schedule.order.taps import useful_taps
 from tilewright.compiler.schedule.tiles.choose import channel_shares, check_tiles, choose_tiling
 from tilewright.compiler.winograd.integer import bits_for
@@ -39,7 +41,8 @@ def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d", algorithm: str | None =
     rows, columns = useful_taps(op.weight, op.dilation)
     weight = op.weight[:, :, rows][:, :, :, columns]
     kernel = (weight.shape[2], weight.shape[3])
-    gather_for(ctx, op, kernel)
+    if not pack_for(ctx, op, weight):
+        gather_for(ctx, op, kernel)
     zero_points = weight.reshape(len(weight), -1).sum(1) * in_type.zero_point
     windows = ctx.windows(
         op.input,
@@ -51,8 +54,9 @@ def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d", algorithm: str | None =
             op.padding[2] - columns.start * op.dilation[1],
         ),
     )
-    macs = (kind == op.kind) * weight.size * out_type.shape[1] * out_type.shape[2]
-    layer = _Layer(ctx, op, kind, op.bias - zero_points)
+    used = nonzero(weight)
+    macs = (kind == op.kind) * useful(weight, used) * out_type.shape[1] * out_type.shape[2]
+    layer = _Layer(ctx, op, kind, op.bias - zero_points, used)
     plain = layer.operation(windows, weight, macs)
     chosen = choose_tiling(
         plain, weight, ctx.config, ctx.objective, ctx.algorithm(op.name), ctx.timing
@@ -91,7 +95,8 @@ def rounded_conv(ctx: Context, op: RoundedConv2d) -> None:
         "pij,pk,p->kij", op.output_factors, op.kernels.sum(2), op.data_factors.sum((1, 2))
     )
     assert (ones == ones[:, :1, :1]).all(), "zero points would need a bias for each place"
-    layer = _Layer(ctx, op, op.kind, op.bias - ones[:, 0, 0] * zero_point)
+    used = np.asarray(op.kernels.any(axis=0))
+    layer = _Layer(ctx, op, op.kind, op.bias - ones[:, 0, 0] * zero_point, used)
     plain = layer.operation(
         ctx.windows(op.input, kernel=op.kernel, stride=op.stride, padding=op.padding[::2]),
         np.zeros((*op.kernels.shape[1:], *op.kernel), np.int64),
@@ -102,6 +107,46 @@ def rounded_conv(ctx: Context, op: RoundedConv2d) -> None:
     if bits > ctx.config.kernel_width:
         raise EngineLimitError(f"{op.name}: {at_least(ctx.config, 'kernel_width', bits)}")
     emit_tiles(layer, plain, tiling, op.kernels[..., None, None], at_load=False)
+
+
+def useful(weight: NDArray[np.int64], used: NDArray[np.bool_]) -> int:
+    """Return how many weights count as such: of sparse ones, those between channels with any."""
+    sparse = 2 * np.count_nonzero(used) < used.size
+    return int(np.count_nonzero(used) * weight[0, 0].size if sparse else weight.size)
+
+
+def pack_for(ctx: Context, op: Conv2d | ConvTranspose2d, weight: NDArray[np.int64]) -> bool:
+    """Make channels that are used alike neighbours, if steps saved are worth the copy.
+
+    All later readers of the input read the copy, which exists if the result is true.
+    """
+    used = nonzero(weight)
+    if used.all() or used.shape[1] == 1:
+        return False
+    order, rows, least = ctx.view(op.input).order, ctx.config.rows, ctx.config.drain_cycles
+    slots = np.flatnonzero(order >= 0)
+    reads = support(order, natural_order(len(used), rows), op.groups, used)[: len(used), slots]
+    packed = natural_order(len(slots), rows)
+    packed[: len(slots)] = order[slots[alike(reads.T)]]
+    if np.array_equal(packed, order):
+        return False
+
+    def steps(sections: tuple[Section, ...]) -> int:
+        return sum(section.n_kg * max(section.steps, least) for section in sections)
+
+    before, after = (
+        steps(ctx.arranged(o, weight, op.groups, used).sections) for o in (order, packed)
+    )
+    copying = steps(copy_sections(len(slots), order, packed, rows))
+    inputs, outputs = (h * w for _, h, w in (ctx.values[v].shape for v in (op.input, op.output)))
+    if isinstance(op, ConvTranspose2d):  # of whose taps a result has some
+        outputs //= op.stride[0] * op.stride[1]
+    if copying * inputs >= (before - after) * outputs:
+        return False
+    copy = ctx.fresh(f"{op.output}.packed")
+    ctx.arrange(f"{op.name}.packed", op.input, copy, packed)
+    ctx.views[op.input] = ctx.view(copy)
+    return True
 
 
 def gather_for(ctx: Context, op: Conv2d | RoundedConv2d, kernel: tuple[int, int]) -> None:
@@ -118,18 +163,19 @@ def gather_for(ctx: Context, op: Conv2d | RoundedConv2d, kernel: tuple[int, int]
 class _Layer:
     """A convolution, of which operations are made; one of another kind computes nothing.
 
-    ``bias`` : by channel, with what zero points add.
+    ``bias`` : by channel, with what zero points add; ``used`` : (K, C / groups), as of all of them.
     """
 
     ctx: Context
     op: Conv2d | RoundedConv2d
     kind: str
     bias: NDArray[np.int64]
+    used: NDArray[np.bool_]
 
     def operation(self, windows: Windows, weight: NDArray[np.int64], macs: int) -> ArrayOp:
         """Return the convolution, or a term of it, with a (K, C / groups, R, S) kernel."""
         op, ctx = self.op, self.ctx
-        arrangement = ctx.weighted(op.input, weight, op.groups)
+        arrangement = ctx.weighted(op.input, weight, op.groups, self.used)
         return ctx.operation(
             op.name,
             self.kind,

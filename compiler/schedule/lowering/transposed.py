@@ -6,7 +6,9 @@ import numpy as np
 
 from tilewright.compiler.ir import ConvTranspose2d
 from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.convolution import pack_for, useful
 from tilewright.compiler.schedule.lowering.table import lowering
+from tilewright.compiler.schedule.order.channels import nonzero
 from tilewright.compiler.schedule.order.taps import phase_taps
 
 
@@ -18,6 +20,8 @@ def conv_transpose(ctx: Context, op: ConvTranspose2d, kind: str = "ConvTranspose
     inserted zero remains.
     """
     ctx.check_weights(op.name, op.weight)
+    pack_for(ctx, op, op.weight)
+    used = nonzero(op.weight)
     in_type, (_, out_height, out_width) = ctx.values[op.input], ctx.values[op.output].shape
     taps = [
         [phase_taps(phase, s, pad, kernel) for phase in range(min(s, size))]
@@ -31,7 +35,7 @@ def conv_transpose(ctx: Context, op: ConvTranspose2d, kind: str = "ConvTranspose
             weight = op.weight[:, :, rows][:, :, :, columns]
             if not weight.size:  # nothing but the bias arrives here
                 weight = np.zeros((*op.weight.shape[:2], 1, 1), np.int64)
-            arrangement = ctx.weighted(op.input, weight, op.groups)
+            arrangement = ctx.weighted(op.input, weight, op.groups, used)
             pixels = len(range(phase_y, out_height, op.stride[0])) * len(
                 range(phase_x, out_width, op.stride[1])
             )
@@ -44,7 +48,7 @@ def conv_transpose(ctx: Context, op: ConvTranspose2d, kind: str = "ConvTranspose
                     op.output,
                     op.requantize,
                     bias=op.bias - weight.reshape(len(weight), -1).sum(1) * in_type.zero_point,
-                    macs=(kind == op.kind) * weight.size * pixels,
+                    macs=(kind == op.kind) * useful(weight, used) * pixels,
                     step=op.stride,
                     offset=(phase_y, phase_x),
                 )

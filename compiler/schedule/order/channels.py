@@ -77,6 +77,22 @@ def multiplied_order(groups: int, per_group: int, kernels: int, rows: int) -> Ch
     return order.reshape(-1)
 
 
+def nonzero(weight: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return the (K, C) pairs of channels between which (K, C, R, S) weights are not all zero."""
+    return np.asarray(weight.any(axis=(2, 3)))
+
+
+def alike(used: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return an order of rows in which those that are equal are neighbours, as early as the first.
+
+    Rows that all differ stay as they are, and so do those of each kind.
+    """
+    packed = np.ascontiguousarray(np.packbits(used, axis=1))
+    kinds = packed.view(np.dtype((np.void, packed.shape[1]))).reshape(-1)
+    _, first, kind = np.unique(kinds, return_index=True, return_inverse=True)
+    return np.argsort(first[kind.reshape(-1)], kind="stable")
+
+
 def connected(
     order: ChannelOrder, out_order: ChannelOrder, groups: int, per_group: int, kernels: int
 ) -> NDArray[np.bool_]:
