@@ -7,26 +7,32 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def random_images(count: int, shape: tuple[int, int, int], *, seed: int = 0) -> Tensor:
-    """Return ``count`` images (N, C, H, W) of mean 0 and deviation 1 with smooth structure.
+def random_images(count: int, shape: tuple[int, ...], *, seed: int = 0) -> Tensor:
+    """Return ``count`` images (N, C, H, W), or volumes (N, C, D, H, W), with smooth structure.
+
+    Their mean is 0, their deviation 1.
 
     The sum of noise of several resolutions, coarser ones stronger, as in photographs.
     """
     generator = torch.Generator().manual_seed(seed)
-    channels, height, width = shape
+    channels, *extent = shape
+    mode = "bilinear" if len(extent) == 2 else "trilinear"
     images = torch.zeros(count, *shape)
     step = 1
-    while step <= max(height, width):
-        size = (-(-height // step), -(-width // step))
+    while step <= max(extent):
+        size = tuple(-(-n // step) for n in extent)
         noise = torch.randn(count, channels, *size, generator=generator)
-        images += step**0.5 * F.interpolate(noise, size=(height, width), mode="bilinear")
+        images += step**0.5 * F.interpolate(noise, size=extent, mode=mode)
         step *= 2
-    axes = (1, 2, 3)
+    axes = tuple(range(1, images.ndim))
     images -= images.mean(axes, keepdim=True)
     return images / images.std(axes, keepdim=True)
 
 
-def initialize(model: nn.Module, shape: tuple[int, int, int], *, seed: int = 0) -> None:
+_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def initialize(model: nn.Module, shape: tuple[int, ...], *, seed: int = 0) -> None:
     """Give a model random parameters and its batch norms the statistics of random images.
 
     Convolutions are initialized after He et al., 2015, arXiv:1502.01852. Affine parameters of batch
@@ -36,17 +42,17 @@ def initialize(model: nn.Module, shape: tuple[int, int, int], *, seed: int = 0) 
     trained networks do not do. Leaves the model in evaluation mode.
     """
     generator = torch.Generator().manual_seed(seed)
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in model.modules() if isinstance(m, _NORMS)]
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d | nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, generator=generator)
                 if module.bias is not None:
                     module.bias.normal_(0.0, 0.1, generator=generator)
             elif isinstance(module, nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="linear", generator=generator)
                 module.bias.normal_(0.0, 0.1, generator=generator)
-            elif isinstance(module, nn.BatchNorm2d):
+            elif isinstance(module, _NORMS):
                 module.weight.uniform_(0.5, 1.5, generator=generator)
                 module.bias.normal_(1.0, 0.3, generator=generator)
         momenta = [norm.momentum for norm in norms]

@@ -19,6 +19,7 @@ from examples.networks.resnet import Bottleneck, ResNet
 from examples.networks.segmentation import AtrousPyramid, UNet
 from examples.networks.shufflenet import ShuffleNetV2
 from examples.networks.superresolution import ESPCN
+from examples.networks.volumes import R2Plus1D, STUNet
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,19 @@ class Network:
     Parameters
     ----------
     architecture : takes ``width`` and, where it has them, ``classes``
-    input_shape : (C, H, W)
+    input_shape : (C, H, W), or (C, D, H, W) of volumes
     width : float, factor of all channels
     classes : int or None, channels of the result; None for the architecture's own
     """
 
     architecture: Callable[..., nn.Module]
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     width: float = 1.0
     classes: int | None = None
 
     def reduced(self, *, width: float, size: tuple[int, int]) -> Network:
         """Return the same with fewer channels, on inputs of ``size`` (H, W)."""
-        return replace(self, input_shape=(self.input_shape[0], *size), width=width)
+        return replace(self, input_shape=(*self.input_shape[:-2], *size), width=width)
 
     def build(self, *, seed: int = 0) -> nn.Module:
         """Return the float network, in evaluation mode, always with the same random weights."""
@@ -51,7 +52,7 @@ class Network:
         return model
 
     def images(self, count: int, *, seed: int = 1000) -> Tensor:
-        """Return random inputs (N, C, H, W)."""
+        """Return random inputs (N, *input_shape)."""
         return random_images(count, self.input_shape, seed=seed)
 
     def calibration(self, batches: int = 4, count: int = 8) -> Iterator[Tensor]:
@@ -78,4 +79,6 @@ NETWORKS: dict[str, Network] = {
     "atrous_pyramid": Network(AtrousPyramid, (3, 224, 224)),
     "fastdepth": Network(FastDepth, (3, 224, 224)),
     "ssd_mobilenet_v1": Network(SSD, (3, 320, 320)),
+    "stunet": Network(STUNet, (1, 16, 64, 64)),
+    "r2plus1d": Network(R2Plus1D, (3, 8, 56, 56)),
 }

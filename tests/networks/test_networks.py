@@ -32,6 +32,8 @@ REDUCED = {
     "atrous_pyramid": (1 / 8, (32, 32), 25),
     "fastdepth": (1 / 8, (32, 32), 14),
     "ssd_mobilenet_v1": (1 / 8, (64, 64), 9),
+    "stunet": (1 / 4, (16, 16), 16),
+    "r2plus1d": (1 / 4, (16, 16), 16),
 }
 
 
