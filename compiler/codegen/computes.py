@@ -17,7 +17,7 @@ from tilewright.compiler.schedule.array.area import Area
 from tilewright.compiler.schedule.array.result import NOT_KEPT, NOT_STORED
 from tilewright.compiler.schedule.array.weights import WeightSource
 from tilewright.compiler.schedule.array.windows import PositionPlace
-from tilewright.compiler.schedule.array.work import Chunk, Work
+from tilewright.compiler.schedule.array.work import Chunk, Work, evenly
 from tilewright.compiler.schedule.plan.parts import Parts
 from tilewright.isa import Compute
 
@@ -88,21 +88,20 @@ class Computer:
         op, ring = stage.ops[0], self._activations.rings.get(stage.output)
         whole = Chunk(area.rows, block.n_kg, area.width)
         most = op.chunk(self.config, whole, stored=stored)
-        chunks = [
-            _Chunk(
-                Block(kg, min(most.n_kg, block.end - kg)),
-                Area(
-                    first,
-                    min(first + most.rows, end),
-                    left,
-                    min(left + most.columns, area.right),
-                ),
-            )
-            for kg in range(block.kg, block.end, most.n_kg)
+        unit = op.reduction.tile_rows
+        turns = [
+            Block(kg, min(size, block.end - kg))
+            for size in (evenly(block.n_kg, most.n_kg),)
+            for kg in range(block.kg, block.end, size)
+        ]
+        areas = [
+            Area(first, min(first + size, end), left, min(left + most.columns, area.right))
             for begin, end in unwrapped(area.start, area.stop, ring.rows if ring else area.stop)
-            for first in range(begin, end, most.rows)
+            for size in (evenly(end - begin, most.rows, unit),)
+            for first in range(begin, end, size)
             for left in range(area.left, area.right, most.columns)
         ]
+        chunks = [_Chunk(turn, area) for turn in turns for area in areas]
         if op.windows.row_by_row:
             chunks.sort(key=lambda chunk: (chunk.area.start, chunk.area.left))
         return chunks

@@ -36,6 +36,22 @@ def cut_at(config: EngineConfig, columns: int, step: int) -> int:
     return max(columns // unit * unit, unit)
 
 
+def evenly(total: int, most: int, unit: int = 1) -> int:
+    """Return the size of parts that are about alike, of as few as can be.
+
+    A small part behind large ones would be done before the store unit is, and leave it without work
+    while the next is computed.
+
+    Parameters
+    ----------
+    total : at least 1
+    most : of a part, whole units
+    unit : of which all parts but the last have whole ones
+    """
+    parts = -(-total // most)
+    return -(-total // (parts * unit)) * unit
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """Some kernel groups of a section, and some rows and columns.

@@ -15,7 +15,7 @@ from itertools import pairwise
 from tilewright.compiler.schedule.array.area import Area, runs
 from tilewright.compiler.schedule.array.section import Block
 from tilewright.compiler.schedule.array.stage import Stage
-from tilewright.compiler.schedule.array.work import Chunk
+from tilewright.compiler.schedule.array.work import Chunk, evenly
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.plan.parts import Parts
 from tilewright.compiler.schedule.plan.parts_cost import parts_cost
@@ -174,7 +174,7 @@ class Estimate:
             for left in range(area.left, area.right, most.columns):
                 right = min(left + most.columns, area.right)
                 row = layout.columns_bytes(left, right) // self._config.rows
-                for height, count in _parts(area.rows, most.rows):
+                for height, count in _parts(area.rows, most.rows, op.reduction.tile_rows):
                     if right - left == layout.width:
                         each = layout.groups * self._timing.words(height * row)
                     else:
@@ -210,7 +210,7 @@ class Estimate:
                 for left in range(area.left, area.right, most.columns):
                     right = min(left + most.columns, area.right)
                     for groups, times in _parts(block.n_kg, most.n_kg):
-                        for height, count in _parts(area.rows, most.rows):
+                        for height, count in _parts(area.rows, most.rows, op.reduction.tile_rows):
                             part = Area(0, height, left, right)
                             last = sum(
                                 self._timing.results(run.count, run.stride, run.rows, part.width)
@@ -322,8 +322,9 @@ def _areas(plan: Draft, stage: Stage) -> Counter[Area]:
     )
 
 
-def _parts(total: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield the sizes of parts of at most ``size``, and how many there are of each."""
+def _parts(total: int, most: int, unit: int = 1) -> Iterator[tuple[int, int]]:
+    """Yield the sizes of parts of at most ``most``, and how many there are of each."""
+    size = evenly(total, most, unit)
     whole, rest = divmod(total, size)
     if whole:
         yield size, whole
