@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from math import gcd
 from typing import ClassVar, Literal, TypeAlias, get_args
 
@@ -170,6 +171,15 @@ class EngineConfig:
             if not holds(self):
                 text = must_be if isinstance(must_be, str) else must_be(self)
                 raise ConfigError(f"{name} must be {text}, not {getattr(self, name)!r}")
+
+    def __hash__(self) -> int:
+        """Return a hash that is found once: the compiler's caches ask for it all the time."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # Of numbers only: those of texts differ between processes, which hand engines over.
+        return hash(tuple(v for f in fields(self) if isinstance(v := getattr(self, f.name), int)))
 
     @property
     def requantizer_count(self) -> int:

@@ -8,7 +8,7 @@ command says what it reads and writes, and the waits follow.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from tilewright.isa import Unit
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """``count`` runs of ``length`` words of one memory, ``stride`` words apart."""
 
     memory: str

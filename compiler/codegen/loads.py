@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +67,7 @@ class Loader:
             return
         layout, region = self._lowered.layout(value), self._memory.values[value]
         for first, end in unwrapped(area.start, area.stop, ring.rows):
-            part = replace(area, start=first, stop=end)
+            part = area._replace(start=first, stop=end)
             for run in runs(layout, Block(ring.first, ring.groups), part):
                 address, row = region.address + run.address, first + run.first_row
                 cg, step = ring.first + run.groups, ring.words if run.by_group else ring.row
@@ -208,7 +207,7 @@ class Loader:
         rows, count = (1, area.rows) if not whole else (area.rows, 1)
         for cg in range(0 if held else layout.groups):
             for y in range(count):
-                part = replace(area, start=area.start + y, stop=area.start + y + rows)
+                part = area._replace(start=area.start + y, stop=area.start + y + rows)
                 (run,) = runs(layout, Block(cg, 1), part)
                 address, word = region.address + run.address, base + cg * group + y * row
                 self._recorder.append(

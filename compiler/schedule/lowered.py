@@ -38,6 +38,18 @@ class LoweredGraph:
         return known
 
     @cached_property
+    def last_reader(self) -> dict[str, int]:
+        """The last stage that reads each value on chip; one behind all, of outputs."""
+        found = {value: n for n, stage in enumerate(self.stages) for value in stage.inputs}
+        return found | {op.input: len(self.stages) for op in self.graph.outputs}
+
+    @cached_property
+    def read_from_memory(self) -> frozenset[str]:
+        """Values that operations read from memory, wherever else they are."""
+        ops = (op for stage in self.stages for op in stage.ops)
+        return frozenset(value for op in ops for value in op.from_memory)
+
+    @cached_property
     def _layouts(self) -> dict[str, FeatureMapLayout]:
         """What was asked for: plans ask for the same layouts again and again."""
         return {}

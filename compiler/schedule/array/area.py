@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tilewright.compiler.schedule.array.section import Block
 from tilewright.isa.layout import FeatureMapLayout
 
 
-@dataclass(frozen=True)
-class Area:
-    """Rows ``start .. stop - 1`` and columns ``left .. right - 1`` of a value."""
+class Area(NamedTuple):
+    """Rows ``start .. stop - 1`` and columns ``left .. right - 1`` of a value.
+
+    A tuple, since costs are looked up by it.
+    """
 
     start: int
     stop: int
@@ -29,8 +31,7 @@ class Area:
         return self.right - self.left
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """What one command moves between memory and a buffer: ``count`` times ``rows`` rows.
 
     Rows follow one another in memory. Places on chip are counted from those of the area.

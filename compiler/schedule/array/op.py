@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from tilewright.compiler.schedule.array.reduction import Sum
@@ -131,4 +131,4 @@ class ArrayOp:
         )
         if chunk.columns == whole.columns:
             return chunk
-        return replace(chunk, columns=cut_at(config, chunk.columns, self.result.step[1]))
+        return chunk._replace(columns=cut_at(config, chunk.columns, self.result.step[1]))

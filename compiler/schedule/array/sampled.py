@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
@@ -126,7 +126,7 @@ class SampledWindows(Windows):
         most = room // self.deform.row_words(config, columns)
         tiles = max(1, -(-chunk.rows // max(1, most // 2)))
         # Where no row is read, none is computed.
-        return replace(chunk, rows=max(1, -(-chunk.rows // tiles)), columns=columns)
+        return chunk._replace(rows=max(1, -(-chunk.rows // tiles)), columns=columns)
 
     def too_large(
         self, words: int, rings: Mapping[str, Ring], config: EngineConfig

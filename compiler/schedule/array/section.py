@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class Block:
-    """Kernel groups ``kg .. kg + n_kg - 1``."""
+class Block(NamedTuple):
+    """Kernel groups ``kg .. kg + n_kg - 1``; a tuple, since costs are looked up by it."""
 
     kg: int
     n_kg: int

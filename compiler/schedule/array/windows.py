@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar, NotRequired, TypedDict
@@ -216,7 +216,7 @@ class Windows:
         # Whole words may be in front of the first window.
         columns = (_MOST_PIXELS - config.cols - right + left) // self.stride[1]
         columns = chunk.columns if chunk.columns <= columns else cut_at(config, columns, 1)
-        return replace(chunk, rows=min(chunk.rows, rows), columns=columns)
+        return chunk._replace(rows=min(chunk.rows, rows), columns=columns)
 
     def rows_above(self, work: Work) -> int:
         """Return the rows from which a command counts: 0, unless it could not count them all."""

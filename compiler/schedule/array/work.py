@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import lcm
+from typing import NamedTuple
 
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.section import Block, Section
@@ -15,8 +16,7 @@ MOST_ROWS = MOST_WORDS = MOST_GROUPS = (1 << 12) - 1
 MOST_COLUMNS = (1 << 13) - 1
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(NamedTuple):
     """An amount of results: rows, kernel groups, and columns of the stage's output."""
 
     rows: int

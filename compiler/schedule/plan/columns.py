@@ -51,6 +51,18 @@ class ColumnCut:
             for value in self.strips[0].columns
         }
 
+    def of(self, value: str) -> tuple[tuple[int, int], ...]:
+        """Return the columns of a value in each strip."""
+        known = self._columns.get(value)
+        if known is None:
+            known = self._columns[value] = tuple(strip.columns[value] for strip in self.strips)
+        return known
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[tuple[int, int], ...]]:
+        """What was asked for: plans ask for the same columns again and again."""
+        return {}
+
 
 def whole_rows(group: Group, lowered: LoweredGraph) -> ColumnCut:
     """Return the one strip that has all columns."""

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 from tilewright.compiler.schedule.array.area import Area, runs
 from tilewright.compiler.schedule.array.section import Block
@@ -44,6 +45,28 @@ class _Moved:
     alone: int
 
 
+@dataclass(frozen=True)
+class _Made:
+    """Cycles in which the array works for a stage, those of all its stores, and of the last one."""
+
+    cycles: int
+    stored: int
+    last: int
+
+
+_Heights: TypeAlias = tuple[tuple[int, int], ...]
+"""Rows that a step adds, and how many steps add as many."""
+
+_Columns: TypeAlias = tuple[tuple[int, int], ...]
+"""Those of each strip of columns, as (first, end)."""
+
+_Rows: TypeAlias = tuple[str, tuple[int, ...], _Columns, tuple[int, ...]]
+"""What loads of a value depend on, as :meth:`Estimate._values` takes it."""
+
+_Results: TypeAlias = tuple[Stage, tuple[Block, ...], tuple[int, ...], _Columns, bool, bool]
+"""What results of a stage depend on, as :meth:`Estimate._make` takes it."""
+
+
 class Estimate:
     """The cost of plans of one network on one engine.
 
@@ -57,9 +80,13 @@ class Estimate:
         self._lowered = lowered
         self._config = lowered.config
         self._timing = timing
-        self._weights: dict[tuple[Stage, Block], int] = {}
+        self._heights: dict[tuple[int, ...], _Heights] = {}
+        self._weights: dict[tuple[Stage, tuple[Block, ...]], int] = {}
+        self._over: dict[tuple[Stage, tuple[Block, ...], int], int] = {}
+        self._read: dict[_Rows, _Moved] = {}
         self._loaded: dict[tuple[str, int, Area], int] = {}
         self._places: dict[tuple[Stage, str, Area], tuple[int, int]] = {}
+        self._made: dict[_Results, _Made] = {}
         self._stored: dict[tuple[Stage, tuple[Block, ...], Area], tuple[int, int]] = {}
         self._work: dict[tuple[Stage, Area], int] = {}
         self._around: dict[tuple[Stage, tuple[Block, ...], Area, bool, bool], int] = {}
@@ -68,25 +95,34 @@ class Estimate:
         """Return what a plan costs."""
         if plan.parts is not None:
             return self._in_parts(plan, plan.parts)
-        loads, stores = self._loads(plan), self._results(plan)
-        times = _times(plan)
-        weights = weight_cycles = 0
+        loads = self._loads(plan)
+        compute = size = stored = last = weights = weight_cycles = 0
+        # How often weights are loaded that do not stay.
+        again = 1 if len(plan.blocks) > 1 else plan.runs
         for number, stage in enumerate(plan.group.stages):
-            weights += stage.weight_bytes(self._config) * times[number]
-            blocks = plan.weights.blocks[number]
-            weight_cycles += sum(self._load_cycles(stage, b) for b in blocks) * times[number]
-        compute = self._waits(plan, times)
-        for number in range(len(plan.group.stages)):
-            compute += self._stage_cycles(plan, number)
+            cuts = plan.weights.blocks[number]
+            times = 1 if plan.weights.resident[number] else again
+            weights += stage.weight_bytes(self._config) * times
+            weight_cycles += self._load_cycles(stage, cuts) * times
+            made = self._results(plan, number)
+            compute += made.cycles
+            if times * len(cuts) > 1:
+                compute += times * self._overflow(stage, cuts, plan.weights.stream_words)
+            if stage.output in plan.group.stores:
+                size += self._lowered.layout(stage.output).size_bytes
+                stored += made.stored
+                last = max(last, made.last)
+        if not plan.early:
+            compute += self._by_memory(plan)
         load = loads.cycles + weight_cycles
-        slowest = max(compute, load, stores.cycles)
+        slowest = max(compute, load, stored)
         if not plan.ahead and plan.steps > 1:
-            slowest = max(compute + loads.cycles, load)
+            slowest = max(compute + loads.cycles, load, stored)
         elif len(plan.columns.strips) > 1:
             # As if there were no room for the first rows of the next strip of columns.
-            slowest = max(compute + loads.alone * (len(plan.columns.strips) - 1), load)
-        traffic = loads.size + weights + stores.size
-        return Cost(slowest + loads.alone + stores.alone, traffic)
+            more = loads.alone * (len(plan.columns.strips) - 1)
+            slowest = max(compute + more, load, stored)
+        return Cost(slowest + loads.alone + last, loads.size + weights + size)
 
     def _in_parts(self, plan: Draft, parts: Parts) -> Cost:
         """Return what a plan of one stage costs whose sums are in parts."""
@@ -105,45 +141,87 @@ class Estimate:
         slowest = max(cycles, (traffic + loads) / bus, stores / bus)
         return Cost(slowest + last / bus, traffic + loads + stores)
 
-    def _load_cycles(self, stage: Stage, block: Block) -> int:
-        """Return the cycles in which a block of weights is loaded."""
-        known = self._weights.get((stage, block))
+    def _load_cycles(self, stage: Stage, cuts: tuple[Block, ...]) -> int:
+        """Return the cycles in which blocks of weights are loaded."""
+        known = self._weights.get((stage, cuts))
         if known is None:
-            config, timing = self._config, self._timing
-            known = sum(
-                load.cycles(config, timing)
-                for source in stage.sources
-                for load in source.loads(config, block)
-            )
-            self._weights[stage, block] = known
+            known = sum(self._block_cycles(stage, block) for block in cuts)
+            self._weights[stage, cuts] = known
         return known
+
+    def _block_cycles(self, stage: Stage, block: Block) -> int:
+        """Return the cycles in which a block of weights is loaded."""
+        config, timing = self._config, self._timing
+        return sum(
+            load.cycles(config, timing)
+            for source in stage.sources
+            for load in source.loads(config, block)
+        )
 
     def _loads(self, plan: Draft) -> _Moved:
         """Return what is loaded of values; before the first strip, nothing else runs."""
         group = plan.group
         size = cycles = alone = 0
         for value in group.loads:
-            layout, made = self._lowered.layout(value), plan.frontier[value]
-            heights = Counter(b - a for a, b in pairwise(made) if b > a)
-            for at, strip in enumerate(plan.columns.strips):
-                left, right = strip.columns[value]
-                row = layout.columns_bytes(left, right)
-                for number, spans in enumerate(plan.spans):
-                    groups = Block(0, spans[value][1] - spans[value][0])
-                    if not groups.n_kg or left == right:
-                        continue
-                    size += made[-1] * row * groups.n_kg
-                    for height, count in heights.items():
-                        area = Area(0, height, left, right)
-                        cycles += self._rows(value, groups, area) * count
-                    if number == 0 and at == 0 and made[1]:
-                        alone += self._rows(value, groups, Area(0, made[1], left, right))
+            spans = tuple(spans[value][1] - spans[value][0] for spans in plan.spans)
+            key = value, plan.frontier[value], plan.columns.of(value), spans
+            known = self._read.get(key)
+            if known is None:
+                known = self._read[key] = self._values(*key)
+            size += known.size
+            cycles += known.cycles
+            alone += known.alone
         for stage in group.stages:
             for value in stage.positions:
                 size += self._lowered.layout(value).size_bytes
-                for area, count in _areas(plan, stage).items():
+                for area, count in self._areas(plan, stage):
                     cycles += self._positions(stage, value, area)[0] * count
         return _Moved(size, cycles, alone)
+
+    def _values(
+        self,
+        value: str,
+        made: tuple[int, ...],
+        columns: _Columns,
+        spans: tuple[int, ...],
+    ) -> _Moved:
+        """Return what is loaded of a value.
+
+        Parameters
+        ----------
+        made : its complete rows after each step
+        columns : of each strip of columns
+        spans : for each block of weights, the channel groups that it reads
+        """
+        layout = self._lowered.layout(value)
+        size = cycles = alone = 0
+        for at, (left, right) in enumerate(columns):
+            row = layout.columns_bytes(left, right)
+            for number, n_cg in enumerate(spans):
+                groups = Block(0, n_cg)
+                if not n_cg or left == right:
+                    continue
+                size += made[-1] * row * n_cg
+                for height, count in self._by_height(made):
+                    cycles += self._rows(value, groups, Area(0, height, left, right)) * count
+                if number == 0 and at == 0 and made[1]:
+                    alone += self._rows(value, groups, Area(0, made[1], left, right))
+        return _Moved(size, cycles, alone)
+
+    def _by_height(self, made: tuple[int, ...]) -> _Heights:
+        """Return the rows that steps add to a value, and how many steps add as many."""
+        known = self._heights.get(made)
+        if known is None:
+            heights = Counter(b - a for a, b in pairwise(made) if b > a)
+            known = self._heights[made] = tuple(heights.items())
+        return known
+
+    def _areas(self, plan: Draft, stage: Stage) -> Iterator[tuple[Area, int]]:
+        """Yield strips of a stage's output, of rows and of columns, and how many are alike."""
+        heights = self._by_height(plan.frontier[stage.output])
+        for columns in plan.columns.of(stage.output):
+            if columns[0] < columns[1]:
+                yield from ((Area(0, height, *columns), count) for height, count in heights)
 
     def _rows(self, value: str, groups: Block, area: Area) -> int:
         """Return the cycles in which some of a value is loaded."""
@@ -183,19 +261,49 @@ class Estimate:
             known = self._places[key] = cycles, first
         return known
 
-    def _results(self, plan: Draft) -> _Moved:
-        """Return what is stored; with the store of the last results, nothing overlaps."""
-        size = cycles = alone = 0
-        for number, stage in enumerate(plan.group.stages):
-            if stage.output not in plan.group.stores:
-                continue
-            size += self._lowered.layout(stage.output).size_bytes
-            blocks, last = plan.weights.blocks[number], 0
-            for area, count in _areas(plan, stage).items():
-                each, last = self._stores(stage, blocks, area)
-                cycles += each * count
-            alone = max(alone, last)
-        return _Moved(size, cycles, alone)
+    def _results(self, plan: Draft, number: int) -> _Made:
+        """Return what it takes to compute and to store a stage's output."""
+        group, stage = plan.group, plan.group.stages[number]
+        rows, columns = plan.frontier[stage.output], plan.columns.of(stage.output)
+        stored = stage.output in group.stores
+        inside = any(value not in group.loads for value in stage.inputs)
+        key = stage, plan.weights.blocks[number], rows, columns, stored, inside
+        known = self._made.get(key)
+        if known is None:
+            known = self._made[key] = self._make(plan, *key)
+        return known
+
+    def _make(
+        self,
+        plan: Draft,
+        stage: Stage,
+        cuts: tuple[Block, ...],
+        rows: tuple[int, ...],
+        columns: _Columns,
+        stored: bool,
+        inside: bool,
+    ) -> _Made:
+        """Return what it takes to compute rows and columns of a stage's output.
+
+        Parameters
+        ----------
+        cuts : blocks of its weights
+        stored : results go to memory
+        inside : it reads what a stage of the group has made
+        """
+        cycles = sum(self._passes(stage, Area(0, rows[-1], *span)) for span in columns)
+        stores = last = 0
+        for area, count in self._areas(plan, stage):
+            around = stage, cuts, area, stored, inside
+            beside = self._around.get(around)
+            if beside is None:
+                beside = self._beside_passes(stage, cuts, area, stored=stored, inside=inside)
+                self._around[around] = beside
+            cycles += beside * count
+            if stored:
+                each, last = self._stores(stage, cuts, area)
+                stores += each * count
+        return _Made(cycles, stores, last)
 
     def _stores(self, stage: Stage, blocks: tuple[Block, ...], area: Area) -> tuple[int, int]:
         """Return the cycles of all stores of an area, and of the last of them."""
@@ -220,57 +328,35 @@ class Estimate:
             known = self._stored[key] = cycles, last
         return known
 
-    def _waits(self, plan: Draft, times: list[int]) -> int:
-        """Return the cycles in which the array waits for offsets of the same strip, and weights."""
-        group, weights, config = plan.group, plan.weights, self._config
-        cycles = 0
-        if not plan.early:
-            made = {stage.output: stage for stage in group.stages}
-            for stage in group.stages:
-                for value in stage.positions:
-                    if value in made:
-                        cycles += self._by_memory(plan, made[value], stage)
-        for number, stage in enumerate(group.stages):
-            blocks = weights.blocks[number]
-            if times[number] * len(blocks) > 1:
-                sizes = [stage.block_words(config, block) for block in blocks]
-                # What of a block does not fit beside the one in use is loaded while the array
-                # waits.
-                widest = max(sizes)
-                for block, size in zip(blocks, sizes, strict=True):
-                    over = size - (weights.stream_words - widest)
-                    if over > 0:
-                        share = self._load_cycles(stage, block) * over // size
-                        cycles += times[number] * share
-        return cycles
+    def _overflow(self, stage: Stage, blocks: tuple[Block, ...], room: int) -> int:
+        """Return the cycles in which the array waits for weights.
 
-    def _by_memory(self, plan: Draft, maker: Stage, reader: Stage) -> int:
-        """Return the cycles from a strip's last results to the start of what reads them there."""
-        gaps = self._timing.gaps
-        cycles = 0
-        for area, count in _areas(plan, reader).items():
-            _, store = self._stores(maker, (Block(0, maker.n_kg),), area)
-            _, load = self._positions(reader, maker.output, area)
-            cycles += count * (gaps.store + store + load + 2 * gaps.arrival)
-        return cycles
+        What of a block does not fit beside the one in use is loaded meanwhile.
+        """
+        known = self._over.get((stage, blocks, room))
+        if known is None:
+            sizes = [stage.block_words(self._config, block) for block in blocks]
+            widest, known = max(sizes), 0
+            for block, size in zip(blocks, sizes, strict=True):
+                over = size - (room - widest)
+                if over > 0:
+                    known += self._block_cycles(stage, block) * over // size
+            self._over[stage, blocks, room] = known
+        return known
 
-    def _stage_cycles(self, plan: Draft, number: int) -> int:
-        """Return the cycles in which the array works for a stage."""
-        stage, cuts = plan.group.stages[number], plan.weights.blocks[number]
-        stored = stage.output in plan.group.stores
-        inside = any(value not in plan.group.loads for value in stage.inputs)
-        rows = plan.frontier[stage.output][-1]
-        cycles = sum(
-            self._passes(stage, Area(0, rows, *strip.columns[stage.output]))
-            for strip in plan.columns.strips
-        )
-        for area, count in _areas(plan, stage).items():
-            key = (stage, cuts, area, stored, inside)
-            known = self._around.get(key)
-            if known is None:
-                known = self._beside_passes(stage, cuts, area, stored=stored, inside=inside)
-                self._around[key] = known
-            cycles += known * count
+    def _by_memory(self, plan: Draft) -> int:
+        """Return the cycles in which the array waits for offsets of the same strip.
+
+        From its last results on, until what reads them in memory starts.
+        """
+        gaps, group = self._timing.gaps, plan.group
+        cycles = 0
+        for maker in group.stages:
+            for reader in group.moved.get(maker.output, ()):
+                for area, count in self._areas(plan, reader):
+                    _, store = self._stores(maker, (Block(0, maker.n_kg),), area)
+                    _, load = self._positions(reader, maker.output, area)
+                    cycles += count * (gaps.store + store + load + 2 * gaps.arrival)
         return cycles
 
     def _passes(self, stage: Stage, area: Area) -> int:
@@ -309,19 +395,6 @@ class Estimate:
         return cycles
 
 
-def _areas(plan: Draft, stage: Stage) -> Counter[Area]:
-    """Return the strips of a stage's output, of rows and of columns, and how many are alike."""
-    rows = Counter(b - a for a, b in pairwise(plan.frontier[stage.output]) if b > a)
-    return Counter(
-        {
-            Area(0, height, *columns): count
-            for columns in (strip.columns[stage.output] for strip in plan.columns.strips)
-            if columns[0] < columns[1]
-            for height, count in rows.items()
-        }
-    )
-
-
 def _parts(total: int, most: int, unit: int = 1) -> Iterator[tuple[int, int]]:
     """Yield the sizes of parts of at most ``most``, and how many there are of each."""
     size = evenly(total, most, unit)
@@ -330,9 +403,3 @@ def _parts(total: int, most: int, unit: int = 1) -> Iterator[tuple[int, int]]:
         yield size, whole
     if rest:
         yield rest, 1
-
-
-def _times(plan: Draft) -> list[int]:
-    """Return how often each stage's weights are loaded."""
-    once = len(plan.blocks) > 1 or plan.runs == 1
-    return [1 if kept or once else plan.runs for kept in plan.weights.resident]

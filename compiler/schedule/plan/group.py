@@ -32,6 +32,25 @@ class Group:
         return result
 
     @cached_property
+    def moved(self) -> dict[str, tuple[Stage, ...]]:
+        """Stages of the group that read each value as positions."""
+        result: dict[str, tuple[Stage, ...]] = {}
+        for stage in self.stages:
+            for value in stage.positions:
+                result[value] = (*result.get(value, ()), stage)
+        return result
+
+    @cached_property
+    def backwards(self) -> tuple[str, ...]:
+        """What it computes, from the last to the first, and what it loads."""
+        return (*(stage.output for stage in reversed(self.stages)), *self.loads)
+
+    @cached_property
+    def tile_rows(self) -> dict[str, int]:
+        """Rows of each value it computes that are computed together."""
+        return {stage.output: stage.tile_rows for stage in self.stages}
+
+    @cached_property
     def factors(self) -> frozenset[str]:
         """Values that are loaded as weights."""
         return frozenset(v for op in self.ops for v in op.weights.source.from_memory)
@@ -50,14 +69,10 @@ class Group:
 def make_group(lowered: LoweredGraph, first: int, count: int) -> Group:
     """Return the group of ``count`` stages from ``first``."""
     stages = lowered.stages[first : first + count]
-    inside = {stage.output for stage in stages}
+    inside = [stage.output for stage in stages]
     read = dict.fromkeys(value for stage in stages for value in stage.inputs)
-    later = {value for stage in lowered.stages[first + count :] for value in stage.inputs}
-    later |= {op.input for op in lowered.graph.outputs}
-    later |= {v for stage in lowered.stages[first:] for op in stage.ops for v in op.from_memory}
-    return Group(
-        first,
-        stages,
-        tuple(value for value in read if value not in inside),
-        frozenset(inside & later),
-    )
+    last, in_memory = lowered.last_reader, lowered.read_from_memory
+    # What reads a value that is computed here comes after it.
+    stores = (v for v in inside if last.get(v, -1) >= first + count or v in in_memory)
+    loads = tuple(value for value in read if value not in set(inside))
+    return Group(first, stages, loads, frozenset(stores))

@@ -2,81 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.section import Block
-from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.plan.columns import ColumnCut
+from tilewright.compiler.schedule.plan.flow import Flow
 from tilewright.compiler.schedule.plan.group import Group
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
 
-Frontier: TypeAlias = dict[str, tuple[int, ...]]
-"""Per value, its complete rows after each step, from 0 before the first."""
-
 Spans: TypeAlias = dict[str, tuple[int, int]]
 """Per value, its channel groups that are on chip, as (first, end)."""
-
-
-def frontiers(
-    group: Group, lowered: LoweredGraph, strips: tuple[int, ...], early: bool
-) -> Frontier:
-    """Return, per value, its rows complete after each step.
-
-    ``early``: offsets are complete a step before they are used, so that they come back from memory
-    while the array is busy.
-    """
-    steps = len(strips)
-    result: dict[str, tuple[int, ...]] = {}
-    values = [stage.output for stage in group.stages]
-    together = {stage.output: stage.tile_rows for stage in group.stages}
-    for value in (*reversed(values), *group.loads):
-        height = lowered.values[value].shape[1]
-        readers = group.consumers.get(value, ())
-        moved = [stage.output for stage in group.stages if value in stage.positions]
-        rows = [0]
-        for step in range(1, steps + 1):
-            needed = 0 if readers or moved else -(-height * strips[step - 1] // strips[-1])
-            for stage in readers:
-                done, due = result[stage.output][step - 1 : step + 1]
-                if due > done:
-                    needed = max(needed, stage.input_rows(done, due)[1])
-            used = min(step + early, steps)
-            needed = max([needed, *(result[output][used] for output in moved)])
-            if step == steps and value in group.stores:
-                needed = height
-            # Rows of tiles are computed together.
-            needed = min(align(needed, together.get(value, 1)), height)
-            rows.append(max(rows[-1], needed))
-        result[value] = tuple(rows)
-    return result
-
-
-def _kept_rows(
-    group: Group, frontier: Frontier, value: str, readers: Sequence[Stage]
-) -> Iterator[tuple[int, int]]:
-    """Yield, per step, the first row that a reader needs in the step, and after it."""
-    rows = frontier[value]
-    for step in range(1, len(rows)):
-        needed = [rows[step], rows[step]]
-        for stage in readers:
-            height = stage.output_type.shape[1]
-            for later in (0, 1):
-                done = frontier[stage.output][step - 1 + later]
-                if done < frontier[stage.output][-1]:
-                    needed[later] = min(needed[later], stage.input_rows(done, height)[0])
-        yield needed[0], needed[1]
 
 
 def place_rings(
     group: Group,
     lowered: LoweredGraph,
     config: EngineConfig,
-    frontier: Frontier,
+    flow: Flow,
     *,
     chains: tuple[tuple[str, ...], ...],
     spans: Spans,
@@ -91,33 +37,29 @@ def place_rings(
     and after it in a step. ``spans``: the channel groups of each value that are
     placed; ``columns``: rows hold those of the widest strip.
     """
+    frontier = flow.frontier(group)
     rows: dict[str, int] = {}
     lives: dict[str, tuple[int, int]] = {}
-    end = len(group.stages)
+    numbers = {stage: number for number, stage in enumerate(group.stages)}
+    makers = {stage.output: number for stage, number in numbers.items()}
     for value, readers in group.consumers.items():
-        made, loaded = frontier[value], value in group.loads
-        kept = list(_kept_rows(group, frontier, value, readers))
-        rows[value] = 1
-        for step, (first, _) in enumerate(kept, 1):
-            last = made[min(step + 1, len(made) - 1)] if ahead and loaded else made[step]
-            rows[value] = max(rows[value], last - first)
-        numbers = [group.stages.index(stage) for stage in readers]
-        lives[value] = (0, end)
-        if all(later == made[step] for step, (_, later) in enumerate(kept, 1)):
+        kept, loaded = flow.kept(group, value, frontier), value in group.loads
+        rows[value] = kept.ahead if ahead and loaded else kept.rows
+        lives[value] = (0, len(group.stages))
+        if kept.used_up:
+            last = max(numbers[stage] for stage in readers) + 1
             if not loaded:
-                producer = next(i for i, s in enumerate(group.stages) if s.output == value)
-                lives[value] = (producer, max(numbers) + 1)
-            elif len(kept) == 1:
-                lives[value] = (0, max(numbers) + 1)
+                lives[value] = (makers[value], last)
+            elif len(frontier[value]) == 2:
+                lives[value] = (0, last)
     # What a stage reads is addressed alike, so its rows take turns alike.
     together = [stage.inputs for stage in group.stages if len(stage.inputs) > 1]
-    tile_rows = {stage.output: stage.tile_rows for stage in group.stages}
     pitches = {value: -(-columns.widest[value] // config.cols) for value in rows}
     before: tuple[dict[str, int], ...] = ()
     while before != (rows, pitches):
         before = dict(rows), dict(pitches)
         for value in rows:  # tiles do not go round the end of a ring
-            rows[value] = align(rows[value], tile_rows.get(value, 1))
+            rows[value] = align(rows[value], group.tile_rows.get(value, 1))
         for values in together:
             for sizes in (rows, pitches):
                 sizes |= dict.fromkeys(values, max(sizes[value] for value in values))
@@ -148,8 +90,9 @@ def place_rings(
             base = max(base, placed[rival] + words[rival])
         placed[chain] = base
         for value in chain:
-            result[value] = replace(rings[value], base=base)
-            base += rings[value].size
+            ring = rings[value]
+            result[value] = Ring(base, ring.first, ring.groups, ring.rows, ring.row)
+            base += ring.size
     return result
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from math import inf
 from typing import TypeAlias
@@ -15,9 +16,10 @@ from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
 from tilewright.compiler.schedule.plan.columns import ColumnCut, column_cuts, whole_rows
 from tilewright.compiler.schedule.plan.cost import Cost
+from tilewright.compiler.schedule.plan.flow import Flow
 from tilewright.compiler.schedule.plan.group import Group, make_group
 from tilewright.compiler.schedule.plan.parts import Parts, parts_of, too_small
-from tilewright.compiler.schedule.plan.rings import Frontier, Spans, frontiers, read_groups
+from tilewright.compiler.schedule.plan.rings import Spans, read_groups
 from tilewright.compiler.schedule.plan.strips import Draft, Plan, check, place, too_many_taps
 from tilewright.compiler.schedule.plan.weights import WeightPlan, plan_weights
 
@@ -54,6 +56,31 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class _Network:
+    """What all groups of a search share.
+
+    Parameters
+    ----------
+    lowered, model : as for :func:`search`
+    per_byte : cycles that a byte counts as
+    flows : what is known of rows, by the number of the last stage, strips and whether early
+    """
+
+    lowered: LoweredGraph
+    model: CostModel
+    per_byte: float
+    flows: dict[tuple[int, tuple[int, ...], bool], Flow] = field(default_factory=dict)
+
+    def flow(self, group: Group, strips: tuple[int, ...], *, early: bool) -> Flow:
+        """Return what is known of the rows of a group."""
+        key = group.first + len(group.stages), strips, early
+        known = self.flows.get(key)
+        if known is None:
+            known = self.flows[key] = Flow(self.lowered, strips, early=early)
+        return known
+
+
+@dataclass(frozen=True)
 class _Found:
     """What is known of a group.
 
@@ -87,9 +114,8 @@ def search(
     """
     count = len(lowered.stages)
     per_byte = CYCLES_PER_BYTE[objective]
-    alone = [
-        best_plan(make_group(lowered, first, 1), lowered, model, per_byte) for first in range(count)
-    ]
+    network = _Network(lowered, model, per_byte)
+    alone = [_best_plan(make_group(lowered, first, 1), network) for first in range(count)]
     # Rows stay whole but where a stage's do not fit.
     narrow = [found.error is not None for found in alone]
     best: list[list[Schedule]] = [[] for _ in range(count + 1)]
@@ -103,10 +129,10 @@ def search(
                 found = alone[first]
                 if cut:
                     group = make_group(lowered, first, 1)
-                    found = best_plan(group, lowered, model, per_byte, cut=True)
+                    found = _best_plan(group, network, cut=True)
             else:
                 group = make_group(lowered, first, length)
-                found = best_plan(group, lowered, model, per_byte, least, worth, cut=cut)
+                found = _best_plan(group, network, least, worth, cut=cut)
             if found.error is not None:
                 if length == 1:
                     raise found.error
@@ -128,11 +154,9 @@ def search(
     return tuple(best[count])
 
 
-def best_plan(
+def _best_plan(
     group: Group,
-    lowered: LoweredGraph,
-    model: CostModel,
-    per_byte: float,
+    network: _Network,
     least: int = 1,
     worth: float = inf,
     *,
@@ -143,7 +167,7 @@ def best_plan(
     ``least``: fewer strips need not be tried; ``worth``: what costs as much is of no use, and is
     taken to fit; ``cut``: strips of columns are tried, too.
     """
-    attempt = _Attempt(group, lowered, model, per_byte, worth)
+    lowered, attempt = network.lowered, _Attempt(group, network, worth)
     for blocks in _cuts(group):
         attempt.rows(blocks, whole_rows(group, lowered), least)
     fewest = attempt.fewest
@@ -202,20 +226,13 @@ class _Attempt:
     fewest : strips of rows of a plan that fits
     """
 
-    def __init__(
-        self,
-        group: Group,
-        lowered: LoweredGraph,
-        model: CostModel,
-        per_byte: float,
-        worth: float,
-    ) -> None:
-        self._group, self._lowered, self._config = group, lowered, lowered.config
-        self._per_byte, self._model, self._worth = per_byte, model, worth
-        self._complete: dict[tuple[tuple[int, ...], bool], Frontier] = {}
+    def __init__(self, group: Group, network: _Network, worth: float) -> None:
+        self._group, self._network, self._worth = group, network, worth
+        self._lowered, self._config = network.lowered, network.lowered.config
         self._spans: dict[tuple[Block, ...], tuple[Spans, ...]] = {}
-        outputs = {stage.output for stage in group.stages}
-        self._moved = any(outputs.intersection(stage.positions) for stage in group.stages)
+        self._weights: dict[tuple[tuple[Block, ...], bool], WeightPlan | EngineLimitError] = {}
+        self._moved = any(stage.output in group.moved for stage in group.stages)
+        self._taps = too_many_taps(group, self._config)
         self.best: Choice | None = None
         self.fits = False
         self.error = EngineLimitError(f"{group.stages[0].name}: there is no plan")
@@ -230,7 +247,8 @@ class _Attempt:
     ) -> bool:
         """Try numbers of strips of rows, ``least`` or more; return whether any fits."""
         fitting = 0
-        strips = [s for s in _strips(self._group, self._lowered) if len(s) >= least]
+        height = self._group.stages[-1].output_type.shape[1]
+        strips = [s for s in _strips(height) if len(s) >= least]
         if parts is not None and parts.lane_slots:  # no row stays from strip to strip
             strips = strips[:1]
         if len(columns.strips) > 1 and strips:
@@ -254,31 +272,50 @@ class _Attempt:
         strips: tuple[int, ...],
         parts: Parts | None,
     ) -> bool:
-        """Try strips of rows, loaded ahead or not; return whether they fit if loaded ahead."""
+        """Try strips of rows, loaded ahead or not; return whether they fit if loaded ahead.
+
+        Where they do, or would be too expensive, others cost no less that are not loaded ahead.
+        """
         steps = len(strips)
-        fits = False
-        for ahead in (True, False) if steps > 1 else (True,):
-            for early in (False, True) if ahead and steps > 1 and self._moved else (False,):
-                draft = self._draft(blocks, columns, strips, parts, ahead=ahead, early=early)
-                if isinstance(draft, EngineLimitError):
-                    self.error = draft
-                elif self._good(draft) and ahead and not early:
-                    fits = True
-                    self.fewest = min(self.fewest or steps, steps)
+        fits = self._way(blocks, columns, strips, parts)
+        if fits:
+            self.fewest = min(self.fewest or steps, steps)
+        if steps > 1 and self._moved:
+            self._way(blocks, columns, strips, parts, early=True)
+        if steps > 1 and not fits:
+            self._way(blocks, columns, strips, parts, ahead=False)
         return fits
+
+    def _way(
+        self,
+        blocks: tuple[Block, ...],
+        columns: ColumnCut,
+        strips: tuple[int, ...],
+        parts: Parts | None,
+        *,
+        ahead: bool = True,
+        early: bool = False,
+    ) -> bool:
+        """Try one way to run in strips of rows; return whether it fits."""
+        draft = self._draft(blocks, columns, strips, parts, ahead=ahead, early=early)
+        if isinstance(draft, EngineLimitError):
+            self.error = draft
+            return False
+        return self._good(draft)
 
     def _good(self, draft: Draft) -> bool:
         """Keep a plan if it is the best so far; return whether it fits.
 
         What is too expensive is not placed, and taken to fit.
         """
-        cost = self._model(draft)
-        if cost.weighed(self._per_byte) < self._worth:
+        network = self._network
+        cost = network.model(draft)
+        if cost.weighed(network.per_byte) < self._worth:
             plan = place(draft, self._lowered, self._config)
             if isinstance(plan, EngineLimitError):
                 self.error = plan
                 return False
-            self.best, self._worth = Choice(plan, cost), cost.weighed(self._per_byte)
+            self.best, self._worth = Choice(plan, cost), cost.weighed(network.per_byte)
         self.fits = True
         return True
 
@@ -299,14 +336,16 @@ class _Attempt:
             return wrong
         weights: WeightPlan | EngineLimitError = WeightPlan((False,), (tuple(blocks),), 0)
         if parts is None:
-            weights = too_many_taps(group, config) or plan_weights(group, config, blocks, runs)
-        if (strips, early) not in self._complete:
-            self._complete[strips, early] = frontiers(group, lowered, strips, early)
+            key = blocks, runs > 1
+            if key not in self._weights:
+                self._weights[key] = self._taps or plan_weights(group, config, blocks, runs)
+            weights = self._weights[key]
         if blocks not in self._spans:
             self._spans[blocks] = tuple(
                 read_groups(group, lowered, config, block if len(blocks) > 1 else None)
                 for block in blocks
             )
+        flow = self._network.flow(group, strips, early=early)
         draft = Draft(
             group=group,
             strips=strips,
@@ -314,7 +353,8 @@ class _Attempt:
             columns=columns,
             ahead=ahead,
             early=early,
-            frontier=self._complete[strips, early],
+            flow=flow,
+            frontier=flow.frontier(group),
             spans=self._spans[blocks],
             weights=WeightPlan((), (), 0) if isinstance(weights, EngineLimitError) else weights,
             parts=parts,
@@ -340,15 +380,15 @@ def _cuts(group: Group) -> Iterator[tuple[Block, ...]]:
             yield blocks
 
 
-def _strips(group: Group, lowered: LoweredGraph) -> Iterator[tuple[int, ...]]:
-    """Yield ways to cut the rows, from one strip to one per row, as complete rows after each.
+@lru_cache(maxsize=256)
+def _strips(height: int) -> tuple[tuple[int, ...], ...]:
+    """Return ways to cut rows, from one strip to one per row, as complete rows after each.
 
     The first strip has half the rows of the others, since nothing overlaps with its load.
     """
-    height = lowered.values[group.stages[-1].output].shape[1]
-    rows = height
-    yield (height,)
+    result, rows = [(height,)], height
     while rows > 1:
         rows = max(1, rows * 2 // 3)
         first = (rows + 1) // 2
-        yield (*range(first, height, rows), height)
+        result.append((*range(first, height, rows), height))
+    return tuple(result)

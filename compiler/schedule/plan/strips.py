@@ -21,10 +21,10 @@ from tilewright.compiler.schedule.array.weights import WeightSource
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.plan.columns import ColumnCut
+from tilewright.compiler.schedule.plan.flow import Flow, Frontier
 from tilewright.compiler.schedule.plan.group import Group
 from tilewright.compiler.schedule.plan.parts import Parts
 from tilewright.compiler.schedule.plan.rings import (
-    Frontier,
     Spans,
     chains_of,
     place_rings,
@@ -47,7 +47,8 @@ class Draft:
     columns : and for each block once for each strip of columns
     ahead : there is room to load the next strip beside the one in use
     early : offsets are computed a strip before they are used
-    frontier : per value, its complete rows after each step, from 0 before the first
+    flow, frontier : rows of values, of which per value those complete after each step, from 0
+        before the first
     spans : per block, the channel groups of each value that are on chip, as (first, end)
     weights : WeightPlan
     parts : how the sums of a group's only stage are in parts; None: they are not
@@ -59,6 +60,7 @@ class Draft:
     columns: ColumnCut
     ahead: bool
     early: bool
+    flow: Flow
     frontier: Frontier
     spans: tuple[Spans, ...]
     weights: WeightPlan
@@ -119,7 +121,7 @@ def place(draft: Draft, lowered: LoweredGraph, config: EngineConfig) -> Plan | E
                 group,
                 lowered,
                 config,
-                draft.frontier,
+                draft.flow,
                 chains=chains,
                 spans=spans,
                 columns=draft.columns,

@@ -12,8 +12,9 @@ from tilewright.compiler.schedule import Estimate, lower, search
 from tilewright.compiler.schedule.array.section import Block
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.plan.columns import whole_rows
+from tilewright.compiler.schedule.plan.flow import Flow
 from tilewright.compiler.schedule.plan.group import make_group
-from tilewright.compiler.schedule.plan.rings import frontiers, read_groups
+from tilewright.compiler.schedule.plan.rings import read_groups
 from tilewright.compiler.schedule.plan.strips import Draft, Plan, place
 from tilewright.compiler.schedule.plan.weights import plan_weights
 from tilewright.compiler.schedule.verify import (
@@ -43,9 +44,10 @@ def plan(lowered):
     group = make_group(lowered, 0, len(lowered.stages))
     strips = (2, 4, 6)
     blocks = (Block(0, 2),)
+    flow = Flow(lowered, strips, early=False)
     draft = Draft(
         group=group, strips=strips, blocks=blocks, columns=whole_rows(group, lowered),
-        ahead=False, early=False, frontier=frontiers(group, lowered, strips, False),
+        ahead=False, early=False, flow=flow, frontier=flow.frontier(group),
         spans=(read_groups(group, lowered, CONFIG, None),),
         weights=plan_weights(group, CONFIG, blocks, len(strips)),
     )  # fmt: skip

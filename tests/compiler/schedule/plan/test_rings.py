@@ -5,14 +5,9 @@ from tests.compiler.timing import timing
 from tilewright.compiler.schedule import lower
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.plan.columns import whole_rows
+from tilewright.compiler.schedule.plan.flow import Flow
 from tilewright.compiler.schedule.plan.group import make_group
-from tilewright.compiler.schedule.plan.rings import (
-    chains_of,
-    frontiers,
-    place_rings,
-    read_groups,
-    room,
-)
+from tilewright.compiler.schedule.plan.rings import chains_of, place_rings, read_groups, room
 from tilewright.isa import EngineConfig
 
 CONFIG = EngineConfig(rows=4, cols=3, act_depth=1024, weight_depth=1024, out_depth=128)
@@ -21,18 +16,18 @@ CONFIG = EngineConfig(rows=4, cols=3, act_depth=1024, weight_depth=1024, out_dep
 def rings_of(strips, *, ahead=False):
     lowered = lower(residual(), CONFIG, timing(CONFIG))
     group = make_group(lowered, 0, len(lowered.stages))
-    frontier = frontiers(group, lowered, strips, False)
+    flow = Flow(lowered, strips, early=False)
     rings = place_rings(
         group,
         lowered,
         CONFIG,
-        frontier,
+        flow,
         chains=chains_of(group),
         spans=read_groups(group, lowered, CONFIG, None),
         columns=whole_rows(group, lowered),
         ahead=ahead,
     )
-    return frontier, rings
+    return flow.frontier(group), rings
 
 
 def test_rows_go_round_a_ring():
