@@ -6,8 +6,8 @@ asked burst by burst, by both units in turn: the memory's next choice tells whic
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from typing import TypeAlias
 
 from tilewright.isa import Command, EngineConfig, Store, Unit
 from tilewright.sim.timing.load import LoadTiming, load_bursts
@@ -18,16 +18,8 @@ from tilewright.sim.timing.store import store_bursts
 __all__ = ["Flights"]
 
 
-@dataclass
-class _Load:
-    start: int
-    bursts: Generator[Burst, int | Served, LoadTiming]
-
-
-@dataclass
-class _Store:
-    start: int
-    bursts: Generator[Burst | list[int], Room | int, int]
+_Load: TypeAlias = Generator[Burst, int | Served, LoadTiming]
+_Store: TypeAlias = Generator[Burst | Sequence[int], Room | int, int]
 
 
 class Flights:
@@ -55,14 +47,13 @@ class Flights:
     def start(self, command: Command, cycle: int) -> bool:
         """Start a command; return whether it has any bursts, and so is in flight."""
         if isinstance(command, Store):
-            self._store = _Store(cycle, store_bursts(self._config, command))
-            self._give(self._store, next(self._store.bursts))
+            self._store = store_bursts(self._config, command, cycle)
+            self._give(self._store, next(self._store))
             return True
-        bursts = load_bursts(self._config, command)
-        if bursts is None:
+        self._load = load_bursts(self._config, command, cycle)
+        if self._load is None:
             return False
-        self._load = _Load(cycle, bursts)
-        self._ask(self._load, next(bursts))
+        self._ask(next(self._load))
         return True
 
     def land(self) -> tuple[Unit, LoadTiming]:
@@ -75,33 +66,30 @@ class Flights:
             assert answer is not None
             if answer.write:
                 assert self._store is not None
-                start = self._store.start
                 try:
-                    self._give(self._store, self._store.bursts.send(answer.beats[0] - start))
+                    self._give(self._store, self._store.send(answer.beats[0]))
                 except StopIteration as end:
                     self._store = None
-                    return Unit.STORE, LoadTiming(start + end.value, start + end.value)
+                    return Unit.STORE, LoadTiming(end.value, end.value)
             else:
                 assert self._load is not None
-                start = self._load.start
-                served = Served(answer.accepted - start, [c - start for c in answer.beats])
+                served = Served(answer.accepted, answer.beats)
                 try:
-                    burst = self._load.bursts.send(served)
+                    burst = self._load.send(served)
                 except StopIteration as end:
-                    self._memory.taken([c + start for c in served.taken])
+                    self._memory.taken(served.taken)
                     self._load = None
                     timing: LoadTiming = end.value
-                    return Unit.LOAD, LoadTiming(start + timing.done, start + timing.commit)
-                self._memory.taken([c + start for c in served.taken])
-                self._ask(self._load, burst)
+                    return Unit.LOAD, timing
+                self._memory.taken(served.taken)
+                self._ask(burst)
 
-    def _ask(self, load: _Load, burst: Burst) -> None:
-        self._memory.read(load.start + burst.cycle, burst.address, burst.beats)
+    def _ask(self, burst: Burst) -> None:
+        self._memory.read(burst.cycle, burst.address, burst.beats)
 
-    def _give(self, store: _Store, burst: Burst | list[int]) -> None:
+    def _give(self, store: _Store, burst: Burst | Sequence[int]) -> None:
         assert isinstance(burst, Burst)
-        start = store.start
-        accepted, room = self._memory.write(start + burst.cycle, burst.address, burst.beats)
-        given = store.bursts.send(Room(accepted - start, [c - start for c in room]))
-        assert isinstance(given, list)
-        self._memory.given([c + start for c in given])
+        accepted, room = self._memory.write(burst.cycle, burst.address, burst.beats)
+        given = store.send(Room(accepted, room))
+        assert not isinstance(given, Burst)
+        self._memory.given(given)

@@ -74,7 +74,14 @@ class Pace:
 
     def of(self, beat: int) -> int:
         """Return the cycles of one beat."""
-        return self.before(beat + 1) - self.before(beat)
+        rest = beat % self.row_beats
+        own = self.last_of_row if rest == self.row_beats - 1 else self.per_beat
+        return own if rest else own + self.wait
+
+    @property
+    def steady(self) -> bool:
+        """Whether each beat takes one cycle."""
+        return self.per_beat == self.last_of_row == 1 and not self.wait
 
 
 def pace_of(

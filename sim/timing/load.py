@@ -56,8 +56,9 @@ class _Load:
     widened: bool = False
     steps: int = 0
 
-    def bursts(self, config: EngineConfig) -> Bursting:
-        return _kernel_bursts(config, self) if self.steps else _word_bursts(config, self)
+    def bursts(self, config: EngineConfig, start: int = 0) -> Bursting:
+        make = _kernel_bursts if self.steps else _word_bursts
+        return make(config, self, start)
 
 
 def load_timing(config: EngineConfig, memory: Memory | None, command: Command) -> LoadTiming:
@@ -77,10 +78,13 @@ def _fixed(config: EngineConfig, memory: Memory, load: _Load) -> LoadTiming:
     return settle(load.bursts(config), memory)
 
 
-def load_bursts(config: EngineConfig, command: Command) -> Bursting | None:
-    """Return what asks for a command's bursts one by one; None if it has none."""
+def load_bursts(config: EngineConfig, command: Command, start: int) -> Bursting | None:
+    """Return what asks for a command's bursts one by one; None if it has none.
+
+    Cycles are those of the run, in cycle ``start`` of which the command starts.
+    """
     load = _load_of(config, command)
-    return None if load is None else load.bursts(config)
+    return None if load is None else load.bursts(config, start)
 
 
 def _load_of(config: EngineConfig, command: Command) -> _Load | None:
@@ -112,11 +116,12 @@ def _load_of(config: EngineConfig, command: Command) -> _Load | None:
     return None
 
 
-def _word_bursts(config: EngineConfig, load: _Load) -> Bursting:
+def _word_bursts(config: EngineConfig, load: _Load, start: int) -> Bursting:
     """Ask for the bursts of words that go to a buffer as they come."""
     block, pace = load.block, load.pace
-    asked = LoadUnit.FIRST_ADDRESS - Bursts.NEXT
-    accepted, ready = -1, -1  # the last beat so far; when the next one can be taken
+    asked = start + LoadUnit.FIRST_ADDRESS - Bursts.NEXT
+    # The last beat so far; when the next one can be taken.
+    accepted, ready = start - 1, start - 1
     ends: list[int] = []
     for index, (address, first, beats, added) in enumerate(block.bursts(config)):
         asked += Bursts.NEXT + added
@@ -125,11 +130,17 @@ def _word_bursts(config: EngineConfig, load: _Load) -> Bursting:
         served = yield Burst(address, beats, False, asked)
         if isinstance(served, Served):
             asked = served.accepted
-            for beat, cycle in enumerate(served.beats, first):
-                accepted = max(cycle, ready)
-                spared = pace.wait if beat % block.row_beats == 0 and accepted > ready else 0
-                ready = accepted + pace.of(beat) - spared
-                served.taken.append(accepted)
+            if pace.steady and served.beats[0] >= ready:  # each is taken as it comes
+                served.taken, accepted = served.beats, served.beats[-1]
+                ready = accepted + 1
+            else:
+                taken = []
+                for beat, cycle in enumerate(served.beats, first):
+                    accepted = max(cycle, ready)
+                    spared = pace.wait if beat % block.row_beats == 0 and accepted > ready else 0
+                    ready = accepted + pace.of(beat) - spared
+                    taken.append(accepted)
+                served.taken = taken
             ends.append(accepted)
             continue
         begin = max(served, accepted + 1, ready)
@@ -149,11 +160,11 @@ def _word_bursts(config: EngineConfig, load: _Load) -> Bursting:
     return LoadTiming(shown + LoadUnit.DRAIN, shown)
 
 
-def _kernel_bursts(config: EngineConfig, load: _Load) -> Bursting:
+def _kernel_bursts(config: EngineConfig, load: _Load, start: int) -> Bursting:
     """Ask for the bursts of kernels, which wait for those before to be transformed."""
     block, pace, row = load.block, load.pace, load.block.row_beats
-    asked = LoadUnit.FIRST_ADDRESS - Bursts.NEXT
-    accepted, ready = -1, -1  # as of words
+    asked = start + LoadUnit.FIRST_ADDRESS - Bursts.NEXT
+    accepted, ready = start - 1, start - 1  # as of words
     transformed: list[int] = []  # cycle of each kernel's last step
     ends: list[int] = []
     for index, (address, first, beats, added) in enumerate(block.bursts(config)):
@@ -162,7 +173,7 @@ def _kernel_bursts(config: EngineConfig, load: _Load) -> Bursting:
             asked = max(asked, ends[index - config.outstanding] + Reader.REUSE)
         served = yield Burst(address, beats, False, asked)
         begin = served.beats[0] if isinstance(served, Served) else served
-        beat = first
+        beat, taken = first, list[int]()
         while beat < first + beats:  # a kernel, or the part of it in this burst
             channel, place = divmod(beat, row)
             last = min(first + beats, (channel + 1) * row) - 1
@@ -175,11 +186,12 @@ def _kernel_bursts(config: EngineConfig, load: _Load) -> Bursting:
             ready = accepted + pace.of(last)
             if (last + 1) % row == 0:
                 # Its last word is taken in the cycle before `ready`.
-                start = max(ready, transformed[-1] + 1 if transformed else 0)
-                transformed.append(start + load.steps - 1)
-            if isinstance(served, Served):
-                served.taken.append(accepted)
+                at = max(ready, transformed[-1] + 1) if transformed else ready
+                transformed.append(at + load.steps - 1)
+            taken.append(accepted)
             beat = last + 1
+        if isinstance(served, Served):
+            served.taken = taken
         ends.append(accepted)
     shown = transformed[-1] + KernelTransform.LATENCY
     return LoadTiming(shown + LoadUnit.DRAIN, shown)

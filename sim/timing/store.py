@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from functools import lru_cache
 
 from tilewright.hdl.bus.bursts import Bursts
@@ -55,18 +55,19 @@ def _store_bursts(config: EngineConfig, block: Block) -> Generator[Burst, int, i
 
 
 def store_bursts(
-    config: EngineConfig, command: Store
-) -> Generator[Burst | list[int], Room | int, int]:
+    config: EngineConfig, command: Store, start: int
+) -> Generator[Burst | Sequence[int], Room | int, int]:
     """Ask for a command's bursts one by one, each with its beats; return as the fixed ones do.
 
+    Cycles are those of the run, in cycle ``start`` of which the command starts.
     The answer to a burst is the room for its beats, that to the cycles in which they are given is
     the cycle of its confirmation.
     """
     block = _block(config, command)
     pace = pace_of(config, block)
-    asked = StoreUnit.FIRST_ADDRESS - Bursts.NEXT
-    written = StoreUnit.first_beat(config)
-    confirmed = -1
+    asked = start + StoreUnit.FIRST_ADDRESS - Bursts.NEXT
+    written = start + StoreUnit.first_beat(config)
+    confirmed = start - 1
     confirmations: list[int] = []
     for index, (address, first, beats, added) in enumerate(block.bursts(config)):
         asked += Bursts.NEXT + added
@@ -75,10 +76,17 @@ def store_bursts(
         room = yield Burst(address, beats, True, asked)
         assert isinstance(room, Room)
         asked = room.accepted
-        given = []
-        for beat, free in enumerate(room.beats, first):
-            written = max(written + pace.of(beat), asked + 1, free)
-            given.append(written)
+        given: Sequence[int]
+        begin = max(written + 1, asked + 1, room.beats[0])
+        if pace.steady and room.beats[-1] <= begin:  # one after another
+            given = range(begin, begin + beats)
+            written = begin + beats - 1
+        else:
+            found = []
+            for beat, free in enumerate(room.beats, first):
+                written = max(written + pace.of(beat), asked + 1, free)
+                found.append(written)
+            given = found
         answer = yield given
         assert isinstance(answer, int)
         confirmed = max(answer, confirmed + 1)

@@ -13,7 +13,7 @@ unit does (:mod:`tilewright.sim.flights`).
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
 from tilewright.sim.timing.memory.fixed import MemoryTiming
@@ -50,16 +50,15 @@ class Served:
     ----------
     accepted : int, cycle in which the address was taken
     beats : cycles from which on each beat can be taken
-    taken : cycles in which the unit takes them, for it to fill in
+    taken : cycles in which the unit takes them, which it says
     """
 
     accepted: int
     beats: Sequence[int]
-    taken: list[int] = field(default_factory=list)
+    taken: Sequence[int] = ()
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(NamedTuple):
     """A write burst whose address was taken: cycles from which on each beat can be given.
 
     The unit then says when it gives them, and is told when the burst is confirmed.

@@ -9,7 +9,9 @@ change the choice.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tilewright.errors import Error, require_type
 from tilewright.hdl.lib.skid import SkidBuffer
@@ -86,30 +88,65 @@ class SDRAM:
         return parameters
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What the controller says of a burst, in cycles.
 
     Parameters
     ----------
     write : bool
     accepted : int, in which the address was taken
-    beats : tuple of int
+    beats : sequence of int
         From which on each beat can be taken, of a read; in which the burst is confirmed, of a
         write.
     """
 
     write: bool
     accepted: int
-    beats: tuple[int, ...]
+    beats: Sequence[int]
 
 
-@dataclass(frozen=True)
-class _Piece:
+class _Piece(NamedTuple):
     accepted: int
     bank: int
     row: int
     beats: int
+
+
+class _Cycles:
+    """Cycles of beats, counted from the first; only of the last ones it is known which.
+
+    Parameters
+    ----------
+    first : those of the first beats
+    """
+
+    #: As many are kept as no buffer holds, at least.
+    KEPT = 1 << 11
+
+    def __init__(self, first: Sequence[int] = ()) -> None:
+        self._known = list(first)
+        self._gone = 0
+
+    @property
+    def count(self) -> int:
+        """How many there have been."""
+        return self._gone + len(self._known)
+
+    def add(self, cycles: Sequence[int]) -> None:
+        """Append those of the next beats."""
+        self._known += cycles
+        if len(self._known) > 2 * self.KEPT:
+            self._gone += self.KEPT
+            del self._known[: self.KEPT]
+
+    def of(self, beat: int) -> int:
+        """Return that of a beat."""
+        return self._known[beat - self._gone]
+
+    def some(self, first: int, count: int) -> list[int]:
+        """Return those of some beats."""
+        begin = first - self._gone
+        return self._known[begin : begin + count]
 
 
 @dataclass
@@ -153,17 +190,19 @@ class SDRAMRun:
         self._read_from, self._write_from = 0, 0
         # Read beats: asked for by pieces, and when each was taken. Written beats: counted on by
         # pieces, when each was given, and when its column command was.
-        self._asked, self._taken = 0, list[int]()
-        self._counted, self._given, self._written = 0, list[int](), list[int]()
+        self._asked, self._taken = 0, _Cycles()
+        self._counted, self._given = 0, _Cycles()
+        # Room for written beats: for so many from the start on, then for each whose command was.
+        self._room = _Cycles([0] * self._depth)
         self.refreshes = 0
 
     def read(self, cycle: int, address: int, beats: int) -> None:
         """Show a read's address from ``cycle`` on; the read before has been answered."""
         self._take(self._reads, cycle, address, beats)
 
-    def taken(self, cycles: list[int]) -> None:
+    def taken(self, cycles: Sequence[int]) -> None:
         """Say when the answered read's beats are taken."""
-        self._taken += cycles
+        self._taken.add(cycles)
 
     def write(self, cycle: int, address: int, beats: int) -> tuple[int, list[int]]:
         """Show a write's address from ``cycle`` on; the write before has been answered.
@@ -171,22 +210,21 @@ class SDRAMRun:
         Returns when it is accepted, and from when on each of its beats finds room.
         """
         accepted = self._take(self._writes, cycle, address, beats)
-        first = len(self._given) - self._depth
-        room = [self._written[i] + 1 if i >= 0 else 0 for i in range(first, first + beats)]
-        return accepted, room
+        return accepted, self._room.some(self._given.count, beats)
 
-    def given(self, cycles: list[int]) -> None:
+    def given(self, cycles: Sequence[int]) -> None:
         """Say when the shown write's beats are given."""
-        self._given += cycles
+        self._given.add(cycles)
 
     def step(self) -> Answer | None:
         """Choose a burst and answer it; None if there is none."""
-        ready = min(self._fits(self._reads), self._fits(self._writes))
+        reads, writes = self._fits(self._reads), self._fits(self._writes)
+        ready = min(reads, writes)
         if ready == _NEVER:
             return None
         while (cycle := max(self._empty, self._allowed, ready)) >= self._due:
             self._refresh()
-        return self._choose(cycle)
+        return self._choose(cycle, can_read=reads <= cycle, can_write=writes <= cycle)
 
     def _take(self, d: _Direction, shown: int, address: int, beats: int) -> int:
         g = self._geometry
@@ -206,7 +244,7 @@ class SDRAMRun:
         else:
             needed, known = self._asked + d.piece.beats - self._depth, self._taken
         # Room and beats count from the cycle after, and are compared in the cycle before a choice.
-        have = known[needed - 1] + 1 if needed > 0 else 0
+        have = known.of(needed - 1) + 1 if needed > 0 else 0
         return max(d.piece.accepted + Pieces.LATENCY, have) + 1
 
     def _refresh(self) -> None:
@@ -221,9 +259,7 @@ class SDRAMRun:
         self._due = self._next_due
         self._next_due += self._cycles.refresh
 
-    def _choose(self, cycle: int) -> Answer:
-        can_read = self._fits(self._reads) <= cycle
-        can_write = self._fits(self._writes) <= cycle
+    def _choose(self, cycle: int, *, can_read: bool, can_write: bool) -> Answer:
         write = can_write and (self._write_next or not can_read)
         self._write_next = not write
         d = self._writes if write else self._reads
@@ -233,10 +269,12 @@ class SDRAMRun:
         columns = self._move(self._opened(cycle + 1, piece), piece, write)
         if write:
             self._counted += piece.beats
-            self._written += columns
+            self._room.add(range(columns.start + 1, columns.stop + 1, columns.step))
             return Answer(write, piece.accepted, (columns[-1] + self.CONFIRM,))
         self._asked += piece.beats
-        return Answer(write, piece.accepted, tuple(c + self._beat_after for c in columns))
+        after = self._beat_after
+        beats = range(columns.start + after, columns.stop + after, columns.step)
+        return Answer(write, piece.accepted, beats)
 
     def _opened(self, look: int, piece: _Piece) -> int:
         """Return from when on the piece's row is open and the opener offers it."""
