@@ -18,12 +18,12 @@ from tilewright.isa import Unit
 
 
 class Span(NamedTuple):
-    """``count`` runs of ``length`` words of one memory, ``stride`` words apart."""
+    """``times`` runs of ``length`` words of one memory, ``stride`` words apart."""
 
     memory: str
     start: int
     length: int
-    count: int = 1
+    times: int = 1
     stride: int = 0
 
 
@@ -76,13 +76,13 @@ class HazardTracker:
 
 def _words(table: NDArray[np.int32], span: Span) -> NDArray[np.int32]:
     """Return the (count, length) entries of a span, or (length,), to read or to change."""
-    last = span.start + (span.count - 1) * span.stride + span.length
+    last = span.start + (span.times - 1) * span.stride + span.length
     if span.length and not 0 <= span.start <= last <= table.size:
         raise ValueError(f"{span} leaves a memory of {table.size} words")
-    if span.count == 1:
+    if span.times == 1:
         return table[span.start : last]
     size = table.itemsize
-    return as_strided(table[span.start :], (span.count, span.length), (span.stride * size, size))
+    return as_strided(table[span.start :], (span.times, span.length), (span.stride * size, size))
 
 
 def ring_spans(

@@ -71,12 +71,12 @@ class Loader:
             for run in runs(layout, Block(ring.first, ring.groups), part):
                 address, row = region.address + run.address, first + run.first_row
                 cg, step = ring.first + run.groups, ring.words if run.by_group else ring.row
-                rows, groups = (run.rows, run.count) if run.by_group else (run.count, 1)
+                rows, groups = (run.rows, run.times) if run.by_group else (run.times, 1)
                 self._recorder.append(
                     LoadActivations(
                         layer=layer,
                         address=address,
-                        groups=run.count,
+                        groups=run.times,
                         group_stride=run.stride,
                         height=run.rows,
                         width=area.width,

@@ -107,4 +107,4 @@ class Recorder:
         """Return what a run from an address on touches of memory."""
         unit = self.config.bus_bytes
         start = (address - self._memory_start) // unit
-        return Span("memory", start, run.rows * run.size // unit, run.count, run.stride // unit)
+        return Span("memory", start, run.rows * run.size // unit, run.times, run.stride // unit)

@@ -30,13 +30,13 @@ class Storer:
         layout, region = self._lowered.layout(op.output), self._memory.values[op.output]
         depth = self._recorder.config.out_depth
         for run in runs(layout, block, area, in_order=True):
-            address, words = region.address + run.address, run.count * run.rows * area.width
+            address, words = region.address + run.address, run.times * run.rows * area.width
             base = (out_base + (run.groups * area.rows + run.first_row) * area.width) % depth
             self._recorder.append(
                 Store(
                     layer=op.layer,
                     address=address,
-                    groups=run.count,
+                    groups=run.times,
                     group_stride=run.stride,
                     height=run.rows,
                     width=area.width,

@@ -32,22 +32,22 @@ class Area(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What one command moves between memory and a buffer: ``count`` times ``rows`` rows.
+    """What one command moves between memory and a buffer: ``times`` times ``rows`` rows.
 
     Rows follow one another in memory. Places on chip are counted from those of the area.
 
     Parameters
     ----------
     address : byte of the first, from the value's first on
-    count, stride : how many, and bytes from one to the next
+    times, stride : how many, and bytes from one to the next
     rows : of each
     size : bytes of a row, what fills it up included
     groups, first_row : channel groups and rows before the first
-    by_group : each of ``count`` is of a channel group of its own, else it is a row
+    by_group : each of ``times`` is of a channel group of its own, else it is a row
     """
 
     address: int
-    count: int
+    times: int
     stride: int
     rows: int
     size: int

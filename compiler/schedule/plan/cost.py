@@ -232,7 +232,7 @@ class Estimate:
             layout = self._lowered.layout(value)
             pixel = layout.pixel.bit_length()
             known = self._loaded[key] = sum(
-                self._timing.rows(run.count, run.stride, run.rows, area.width, pixel)
+                self._timing.rows(run.times, run.stride, run.rows, area.width, pixel)
                 for run in runs(layout, groups, area)
             )
         return known
@@ -321,7 +321,7 @@ class Estimate:
                         for height, count in _parts(area.rows, most.rows, op.reduction.tile_rows):
                             part = Area(0, height, left, right)
                             last = sum(
-                                self._timing.results(run.count, run.stride, run.rows, part.width)
+                                self._timing.results(run.times, run.stride, run.rows, part.width)
                                 for run in runs(layout, Block(0, groups), part, in_order=True)
                             )
                             cycles += last * times * count
