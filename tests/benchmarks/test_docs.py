@@ -16,6 +16,7 @@ NETWORKS = {
     "networks_winograd.json": "espcn",
     "networks_winograd_16.json": "espcn",
 }
+QUICK = ("networks.json", "networks_w4.json")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,10 @@ def test_deformable_layers_take_the_cycles_that_the_table_has(offsets):
         assert got[key] == record[key], key
 
 
-@pytest.mark.parametrize("file", NETWORKS)
+@pytest.mark.parametrize(
+    "file",
+    [n if n in QUICK else pytest.param(n, marks=pytest.mark.exhaustive) for n in NETWORKS],
+)
 def test_networks_take_the_cycles_and_bytes_that_the_table_has(file):
     """docs/networks_winograd.md was older than the code."""
     figures = docs.figures(file)

@@ -8,6 +8,7 @@ import pytest
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_deformable import random_deformable, random_network
 from tests.cosim.test_deform import ENGINE_NAMES, engine
+from tests.seeds import seeds
 from tilewright.api.compile import compile_graph
 from tilewright.api.simulate import simulate
 from tilewright.api.verify import compare_outputs, verify
@@ -15,9 +16,6 @@ from tilewright.compiler.ir import DeformConv2d
 from tilewright.compiler.schedule import EngineLimitError
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
-
-CASES = 40
-RTL_CASES = 70  # for each of three engines
 
 
 def compiled(graph, config, latency=(20, 5), algorithm="auto"):
@@ -32,10 +30,11 @@ def check(program, inputs):
     compare_outputs(program, golden, isa)
 
 
+@seeds(15, 40)
 @pytest.mark.parametrize("name", ENGINES)
-def test_random_layers_agree(name):
+def test_random_layers_agree(name, cases):
     config = replace(engine(name), act_depth=512)
-    for seed in range(CASES):
+    for seed in cases:
         graph, inputs = random_deformable(np.random.default_rng(seed), config)
         try:
             check(compiled(graph, config), inputs)
@@ -43,13 +42,14 @@ def test_random_layers_agree(name):
             pytest.fail(f"seed {seed}, {graph.name}, engine {name}: {error}")
 
 
+@seeds(15, 40)
 @pytest.mark.parametrize("name", ENGINES)
-def test_samples_in_memory_agree(name):
+def test_samples_in_memory_agree(name, cases):
     """Also where so few rows fit that offsets are taken in classes."""
     compared = cut = 0
     config = engine(name)
     config = replace(config, act_depth=max(16, 72 // config.cols))
-    for seed in range(CASES):
+    for seed in cases:
         rng = np.random.default_rng(seed)
         graph, inputs = random_deformable(rng, config, reach=64)
         try:
@@ -63,15 +63,16 @@ def test_samples_in_memory_agree(name):
         assert kinds.count("Sample") >= 1
         compared += 1
         cut += kinds.count("Sample") > 1
-    assert compared > 0.75 * CASES
+    assert compared > 0.7 * len(cases)
     assert cut
 
 
+@seeds(8, 20)
 @pytest.mark.parametrize("name", ENGINES)
-def test_random_networks_agree(name):
+def test_random_networks_agree(name, cases):
     # So little that many networks need several strips.
     config = replace(engine(name), act_depth=768 // ENGINES[name].cols)
-    for seed in range(CASES // 2):
+    for seed in cases:
         graph, inputs = random_network(np.random.default_rng(seed), config)
         try:
             check(compiled(graph, config), inputs)
@@ -83,7 +84,7 @@ def test_offsets_come_back_from_memory_strip_by_strip():
     """In the group that computes them."""
     config = replace(engine("8x7-bus32"), act_depth=768 // 7)
     fused = 0
-    for seed in range(CASES // 4):
+    for seed in range(10):
         graph, inputs = random_network(np.random.default_rng(seed), config)
         program = compiled(graph, config)
         for group in program.schedule:
@@ -95,11 +96,12 @@ def test_offsets_come_back_from_memory_strip_by_strip():
 
 
 @pytest.mark.slow
+@seeds(25, 70)
 @pytest.mark.parametrize("name", ENGINE_NAMES)
-def test_rtl_agrees(name):
+def test_rtl_agrees(name, cases):
     """Every element and every command's cycle."""
     config = engine(name)
-    for seed in range(RTL_CASES):
+    for seed in cases:
         rng = np.random.default_rng(seed)
         latency = rng.integers(1, 60, 2).tolist()
         generate = random_network if seed % 4 == 3 else random_deformable

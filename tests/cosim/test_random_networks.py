@@ -6,21 +6,21 @@ import pytest
 from tests.compiler.timing import timing
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_networks import random_network
+from tests.seeds import seeds
 from tilewright.api.compile import compile_graph
 from tilewright.api.verify import verify
 from tilewright.compiler.codegen import assemble
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
 
-CASES = 12
-
 
 @pytest.mark.slow
+@seeds(6, 12)
 @pytest.mark.parametrize("engine", ENGINES)
-def test_random_networks_agree(engine):
+def test_random_networks_agree(engine, cases):
     config = ENGINES[engine]
     fused, striped = 0, 0
-    for seed in range(CASES):
+    for seed in cases:
         rng = np.random.default_rng(seed)
         latency = MemoryTiming(*(int(n) for n in rng.integers(1, 60, 2)))
         size = tuple(int(n) for n in rng.integers(3, 30, 2))

@@ -15,6 +15,7 @@ def test_two_engines_share_one_runtime(tmp_path):
     assert len(list(tmp_path.glob("runtime-*.o"))) == 1
 
 
+@pytest.mark.exhaustive
 def test_what_the_runtime_lacks_is_an_error_of_the_build(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "_MAKEFILE", runtime._MAKEFILE.replace("$^", "verilated_save.o"))
     with pytest.raises(RtlError, match="undefined reference"):

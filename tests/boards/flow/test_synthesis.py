@@ -167,6 +167,7 @@ def test_place_and_route_needs_a_board(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.synth
+@pytest.mark.exhaustive
 def test_engine_for_ice40_is_packed_into_logic_cells(tmp_path):
     config = get_board("icebreaker").engine
     result = synthesize(config, tmp_path)
