@@ -29,6 +29,15 @@ def tile_layout():
     return data.StructLayout({field.name: field.width for field in TERM_FIELDS})
 
 
+class _Place(NamedTuple):
+    """The sums whose turn it is, whether new ones are added, and their row and column of tiles."""
+
+    addr: Signal
+    adding: Signal
+    row: Signal
+    column: Signal
+
+
 class _Turn(NamedTuple):
     """What is done to the sums that are here now, for all heads alike.
 
@@ -95,10 +104,15 @@ class PartialSums(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        config, tile = self._config, self.tile
-        depth, window = config.partial_depth, config.drain_cycles
+        turn = self._turn(m, self._walk(m))
+        for i in range(self._config.requantizer_count):
+            self._head(m, i, turn)
+        return m
 
-        # Where we are: element of a window, column and row of the tile.
+    def _walk(self, m):
+        """Go through elements of a window, columns and rows of the tile; announce windows."""
+        tile = self.tile
+        depth, window = self._config.partial_depth, self._config.drain_cycles
         adding, reading = Signal(), Signal()
         gap = Signal(range(PARTIAL_GAP + 1))
         element = Signal(range(window))
@@ -143,19 +157,24 @@ class PartialSums(wiring.Component):
                 ending.eq(self.ends),
             ]
 
-        # Windows, as announced when their first total is read.
+        blank = Signal()
+        m.d.sync += blank.eq(begin & ~tile.last & ended)
+        self._announce(
+            m,
+            launch=(reading & (element == 0)) | blank,
+            row=row,
+            column=column,
+            blank=blank,
+            final=blank | (ending & last_column & (row == tile.tile_h - 1)),
+        )
+        return _Place(addr, adding, row, column)
+
+    def _announce(self, m, **window):
+        """Say what a window is, ``PARTIAL_LATENCY`` cycles after its first total is read."""
         announced = Signal(data.StructLayout(
             {"launch": 1, "row": range(MAX_TILE_ROWS), "column": 1, "blank": 1, "final": 1}
         ))  # fmt: skip
-        blank = Signal()
-        m.d.sync += blank.eq(begin & ~tile.last & ended)
-        m.d.comb += [
-            announced.launch.eq((reading & (element == 0)) | blank),
-            announced.row.eq(row),
-            announced.column.eq(column),
-            announced.blank.eq(blank),
-            announced.final.eq(blank | (ending & last_column & (row == tile.tile_h - 1))),
-        ]
+        m.d.comb += [announced[name].eq(value) for name, value in window.items()]
         for _ in range(PARTIAL_LATENCY - 1):
             later = Signal.like(announced)
             m.d.sync += later.eq(announced)
@@ -168,7 +187,9 @@ class PartialSums(wiring.Component):
             self.final.eq(announced.final),
         ]
 
-        # What the sums are multiplied by: constant over a column.
+    def _turn(self, m, place):
+        """Return what the sums of the place are multiplied by: constant over a column."""
+        tile, (addr, adding, row, column) = self.tile, place
         writes, at_1, at_2 = Signal(2), Signal.like(addr), Signal.like(addr)
         used, signs = Signal(MAX_TILE_ROWS), Signal(MAX_TILE_ROWS)
         doubled, read_row = Signal(), Signal.like(row)
@@ -186,10 +207,7 @@ class PartialSums(wiring.Component):
             ),
             read_row.eq(row),
         ]
-        turn = _Turn(addr, at_2, writes[1], doubled, used, signs, read_row)
-        for i in range(config.requantizer_count):
-            self._head(m, i, turn)
-        return m
+        return _Turn(addr, at_2, writes[1], doubled, used, signs, read_row)
 
     def _head(self, m, i, turn):
         """Add what a head of the drain shifts out to its sums; divide and show its totals."""

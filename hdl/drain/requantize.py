@@ -1,6 +1,8 @@
 """From an accumulator to a quantized activation."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +12,15 @@ from tilewright.hdl.lib.fanout import Fanout
 __all__ = ["Requantize"]
 
 _FIRST = 31  # where the first of two roundings is, in bits of the product
+
+
+@dataclass(frozen=True)
+class _Shift:
+    """The shift of a product, as it comes and a cycle before; ``once`` as ``early``, if it is."""
+
+    now: Value
+    early: Value
+    once: Value | None = None
 
 
 class Requantize(wiring.Component):
@@ -78,41 +89,49 @@ class Requantize(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        width = len(self.multiplier)
-        pipelined = self._pipelined
         m.submodules.mul = mul = WideMultiplier(
             a_width=len(self.acc),
-            b_width=width,
+            b_width=len(self.multiplier),
             dsp=self._dsp,
-            pipelined=pipelined,
+            pipelined=self._pipelined,
             place=self._place,
             more=_FIRST - 1 if self._twice else None,
         )
-        stage = m.d.sync if pipelined else m.d.comb
+        stage = m.d.sync if self._pipelined else m.d.comb
+        multiplier, total = Signal.like(self.multiplier), Signal.like(self.acc)
+        stage += [total.eq(self.acc + self.bias), multiplier.eq(self.multiplier)]
+        m.d.comb += [mul.a.eq(total), mul.b.eq(multiplier)]
 
-        # Bias.
-        multiplier_1 = Signal.like(self.multiplier)
-        total_1 = Signal.like(self.acc)
-        stage += [total_1.eq(self.acc + self.bias), multiplier_1.eq(self.multiplier)]
-        m.d.comb += [mul.a.eq(total_1), mul.b.eq(multiplier_1)]
+        shift = self._shift_of_product(m, mul)
+        narrow, guard, sticky = self._shifted(m, mul.p, shift)
+        rounded = Signal(signed(12))
+        stage += rounded.eq(narrow + self._up(m, narrow, guard, sticky, shift))
+        self._placed(m, rounded, stage)
+        return m
 
-        shifts = [self.shift]
-        until = pipelined + WideMultiplier.latency(pipelined)
+    def _shift_of_product(self, m, mul):
+        """Return the shift of the product that the multiplier shows, and what rounding needs."""
+        until = self._pipelined + WideMultiplier.latency(self._pipelined)
+        early = now = self.shift
         for _ in range(until):
-            delayed = Signal.like(self.shift)
-            m.d.sync += delayed.eq(shifts[-1])
-            shifts.append(delayed)
-        shift = shifts[-1]
-        if self._twice:
-            once = self._delayed(m, self.once, until - 1)
-            m.d.comb += mul.more.eq((shifts[-2] >= _FIRST) & ~once)
+            later = Signal.like(self.shift)
+            m.d.sync += later.eq(now)
+            early, now = now, later
+        if not self._twice:
+            return _Shift(now, early)
+        once = self._delayed(m, self.once, until - 1)
+        m.d.comb += mul.more.eq((early >= _FIRST) & ~once)
+        return _Shift(now, early, once)
 
-        # Shift right, keeping one bit below the point (guard) and whether anything was lost
-        # below that (sticky): all that rounding to nearest even needs. No result outside +-1023
-        # survives the clamp below, so above the point eleven bits are enough, and those that the
-        # rest of the shift moves there; of the others, whether they are more than the sign, byte by
-        # byte.
-        guarded = Cat(0, mul.p).as_signed()
+    def _shifted(self, m, product, shift):
+        """Shift right, in whole bytes and then in bits, and keep eleven bits above the point.
+
+        Of what is below, the first bit (guard) and whether any other is set (sticky) are all that
+        rounding to nearest even needs. No result outside of +-1023 survives the clamp, so eleven
+        bits above the point are enough, and those that the rest of the shift moves there; of the
+        others, whether they are more than the sign, byte by byte.
+        """
+        guarded = Cat(0, product).as_signed()
         kept = 1 + 11 + 7
         coarse, sticky_a = Signal(signed(kept)), Signal()
         fine_shift, lost = Signal(3), Signal(7)  # lost: the bytes that are shifted out whole
@@ -120,21 +139,21 @@ class Requantize(wiring.Component):
         above = Signal(len(high))  # the byte is more than the sign
         seen = Signal.like(above)  # the byte is above what is kept
         sign_a = Signal()
-        out = [shifts[-2][3:] > i for i in range(7)]
-        if self._twice:  # what the first rounding took away does not count in the second
-            low, all_count = _FIRST // 8 + 1, (shifts[-2] <= _FIRST) | once
+        out = [shift.early[3:] > i for i in range(7)]
+        if shift.once is not None:  # what the first rounding took does not count in the second
+            low, all_count = _FIRST // 8 + 1, (shift.early <= _FIRST) | shift.once
             out[:low] = [shifted & all_count for shifted in out[:low]]
         m.d.sync += [
-            fine_shift.eq(shift[:3]),
-            sign_a.eq(mul.p[-1]),
-            above.eq(Cat((byte != mul.p[-1].replicate(len(byte))) for byte in high)),
-            seen.eq(Cat(shift[3:] <= i for i in range(len(seen)))),
+            fine_shift.eq(shift.now[:3]),
+            sign_a.eq(product[-1]),
+            above.eq(Cat((byte != product[-1].replicate(len(byte))) for byte in high)),
+            seen.eq(Cat(shift.now[3:] <= i for i in range(len(seen)))),
             lost.eq(Cat(out)),
             sticky_a.eq(
                 Cat(guarded[8 * i : 8 * i + 8].any() & lost[i] for i in range(len(lost))).any()
             ),
         ]
-        with m.Switch(shift[3:]):
+        with m.Switch(shift.now[3:]):
             for i in range(8):
                 shifted = guarded >> 8 * i
                 with m.Case(i):
@@ -155,19 +174,21 @@ class Requantize(wiring.Component):
             guard.eq(fine[0]),
             sticky_c.eq(sticky_b),
         ]
-        up = guard & (sticky_c | narrow[0])
-        if self._twice:
-            # Half up if the first rounding is left out, nothing if it was the only one, and else
-            # half away from zero.
-            up = self._delayed(m, (shifts[-2] < _FIRST) & ~once, 4)
-            none = self._delayed(m, (shifts[-2] == _FIRST) & ~once, 4)
-            up = guard & ~none & (up | sticky_c | ~narrow[10])
-        rounded = Signal(signed(12))
-        stage += rounded.eq(narrow + up)
+        return narrow, guard, sticky_c
 
-        # All requantizers have the same bounds, and each its own copy.
+    def _up(self, m, narrow, guard, sticky, shift):
+        """Return whether rounding adds one: to even, or half away from zero the second time."""
+        if shift.once is None:
+            return guard & (sticky | narrow[0])
+        # Half up if the first rounding is left out, nothing if it was the only one.
+        up = self._delayed(m, (shift.early < _FIRST) & ~shift.once, 4)
+        none = self._delayed(m, (shift.early == _FIRST) & ~shift.once, 4)
+        return guard & ~none & (up | sticky | ~narrow[10])
+
+    def _placed(self, m, rounded, stage):
+        """Add the zero point and clamp; all requantizers have the same bounds, each its copy."""
         bounds = Cat(self.zero_point, self.qmin, self.qmax)
-        if pipelined:
+        if self._pipelined:
             m.submodules.bounds = own = Fanout(width=len(bounds), copies=1, dsp=self._dsp)
             m.d.comb += own.i.eq(bounds)
             bounds = own.o[0]
@@ -181,7 +202,6 @@ class Requantize(wiring.Component):
         o = Signal.like(self.o)
         m.d.sync += o.eq(Mux(placed < qmin, qmin[:8], Mux(placed > qmax, qmax[:8], placed[:8])))
         m.d.comb += self.o.eq(o)
-        return m
 
     def _delayed(self, m, value, cycles):
         """Return a bit as it was some cycles ago."""

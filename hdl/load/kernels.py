@@ -84,7 +84,28 @@ class KernelTransform(wiring.Component):
         step_write, step_read = program.write_port(), program.read_port()
         tap_write, tap_read = taps.write_port(), taps.read_port()
 
-        # Kernels that come, and those that are complete.
+        flags = self._take(m, step_read, tap_write)
+        code = Signal(
+            data.StructLayout({field.name: field.width for field in KernelStep.FIELDS}),
+            reset_less=True,
+        )
+        m.d.sync += code.eq(step_read.data)
+        self._sums(m, code, tap_read.data)
+        self._write(m, code, flags, tap_read)
+        m.d.comb += [
+            step_write.en.eq(self.step_write.valid),
+            step_write.addr.eq(self.step_write.addr[: len(step_read.addr)]),
+            step_write.data.eq(self.step_write.data),
+            step_read.en.eq(1),
+            tap_read.en.eq(1),
+        ]
+        return m
+
+    def _take(self, m, step_read, tap_write):
+        """Take kernels as they come, and go through the steps of those that are complete.
+
+        Returns which kernel a step belongs to, and which of its steps it is.
+        """
         full = Signal(range(self.KERNELS + 1))
         valid, last = Signal(), Signal()
         writing, reading = Signal(), Signal()  # which of the two
@@ -92,9 +113,7 @@ class KernelTransform(wiring.Component):
         step, last_step = Signal(range(MAX_KERNEL_STEPS)), Signal(range(MAX_KERNEL_STEPS))
         run, over, final = Signal(), Signal(), Signal()
         m.d.comb += [
-            step_write.en.eq(self.step_write.valid),
-            step_write.addr.eq(self.step_write.addr[: len(step)]),
-            step_write.data.eq(self.step_write.data),
+            step_read.addr.eq(step),
             tap_write.en.eq(valid),
             tap_write.addr.eq(Cat(tap, writing)),
             tap_write.data.eq(self.word),
@@ -113,16 +132,21 @@ class KernelTransform(wiring.Component):
             m.d.sync += [tap.eq(Mux(last, 0, tap + 1)), writing.eq(writing ^ last)]
         with m.If(run):
             m.d.sync += [step.eq(Mux(over, 0, step + 1)), reading.eq(reading ^ over)]
-
-        # Step, tap, what is added, sum: a register each, and one behind the memory of steps.
-        layout = data.StructLayout({field.name: field.width for field in KernelStep.FIELDS})
-        code = Signal(layout, reset_less=True)
-        m.d.sync += code.eq(step_read.data)
+        flags = Signal(data.StructLayout({"run": 1, "over": 1, "final": 1, "which": 1}))
         m.d.comb += [
-            step_read.en.eq(1),
-            step_read.addr.eq(step),
-            tap_read.en.eq(1),
+            flags.run.eq(run),
+            flags.over.eq(over),
+            flags.final.eq(final),
+            flags.which.eq(reading),
         ]
+        return flags
+
+    def _sums(self, m, code, word):
+        """Add or subtract a word of taps in every row, as a step says, and show the sums.
+
+        Step, tap, what is added, sum: a register each, and one behind the memory of steps.
+        """
+        config = self._config
         share = min(config.rows, self.FAN_OUT)
         copies = config.rows // share
         m.submodules.operand = operand = Fanout(width=2, copies=copies, dsp=config.dsp)
@@ -139,7 +163,7 @@ class KernelTransform(wiring.Component):
             shift, negative = operand.o[k // share]
             first, double, carry = sums.o[k // share]
             # A negative tap is its complement and a carry.
-            byte = tap_read.data.word_select(k, 8) ^ negative.replicate(8)
+            byte = word.word_select(k, 8) ^ negative.replicate(8)
             addend = Signal(signed(9), name=f"addend_{k}", reset_less=True)
             m.d.sync += addend.eq(Mux(shift, Cat(negative, byte), byte.as_signed()).as_signed())
             total = Signal(width, name=f"sum_{k}", reset_less=True)
@@ -149,14 +173,9 @@ class KernelTransform(wiring.Component):
             m.d.sync += total.eq(add_with_carry(kept, added, carry))
             m.d.comb += self.o.data.word_select(k, width).eq(total)
 
-        # Which kernel a step belongs to, until its result is there.
-        flags = Signal(data.StructLayout({"run": 1, "over": 1, "final": 1, "which": 1}))
-        m.d.comb += [
-            flags.run.eq(run),
-            flags.over.eq(over),
-            flags.final.eq(final),
-            flags.which.eq(reading),
-        ]
+    def _write(self, m, code, flags, tap_read):
+        """Follow a step until its result is there, and say where it goes."""
+        config = self._config
         writes = Signal()
         for stage in range(1, self.LATENCY + 1):
             later = Signal.like(flags, name=f"flags_{stage}")
@@ -181,4 +200,3 @@ class KernelTransform(wiring.Component):
             m.d.sync += [place.eq(next_channel), channel.eq(next_channel)]
         with m.Elif(self.o.valid):
             m.d.sync += place.eq(place + self.term_step)
-        return m

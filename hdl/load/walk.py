@@ -68,6 +68,31 @@ class Walk(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
+        following = described = self._describe(m)
+        if self._config.pipelined:
+            m.submodules.ahead = ahead = SkidBuffer(described.payload.shape())
+            wiring.connect(m, described, ahead.i)
+            following = ahead.o
+        m.d.comb += [
+            following.ready.eq(self.take),
+            self.last.eq(following.payload.last),
+            self.wait.eq(following.payload.wait),
+        ]
+        with m.If(self.start):
+            m.d.sync += self.final.eq(0)
+        with m.If(self.take):
+            m.d.sync += [
+                self.lane.eq(following.payload.lane),
+                self.addr.eq(following.payload.addr),
+                self.final.eq(following.payload.final),
+            ]
+        return m
+
+    def _describe(self, m):
+        """Describe words ahead of their arrival.
+
+        What comes after a word is then no part of the way from the bus to its buffer.
+        """
         config = self._config
         layout = {
             "lane": range(config.cols),
@@ -80,15 +105,11 @@ class Walk(wiring.Component):
         m.submodules.y = y = LoopCounter(width=len(self.height))
         m.submodules.g = g = LoopCounter(width=len(self.groups))
 
-        # Words are described ahead of their arrival, so that what comes after a word is no part of
-        # the way from the bus to its buffer.
         described = stream.Signature(data.StructLayout(layout)).create()
         word, step = described.payload, Signal()
         lane_before = Signal.like(self.lane)
-        row, group = (
-            Signal.like(self.addr),
-            Signal.like(self.addr),
-        )  # where its row and its group begin
+        # Where its row and its group begin.
+        row, group = Signal.like(self.addr), Signal.like(self.addr)
         next_row, next_group = Signal.like(self.addr), Signal.like(self.addr)
         m.d.comb += [
             step.eq(described.valid & described.ready),
@@ -130,23 +151,4 @@ class Walk(wiring.Component):
                     m.d.sync += [word.lane.eq(0), word.addr.eq(word.addr + 1)]
                 with m.Else():
                     m.d.sync += word.lane.eq(word.lane + 1)
-
-        following = described
-        if config.pipelined:
-            m.submodules.ahead = ahead = SkidBuffer(word.shape())
-            wiring.connect(m, described, ahead.i)
-            following = ahead.o
-        m.d.comb += [
-            following.ready.eq(self.take),
-            self.last.eq(following.payload.last),
-            self.wait.eq(following.payload.wait),
-        ]
-        with m.If(self.start):
-            m.d.sync += self.final.eq(0)
-        with m.If(self.take):
-            m.d.sync += [
-                self.lane.eq(following.payload.lane),
-                self.addr.eq(following.payload.addr),
-                self.final.eq(following.payload.final),
-            ]
-        return m
+        return described
