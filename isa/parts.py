@@ -19,6 +19,8 @@ from tilewright.isa.passes import PassShape, least_last_parts
 
 #: What a command's counters hold: kernel rows or columns, and channel groups.
 MOST_TAPS, MOST_GROUPS = 255, 4095
+#: Columns in front of the input at which a command's first window can begin.
+MOST_BEFORE = 512
 
 _WORD = 1 << 16
 
@@ -84,6 +86,11 @@ class PassLoops:
             steps = first + (row * self.columns + column) * count + np.arange(count)
             found.append(steps.reshape(-1))
         return np.concatenate(found)
+
+
+def window_span(config: EngineConfig, stride: int, columns: int, step: int) -> int:
+    """Return the columns that a pass reads of a row: ``columns`` of the kernel, ``step`` apart."""
+    return (config.cols - 1) * stride + (columns - 1) * step + 1
 
 
 def take_pass(
@@ -174,11 +181,14 @@ def take_positions(
 def _begin_at(config: EngineConfig, command: Compute, x0: int, *, move: bool) -> Compute:
     """Return a command whose first window begins at another column.
 
-    ``move`` : columns that no window reaches are left out, so that ``x0`` stays small
+    ``move`` : columns that no window reaches are left out, so that ``x0`` stays small; so it does
+    where all windows are in front of the input, wherever there
     """
     c, cols = command, config.cols
     words = max(0, x0 // cols) if move else 0
     x0 -= words * cols
+    if move and x0 + window_span(config, c.stride_x, c.n_s, c.s_dx) <= 0:
+        x0 = max(x0, -MOST_BEFORE)
     return changed(
         c,
         x0=x0,

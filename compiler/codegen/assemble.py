@@ -90,7 +90,9 @@ def assemble(
     graph.verify()
     rounded = round_convolutions(graph, config, algorithms)
     lowered = lower(rounded, config, timing, objective, algorithms)
-    schedules = search(lowered, Estimate(lowered, timing), objective, few=FEW)
+    schedules = search(
+        lowered, Estimate(lowered, timing), objective, few=FEW, command=timing.gaps.command
+    )
     images: WeightImages = {}
     drafts = [
         _Draft.of(lowered, schedule, config, images)

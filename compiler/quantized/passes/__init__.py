@@ -2,10 +2,9 @@
 
 In the order in which they run: ``constants`` (computes what does not depend on the inputs),
 ``functions`` (elementwise functions of one tensor), ``arithmetic`` (differences, quotients,
-minima), ``products`` (of two feature maps), ``kernels`` (of many taps), ``sums`` (of many terms),
-``moves`` and ``taps`` (slices, paddings, reshapes, interpolation), ``affine`` (batch norms),
-``given`` and ``strict`` (grids and weights, where the network has its own). ``rewrite`` is what
-they share.
+minima), ``products`` (of two feature maps), ``sums`` (of many terms), ``moves`` and ``taps``
+(slices, paddings, reshapes, interpolation), ``affine`` (batch norms), ``given`` and ``strict``
+(grids and weights, where the network has its own). ``rewrite`` is what they share.
 """
 
 from tilewright.compiler.quantized.graph import Graph
@@ -18,7 +17,6 @@ from tilewright.compiler.quantized.passes.given import (
     with_inner_grids,
     with_weights,
 )
-from tilewright.compiler.quantized.passes.kernels import split_kernels
 from tilewright.compiler.quantized.passes.moves import lower_moves
 from tilewright.compiler.quantized.passes.products import Spread, lower_products, maps_multiplied
 from tilewright.compiler.quantized.passes.strict import round_early
@@ -43,9 +41,7 @@ def prepared(graph: Graph) -> Graph:
 
 def normalized(graph: Graph) -> Graph:
     """Bring a prepared graph, without products of maps, to what the engine has."""
-    return fold_affine(
-        fuse_functions(fold_constants(lower_moves(merge_sums(split_kernels(graph)))))
-    )
+    return fold_affine(fuse_functions(fold_constants(lower_moves(merge_sums(graph)))))
 
 
 def given(graph: Graph) -> Graph:

@@ -21,7 +21,7 @@ from tilewright.compiler.schedule.array.weights import (
 )
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align, pack_weights
-from tilewright.isa.parts import MOST_GROUPS, MOST_TAPS, Part, PassLoops
+from tilewright.isa.parts import MOST_BEFORE, MOST_GROUPS, MOST_TAPS, Part, PassLoops, window_span
 from tilewright.isa.passes import PassShape
 
 
@@ -141,18 +141,23 @@ def cut_section(
     boxes = _boxes(op, config, loops, room, lanes)
     if boxes is None:
         return None
-    source = op.weights.source
-    first = PartWeights(
-        sections=source.sections,
-        parameters=source.parameters,
-        section=section,
-        part=Part(groups=range(1), rows=range(1), columns=range(1)),
-        loops=loops,
-        closing=True,
-        idempotent=op.reduction.maximum,
+    parts = tuple(replace(part_weights(op, config, section, p), bare=bare) for p in boxes)
+    first = Part(groups=range(1), rows=range(1), columns=range(1))
+    closing = replace(
+        part_weights(op, config, section, first), closing=True, idempotent=op.reduction.maximum
     )
-    parts = tuple(replace(first, part=part, bare=bare, closing=False) for part in boxes)
-    return (*parts, first) if bare else parts
+    return (*parts, closing) if bare else parts
+
+
+def part_weights(op: ArrayOp, config: EngineConfig, section: Section, part: Part) -> PartWeights:
+    """Return the weights of a part of what a section of an operation reduces over."""
+    return PartWeights(
+        sections=op.weights.source.sections,
+        parameters=op.weights.source.parameters,
+        section=section,
+        part=part,
+        loops=pass_loops(op, config, section),
+    )
 
 
 def least_words(op: ArrayOp, config: EngineConfig, section: Section) -> int:
@@ -167,6 +172,16 @@ def part_height(op: ArrayOp, rows: int, results: int = 1) -> int:
     return align(height, 2) if op.windows.pairs_of_rows else height
 
 
+def too_far_before(op: ArrayOp, config: EngineConfig, columns: int) -> bool:
+    """Return whether windows can begin where no command says, and some reach the input from there.
+
+    ``columns`` : of the kernel, in a command
+    """
+    windows = op.windows
+    span = window_span(config, windows.stride[1], columns, windows.dilation[1])
+    return windows.padding[1] > MOST_BEFORE and span > MOST_BEFORE
+
+
 def _boxes(
     op: ArrayOp, config: EngineConfig, loops: PassLoops, windows: int, lanes: LaneRoom
 ) -> list[Part] | None:
@@ -174,7 +189,9 @@ def _boxes(
     taps = loops.rows * loops.columns
     most_columns = _most(
         min(loops.columns, windows, MOST_TAPS),
-        lambda n: part_height(op, 1) <= lanes.rows(op, config, n),
+        lambda n: (
+            part_height(op, 1) <= lanes.rows(op, config, n) and not too_far_before(op, config, n)
+        ),
     )
     if not most_columns:
         return None

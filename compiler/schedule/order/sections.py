@@ -32,22 +32,28 @@ def dense_sections(
     """Return sections of a (K, C / groups, R, S) layer that broadcast to all rows.
 
     Each kernel group reads the channel groups between the first and the last that one of its
-    outputs uses; ``used`` (K, C / groups) tells. Steps run over channel groups, kernel rows, kernel
-    columns, channels of the group; the last channel group has only the channels that exist.
+    outputs uses; ``used`` (K, C / groups) tells. Those whose weights are mostly zeros share a
+    section only if these are in the same places, so that they can be left out. Steps run over
+    channel groups, kernel rows, kernel columns, channels of the group; the last channel group has
+    only the channels that exist.
     """
     by_slot = np.zeros((len(out_order), len(order), *weight.shape[2:]), np.int16)
     reads = support(order, out_order, groups, used)
     out_slot, in_slot = np.nonzero(reads)
     by_slot[out_slot, in_slot] = weight[out_order[out_slot], order[in_slot] % weight.shape[1]]
 
-    def reach(kg: int) -> tuple[int, int]:
+    def reach(kg: int) -> tuple[int, int, bytes]:
         slots = np.flatnonzero(reads[kg * rows : (kg + 1) * rows].any(0))
         if not slots.size:  # no channels at all
-            return 0, 1
-        return int(slots[0]) // rows, int(slots[-1]) + 1
+            return 0, 1, b""
+        cg, end = int(slots[0]) // rows, int(slots[-1]) + 1
+        own = by_slot[kg * rows : (kg + 1) * rows, cg * rows : end].any(0)
+        windows = np.logical_or.reduceat(own, np.arange(0, len(own), rows))
+        mostly = 2 * np.count_nonzero(windows) < windows.size
+        return cg, end, windows.tobytes() if mostly else b""
 
     sections = []
-    for (cg, end), members in groupby(range(len(out_order) // rows), reach):
+    for (cg, end, _), members in groupby(range(len(out_order) // rows), reach):
         kernel_groups = list(members)
         first, last = kernel_groups[0] * rows, (kernel_groups[-1] + 1) * rows
         parts = []

@@ -15,10 +15,12 @@ from tilewright.compiler.schedule.array.parts import (
     part_height,
 )
 from tilewright.compiler.schedule.array.section import Section
+from tilewright.compiler.schedule.array.sparse import sparse_sections
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.plan.columns import ColumnCut
 from tilewright.isa import EngineConfig
+from tilewright.isa.parts import MOST_BEFORE
 
 #: Parts of a buffer, tried in turn: more let the next be loaded while the array works with some.
 _WEIGHT_SLOTS, _LANE_SLOTS = (2, 3, 4, 5, 6, 8, 12, 1), (2, 1, 4)
@@ -116,6 +118,31 @@ def parts_of(
             )
 
 
+def sparse_parts(
+    stage: Stage, config: EngineConfig, columns: ColumnCut, command: int
+) -> Iterator[Parts]:
+    """Yield ways to leave out of a stage's sums what has no weights, where that is worth it.
+
+    ``command``: cycles that the array loses between two commands.
+    """
+    sections = sparse_sections(stage.ops, config, command)
+    if sections is None:
+        return
+    unit = config.weights_per_byte
+    most = max(p.kernel_words(config, 0) for parts in sections.values() for p in parts)
+    most = -(-most // unit) * unit
+    lanes = LaneRoom(1 << 32, columns.widest[stage.inputs[0]])
+    for rows in sorted({0, _unit_rows(stage, config, columns, sections, lanes)}):
+        yield Parts(
+            sections=sections,
+            weight_slots=config.weight_depth // most,
+            weight_words=most,
+            lane_slots=0,
+            lanes=lanes,
+            rows=rows,
+        )
+
+
 def _cut_all(
     stage: Stage, config: EngineConfig, weight_words: int, lanes: LaneRoom
 ) -> dict[Section, SectionParts] | None:
@@ -159,7 +186,7 @@ def _unit_rows(
             or op.reduction.maximum
             or windows.positions
             or op.column_step != 1
-            or windows.padding[1] > 1 << 9
+            or windows.padding[1] > MOST_BEFORE
         ):
             return 0
         passes = op.result.words(config, 0, columns.widest[op.output])

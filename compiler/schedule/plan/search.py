@@ -18,7 +18,7 @@ from tilewright.compiler.schedule.plan.columns import ColumnCut, column_cuts, wh
 from tilewright.compiler.schedule.plan.cost import Cost
 from tilewright.compiler.schedule.plan.flow import Flow
 from tilewright.compiler.schedule.plan.group import Group, make_group
-from tilewright.compiler.schedule.plan.parts import Parts, parts_of, too_small
+from tilewright.compiler.schedule.plan.parts import Parts, parts_of, sparse_parts, too_small
 from tilewright.compiler.schedule.plan.rings import Spans, read_groups
 from tilewright.compiler.schedule.plan.strips import Draft, Plan, check, place, too_many_taps
 from tilewright.compiler.schedule.plan.weights import WeightPlan, plan_weights
@@ -63,12 +63,14 @@ class _Network:
     ----------
     lowered, model : as for :func:`search`
     per_byte : cycles that a byte counts as
+    command : as for :func:`search`
     flows : what is known of rows, by the number of the last stage, strips and whether early
     """
 
     lowered: LoweredGraph
     model: CostModel
     per_byte: float
+    command: int
     flows: dict[tuple[int, tuple[int, ...], bool], Flow] = field(default_factory=dict)
 
     def flow(self, group: Group, strips: tuple[int, ...], *, early: bool) -> Flow:
@@ -101,11 +103,14 @@ def search(
     model: CostModel,
     objective: Objective = "time",
     few: int = 1,
+    *,
+    command: int,
 ) -> tuple[Schedule, ...]:
     """Cut a network into groups and plan each, at the least cost.
 
     Dynamic programming over the cuts of the stages' order, exact for the costs of ``model``.
-    Returns the best ways to cut it, ``few`` at most, the best one first.
+    Returns the best ways to cut it, ``few`` at most, the best one first. ``command``: cycles that
+    the array loses between two commands.
 
     Raises
     ------
@@ -114,7 +119,7 @@ def search(
     """
     count = len(lowered.stages)
     per_byte = CYCLES_PER_BYTE[objective]
-    network = _Network(lowered, model, per_byte)
+    network = _Network(lowered, model, per_byte, command)
     alone = [_best_plan(make_group(lowered, first, 1), network) for first in range(count)]
     # Rows stay whole but where a stage's do not fit.
     narrow = [found.error is not None for found in alone]
@@ -173,6 +178,8 @@ def _best_plan(
     fewest = attempt.fewest
     if cut:
         _in_columns(attempt, group, lowered)
+    if len(group.stages) == 1:
+        _without_zeros(attempt, group, network)
     if not attempt.fits and len(group.stages) == 1:
         _in_parts(attempt, group, lowered, cut=cut)
         attempt.error = too_small(group.stages[0], lowered.config) or attempt.error
@@ -193,6 +200,15 @@ def _in_columns(attempt: _Attempt, group: Group, lowered: LoweredGraph) -> None:
             fitting[blocks] += attempt.rows(blocks, columns, 1)
         if max(fitting.values()) == _TRIED_CUTS:
             return
+
+
+def _without_zeros(attempt: _Attempt, group: Group, network: _Network) -> None:
+    """Try to leave weights that are zero out of the sums of a group's only stage."""
+    (stage,), cuts = group.stages, whole_rows(group, network.lowered)
+    each = tuple(Block(kg, 1) for kg in range(stage.n_kg))
+    for parts in sparse_parts(stage, network.lowered.config, cuts, network.command):
+        for blocks in dict.fromkeys(((Block(0, stage.n_kg),), each)):
+            attempt.rows(blocks, cuts, 1, parts)
 
 
 def _in_parts(attempt: _Attempt, group: Group, lowered: LoweredGraph, *, cut: bool) -> None:

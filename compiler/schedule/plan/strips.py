@@ -32,6 +32,7 @@ from tilewright.compiler.schedule.plan.rings import (
 )
 from tilewright.compiler.schedule.plan.weights import WeightPlan
 from tilewright.isa import EngineConfig
+from tilewright.isa.parts import MOST_BEFORE
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -142,8 +143,12 @@ def check(group: Group, runs: int) -> EngineLimitError | None:
 
 
 def too_many_taps(group: Group, config: EngineConfig) -> EngineLimitError | None:
-    """Return the error of kernels whose taps a command's loops cannot count, or None."""
+    """Return the error of kernels whose taps no single command can say, or None."""
     for op in group.ops:
+        if op.windows.padding[1] > MOST_BEFORE:
+            return EngineLimitError(
+                f"{op.name}: windows of a command begin {MOST_BEFORE} columns before the input"
+            )
         for section in op.sections:
             if not pass_loops(op, config, section).countable:
                 taps = " x ".join(map(str, op.windows.kernel))

@@ -2,10 +2,11 @@
 
 In the order in which data passes through: ``sampling`` (deformable sampling, differentiable),
 ``deformable`` (deformable convolution in floats), ``quantized`` (the same as the engine computes
-it, a Brevitas layer).
+it, a Brevitas layer); ``pruning`` (weights that are zero where that saves cycles).
 """
 
 from tilewright.nn.deformable import DeformConv2d, DeformConv2dPack
+from tilewright.nn.pruning import Pruned, prune
 from tilewright.nn.quantized import (
     QuantDeformConv2d,
     QuantDeformConv2dPack,
@@ -17,9 +18,11 @@ from tilewright.nn.sampling import deform_conv2d
 __all__ = [
     "DeformConv2d",
     "DeformConv2dPack",
+    "Pruned",
     "QuantDeformConv2d",
     "QuantDeformConv2dPack",
     "QuantMask",
     "QuantOffset",
     "deform_conv2d",
+    "prune",
 ]

@@ -141,6 +141,10 @@ KINDS: dict[str, tuple[Callable[[nn.Module, Tensor], Tensor], dict[str, object]]
     "dropouts": (lambda m, x: F.alpha_dropout(F.dropout(x, 0.5, False), 0.5, False).relu(), {}),
     "in place": (lambda m, x: F.relu(x, inplace=True).add_(1.0).mul_(0.5), {}),
     "in place of a part": (lambda m, x: _overwritten(x), {}),
+    "causal, longer than the sequence": (
+        lambda m, x: m.conv(F.pad(x.flatten(2), (600, 0))),
+        {"conv": nn.Conv1d(C, C, 301, dilation=2, groups=C)},
+    ),
     "long kernel": (
         lambda m, x: m.conv(x.flatten(2)),
         {"conv": nn.Conv1d(C, C, 301, padding=150, groups=C)},
