@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tilewright.compiler.importers.onnx import volumes
 from tilewright.compiler.importers.onnx.call import Call, handles
 from tilewright.compiler.importers.onnx.tensors import Array
 from tilewright.compiler.importers.onnx.values import Scaled, Value
@@ -29,6 +30,8 @@ def conv(call: Call) -> View:
 def convolved(call: Call, x: View, weight: Value, bias: Array | None) -> View:
     """Convolve by the node's attributes."""
     w, scale, bits = weights(call, weight, 0)
+    if w.ndim == 5:
+        return volumes.convolved(call, x, w, _bias(call, bias, len(w)), scale, bits)
     image, spatial = as_image(call, x, w.ndim)
     w = w if spatial == 2 else w[:, :, None]
     kernel = _kernel(call, w, spatial)
@@ -47,24 +50,25 @@ def convolved(call: Call, x: View, weight: Value, bias: Array | None) -> View:
 def conv_transpose(call: Call) -> View:
     """Becomes ConvTranspose."""
     w, scale, bits = weights(call, call.value(1), 1)
-    image, spatial = as_image(call, call.tensor(0), w.ndim)
-    w = w if spatial == 2 else w[:, :, None]
-    groups = call.integer("group", 1)
-    kernel = _kernel(call, w, spatial)
-    stride, dilation = pairs(call, "strides", spatial), pairs(call, "dilations", spatial)
-    if dilation != (1, 1):
+    x, groups = call.tensor(0), call.integer("group", 1)
+    if set(call.integers("dilations") or ()) - {1}:
         call.refuse("dilated transposed convolution", "Insert zeros into its kernel instead.")
-    if groups < 1 or image.shape[0] % groups or len(w) != image.shape[0]:
-        call.refuse(f"weights {tuple(w.shape)} for {image.shape[0]} channels", "Check the model.")
-    beyond = pairs(call, "output_padding", spatial, 0)
-    padding = _transposed_padding(call, image.shape[1:], kernel, stride, beyond, spatial)
+    c, per_group, *size = w.shape
+    if groups < 1 or x.shape[0] % groups or c != x.shape[0]:
+        call.refuse(f"weights {tuple(w.shape)} for {x.shape[0]} channels", "Check the model.")
     # (C, K / groups, R, S) to (K, C / groups, R, S)
-    c, per_group = w.shape[:2]
-    w = w.reshape(groups, c // groups, per_group, *kernel).transpose(1, 2)
-    w = w.reshape(groups * per_group, c // groups, *kernel)
+    w = w.reshape(groups, c // groups, per_group, *size).transpose(1, 2)
+    w = w.reshape(groups * per_group, c // groups, *size)
     if scale is not None and scale.numel() == per_group and groups > 1:
         scale = scale.repeat(groups)
     bias = _bias(call, call.optional(2, "a bias"), len(w))
+    if w.ndim == 5:
+        return volumes.transposed(call, x, w, bias, scale, bits)
+    image, spatial = as_image(call, x, w.ndim)
+    w = w if spatial == 2 else w[:, :, None]
+    kernel, stride = _kernel(call, w, spatial), pairs(call, "strides", spatial)
+    beyond = pairs(call, "output_padding", spatial, 0)
+    padding = _transposed_padding(call, image.shape[1:], kernel, stride, beyond, spatial)
     result = call.builder.conv_transpose(
         call.where, image, w, bias, stride, padding, beyond, groups, scale, bits
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tilewright.compiler.importers.onnx import volumes
 from tilewright.compiler.importers.onnx.call import Call, handles
 from tilewright.compiler.importers.onnx.values import Stored, Value
 from tilewright.compiler.importers.onnx.weighted import as_image, as_line, padding_of, pairs
@@ -27,6 +29,9 @@ def max_pool(call: Call) -> list[Value]:
     value = call.value(0)
     stored = isinstance(value, Stored)
     x = value.view if isinstance(value, Stored) else call.tensor(0)
+    if len(x.shape) == 4:
+        result = volumes.pooled(call, x)
+        return [replace(value, view=result) if isinstance(value, Stored) else result, None]
     image, kernel, stride, padding, spatial = _window(call, x)
     dilation = pairs(call, "dilations", spatial)
     padding = _with_ceil(call, image, kernel, stride, padding, dilation)

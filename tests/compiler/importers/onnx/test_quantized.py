@@ -17,12 +17,12 @@ def integers(*shape, kind=np.int8, low=-127, high=127):
     return RNG.integers(low, high + 1, shape).astype(kind)
 
 
-def layered(folder, middle, constants=(), out=0.11377, zero=-5, opset=17):
+def layered(folder, middle, constants=(), out=0.11377, zero=-5, opset=17, shape=SHAPE):
     """Write a model of nodes that lead from a to c, between quantizers."""
     before, first = quantizers("a", "x")
     after, last = quantizers("y", "c", out, np.int8(zero))
     return save(
-        folder, [*before, *middle, *after], SHAPE, {**first, **dict(constants), **last}, opset=opset
+        folder, [*before, *middle, *after], shape, {**first, **dict(constants), **last}, opset=opset
     )
 
 
@@ -123,6 +123,37 @@ def images(shape=SHAPE, count=3):
 def test_gives_what_onnxruntime_gives(case, tmp_path):
     nodes, constants = HONOURED[case]()
     different, total, largest = differences(layered(tmp_path, nodes, constants), images())
+    assert largest <= 1
+    assert different <= total * 1e-3, f"{different} of {total}"
+
+
+VOLUMES = {
+    "Conv": lambda: conv(
+        integers(6, 2, 3, 2, 3), group=2, pads=[2, 0, 1, 1, 1, 0], strides=[1, 2, 1]
+    ),
+    "Conv, SAME_UPPER": lambda: conv(integers(4, 4, 2, 3, 2), auto_pad="SAME_UPPER"),
+    "MaxPool": lambda: one(
+        "MaxPool", kernel_shape=[2, 3, 2], strides=[2, 1, 2], pads=[1, 1, 0] * 2
+    ),
+    "ConvTranspose": lambda: one_transposed(),
+}
+
+
+def one_transposed():
+    nodes, constants = weights("w", integers(4, 3, 2, 3, 2), 0.0041371)
+    layer = helper.make_node(
+        "ConvTranspose", ["a", "w"], ["c"], name="conv", strides=[2, 1, 2], pads=[1, 1, 0, 0, 1, 0],
+        output_padding=[1, 0, 0],
+    )  # fmt: skip
+    return [*nodes, layer], constants
+
+
+@pytest.mark.parametrize("case", VOLUMES)
+def test_volumes(case, tmp_path):
+    shape = (4, 5, 6, 7)
+    nodes, constants = VOLUMES[case]()
+    path = layered(tmp_path, nodes, constants, shape=shape)
+    different, total, largest = differences(path, images(shape))
     assert largest <= 1
     assert different <= total * 1e-3, f"{different} of {total}"
 
