@@ -286,21 +286,28 @@ class ComputeUnit(wiring.Component):
         weight_latency = self.weight_latency(config)
         # Several passes are on their way between sequencer and capture.
         place = taps.i.payload
-        where = Cat(place.dst, place.out, place.pixels, place.last_row)
-        last_row = Signal()
+        where, last_row = [place.dst, place.out, place.pixels, place.last_row], Signal()
+        goes = [drain.i.place.dst, drain.i.place.out, drain.i.place.pixels, last_row]
+        if config.shared_words:
+            where.append(place.first_of_kg)
+            goes.append(drain.i.place.fresh)
+            m.d.comb += [
+                drain.i.target.shared.eq(command.accesses.any()),
+                drain.i.target.width.eq(command.out_w),
+                drain.i.target.dst_row.eq(command.dst_row_step),
+                drain.i.target.out_row.eq(command.out_row_step),
+            ]
         # Its output must be a register of block RAM, where nothing else holds it.
         fifo = SyncFIFO if config.pipelined else SyncFIFOBuffered
         m.submodules.places = places = fifo(
-            width=len(where), depth=32 if config.offset_depth else 16
+            width=len(Cat(where)), depth=32 if config.offset_depth else 16
         )
         to_capture = self.product_latency(config) - Drain.AHEAD
         m.d.comb += [
             places.w_en.eq(taps.i.valid & taps.i.ready),
-            places.w_data.eq(where),
+            places.w_data.eq(Cat(where)),
             places.r_en.eq(drain.take),
-            Cat(drain.i.place.dst, drain.i.place.out, drain.i.place.pixels, last_row).eq(
-                places.r_data
-            ),
+            Cat(goes).eq(places.r_data),
             drain.i.target.to_act.eq(command.to_act),
             drain.i.target.to_out.eq(command.to_out),
             drain.i.target.step.eq(command.dst_step),

@@ -7,6 +7,7 @@ Files, in the order in which a program meets them:
 ``commands``   the commands of the load, compute and store units
 ``passes``     cycles of a pass of the array
 ``parts``      one pass of a command, and some of what it reduces over
+``words``      words of results that rows share
 ``tiles``      what a compute command says of tiles of results
 ``kernel_steps``  how the load unit transforms kernels
 ``layout``     how feature maps, weight blocks and commands lie in memory

@@ -59,6 +59,9 @@ class EngineConfig:
     partial_depth : int, power of two up to 4096, or 0
         Partial sums that each requantizer keeps between commands, times four result rows. Winograd
         transforms need them: ``drain_cycles`` for each word of output pixels and result column.
+    shared_words : bool
+        A pass can have pixels of several rows, where rows of results are no whole words of ``cols``
+        pixels. Not for windows that are sampled or summed, nor for tiles.
     tables : int, 0..15
         Activation functions held at once, as tables of 256 entries behind the requantizers.
     maximum : bool
@@ -140,6 +143,7 @@ class EngineConfig:
     kernel_width: int = 8
     transform_at_load: bool = False
     partial_depth: int = 0
+    shared_words: bool = False
     tables: int = 0
     maximum: bool = True
     multiplier_width: int = 18
@@ -193,7 +197,12 @@ class EngineConfig:
 
     def command_bytes(self, unit: Unit) -> int:
         """Bytes of one command of a unit."""
-        return unit.least_bytes * (2 if unit is Unit.COMPUTE and self.partial_depth else 1)
+        return unit.least_bytes * (2 if unit is Unit.COMPUTE and self.compute_options else 1)
+
+    @property
+    def compute_options(self) -> bool:
+        """Whether compute commands have room for options."""
+        return self.partial_depth > 0 or self.shared_words
 
     @property
     def window_width(self) -> int:
@@ -316,8 +325,11 @@ class EngineConfig:
         values = asdict(self)
         del values["dsp"]
         values["requantizers"] = self.requantizer_count
-        if self.rounding == "half_even":  # so have those that say nothing of rounding
+        # As those have that say nothing of it.
+        if self.rounding == "half_even":
             del values["rounding"]
+        if not self.shared_words:
+            del values["shared_words"]
         return zlib.crc32(json.dumps(values, sort_keys=True).encode())
 
 
@@ -374,6 +386,7 @@ _RULES: tuple[_Rule, ...] = (
     ),
     ("partial_depth", "0 with pipelined=False", lambda c: c.partial_depth == 0 or c.pipelined),
     ("offset_depth", "0 with pipelined=False", lambda c: c.offset_depth == 0 or c.pipelined),
+    ("shared_words", "False with pipelined=False", lambda c: not c.shared_words or c.pipelined),
     _one_of("weight_bits", 4, 8),
     _in("acc_width", 16, 32),
     _in("data_width", 9, 18),

@@ -66,7 +66,9 @@ def window_parts(config: EngineConfig, stride_x: int) -> int:
 
 def command_parts(config: EngineConfig, command: Compute) -> int:
     """Return the parts of a command's windows, unless a Deform says how they are sampled."""
-    return command.taps if command.transform else window_parts(config, command.stride_x)
+    if command.transform:
+        return command.taps
+    return command.accesses or window_parts(config, command.stride_x)
 
 
 def shortest_pass(config: EngineConfig, command: Compute) -> int:
@@ -116,9 +118,10 @@ def kernel_group_cycles(
     last_parts = parts if last_parts is None else last_parts
     shape, shortest = PassShape.of(command), shortest_pass(config, command)
     whole, last = max(shape.cycles(parts), shortest), max(shape.cycles(last_parts), shortest)
-    row = (command.n_ox - 1) * whole + last
     lead = 1 if command.transform else parts
-    return kernel_group_lead(config, lead) + command.n_oy * row
+    lasts = 1 if command.accesses else command.n_oy
+    passes = (command.passes - lasts) * whole + lasts * last
+    return kernel_group_lead(config, lead) + passes
 
 
 def kernel_group_lead(config: EngineConfig, parts: int) -> int:

@@ -55,6 +55,7 @@ from tilewright.isa.widths import (
     result_count_width,
     store_count_width,
 )
+from tilewright.isa.words import WORD_RULES
 
 #: Commands that one run may have, so that every run of an executor ends.
 MAX_COMMANDS = 1 << 17
@@ -223,7 +224,8 @@ _MEMORY = (
 
 
 def _columns_fit(config: EngineConfig, c: Compute) -> bool:
-    last = c.x0 + (c.n_ox * config.cols - 1) * c.stride_x + (c.n_s - 1) * c.s_dx
+    pixels = c.out_w if c.accesses else c.n_ox * config.cols
+    last = c.x0 + (pixels - 1) * c.stride_x + (c.n_s - 1) * c.s_dx
     return last < 1 << (column_width(config) - 1)
 
 
@@ -252,7 +254,7 @@ def _places(config: EngineConfig, c: Compute) -> bool:
 
 
 def _work(config: EngineConfig, c: Compute) -> bool:
-    pixels = c.n_oy * c.n_ox * config.cols
+    pixels = c.passes * config.cols
     values = c.n_cg * pixels * config.rows
     products = c.n_kg * pixels * config.rows * PassShape.of(c).steps
     return values <= MAX_WINDOW_VALUES and products <= MAX_PRODUCTS
@@ -271,11 +273,12 @@ def _compute(
 
 _COMPUTE = (
     _compute(
-        "options that the engine has: a maximum, partial sums, a transform of windows, tables",
+        "options that the engine has: a maximum, partial sums, transforms, shared words, tables",
         lambda config, c: (
             not (c.maximum and not config.maximum)
             and not (c.partial and not config.partial_depth)
             and not (c.transform and config.data_width == 9)
+            and not (c.accesses and not config.shared_words)
             and c.table <= config.tables
         ),
     ),
@@ -327,9 +330,10 @@ _COMPUTE = (
     ),
     _compute(
         "an out_w that ends in the last output word",
-        lambda config, c: (c.n_ox - 1) * config.cols < c.out_w <= c.n_ox * config.cols,
+        lambda config, c: c.accesses or 0 < c.out_w - (c.n_ox - 1) * config.cols <= config.cols,
         PRODUCTS,
     ),
+    *(_compute(*rule) for rule in WORD_RULES),
     _compute("words and lanes that are those of the columns", _split, DIVISIONS),
     _compute("columns that the engine counts", _columns_fit, PRODUCTS),
     _compute("rows that the engine counts", _rows_fit, PRODUCTS),
@@ -392,7 +396,7 @@ RULES = (*_MEMORY, *_COMPUTE, *_DEFORM)
 
 #: Of a compute command with the Deform before it; hardware checks none.
 PAIR_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute, Deform], bool]], ...] = (
-    ("windows that are sampled or transformed", lambda config, c, d: not c.transform),
+    ("windows that are sampled, no others", lambda config, c, d: not (c.transform or c.accesses)),
     ("as many taps as its Deform", lambda config, c, d: d.taps == c.n_r * c.n_s),
     (
         "a ring of an even number of its Deform's rows",

@@ -20,6 +20,7 @@ from tilewright.compiler.schedule.array.windows import PositionPlace
 from tilewright.compiler.schedule.array.work import Chunk, Work, evenly
 from tilewright.compiler.schedule.plan.parts import Parts
 from tilewright.isa import Compute
+from tilewright.isa.words import share_words
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,8 @@ class Computer:
         table = 0 if op.result.table is None else 1 + self._loader.table(op.layer, op.result.table)
         target = self._target(op, work, out_base)
         command = self._command(op, work, weight_word, table, target)
+        if op.saved_cycles(self.config, section, command.n_oy, command.out_w):
+            command = share_words(self.config, command)
         reads = self._input_spans(op, work)
         if table:
             reads.append(Span("tables", table - 1, 1))

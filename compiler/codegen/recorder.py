@@ -82,8 +82,8 @@ class Recorder:
         config = self.config
         index = self._counts[Unit.COMPUTE]
         # At least so long does the command keep the array.
-        passes = command.n_kg * command.n_oy * (command.n_ox - op.windows.quick_words)
-        cycles = passes * pass_cycles
+        passes = command.passes - command.n_oy * op.windows.quick_words
+        cycles = command.n_kg * passes * pass_cycles
         after = self._hazards.access(Unit.COMPUTE, index, reads, writes)
         last = after.get(Unit.COMPUTE, -1)
         fence = 0

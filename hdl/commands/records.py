@@ -14,7 +14,7 @@ def command_layout(command: type[Command], config: EngineConfig | None = None) -
     ``config``: with the options of this engine.
     """
     members = {"opcode": unsigned(8)}
-    options = command.OPTIONS if config is not None and config.partial_depth else ()
+    options = command.OPTIONS if config is not None and config.compute_options else ()
     for field in (*command.FIELDS, *options):
         members[field.name] = signed(field.width) if field.signed else unsigned(field.width)
     return data.StructLayout(members)

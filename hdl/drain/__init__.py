@@ -4,6 +4,7 @@
 ``partial``     terms of tiles are summed first, and leave as the pixels of a tile
 ``requantize``  scale, round to nearest even, saturate
 ``lookup``      activation functions as tables
+``write``       where each word goes
 
 While the array works on the next pass, the copies of the last one move on, a cycle each::
 

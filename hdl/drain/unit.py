@@ -17,10 +17,11 @@ from tilewright.hdl.buffers.ports import lane_write, word_write
 from tilewright.hdl.drain.lookup import Lookup
 from tilewright.hdl.drain.partial import PartialSums, tile_layout
 from tilewright.hdl.drain.requantize import Requantize
+from tilewright.hdl.drain.write import Written, write_results
 from tilewright.hdl.lib.fanout import Fanout, FanoutTree
 from tilewright.hdl.lib.place import Place
 from tilewright.isa import EngineConfig
-from tilewright.isa.widths import act_addr_width, out_addr_width
+from tilewright.isa.widths import act_addr_width, out_addr_width, result_count_width
 
 __all__ = ["Drain", "result_layout"]
 
@@ -38,6 +39,11 @@ def result_layout(config):
         "step": 3,  # pixels from one result to the next
         "lane": range(config.cols),  # of the first result
     }
+    if config.shared_words:
+        place["fresh"] = 1  # the pass is its kernel group's first
+        # Rows go on in the same word: pixels of a row, words from one to the next.
+        target |= {"shared": 1, "width": result_count_width(config)}
+        target |= {"dst_row": act_addr_width(config), "out_row": out_addr_width(config)}
     bounds = {"zero_point": signed(9), "qmin": signed(9), "qmax": signed(9)}
     parts = {"place": place, "target": target, "bounds": bounds}
     members = {name: data.StructLayout(part) for name, part in parts.items()}
@@ -144,7 +150,13 @@ class Drain(wiring.Component):
         target = constants("target", len(stages) - 1)
         table = constants("table", Requantize.latency(pipelined)) if config.tables else None
         words = self._requantize(m, heads, parameters, bounds, table_write, table)
-        self._write(m, stages[-1], place, target, words)
+        written = Written(stages[-1], place, target, Cat(words))
+        done = write_results(m, config, written, self.o_act, self.o_out)
+        last_result = written.head.complete & (written.head.lane == config.cols - 1)
+        m.d.comb += [
+            self.take.eq(self.capture if pipelined else last_result),
+            self.done.eq(done),
+        ]
         return m
 
     @property
@@ -355,54 +367,6 @@ class Drain(wiring.Component):
             m.d.data += word.eq(Cat(word[8:], byte) if share > 1 else byte)
             words.append(word)
         return words
-
-    def _write(self, m, done, place, target, words):
-        """Write a word, when it is whole, to where it belongs; ``done`` is the last stage."""
-        config, cols = self._config, self._config.cols
-        # The word is whole in the cycle after its last row left the requantizer.
-        written = Signal(done.shape())
-        m.d.sync += written.eq(done)
-        # Lane and word of each result; a step is a few bits: small tables, no division.
-        lane, dst, out = Signal(range(cols)), Signal.like(place.dst), Signal.like(place.out)
-        step_lane, step_word, step_out = Signal(range(cols)), Signal(3), Signal(3)
-        wraps_from, wraps = Signal(range(cols + 1)), Signal()
-        m.d.sync += step_out.eq(target.step)
-        with m.Switch(target.step):
-            for step in range(8):
-                with m.Case(step):
-                    m.d.sync += [
-                        step_lane.eq(step % cols),
-                        step_word.eq(step // cols),
-                        wraps_from.eq(cols - step % cols),
-                    ]
-        m.d.comb += wraps.eq(lane >= wraps_from)
-        with m.If(done.complete & (done.lane == 0)):
-            m.d.sync += [
-                lane.eq(target.lane),
-                dst.eq(place.dst),
-                out.eq(place.out),
-            ]
-        with m.Elif(written.complete):
-            m.d.sync += [
-                lane.eq(lane + step_lane - Mux(wraps, cols, 0)),
-                dst.eq(dst + step_word + wraps),
-                out.eq(out + step_out),
-            ]
-        valid = done.complete & (done.lane < place.pixels)
-        m.d.sync += [
-            self.o_act.valid.eq(valid & target.to_act),
-            self.o_out.valid.eq(valid & target.to_out),
-        ]
-        last_result = done.complete & (done.lane == cols - 1)
-        m.d.comb += self.take.eq(self.capture if config.pipelined else last_result)
-        m.d.comb += [
-            self.o_act.lane.eq(lane),
-            self.o_act.addr.eq(dst),
-            self.o_act.data.eq(Cat(words)),
-            self.o_out.addr.eq(out),
-            self.o_out.data.eq(Cat(words)),
-            self.done.eq(written.done),
-        ]
 
     def _partial(self, m, coming, captured, captured_last, heads):
         """Send terms through the partial sums.

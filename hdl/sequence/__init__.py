@@ -4,6 +4,7 @@
 ``passes``  its passes: kernel groups x rows x strips of columns, each a result for every cell
 ``taps``    of a pass its segments: channel groups x kernel rows x kernel columns
 ``pace``    of a segment its accesses to the lanes, no faster than weights can follow
+``rows``    where windows go on behind a row of results, if rows share words
 ``steps``   of a segment its steps: a weight word and one channel of every segment a cycle
 
 A loop inside another; each asks the one above for its next item when it is done with one::

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.commands.records import command_layout
 from tilewright.hdl.drain.partial import TILES, tile_code
+from tilewright.hdl.sequence.rows import next_row
 from tilewright.hdl.sequence.taps import segment_layout
 from tilewright.isa import Compute
 from tilewright.isa.passes import pass_span
@@ -20,8 +21,11 @@ __all__ = ["PaceSequencer", "access_layout", "burst_layout"]
 def access_layout(config):
     """Return one read of the activation buffer: a window of ``cols`` pixels, or a part of it."""
     position = {"y": signed(ROW_WIDTH)} if config.offset_depth else {}  # input row
+    # Where rows share words: the pixels that are in this one.
+    shared = {"mask": config.cols} if config.shared_words else {}
     return data.StructLayout(
         position
+        | shared
         | {
             "group": act_addr_width(config),  # lane word of the channel group's ring
             # lane words from there to the kernel row's input column 0
@@ -58,7 +62,7 @@ class PaceSequencer(wiring.Component):
     first of them, while the array still works on the window before. So it does where a window is a
     sum of several taps, each read in one access, and where each of its pixels is sampled at a
     position of its own, so that it has as many parts as pixels: ``cols``, or fewer in the last word
-    of a row. Nothing behind this sequencer
+    of a row. Where rows share words, it has the parts of each row. Nothing behind this sequencer
     can stall, so all of a command's timing is decided here. What ends in the next cycle is decided
     in this one: every decision starts from a few registers.
 
@@ -112,6 +116,9 @@ class PaceSequencer(wiring.Component):
             for stride in range(16):
                 with m.Case(stride):
                     m.d.sync += parts.eq(gcd(stride, config.cols))
+        if config.shared_words:
+            with m.If(c.accesses.any()):
+                m.d.sync += parts.eq(c.accesses)
         if config.offset_depth:
             with m.If(self.deform):
                 m.d.sync += parts.eq(config.cols)
@@ -177,6 +184,8 @@ class PaceSequencer(wiring.Component):
         spare, spent = Signal.like(shortest), Signal(init=1)
         whole = Signal()  # the access is the last of its window
         end_part = Signal.like(last_part) if config.offset_depth else last_part
+        # Which part it is: one of a row, where several share words.
+        part = Signal.like(last_part) if config.shared_words else access.part
         # The pause before a kernel group.
         begin, pausing, ready = Signal(), Signal(), Signal()
         elapsed, parameters = Signal.like(ready_after), Signal()
@@ -186,9 +195,7 @@ class PaceSequencer(wiring.Component):
             ),
             take.eq(self.i.valid & self.i.ready),
             begin.eq(self.i.valid & over & spent & segment.new_kg & ~pausing),
-            self.burst_valid.eq(
-                parameters | (self.access_valid & (access.part == end_part) & whole)
-            ),
+            self.burst_valid.eq(parameters | (self.access_valid & (part == end_part) & whole)),
         ]
         m.d.sync += self.idle.eq(over & spent & ~self.i.valid)
 
@@ -206,6 +213,7 @@ class PaceSequencer(wiring.Component):
                 access.word.eq(segment.word),
                 access.lane.eq(segment.lane),
                 access.part.eq(0),
+                *([part.eq(0)] if config.shared_words else []),
                 self.access_valid.eq(1),
             ]
         with m.Else():
@@ -213,10 +221,13 @@ class PaceSequencer(wiring.Component):
                 left.eq(left - 1),
                 over.eq(over | (left == 1)),
                 access.part.eq(access.part + 1),
+                *([part.eq(part + 1)] if config.shared_words else []),
             ]
-            with m.If(access.part == end_part):
+            with m.If(part == end_part):
                 m.d.sync += self.access_valid.eq(0)
 
+        if config.shared_words:
+            self._share_words(m, take)
         if config.offset_depth:
             with m.If(take):
                 m.d.sync += access.y.eq(segment.y)
@@ -256,3 +267,45 @@ class PaceSequencer(wiring.Component):
                 burst.last_of_command.eq(segment.last_of_command),
             ]
         return m
+
+    def _share_words(self, m, take):
+        """Read one row after another of those that share a word, each with its own pixels."""
+        config, c, segment, access = self._config, self.command, self.i.payload, self.access
+        last = Signal(range(config.cols))  # part of a row
+        with m.Switch(c.stride_x):
+            for stride in range(16):
+                with m.Case(stride):
+                    m.d.sync += last.eq(gcd(stride, config.cols) - 1)
+        if config.offset_depth:
+            with m.If(self.deform):
+                m.d.sync += last.eq(config.cols - 1)
+        width = Signal(5)  # of a row, or more than a word
+        m.d.sync += width.eq(Mux(c.out_w >= config.cols, config.cols, c.out_w[:5]))
+        # Pixels of this row and those before, and of the next row too.
+        end, below, following_end = Signal(5), Signal(config.cols), Signal(5)
+        m.d.comb += following_end.eq(Mux(end >= config.cols, end, end + width))
+        y = Signal(signed(ROW_WIDTH))  # of the next row
+        following = next_row(m, config, c, access)
+        with m.If(take):
+            pixels = _below(config, segment.room)
+            m.d.sync += [end.eq(segment.room), below.eq(pixels), access.mask.eq(pixels)]
+            m.d.sync += y.eq(segment.y + c.oy_dy)
+        with m.Elif(access.part == last):
+            pixels = _below(config, following_end)
+            m.d.sync += [
+                end.eq(following_end),
+                below.eq(pixels),
+                access.mask.eq(pixels & ~below),
+                y.eq(y + c.oy_dy),
+                access.part.eq(0),
+                access.row.eq(following.row),
+                access.row_valid.eq((y >= 0) & (y < c.in_h)),
+                access.x.eq(following.x),
+                access.word.eq(following.word),
+                access.lane.eq(following.lane),
+            ]
+
+
+def _below(config, count):
+    """Return a bit for each pixel of a word, whether it is among the first ``count``."""
+    return Cat(count > j for j in range(config.cols))

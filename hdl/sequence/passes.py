@@ -5,7 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.commands.records import command_layout
-from tilewright.hdl.lib.loops import LoopCounter, RingStep
+from tilewright.hdl.lib.loops import LoopCounter
+from tilewright.hdl.sequence.rows import next_row
 from tilewright.isa import Compute
 from tilewright.isa.widths import (
     ROW_WIDTH,
@@ -22,8 +23,11 @@ def pass_layout(config):
     """Return the description of one pass: ``rows`` channels of one word of output pixels."""
     # The last one of its row, with as many pixels as are left.
     narrow = {"narrow": 1} if config.offset_depth else {}
+    # Where rows share words: x mod cols; pixels of the first row.
+    shared = {"lane": range(config.cols), "room": 5} if config.shared_words else {}
     return data.StructLayout(
         narrow
+        | shared
         | {
             "group": act_addr_width(config),  # lane word of the first channel group's ring
             "row": act_addr_width(config),  # lane words from there to kernel row 0, input column 0
@@ -59,7 +63,8 @@ class PassSequencer(wiring.Component):
     Timing
     ------
     ``o`` is valid in the cycle after ``start``, and again in the cycle after each transfer until
-    the last pass is gone.
+    the last pass is gone; where rows share words, as many cycles later as rows end in the pass
+    before.
     """
 
     def __init__(self, config):
@@ -78,12 +83,19 @@ class PassSequencer(wiring.Component):
         config, c, o = self._config, self.command, self.o.payload
         # The first pass lies ready before the start, which so reaches but one register.
         ready, step = Signal(), Signal()
-        m.d.comb += [ready.eq(~self.o.valid), step.eq(self.o.valid & self.o.ready)]
+        row_ends = Signal()  # where rows share words: the pass before ended in or after this row
+        m.d.comb += [
+            ready.eq(~self.o.valid & ~row_ends),
+            step.eq(self.o.valid & self.o.ready),
+        ]
 
         count_width = min(len(c.n_ox), result_count_width(config))
         m.submodules.ox = ox = LoopCounter(width=count_width)
         m.submodules.oy = oy = LoopCounter(width=count_width)
         m.submodules.kg = kg = LoopCounter(width=count_width)
+        # Words are counted over all rows.
+        shared = c.accesses.any() if config.shared_words else 0
+        last_row = Signal()
         m.d.comb += [
             ox.count.eq(c.n_ox),
             oy.count.eq(c.n_oy),
@@ -93,9 +105,10 @@ class PassSequencer(wiring.Component):
             kg.start.eq(ready),
             ox.step.eq(step),
             oy.step.eq(step & ox.last),
-            kg.step.eq(step & ox.last & oy.last),
+            kg.step.eq(step & ox.last & last_row),
+            last_row.eq(oy.last | shared),
             o.last_row.eq(oy.last),
-            o.last_of_command.eq(ox.last & oy.last & kg.last),
+            o.last_of_command.eq(ox.last & last_row & kg.last),
         ]
 
         # These are a few bits: the products are small tables, not multipliers. The command is there
@@ -122,20 +135,18 @@ class PassSequencer(wiring.Component):
                             out_row.eq(c.out_row_step * count),
                         ]
 
-        m.submodules.next_row = next_row = RingStep(width=act_addr_width(config))
-        m.d.comb += [
-            next_row.ring.eq(c.act_ring),
-            next_row.step.eq(c.oy_step),
-            next_row.i.eq(o.row),
-        ]
-
+        following = next_row(m, config, c, o)
         # Where the results of the row, of the kernel group begin.
         kg_dst, row_dst = Signal.like(o.dst), Signal.like(o.dst)
         kg_out, row_out = Signal.like(o.out), Signal.like(o.out)
-        left = Signal(
-            min(len(c.out_w), result_count_width(config))
-        )  # output pixels in this row from this pass on
-        m.d.comb += o.pixels.eq(Mux(left >= config.cols, config.cols, left[:5]))
+        # Output pixels in this row from this pass on; where rows share words, none may be left.
+        width = min(len(c.out_w), result_count_width(config))
+        left = Signal(signed(width + 1) if config.shared_words else width)
+        whole = Signal()
+        m.d.comb += [
+            whole.eq(left >= config.cols),
+            o.pixels.eq(Mux(whole, config.cols, left[:5])),
+        ]
 
         if config.offset_depth:
             m.d.comb += o.narrow.eq(ox.last)
@@ -162,9 +173,9 @@ class PassSequencer(wiring.Component):
             m.d.sync += [o.first_of_command.eq(0), o.first_of_kg.eq(0)]
             with m.If(~ox.last):
                 m.d.sync += [o.dst.eq(o.dst + c.dst_step), o.out.eq(o.out + results_per_word)]
-            with m.Elif(~oy.last):
+            with m.Elif(~last_row):
                 m.d.sync += [
-                    o.row.eq(next_row.o),
+                    o.row.eq(following.row),
                     o.y.eq(o.y + c.oy_dy),
                     o.dst.eq(row_dst + dst_row),
                     row_dst.eq(row_dst + dst_row),
@@ -194,4 +205,33 @@ class PassSequencer(wiring.Component):
                     o.word.eq(o.word + c.stride_x),
                     left.eq(left - config.cols),
                 ]
+        if config.shared_words:
+            self._share_words(m, following, left=left, step=step & ~ox.last, row_ends=row_ends)
+            with m.If(shared):
+                m.d.comb += o.pixels.eq(Mux(ox.last, c.last_pixels, config.cols))
+            m.d.comb += o.room.eq(Mux(shared & ~whole, left[:5], config.cols))
+            with m.If(ready | (step & ox.last)):
+                m.d.sync += o.lane.eq(c.x0_lane)
         return m
+
+    def _share_words(self, m, following, *, left, step, row_ends):
+        """Go on to the row in which the next pass begins, a row a cycle.
+
+        ``step`` : to the next pass of the kernel group
+        """
+        config, c, o = self._config, self.command, self.o.payload
+        with m.If(step & c.accesses.any() & (left <= config.cols)):
+            m.d.sync += [self.o.valid.eq(0), row_ends.eq(1)]
+        with m.If(row_ends):
+            rest = Signal.like(left)
+            m.d.comb += rest.eq(left + c.out_w)
+            m.d.sync += [
+                left.eq(rest),
+                o.row.eq(following.row),
+                o.y.eq(o.y + c.oy_dy),
+                o.x.eq(following.x),
+                o.word.eq(following.word),
+                o.lane.eq(following.lane),
+            ]
+            with m.If(rest > 0):
+                m.d.sync += [self.o.valid.eq(1), row_ends.eq(0)]

@@ -18,6 +18,7 @@ from tilewright.isa.passes import drain_span
 from tilewright.isa.registers import Status
 from tilewright.isa.tiles import MAX_TILE_COLUMNS, MAX_TILE_ROWS
 from tilewright.isa.widths import act_addr_width, result_count_width
+from tilewright.isa.words import LEAST_WIDTH
 
 __all__ = ["Run", "end_commands", "take_commands"]
 
@@ -120,7 +121,8 @@ def _is_legal(config, command, rest):
         & (command.segment_log2 <= (config.rows - 1).bit_length())
         & (command.table <= config.tables)
         & (~command.maximum | config.maximum)
-        & ~(command.transform if config.partial_depth and config.data_width == 9 else 0)
+        & ~(command.transform if config.compute_options and config.data_width == 9 else 0)
+        & ~(command.partial if config.compute_options and not config.partial_depth else 0)
         & _sound(config, command)
     )
 
@@ -138,6 +140,17 @@ def _sound(config, c):
         & ~(c.to_act & unplaced)
         & (c.dst_lane < config.cols if config.cols < 16 else 1)  # it would be constant
     )
+    if config.shared_words:
+        words = (
+            ~(c.partial | c.transform | c.resume)
+            & (c.out_w >= LEAST_WIDTH)
+            & (c.accesses <= config.cols)
+            & (c.last_pixels != 0)
+            & (c.last_pixels <= config.cols)
+        )
+        sound &= (c.accesses == 0) | words
+    elif config.compute_options:
+        sound &= c.accesses == 0
     if config.partial_depth:
         tiles = (
             (c.last_h != 0)

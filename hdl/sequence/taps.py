@@ -17,8 +17,10 @@ __all__ = ["TapSequencer", "segment_layout"]
 def segment_layout(config):
     """Return the description of one segment: a window, and the steps that it is used for."""
     narrow = {"narrow": 1} if config.offset_depth else {}  # its pass is the last one of its row
+    shared = {"room": 5} if config.shared_words else {}  # pixels of the first row
     return data.StructLayout(
         narrow
+        | shared
         | {
             "group": act_addr_width(config),  # lane word of the channel group's ring
             # lane words from there to the kernel row's input column 0
@@ -140,6 +142,9 @@ class TapSequencer(wiring.Component):
         # Addresses: one register per loop level, reloaded from the level above.
         first_x, first_word = Signal.like(o.x), Signal.like(o.word)
         first_y, first_row = Signal.like(o.y), Signal.like(o.row)
+        lane = c.x0_lane
+        if config.shared_words:
+            lane = Signal.like(o.lane)
         m.submodules.next_row = next_row = RingStep(width=act_addr_width(config))
         m.d.comb += [
             next_row.ring.eq(c.act_ring),
@@ -151,6 +156,8 @@ class TapSequencer(wiring.Component):
             with m.If(~self.o.valid | o.last):
                 if config.offset_depth:
                     m.d.sync += o.narrow.eq(p.narrow)
+                if config.shared_words:
+                    m.d.sync += [lane.eq(p.lane), o.room.eq(p.room)]
                 m.d.sync += [
                     first_x.eq(p.x),
                     first_word.eq(p.word),
@@ -161,7 +168,7 @@ class TapSequencer(wiring.Component):
                     o.y.eq(p.y),
                     o.x.eq(p.x),
                     o.word.eq(p.word),
-                    o.lane.eq(c.x0_lane),
+                    o.lane.eq(p.lane if config.shared_words else lane),
                     o.first.eq(1),
                     o.opens.eq(1),
                     o.tap.eq(0),
@@ -181,7 +188,7 @@ class TapSequencer(wiring.Component):
                         o.word.eq(o.word + Mux(wraps, word_steps[1], word_steps[0])),
                     ]
                 with m.Else():
-                    m.d.sync += [o.x.eq(first_x), o.word.eq(first_word), o.lane.eq(c.x0_lane)]
+                    m.d.sync += [o.x.eq(first_x), o.word.eq(first_word), o.lane.eq(lane)]
                     with m.If(~r.last):
                         m.d.sync += [o.row.eq(next_row.o), o.y.eq(o.y + c.r_dy)]
                     with m.Else():

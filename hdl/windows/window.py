@@ -29,7 +29,8 @@ class WindowFeeder(wiring.Component):
 
     Window pixel j is input column ``x + j * stride_x``. It lies in lane ``(lane + j * stride_x)
     % cols``; when the stride and ``cols`` have a common divisor g, pixels j and ``j + cols / g``
-    share a lane, and the window is assembled in g parts.
+    share a lane, and the window is assembled in g parts. Where rows share words, an access is for
+    the pixels of one row, which its mask names.
 
     Parameters
     ----------
@@ -140,7 +141,11 @@ class WindowFeeder(wiring.Component):
                 pixel.word.eq(table.word + (lane_sum >= cols)),
                 pixel.column.eq(a.x + table.x),
                 pixel.row_valid.eq(a.row_valid),
-                pixel.wanted.eq(self.access_valid & (table.part == a.part)),
+                pixel.wanted.eq(
+                    self.access_valid
+                    & (table.part == a.part)
+                    & (a.mask[j] if config.shared_words else 1)
+                ),
             ]
             pixels.append(pixel)
 

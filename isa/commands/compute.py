@@ -30,6 +30,11 @@ class Compute(Command):
     ``dst_lane + x * dst_step`` of the row in the activation buffer, where ``dst_step`` must not be
     a multiple of ``cols``.
 
+    With ``accesses``, rows share words of results: the results of all ``n_oy`` rows follow one
+    another, ``n_ox`` words in all, the last of ``last_pixels``. A window's pixels are then read row
+    by row, in as many accesses, and a segment takes at least as many cycles. ``row_dx`` is where
+    the next row's first window would be, had the row before gone on.
+
     With ``resume``, a command of one pass adds to the sums, or goes on with the maximum, that the
     last pass of the command before left in the array. A command without ``to_act`` and ``to_out``
     has no results, and its parameters mean nothing: so the sums of many commands are one result.
@@ -155,18 +160,32 @@ class Compute(Command):
     halvings: int = bits(
         3, "the total is divided by 2**halvings, without remainder", option=True, default=0
     )
+    accesses: int = bits(
+        5,
+        "rows share words of results: accesses that windows are read in; 0: they do not",
+        option=True,
+        default=0,
+    )
+    last_pixels: int = bits(5, "then, results in the last word", option=True, default=0)
+    row_dx: int = bits(13, "then, out_w * stride_x", option=True, default=0)
+    row_word: int = bits(12, "row_dx // cols", option=True, default=0)
+    row_lane: int = bits(4, "row_dx mod cols", option=True, default=0)
 
     @property
     def windows(self) -> int:
         """Windows of a channel group, each with a segment of its own."""
         return 1 if self.transform else self.n_r * self.n_s
 
+    @property
+    def passes(self) -> int:
+        """Passes of a kernel group."""
+        return self.n_ox if self.accesses else self.n_oy * self.n_ox
+
     def coefficient(self, tap: int) -> int:
         """Return what a tap is multiplied by on its way into the window."""
         return coefficient(self.coefficients >> 4 * tap & 15)
 
 
+_NAMES = [field.name for field in Compute.OPTIONS]
 #: What becomes of the sums of a pass that computes a term of tiles.
-TERM_FIELDS = Compute.OPTIONS[
-    next(i for i, field in enumerate(Compute.OPTIONS) if field.name == "first") :
-]
+TERM_FIELDS = Compute.OPTIONS[_NAMES.index("first") : _NAMES.index("halvings") + 1]

@@ -23,7 +23,7 @@ class Buffers:
     results : (out_depth, rows) bytes
     tables : (256 * tables,) bytes
     kernel_steps : MAX_KERNEL_STEPS steps of a transform of kernels
-    sums : (cols, rows) accumulators, as the last pass left them
+    sums : (cols, rows) accumulators, as the last pass left them; None: after rows that share words
     partial : (partial_depth, 4 rows of a tile, requantizers) partial sums
     offsets : (offset_depth, rows) bytes
     """
@@ -33,7 +33,7 @@ class Buffers:
     results: NDArray[np.uint8]
     tables: NDArray[np.uint8]
     kernel_steps: list[KernelStep]
-    sums: NDArray[np.int64]
+    sums: NDArray[np.int64] | None
     partial: NDArray[np.int64]
     offsets: NDArray[np.uint8]
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tilewright.isa import Compute, Deform, EngineConfig
 from tilewright.isa.passes import PassShape
+from tilewright.isa.words import own_words
 from tilewright.sim.effects.buffers import Buffers
 from tilewright.sim.effects.partial import add_partial, partial_sums, wrap
 from tilewright.sim.effects.results import parameters, write
@@ -29,7 +30,11 @@ def run_compute(
     config: EngineConfig, command: Compute, buffers: Buffers, deform: Deform | None = None
 ) -> None:
     """Execute a command, with the Deform before it if there is one."""
-    c = command
+    c, shared = command, command.accesses > 0
+    if shared:
+        c = own_words(config, c)
+    if c.resume and buffers.sums is None:
+        raise ExecutionError("sums go on from words that rows share")
     sampler = None
     if deform is not None:
         sampler = Sampler(config, deform, c, buffers.activations, buffers.offsets)
@@ -45,7 +50,9 @@ def run_compute(
         total = _sums(config, c, kgs, words, buffers.activations, sampler)
         if c.resume:
             total = np.maximum(total, buffers.sums) if c.maximum else total + buffers.sums
-        buffers.sums = wrap(config, total[-1, -config.cols :, -config.rows :])
+        # What rows that share words leave is more than their results.
+        last = wrap(config, total[-1, -config.cols :, -config.rows :])
+        buffers.sums = None if shared else last
         if not c.partial:
             write(config, c, kgs, wrap(config, total + own.bias), own, buffers)
             continue

@@ -78,5 +78,5 @@ def compute_timing(
     return ComputeTiming(
         free=(array if config.prefetch else done) + 1,
         done=done,
-        steps=command.n_kg * command.n_oy * command.n_ox * shape.steps,
+        steps=command.n_kg * command.passes * shape.steps,
     )

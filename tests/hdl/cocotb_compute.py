@@ -7,19 +7,20 @@ import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from tests.hdl.compute_cases import WORD, random_compute, results
-from tests.hdl.configs import CONFIG
+from tests.hdl.configs import CONFIG, SHARING
 from tests.hdl.streams import Part, reset, send
 from tilewright.hdl.buffers.activations import ActivationBuffer
 from tilewright.hdl.buffers.words import WordBuffer
-from tilewright.isa import encode
+from tilewright.isa import Unit, encode
 from tilewright.isa.registers import Status
+from tilewright.isa.words import can_share, own_words, share_words
 
 ROWS, COLS = CONFIG.rows, CONFIG.cols
 COMMANDS = 8
 
 
-def bits(command):
-    return int.from_bytes(encode(command), "little")
+def bits(command, config=CONFIG):
+    return int.from_bytes(encode(command, config.command_bytes(Unit.COMPUTE)), "little")
 
 
 class Buffers:
@@ -83,10 +84,11 @@ class Buffers:
 
 
 @cocotb.test(timeout_time=200, timeout_unit="us")
-@cocotb.parametrize(seed=range(4))
-async def results_are_those_of_plain_arithmetic(dut, seed):
+@cocotb.parametrize(seed=range(4), name=("compute", "sharing"))
+async def results_are_those_of_plain_arithmetic(dut, seed, name):
     """Commands at random pace, with waits and fences, while the other units count on."""
-    part, rng = Part(dut, "compute"), random.Random(seed)
+    part, rng = Part(dut, name), random.Random(seed)
+    config = {"compute": CONFIG, "sharing": SHARING}[name]
     buffers = Buffers(part, seed)
     commands, out, act, ends = [], [], [], []
     origin = {"load": rng.choice((0, 65530)), "store": rng.choice((0, 65533))}
@@ -108,10 +110,17 @@ async def results_are_those_of_plain_arithmetic(dut, seed):
                 signed=before.signed,
                 **{"n_kg": 1, "n_oy": 1, "n_ox": 1, "out_w": min(command.out_w, COLS)},
             )
-        before = command
+        if can_share(config, command.stride_x, command.out_w) and not command.resume:
+            command = share_words(config, command)
+        before = command if not command.accesses else None  # which leaves more than its results
         groups = buffers.add_parameters(rng, command)
         more_out, more_act = results(
-            command, CONFIG, buffers.activation, buffers.weight, groups, sums=sums
+            own_words(CONFIG, command),
+            CONFIG,
+            buffers.activation,
+            buffers.weight,
+            groups,
+            sums=sums,
         )
         commands.append(command)
         out += more_out
@@ -122,7 +131,7 @@ async def results_are_those_of_plain_arithmetic(dut, seed):
     await reset(dut)
     cocotb.start_soon(buffers.serve())
     gaps = rng.choice((0.0, 0.5, 0.98))
-    cocotb.start_soon(send(part, "i", map(bits, commands), rng, gaps))
+    cocotb.start_soon(send(part, "i", (bits(c, config) for c in commands), rng, gaps))
     started, done, seen_out, seen_act, steps = 0, 0, [], [], 0
     counts = dict(origin)
     while done < COMMANDS:
@@ -151,7 +160,7 @@ async def results_are_those_of_plain_arithmetic(dut, seed):
     assert seen_out == out
     assert seen_act == act
     assert steps == sum(
-        c.n_kg * c.n_oy * c.n_ox * c.n_r * c.n_s * ((c.n_cg - 1) * c.segment + c.last_segment)
+        c.n_kg * c.passes * c.n_r * c.n_s * ((c.n_cg - 1) * c.segment + c.last_segment)
         for c in commands
     )
     await ReadOnly()

@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from tests.hdl.configs import CONFIG, CONFIGS, SAMPLING
+from tests.hdl.configs import CONFIG, CONFIGS, SAMPLING, SHARING
 from tilewright.boards.link.bridge import HostBridge
 from tilewright.boards.link.uart import UARTReceiver, UARTTransmitter
 from tilewright.hdl.bus.reader import Reader
@@ -69,6 +69,7 @@ def components():
             "offsets": OffsetSequencer(SAMPLING),
             "sampler": Sampler(SAMPLING),
             "compute": ComputeUnit(CONFIG),
+            "sharing": ComputeUnit(SHARING),
             "memory": OnChipMemory(data_width=CONFIG.bus_width, size_bytes=MEMORY_BYTES),
             "bridge": HostBridge(fifo_bytes=64, memory_bytes=1024),
             "receiver": UARTReceiver(divisor=DIVISOR),

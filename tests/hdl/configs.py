@@ -26,6 +26,9 @@ CONFIG = EngineConfig(
     bus_width=64, queue_depth=8, burst_beats=8, outstanding=2,
 )  # fmt: skip
 
+# Where rows share words.
+SHARING = replace(CONFIG, shared_words=True)
+
 # Of the sampler.
 SAMPLING = replace(CONFIG, offset_depth=4096)
 

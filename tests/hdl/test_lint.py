@@ -35,7 +35,7 @@ WAIVERS = {
                 "transform_at_load": True,
             },
         ),
-        ("8x5-bus64-w4", "ecp5", {"offset_depth": 256}),
+        ("8x5-bus64-w4", "ecp5", {"offset_depth": 256, "shared_words": True}),
         ("4x2-small", "ice40", {}),
     ],
 )

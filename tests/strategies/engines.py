@@ -36,6 +36,7 @@ DOMAINS: dict[str, Sequence[Value]] = {
     "data_width": (9, 10, 12, 15, 18),
     "kernel_width": (8, 9, 11, 14, 16),
     "transform_at_load": (False, True),
+    "shared_words": (False, True),
     "cols": (2, 3, 4, 7, 12, 16),
     "acc_width": (16, 19, 24, 28, 32),
     "tables": (0, 1, 2, 15),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import gcd
 
 from tilewright.compiler.schedule.array.reduction import Sum
 from tilewright.compiler.schedule.array.result import Result
@@ -20,6 +21,7 @@ from tilewright.compiler.schedule.array.work import (
 )
 from tilewright.isa import EngineConfig
 from tilewright.isa.passes import PassShape, kernel_group_lead
+from tilewright.isa.words import can_share, shared_accesses
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,6 +109,34 @@ class ArrayOp:
         busy = self.pass_shape(config, section).cycles(self.windows.parts(config))
         return max(busy, self.reduction.shortest_pass(config))
 
+    def saved_cycles(self, config: EngineConfig, section: Section, rows: int, columns: int) -> int:
+        """Return the cycles that a kernel group takes less where rows of results share words.
+
+        0 where they had better not, or cannot.
+        """
+        shared = self._shared_cycles(config, section, rows, columns)
+        if shared is None:
+            return 0
+        own = rows * -(-columns // config.cols) * self.pass_cycles(config, section)
+        return max(0, own - shared)
+
+    def _shared_cycles(
+        self, config: EngineConfig, section: Section, rows: int, columns: int
+    ) -> int | None:
+        """Return the cycles of passes in which rows share words; None where they cannot."""
+        stride, words = self.windows.stride[1], -(-rows * columns // config.cols)
+        if (
+            not self.windows.on_grid
+            or self.reduction.partial
+            or not can_share(config, stride, columns)
+            or words > MOST_WORDS
+        ):
+            return None
+        accesses = shared_accesses(config, stride, columns)
+        busy = self.pass_shape(config, section).cycles(accesses)
+        lead = accesses - self.windows.parts(config)
+        return words * max(busy, self.reduction.shortest_pass(config)) + lead
+
     def lead_cycles(self, config: EngineConfig) -> int:
         """Return the cycles of a kernel group beside its passes."""
         return kernel_group_lead(config, self.windows.lead_parts(config))
@@ -130,5 +160,10 @@ class ArrayOp:
             min(chunk.rows, rows), min(chunk.n_kg, MOST_GROUPS), min(chunk.columns, columns)
         )
         if chunk.columns == whole.columns:
+            # Rows that share words end with one.
+            unit = config.cols // gcd(config.cols, chunk.columns) if config.shared_words else 1
+            whole_words = chunk.rows // unit * unit
+            if chunk.rows < whole.rows and self.reduction.tile_rows == 1 and whole_words:
+                chunk = replace(chunk, rows=whole_words)
             return chunk
         return chunk._replace(columns=cut_at(config, chunk.columns, self.result.step[1]))

@@ -75,6 +75,7 @@ class SampledWindows(Windows):
     deform: Deformation
 
     pairs_of_rows: ClassVar[bool] = True
+    on_grid: ClassVar[bool] = False
     row_by_row: ClassVar[bool] = True
     waits: ClassVar[bool] = True
     quick_words: ClassVar[int] = 1

@@ -107,6 +107,8 @@ class Windows:
 
     #: Rows on chip are read two at a time: a ring has an even number of an odd number of words.
     pairs_of_rows: ClassVar[bool] = False
+    #: Pixels of a window lie a stride apart, where the fields of a command say.
+    on_grid: ClassVar[bool] = True
     #: All kernel groups of some rows take turns, since what is loaded for these rows is the same.
     row_by_row: ClassVar[bool] = False
     #: A command of its own before each waits for all results, however few cycles have passed.

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from tilewright.compiler.schedule.array.area import Area, runs
+from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.array.section import Block
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.array.work import Chunk, evenly
@@ -388,11 +389,31 @@ class Estimate:
                 chunks = -(-area.rows // most.rows) * -(-area.width // most.columns)
                 commands += chunks * -(-cut.n_kg // most.n_kg)
                 leads += chunks * cut.n_kg
+            cycles -= self._saved(op, area, most)
             commands = max(commands, len(op.sections))
             fenced = commands if op.windows.waits else int(inside and op is stage.ops[0])
             cycles += leads * op.lead_cycles(config)
             cycles += commands * gaps.command + fenced * (gaps.fence - gaps.command)
         return cycles
+
+    def _saved(self, op: ArrayOp, area: Area, most: Chunk) -> int:
+        """Return the cycles of passes that are saved where rows share words.
+
+        ``most`` : what a command computes of the area.
+        """
+        if not self._config.shared_words:
+            return 0
+        saved = 0
+        for left in range(area.left, area.right, most.columns):
+            columns = op.result.own_columns(left, min(left + most.columns, area.right))
+            for height, count in _parts(area.rows, most.rows):
+                first, end = op.result.own_rows(0, height)
+                for section in op.sections:
+                    each = op.saved_cycles(
+                        self._config, section, end - first, columns[1] - columns[0]
+                    )
+                    saved += count * section.n_kg * each
+        return saved
 
 
 def _parts(total: int, most: int, unit: int = 1) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,91 @@
+"""Rows that share words of results: arithmetic on a command's fields.
+
+Where a row of results does not fill its last word of ``cols`` pixels, the next row goes on in it. A
+window's pixels are then read row by row: of each row, those that lie in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import gcd
+
+from tilewright.isa.commands import Compute, changed
+from tilewright.isa.config import EngineConfig
+from tilewright.isa.passes import window_parts
+
+#: What the engine counts: pixels of a row of results, and of the input from one row to the next.
+LEAST_WIDTH, MOST_ROW_DX = 2, (1 << 13) - 1
+
+
+def shared_accesses(config: EngineConfig, stride_x: int, out_w: int) -> int:
+    """Return the accesses in which windows are read whose pixels are of several rows.
+
+    As many for each row as of a row alone. Words begin at multiples of the divisor that ``cols``
+    and ``out_w`` share.
+    """
+    rows = 1 - (gcd(config.cols, out_w) - config.cols) // out_w
+    return rows * window_parts(config, stride_x)
+
+
+def can_share(config: EngineConfig, stride_x: int, out_w: int) -> bool:
+    """Return whether rows of so many results can share words."""
+    return (
+        config.shared_words
+        and out_w >= LEAST_WIDTH
+        and out_w * stride_x <= MOST_ROW_DX
+        and shared_accesses(config, stride_x, out_w) <= config.cols
+    )
+
+
+def _counts(config: EngineConfig, c: Compute) -> bool:
+    return not c.accesses or (
+        not (c.partial or c.transform or c.resume)
+        and c.out_w >= LEAST_WIDTH
+        and c.accesses <= config.cols
+        and 0 < c.last_pixels <= config.cols
+    )
+
+
+def _agrees(config: EngineConfig, c: Compute) -> bool:
+    return not c.accesses or (
+        c.n_oy * c.out_w == (c.n_ox - 1) * config.cols + c.last_pixels
+        and c.accesses >= shared_accesses(config, c.stride_x, c.out_w)
+        and c.row_dx == c.out_w * c.stride_x
+        and (c.row_word, c.row_lane) == divmod(c.row_dx, config.cols)
+    )
+
+
+#: What compute commands must have, whether they do, and why hardware does not check it.
+WORD_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute], bool], str], ...] = (
+    (
+        "rows of 2 pixels or more, 1..cols accesses and last pixels, no sums that go on, if shared",
+        _counts,
+        "",
+    ),
+    (
+        "as many words and accesses as rows that share words take, and where the next row is",
+        _agrees,
+        "products, and divisions by cols",
+    ),
+)
+
+
+def share_words(config: EngineConfig, command: Compute) -> Compute:
+    """Return the command of the same results whose rows share words; see :func:`can_share`."""
+    c, cols = command, config.cols
+    pixels, row_dx = c.n_oy * c.out_w, c.out_w * c.stride_x
+    words = -(-pixels // cols)
+    return changed(
+        c,
+        n_ox=words,
+        accesses=shared_accesses(config, c.stride_x, c.out_w),
+        last_pixels=pixels - (words - 1) * cols,
+        row_dx=row_dx,
+        row_word=row_dx // cols,
+        row_lane=row_dx % cols,
+    )
+
+
+def own_words(config: EngineConfig, command: Compute) -> Compute:
+    """Return the command of the same results whose rows have words of their own."""
+    return changed(command, n_ox=-(-command.out_w // config.cols), accesses=0)

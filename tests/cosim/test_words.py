@@ -1,0 +1,70 @@
+"""golden == isa == rtl where rows of results share words: every element and every cycle."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.cosim.engines import ENGINES
+from tests.cosim.random_layers import random_layer
+from tests.cosim.random_networks import random_network
+from tests.strategies.agree import compare
+from tilewright.api.compile import compile_graph
+from tilewright.api.verify import verify
+from tilewright.isa import Compute, Unit
+from tilewright.sim.timing import MemoryTiming
+from tilewright.target import Target
+
+ENGINE = replace(ENGINES["4x4-bus64"], shared_words=True)
+#: With and without a second row of requantizers, tables, tiles; narrow rows are frequent.
+RTL = {
+    "4x6": replace(ENGINE, cols=6, requantizers=None),
+    "2x9": replace(ENGINE, rows=2, cols=9, requantizers=1, tables=1, prefetch=False),
+}
+
+
+def program_of(seed, config, make):
+    """Return a program, its inputs, and how many of its commands have words that rows share."""
+    rng = np.random.default_rng(seed)
+    latency = MemoryTiming(*(int(n) for n in rng.integers(1, 60, 2)))
+    graph, inputs = make(rng, config)
+    program = compile_graph(graph, Target(engine=config, memory=latency))
+    commands = [c for c in program.commands(Unit.COMPUTE) if isinstance(c, Compute)]
+    return program, inputs, sum(c.accesses > 0 for c in commands)
+
+
+def agree(config, seeds, make, *, rtl):
+    """Compare executors on what seeds make; return how many programs have shared words."""
+    found = 0
+    for seed in seeds:
+        program, inputs, shared = program_of(seed, config, make)
+        found += shared > 0
+        try:
+            if rtl:
+                verify(program, inputs)
+            else:
+                assert not compare(program, inputs).wrong
+        except Exception as error:
+            pytest.fail(f"seed {seed}, {config}: {error}")
+    return found
+
+
+def test_values_are_those_of_the_integer_graph():
+    found = [
+        agree(
+            replace(ENGINE, cols=cols, requantizers=2 if cols % 2 else None),
+            range(10 * cols, 10 * cols + 6),
+            random_layer,
+            rtl=False,
+        )
+        for cols in range(2, 17)
+    ]
+    assert sum(found) > 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", RTL)
+def test_rtl_takes_the_same_cycles(engine):
+    config = RTL[engine]
+    assert agree(config, range(20), random_layer, rtl=True) > 6
+    assert agree(config, range(4), lambda rng, c: random_network(rng, c, (9, 7)), rtl=True)

@@ -1,0 +1,79 @@
+"""Words of results that rows share: which pixels they have, and what is refused."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from tests.hdl.compute_cases import random_compute
+from tilewright.isa import EngineConfig
+from tilewright.isa.rules import RuleError, check_command
+from tilewright.isa.words import can_share, own_words, share_words, shared_accesses
+
+CONFIG = EngineConfig(
+    rows=4, cols=6, act_depth=65536, weight_depth=65536, out_depth=65536, shared_words=True
+)
+
+
+def shared(seed):
+    """Return a command whose rows have words of their own, and the same with shared ones."""
+    rng = random.Random(seed)
+    while True:
+        command = random_compute(rng, CONFIG, to_act=0, act_ring=999, act_row=0, qmax=127)
+        if can_share(CONFIG, command.stride_x, command.out_w):
+            return command, share_words(CONFIG, command)
+
+
+@pytest.mark.parametrize("cols", range(2, 17))
+def test_windows_have_an_access_for_each_row_that_a_word_can_reach(cols):
+    config = replace(CONFIG, cols=cols)
+    for width in range(2, 40):
+        most = max(
+            len({pixel // width for pixel in range(first, first + cols)})
+            for first in range(0, cols * width, cols)
+        )
+        assert shared_accesses(config, 1, width) == most, f"width {width}"
+
+
+def test_words_have_all_results():
+    for seed in range(200):
+        own, command = shared(seed)
+        pixels = (command.n_ox - 1) * CONFIG.cols + command.last_pixels
+        assert pixels == own.n_oy * own.out_w, f"seed {seed}"
+        assert 0 < command.last_pixels <= CONFIG.cols, f"seed {seed}"
+        assert command.passes <= own.passes, f"seed {seed}"
+        assert replace(own_words(CONFIG, command), last_pixels=0, row_dx=0, row_word=0,
+                       row_lane=0) == own, f"seed {seed}"  # fmt: skip
+        check_command(CONFIG, command)
+
+
+@pytest.mark.parametrize(
+    ("fields", "certain"),
+    [
+        ({"accesses": CONFIG.cols + 1}, True),
+        ({"last_pixels": 0}, True),
+        ({"last_pixels": CONFIG.cols + 1}, True),
+        ({"resume": 1}, True),
+        ({"out_w": 1}, True),
+        ({"n_oy": 4}, False),
+        ({"accesses": 1}, False),
+        ({"row_dx": 9}, False),
+        ({"row_lane": 5}, False),
+    ],
+)
+def test_what_does_not_agree_is_refused(fields, certain):
+    command = random_compute(
+        random.Random(0), CONFIG, out_w=4, n_ox=1, n_oy=3, stride_x=1, act_ring=999, act_row=0,
+        to_act=0, qmax=127,
+    )  # fmt: skip
+    command = share_words(CONFIG, command)
+    check_command(CONFIG, command)
+    with pytest.raises(RuleError, match=r"share words|if shared|next row") as error:
+        check_command(CONFIG, replace(command, **fields))
+    assert error.value.certain is certain
+
+
+def test_engines_without_them_refuse_them():
+    _, command = shared(0)
+    with pytest.raises(RuleError, match="shared words"):
+        check_command(replace(CONFIG, shared_words=False), command)
