@@ -89,7 +89,7 @@ class Computer:
         op, ring = stage.ops[0], self._activations.rings.get(stage.output)
         whole = Chunk(area.rows, block.n_kg, area.width)
         most = op.chunk(self.config, whole, stored=stored)
-        unit = op.reduction.tile_rows
+        unit = op.row_unit(self.config, most)
         turns = [
             Block(kg, min(size, block.end - kg))
             for size in (evenly(block.n_kg, most.n_kg),)

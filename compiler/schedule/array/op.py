@@ -160,10 +160,22 @@ class ArrayOp:
             min(chunk.rows, rows), min(chunk.n_kg, MOST_GROUPS), min(chunk.columns, columns)
         )
         if chunk.columns == whole.columns:
-            # Rows that share words end with one.
-            unit = config.cols // gcd(config.cols, chunk.columns) if config.shared_words else 1
-            whole_words = chunk.rows // unit * unit
-            if chunk.rows < whole.rows and self.reduction.tile_rows == 1 and whole_words:
-                chunk = replace(chunk, rows=whole_words)
+            unit = self._word_rows(config, chunk.columns)
+            if unit <= chunk.rows < whole.rows:
+                chunk = chunk._replace(rows=chunk.rows // unit * unit)
             return chunk
         return chunk._replace(columns=cut_at(config, chunk.columns, self.result.step[1]))
+
+    def row_unit(self, config: EngineConfig, most: Chunk) -> int:
+        """Return the rows of which a command has whole ones, unless it is the last.
+
+        ``most`` : what a command computes, of :meth:`chunk`
+        """
+        unit = self._word_rows(config, most.columns)
+        return self.reduction.tile_rows if most.rows % unit else unit
+
+    def _word_rows(self, config: EngineConfig, columns: int) -> int:
+        """Return after how many rows a tile ends, or a word of results that rows share."""
+        if not config.shared_words or self.reduction.partial:
+            return self.reduction.tile_rows
+        return config.cols // gcd(config.cols, columns)

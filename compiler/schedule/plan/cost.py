@@ -250,10 +250,11 @@ class Estimate:
             whole = Chunk(area.rows, stage.n_kg, area.width)
             most = op.chunk(self._config, whole, stored=True)
             cycles = first = 0
+            unit = op.row_unit(self._config, most)
             for left in range(area.left, area.right, most.columns):
                 right = min(left + most.columns, area.right)
                 row = layout.columns_bytes(left, right) // self._config.rows
-                for height, count in _parts(area.rows, most.rows, op.reduction.tile_rows):
+                for height, count in _parts(area.rows, most.rows, unit):
                     if right - left == layout.width:
                         each = layout.groups * self._timing.words(height * row)
                     else:
@@ -316,10 +317,11 @@ class Estimate:
             for block in blocks:
                 whole = Chunk(area.rows, block.n_kg, area.width)
                 most = op.chunk(self._config, whole, stored=True)
+                unit = op.row_unit(self._config, most)
                 for left in range(area.left, area.right, most.columns):
                     right = min(left + most.columns, area.right)
                     for groups, times in _parts(block.n_kg, most.n_kg):
-                        for height, count in _parts(area.rows, most.rows, op.reduction.tile_rows):
+                        for height, count in _parts(area.rows, most.rows, unit):
                             part = Area(0, height, left, right)
                             last = sum(
                                 self._timing.results(run.times, run.stride, run.rows, part.width)
@@ -406,7 +408,7 @@ class Estimate:
         saved = 0
         for left in range(area.left, area.right, most.columns):
             columns = op.result.own_columns(left, min(left + most.columns, area.right))
-            for height, count in _parts(area.rows, most.rows):
+            for height, count in _parts(area.rows, most.rows, op.row_unit(self._config, most)):
                 first, end = op.result.own_rows(0, height)
                 for section in op.sections:
                     each = op.saved_cycles(
