@@ -33,8 +33,6 @@ def run_compute(
     c, shared = command, command.accesses > 0
     if shared:
         c = own_words(config, c)
-    if c.resume and buffers.sums is None:
-        raise ExecutionError("sums go on from words that rows share")
     sampler = None
     if deform is not None:
         sampler = Sampler(config, deform, c, buffers.activations, buffers.offsets)
@@ -49,6 +47,8 @@ def run_compute(
             words = (words ^ 8) - 8
         total = _sums(config, c, kgs, words, buffers.activations, sampler)
         if c.resume:
+            if buffers.sums is None:
+                raise ExecutionError("sums go on from words that rows share")
             total = np.maximum(total, buffers.sums) if c.maximum else total + buffers.sums
         # What rows that share words leave is more than their results.
         last = wrap(config, total[-1, -config.cols :, -config.rows :])

@@ -41,7 +41,7 @@ def filled(config, seed):
     buffers = Buffers.of(config)
     buffers.activations[:] = rng.integers(0, 256, buffers.activations.shape)
     buffers.weights[:] = rng.integers(-128, 128, buffers.weights.shape)
-    buffers.sums[:] = rng.integers(-99, 99, buffers.sums.shape)
+    buffers.sums = rng.integers(-99, 99, (config.cols, config.rows))
     return buffers
 
 
