@@ -43,6 +43,7 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"queue_depth": 32},
     {"pipelined": False},
     {"maximum": False},
+    {"products": False},
     {"tables": 1},
     {"offset_depth": 256, "offset_fraction": 4, "mask_fraction": 0},
     {"data_width": 13, "kernel_width": 13, "partial_depth": 64},

@@ -19,6 +19,7 @@ from tilewright.hdl.sequence.passes import PassSequencer
 from tilewright.hdl.sequence.runs import end_commands, take_commands
 from tilewright.hdl.sequence.steps import StepSequencer
 from tilewright.hdl.sequence.taps import TapSequencer, segment_layout
+from tilewright.hdl.windows.factor import Factor
 from tilewright.hdl.windows.offsets import OffsetSequencer
 from tilewright.hdl.windows.sampler import Sampler
 from tilewright.hdl.windows.window import WindowFeeder
@@ -177,7 +178,11 @@ class ComputeUnit(wiring.Component):
             complete=burst_valid & ~burst.parameters,
             x=parts.array.x,
         )
-        parameters = self._weigh(m, parts, run.command)
+        factor = None
+        if config.multiplies_maps:
+            burst, burst_valid = burst_after(WindowFeeder.latency(config) - 1 - Factor.KEEPS)
+            factor = self._factor(m, parts, run.command, burst_valid & ~burst.parameters)
+        parameters = self._weigh(m, parts, run.command, factor)
         self._drain_passes(m, parts, run.command, parameters)
         end_commands(m, self, config, run, drain=parts.drain, idle=parts.pace.idle)
         return m
@@ -258,7 +263,18 @@ class ComputeUnit(wiring.Component):
 
         return burst_after
 
-    def _weigh(self, m, parts, command):
+    def _factor(self, m, parts, command, arrives):
+        """Add the factor of products; return it as weights."""
+        m.submodules.factor = factor = Factor(self._config)
+        m.d.comb += [
+            factor.window.eq(parts.feeder.window),
+            factor.arrives.eq(arrives),
+            factor.zero.eq(command.pad),
+            factor.signed.eq(command.s_dx[0]),
+        ]
+        return factor.w
+
+    def _weigh(self, m, parts, command, factor):
         """Connect weights with the array; return them as the drain takes its parameters."""
         config = self._config
         steps, array = parts.steps, parts.array
@@ -271,12 +287,23 @@ class ComputeUnit(wiring.Component):
         if MacArray.ahead(config):
             parameters = Signal(len(weights), name="parameters", reset_less=True)
             m.d.sync += parameters.eq(weights)
-        m.d.comb += [
-            array.w.eq(weights),
-            array.valid.eq(_delayed(m, steps.step, weight_latency)),
-            array.first.eq(_delayed(m, steps.first & ~command.resume, weight_latency)),
-            array.maximum.eq(command.maximum),
-        ]
+        step, first = _delayed(m, steps.step, weight_latency), steps.first & ~command.resume
+        m.d.comb += array.maximum.eq(command.maximum)
+        if factor is None:
+            m.d.comb += [array.w.eq(weights), array.valid.eq(step)]
+        else:
+            # Of a product, a column after the other adds what its pixel makes of it.
+            early = _delayed(m, steps.step & steps.product, weight_latency - MacArray.ahead(config))
+            product = _delayed(m, early, MacArray.ahead(config))
+            column = Signal(config.cols, init=1)
+            with m.If(product):
+                m.d.sync += column.eq(column.rotate_left(1))
+            m.d.comb += array.valid.eq(Mux(product, column, step.replicate(config.cols)))
+            for k in range(config.rows):
+                weight = weights.word_select(k, config.weight_width).as_signed()
+                m.d.comb += array.w[k].eq(Mux(early, factor[k], weight))
+            first |= steps.product & ~command.r_dy[0]
+        m.d.comb += array.first.eq(_delayed(m, first, weight_latency))
         return parameters
 
     def _drain_passes(self, m, parts, command, parameters):

@@ -67,6 +67,9 @@ class EngineConfig:
     maximum : bool
         Accumulators can keep the larger value, for maximum pooling. Without it, such layers are
         refused.
+    products : bool
+        The array can multiply two feature maps, pixel by pixel: see ``multiplies_maps``. Without
+        it, such layers are refused.
     multiplier_width : int, bits, 8..31
         Width of the requantization multiplier M. 18 is one DSP, 31 is exact (see the design).
     rounding : "half_even" or "double"
@@ -146,6 +149,7 @@ class EngineConfig:
     shared_words: bool = False
     tables: int = 0
     maximum: bool = True
+    products: bool = True
     multiplier_width: int = 18
     rounding: Rounding = "half_even"
     act_depth: int = 1024
@@ -208,6 +212,11 @@ class EngineConfig:
     def window_width(self) -> int:
         """Bits of a pixel of a window: a byte, or a sum of several."""
         return 8 if self.data_width == 9 else self.data_width
+
+    @property
+    def multiplies_maps(self) -> bool:
+        """Whether the array multiplies two maps: ``products``, of bytes, in a pipelined engine."""
+        return self.products and self.weight_bits == 8 and self.pipelined
 
     @property
     def weight_width(self) -> int:
@@ -326,6 +335,8 @@ class EngineConfig:
         del values["dsp"]
         values["requantizers"] = self.requantizer_count
         # As those have that say nothing of it.
+        if not self.multiplies_maps:
+            del values["products"]
         if self.rounding == "half_even":
             del values["rounding"]
         if not self.shared_words:

@@ -39,8 +39,10 @@ class PassShape:
     last_segment: int
 
     @classmethod
-    def of(cls, command: Compute) -> PassShape:
+    def of(cls, config: EngineConfig, command: Compute) -> PassShape:
         """Return what a command's passes run through."""
+        if command.product:
+            return cls.of_product(config, command.factor_steps)
         return cls(
             windows=command.windows,
             groups=command.n_cg,
@@ -48,9 +50,17 @@ class PassShape:
             last_segment=command.last_segment,
         )
 
+    @classmethod
+    def of_product(cls, config: EngineConfig, factor_steps: int) -> PassShape:
+        """Return what a pass of a product runs through: a step for each column.
+
+        ``factor_steps`` : as in Compute
+        """
+        return cls(windows=1, groups=1 + factor_steps, segment=1, last_segment=config.cols)
+
     @property
     def steps(self) -> int:
-        """Weight words, and cycles in which the array multiplies."""
+        """Cycles in which the array multiplies, and weight words, but for a product's."""
         return self.windows * ((self.groups - 1) * self.segment + self.last_segment)
 
     def cycles(self, parts: int) -> int:
@@ -64,10 +74,17 @@ def window_parts(config: EngineConfig, stride_x: int) -> int:
     return gcd(stride_x, config.cols)
 
 
+def weight_words(config: EngineConfig, command: Compute) -> int:
+    """Return the weight words of a kernel group, without its parameters."""
+    return 1 + command.factor_steps if command.product else PassShape.of(config, command).steps
+
+
 def command_parts(config: EngineConfig, command: Compute) -> int:
     """Return the parts of a command's windows, unless a Deform says how they are sampled."""
     if command.transform:
         return command.taps
+    if command.product:  # the factor's window comes first, unless it has a segment of its own
+        return 2 - command.factor_steps
     return command.accesses or window_parts(config, command.stride_x)
 
 
@@ -116,9 +133,9 @@ def kernel_group_cycles(
     last_parts : of those of the last word of a row, if they have others
     """
     last_parts = parts if last_parts is None else last_parts
-    shape, shortest = PassShape.of(command), shortest_pass(config, command)
+    shape, shortest = PassShape.of(config, command), shortest_pass(config, command)
     whole, last = max(shape.cycles(parts), shortest), max(shape.cycles(last_parts), shortest)
-    lead = 1 if command.transform else parts
+    lead = 1 if command.transform or command.product else parts
     lasts = 1 if command.accesses else command.n_oy
     passes = (command.passes - lasts) * whole + lasts * last
     return kernel_group_lead(config, lead) + passes
@@ -144,5 +161,5 @@ def least_last_parts(config: EngineConfig, command: Compute) -> int:
         return pixels
     segment = command.segment if command.n_cg > 1 else 0
     parts = min(config.cols, max(pixels, segment, command.last_segment))
-    busy = PassShape.of(command).cycles(parts)
+    busy = PassShape.of(config, command).cycles(parts)
     return parts if busy >= config.drain_cycles else config.cols

@@ -1,19 +1,18 @@
 """What a command may say to an engine: one list, for the compiler, program files and executors.
 
-Every rule but those with ``unchecked`` is the hardware's, too: it stops at a command that breaks
-it, with the same status. Where ``unchecked`` gives a reason, hardware goes on, and what it then
-computes means nothing (but it ends, or the watchdog ends it, and a soft reset brings it back).
+Every rule without ``unchecked`` is the hardware's, too: it stops at a command that breaks it, with
+the same status. Else it goes on, and what it computes means nothing (but it ends, or the watchdog
+ends it, and a soft reset brings it back).
 
 What depends on more than a command and the engine is no rule. The executor finds it in a run:
 
 - bytes outside of the memory: READ_ERROR or WRITE_ERROR, as the bus answers;
 - commands that wait for each other, or never end: WATCHDOG;
 - more fetched commands than a queue holds, which depends on when others leave it: BAD_COMMAND;
-- pixels that a compute command reads beyond the activation buffer, which padding hides. Hardware
-  reads something;
-- what lies in buffers: weights of a maximum that are not 0 or 1, masks above 1, steps of a kernel's
-  transform that do not fit its taps, positions in rows that are not on chip, windows that need more
-  than ``data_width`` bits. Hardware does not look at them;
+- pixels beyond the activation buffer, which padding hides: hardware reads something;
+- what lies in buffers, at which hardware does not look: weights of a maximum that are not 0 or 1,
+  masks above 1, steps of a kernel's transform that do not fit its taps, positions in rows that are
+  not on chip, windows that need more than ``data_width`` bits;
 - commands that use what another one changes, without waiting for it.
 """
 
@@ -45,6 +44,7 @@ from tilewright.isa.config import EngineConfig
 from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS
 from tilewright.isa.layout import reach
 from tilewright.isa.passes import PassShape, least_last_parts
+from tilewright.isa.products import PRODUCT_RULES
 from tilewright.isa.registers import Status
 from tilewright.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
 from tilewright.isa.widths import (
@@ -64,18 +64,14 @@ PRODUCTS = "products of its counts would take multipliers"
 DIVISIONS = "divisions by cols"
 PAIRS = "comparisons of what two commands say"
 
-#: What one compute command may do at most, so that a model of it has an end: values of windows at
-#: once, and products of the array.
+#: What one compute command may do at most: values of windows at once, and products of the array.
 MAX_WINDOW_VALUES, MAX_PRODUCTS = 1 << 23, 1 << 33
 
 
 class RuleError(Error):
     """A command says what the engine refuses.
 
-    Parameters
-    ----------
-    status : Status, which hardware then shows
-    certain : whether it checks that
+    ``status`` : which hardware then shows; ``certain`` : whether it checks that
     """
 
     def __init__(
@@ -256,7 +252,7 @@ def _places(config: EngineConfig, c: Compute) -> bool:
 def _work(config: EngineConfig, c: Compute) -> bool:
     pixels = c.passes * config.cols
     values = c.n_cg * pixels * config.rows
-    products = c.n_kg * pixels * config.rows * PassShape.of(c).steps
+    products = c.n_kg * pixels * config.rows * PassShape.of(config, c).steps
     return values <= MAX_WINDOW_VALUES and products <= MAX_PRODUCTS
 
 
@@ -273,9 +269,11 @@ def _compute(
 
 _COMPUTE = (
     _compute(
-        "options that the engine has: a maximum, partial sums, transforms, shared words, tables",
+        "options that the engine has: maxima, products, partial sums, transforms, shared words or "
+        "tables",
         lambda config, c: (
-            not (c.maximum and not config.maximum)
+            not (c.product and not config.multiplies_maps)
+            and not (c.maximum and not config.maximum)
             and not (c.partial and not config.partial_depth)
             and not (c.transform and config.data_width == 9)
             and not (c.accesses and not config.shared_words)
@@ -287,9 +285,9 @@ _COMPUTE = (
         lambda config, c: config.least_segment_log2 <= c.segment_log2 < config.rows.bit_length(),
     ),
     _compute(
-        "segments of 1..2**segment_log2 steps",
+        "segments of 1..2**segment_log2 steps, or of none in a product",
         lambda config, c: (
-            0 < c.segment <= 1 << c.segment_log2 and 0 < c.last_segment <= 1 << c.segment_log2
+            c.segment <= 1 << c.segment_log2 and 0 < c.last_segment <= 1 << c.segment_log2
         ),
     ),
     _compute(
@@ -333,7 +331,7 @@ _COMPUTE = (
         lambda config, c: c.accesses or 0 < c.out_w - (c.n_ox - 1) * config.cols <= config.cols,
         PRODUCTS,
     ),
-    *(_compute(*rule) for rule in WORD_RULES),
+    *(_compute(*rule) for rule in (*PRODUCT_RULES, *WORD_RULES)),
     _compute("words and lanes that are those of the columns", _split, DIVISIONS),
     _compute("columns that the engine counts", _columns_fit, PRODUCTS),
     _compute("rows that the engine counts", _rows_fit, PRODUCTS),
@@ -396,7 +394,10 @@ RULES = (*_MEMORY, *_COMPUTE, *_DEFORM)
 
 #: Of a compute command with the Deform before it; hardware checks none.
 PAIR_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute, Deform], bool]], ...] = (
-    ("windows that are sampled, no others", lambda config, c, d: not (c.transform or c.accesses)),
+    (
+        "windows that are sampled, no others",
+        lambda config, c, d: not (c.transform or c.accesses or c.product),
+    ),
     ("as many taps as its Deform", lambda config, c, d: d.taps == c.n_r * c.n_s),
     (
         "a ring of an even number of its Deform's rows",

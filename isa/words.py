@@ -39,7 +39,7 @@ def can_share(config: EngineConfig, stride_x: int, out_w: int) -> bool:
 
 def _counts(config: EngineConfig, c: Compute) -> bool:
     return not c.accesses or (
-        not (c.partial or c.transform or c.resume)
+        not (c.partial or c.transform or c.product or c.resume)
         and c.out_w >= LEAST_WIDTH
         and c.accesses <= config.cols
         and 0 < c.last_pixels <= config.cols
@@ -58,7 +58,7 @@ def _agrees(config: EngineConfig, c: Compute) -> bool:
 #: What compute commands must have, whether they do, and why hardware does not check it.
 WORD_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute], bool], str], ...] = (
     (
-        "rows of 2 pixels or more, 1..cols accesses and last pixels, no sums that go on, if shared",
+        "rows of 2 pixels or more, 1..cols accesses and last pixels, plain sums, if shared",
         _counts,
         "",
     ),

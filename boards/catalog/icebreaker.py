@@ -23,6 +23,7 @@ ICEBREAKER = Board.from_platform(
         acc_width=22,
         multiplier_width=12,
         maximum=False,
+        products=False,
         act_depth=128,
         weight_depth=256,
         out_depth=64,

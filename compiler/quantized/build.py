@@ -236,6 +236,8 @@ class Builder:
             lone = len(view.shape) == len(shape) and all(n == 1 for n in view.shape[-pixels:])
             if function == "mul" and pixels and lone and other.shape == shape:
                 wanted = (*shape[:-pixels], *(1,) * pixels)
+            elif function == "mul" and pixels == 2 and other.shape == shape and _flat(view, shape):
+                wanted = (*(1,) * (len(shape) - 2), *shape[-2:])
             operands.append(self._expanded(view, wanted))
         names = (self.realized(where, operands[0]), self.realized(where, operands[1]))
         output = self.emit(q.Binary(where, names, self.unique(where), function))
@@ -419,6 +421,12 @@ class Builder:
         name = self.realized(where, view)
         output = self.emit(q.Bilinear(where, (name,), self.unique(where), factor))
         return View((output,), self.shape(output))
+
+
+def _flat(view: View, shape: Sequence[int]) -> bool:
+    """Return whether a view has the last two dimensions of a shape, and one of the others."""
+    lead = (*(1,) * len(shape), *view.shape)[-len(shape) : -2]
+    return view.shape[-2:] == tuple(shape[-2:]) and set(lead) == {1}
 
 
 def _taking(places: Any, axis: int) -> Callable[[list[np.ndarray[Any, Any]]], Any]:

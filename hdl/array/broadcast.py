@@ -44,7 +44,7 @@ def segment_broadcast(m, config, *, command, window, complete, x):
     ----------
     m : Module, to which registers are added
     config : EngineConfig
-    command : view of a Compute: ``segment_log2``, ``signed``
+    command : view of a Compute: ``segment_log2``, ``signed``, ``segment``
     window : array of ``cols`` words of rows x window_width bits
     complete : 1 bit; the window is whole ``complete_latency(config)`` cycles later
     x : array of rows x cols signed(data_width), driven
@@ -52,7 +52,7 @@ def segment_broadcast(m, config, *, command, window, complete, x):
     Timing
     ------
     With ``config.pipelined``, ``x`` shows a segment's first channel three cycles after its window,
-    else one.
+    else one. Of a product, it shows that one until the next window.
     """
     half_way = m.d.sync if config.pipelined else m.d.comb
     rows, cols = config.rows, config.cols
@@ -67,9 +67,10 @@ def segment_broadcast(m, config, *, command, window, complete, x):
     far = [_register(f"far_{k}", pixel_width * cols) for k in range(0, rows, share)]
     # Whom each row listens to: another near one, by the segment's size, or a far one.
     share_log2 = share.bit_length() - 1
-    choice = Signal(share_log2 + 1)
+    holds = [command.segment == 0] if config.multiplies_maps else []
+    choice = Signal(share_log2 + 1 + len(holds))
     m.d.sync += choice.eq(
-        Cat(*(command.segment_log2 == log2 for log2 in range(share_log2)), command.signed)
+        Cat(*(command.segment_log2 == log2 for log2 in range(share_log2)), command.signed, *holds)
     )
     m.submodules.listen = listen = _copies(config)(width=len(choice), copies=rows, dsp=config.dsp)
     m.submodules.distance = distance = Fanout(
@@ -81,7 +82,7 @@ def segment_broadcast(m, config, *, command, window, complete, x):
         with m.If(whole.o[k]):
             m.d.sync += queue[k].eq(channel)
         if k + 1 < rows:
-            with m.Else():
+            with m.Elif(~listen.o[k][share_log2 + 1] if holds else 1):
                 m.d.sync += queue[k].eq(queue[k + 1])
         half_way += near[k].eq(queue[k])
         if k % share == 0:
@@ -100,5 +101,5 @@ def segment_broadcast(m, config, *, command, window, complete, x):
             pixel = heard.word_select(j, pixel_width)
             end = _register(f"x_{k}_{j}", config.data_width)
             m.d.comb += x[k][j].eq(end)
-            sign = pixel[7] & listen.o[k][-1]
+            sign = pixel[7] & listen.o[k][share_log2]
             half_way += end.eq(Cat(pixel, sign) if pixel_width == 8 else pixel)

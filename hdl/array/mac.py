@@ -25,8 +25,9 @@ class MacArray(wiring.Component):
     Members
     -------
     x : In(array of rows x cols signed(data_width)); with 4-bit weights, only even rows' are used
-    w : In(array of rows signed(weight_width)); ``ahead(config)`` cycles before their ``x``
-    valid : In(1); accumulate the product of this cycle's ``x`` and ``w``
+    w : In(array of rows signed(operand_width(config))); ``ahead(config)`` cycles before their ``x``
+    valid : In(1), where maps are multiplied In(cols), one for each column; accumulate the product
+        of this cycle's ``x`` and ``w``
     first : In(1); start from this product instead of adding it
     maximum : In(1); keep the larger instead of the sum; the weights must be 0 or 1; ignored
         without ``config.maximum``
@@ -39,6 +40,14 @@ class MacArray(wiring.Component):
     """
 
     LATENCY = Multiplier.LATENCY + 2
+    #: Bits of a weight that is a pixel less its zero point.
+    FACTOR_WIDTH = 9
+
+    @classmethod
+    def operand_width(cls, config):
+        """Return the bits of a weight."""
+        least = cls.FACTOR_WIDTH if config.multiplies_maps else 0
+        return max(config.weight_width, least)
 
     @classmethod
     def ahead(cls, config):
@@ -54,8 +63,8 @@ class MacArray(wiring.Component):
         super().__init__(
             {
                 "x": In(cells(signed(config.data_width))),
-                "w": In(data.ArrayLayout(signed(config.weight_width), config.rows)),
-                "valid": In(1),
+                "w": In(data.ArrayLayout(signed(self.operand_width(config)), config.rows)),
+                "valid": In(config.cols if config.multiplies_maps else 1),
                 "first": In(1),
                 "maximum": In(1),
                 "acc": Out(cells(signed(config.acc_width))),
@@ -66,12 +75,14 @@ class MacArray(wiring.Component):
         """Build the netlist."""
         m = Module()
         config = self._config
-        control = Cat(self.valid, self.first)
+        control = Cat(self.first, self.valid)
         for _ in range(Multiplier.LATENCY + 1 - FanoutTree.LATENCY):
             later = Signal.like(control)
             m.d.sync += later.eq(control)
             control = later
-        m.submodules.control = copies = FanoutTree(width=2, copies=config.rows, dsp=config.dsp)
+        m.submodules.control = copies = FanoutTree(
+            width=len(control), copies=config.rows, dsp=config.dsp
+        )
         m.d.comb += copies.i.eq(control)
         m.submodules.maximum = maxima = FanoutTree(width=1, copies=config.rows, dsp=config.dsp)
         m.d.comb += maxima.i.eq(self.maximum & config.maximum)
@@ -84,7 +95,7 @@ class MacArray(wiring.Component):
         for k in range(config.rows):
             if self.ahead(config):
                 m.submodules[f"weight_{k}"] = own = Fanout(
-                    width=config.weight_width, copies=config.cols, dsp=config.dsp
+                    width=self.operand_width(config), copies=config.cols, dsp=config.dsp
                 )
                 m.d.comb += own.i.eq(self.w[k])
                 weights.append([copy.as_signed() for copy in own.o])
@@ -108,7 +119,7 @@ class MacArray(wiring.Component):
                 else:
                     mul = Multiplier(
                         a_shape=signed(config.data_width),
-                        b_shape=signed(config.weight_width),
+                        b_shape=signed(self.operand_width(config)),
                         dsp=config.dsp,
                         place=place,
                     )
@@ -120,11 +131,18 @@ class MacArray(wiring.Component):
                     products[cell] = Signal.like(product, reset_less=True)
                     m.d.sync += products[cell].eq(product)
             for (row, column), product in products.items():
-                control = (*copies.o[row], maxima.o[row])
-                self._accumulate(m, self.acc[row][column], product, *control)
+                first, *valid = copies.o[row]
+                self._accumulate(
+                    m,
+                    self.acc[row][column],
+                    product,
+                    valid=valid[column if config.multiplies_maps else 0],
+                    first=first,
+                    maximum=maxima.o[row],
+                )
         return m
 
-    def _accumulate(self, m, acc, product, valid, first, maximum):
+    def _accumulate(self, m, acc, product, *, valid, first, maximum):
         value = Signal(signed(self._config.acc_width), reset_less=True)
         larger = Signal()
         m.d.comb += acc.eq(value)

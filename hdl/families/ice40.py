@@ -28,6 +28,8 @@ class ICE40(Family):
 
     def check(self, config: EngineConfig) -> None:
         """Refuse operands of other widths than 9 and 8 bits: halves of the primitive are bytes."""
+        if config.multiplies_maps:
+            raise ConfigError(f"products must be False with dsp {self.name!r} and pipelined=True")
         for parameter, only in (("weight_bits", 8), ("data_width", 9), ("kernel_width", 8)):
             if (value := getattr(config, parameter)) != only:
                 raise ConfigError(

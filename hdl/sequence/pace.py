@@ -42,8 +42,10 @@ def access_layout(config):
 
 def burst_layout(config):
     """Return a run of weight words that the step sequencer reads, one per cycle."""
+    product = {"product": 1} if config.multiplies_maps else {}  # weights are pixels
     return data.StructLayout(
-        {
+        product
+        | {
             "parameters": 1,  # requantization parameters instead of weights
             "count": step_count_width(config),
             "first_of_command": 1,
@@ -110,6 +112,7 @@ class PaceSequencer(wiring.Component):
         config, c = self._config, self.command
         segment, access, burst = self.i.payload, self.access, self.burst
 
+        take = Signal()
         # Of the command, which is stable.
         parts, last_part = Signal(range(config.cols + 1)), Signal(range(config.cols))
         with m.Switch(c.stride_x):
@@ -139,6 +142,14 @@ class PaceSequencer(wiring.Component):
             pause.eq(parts + config.parameter_pause),
             ready_after.eq(parts + config.parameter_pause + config.param_words - 1),
         ]
+
+        count = Mux(segment.short, c.last_segment, c.segment)
+        if config.multiplies_maps:
+            product = Signal()
+            m.d.sync += product.eq(c.segment == 0)
+            count = Mux(product, Mux(segment.short, config.cols, 1), count)
+            with m.If(product):  # a step for each column, and one for the factor or none
+                m.d.sync += short.eq(config.cols - Mux(c.r_dy[0], 1, 2))
 
         # Cycles of a pass, at least, less one.
         longest = max(
@@ -175,7 +186,6 @@ class PaceSequencer(wiring.Component):
                 narrow_short.eq(Mux(c.last_segment > parts_1, c.last_segment, parts_1) - 1),
             ]
 
-        take = Signal()
         left, over = (
             Signal(count_width),
             Signal(init=1),
@@ -252,6 +262,7 @@ class PaceSequencer(wiring.Component):
                 pausing.eq(1),
                 elapsed.eq(0),
                 burst.parameters.eq(1),
+                *([burst.product.eq(0)] if config.multiplies_maps else []),
                 burst.count.eq(config.param_words),
                 burst.first_of_command.eq(segment.first_of_command),
             ]
@@ -259,7 +270,8 @@ class PaceSequencer(wiring.Component):
             m.d.sync += [
                 pausing.eq(0),
                 burst.parameters.eq(0),
-                burst.count.eq(Mux(segment.short, c.last_segment, c.segment)),
+                burst.count.eq(count),
+                *([burst.product.eq(product & segment.short)] if config.multiplies_maps else []),
                 burst.first_of_command.eq(segment.first_of_command),
                 burst.first_of_kg.eq(segment.first_of_kg),
                 burst.first.eq(segment.opens),

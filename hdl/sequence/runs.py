@@ -134,7 +134,8 @@ def _sound(config, c):
     sound = (
         ~outside(result_count_width(config), c.n_kg, c.n_oy, c.n_ox, c.out_w)
         & ~outside(act_addr_width(config) + 1, c.n_cg)
-        & ~outside(8, c.n_r, c.n_s, c.segment, c.last_segment, c.stride_x, c.dst_step)
+        & ~outside(8, c.n_r, c.n_s, c.last_segment, c.stride_x, c.dst_step)
+        & ((c.segment != 0) | config.multiplies_maps)
         & (c.segment <= most)
         & (c.last_segment <= most)
         & ~(c.to_act & unplaced)
@@ -142,7 +143,7 @@ def _sound(config, c):
     )
     if config.shared_words:
         words = (
-            ~(c.partial | c.transform | c.resume)
+            ~(c.partial | c.transform | c.resume | (c.segment == 0))
             & (c.out_w >= LEAST_WIDTH)
             & (c.accesses <= config.cols)
             & (c.last_pixels != 0)

@@ -1,6 +1,6 @@
 """One weight word per cycle."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,6 +26,7 @@ class StepSequencer(wiring.Component):
     i : In(burst_layout), i_valid : In(1); bursts are at least ``count`` cycles apart
     addr : Out(weight_addr_width)
     step : Out(1); a weight word is read for the array
+    product : Out(1), with ``step``; the weights are pixels, and no word is read
     parameter : Out(1); a parameter word is read
     first, last : Out(1); first and last step of a pass
     first_of_kg, last_of_command : Out(1); the pass is that
@@ -46,6 +47,7 @@ class StepSequencer(wiring.Component):
                 "i_valid": In(1),
                 "addr": Out(weight_addr_width(self._config)),
                 "step": Out(1),
+                **({"product": Out(1)} if self._config.multiplies_maps else {}),
                 "parameter": Out(1),
                 "first": Out(1),
                 "last": Out(1),
@@ -83,8 +85,9 @@ class StepSequencer(wiring.Component):
         with m.Else():
             m.d.sync += [self.first.eq(0), self.last.eq(0)]
             with m.If(left != 0):
+                stays = burst.product if self._config.multiplies_maps else 0
                 m.d.sync += [
-                    self.addr.eq(following),
+                    self.addr.eq(Mux(stays, self.addr, following)),
                     left.eq(left - 1),
                     self.last.eq(burst.last & ~burst.parameters & (left == 1)),
                 ]
@@ -94,4 +97,6 @@ class StepSequencer(wiring.Component):
             self.first_of_kg.eq(burst.first_of_kg),
             self.last_of_command.eq(burst.last_of_command),
         ]
+        if self._config.multiplies_maps:
+            m.d.comb += self.product.eq(burst.product)
         return m

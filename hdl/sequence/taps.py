@@ -90,6 +90,10 @@ class TapSequencer(wiring.Component):
         p = Signal(pass_layout(config), reset_less=True)
         waiting = Signal()
         load, step = Signal(), Signal()
+        # A product's factor is kept, and waits for the window behind it.
+        keeps = Signal()
+        if config.multiplies_maps:
+            m.d.sync += keeps.eq((c.segment == 0) & ~c.r_dy[0])
         m.d.comb += [
             step.eq(self.o.valid & self.o.ready),
             load.eq(waiting & (~self.o.valid | (step & o.last))),
@@ -105,7 +109,10 @@ class TapSequencer(wiring.Component):
             cg.step.eq(step & s.last & r.last),
             o.short.eq(cg.last),
             o.last.eq(s.last & r.last & cg.last),
-            o.closes.eq((s.last & r.last) | ~c.transform if config.partial_depth else 1),
+            o.closes.eq(
+                ((s.last & r.last) | ~c.transform if config.partial_depth else 1)
+                & (cg.last | ~keeps)
+            ),
         ]
         if config.pipelined:
             # The next pass waits here, so that the loops above and below are apart.

@@ -39,6 +39,14 @@ class Compute(Command):
     last pass of the command before left in the array. A command without ``to_act`` and ``to_out``
     has no results, and its parameters mean nothing: so the sums of many commands are one result.
 
+    With ``segment`` 0 a command is a *product* of two maps, its two channel groups, in an engine
+    with ``multiplies_maps``; it has one kernel row and column, a stride of 1, and ``last_segment``
+    1. The first channel group's window is the factor: a pass takes ``cols`` steps, and in step j
+    the row's weight is pixel j of the factor, less ``pad``, its zero point, and only column j adds
+    what comes of it. With ``factor_steps`` the factor's window is itself multiplied by a weight
+    before, in a step of its own, as if ``segment`` were 1. No other step reads a weight, but one
+    word for them all lies behind it.
+
     With ``transform``, all ``n_r * n_s`` taps of a channel group make one window, their sum with
     ``coefficients``; the segment that follows belongs to all of them.
 
@@ -70,7 +78,9 @@ class Compute(Command):
     segment_log2: int = bits(
         3, "log2 of the rows that share a broadcast: 0 depthwise .. log2(rows) dense"
     )
-    segment: int = bits(7, "steps of every segment but those of the last channel group")
+    segment: int = bits(
+        7, "steps of every segment but those of the last channel group; 0 of a product"
+    )
     last_segment: int = bits(7, "steps of the segments of the last channel group")
     n_kg: int = bits(12, "kernel groups (of `rows` output channels)")
     n_oy: int = bits(12, "output rows")
@@ -93,12 +103,14 @@ class Compute(Command):
         signed=True,
     )
     oy_dy: int = bits(4, "input rows per output row")
-    r_dy: int = bits(6, "input rows per kernel row")
+    r_dy: int = bits(6, "input rows per kernel row; of a product, 1: its factor takes a step")
     in_h: int = bits(13, "input rows")
     x0: int = bits(10, "input column of output column 0, kernel column 0", signed=True)
     x0_word: int = bits(9, "floor(x0 / cols)", signed=True)
     x0_lane: int = bits(4, "x0 mod cols")
-    s_dx: int = bits(6, "input columns per kernel column")
+    s_dx: int = bits(
+        6, "input columns per kernel column; of a product, 1: its factor is two's complement"
+    )
     s_word: int = bits(5, "s_dx // cols")
     s_lane: int = bits(4, "s_dx mod cols")
     in_w: int = bits(13, "input columns")
@@ -170,6 +182,21 @@ class Compute(Command):
     row_dx: int = bits(13, "then, out_w * stride_x", option=True, default=0)
     row_word: int = bits(12, "row_dx // cols", option=True, default=0)
     row_lane: int = bits(4, "row_dx mod cols", option=True, default=0)
+
+    @property
+    def product(self) -> bool:
+        """Whether one map is multiplied by another."""
+        return self.segment == 0
+
+    @property
+    def factor_steps(self) -> int:
+        """Steps of a product in which the factor itself is multiplied by a weight, 0 or 1."""
+        return self.r_dy & 1
+
+    @property
+    def factor_signed(self) -> int:
+        """Whether a product's factor is two's complement."""
+        return self.s_dx & 1
 
     @property
     def windows(self) -> int:

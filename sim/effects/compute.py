@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa import Compute, Deform, EngineConfig
-from tilewright.isa.passes import PassShape
+from tilewright.isa.passes import weight_words
 from tilewright.isa.words import own_words
 from tilewright.sim.effects.buffers import Buffers
 from tilewright.sim.effects.partial import add_partial, partial_sums, wrap
@@ -36,7 +36,7 @@ def run_compute(
     sampler = None
     if deform is not None:
         sampler = Sampler(config, deform, c, buffers.activations, buffers.offsets)
-    size = config.param_words + PassShape.of(c).steps
+    size = config.param_words + weight_words(config, c)
     for kgs in _kernel_groups(config, c):
         first = c.weight_base + kgs.start * size
         places = np.arange(first, first + len(kgs) * size) % config.weight_depth
@@ -87,6 +87,9 @@ def _sums(
 ) -> NDArray[np.int64]:
     """Return the (n_oy, n_ox * cols, kernel groups * rows) accumulators."""
     windows = windows_of(config, c, kgs, activations, sampler)
+    if c.product:
+        products = _products(config, c, next(windows), words)
+        return products.reshape(c.n_oy, c.n_ox * config.cols, -1)
     steps = _steps(c, words)
     if c.maximum:
         if not np.isin(words, (0, 1)).all():
@@ -112,6 +115,20 @@ def _steps(c: Compute, words: NDArray[np.int16]) -> NDArray[np.int16]:
     rest = words[:, last:].reshape(count, c.windows, c.last_segment, rows)
     steps[:, :, -1, : c.last_segment] = rest.transpose(1, 0, 2, 3)
     return steps
+
+
+def _products(
+    config: EngineConfig, c: Compute, window: NDArray[np.float32], words: NDArray[np.int16]
+) -> NDArray[np.int64]:
+    """Return the products of two maps, the two channel groups of a window."""
+    factor = window[..., 0, :].astype(np.int64)
+    pixel = window[..., 1, :].astype(np.int64)[..., _channels(config, c)[0]]
+    kind = np.int8 if c.factor_signed else np.uint8
+    weight = factor.astype(kind).astype(np.int64) - np.array(c.pad, np.uint8).astype(kind)
+    total = pixel * weight
+    if c.factor_steps:
+        total = total + factor[..., _channels(config, c)[0]] * words[:, 0]
+    return np.broadcast_to(total, (*total.shape[:2], len(words), config.rows))
 
 
 def _own_channels(

@@ -62,15 +62,15 @@ def compute_timing(
     parts = last_parts = command_parts(config, command)
     if deform is not None:
         parts, last_parts = config.cols, deform.last_parts
-    shape = PassShape.of(command)
+    shape = PassShape.of(config, command)
     busy = shape.cycles(last_parts)  # of the last word of a row
     last_whole = max(busy, shortest_pass(config, command))
     group = kernel_group_cycles(config, command, parts, last_parts)
     # First cycle of the last pass, and of its last segment.
     last_pass = ComputeUnit.start_latency(config) + command.n_kg * group - last_whole
-    burst = last_pass + busy - max(command.last_segment, last_parts) + last_parts - 1
+    burst = last_pass + busy - max(shape.last_segment, last_parts) + last_parts - 1
     burst += ComputeUnit.SAMPLE_DELAY if deform is not None else 0
-    capture = burst + ComputeUnit.capture_latency(config) + command.last_segment - 1
+    capture = burst + ComputeUnit.capture_latency(config) + shape.last_segment - 1
     idle = last_pass + last_whole
     drain = command_drain(config, command)
     done = capture + drain + Drain.latency(config)

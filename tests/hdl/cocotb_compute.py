@@ -6,12 +6,13 @@ from dataclasses import replace
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tests.hdl.compute_cases import WORD, random_compute, results
+from tests.hdl.compute_cases import WORD, random_compute, random_product, results
 from tests.hdl.configs import CONFIG, SHARING
 from tests.hdl.streams import Part, reset, send
 from tilewright.hdl.buffers.activations import ActivationBuffer
 from tilewright.hdl.buffers.words import WordBuffer
 from tilewright.isa import Unit, encode
+from tilewright.isa.passes import PassShape, weight_words
 from tilewright.isa.registers import Status
 from tilewright.isa.words import can_share, own_words, share_words
 
@@ -40,7 +41,7 @@ class Buffers:
 
     def add_parameters(self, rng, c):
         """Put parameters where a command reads them; return them by kernel group and row."""
-        steps = c.n_r * c.n_s * ((c.n_cg - 1) * c.segment + c.last_segment)
+        steps = weight_words(CONFIG, c)
         groups = []
         for kg in range(c.n_kg):
             base = c.weight_base + kg * (CONFIG.param_words + steps)
@@ -94,7 +95,8 @@ async def results_are_those_of_plain_arithmetic(dut, seed, name):
     origin = {"load": rng.choice((0, 65530)), "store": rng.choice((0, 65533))}
     sums, before = [], None
     for index in range(COMMANDS):
-        command = random_compute(
+        make = random_product if rng.random() < 0.3 else random_compute
+        command = make(
             rng,
             CONFIG,
             weight_base=(8192 * index - 40) % WORD,  # apart, and the first one wraps
@@ -102,7 +104,7 @@ async def results_are_those_of_plain_arithmetic(dut, seed, name):
             wait_load=(origin["load"] + rng.randrange(2 * index + 1)) % WORD,
             wait_store=(origin["store"] + rng.randrange(2 * index + 1)) % WORD,
         )
-        if before is not None and rng.random() < 0.5:
+        if before is not None and not command.product and rng.random() < 0.5:
             command = replace(
                 command,
                 resume=1,
@@ -110,7 +112,8 @@ async def results_are_those_of_plain_arithmetic(dut, seed, name):
                 signed=before.signed,
                 **{"n_kg": 1, "n_oy": 1, "n_ox": 1, "out_w": min(command.out_w, COLS)},
             )
-        if can_share(config, command.stride_x, command.out_w) and not command.resume:
+        shareable = not (command.resume or command.product)
+        if shareable and can_share(config, command.stride_x, command.out_w):
             command = share_words(config, command)
         before = command if not command.accesses else None  # which leaves more than its results
         groups = buffers.add_parameters(rng, command)
@@ -159,10 +162,7 @@ async def results_are_those_of_plain_arithmetic(dut, seed, name):
         await RisingEdge(dut.clk)
     assert seen_out == out
     assert seen_act == act
-    assert steps == sum(
-        c.n_kg * c.passes * c.n_r * c.n_s * ((c.n_cg - 1) * c.segment + c.last_segment)
-        for c in commands
-    )
+    assert steps == sum(c.n_kg * c.passes * PassShape.of(CONFIG, c).steps for c in commands)
     await ReadOnly()
     assert not part.busy.value
 

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from tilewright.isa import Compute
+from tilewright.isa.passes import weight_words
 
 WORD = 1 << 16  # addresses are modulo this
 
@@ -72,6 +73,29 @@ def random_compute(rng, config, **fields):
     return Compute(**{**values, **fields})
 
 
+def random_product(rng, config, **fields):
+    """Return a product of two maps, its flags included."""
+    signed = rng.randrange(2)
+    return random_compute(
+        rng,
+        config,
+        **{
+            "maximum": 0,
+            "segment": 0,
+            "last_segment": 1,
+            "n_cg": 2,
+            "n_r": 1,
+            "n_s": 1,
+            "stride_x": 1,
+            "s_dx": signed,
+            "s_word": 0,
+            "s_lane": signed,
+            "r_dy": rng.randrange(2),
+            **fields,
+        },
+    )
+
+
 def passes(c, config):
     """Yield the passes of a command, with the fields of ``pass_layout``."""
     for kg in range(c.n_kg):
@@ -106,6 +130,9 @@ def segments(c, config, one_pass):
             for s in range(c.n_s):
                 x, y = one_pass["x"] + s * c.s_dx, one_pass["y"] + r * c.r_dy
                 first, short = int((cg, r, s) == (0, 0, 0)), int(cg == c.n_cg - 1)
+                count = c.last_segment if short else c.segment
+                if c.product:
+                    count = config.cols if short else c.factor_steps
                 yield {
                     "group": (one_pass["group"] + cg * c.cg_step) % WORD,
                     "row": (one_pass["row"] + r * c.r_step) % c.act_ring,
@@ -115,15 +142,21 @@ def segments(c, config, one_pass):
                     "word": x // config.cols % WORD,
                     "lane": x % config.cols,
                     "short": short,
-                    "count": c.last_segment if short else c.segment,
+                    "count": count,
                     "first": first,
-                    "opens": first,
-                    "closes": 1,
+                    "opens": first | int(c.product and not c.factor_steps),
+                    "closes": int(count > 0),
                     "tap": 0,
                     "last": int((cg, r, s) == (c.n_cg - 1, c.n_r - 1, c.n_s - 1)),
                     "new_kg": first & one_pass["first_of_kg"],
                     **flags,
                 }
+
+
+def _factors(c, word):
+    """Return the weights that a product makes of a pixel word of its factor."""
+    values = [b - 256 if c.factor_signed and b > 127 else b for b in (*word, c.pad)]
+    return [value - values[-1] for value in values[:-1]]
 
 
 def requantize(total, multiplier, shift, c):
@@ -147,12 +180,13 @@ def results(c, config, activation, weight, parameters, sample=None, sums=None):
         kg, oy, ox = index // (c.n_oy * c.n_ox), index // c.n_ox % c.n_oy, index % c.n_ox
         taps = list(segments(c, config, one_pass))
         # A kernel group's weights follow its parameters, and the next group follows them.
-        block = config.param_words + sum(tap["count"] for tap in taps)
+        block = config.param_words + weight_words(config, c)
         step = c.weight_base + kg * block + config.param_words
         pixels = one_pass["pixels"] if sums is None else config.cols
         products = [[[] for _ in range(config.rows)] for _ in range(pixels)]
+        seen = []  # the words of each window
         for number, tap in enumerate(taps):
-            windows = []
+            windows, words = [], []
             for j in range(pixels):
                 x = tap["x"] + j * c.stride_x
                 word = [c.pad] * config.rows
@@ -161,7 +195,15 @@ def results(c, config, activation, weight, parameters, sample=None, sums=None):
                 elif tap["row_valid"] and 0 <= x < c.in_w:
                     place = tap["group"] + tap["row"] + x // config.cols
                     word = activation(x % config.cols, place % WORD)
+                words.append(word)
                 windows.append([b - 256 if c.signed and b > 127 else b for b in word])
+            if c.product and tap["short"]:
+                for j, window in enumerate(windows):
+                    for row, own in enumerate(_factors(c, seen[0][j])):
+                        channel = row - row % (1 << c.segment_log2)
+                        products[j][row].append(window[channel] * own)
+                continue
+            seen.append(words)
             for i in range(tap["count"]):
                 weights = weight(step % WORD)
                 step += 1

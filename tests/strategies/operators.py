@@ -153,6 +153,23 @@ def gate(net: Net, source: str) -> None:
     net.emit(ir.Gate, any_kind(net, source), input=source, gate=other, output=net.fresh("v"))
 
 
+def product(net: Net, source: str) -> None:
+    if not net.config.multiplies_maps and not net.chance(0.05):
+        raise VerifyError("engines refuse it")
+    kind = net.values[source]
+    channels = 1 if net.chance(0.2) else kind.shape[0]
+    other = (
+        source
+        if net.chance(0.1)
+        else net.like(replace(kind, shape=(channels, *kind.shape[1:])), same_type=False)
+    )
+    names = (source, other) if net.chance(0.5) else (other, source)
+    net.emit(
+        ir.Product, any_kind(net, source), input_a=names[0], input_b=names[1],
+        output=net.fresh("v"),
+    )  # fmt: skip
+
+
 def lookup(net: Net, source: str) -> None:
     kind = net.values[source]
     if kind.bits > 8 or (not net.config.tables and not net.chance(0.05)):
@@ -280,6 +297,7 @@ MAKERS: Mapping[type[Op], Callable[[Net, str], None]] = {
     ir.Maximum: maximum,
     ir.Rescale: rescale,
     ir.Gate: gate,
+    ir.Product: product,
     ir.Lookup: lookup,
     ir.Constant: constant,
     ir.Concat: concat,

@@ -91,17 +91,19 @@ def add(call: Call, a: Quantized, b: Quantized, shared: Quantization | None = No
     return Pending(call.where, name, a.shape, a.flat)
 
 
-def gated(call: Call, a: Quantized, b: Quantized) -> Pending:
-    """Product of a tensor and one of its channels' factors."""
-    x, gate = (b, a) if a.shape[1:] == (1, 1) else (a, b)
-    if gate.shape != (x.shape[0], 1, 1):
+def product(call: Call, a: Quantized, b: Quantized) -> Pending:
+    """Product of two tensors, of which one may have one pixel or one channel."""
+    x, factor = (a, b) if math.prod(a.shape) >= math.prod(b.shape) else (b, a)
+    channels, *pixels = x.shape
+    if factor.shape not in ((channels, 1, 1), (1, *pixels), x.shape):
         raise UnsupportedError(
             call.where,
             f"a product of shapes {a.shape} and {b.shape}",
-            "Multiply a (N, C, H, W) tensor by one factor per channel, (N, C, 1, 1).",
+            "Multiply a (N, C, H, W) tensor by one of its shape, by one factor per channel, "
+            "(N, C, 1, 1), or by one per pixel, (N, 1, H, W).",
         )
     name = call.builder.emit(
-        call.where, lambda output: q.Binary(call.where, (x.name, gate.name), output, "mul")
+        call.where, lambda output: q.Binary(call.where, (x.name, factor.name), output, "mul")
     )
     return Pending(call.where, name, x.shape, x.flat)
 

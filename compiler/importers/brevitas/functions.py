@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from tilewright.compiler.importers.brevitas import movement, windows
-from tilewright.compiler.importers.brevitas.calls import Call, add, flatten, gated
+from tilewright.compiler.importers.brevitas.calls import Call, add, flatten, product
 from tilewright.compiler.importers.brevitas.expressions import FUNCTIONS as ELEMENTWISE
 from tilewright.compiler.importers.brevitas.expressions import Parameters
 from tilewright.compiler.importers.brevitas.values import Abstract, Quantized
@@ -63,7 +63,7 @@ def _scalar(function: str) -> FunctionHandler:
             raise UnsupportedError(
                 call.where,
                 f"{function} of two tensors",
-                "Only sums, and products with one factor per channel, take two tensors.",
+                "Only sums and products take two tensors.",
             )
         place = tensors[0]
         terms = tuple(q.X if i == place else float(x) for i, x in enumerate(args))
@@ -87,7 +87,7 @@ def _mul(call: Call, keywords: Keywords) -> Result:
         call = replace(call, args=(*call.args, keywords["other"]))
     if _number(call):
         return _scalar("mul")(call, {})
-    return gated(call, call.quantized(0), call.quantized(1))
+    return product(call, call.quantized(0), call.quantized(1))
 
 
 def _max_pool(call: Call, keywords: Keywords) -> Abstract:

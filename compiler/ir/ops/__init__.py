@@ -25,7 +25,14 @@ from tilewright.compiler.ir.op import (
 from tilewright.compiler.ir.ops.constant import Constant
 from tilewright.compiler.ir.ops.convolution import Conv2d, Linear
 from tilewright.compiler.ir.ops.deformable import DeformConv2d
-from tilewright.compiler.ir.ops.elementwise import Add, Gate, Lookup, Maximum, Rescale
+from tilewright.compiler.ir.ops.elementwise import (
+    Add,
+    Gate,
+    Lookup,
+    Maximum,
+    Product,
+    Rescale,
+)
 from tilewright.compiler.ir.ops.movement import (
     Concat,
     PixelShuffle,
@@ -63,6 +70,7 @@ __all__ = [
     "Pair",
     "PixelShuffle",
     "PixelUnshuffle",
+    "Product",
     "Rescale",
     "RoundedConv2d",
     "SelectChannels",
@@ -86,6 +94,7 @@ OPS: tuple[type[Op], ...] = complete(
     Maximum,
     Rescale,
     Gate,
+    Product,
     Lookup,
     Concat,
     SelectChannels,

@@ -227,13 +227,78 @@ class Gate(Accumulating):
 
     def accumulator(self, types: Types) -> tuple[IntArray, IntArray]:
         """Return the range of the accumulator, (K,) each."""
-        x, gate = types[self.input], types[self.gate]
-        corners = [
-            (a - x.zero_point) * (b - gate.zero_point)
-            for a in (x.qmin, x.qmax)
-            for b in (gate.qmin, gate.qmax)
-        ]
-        return self.alike(min(corners), max(corners))
+        return self.alike(*product_range(types[self.input], types[self.gate]))
+
+
+@rule("input_a, input_b")
+def _shapes_meet(op: "Product", types: Types) -> str | None:
+    """Both operands have the same pixels, and the same channels, or one of them one."""
+    a, b = types[op.input_a].shape, types[op.input_b].shape
+    alike = a[1:] == b[1:] and min(a[0], b[0]) in (1, max(a[0], b[0]))
+    return None if alike else f"{a} and {b}"
+
+
+@dataclass(frozen=True, eq=False)
+class Product(Accumulating):
+    """Product of two tensors, pixel by pixel: of every channel, or all by one.
+
+    ``out = requantize((a - zero_point_a) * (b - zero_point_b))``. The operands may be one value,
+    whose square that is.
+
+    Parameters
+    ----------
+    input_a, input_b : of one shape, or with one channel where the other has several
+    requantize : factor ``s_a * s_b / s_out``, one multiplier per channel
+    """
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        _shapes_meet,
+        rules.shape_agrees,
+        rules.requantize_matches,
+        rules.accumulator_fits,
+    )
+
+    input_a: str
+    input_b: str
+    output: str
+    requantize: Requantize
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the values read."""
+        return (self.input_a, self.input_b)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the values written."""
+        return (self.output,)
+
+    def shape(self, types: Types) -> Shape:
+        """Return the shape of the output."""
+        a, b = types[self.input_a].shape, types[self.input_b].shape
+        return max(a[0], b[0]), *a[1:]
+
+    def accumulate(self, values: Values, types: Types) -> IntArray:
+        """Return the (K, H, W) accumulator, bias included."""
+        a, b = ((values[v] - types[v].zero_point) for v in self.inputs)
+        product: IntArray = a * b
+        return product
+
+    def accumulator(self, types: Types) -> tuple[IntArray, IntArray]:
+        """Return the range of the accumulator, (K,) each."""
+        a, b = types[self.input_a], types[self.input_b]
+        low, high = product_range(a, b)
+        if self.input_a == self.input_b:
+            low = 0
+        return self.alike(low, high)
+
+
+def product_range(a: TensorType, b: TensorType) -> Range:
+    """Return the least and the greatest product of elements less their zero points."""
+    corners = [
+        (x - a.zero_point) * (y - b.zero_point) for x in (a.qmin, a.qmax) for y in (b.qmin, b.qmax)
+    ]
+    return min(corners), max(corners)
 
 
 @rule("table")

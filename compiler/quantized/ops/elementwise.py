@@ -224,7 +224,7 @@ BinaryFunction: TypeAlias = Literal["add", "sub", "mul", "div", "maximum", "mini
 
 @dataclass(frozen=True, eq=False)
 class Binary(Op):
-    """A function of two tensors of one shape; of a product, one may have one pixel.
+    """A function of two tensors of one shape; of a product, one may have one pixel or one channel.
 
     ``shared``: grid on which the operands of a sum are put before, if the network says one.
     """
@@ -240,7 +240,7 @@ class Binary(Op):
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Shape of the output."""
         a, b = inputs
-        return a if a[1] * a[2] >= b[1] * b[2] else b
+        return a if math.prod(a) >= math.prod(b) else b
 
     def evaluate(self, *inputs: Tensor) -> Tensor:
         """Apply the function."""

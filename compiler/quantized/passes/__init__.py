@@ -2,9 +2,9 @@
 
 In the order in which they run: ``constants`` (computes what does not depend on the inputs),
 ``functions`` (elementwise functions of one tensor), ``arithmetic`` (differences, quotients,
-minima), ``products`` (of two feature maps), ``sums`` (of many terms), ``moves`` and ``taps``
-(slices, paddings, reshapes, interpolation), ``affine`` (batch norms), ``given`` and ``strict``
-(grids and weights, where the network has its own). ``rewrite`` is what they share.
+minima), ``products`` (of two maps, for engines without), ``sums`` (of many terms), ``moves`` and
+``taps`` (slices, paddings, reshapes, interpolation), ``affine`` (batch norms), ``given`` and
+``strict`` (grids and weights, where the network has its own). ``rewrite`` is what they share.
 """
 
 from tilewright.compiler.quantized.graph import Graph
@@ -13,7 +13,6 @@ from tilewright.compiler.quantized.passes.arithmetic import lower_arithmetic
 from tilewright.compiler.quantized.passes.constants import fold_constants
 from tilewright.compiler.quantized.passes.functions import fuse_functions
 from tilewright.compiler.quantized.passes.given import (
-    check_products,
     with_inner_grids,
     with_weights,
 )
@@ -35,12 +34,12 @@ __all__ = [
 
 
 def prepared(graph: Graph) -> Graph:
-    """Bring a graph of an importer to where only products of maps are left to choose."""
+    """Bring a graph of an importer to functions, sums, maxima and products."""
     return fuse_functions(lower_arithmetic(fuse_functions(fold_constants(graph))))
 
 
 def normalized(graph: Graph) -> Graph:
-    """Bring a prepared graph, without products of maps, to what the engine has."""
+    """Bring a prepared graph to what the engine has."""
     return fold_affine(fuse_functions(fold_constants(lower_moves(merge_sums(graph)))))
 
 
@@ -51,9 +50,7 @@ def given(graph: Graph) -> Graph:
     ------
     UnsupportedError  Naming the layer that the engine does not have, or that lacks a grid.
     """
-    graph = prepared(graph)
-    check_products(graph)
-    return with_inner_grids(with_weights(normalized(graph)))
+    return with_inner_grids(with_weights(normalized(prepared(graph))))
 
 
 def strictly_given(graph: Graph) -> Graph:

@@ -8,25 +8,9 @@ import torch
 
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import Graph
-from tilewright.compiler.quantized.passes.products import maps_multiplied
 from tilewright.compiler.quantized.passes.rewrite import Rewrite
 from tilewright.compiler.quantized.types import Quantization
 from tilewright.errors import UnsupportedError
-
-
-def check_products(graph: Graph) -> None:
-    """Refuse products of maps, whose factors would need grids that no network says.
-
-    Raises
-    ------
-    UnsupportedError  Naming the first.
-    """
-    for op in maps_multiplied(graph):
-        raise UnsupportedError(
-            op.name,
-            "a product of two feature maps on grids of the network's own",
-            "Multiply by one factor per channel, or quantize the float network with tw.quantize.",
-        )
 
 
 def with_weights(graph: Graph) -> Graph:

@@ -1,4 +1,4 @@
-"""Products of two feature maps, which the engine does not have, by tables of squares.
+"""Products of two feature maps by tables of squares, for engines that do not multiply them.
 
 ``4 a b = s**2 - d**2`` with the sum ``s = a + b`` and the difference ``d = a - b``: one convolution
 makes both, a table squares them, and a convolution subtracts. Around the middle ``m`` of its range
@@ -64,10 +64,10 @@ def lower_products(graph: Graph, spreads: Mapping[str, Spread]) -> Graph:
 
 
 def _squares(rewrite: Rewrite, op: q.Op, a: Spread, b: Spread) -> str:
-    where, channels = op.name, rewrite.shapes[op.inputs[0]][0]
+    where, channels = op.name, max(rewrite.shapes[name][0] for name in op.inputs)
     ratio = max(a.power, 1e-30) / max(b.power, 1e-30)
     factor = 1.0 if 1 / _RATIO < ratio < _RATIO else ratio
-    second = op.inputs[1]
+    first, second = (_repeated(rewrite, where, name, channels) for name in op.inputs)
     if factor != 1:
         scale = torch.full((channels,), factor, dtype=torch.float64)
         scaled = rewrite.unique(f"{where}.scaled")
@@ -75,7 +75,7 @@ def _squares(rewrite: Rewrite, op: q.Op, a: Spread, b: Spread) -> str:
     low, high = factor * b.low, factor * b.high
     middles = ((a.low + a.high + low + high) / 2, (a.low + a.high - low - high) / 2)
     reach = max((a.high - a.low + high - low) / 2, 1e-30)
-    pairs = _interleaved(rewrite, where, (op.inputs[0], second), "factors")
+    pairs = _interleaved(rewrite, where, (first, second), "factors")
     signs = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=torch.float64).repeat(channels, 1)
     away = -torch.tensor(middles, dtype=torch.float64).repeat(channels)
     sums = _grouped(rewrite, where, pairs, signs, away, channels, "sums")
@@ -99,6 +99,15 @@ def _squares(rewrite: Rewrite, op: q.Op, a: Spread, b: Spread) -> str:
     weight = torch.tensor([row], dtype=torch.float64).repeat(channels, 1)
     bias = torch.full((channels,), rest, dtype=torch.float64)
     return _grouped(rewrite, where, source, weight, bias, channels, "product")
+
+
+def _repeated(rewrite: Rewrite, where: str, name: str, channels: int) -> str:
+    """Give a tensor of one channel as many as it is multiplied by."""
+    if rewrite.shapes[name][0] == channels:
+        return name
+    return rewrite.emit(
+        q.Select(where, (name,), rewrite.unique(f"{where}.channels"), np.zeros(channels, np.int64))
+    )
 
 
 def _interleaved(rewrite: Rewrite, where: str, names: tuple[str, str], label: str) -> str:

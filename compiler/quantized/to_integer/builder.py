@@ -15,6 +15,7 @@ from tilewright.compiler.ir.ops import (
     Lookup,
     Op,
     Output,
+    Product,
     Rescale,
     UpsampleBilinear,
 )
@@ -35,6 +36,7 @@ from tilewright.compiler.quantized.to_integer.values import (
     Mapped,
     Pending,
     PoolSource,
+    ProductSource,
     Quantized,
     RealInput,
     RescaleSource,
@@ -195,6 +197,8 @@ class Builder:
                 op = UpsampleBilinear(name, source.value, name, factor, self._requantize(x, grid))
             case GateSource(source, gate):
                 op = Gate(name, source.value, gate.value, name, self._requantize(x, grid))
+            case ProductSource(a, b):
+                op = Product(name, a.value, b.value, name, self._requantize(x, grid))
             case RescaleSource(source):
                 op = Rescale(name, source.value, name, self._requantize(x, grid))
         return self.emit(op, grid, x.shape)

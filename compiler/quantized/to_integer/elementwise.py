@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -16,6 +18,7 @@ from tilewright.compiler.quantized.to_integer.values import (
     GateSource,
     Mapped,
     Pending,
+    ProductSource,
     Quantized,
     RescaleSource,
 )
@@ -67,13 +70,20 @@ def binary(builder: Builder, op: q.Binary, a: Quantized, b: Quantized) -> Pendin
         case "maximum":
             return _maximum(builder, op, a, b)
         case "mul":
-            first = a.type.shape[1:] == (1, 1) != b.type.shape[1:]  # the factor per channel
-            x, gate = (b, a) if first else (a, b)
-            channels = x.type.shape[0]
-            scale = np.full(channels, x.type.scale * gate.type.scale)
-            source = GateSource(x, gate)
-            return Pending(op.name, source, x.type.shape, scale, np.zeros(channels), False)
+            return product(op.name, a, b)
     raise UnsupportedError(op.name, f"the function {op.function}", "See docs/quantize.md.")
+
+
+def product(where: str, a: Quantized, b: Quantized) -> Pending:
+    """Return a product of two tensors, of which one may have one pixel or one channel."""
+    shape = max(a.type.shape, b.type.shape, key=math.prod)
+    source: GateSource | ProductSource = ProductSource(a, b)
+    if a.type.shape[1:] == (1, 1) != b.type.shape[1:]:
+        source = GateSource(b, a)  # one factor per channel
+    elif b.type.shape[1:] == (1, 1):
+        source = GateSource(a, b)
+    scale = np.full(shape[0], a.type.scale * b.type.scale)
+    return Pending(where, source, shape, scale, np.zeros(shape[0]), False)
 
 
 def sum_of(where: str, a: Quantized, b: Quantized, shared: Quantization | None = None) -> Pending:

@@ -144,6 +144,14 @@ class GateSource:
 
 
 @dataclass(frozen=True)
+class ProductSource:
+    """Product of ``a`` and ``b``, pixel by pixel; one of them may have one channel."""
+
+    a: Quantized
+    b: Quantized
+
+
+@dataclass(frozen=True)
 class RescaleSource:
     """``x`` itself, on its way to another grid."""
 
@@ -163,7 +171,15 @@ class Mapped:
 
 
 WeightedSource = ConvSource | DeformSource | ConvTransposeSource | LinearSource
-Source = WeightedSource | PoolSource | AddSource | BilinearSource | GateSource | RescaleSource
+Source = (
+    WeightedSource
+    | PoolSource
+    | AddSource
+    | BilinearSource
+    | GateSource
+    | ProductSource
+    | RescaleSource
+)
 
 
 @dataclass(frozen=True)

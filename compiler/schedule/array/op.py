@@ -100,9 +100,7 @@ class ArrayOp:
 
     def pass_shape(self, config: EngineConfig, section: Section) -> PassShape:
         """Return what a pass runs through."""
-        groups, segment, last = self.segments(config, section)
-        windows = self.windows.per_channel_group(section)
-        return PassShape(windows=windows, groups=groups, segment=segment, last_segment=last)
+        return self.windows.pass_shape(config, section, self.segments(config, section))
 
     def pass_cycles(self, config: EngineConfig, section: Section) -> int:
         """Return the cycles of one pass: ``rows`` channels of ``cols`` pixels."""

@@ -86,7 +86,8 @@ def pass_loops(op: ArrayOp, config: EngineConfig, section: Section) -> PassLoops
 
 def can_be_cut(op: ArrayOp) -> bool:
     """Return whether an operation's sums can be in parts: its weights lie in memory as they are."""
-    return type(op.weights.source) is StoredWeights and not op.reduction.partial
+    stored = type(op.weights.source) is StoredWeights
+    return stored and op.windows.divisible and not op.reduction.partial
 
 
 @dataclass(frozen=True)

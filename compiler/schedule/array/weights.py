@@ -320,7 +320,7 @@ class Weights:
         groups, segment, last = self.segments(config, windows, work.section)
         return {
             "segment_log2": self.arrangement.segment_log2,
-            "segment": segment,
+            "segment": windows.steps_before(segment),
             "last_segment": last,
             "n_kg": work.block.n_kg,
             "n_cg": groups,

@@ -13,7 +13,7 @@ from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.section import Section
 from tilewright.compiler.schedule.array.work import Chunk, Work, cut_at
 from tilewright.isa import Compute, Deform, EngineConfig
-from tilewright.isa.passes import window_parts
+from tilewright.isa.passes import PassShape, window_parts
 
 _WORD = 1 << 16
 #: Input rows that a command can count, and columns.
@@ -113,6 +113,8 @@ class Windows:
     row_by_row: ClassVar[bool] = False
     #: A command of its own before each waits for all results, however few cycles have passed.
     waits: ClassVar[bool] = False
+    #: What a kernel group reduces over can be cut into parts.
+    divisible: ClassVar[bool] = True
     #: Words of a row that may take fewer cycles than the others.
     quick_words: ClassVar[int] = 0
     #: How people call it, where it is not direct.
@@ -204,6 +206,21 @@ class Windows:
     def per_channel_group(self, section: Section) -> int:
         """Return the windows of a channel group, each with a segment of its own."""
         return 1 if section.tap is not None else self.kernel[0] * self.kernel[1]
+
+    def pass_shape(
+        self, config: EngineConfig, section: Section, segments: tuple[int, int, int]
+    ) -> PassShape:
+        """Return what a pass runs through.
+
+        ``segments`` : channel groups per kernel group, steps of a segment, and of the last group's
+        """
+        groups, segment, last = segments
+        windows = self.per_channel_group(section)
+        return PassShape(windows=windows, groups=groups, segment=segment, last_segment=last)
+
+    def steps_before(self, segment: int) -> int:
+        """Return what a command says of the steps of segments before the last channel group's."""
+        return segment
 
     def at_once(self, config: EngineConfig, chunk: Chunk) -> Chunk:
         """Return how much of some results can be computed together.

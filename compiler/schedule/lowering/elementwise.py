@@ -12,12 +12,15 @@ from tilewright.compiler.ir import (
     Gate,
     Lookup,
     Maximum,
+    Product,
     Requantize,
     Rescale,
     TensorType,
 )
+from tilewright.compiler.schedule.array.product import FactorWindows
 from tilewright.compiler.schedule.array.reduction import Largest
 from tilewright.compiler.schedule.array.stage import Stage
+from tilewright.compiler.schedule.array.windows import Operand
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowering.context import Context, keep
 from tilewright.compiler.schedule.lowering.pooling import check_maximum
@@ -60,6 +63,99 @@ def gate(ctx: Context, op: Gate) -> None:
         order=order,
         gate=gate,
     )
+
+
+def product(ctx: Context, op: Product) -> None:
+    """Emit windows of one map whose weights are the other's pixels."""
+    if not ctx.config.multiplies_maps:
+        raise UnsupportedError(
+            op.name,
+            "a product of two feature maps, which only an engine with products=True, "
+            "pipelined=True and weight_bits=8 multiplies",
+            "Take such an engine, or quantize with squares=True: tables of squares instead.",
+        )
+    sources = []
+    for value in op.inputs:
+        kind, channels = ctx.values[value], ctx.values[op.output].shape[0]
+        if kind.shape[0] < channels:
+            name, value = value, ctx.fresh(f"{op.output}.channels")
+            ctx.values[value] = replace(kind, shape=(channels, *kind.shape[1:]))
+            _repeat(ctx, f"{op.name}.channels", name, value)
+        sources.append(value)
+    x, factor = _roles(ctx, op, side_by_side(ctx, op.name, op.output, sources))
+    kind, factor_kind = ctx.values[x], ctx.values[factor]
+    views = [ctx.view(value) for value in (factor, x)]
+    # What is left of the zero points: -z * factor, and the product of both.
+    steps = int(kind.zero_point != 0)
+    ctx.per_channel(
+        op.name,
+        op.kind,
+        FactorWindows(
+            operands=tuple(Operand(view.parts, view.first) for view in views),
+            type=kind,
+            factor=factor_kind,
+            factor_steps=steps,
+        ),
+        op.output,
+        op.requantize,
+        taps=1 + steps,
+        bias=kind.zero_point * factor_kind.zero_point,
+        order=views[1].order,
+        weights=np.array([-kind.zero_point] * steps + [0]),
+        macs=ctx.values[op.output].numel,
+    )
+
+
+def _repeat(ctx: Context, name: str, source: str, output: str) -> None:
+    """Emit as many copies of a value of one channel as the output has channels."""
+    channels = ctx.values[output].shape[0]
+    ones = np.ones((channels, 1, 1, 1), np.int64)
+    ctx.emit(
+        ctx.operation(
+            name,
+            "Copy",
+            ctx.windows(source),
+            ctx.weighted(source, ones, 1),
+            output,
+            None,
+            bias=[0] * channels,
+            macs=0,
+        )
+    )
+
+
+def _roles(ctx: Context, op: Product, operands: list[str]) -> tuple[str, str]:
+    """Return which operand has windows and which one is the factor, as copies where need be.
+
+    The factor's zero point is taken off on its way. The other's takes a step, in which the factor
+    is read as the other is, and the weight is a byte.
+    """
+    for x, factor in (operands, operands[::-1]):
+        if ctx.values[x].zero_point == 0:
+            return x, factor
+    for x, factor in (operands, operands[::-1]):
+        kind = ctx.values[x]
+        if kind.signed == ctx.values[factor].signed and -128 <= -kind.zero_point < 128:
+            return x, factor
+    for x, factor in (operands, operands[::-1]):
+        if ctx.values[x].zero_point == -128:
+            return _with_other_sign(ctx, op, x), factor
+    x, factor = (
+        value if ctx.values[value].signed else _with_other_sign(ctx, op, value)
+        for value in operands
+    )
+    return x, factor
+
+
+def _with_other_sign(ctx: Context, op: Product, value: str) -> str:
+    """Return the same elements as bytes of the other sign, a copy."""
+    kind, name = ctx.values[value], ctx.fresh(f"{op.output}.bytes")
+    moved = 128 if kind.signed else -128
+    ctx.values[name] = replace(
+        kind, bits=8, signed=not kind.signed, zero_point=kind.zero_point + moved
+    )
+    ctx.rescale(f"{op.name}.bytes", value, name, keep(ctx.values[name]))
+    return name
 
 
 def lookup(ctx: Context, op: Lookup) -> None:
@@ -182,6 +278,7 @@ def changes_nothing(requantize: Requantize, kind: TensorType) -> bool:
 LOWERINGS = (
     lowering(Rescale, rescale),
     lowering(Gate, gate),
+    lowering(Product, product),
     lowering(Lookup, lookup),
     lowering(Add, add),
     lowering(Maximum, maximum),

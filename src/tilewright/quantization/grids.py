@@ -13,6 +13,7 @@ from torch import Tensor
 from tilewright.compiler.quantized import Graph, Quantization
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.ops.elementwise import evaluate
+from tilewright.compiler.quantized.passes import maps_multiplied
 from tilewright.errors import UnsupportedError
 from tilewright.quantization.ranges import Histogram, Made, Rounded, Search
 
@@ -123,13 +124,13 @@ def choose_grids(
 
     Operands of additions and concatenations share one, and what is moved has that of its source. It
     is signed if one of its tensors can be negative, and then has a zero point where that is better;
-    operands of products have none.
+    factors of channels and what they multiply have none, nor has one of two maps in a product.
 
     Parameters
     ----------
     seen : values of each tensor
     """
-    special, readers = _special(graph), graph.readers()
+    special, readers = _special(graph, seen), graph.readers()
     results = {name for view in graph.outputs for name in view.sources}
     producers = graph.producers()
     places = {name: i for i, name in enumerate(graph.tensors)}
@@ -200,14 +201,19 @@ def computed(expression: q.Expression, low: float, high: float, x: Tensor) -> Te
     return value.nan_to_num(0.0, high, low).clamp(low, high)
 
 
-def _special(graph: Graph) -> dict[str, str]:
+def _special(graph: Graph, seen: Mapping[str, Histogram]) -> dict[str, str]:
     """Tensors that the engine wants on a grid of some kind."""
     result: dict[str, str] = {}
+    maps = {op.output for op in maps_multiplied(graph)}
     for op in graph.ops:
         if isinstance(op, q.DeformConv):
             result[op.inputs[1]] = "offset"
             if len(op.inputs) > 2:
                 result[op.inputs[2]] = "mask"
+        elif op.output in maps:
+            # The engine takes a step less where one of them has no zero point.
+            centred = min(op.inputs, key=lambda name: _eccentricity(seen[name]))
+            result.setdefault(centred, "multiplied")
         elif isinstance(op, q.Binary) and op.function == "mul":
             factor = gate_of(graph, op)
             result.update({name: "multiplied" for name in op.inputs if name not in result})
@@ -216,9 +222,16 @@ def _special(graph: Graph) -> dict[str, str]:
 
 
 def gate_of(graph: Graph, op: q.Binary) -> str:
-    """Return the operand of a product that is one factor per channel."""
+    """Return the operand of a product that is one factor per channel, or for all channels."""
     a, b = op.inputs
-    return a if graph.shape(a)[1:] == (1, 1) and graph.shape(b)[1:] != (1, 1) else b
+    return a if math.prod(graph.shape(a)) < math.prod(graph.shape(b)) else b
+
+
+def _eccentricity(values: Histogram) -> float:
+    """Return how far the middle of a range is from zero, as a share of it; 0 of one sign."""
+    if values.low >= 0 or values.low == values.high:
+        return 0.0
+    return abs(values.low + values.high) / (values.high - values.low)
 
 
 def _grid(search: Search, kinds: set[str], bits: int, power_of_two: bool) -> Quantization:

@@ -59,6 +59,7 @@ def quantize(
     weight_bits: int = 8,
     activation_bits: int = 8,
     power_of_two: bool = False,
+    squares: bool | None = None,
     least_snr_db: float | None = None,
     progress: ProgressCallback | None = None,
 ) -> QuantizedModel:
@@ -78,6 +79,8 @@ def quantize(
         several inputs; a few hundred images that look like those to come
     weight_bits, activation_bits : int, 2..8
     power_of_two : restrict scales to powers of two, for which requantization is exact
+    squares : products of two feature maps become tables of squares, for engines that do not
+        multiply maps (``products``); by default where weights have 4 bits or fewer
     least_snr_db : a layer that loses its signal is an error: one with less than this though its
         inputs are better by 10 dB. By default 20 dB of 8 bits, 5 less for each bit less, and no
         limit below 5; ``-math.inf`` accepts everything
@@ -100,6 +103,7 @@ def quantize(
         weight_bits=weight_bits,
         activation_bits=activation_bits,
         power_of_two=power_of_two,
+        squares=squares,
         least_snr_db=least_snr_db,
         progress=progress,
     ).model
@@ -112,6 +116,7 @@ def quantize_with_report(
     weight_bits: int = 8,
     activation_bits: int = 8,
     power_of_two: bool = False,
+    squares: bool | None = None,
     least_snr_db: float | None = None,
     progress: ProgressCallback | None = None,
 ) -> Quantized:
@@ -120,13 +125,15 @@ def quantize_with_report(
         require_type("quantize", name, bits, int)
         if not 2 <= bits <= 8:
             raise Error(f"{name} must be in 2..8, not {bits!r}")
+    require_type("quantize", "squares", squares, bool, type(None))
     require_type("quantize", "least_snr_db", least_snr_db, int, float, type(None))
     batches = _checked(calibration_batches)
     own = _own(model)
     _check_shapes(own, batches)
     images = tuple(x[:_PROVED_IMAGES] for x in batches[0])
     original = outputs_of(own, images)
-    real = _graph_of(own, original, images)
+    squares = weight_bits <= 4 if squares is None else squares
+    real = _graph_of(own, original, images, squares=squares)
     with Steps("Calibrating", 4 * len(batches), progress) as steps:
         real, factors = equalized(
             real,
@@ -174,7 +181,7 @@ def _own(model: nn.Module | str | os.PathLike[str]) -> nn.Module:
     return model if isinstance(model, FloatNetwork) else own_copy(model)
 
 
-def _graph_of(own: nn.Module, original: Sequence[Tensor], images: Batch) -> Graph:
+def _graph_of(own: nn.Module, original: Sequence[Tensor], images: Batch, *, squares: bool) -> Graph:
     """Return operators that the engine has, in reals, proved to be the model."""
     if isinstance(own, FloatNetwork):
         given = own.graph
@@ -185,9 +192,10 @@ def _graph_of(own: nn.Module, original: Sequence[Tensor], images: Batch) -> Grap
         given = imported.graph
     try:
         graph = prepared(given)
-        factors = [name for op in maps_multiplied(graph) for name in op.inputs]
-        graph = normalized(lower_products(graph, spreads(graph, factors, images)))
-        graph = scaled_sums(graph)
+        if squares:
+            factors = [name for op in maps_multiplied(graph) for name in op.inputs]
+            graph = lower_products(graph, spreads(graph, factors, images))
+        graph = scaled_sums(normalized(graph))
     except Error:
         raise
     except Exception as error:

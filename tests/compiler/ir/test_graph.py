@@ -111,7 +111,7 @@ def graph(**replaced) -> ir.Graph:
     values |= types(t=(4, 6, 6), y=(5, 1, 1), k=(8, 6, 6), e=(4, 6, 6), u=(4, 12, 6))
     values |= types(v=(1, 24, 12), w=(9, 8, 4), f=(9, 8, 4))
     values |= types(g=(4, 6, 6), b=(4, 12, 18), j=(6, 6, 6), r=(4, 6, 17), h=(4, 6, 6))
-    values |= types(held=(2, 3, 1), n=(4, 6, 6))
+    values |= types(held=(2, 3, 1), n=(4, 6, 6), times=(4, 6, 6))
     values["o"] = ir.TensorType((4, 6, 6), 8, True, 0.25, 0)
     values["a"] = ir.TensorType((2, 6, 6), 8, False, 2.0**-8, 0)
     sum_type = scale(4)
@@ -144,6 +144,7 @@ def graph(**replaced) -> ir.Graph:
         "r": rounded(),
         "h": ir.Maximum("larger", "c", "d", "h"),
         "n": weighted_sum(),
+        "times": ir.Product("times", "c", "d", "times", scale(4)),
         "held": ir.Constant("held", "held", np.arange(6).reshape(2, 3, 1)),
     }
     outputs = (ir.Output("out", "y"), ir.Output("aux", "m"))
@@ -175,6 +176,7 @@ def test_graph_verifies_and_knows_its_structure() -> None:
         "tiles",
         "larger",
         "digits",
+        "times",
     ]
     assert {type(op) for op in g.ops} == set(ir.OPS)
     assert g.producers()["m"].name == "pool"
@@ -270,6 +272,10 @@ BROKEN = [
     ({"w": ir.PixelUnshuffle("s", "v", "w", 0)}, "s: PixelUnshuffle.factor: Factors"),
     ({"f": ir.Lookup("l", "w", "f", np.zeros(255, int))}, r"l: Lookup.table: .*shape \(255,\)"),
     ({"f": ir.Lookup("l", "w", "f", np.arange(256))}, "l: Lookup.table: .*entries 0..255 outside"),
+    (
+        {"times": ir.Product("q", "d", "s", "times", scale(4))},
+        r"q: Product.input_a, input_b: .*pixels",
+    ),
     ({"g": ir.Gate("g", "d", "s", "g", scale(4))}, r"g: Gate.gate: .*shape \(4, 3, 3\), not \(4"),
     (
         {"r": rounded(data_factors=np.ones((5, 5, 3), int))},

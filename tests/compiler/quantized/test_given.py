@@ -152,11 +152,3 @@ def test_the_same_quantizer_twice_is_one():
 def test_a_result_without_a_grid_is_refused():
     with pytest.raises(UnsupportedError, match=r"conv: the result of Conv.* on no grid"):
         given(imported(lambda b, x: View(layer(b, x, 1).sources, SHAPE)))
-
-
-def test_a_product_of_maps_is_refused():
-    def product(b, x):
-        return b.quantized("z", b.binary("mul", "mul", x, clipped(b, x)), Z)
-
-    with pytest.raises(UnsupportedError, match="mul: a product of two feature maps"):
-        given(imported(product))
