@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from tilewright.isa import Unit
@@ -36,11 +35,10 @@ class HazardTracker:
     """
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
-        def table(size: int) -> NDArray[np.int32]:
-            return np.full(size, -1, np.int32)
-
-        self._reads = {(m, u): table(size) for m, size in sizes.items() for u in Unit}
-        self._writes = {(m, u): table(size) for m, size in sizes.items() for u in Unit}
+        self._sizes = dict(sizes)
+        # Of the units that read or wrote a memory so far.
+        self._reads: dict[str, dict[Unit, NDArray[np.int32]]] = {m: {} for m in sizes}
+        self._writes: dict[str, dict[Unit, NDArray[np.int32]]] = {m: {} for m in sizes}
 
     def access(
         self, unit: Unit, index: int, reads: Iterable[Span], writes: Iterable[Span]
@@ -52,37 +50,47 @@ class HazardTracker:
         """
         after: dict[Unit, int] = {}
 
-        def follow(other: Unit, last: int) -> None:
-            if last >= 0:
-                after[other] = max(after.get(other, -1), last)
+        def follow(tables: dict[Unit, NDArray[np.int32]], span: Span, *, own: bool) -> None:
+            for other, table in tables.items():
+                if own or other is not unit:
+                    last = int(np.maximum.reduce(_words(table, span), axis=None, initial=-1))
+                    if last >= 0:
+                        after[other] = max(after.get(other, -1), last)
 
         read_spans, write_spans = list(reads), list(writes)
         for span in read_spans:
-            for other in Unit:
-                follow(other, int(_words(self._writes[span.memory, other], span).max(initial=-1)))
+            follow(self._writes[span.memory], span, own=True)
         for span in write_spans:
-            for other in Unit:
-                if other is unit:
-                    continue
-                for table in (self._writes, self._reads):
-                    last = _words(table[span.memory, other], span).max(initial=-1)
-                    follow(other, int(last))
+            follow(self._writes[span.memory], span, own=False)
+            follow(self._reads[span.memory], span, own=False)
         for span in read_spans:
-            _words(self._reads[span.memory, unit], span)[:] = index
+            _words(self._table(self._reads, unit, span), span)[...] = index
         for span in write_spans:
-            _words(self._writes[span.memory, unit], span)[:] = index
+            _words(self._table(self._writes, unit, span), span)[...] = index
         return after
+
+    def _table(
+        self, tables: dict[str, dict[Unit, NDArray[np.int32]]], unit: Unit, span: Span
+    ) -> NDArray[np.int32]:
+        """Return which command of a unit read, or wrote, each word of a memory last."""
+        known = tables[span.memory].get(unit)
+        if known is None:
+            known = np.full(self._sizes[span.memory], -1, np.int32)
+            tables[span.memory][unit] = known
+        return known
 
 
 def _words(table: NDArray[np.int32], span: Span) -> NDArray[np.int32]:
-    """Return the (count, length) entries of a span, or (length,), to read or to change."""
+    """Return the (times, length) entries of a span, or (length,), to read or to change."""
     last = span.start + (span.times - 1) * span.stride + span.length
     if span.length and not 0 <= span.start <= last <= table.size:
         raise ValueError(f"{span} leaves a memory of {table.size} words")
     if span.times == 1:
         return table[span.start : last]
     size = table.itemsize
-    return as_strided(table[span.start :], (span.times, span.length), (span.stride * size, size))
+    # As numpy.lib.stride_tricks.as_strided, which takes as long as all else here.
+    shape, strides = (span.times, span.length), (span.stride * size, size)
+    return np.ndarray(shape, table.dtype, table.data, span.start * size, strides)
 
 
 def ring_spans(

@@ -94,8 +94,9 @@ class Recorder:
                 not op.windows.waits and since < config.drain_cycles + config.RESULT_LATENCY
             )
         command = changed(command, fence=fence) if fence else command
+        values = vars(command)
         for name, low, high, meaning in _RANGES:
-            if not low <= (value := getattr(command, name)) <= high:
+            if not low <= (value := values[name]) <= high:
                 raise EngineLimitError(
                     f"{op.name}: {meaning} must be in {low}..{high}, not {value}"
                 )

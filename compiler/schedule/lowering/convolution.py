@@ -125,6 +125,15 @@ def pack_for(ctx: Context, op: Conv2d | ConvTranspose2d, weight: NDArray[np.int6
         return False
     order, rows, least = ctx.view(op.input).order, ctx.config.rows, ctx.config.drain_cycles
     slots = np.flatnonzero(order >= 0)
+    inputs, outputs = (h * w for _, h, w in (ctx.values[v].shape for v in (op.input, op.output)))
+    if isinstance(op, ConvTranspose2d):  # of whose taps a result has some
+        outputs //= op.stride[0] * op.stride[1]
+    # A kernel group reads at least what one of its outputs does; a copy, as many channels as rows.
+    taps = weight[0, 0].size
+    most = -(-len(used) // rows) * max(len(order) * taps, least)
+    fewest = np.maximum(np.sort(used.sum(1))[::-1][::rows] * taps, least).sum()
+    if len(slots) // rows * max(rows, least) * inputs >= (most - fewest) * outputs:
+        return False
     reads = support(order, natural_order(len(used), rows), op.groups, used)[: len(used), slots]
     packed = natural_order(len(slots), rows)
     packed[: len(slots)] = order[slots[alike(reads.T)]]
@@ -138,9 +147,6 @@ def pack_for(ctx: Context, op: Conv2d | ConvTranspose2d, weight: NDArray[np.int6
         steps(ctx.arranged(o, weight, op.groups, used).sections) for o in (order, packed)
     )
     copying = steps(copy_sections(len(slots), order, packed, rows))
-    inputs, outputs = (h * w for _, h, w in (ctx.values[v].shape for v in (op.input, op.output)))
-    if isinstance(op, ConvTranspose2d):  # of whose taps a result has some
-        outputs //= op.stride[0] * op.stride[1]
     if copying * inputs >= (before - after) * outputs:
         return False
     copy = ctx.fresh(f"{op.output}.packed")

@@ -79,7 +79,11 @@ def multiplied_order(groups: int, per_group: int, kernels: int, rows: int) -> Ch
 
 def nonzero(weight: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return the (K, C) pairs of channels between which (K, C, R, S) weights are not all zero."""
-    return np.asarray(weight.any(axis=(2, 3)))
+    kernels, channels = weight.shape[:2]
+    found = np.zeros((kernels, channels), bool)
+    for tap in np.moveaxis(weight.reshape(kernels, channels, -1), 2, 0):
+        found |= tap != 0
+    return found
 
 
 def alike(used: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -37,24 +37,21 @@ def dense_sections(
     channel groups, kernel rows, kernel columns, channels of the group; the last channel group has
     only the channels that exist.
     """
-    by_slot = np.zeros((len(out_order), len(order), *weight.shape[2:]), np.int16)
     reads = support(order, out_order, groups, used)
-    out_slot, in_slot = np.nonzero(reads)
-    by_slot[out_slot, in_slot] = weight[out_order[out_slot], order[in_slot] % weight.shape[1]]
+    by_slot = weight.astype(np.int16)[out_order][:, order % weight.shape[1]]
+    by_slot[~reads] = 0
+    own = (by_slot != 0).reshape(-1, rows, *by_slot.shape[1:]).any(1)
 
-    def reach(kg: int) -> tuple[int, int, bytes]:
-        slots = np.flatnonzero(reads[kg * rows : (kg + 1) * rows].any(0))
-        if not slots.size:  # no channels at all
-            return 0, 1, b""
-        cg, end = int(slots[0]) // rows, int(slots[-1]) + 1
-        own = by_slot[kg * rows : (kg + 1) * rows, cg * rows : end].any(0)
-        windows = np.logical_or.reduceat(own, np.arange(0, len(own), rows))
+    def key(member: tuple[int, tuple[int, int]]) -> tuple[int, int, bytes]:
+        kg, (cg, end) = member
+        some = own[kg, cg * rows : end]
+        windows = np.logical_or.reduceat(some, np.arange(0, len(some), rows))
         mostly = 2 * np.count_nonzero(windows) < windows.size
-        return cg, end, windows.tobytes() if mostly else b""
+        return cg, end, windows.tobytes() if mostly and some.any() else b""
 
     sections = []
-    for (cg, end, _), members in groupby(range(len(out_order) // rows), reach):
-        kernel_groups = list(members)
+    for (cg, end, _), members in groupby(enumerate(reaches(reads, rows)), key):
+        kernel_groups = [kg for kg, _ in members]
         first, last = kernel_groups[0] * rows, (kernel_groups[-1] + 1) * rows
         parts = []
         for slot in range(cg * rows, end, rows):
@@ -73,9 +70,25 @@ def support(
     """Return which input slots each output slot has weights for; ``used`` (K, C / groups)."""
     kernels, per_group = used.shape
     joined = connected(order, out_order, groups, per_group, kernels // groups)
-    out_slot, in_slot = np.nonzero(joined)
-    joined[out_slot, in_slot] = used[out_order[out_slot], order[in_slot] % per_group]
-    return joined
+    return np.asarray(joined & used[out_order][:, order % per_group])
+
+
+def reaches(reads: NDArray[np.bool_], rows: int) -> list[tuple[int, int]]:
+    """Return what each kernel group reads: its first channel group, and after the last slot.
+
+    ``reads`` : which input slots each output slot has weights for
+    """
+    kinds = reads.reshape(-1, rows, reads.shape[1]).any(1)
+    first, last = kinds.argmax(1), reads.shape[1] - kinds[:, ::-1].argmax(1)
+    # One without weights has a step all the same.
+    some = kinds.any(1)
+    return list(
+        zip(
+            np.where(some, first // rows, 0).tolist(),
+            np.where(some, last, 1).tolist(),
+            strict=True,
+        )
+    )
 
 
 def sparse_sections(
@@ -91,20 +104,22 @@ def sparse_sections(
     a kernel group reads only what one of them uses.
     """
     kernels = len(weight)
-    best = natural_order(kernels, rows)
-    sections = dense_sections(weight, groups, order, best, rows, used)
-    if used.all():
-        return sections, best
-    reads = support(order, best, groups, used)[:kernels]
-    middle = reads @ np.arange(len(order)) / np.maximum(reads.sum(1), 1)
-    for channels in (alike(reads), np.argsort(middle, kind="stable")):
-        if not np.array_equal(channels, np.arange(kernels)):
-            own = natural_order(kernels, rows)
-            own[:kernels] = channels
-            other = dense_sections(weight, groups, order, own, rows, used)
-            if total_steps(other) < total_steps(sections):
-                sections, best = other, own
-    return sections, best
+    natural = best = natural_order(kernels, rows)
+    if not used.all():
+        reads = support(order, natural, groups, used)
+
+        def channels_of(slots: NDArray[np.int64]) -> int:
+            hulls = reaches(np.where((slots >= 0)[:, None], reads[slots], False), rows)
+            return sum(end - cg * rows for cg, end in hulls)
+
+        mine = reads[:kernels]
+        middle = mine @ np.arange(len(order), dtype=np.float64) / np.maximum(mine.sum(1), 1)
+        for channels in (alike(mine), np.argsort(middle, kind="stable")):
+            other = natural.copy()
+            other[:kernels] = channels
+            if channels_of(other) < channels_of(best):
+                best = other
+    return dense_sections(weight, groups, order, best, rows, used), best
 
 
 def share_channels(
