@@ -158,8 +158,12 @@ def _shared_channels(
     total = np.zeros((c.n_oy, c.n_ox * config.cols, count * rows), np.float64)
     channels = _channels(config, c)
     for window, weights, size in zip(windows, steps, sizes, strict=True):
-        matrix = np.zeros((count, c.n_cg, rows, rows), _number(config, c, size))
-        matrix[:, :, channels, np.arange(rows)] = weights
+        number = _number(config, c, size)
+        matrix = np.zeros((count, c.n_cg, rows, rows), number)
+        if len(channels) == rows:  # each step is a channel that all rows listen to
+            matrix[:] = weights
+        else:
+            matrix[:, :, channels, np.arange(rows)] = weights
         matrix = matrix.transpose(1, 2, 0, 3).reshape(c.n_cg * rows, -1)
         total += window.reshape(*window.shape[:2], -1) @ matrix
     return total

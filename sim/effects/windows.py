@@ -92,7 +92,9 @@ def _pixels(
     kg, cg = np.array(kgs)[:, None], np.arange(c.n_cg)
     groups = c.act_base + kg * c.kg_step + cg * c.cg_step
     address = (row[:, None, None, None] + words[:, None, None] + groups) % _WORD
-    if int(address[:, np.isin(words, inside // cols)].max()) >= config.act_depth:
+    touched = np.zeros(len(words), bool)
+    touched[inside // cols - int(words[0])] = True
+    if int(address[:, touched].max()) >= config.act_depth:
         raise ExecutionError("a compute command reads beyond the activation buffer")
     found = _values(c, activations[np.minimum(address, config.act_depth - 1)])
     # (rows, words, kernel groups, channel groups, lanes, channels): lanes are columns.

@@ -22,7 +22,12 @@ from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowering.context import Context
 from tilewright.compiler.schedule.lowering.table import lowering
-from tilewright.compiler.schedule.order.channels import alike, natural_order, nonzero
+from tilewright.compiler.schedule.order.channels import (
+    ChannelOrder,
+    alike,
+    natural_order,
+    nonzero,
+)
 from tilewright.compiler.schedule.order.sections import copy_sections, share_channels, support
 from tilewright.compiler.schedule.order.taps import useful_taps
 from tilewright.compiler.schedule.tiles.choose import channel_shares, check_tiles, choose_tiling
@@ -135,19 +140,24 @@ def pack_for(ctx: Context, op: Conv2d | ConvTranspose2d, weight: NDArray[np.int6
     if len(slots) // rows * max(rows, least) * inputs >= (most - fewest) * outputs:
         return False
     reads = support(order, natural_order(len(used), rows), op.groups, used)[: len(used), slots]
-    packed = natural_order(len(slots), rows)
-    packed[: len(slots)] = order[slots[alike(reads.T)]]
-    if np.array_equal(packed, order):
+    gathered = natural_order(len(slots), rows)
+    gathered[: len(slots)] = order[slots]
+    packed = gathered.copy()
+    packed[: len(slots)] = gathered[: len(slots)][alike(reads.T)]
+    if np.array_equal(packed, gathered):
         return False
 
     def steps(sections: tuple[Section, ...]) -> int:
         return sum(section.n_kg * max(section.steps, least) for section in sections)
 
-    before, after = (
-        steps(ctx.arranged(o, weight, op.groups, used).sections) for o in (order, packed)
-    )
-    copying = steps(copy_sections(len(slots), order, packed, rows))
-    if copying * inputs >= (before - after) * outputs:
+    def cost(copy: ChannelOrder) -> int:
+        own = steps(ctx.arranged(copy, weight, op.groups, used).sections) * outputs
+        if np.array_equal(copy, order):
+            return own
+        return own + steps(copy_sections(len(slots), order, copy, rows)) * inputs
+
+    # Gaps between channels alone are gathered without another order.
+    if cost(packed) >= min(cost(order), cost(gathered)):
         return False
     copy = ctx.fresh(f"{op.output}.packed")
     ctx.arrange(f"{op.name}.packed", op.input, copy, packed)

@@ -143,6 +143,18 @@ def test_scattered_channels_are_gathered_where_that_saves_steps(kernels):
     assert names == (["y.gathered", "y"] if kernels == 64 else ["y"])
 
 
+def test_a_few_zero_weights_change_no_order():
+    """Channels were sorted by which weights happen to be zero, at the cost of a scattered copy."""
+    rng = np.random.default_rng(3)
+    op = pointwise("f", "y", 48, 256)
+    weight = np.where(rng.random(op.weight.shape) < 0.02, 0, op.weight)
+    stages = moved(
+        SelectChannels("few", "x", "f", np.arange(0, 96, 2)), replace(op, weight=weight),
+        x=(96, 5, 5), f=(48, 5, 5), y=(256, 5, 5),
+    )  # fmt: skip
+    assert [stage.ops[0].name for stage in stages] == ["y.gathered", "y"]
+
+
 def test_large_factors_are_refused_with_a_way_out():
     (step,) = (field.range for field in Compute.FIELDS if field.name == "dst_step")
     moved(Upsample("up", "x", "y", (1, step[1])), x=(4, 2, 2), y=(4, 2, 2 * step[1]))
