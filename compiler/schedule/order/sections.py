@@ -41,13 +41,14 @@ def dense_sections(
     by_slot = weight.astype(np.int16)[out_order][:, order % weight.shape[1]]
     by_slot[~reads] = 0
     own = (by_slot != 0).reshape(-1, rows, *by_slot.shape[1:]).any(1)
+    none = ~reads.reshape(len(own), -1).any(1)
 
     def key(member: tuple[int, tuple[int, int]]) -> tuple[int, int, bytes]:
         kg, (cg, end) = member
         some = own[kg, cg * rows : end]
         windows = np.logical_or.reduceat(some, np.arange(0, len(some), rows))
         mostly = 2 * np.count_nonzero(windows) < windows.size
-        return cg, end, windows.tobytes() if mostly and some.any() else b""
+        return cg, end, windows.tobytes() if mostly and not none[kg] else b""
 
     sections = []
     for (cg, end, _), members in groupby(enumerate(reaches(reads, rows)), key):

@@ -29,7 +29,7 @@ CONFIG = EngineConfig(rows=4, cols=3, act_depth=512, weight_depth=1024, out_dept
 
 
 def plans_of(lowered):
-    (schedule,) = search(lowered, Estimate(lowered, timing(CONFIG)))
+    (schedule,) = search(lowered, Estimate(lowered, timing(CONFIG)), command=20)
     return [choice.plan for choice in schedule.choices]
 
 

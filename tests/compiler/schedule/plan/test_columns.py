@@ -27,7 +27,7 @@ def cuts(graph, config=CONFIG):
 
 
 def choices_of(lowered):
-    (schedule,) = search(lowered, Estimate(lowered, timing(lowered.config)))
+    (schedule,) = search(lowered, Estimate(lowered, timing(lowered.config)), command=20)
     return schedule.choices
 
 

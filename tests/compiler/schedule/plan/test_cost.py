@@ -30,8 +30,8 @@ def by_stages(plan):
 @pytest.mark.parametrize("seed", range(4))
 def test_the_model_that_is_handed_in_decides(seed):
     network = lowered(seed)
-    few = search(network, by_groups)[0].choices
-    many = search(network, by_stages)[0].choices
+    few = search(network, by_groups, command=20)[0].choices
+    many = search(network, by_stages, command=20)[0].choices
     assert len(many) == len(network.stages)
     assert len(few) < len(many)
     assert sum(len(choice.plan.group.stages) for choice in few) == len(network.stages)

@@ -14,7 +14,7 @@ def lowered_for(config):
 
 
 def stages_of(model):
-    (schedule,) = search(lowered_for(CONFIG), model)
+    (schedule,) = search(lowered_for(CONFIG), model, command=20)
     return [len(choice.plan.group.stages) for choice in schedule.choices]
 
 
@@ -34,7 +34,7 @@ def test_a_model_that_dislikes_groups_gets_none():
 def test_costs_are_those_of_the_model():
     lowered = lowered_for(CONFIG)
     model = Estimate(lowered, timing(CONFIG))
-    (schedule,) = search(lowered, model)
+    (schedule,) = search(lowered, model, command=20)
     for choice in schedule.choices:
         assert choice.cost == model(choice.plan)
 
@@ -42,8 +42,8 @@ def test_costs_are_those_of_the_model():
 def test_the_few_best_are_different_and_in_order():
     lowered = lowered_for(CONFIG)
     model = Estimate(lowered, timing(CONFIG))
-    best, *others = search(lowered, model, few=3)
-    assert best.weighed == search(lowered, model)[0].weighed
+    best, *others = search(lowered, model, few=3, command=20)
+    assert best.weighed == search(lowered, model, command=20)[0].weighed
     costs = [schedule.weighed for schedule in (best, *others)]
     assert costs == sorted(costs)
     groups = {
@@ -58,7 +58,7 @@ def test_traffic_keeps_more_on_chip_than_time_may():
     model = Estimate(lowered, timing(CONFIG))
 
     def moved(objective):
-        (schedule,) = search(lowered, model, objective)
+        (schedule,) = search(lowered, model, objective, command=20)
         return sum(choice.cost.traffic for choice in schedule.choices)
 
     assert moved("traffic") <= moved("time")
@@ -70,7 +70,7 @@ def test_whatever_does_not_fit_is_cut():
 
     def first(channels):
         lowered = lower(residual(channels), config, timing(config))
-        (schedule,) = search(lowered, Estimate(lowered, timing(config)))
+        (schedule,) = search(lowered, Estimate(lowered, timing(config)), command=20)
         return schedule.choices[0].plan
 
     assert len(first(8).columns.strips) > 1
