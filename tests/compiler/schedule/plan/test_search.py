@@ -1,7 +1,11 @@
 """The search takes what its cost model calls cheap, and nothing that does not fit."""
 
-from tests.compiler.schedule.samples import residual
+from dataclasses import replace
+from itertools import pairwise
+
+from tests.compiler.schedule.samples import conv, residual
 from tests.compiler.timing import timing
+from tilewright.compiler.ir import Graph, Input, Output, TensorType
 from tilewright.compiler.schedule import lower, search
 from tilewright.compiler.schedule.plan.cost import Cost, Estimate
 from tilewright.isa import EngineConfig
@@ -76,3 +80,37 @@ def test_whatever_does_not_fit_is_cut():
     assert len(first(8).columns.strips) > 1
     assert first(8).parts is None
     assert first(64).parts is not None
+
+
+def chain(layers):
+    """Return equal convolutions, one behind the other."""
+    values = [f"v{number}" for number in range(layers + 1)]
+    kind = TensorType((8, 12, 10), 8, True, 1.0, 0)
+    ops = [conv(f"c{n}", a, b, 8) for n, (a, b) in enumerate(pairwise(values))]
+    ends = Input("input", values[0]), Output("output", values[-1])
+    return Graph("chain", dict.fromkeys(values, kind), (ends[0], *ops, ends[1]))
+
+
+def test_plans_looked_at_grow_as_the_network(monkeypatch):
+    """Compilation took longer a layer, the more layers there were."""
+    monkeypatch.setattr("tilewright.compiler.schedule.plan.search.MAX_STAGES", 4)
+    asked = {}
+    for layers in (8, 16, 24):
+        lowered = lower(chain(layers), CONFIG, timing(CONFIG))
+        plans = []
+        search(lowered, lambda plan, plans=plans: plans.append(plan) or Cost(1.0, 0), command=20)
+        asked[layers] = len(plans)
+    assert asked[24] - asked[16] == asked[16] - asked[8]
+    assert asked[24] < 3.5 * asked[8]
+
+
+def test_what_is_not_loaded_ahead_costs_no_less():
+    """So where the next strip has room beside the one in use, that alone is tried."""
+    lowered = lowered_for(CONFIG)
+    model = Estimate(lowered, timing(CONFIG))
+    asked = []
+    search(lowered, lambda plan: asked.append(plan) or model(plan), command=20)
+    assert any(plan.ahead and plan.steps > 1 for plan in asked)
+    for plan in asked:
+        if plan.ahead and plan.steps > 1:
+            assert model(replace(plan, ahead=False)).cycles >= model(plan).cycles
