@@ -166,7 +166,7 @@ def measure(layer: Layer, offsets: Offsets, *, rtl: bool) -> dict[str, Any]:
         "cycles": result.cycles,
         "macs_per_multiplier_and_cycle": macs_of(layer) / ENGINE.multipliers / result.cycles,
         "bytes": sum(entry.bytes_read + entry.bytes_written for entry in result.layers),
-        "energy_uj": tw.estimate(program)["energy"].value,
+        "energy_uj": tw.estimate(program).energy.total.value,
         "rtl_equal": rtl,
         "seconds": round(time.monotonic() - begin, 1),
     }

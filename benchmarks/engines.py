@@ -29,6 +29,7 @@ from rich.table import Table
 import tilewright as tw
 from benchmarks.networks import quantized
 from tilewright.compiler.ir import Graph
+from tilewright.estimation.structure import multipliers
 from tilewright.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -70,11 +71,11 @@ def measure(graph: Graph, config: tw.EngineConfig) -> dict[str, Any]:
     estimated = time.process_time()
     return {
         **record,
-        "cycles": round(figures["cycles"].value),
-        "utilization": round(figures["utilization"].value, 4),
-        "memory_bytes": round(figures["read"].value + figures["written"].value),
-        "multipliers": round(figures["multipliers"].value),
-        "buffer_bytes": round(figures["buffers"].value),
+        "cycles": round(figures.cycles.value),
+        "utilization": round(figures.utilization.value, 4),
+        "memory_bytes": round(figures.read.value + figures.written.value),
+        "multipliers": multipliers(config),
+        "buffer_bytes": round(figures.buffers.value),
         "compile_seconds": round(compiled - begin, 2),
         "cycles_seconds": round(estimated - compiled, 2),
     }

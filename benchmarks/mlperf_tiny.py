@@ -18,6 +18,7 @@ from benchmarks.output import markdown_table
 from examples.mlperf_tiny.__main__ import reached
 from examples.mlperf_tiny.networks import NETWORKS, Network, found, images
 from examples.mlperf_tiny.reference import channels_first, compare
+from tilewright.estimation.figures import known
 from tilewright.files import write_json
 
 RESULT = Path(__file__).parent / "results/mlperf_tiny.json"
@@ -59,10 +60,11 @@ def measure(network: Network, path: Path, count: int, rtl: bool) -> dict[str, An
         except tw.Error as error:
             record["boards"][board] = {"refused": str(error)}
             continue
-        figures = {key: value.value for key, value in tw.estimate(program).items()}
+        figures = tw.estimate(program).figures
         record["macs"] = sum(layer.macs for layer in program.layers)
         record["boards"][board] = {
-            key: figures[key] for key in ("cycles", "latency", "utilization", "read", "energy")
+            key: known(figures[key], key).value
+            for key in ("cycles", "latency", "utilization", "read", "energy")
         }
     if rtl:
         program = tw.compile(model, None, tw.Target(engine=RTL))

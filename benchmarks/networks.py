@@ -87,13 +87,13 @@ def measure(name: str, graph: Graph, target: tw.Target) -> tuple[tw.Program, dic
     figures = tw.estimate(program)
     macs = sum(layer.macs for layer in program.layers)
     compulsory = compulsory_bytes(graph)
-    moved = round(figures["read"].value + figures["written"].value)
+    moved = round(figures.read.value + figures.written.value)
     record = {
         "name": name,
         "input": graph.values[graph.inputs[0].output].shape,
         "macs": macs,
-        "cycles": round(figures["cycles"].value),
-        "utilization": figures["utilization"].value,
+        "cycles": round(figures.cycles.value),
+        "utilization": figures.utilization.value,
         "tiles": Counter(
             layer.algorithm
             for group in program.schedule

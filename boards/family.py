@@ -17,7 +17,7 @@ from tilewright.hdl.lib.place import Place
 if TYPE_CHECKING:
     from tilewright.boards.board import Board
 
-__all__ = ["Family", "Part"]
+__all__ = ["CellNames", "Family", "Part"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,24 @@ class Part:
     speed_grade: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class CellNames:
+    """Which of a family's ``resources`` are what, for estimates.
+
+    Parameters
+    ----------
+    look_up, carry, flip_flop, block, multiplier : str
+    distributed : str or None, memories made of look-up tables
+    """
+
+    look_up: str
+    carry: str
+    flip_flop: str
+    block: str
+    multiplier: str
+    distributed: str | None = None
+
+
 class Family(ABC):
     """Synthesis, placement and packing for a family; each is a module of ``boards.families``.
 
@@ -44,12 +62,16 @@ class Family(ABC):
     packages : tools on PyPI, for the versions
     resources : cells to report
     bitstream : how a bitstream's name ends
+    cells : what ``resources`` are, or None: then resources cannot be estimated
+    logic : kind of sites that look-up tables, flip-flops and carries share
     """
 
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
     resources: ClassVar[tuple[str, ...]]
     bitstream: ClassVar[str]
+    cells: ClassVar[CellNames | None] = None
+    logic: ClassVar[str] = ""
 
     @abstractmethod
     def part(self, device: str, package: str, speed: str | None) -> Part:
@@ -89,6 +111,30 @@ class Family(ABC):
     def pack(self, tools: Tools) -> dict[str, dict[str, int]] | None:
         """Return the sites that ``netlist.json`` alone will need, where tools tell; else None."""
         return None
+
+    def memory_cells(self, depth: int, width: int) -> dict[str, int]:
+        """Return the cells that Yosys makes of a memory, which has a write and a clocked read port.
+
+        Raises
+        ------
+        Error
+            If the family does not say.
+        """
+        raise Error(f"no memories of the family {self.name!r} are known: they cannot be estimated")
+
+    def logic_sites(self, cells: Mapping[str, float]) -> float | None:
+        """Return the sites of kind ``logic`` that cells take; None if packing has to tell."""
+        return None
+
+    def sites(self, part: Part) -> dict[str, int]:
+        """Return the sites that an FPGA has, by kind: of ``logic``, block RAMs, multipliers.
+
+        Raises
+        ------
+        Error
+            If the family does not say.
+        """
+        raise Error(f"no sites of the family {self.name!r} are known: fitting cannot be estimated")
 
     @abstractmethod
     def route(self, tools: Tools, board: Board, bitstream: str) -> float:

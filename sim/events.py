@@ -197,6 +197,11 @@ class Events:
         return {unit: state.events for unit, state in self.units.items()}
 
     @property
+    def activations(self) -> Mapping[Unit, Sequence[int]] | None:
+        """As of :class:`Flights`; the boot fetch is a command there. None: latencies are fixed."""
+        return None if self._flights is None else self._flights.activations
+
+    @property
     def cycles(self) -> int:
         """Cycles of the whole run, which must be over."""
         assert self.finished is not None

@@ -29,11 +29,18 @@ class Flights:
     ----------
     config : EngineConfig
     memory : SDRAM
+
+    Attributes
+    ----------
+    activations : by unit, the rows of the chip that each of its commands opened, in their order;
+        commands without bursts are left out
     """
 
     def __init__(self, config: EngineConfig, memory: SDRAM) -> None:
         self._config = config
         self._memory = memory.run(config)
+        self.activations: dict[Unit, list[int]] = {Unit.LOAD: [], Unit.STORE: []}
+        self._opened = dict.fromkeys(self.activations, 0)  # by the commands in flight
         self._load: _Load | None = None
         self._store: _Store | None = None
 
@@ -62,14 +69,18 @@ class Flights:
         The timing's cycles are those of the run; a store has only ``done``.
         """
         while True:
+            before = self._memory.activations
             answer = self._memory.step()
             assert answer is not None
+            unit = Unit.STORE if answer.write else Unit.LOAD
+            self._opened[unit] += self._memory.activations - before
             if answer.write:
                 assert self._store is not None
                 try:
                     self._give(self._store, self._store.send(answer.beats[0]))
                 except StopIteration as end:
                     self._store = None
+                    self._landed(unit)
                     return Unit.STORE, LoadTiming(end.value, end.value)
             else:
                 assert self._load is not None
@@ -79,10 +90,15 @@ class Flights:
                 except StopIteration as end:
                     self._memory.taken(served.taken)
                     self._load = None
+                    self._landed(unit)
                     timing: LoadTiming = end.value
                     return Unit.LOAD, timing
                 self._memory.taken(served.taken)
                 self._ask(burst)
+
+    def _landed(self, unit: Unit) -> None:
+        self.activations[unit].append(self._opened[unit])
+        self._opened[unit] = 0
 
     def _ask(self, burst: Burst) -> None:
         self._memory.read(burst.cycle, burst.address, burst.beats)

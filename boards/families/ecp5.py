@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from amaranth.hdl import ClockSignal, Const, Instance, IOPort, Module, Signal, Value
 
-from tilewright.boards.family import Family, Part
+from tilewright.boards.family import CellNames, Family, Part
 from tilewright.boards.flow.floorplan import floorplan
 from tilewright.boards.flow.netlist import Netlist
 from tilewright.boards.flow.outreg import absorb_output_registers
@@ -47,12 +47,14 @@ class Device:
     blocks : int, side by side, each nine tiles wide with four sites
     left : int, of these, left of the two tiles in the middle
     multipliers, memories : tile rows with such blocks
+    logic : sites of kind TRELLIS_COMB; there are as many of kind TRELLIS_FF
     """
 
     blocks: int
     left: int
     multipliers: tuple[int, ...]
     memories: tuple[int, ...]
+    logic: int
 
     def sites(self) -> dict[str, list[str]]:
         """Return the sites for types of cells as nextpnr names them, each beside the next.
@@ -76,13 +78,17 @@ class Device:
 
 
 #: By the number in nextpnr's name for a device; found by filling each device with such cells.
-_SMALL = Device(blocks=7, left=3, multipliers=(13,), memories=(25, 37))
+_SMALL = Device(blocks=7, left=3, multipliers=(13,), memories=(25, 37), logic=24288)
 DEVICES = {
     "12k": _SMALL,
     "25k": _SMALL,
-    "45k": Device(blocks=9, left=4, multipliers=(22, 46), memories=(10, 34, 58)),
-    "85k": Device(blocks=13, left=7, multipliers=(10, 34, 58), memories=(22, 46, 70, 82)),
+    "45k": Device(blocks=9, left=4, multipliers=(22, 46), memories=(10, 34, 58), logic=43848),
+    "85k": Device(
+        blocks=13, left=7, multipliers=(10, 34, 58), memories=(22, 46, 70, 82), logic=83640
+    ),
 }
+#: Block RAMs that Yosys uses: words, and bits of each.
+BLOCKS = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 
 
 class ECP5(Family):
@@ -99,6 +105,15 @@ class ECP5(Family):
         "MULT18X18D",
     )
     bitstream: ClassVar[str] = "bit"
+    cells: ClassVar[CellNames] = CellNames(
+        look_up="LUT4",
+        carry="CCU2C",
+        flip_flop="TRELLIS_FF",
+        block="DP16KD",
+        multiplier="MULT18X18D",
+        distributed="TRELLIS_DPR16X4",
+    )
+    logic: ClassVar[str] = "TRELLIS_COMB"
 
     def part(self, device: str, package: str, speed: str | None) -> Part:
         """Return an LFE5U, LFE5UM or LFE5UM5G; see :class:`Family`."""
@@ -111,6 +126,36 @@ class ECP5(Family):
             package=package.replace("BG", "CABGA"),
             speed_grade=int(speed),
         )
+
+    def memory_cells(self, depth: int, width: int) -> dict[str, int]:
+        """Return block RAMs, or 16 x 4 bits of look-up tables each, whichever cost less.
+
+        Source: Yosys, memory_libmap and techlibs/lattice: a block RAM costs 128 and 16 x 4 bits 4;
+        multiplexers behind banks, and decoders before them, half of one for each bit.
+        """
+        banks, columns = -(-depth // 16), -(-width // 4)
+        soft = 4 * banks * columns + ((banks - 1) * (width + 1)) / 2
+
+        def cost(words: int, bits: int) -> tuple[float, int]:
+            deep, wide = -(-depth // words), -(-width // bits)
+            return 128 * deep * wide + (deep - 1) * (width + 1) / 2, deep * wide
+
+        least, blocks = min(cost(*shape) for shape in BLOCKS)
+        return {"TRELLIS_DPR16X4": banks * columns} if soft < least else {"DP16KD": blocks}
+
+    def logic_sites(self, cells: Mapping[str, float]) -> float:
+        """Return the sites of kind TRELLIS_COMB.
+
+        A carry takes two, and some more where a chain begins and ends: 2.6 on average in the two
+        systems of docs/synthesis.md, within 2 %.
+        """
+        return cells["LUT4"] + 2.6 * cells["CCU2C"] + 4 * cells.get("TRELLIS_DPR16X4", 0)
+
+    def sites(self, part: Part) -> dict[str, int]:
+        """Return the sites of a device."""
+        device = DEVICES[part.device.split("-")[-1]]
+        fixed = {kind: len(sites) for kind, sites in device.sites().items()}
+        return {"TRELLIS_COMB": device.logic, "TRELLIS_FF": device.logic, **fixed}
 
     def check(self, board: Board) -> None:
         """Refuse a board; see :class:`Family`."""

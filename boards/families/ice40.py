@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from tilewright.boards.family import Family, Part
+from tilewright.boards.family import CellNames, Family, Part
 from tilewright.boards.flow.report import REPORT, slowest_clock, used_sites
 from tilewright.boards.flow.tools import Tools
 from tilewright.errors import Error
@@ -33,6 +33,14 @@ class ICE40(Family):
         "SB_MAC16",
     )
     bitstream: ClassVar[str] = "bin"
+    cells: ClassVar[CellNames] = CellNames(
+        look_up="SB_LUT4",
+        carry="SB_CARRY",
+        flip_flop="SB_DFF",
+        block="SB_RAM40_4K",
+        multiplier="SB_MAC16",
+    )
+    logic: ClassVar[str] = "ICESTORM_LC"
 
     def part(self, device: str, package: str, speed: str | None) -> Part:
         """Return an iCE40UP; see :class:`Family`."""
@@ -54,6 +62,22 @@ class ICE40(Family):
                 f"{board.name}: clock_mhz must be that of the oscillator, "
                 f"{board.oscillator_mhz:g}, not {board.clock_mhz:g}: no PLL of the iCE40 is known"
             )
+
+    def memory_cells(self, depth: int, width: int) -> dict[str, int]:
+        """Return block RAMs of 4096 bits, 2 to 16 bits wide; there are no other memories.
+
+        Source: Yosys, techlibs/ice40.
+        """
+        return {
+            "SB_RAM40_4K": min(
+                -(-depth // words) * -(-width // bits)
+                for words, bits in ((2048, 2), (1024, 4), (512, 8), (256, 16))
+            )
+        }
+
+    def sites(self, part: Part) -> dict[str, int]:
+        """Return the sites of an iCE40UP5K."""
+        return {"ICESTORM_LC": 5280, "SB_RAM40_4K": 30, "SB_MAC16": 8}
 
     def synthesis(self) -> str:
         """Return Yosys's command."""

@@ -22,7 +22,14 @@ from tilewright.hdl.families.generic import Family as AnyFamily
 from tilewright.isa import EngineConfig
 from tilewright.registry import source_of
 
-__all__ = ["FlowError", "Synthesis", "cell_counts", "synthesis_script", "synthesize"]
+__all__ = [
+    "FlowError",
+    "Synthesis",
+    "cell_counts",
+    "named_for_abc",
+    "synthesis_script",
+    "synthesize",
+]
 
 
 #: What an engine is synthesized for that any family takes, without a board.
@@ -115,7 +122,7 @@ def synthesize(
         return found
 
     source = directory / f"{top}.il"
-    text = re.sub(r"(?<!\S)\\\S*", lambda name: name[0].translate(_BRACKETS), text)
+    text = named_for_abc(text)
     write_text(source, text)
     tools = Tools(directory, progress)
     script = synthesis_script(source.name, top, family)
@@ -136,6 +143,11 @@ def synthesize(
     result = Synthesis(resources, utilization, fmax, bitstream, versions, tuple(tools.commands))
     write_json(cached, {"key": key, **json.loads(result.to_json())})
     return result
+
+
+def named_for_abc(text: str) -> str:
+    """Return RTLIL whose names have no brackets."""
+    return re.sub(r"(?<!\S)\\\S*", lambda name: name[0].translate(_BRACKETS), text)
 
 
 def synthesis_script(source: str, top: str, family: Family) -> str:

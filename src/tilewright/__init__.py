@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from tilewright.api.advise import advise as advise
     from tilewright.api.build import generate_verilog as generate_verilog
     from tilewright.api.build import synthesize as synthesize
     from tilewright.api.compile import compile as compile
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from tilewright.api.estimate import estimate as estimate
     from tilewright.api.evaluate import Evaluation as Evaluation
     from tilewright.api.evaluate import evaluate as evaluate
+    from tilewright.api.explore import explore as explore
     from tilewright.api.read import read_onnx as read_onnx
     from tilewright.api.read import read_tflite as read_tflite
+    from tilewright.api.report import report as report
     from tilewright.api.result import Result as Result
     from tilewright.api.simulate import simulate as simulate
     from tilewright.api.verify import Verification as Verification
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from tilewright.device import flash as flash
     from tilewright.errors import Error as Error
     from tilewright.errors import UnsupportedError as UnsupportedError
+    from tilewright.exploration.points import Exploration as Exploration
+    from tilewright.exploration.space import Space as Space
     from tilewright.isa import EngineConfig as EngineConfig
     from tilewright.program import Program as Program
     from tilewright.quantization import FloatNetwork as FloatNetwork
@@ -49,6 +54,7 @@ _MODULES = {
     "Error": "errors",
     "Estimate": "api.estimate",
     "Evaluation": "api.evaluate",
+    "Exploration": "exploration.points",
     "FloatNetwork": "quantization",
     "LayerAccuracy": "quantization",
     "MemoryTiming": "sim.timing",
@@ -58,20 +64,24 @@ _MODULES = {
     "Quantized": "quantization",
     "QuantizedModel": "quantization",
     "Result": "api.result",
+    "Space": "exploration.space",
     "Target": "target",
     "UnsupportedError": "errors",
     "Verification": "api.verify",
+    "advise": "api.advise",
     "compile": "api.compile",
     "compile_graph": "api.compile",
     "connect": "device",
     "estimate": "api.estimate",
     "evaluate": "api.evaluate",
+    "explore": "api.explore",
     "flash": "device",
     "generate_verilog": "api.build",
     "quantize": "quantization",
     "quantize_with_report": "quantization",
     "read_onnx": "api.read",
     "read_tflite": "api.read",
+    "report": "api.report",
     "simulate": "api.simulate",
     "synthesize": "api.build",
     "verify": "api.verify",

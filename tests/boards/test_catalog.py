@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from tilewright.api.estimate import multiplier_count
 from tilewright.boards import BOARDS, get_board
 from tilewright.boards.family import Part
 from tilewright.errors import Error
+from tilewright.estimation.structure import multipliers as multipliers_of
 from tilewright.isa import EngineConfig
 
 ULX3S = {"clk": "G2", "uart_tx": "L4", "uart_rx": "M1", "led": "B2"}
@@ -83,5 +83,5 @@ def test_engine_fits_the_fpga_by_its_buffers_and_multipliers(name):
     board = get_board(name)
     engine: EngineConfig = board.engine
     kbits, rams, multipliers = CAPACITY[board.part.device]
-    assert multiplier_count(engine) <= multipliers
+    assert multipliers_of(engine) <= multipliers
     assert 8 * (engine.act_bytes + engine.weight_bytes + engine.out_bytes) <= rams * kbits * 1024

@@ -28,7 +28,7 @@ def test_estimate_of_a_network_for_an_engine(net, quantized, tmp_path):
     invoke("estimate", quantized[0], *options)
     target = tw.Target.from_board("ulx3s-85f")
     program = tw.compile(tw.QuantizedModel.load(quantized[0]), None, target)
-    fast = tw.estimate(program)["cycles"].value
+    fast = tw.estimate(program).cycles.value
     assert json.loads(path.read_text())["cycles"]["value"] > fast
 
 

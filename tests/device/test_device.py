@@ -139,4 +139,4 @@ def test_a_layer_takes_the_predicted_cycles_on_the_simulated_board(program):
         seen = device.verify(images(program, 3))
     assert seen.elements == 3 * 5 * 3 * 4
     assert seen.commands == sum(len(program.commands(unit)) for unit in Unit)
-    assert seen.cycles == tw.estimate(program)["cycles"].value
+    assert seen.cycles == tw.estimate(program).cycles.value

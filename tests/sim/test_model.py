@@ -72,7 +72,7 @@ def test_a_program_takes_what_its_streams_take(memory):
     exact = CycleModel(CONFIG, memory)
     streams = assemble(graph, CONFIG, exact).streams
     cycles = exact.run(streams.commands, streams.addresses, streams.boot)
-    assert cycles == tw.estimate(program(1, memory))["cycles"].value
+    assert cycles == tw.estimate(program(1, memory)).cycles.value
 
 
 def test_single_bursts_of_a_chip_have_its_latencies():

@@ -163,6 +163,10 @@ class SDRAMRun:
     Parameters
     ----------
     parameters : SDRAMParameters, of the controller
+
+    Attributes
+    ----------
+    refreshes, activations : int, so far; those of rows are all but refreshes
     """
 
     #: Cycles from a beat's write into the buffer of read beats until the bus shows it.
@@ -194,7 +198,7 @@ class SDRAMRun:
         self._counted, self._given = 0, _Cycles()
         # Room for written beats: for so many from the start on, then for each whose command was.
         self._room = _Cycles([0] * self._depth)
-        self.refreshes = 0
+        self.refreshes, self.activations = 0, 0
 
     def read(self, cycle: int, address: int, beats: int) -> None:
         """Show a read's address from ``cycle`` on; the read before has been answered."""
@@ -288,6 +292,7 @@ class SDRAMRun:
             closes = self._slot(max(look + 1, self._closable[bank]))
             opens = closes + cycles.rp
         active = self._slot(opens)
+        self.activations += 1
         self._open[bank] = piece.row
         self._closable[bank] = active + self._after[0]
         return active + max(1, cycles.rcd - 1)

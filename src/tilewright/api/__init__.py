@@ -10,5 +10,8 @@ In the order in which a network meets them:
 ``verify``    a batch through all executors, compared
 ``evaluate``  accuracy of a program on labelled data
 ``estimate``  what a program will cost
+``advise``    what another engine would save
+``explore``   which engines no other one beats
+``report``    a page about programs
 ``build``     Verilog and synthesis of a target
 """

@@ -3,85 +3,139 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
-from tilewright.api.cycles import events_of
+import numpy as np
+
+from tilewright.api.cycles import events_of, layer_results
+from tilewright.api.result import LayerResult
+from tilewright.boards import get_board
 from tilewright.errors import require_type
-from tilewright.hdl.families import get_family
-from tilewright.isa import Compute, Deform, EngineConfig, Unit
+from tilewright.estimation.board import costs_of, rates_of
+from tilewright.estimation.counts import counts
+from tilewright.estimation.energy import Energy, energy_of
+from tilewright.estimation.figures import Figure, Unknown
+from tilewright.estimation.resources import Resources, resources_of
+from tilewright.isa import Unit
 from tilewright.program import Program
 from tilewright.sim.report import bytes_moved
 
-# Energy per event in pJ: M. Horowitz, "Computing's energy problem", ISSCC 2014, 45 nm: an 8-bit
-# multiply and a 32-bit add, a 64-bit access to a small SRAM, a byte of DRAM. An FPGA spends about
-# ten times as much on logic (I. Kuon and J. Rose, "Measuring the gap between FPGAs and ASICs",
-# IEEE TCAD 2007), hence the factor and the wide error.
-FPGA_FACTOR = 10
-MAC_PJ = 0.3 * FPGA_FACTOR
-SRAM_BYTE_PJ = 1.25 * FPGA_FACTOR
-DRAM_BYTE_PJ = 200.0
+__all__ = ["Estimate", "estimate"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Estimate:
-    """A figure, with its relative error (0 is exact) and where it comes from."""
+    """What a program costs on its target.
 
-    value: float
-    unit: str
-    relative_error: float
-    basis: str
+    Parameters
+    ----------
+    cycles, latency, utilization, read, written, buffers : Figure, of an image; exact
+    resources : of the engine, and of the board's FPGA
+    energy : of an image
+    layers : each layer's share of the run
+    """
+
+    cycles: Figure
+    latency: Figure
+    utilization: Figure
+    read: Figure
+    written: Figure
+    buffers: Figure
+    resources: Resources
+    energy: Energy
+    layers: tuple[LayerResult, ...]
+
+    @property
+    def figures(self) -> dict[str, Figure | Unknown]:
+        """All figures by name, for tables and files."""
+        named: dict[str, Figure | Unknown] = {
+            name: getattr(self, name)
+            for name in ("cycles", "latency", "utilization", "read", "written", "buffers")
+        }
+        named |= self.resources.cells
+        named |= {f"{kind} of the board": s.used for kind, s in self.resources.sites.items()}
+        named["fmax"] = self.resources.fmax
+        named |= {f"energy: {cause}": self.energy.of_cause(cause) for cause in self.energy.causes}
+        named["energy"] = self.energy.total
+        return named
+
+    def to_record(self) -> dict[str, Any]:
+        """Return everything as JSON has it."""
+        return {
+            "figures": {name: _record(figure) for name, figure in self.figures.items()},
+            "costs": {
+                cause: _record(cost) | {"count": float(count)}
+                for cause, cost, count in self._costs()
+            },
+            "sites": {kind: site.available for kind, site in self.resources.sites.items()},
+            "layers": [
+                {
+                    "name": layer.name,
+                    "kind": layer.kind,
+                    "macs": layer.macs,
+                    "cycles": layer.cycles,
+                    "utilization": layer.utilization,
+                    "stalls": dict(layer.stalls),
+                    "bytes_read": layer.bytes_read,
+                    "bytes_written": layer.bytes_written,
+                    "energy": {
+                        cause: part.value
+                        for cause in self.energy.causes
+                        if isinstance(part := self.energy.part(index, cause), Figure)
+                    },
+                }
+                for index, layer in enumerate(self.layers)
+            ],
+        }
+
+    def _costs(self) -> list[tuple[str, Figure | Unknown, float]]:
+        counted = self.energy.counted
+        return [(cause, self.energy.costs[cause], counted[cause]) for cause in self.energy.causes]
 
 
-def multiplier_count(config: EngineConfig) -> int:
-    """Return the DSP multipliers of an engine: the array's and the requantizers'."""
-    family = get_family(config.dsp)
-    width = family.operand_width
-    parts = -(-config.acc_width // width) * -(-config.multiplier_width // width)
-    columns = -(-config.cols // family.columns_per_multiplier)
-    array = config.rows * columns // config.weights_per_byte
-    return array + config.requantizer_count * parts
+def _record(figure: Figure | Unknown) -> dict[str, Any]:
+    if isinstance(figure, Unknown):
+        return {"value": None, "unit": figure.unit, "unknown": figure.reason}
+    return {
+        "value": figure.value,
+        "low": figure.low,
+        "high": figure.high,
+        "unit": figure.unit,
+        "basis": figure.basis,
+    }
 
 
-def sample_count(program: Program) -> int:
-    """Return how many pixels, of ``rows`` channels each, deformable layers sample."""
-    count = 0
-    for before, command in pairwise(program.commands(Unit.COMPUTE)):
-        if isinstance(before, Deform) and isinstance(command, Compute):
-            taps = command.n_cg * command.n_r * command.n_s
-            count += command.n_kg * command.n_oy * command.out_w * taps
-    return count
+def estimate(program: Program) -> Estimate:
+    """Return what a program costs: time, traffic, resources, energy, each with its error.
 
-
-def estimate(program: Program) -> dict[str, Estimate]:
-    """Return figures by name: cycles, latency, traffic, multipliers, buffer bytes, energy.
-
-    Latency assumes the program's memory timing and clock; energy covers multiplications, samples,
-    on-chip operands and bus traffic, not clocks and leakage.
+    Cycles and bytes are exact, for the target's memory; no value of any pixel is computed. Latency
+    is at the target's clock. Energies are sums of events, each of which has its source.
     """
     require_type("estimate", "program", program, Program)
     config, target = program.engine, program.target
     events = events_of(program)
+    layers = layer_results(program, events.by_unit)
     cycles = events.cycles
-    macs = sum(layer.macs for layer in program.layers)
     moved = [bytes_moved(config, event.command) for unit in Unit for event in events.by_unit[unit]]
     read, written = (sum(column) for column in zip(*moved, strict=True))
-    # Each step of the array reads a weight word and, for every row, its pixels.
-    on_chip = macs * (1 / config.cols + 1 / config.rows)
-    energy = macs * MAC_PJ + on_chip * SRAM_BYTE_PJ + (read + written) * DRAM_BYTE_PJ
-    # A sample is four pixels, multiplied by a weight each.
-    energy += 4 * sample_count(program) * config.rows * (MAC_PJ + SRAM_BYTE_PJ)
+    macs = sum(layer.macs for layer in layers)
+    board = None if target.board is None else get_board(target.board)
+    resources = resources_of(config, board)
+    # Of a network without layers, whose outputs are inputs, all is in one row.
+    counted = counts(config, max(1, len(layers)), events.by_unit, events.activations)
+    of_layers = np.array([layer.cycles for layer in layers] or [cycles], dtype=np.float64)
+    rates = rates_of(target, resources.flip_flops)
     buffers = config.act_bytes + config.weight_bytes + config.out_bytes + config.offset_bytes
-    return {
-        "cycles": Estimate(cycles, "cycles/image", 0.0, "cycle model"),
-        "latency": Estimate(
-            cycles / target.clock_mhz / 1e3, "ms/image", 0.0, f"{target.clock_mhz:g} MHz"
-        ),
-        "utilization": Estimate(
-            macs / (config.multipliers * cycles), "of peak", 0.0, "cycle model"
-        ),
-        "read": Estimate(read, "bytes/image", 0.0, "commands"),
-        "written": Estimate(written, "bytes/image", 0.0, "commands"),
-        "multipliers": Estimate(multiplier_count(config), "DSP", 0.0, "structure"),
-        "buffers": Estimate(buffers, "bytes", 0.0, "configuration"),
-        "energy": Estimate(energy / 1e6, "uJ/image", 3.0, "45 nm ASIC figures, scaled to FPGAs"),
-    }
+    milliseconds = cycles / target.clock_mhz / 1e3
+    peak = config.multipliers * cycles
+    return Estimate(
+        cycles=Figure.exact(cycles, "cycles/image", "cycle model"),
+        latency=Figure.exact(milliseconds, "ms/image", f"{target.clock_mhz:g} MHz"),
+        utilization=Figure.exact(macs / peak, "of peak", "cycle model"),
+        read=Figure.exact(read, "bytes/image", "commands"),
+        written=Figure.exact(written, "bytes/image", "commands"),
+        buffers=Figure.exact(buffers, "bytes", "configuration"),
+        resources=resources,
+        energy=energy_of(counted, of_layers, costs_of(target), rates),
+        layers=layers,
+    )

@@ -7,7 +7,7 @@
 ``tables``   what is printed
 
 ``quantize``, ``compile``, ``info``, ``simulate``, ``verify``, ``evaluate``, ``estimate``,
-``verilog`` and ``synth`` are the commands.
+``report``, ``explore``, ``verilog``, ``synth``, ``flash`` and ``run`` are the commands.
 None of this imports PyTorch, NumPy or Amaranth before a command runs: help is there at once.
 """
 

@@ -13,9 +13,11 @@ import tilewright as tw
 from tilewright.cli.compile import compile
 from tilewright.cli.estimate import estimate
 from tilewright.cli.evaluate import evaluate
+from tilewright.cli.explore import explore
 from tilewright.cli.flash import flash
 from tilewright.cli.info import info
 from tilewright.cli.quantize import quantize
+from tilewright.cli.report import report
 from tilewright.cli.run import run
 from tilewright.cli.simulate import simulate
 from tilewright.cli.synth import synth
@@ -32,7 +34,7 @@ app = typer.Typer(
 )
 for command in (
     *(quantize, compile, info, simulate, verify, evaluate),
-    *(estimate, verilog, synth, flash, run),
+    *(estimate, report, explore, verilog, synth, flash, run),
 ):
     app.command()(command)
 

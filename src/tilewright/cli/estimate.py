@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 import tilewright as tw
+from tilewright import files
 from tilewright.cli.files import is_program, load_network, write_json
 from tilewright.cli.options import BoardOption, EngineOption, JsonOption, MemoryOption, SetOption
 from tilewright.cli.tables import console
 from tilewright.cli.targets import chosen_target, refuse_options
+from tilewright.estimation.figures import Figure, Unknown
+
+if TYPE_CHECKING:
+    from tilewright.api.estimate import Estimate
+    from tilewright.estimation.advice import Advice
 
 
 def estimate(
@@ -28,9 +37,19 @@ def estimate(
     engine: EngineOption = None,
     settings: SetOption = None,
     memory: MemoryOption = None,
+    csv_path: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Also write the figures of each layer here."),
+    ] = None,
+    advise: Annotated[
+        bool,
+        typer.Option(
+            "--advise", help="Say what larger buffers and a wider bus would save; compiles again."
+        ),
+    ] = False,
     json_path: JsonOption = None,
 ) -> None:
-    """Estimate what a program will cost: time, memory traffic, multipliers, energy."""
+    """Estimate what a program will cost: time, traffic, cells of the FPGA, clock, energy."""
     if is_program(network):
         refuse_options(Path(network), board, engine, settings, memory)
         program = tw.Program.load(network)
@@ -39,10 +58,108 @@ def estimate(
         model, examples = load_network(network)
         with console.status("compile"):
             program = tw.compile(model, examples, target)
-    figures = tw.estimate(program)
-    table = Table("figure", "value", "error")
-    for name, entry in figures.items():
-        error = "exact" if entry.relative_error == 0 else f"±{entry.relative_error:.0%}"
-        table.add_row(name, f"{entry.value:,.6g} {entry.unit}", f"{error}; {entry.basis}")
-    console.print(table)
-    write_json(json_path, {name: asdict(entry) for name, entry in figures.items()})
+    found = tw.estimate(program)
+    console.print(figures_table(found))
+    console.print(layers_table(found))
+    write_json(json_path, found.to_record())
+    if csv_path is not None:
+        files.write_text(csv_path, layers_csv(found))
+    if advise:
+        console.print(advice_table(tw.advise(program)))
+
+
+def figures_table(found: Estimate) -> Table:
+    """Return all figures of an estimate."""
+    table = Table("figure", "value", "error", "source")
+    available = {f"{kind} of the board": s.available for kind, s in found.resources.sites.items()}
+    for name, figure in found.figures.items():
+        if isinstance(figure, Unknown):
+            table.add_row(name, "unknown", "", figure.reason)
+            continue
+        text = f"{figure.value:,.6g} {figure.unit}"
+        if name in available:
+            text += f" of {available[name]:,}"
+        table.add_row(name, text, figure.error_text(), figure.basis)
+    return table
+
+
+def layers_table(found: Estimate) -> Table:
+    """Return the layers: cycles, share of the peak, traffic, energy."""
+    table = Table("layer", "kind", "MACs", "cycles", "of peak", "bytes", "energy, uJ", "most of it")
+    for column in table.columns[2:7]:
+        column.justify = "right"
+    for row in layer_rows(found):
+        table.add_row(
+            row.name,
+            row.kind,
+            f"{row.macs:,}",
+            f"{row.cycles:,}",
+            f"{row.utilization:.1%}",
+            f"{row.bytes:,}",
+            f"{row.energy.value:,.4g}",
+            row.most,
+        )
+    return table
+
+
+def layers_csv(found: Estimate) -> str:
+    """Return a line for each layer, with a column for each cause of energy."""
+    causes = found.energy.causes
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    heads = ["layer", "kind", "macs", "cycles", "utilization", "bytes_read", "bytes_written"]
+    writer.writerow([*heads, *(f"{cause} uJ" for cause in causes), "energy uJ"])
+    for index, layer in enumerate(found.layers):
+        parts = [found.energy.part(index, cause) for cause in causes]
+        writer.writerow(
+            [
+                *(layer.name, layer.kind, layer.macs, layer.cycles, layer.utilization),
+                *(layer.bytes_read, layer.bytes_written),
+                *("" if isinstance(part, Unknown) else part.value for part in parts),
+                found.energy.of_layer(index).value,
+            ]
+        )
+    return file.getvalue()
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """A layer as tables show it; ``most``: the cause of most of its energy."""
+
+    name: str
+    kind: str
+    macs: int
+    cycles: int
+    utilization: float
+    bytes: int
+    energy: Figure
+    most: str
+
+
+def layer_rows(found: Estimate) -> list[LayerRow]:
+    """Return the rows of a table of layers."""
+    rows = []
+    for index, layer in enumerate(found.layers):
+        parts = {cause: found.energy.part(index, cause) for cause in found.energy.causes}
+        known = {cause: part.value for cause, part in parts.items() if isinstance(part, Figure)}
+        rows.append(
+            LayerRow(
+                layer.name,
+                layer.kind,
+                layer.macs,
+                layer.cycles,
+                layer.utilization,
+                layer.bytes_read + layer.bytes_written,
+                found.energy.of_layer(index),
+                max(known, key=lambda cause: known[cause], default=""),
+            )
+        )
+    return rows
+
+
+def advice_table(pieces: Sequence[Advice]) -> Table:
+    """Return what other engines would save."""
+    table = Table("change", "cycles", "bytes", "energy", "note")
+    for piece in pieces:
+        table.add_row(*piece.cells())
+    return table

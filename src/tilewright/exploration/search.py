@@ -1,0 +1,235 @@
+"""A search: asks Optuna for choices, and tells it what they cost.
+
+Everything is in a file of SQLite as soon as it is known, so that a search that was killed goes on
+where it was: choices that were under way are tried first.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilewright.boards import get_board
+from tilewright.errors import Error
+from tilewright.exploration.evaluate import UNITS, Outcome, misfit, target_of
+from tilewright.exploration.points import Exploration, Point, front_of
+from tilewright.exploration.space import Choice, Space, choice_of
+from tilewright.exploration.workers import Workers
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+
+__all__ = ["Search"]
+
+#: Choices that are looked at for one that has not been tried and fits, before there is none.
+PATIENCE = 400
+_REFUSED, _QUESTION = "refused", "question"
+
+
+class Search:
+    """A search in a file, or in memory.
+
+    Parameters
+    ----------
+    board : str
+    objectives : names in ``UNITS``
+    space : Space
+    weight_bits : of the networks that there are
+    question : str, of what the search depends on besides: the network
+    storage : path of the file, or None
+    seed : int
+    errors : of each network, by the bits of its weights; empty if no objective asks for them
+
+    Raises
+    ------
+    Error
+        If the file is of another search, or Optuna is not installed.
+    """
+
+    def __init__(
+        self,
+        board: str,
+        objectives: tuple[str, ...],
+        space: Space,
+        weight_bits: tuple[int, ...],
+        question: str,
+        *,
+        storage: Path | None,
+        seed: int,
+        errors: Mapping[int, float],
+    ) -> None:
+        try:
+            import optuna
+        except ImportError as error:
+            raise Error("a search needs optuna: pip install 'tilewright[explore]'") from error
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._optuna = optuna
+        self.board, self.objectives, self._errors = board, objectives, errors
+        self.last_refusal = ""
+        self._base = get_board(board).engine
+        self._dimensions = space.dimensions(weight_bits)
+        if storage is not None:
+            storage.parent.mkdir(parents=True, exist_ok=True)
+        self.study: Study = optuna.create_study(
+            study_name="tilewright",
+            storage=None if storage is None else f"sqlite:///{storage.resolve()}",
+            directions=["minimize"] * len(objectives),
+            load_if_exists=True,
+        )
+        seeds = zlib.crc32(f"{seed} {len(self.study.trials)}".encode())
+        self._random = random.Random(seeds)
+        self.study.sampler = optuna.samplers.TPESampler(
+            seed=seeds,
+            multivariate=True,
+            constant_liar=True,
+            n_startup_trials=20,
+        )
+        self._claim(json.dumps([board, objectives, self._dimensions, question], sort_keys=True))
+        self._known: dict[str, Outcome] = {}
+        self._take_up(space.of(self._base, weight_bits))
+
+    def _claim(self, question: str) -> None:
+        """Refuse the file of a search for something else."""
+        earlier = self.study.user_attrs.get(_QUESTION)
+        if earlier is None:
+            self.study.set_user_attr(_QUESTION, question)
+        elif earlier != question:
+            raise Error(
+                "the search's file is of another network, board, space or other objectives: "
+                "choose another file"
+            )
+
+    def _take_up(self, own: Mapping[str, int | str] | None) -> None:
+        """Read what is known, and queue what was under way; of a new search, the board's engine."""
+        states = self._optuna.trial.TrialState
+        for trial in self.study.get_trials(deepcopy=False):
+            if trial.state == states.RUNNING:
+                self.study.tell(trial.number, state=states.FAIL)
+                if len(trial.params) == len(self._dimensions):
+                    self.study.enqueue_trial(trial.params)
+            elif _REFUSED in trial.user_attrs:
+                self._known[_key(trial.params)] = Outcome({}, trial.user_attrs[_REFUSED])
+            elif trial.state == states.COMPLETE:
+                values = dict(zip(self.objectives, trial.values, strict=True))
+                self._known[_key(trial.params)] = Outcome(values)
+        if own is not None and not self.study.trials:
+            self.study.enqueue_trial(dict(own))
+
+    @property
+    def done(self) -> int:
+        """Choices that were evaluated: compiled, or refused by the compiler."""
+        return len(self._known)
+
+    def run(self, evaluations: int, at_work: Workers, report: Callable[[int, int], None]) -> None:
+        """Go on until so many choices have been evaluated in all, or none is left."""
+        pending: list[tuple[Trial, Any]] = []
+        left = True
+        while self.done < evaluations:
+            under_way = {_key(trial.params) for trial, _ in pending}
+            while left and len(pending) < min(at_work.count, evaluations - self.done):
+                asked = self._ask(under_way)
+                if asked is None:
+                    left = False
+                    break
+                trial, choice = asked
+                pending.append((trial, at_work.submit(choice)))
+                under_way.add(_key(trial.params))
+            if not pending:
+                break
+            one, outcome = at_work.first([handle for _, handle in pending])
+            place = next(i for i, (_, handle) in enumerate(pending) if handle is one)
+            trial, _ = pending.pop(place)
+            self._tell(trial, outcome)
+            report(self.done, evaluations)
+
+    def _ask(self, under_way: set[str]) -> tuple[Trial, Choice] | None:
+        """Return a choice that has not been tried and fits, and its trial; None if none is found.
+
+        Optuna's, if it is one; else one that differs a little from the best so far.
+        """
+        states = self._optuna.trial.TrialState
+        for _ in range(2):
+            trial = self.study.ask()
+            chosen = {
+                name: trial.suggest_categorical(name, values)
+                for name, values in self._dimensions.items()
+            }
+            if (choice := self._usable(chosen, under_way)) is not None:
+                return trial, choice
+            self.study.tell(trial, state=states.FAIL)
+            changed = self._changed(under_way)
+            if changed is None:
+                return None
+            self.study.enqueue_trial(changed)
+        raise AssertionError("a queued choice comes next")
+
+    def _usable(self, chosen: Mapping[str, int | str], under_way: set[str]) -> Choice | None:
+        """Return a choice if it is one, has not been tried, and fits the board."""
+        key = _key(chosen)
+        if key in self._known or key in under_way:
+            return None
+        try:
+            choice = choice_of(self._base, chosen)
+            target_of(self.board, choice)
+        except Error:
+            return None
+        return choice if misfit(self.board, choice) <= 0 else None
+
+    def _changed(self, under_way: set[str]) -> dict[str, int | str] | None:
+        """Return one of the best so far with a few other values, that is usable."""
+        tried = {key: outcome.values for key, outcome in self._known.items() if outcome.values}
+        rows = [[values[name] for name in self.objectives] for values in tried.values()]
+        best = [key for key, front in zip(tried, front_of(rows), strict=True) if front]
+        for attempt in range(PATIENCE):
+            chosen = json.loads(self._random.choice(best)) if best else {}
+            # From a few values to all of them, which is anywhere.
+            count = min(len(self._dimensions), 1 + attempt * len(self._dimensions) // PATIENCE * 2)
+            names = self._random.sample(sorted(self._dimensions), count)
+            for name in names if chosen else self._dimensions:
+                chosen[name] = self._random.choice(self._dimensions[name])
+            if self._usable(chosen, under_way) is not None:
+                return dict(chosen)
+        return None
+
+    def _tell(self, trial: Trial, outcome: Outcome) -> None:
+        """Keep what a choice costs."""
+        if outcome.refused:
+            self.last_refusal = outcome.refused
+            trial.set_user_attr(_REFUSED, outcome.refused[:300])
+            self.study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+        else:
+            if self._errors:
+                error = self._errors[trial.params["weight_bits"]]
+                outcome = Outcome({**outcome.values, "error": error})
+            self.study.tell(trial, [outcome.values[name] for name in self.objectives])
+        self._known[_key(trial.params)] = outcome
+
+    def result(self) -> Exploration:
+        """Return what is known."""
+        own = self._base
+        choices, refused = [], 0
+        for text, outcome in self._known.items():
+            if outcome.refused:
+                refused += 1
+                continue
+            choices.append((choice_of(own, json.loads(text)), outcome.values))
+        named = [f"{name}, {UNITS[name]}" for name in self.objectives]
+        rows = [[values[name] for name in self.objectives] for _, values in choices]
+        points = tuple(
+            Point(
+                choice,
+                dict(zip(named, row, strict=True)),
+                front,
+                board=choice.engine.digest == own.digest and choice.objective == "time",
+            )
+            for (choice, _), row, front in zip(choices, rows, front_of(rows), strict=True)
+        )
+        return Exploration(self.board, tuple(named), points, refused)
+
+
+def _key(chosen: Mapping[str, Any]) -> str:
+    return json.dumps(dict(chosen), sort_keys=True)

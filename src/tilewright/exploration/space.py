@@ -1,0 +1,126 @@
+"""What a search may choose, and the engine that a choice is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+from tilewright.errors import Error
+from tilewright.hdl.families import get_family
+from tilewright.isa import EngineConfig
+
+__all__ = ["Choice", "Space"]
+
+#: Widths of engines that compute tiles of results: F(4,3) along rows fits them.
+TILE_WIDTH = 13
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One engine, and how a network is compiled for it.
+
+    Parameters
+    ----------
+    engine : EngineConfig
+    objective : "time", "traffic" or "energy", of the schedule
+    weight_bits : int, which of the networks that were given
+    algorithm : "auto" or "direct", of all layers
+    """
+
+    engine: EngineConfig
+    objective: str
+    weight_bits: int
+    algorithm: str
+
+    @property
+    def name(self) -> str:
+        """What tells engines of a search apart."""
+        e = self.engine
+        parts = [f"{e.rows}x{e.cols}", f"act {e.act_depth}", f"weights {e.weight_depth}"]
+        parts += [f"out {e.out_depth}", f"bus {e.bus_width}", f"requantizers {e.requantizer_count}"]
+        parts += [f"tables {e.tables}"] * bool(e.tables)
+        parts += [f"tiles {e.partial_depth}"] * bool(e.partial_depth)
+        parts += [self.objective] * (self.objective != "time")
+        parts += [f"{self.weight_bits} bits"] * (self.weight_bits != 8)
+        parts += [self.algorithm] * (self.algorithm != "auto")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """The values that each parameter may have; what is left out keeps the board's.
+
+    Parameters
+    ----------
+    rows, cols, act_depth, weight_depth, out_depth, bus_width, tables : of :class:`EngineConfig`
+    rows_per_requantizer : rows that share a requantizer
+    partial_depth : 0, or partial sums for tiles of results (Winograd); with them come operands of
+        13 bits
+    objective : of the schedule
+    algorithm : "auto", "direct"
+    """
+
+    rows: tuple[int, ...] = (4, 8, 16, 32)
+    cols: tuple[int, ...] = (3, 4, 5, 7, 8, 10, 14)
+    rows_per_requantizer: tuple[int, ...] = (1, 2, 4, 8)
+    act_depth: tuple[int, ...] = (256, 512, 768, 1024, 1536, 2048)
+    weight_depth: tuple[int, ...] = (512, 1024, 2048, 4096, 8192)
+    out_depth: tuple[int, ...] = (256, 512, 1024)
+    bus_width: tuple[int, ...] = (32, 64, 128)
+    tables: tuple[int, ...] = (0, 2)
+    partial_depth: tuple[int, ...] = (0, 512)
+    objective: tuple[str, ...] = ("time", "traffic", "energy")
+    algorithm: tuple[str, ...] = ("auto",)
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not getattr(self, field.name):
+                raise Error(f"Space: {field.name} must have at least one value")
+
+    def dimensions(self, weight_bits: tuple[int, ...]) -> dict[str, tuple[int | str, ...]]:
+        """Return the values by parameter, those with but one too."""
+        named: dict[str, tuple[int | str, ...]] = {
+            field.name: getattr(self, field.name) for field in fields(self)
+        }
+        return named | {"weight_bits": weight_bits}
+
+    def of(self, engine: EngineConfig, bits: tuple[int, ...]) -> dict[str, int | str] | None:
+        """Return an engine as a choice of this space; None if it has other values."""
+        chosen: dict[str, int | str] = {
+            name: getattr(engine, name)
+            for name in ("rows", "cols", "act_depth", "weight_depth", "out_depth", "bus_width",
+                         "tables", "partial_depth")
+        }  # fmt: skip
+        chosen["rows_per_requantizer"] = engine.rows // engine.requantizer_count
+        chosen |= {"objective": "time", "algorithm": "auto", "weight_bits": max(bits)}
+        values = self.dimensions(bits)
+        return chosen if all(chosen[name] in values[name] for name in values) else None
+
+
+def choice_of(base: EngineConfig, chosen: Mapping[str, int | str]) -> Choice:
+    """Return the engine of a choice.
+
+    Parameters
+    ----------
+    base : the board's engine, for what is not chosen
+
+    Raises
+    ------
+    ConfigError
+        If there is no such engine.
+    """
+    numbers = {name: value for name, value in chosen.items() if isinstance(value, int)}
+    per, bits = numbers.pop("rows_per_requantizer"), numbers.pop("weight_bits")
+    rows, tiles = numbers["rows"], numbers["partial_depth"] > 0 and bits == 8
+    width = TILE_WIDTH if tiles and get_family(base.dsp).columns_per_multiplier == 1 else None
+    engine = replace(
+        base,
+        **numbers | {"partial_depth": numbers["partial_depth"] if tiles else 0},
+        requantizers=max(1, rows // per),
+        weight_bits=bits,
+        data_width=width or 9,
+        kernel_width=width or 8,
+        transform_at_load=False,
+    )
+    get_family(engine.dsp).check(engine)
+    return Choice(engine, str(chosen["objective"]), bits, str(chosen["algorithm"]))

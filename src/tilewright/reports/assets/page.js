@@ -1,0 +1,63 @@
+"use strict";
+(() => {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+
+  function config() {
+    const style = getComputedStyle(document.documentElement);
+    const of = (name) => style.getPropertyValue(name).trim();
+    const text = { labelColor: of("--ink"), titleColor: of("--soft"), labelLimit: 170 };
+    return {
+      view: { stroke: null },
+      axis: { ...text, gridColor: of("--line"), domainColor: of("--line"), tickColor: of("--line") },
+      legend: text, header: text, line: { color: of("--soft") }, rule: { color: of("--soft") },
+      circle: { color: of("--mark") },
+    };
+  }
+
+  // Charts far below are drawn when they come near: the first paint does not wait for them.
+  const drawn = new Map();
+  async function draw(node) {
+    const spec = read(node.dataset.spec);
+    drawn.get(node)?.finalize();
+    const result = await vegaEmbed(node, spec, { actions: false, renderer: "svg", config: config() });
+    drawn.set(node, result);
+    node.dataset.drawn = "yes";
+  }
+  const charts = [...document.querySelectorAll(".chart")];
+  const all = () => Promise.all(charts.map(draw));
+  if (new URLSearchParams(location.search).has("all") || !("IntersectionObserver" in window)) {
+    all();
+  } else {
+    const watcher = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        if (entry.isIntersecting && !drawn.has(entry.target)) {
+          drawn.set(entry.target, null);
+          draw(entry.target);
+        }
+      }
+    }, { rootMargin: "400px" });
+    charts.forEach((node) => watcher.observe(node));
+  }
+  dark.addEventListener("change", () => charts.filter((node) => drawn.has(node)).forEach(draw));
+  addEventListener("beforeprint", all);
+
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") !== "descending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const key = (row) => {
+        const cell = row.cells[column];
+        return "v" in cell.dataset ? Number(cell.dataset.v) : cell.textContent;
+      };
+      const order = (a, b) => {
+        const [x, y] = [key(a), key(b)];
+        return typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
+      };
+      const rows = [...table.tBodies[0].rows].sort((a, b) => (down ? order(b, a) : order(a, b)));
+      table.tBodies[0].append(...rows);
+    }));
+  }
+})();

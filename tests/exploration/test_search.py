@@ -1,0 +1,131 @@
+"""Engines that no other one beats; a search that was killed goes on, and loses nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from distributed import LocalCluster
+
+import tilewright as tw
+from tests.cosim.engines import ENGINES
+from tests.cosim.random_networks import random_network
+from tilewright.boards import get_board
+from tilewright.exploration.evaluate import evaluate, misfit
+from tilewright.exploration.points import Exploration, front_of
+from tilewright.exploration.search import Search
+from tilewright.exploration.space import Space, choice_of
+from tilewright.exploration.workers import workers
+
+BOARD = "ulx3s-12f"
+SPACE = Space(
+    rows=(2, 4), cols=(2, 3), rows_per_requantizer=(1, 4), act_depth=(512,), weight_depth=(512,),
+    out_depth=(256,), bus_width=(32,), tables=(0,), partial_depth=(0,), objective=("time",),
+)  # fmt: skip
+OBJECTIVES = ("latency", "area")
+
+
+@pytest.fixture(scope="module")
+def graphs():
+    graph, _ = random_network(np.random.default_rng(5), ENGINES["4x4-bus64"], (5, 6))
+    return {8: graph}
+
+
+def search(storage=None, space=SPACE, board=BOARD, question="q"):
+    return Search(board, OBJECTIVES, space, (8,), question, storage=storage, seed=1, errors={})
+
+
+def run(graphs, one, evaluations):
+    with workers(graphs, BOARD, OBJECTIVES, 1, None) as at_work:
+        one.run(evaluations, at_work, lambda done, total: None)
+    return one.result()
+
+
+def test_front_is_what_a_comparison_of_all_with_all_gives():
+    rng = np.random.default_rng(2)
+    values = rng.integers(0, 6, (60, 3)).tolist()
+    for row, front in zip(values, front_of(values), strict=True):
+        beaten = any(
+            all(a <= b for a, b in zip(other, row, strict=True)) and other != row
+            for other in values
+        )
+        assert front is not beaten
+
+
+def test_values_are_the_estimates_and_the_boards_own_engine_is_first(graphs):
+    found = run(graphs, search(), 6)
+    assert found.default is found.points[0]
+    assert len({point.name for point in found.points}) == len(found.points) == 6
+    for point in found.points:
+        assert misfit(BOARD, point.choice) <= 0
+        target = replace(tw.Target.from_board(BOARD), engine=point.choice.engine)
+        program = tw.compile_graph(graphs[8], target)
+        assert point.values["latency, ms"] == tw.estimate(program).latency.value
+
+
+def test_a_search_goes_on_where_it_was(graphs, tmp_path):
+    path = tmp_path / "search.db"
+    first = run(graphs, search(path), 3)
+    again = search(path)
+    assert again.done == 3
+    # Of a choice under way nothing is lost: it is the next.
+    trial = again.study.ask()
+    for name, values in again._dimensions.items():
+        trial.suggest_categorical(name, values)
+    found = run(graphs, search(path), 5)
+    assert [p.choice for p in found.points[:3]] == [p.choice for p in first.points]
+    assert len(found.points) == 5
+    with pytest.raises(tw.Error, match="choose another file"):
+        search(path, question="another network")
+
+
+def test_what_cannot_be_or_does_not_fit_is_not_compiled(graphs):
+    space = replace(SPACE, rows=(4, 16), act_depth=(512, 65536))
+    found = run(graphs, search(space=space), 4)
+    assert {p.choice.engine.act_depth for p in found.points} == {512}
+    chosen = space.of(get_board(BOARD).engine, (8,)) | {"act_depth": 65536}
+    assert misfit(BOARD, choice_of(get_board(BOARD).engine, chosen)) > 1
+
+
+def test_a_space_that_is_used_up_ends_the_search(graphs):
+    found = run(graphs, search(), 100)
+    assert {p.choice.engine.rows for p in found.points} == {2, 4}
+    assert 4 <= len(found.points) <= 8
+
+
+def test_file_comes_back_and_others_are_refused(graphs, tmp_path):
+    found = run(graphs, search(), 2)
+    found.save(tmp_path / "found.json")
+    assert Exploration.load(tmp_path / "found.json") == found
+    for text in ("[]", '{"points": [{}]}', "{", '{"points": 3, "objectives": 1}'):
+        (tmp_path / "other.json").write_text(text)
+        with pytest.raises(tw.Error, match="is not what `explore` writes"):
+            Exploration.load(tmp_path / "other.json")
+
+
+def test_wrong_arguments_are_refused(graphs):
+    net = object()
+    for arguments, match in (
+        ({"objectives": ()}, "at least one"),
+        ({"objectives": ("speed",)}, "must be one of 'latency'"),
+        ({"objectives": ("error",)}, "labelled"),
+        ({"evaluations": 0}, "at least 1"),
+        ({"board": "nobody"}, "no board"),
+    ):
+        with pytest.raises(tw.Error, match=match):
+            tw.explore(net, None, **{"board": BOARD} | arguments)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.timeout(600)
+def test_a_cluster_finds_the_same_values(graphs):
+    """Two workers, each a process of its own."""
+    cluster = LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    )
+    with cluster, workers(graphs, BOARD, OBJECTIVES, 1, cluster.scheduler_address) as at_work:
+        assert at_work.count == 2
+        one = search()
+        one.run(4, at_work, lambda done, total: None)
+    for point in one.result().points:
+        own = evaluate(graphs, BOARD, point.choice, OBJECTIVES)
+        assert list(own.values.values()) == list(point.values.values())
