@@ -5,8 +5,8 @@ r"""Resources of many small engines by Yosys, and how well they are estimated.
 
 ``synthesize`` draws engines by a seed and synthesizes them out of context, one after another, with
 Yosys as a library; records go to ``results/resources.json``, from which a run that was interrupted
-goes on. ``fit`` finds what estimates multiply terms by (:mod:`tilewright.estimation.cells`), all
-but ``HELD_OUT`` engines of each family considered, and prints how far they are from those.
+goes on. ``fit`` finds what estimates multiply terms by (:mod:`tilewright.estimation.cells`), and
+prints how far they are from engines that were held out.
 """
 
 from __future__ import annotations
@@ -51,10 +51,12 @@ COEFFICIENTS = Path(tilewright.estimation.__file__).with_name("coefficients.json
 SEED = 21
 #: Engines of the ECP5 of up to 8 x 7; those drawn after them are small.
 LARGE = 8
-#: Engines that no coefficient has seen, of each family.
+#: Engines that no coefficient has seen, at most.
 HELD_OUT = 12
+#: Drawn, of a family, for anything to be fitted.
+FEWEST = 8
 #: Keeps terms that say the same from large coefficients of either.
-RIDGE = 1e-4
+RIDGE = 1e-5
 #: Of modules within modules that are told apart.
 LEVELS = 3
 
@@ -199,9 +201,24 @@ def synthesize(
         )
 
 
-def held_out(count: int) -> set[int]:
-    """Return which of so many engines no coefficient sees: ``HELD_OUT``, evenly spread."""
-    return {(2 * k + 1) * count // (2 * HELD_OUT) for k in range(HELD_OUT)}
+def apart(family: str, engines: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
+    """Return the engines that coefficients are fitted to, and those that they are judged by.
+
+    Of the ECP5 the latter are those of ``benchmarks.synthesis``: a board's engine, it with one
+    parameter changed, and a larger board's. Of others, half of those drawn, ``HELD_OUT`` at most.
+    """
+    if family == "ecp5":
+        options, board = (json.loads((RESULTS.parent / f"{name}.json").read_text())
+                          for name in ("options-yosys", "ulx3s-85f-yosys"))  # fmt: skip
+        others = [
+            {"config": options["engine"] | one["change"], "cells": one["resources"]}
+            for one in options["options"]
+        ]
+        return engines, [*others, {"config": board["engine"], "cells": board["resources"]}]
+    count = min(HELD_OUT, len(engines) // 2)
+    held = {(2 * k + 1) * len(engines) // (2 * count) for k in range(count)}
+    seen = [engine for i, engine in enumerate(engines) if i not in held]
+    return seen, [engines[i] for i in sorted(held)]
 
 
 def by_room(record: dict[str, Any], kind: str) -> dict[str, float]:
@@ -250,10 +267,9 @@ def fit(source: Annotated[Path, typer.Option(help="Records.")] = RESULTS) -> Non
     for family, of in records["families"].items():
         names = get_family(family).cells
         assert names is not None
-        engines = of["engines"]
-        held = held_out(len(engines))
-        seen = [engine for i, engine in enumerate(engines) if i not in held]
-        others = [engines[i] for i in sorted(held)]
+        if len(of["engines"]) < FEWEST:
+            continue
+        seen, others = apart(family, of["engines"])
         for kind in (names.look_up, names.carry, names.flip_flop):
             costs = coefficients(seen, kind)
             errors = [sorted(abs(off(costs, e, kind)) for e in group) for group in (seen, others)]

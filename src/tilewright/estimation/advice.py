@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 
 from tilewright.errors import Error
 from tilewright.estimation.resources import resources_of
@@ -86,7 +86,7 @@ def changes(config: EngineConfig) -> list[tuple[str, EngineConfig, str]]:
         ):
             continue
         try:
-            changed = replace(config, **{name: value})
+            changed = EngineConfig.from_fields({**asdict(config), name: value})
         except ConfigError:
             continue
         found.append((name, changed, _difference(config, changed)))

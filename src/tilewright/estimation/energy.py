@@ -39,7 +39,7 @@ class Energy:
     @property
     def causes(self) -> tuple[Cause, ...]:
         """Those that occur."""
-        return tuple(c for c, used in zip(CAUSES, self.counts.any(axis=0), strict=True) if used)
+        return tuple(cause for cause, count in self.counted.items() if count)
 
     @property
     def unknown(self) -> dict[Cause, str]:

@@ -68,7 +68,9 @@ def _columns(
     config: EngineConfig, name: str, count: int, depth: int, width: int
 ) -> Iterator[DeclaredMemory]:
     """Yield a buffer as the engine cuts it: into whole block RAMs, if it is pipelined."""
-    column = get_family(config.dsp).block_width(depth) if config.pipelined else width
+    column = width
+    if config.pipelined:
+        column = get_family(config.dsp).block_width(depth)  # type: ignore[no-untyped-call]
     whole, rest = divmod(width, column)
     if whole:
         yield DeclaredMemory(name, count * whole, depth, column)

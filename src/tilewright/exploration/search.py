@@ -154,7 +154,7 @@ class Search:
         states = self._optuna.trial.TrialState
         for _ in range(2):
             trial = self.study.ask()
-            chosen = {
+            chosen: dict[str, Any] = {
                 name: trial.suggest_categorical(name, values)
                 for name, values in self._dimensions.items()
             }

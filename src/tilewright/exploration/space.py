@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 
 from tilewright.errors import Error
 from tilewright.hdl.families import get_family
@@ -113,14 +113,17 @@ def choice_of(base: EngineConfig, chosen: Mapping[str, int | str]) -> Choice:
     per, bits = numbers.pop("rows_per_requantizer"), numbers.pop("weight_bits")
     rows, tiles = numbers["rows"], numbers["partial_depth"] > 0 and bits == 8
     width = TILE_WIDTH if tiles and get_family(base.dsp).columns_per_multiplier == 1 else None
-    engine = replace(
-        base,
-        **numbers | {"partial_depth": numbers["partial_depth"] if tiles else 0},
-        requantizers=max(1, rows // per),
-        weight_bits=bits,
-        data_width=width or 9,
-        kernel_width=width or 8,
-        transform_at_load=False,
+    engine = EngineConfig.from_fields(
+        {
+            **asdict(base),
+            **numbers,
+            "partial_depth": numbers["partial_depth"] if tiles else 0,
+            "requantizers": max(1, rows // per),
+            "weight_bits": bits,
+            "data_width": width or 9,
+            "kernel_width": width or 8,
+            "transform_at_load": False,
+        }
     )
     get_family(engine.dsp).check(engine)
     return Choice(engine, str(chosen["objective"]), bits, str(chosen["algorithm"]))

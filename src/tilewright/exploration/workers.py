@@ -79,7 +79,7 @@ class _Cluster:
     def first(self, pending: list[Any]) -> tuple[Any, Outcome]:
         from distributed import wait as wait_for
 
-        wait_for(pending, return_when="FIRST_COMPLETED")
+        wait_for(pending, return_when="FIRST_COMPLETED")  # type: ignore[no-untyped-call]
         one = next(future for future in pending if future.done())
         outcome: Outcome = one.result()
         return one, outcome
@@ -102,7 +102,7 @@ def workers(
         except ImportError as error:
             raise Error("a cluster needs dask: pip install 'tilewright[cluster]'") from error
         try:
-            client = Client(scheduler, timeout=10)
+            client = Client(scheduler, timeout=10)  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
             raise Error(f"there is no scheduler at {scheduler}: {error}") from error
         with client:

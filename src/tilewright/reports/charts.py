@@ -34,7 +34,7 @@ def charts(shown: Analysis) -> dict[str, dict[str, Any]]:
     return {name: _plain(chart) for name, chart in made.items()}
 
 
-def _plain(chart: alt.TopLevelMixin) -> dict[str, Any]:
+def _plain(chart: Any) -> dict[str, Any]:
     record: dict[str, Any] = chart.to_dict()
     record.pop("config", None)
     record.pop("$schema", None)
@@ -45,7 +45,7 @@ def _data(rows: Rows) -> alt.InlineData:
     return alt.InlineData(values=list(rows))
 
 
-def _roofline(shown: Analysis) -> alt.LayerChart:
+def _roofline(shown: Analysis) -> Any:
     peak, bandwidth = shown.program.engine.multipliers, shown.bandwidth
     known = [p.intensity for p in shown.points if p.intensity]
     ridge = peak / bandwidth
@@ -92,7 +92,7 @@ def _roofline(shown: Analysis) -> alt.LayerChart:
     return alt.layer(line, rules, dots).properties(height=300)
 
 
-def _gap(shown: Analysis) -> alt.Chart:
+def _gap(shown: Analysis) -> Any:
     rows = [
         {"layer": gap.layer, "at": gap.index, "cause": cause, "order": GAPS.index(cause),
          "cycles": round(cycles)}
@@ -101,7 +101,7 @@ def _gap(shown: Analysis) -> alt.Chart:
     return _stack(rows, "cycles", list(GAPS), len(shown.gaps))
 
 
-def _energy(shown: Analysis) -> alt.Chart:
+def _energy(shown: Analysis) -> Any:
     energy = shown.estimate.energy
     rows = [
         {"layer": layer.name, "at": index, "cause": str(cause), "order": list(Cause).index(cause),
@@ -113,7 +113,7 @@ def _energy(shown: Analysis) -> alt.Chart:
     return _stack(rows, "uJ", [str(cause) for cause in energy.causes], len(shown.estimate.layers))
 
 
-def _stack(rows: Rows, unit: str, causes: Sequence[str], layers: int) -> alt.Chart:
+def _stack(rows: Rows, unit: str, causes: Sequence[str], layers: int) -> Any:
     return (
         alt.Chart(_data(rows))
         .mark_bar()
@@ -131,7 +131,7 @@ def _stack(rows: Rows, unit: str, causes: Sequence[str], layers: int) -> alt.Cha
     )
 
 
-def _timeline(shown: Analysis) -> alt.Chart:
+def _timeline(shown: Analysis) -> Any:
     rows = [
         {"unit": b.unit, "start": b.start, "end": b.end, "busy": b.busy, "layer": b.layer}
         for b in shown.bins
@@ -156,7 +156,7 @@ def _timeline(shown: Analysis) -> alt.Chart:
     )  # fmt: skip
 
 
-def _buffers(shown: Analysis) -> alt.Chart:
+def _buffers(shown: Analysis) -> Any:
     rows = [
         {"layers": h.layers, "start": h.start, "end": h.end, "buffer": name, "in use": share}
         for h in shown.held
