@@ -37,7 +37,7 @@ from tilewright.boards.flow.synthesis import cell_counts, named_for_abc, synthes
 from tilewright.boards.flow.tools import Tools
 from tilewright.estimation.cells import value_of
 from tilewright.estimation.terms import ROOMS, room_of, terms
-from tilewright.files import write_json
+from tilewright.files import write_json, write_text
 from tilewright.hdl.engine import Engine
 from tilewright.hdl.families import get_family as get_hdl_family
 from tilewright.hdl.verilog import TOP, component_rtlil
@@ -122,7 +122,7 @@ def synthesized(config: EngineConfig) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         text = component_rtlil(Engine(config), TOP)
-        (directory / "engine.il").write_text(named_for_abc(text))
+        write_text(directory / "engine.il", named_for_abc(text))
         run_yosys(synthesis_script("engine.il", TOP, family).split("; "), directory)
         record: dict[str, Any] = {"cells": cell_counts(directory / "stat.json", family)}
         record["modules"] = by_module(text, read_netlist(directory / "netlist.json"), family)

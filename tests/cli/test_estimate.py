@@ -1,5 +1,6 @@
 """``tilewright estimate``."""
 
+import csv
 import json
 
 import pytest
@@ -10,10 +11,15 @@ from tests.cli.run import invoke, refused
 
 def test_estimate_writes_json(program, tmp_path):
     path = tmp_path / "deep" / "estimate.json"
-    invoke("estimate", program, "--json", path)
-    figures = json.loads(path.read_text())
-    assert figures["cycles"]["value"] > 0
-    assert figures["cycles"]["relative_error"] == 0
+    table = tmp_path / "layers.csv"
+    invoke("estimate", program, "--json", path, "--csv", table)
+    record = json.loads(path.read_text())
+    cycles = record["figures"]["cycles"]
+    assert 0 < cycles["low"] == cycles["value"] == cycles["high"]
+    (layer,) = csv.DictReader(table.read_text().splitlines())
+    assert int(layer["cycles"]) == cycles["value"]
+    parts = [float(value) for name, value in layer.items() if name.endswith(" uJ") and value]
+    assert sum(parts) == pytest.approx(2 * record["figures"]["energy"]["value"])  # and their sum
 
 
 def test_estimate_of_a_network_for_an_engine(net, quantized, tmp_path):
@@ -22,14 +28,14 @@ def test_estimate_of_a_network_for_an_engine(net, quantized, tmp_path):
     for rows in (4, 8):
         options = ("--set", f"rows={rows}", "--set", "cols=5", "--json", path)
         invoke("estimate", f"{net}:make", *options)
-        cycles[rows] = json.loads(path.read_text())["cycles"]["value"]
+        cycles[rows] = json.loads(path.read_text())["figures"]["cycles"]["value"]
     assert cycles[8] < cycles[4]
     options = ("--memory", "200,5", "--json", path)
     invoke("estimate", quantized[0], *options)
     target = tw.Target.from_board("ulx3s-85f")
     program = tw.compile(tw.QuantizedModel.load(quantized[0]), None, target)
     fast = tw.estimate(program).cycles.value
-    assert json.loads(path.read_text())["cycles"]["value"] > fast
+    assert json.loads(path.read_text())["figures"]["cycles"]["value"] > fast
 
 
 @pytest.mark.parametrize("option", [("--set", "rows=4"), ("--board", "ulx3s-85f")])
