@@ -70,6 +70,8 @@ def fitted(config: EngineConfig, family: str, kind: str) -> Figure | Unknown:
     fit = _fits().get(family, {}).get(kind)
     if fit is None:
         return Unknown("cells", f"no syntheses of {kind} of the family {family!r} are kept")
+    if config.shared_words:
+        return Unknown("cells", "no synthesis of an engine with shared_words is kept")
     value = value_of(fit.coefficients, terms(config))
     basis = (
         f"fitted to {fit.engines} syntheses; on {fit.held_out} others {fit.median:.1%} off in the "
