@@ -57,7 +57,7 @@ def test_counts_are_those_of_the_commands(program):
     )
     assert total[Cause.BYTES] == total[Cause.BUS] == moved
     passes = sum(
-        e.command.n_kg * e.command.n_oy * e.command.n_ox
+        e.command.n_kg * e.command.passes
         for e in events.by_unit[Unit.COMPUTE]
         if isinstance(e.command, Compute) and (e.command.to_act or e.command.to_out)
     )

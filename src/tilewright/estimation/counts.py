@@ -86,7 +86,7 @@ def counts(
 
 def _computed(config: EngineConfig, command: Compute, steps: int, deform: Deform | None) -> _Pairs:
     """Yield what a compute command does."""
-    cells, passes = config.multipliers, command.n_kg * command.n_oy * command.n_ox
+    cells, passes = config.multipliers, command.n_kg * command.passes
     word = config.rows * config.cols
     shape = PassShape.of(command)
     yield Cause.MULTIPLY, steps * array_multipliers(config)
