@@ -88,11 +88,12 @@ def _computed(config: EngineConfig, command: Compute, steps: int, deform: Deform
     """Yield what a compute command does."""
     cells, passes = config.multipliers, command.n_kg * command.passes
     word = config.rows * config.cols
-    shape = PassShape.of(command)
+    shape = PassShape.of(config, command)
     yield Cause.MULTIPLY, steps * array_multipliers(config)
     yield Cause.ACCUMULATE, steps * cells * config.acc_width
     yield Cause.REGISTERS, steps * cells * (config.window_width + config.weight_width) / 8
-    weights = steps + command.n_kg * config.param_words
+    # A product's second factor are pixels, too.
+    weights = (0 if command.product else steps) + command.n_kg * config.param_words
     yield Cause.WEIGHTS, weights * config.rows * config.weight_width / 8
     windows = passes * shape.windows * shape.groups
     if deform is None:
