@@ -17,13 +17,24 @@ from tilewright.compiler.quantized.reductions import reduce
 _SQUARE = q.Apply("mul", (q.X, q.X))
 
 
-def _normalized(call: Call, x: View, dims: Sequence[int], eps: float, *, center: bool) -> View:
-    """``(x - mean) / sqrt(variance + eps)`` over dimensions of the image."""
+def _normalized(
+    call: Call, x: View, dims: Sequence[int], eps: float, *, center: bool, balance: str = ""
+) -> View:
+    """``(x - mean) / sqrt(variance + eps)`` over dimensions of the image.
+
+    ``balance``: of channels, the output that ``x`` is
+    """
     builder, where = call.builder, call.where
     if center:
         x = builder.binary(where, "sub", x, reduce(builder, where, x, "mean", dims, True))
     power = reduce(builder, where, builder.function(where, x, _SQUARE), "mean", dims, True)
-    inverse = builder.function(where, power, q.Apply("rsqrt", (q.Apply("add", (q.X, eps)),)))
+    if balance:
+        source = builder.realized(where, power)
+        more = builder.emit(q.Regularized(where, (source,), builder.unique(where), balance, eps))
+        total = View((more,), power.shape)
+    else:
+        total = builder.function(where, power, q.Apply("add", (q.X, eps)))
+    inverse = builder.function(where, total, q.Apply("rsqrt", (q.X,)))
     return builder.binary(where, "mul", x, inverse)
 
 
@@ -32,6 +43,14 @@ def _scaled(call: Call, x: View, weight: Any, bias: Any, shape: Sequence[int]) -
     scale = one if weight is None else call.constant(weight, "a weight").double().reshape(shape)
     shift = one * 0 if bias is None else call.constant(bias, "a bias").double().reshape(shape)
     return call.builder.affine(call.where, x, scale, shift)
+
+
+def _balanced(call: Call, x: View, groups: int) -> View:
+    """Let channels before a norm of so many groups have the size that suits it."""
+    builder, where = call.builder, call.where
+    source = builder.realized(where, x)
+    output = builder.emit(q.Balance(where, (source,), builder.unique(where), groups))
+    return View((output,), x.shape)
 
 
 @handles("layer_norm")
@@ -60,10 +79,11 @@ def group_norm(
     call: Call, x: Any, groups: int, weight: Any, bias: Any, eps: float, *rest: Any
 ) -> View:
     """Becomes means, a table and one factor per channel."""
-    view = call.tensor(x)
+    view = _balanced(call, call.tensor(x), groups)
     split = (groups, view.shape[0] // groups, *view.shape[1:])
     apart = call.builder.reshaped(view, split)
-    result = _normalized(call, apart, range(1, len(split)), eps, center=True)
+    (source,) = view.sources
+    result = _normalized(call, apart, range(1, len(split)), eps, center=True, balance=source)
     whole = call.builder.reshaped(result, view.shape)
     return _scaled(call, whole, weight, bias, (-1, *(1,) * (len(view.shape) - 1)))
 
@@ -80,7 +100,9 @@ def instance_norm(
             call, view, weight, bias, mean, variance, False, momentum, eps, False
         )
         return result
-    result = _normalized(call, view, range(1, len(view.shape)), eps, center=True)
+    view = _balanced(call, view, view.shape[0])
+    (source,) = view.sources
+    result = _normalized(call, view, range(1, len(view.shape)), eps, center=True, balance=source)
     return _scaled(call, result, weight, bias, (-1, *(1,) * (len(view.shape) - 1)))
 
 

@@ -219,6 +219,38 @@ class Affine(Op):
         return x * self.scale.to(x.dtype)[column] + self.offset.to(x.dtype)[column]
 
 
+@dataclass(frozen=True, eq=False)
+class Balance(Op):
+    """Any factor for each group of channels: what follows takes their sizes out again.
+
+    ``groups``: that have one factor each, of equal numbers of channels
+    """
+
+    groups: int
+
+    def evaluate(self, *inputs: Tensor) -> Tensor:
+        """Scale by one."""
+        return inputs[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Regularized(Op):
+    """Mean squares of what a Balance gives, a channel for each group, and a little more.
+
+    Parameters
+    ----------
+    balance : the Balance's output, which is no input
+    eps : the little, where its factors are one
+    """
+
+    balance: str
+    eps: float
+
+    def evaluate(self, *inputs: Tensor) -> Tensor:
+        """Add."""
+        return inputs[0] + self.eps
+
+
 BinaryFunction: TypeAlias = Literal["add", "sub", "mul", "div", "maximum", "minimum", "pow"]
 
 

@@ -2,14 +2,16 @@
 
 In the order in which they run: ``constants`` (computes what does not depend on the inputs),
 ``functions`` (elementwise functions of one tensor), ``arithmetic`` (differences, quotients,
-minima), ``products`` (of two maps, for engines without), ``sums`` (of many terms), ``moves`` and
-``taps`` (slices, paddings, reshapes, interpolation), ``affine`` (batch norms), ``given`` and
-``strict`` (grids and weights, where the network has its own). ``rewrite`` is what they share.
+minima), ``balance`` (channels before norms), ``products`` (of two maps, for engines without),
+``sums`` (of many terms), ``moves`` and ``taps`` (slices, paddings, reshapes, interpolation),
+``affine`` (batch norms), ``given`` and ``strict`` (grids and weights, where the network has its
+own). ``rewrite`` is what they share.
 """
 
 from tilewright.compiler.quantized.graph import Graph
 from tilewright.compiler.quantized.passes.affine import fold_affine
 from tilewright.compiler.quantized.passes.arithmetic import lower_arithmetic
+from tilewright.compiler.quantized.passes.balance import balanced, balances
 from tilewright.compiler.quantized.passes.constants import fold_constants
 from tilewright.compiler.quantized.passes.functions import fuse_functions
 from tilewright.compiler.quantized.passes.given import (
@@ -23,6 +25,8 @@ from tilewright.compiler.quantized.passes.sums import merge_sums, scaled_sums
 
 __all__ = [
     "Spread",
+    "balanced",
+    "balances",
     "given",
     "lower_products",
     "maps_multiplied",
@@ -50,7 +54,7 @@ def given(graph: Graph) -> Graph:
     ------
     UnsupportedError  Naming the layer that the engine does not have, or that lacks a grid.
     """
-    return with_inner_grids(with_weights(normalized(prepared(graph))))
+    return with_inner_grids(with_weights(normalized(balanced(prepared(graph), {}))))
 
 
 def strictly_given(graph: Graph) -> Graph:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tilewright.compiler.quantized import Graph
-from tilewright.compiler.quantized.passes import Spread
+from tilewright.compiler.quantized.passes import Spread, balanced, balances
 from tilewright.quantization.ranges import Histogram
 
 
@@ -23,6 +23,16 @@ def observe(
                 seen[name].add(x)
             advance()
     return seen
+
+
+def evened(graph: Graph, images: Sequence[Tensor]) -> Graph:
+    """Scale channels before norms to one size."""
+    found = balances(graph)
+    if not found:
+        return graph
+    with torch.no_grad():
+        values = graph.values(images)
+    return balanced(graph, {op.output: values[op.output] for op in found})
 
 
 def spreads(graph: Graph, names: Sequence[str], images: Sequence[Tensor]) -> dict[str, Spread]:

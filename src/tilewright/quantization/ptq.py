@@ -34,7 +34,7 @@ from tilewright.quantization.equalize import channels_of, equalized
 from tilewright.quantization.grids import choose_grids, with_copies
 from tilewright.quantization.model import QuantizedModel
 from tilewright.quantization.network import FloatNetwork
-from tilewright.quantization.observe import observe, spreads
+from tilewright.quantization.observe import evened, observe, spreads
 from tilewright.quantization.report import Comparison, QuantizationReport, check_signal
 from tilewright.quantization.weights import quantize_weights, with_bias
 
@@ -191,7 +191,7 @@ def _graph_of(own: nn.Module, original: Sequence[Tensor], images: Batch, *, squa
         prove(own, imported, images)
         given = imported.graph
     try:
-        graph = prepared(given)
+        graph = evened(prepared(given), images)
         if squares:
             factors = [name for op in maps_multiplied(graph) for name in op.inputs]
             graph = lower_products(graph, spreads(graph, factors, images))
