@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,26 +86,27 @@ _WEIGHTS = (LoadWeights, LoadTable, LoadKernelSteps, LoadKernels)
 _WAIT_FIELDS = {unit: f"wait_{unit.name.lower()}" for unit in Unit}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One command's run; cycles count from the first of the run.
+
+    A tuple, since there are many: the compiler goes through the events of whole programs.
 
     Parameters
     ----------
     start, done : int
     free : int, the first cycle in which the unit can start the next command
-    steps : int, cycles in which the array multiplies
     idle : int, the first cycle in which the unit could have started this one
     waits : Waits, for what it did not
+    steps : int, cycles in which the array multiplies
     """
 
     command: Command
     start: int
     done: int
     free: int
-    steps: int = 0
     idle: int
     waits: Waits
+    steps: int = 0
 
     @property
     def stalls(self) -> Mapping[str, int]:

@@ -7,7 +7,7 @@ it names are complete; with a fence, also those of its own unit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 STALL_CAUSES = ("weights", "activations", "stores", "results", "commands")
 """What the array can wait for; "weights" are activation tables and kernels' transforms too."""
@@ -24,8 +24,7 @@ def complete(named: int, done: int, width: int) -> int | None:
     return None if behind >= counts // 2 else max(0, done - behind)
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(NamedTuple):
     """The first cycles in which a command could start, were it for one thing only.
 
     Parameters

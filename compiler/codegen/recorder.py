@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tilewright.compiler.codegen.hazards import HazardTracker, Span
 from tilewright.compiler.schedule import ArrayOp, EngineLimitError
@@ -14,8 +14,7 @@ from tilewright.isa.commands import changed
 _RANGES = tuple((f.name, *f.range, f.doc) for f in (*Compute.FIELDS, *Compute.OPTIONS))
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A command, and the commands (by unit, the last index) that must be complete before it."""
 
     command: Command

@@ -40,8 +40,8 @@ def dense_sections(
     reads = support(order, out_order, groups, used)
     by_slot = weight.astype(np.int16)[out_order][:, order % weight.shape[1]]
     by_slot[~reads] = 0
-    own = (by_slot != 0).reshape(-1, rows, *by_slot.shape[1:]).any(1)
-    none = ~reads.reshape(len(own), -1).any(1)
+    own = np.any((by_slot != 0).reshape(-1, rows, *by_slot.shape[1:]), axis=1)
+    none = ~np.any(reads.reshape(len(own), -1), axis=1)
 
     def key(member: tuple[int, tuple[int, int]]) -> tuple[int, int, bytes]:
         kg, (cg, end) = member
@@ -79,10 +79,10 @@ def reaches(reads: NDArray[np.bool_], rows: int) -> list[tuple[int, int]]:
 
     ``reads`` : which input slots each output slot has weights for
     """
-    kinds = reads.reshape(-1, rows, reads.shape[1]).any(1)
+    kinds: NDArray[np.bool_] = np.any(reads.reshape(-1, rows, reads.shape[1]), axis=1)
     first, last = kinds.argmax(1), reads.shape[1] - kinds[:, ::-1].argmax(1)
     # One without weights has a step all the same.
-    some = kinds.any(1)
+    some: NDArray[np.bool_] = np.any(kinds, axis=1)
     return list(
         zip(
             np.where(some, first // rows, 0).tolist(),
