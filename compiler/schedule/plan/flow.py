@@ -98,12 +98,17 @@ class Flow:
         return known
 
 
-_Reading: TypeAlias = tuple[str, tuple[Stage, ...], tuple[Stage, ...]]
-"""A value, the stages of a group that read it on chip, and those that read it as positions."""
+_Reading: TypeAlias = tuple[str, tuple[Stage, ...], tuple[Stage, ...], bool, int]
+"""A value, the stages of a group that read it on chip, and those that read it as positions; whether
+the group stores it, and how many of its rows it computes together.
+
+A group that begins behind a value loads the rows that it reads; one that computes it stores all.
+"""
 
 
 def _reading(group: Group, value: str) -> _Reading:
-    return value, group.consumers.get(value, ()), group.moved.get(value, ())
+    consumers, moved = group.consumers.get(value, ()), group.moved.get(value, ())
+    return value, consumers, moved, value in group.stores, group.tile_rows.get(value, 1)
 
 
 def _kept(value: str, readers: tuple[Stage, ...], frontier: Frontier) -> Kept:

@@ -1,9 +1,12 @@
 """Rows of values, step by step."""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.compiler.schedule.samples import residual
+from tests.compiler.schedule.samples import conv, residual
 from tests.compiler.timing import timing
+from tilewright.compiler.ir import Graph, Input, Output, TensorType
 from tilewright.compiler.schedule import lower
 from tilewright.compiler.schedule.plan.flow import Flow
 from tilewright.compiler.schedule.plan.group import make_group
@@ -29,6 +32,20 @@ def test_groups_that_end_alike_share_what_is_found(strips):
             for value in group.consumers:
                 kept = shared.kept(group, value, frontier)
                 assert kept == alone.kept(group, value, frontier)
+
+
+def test_a_value_of_which_a_group_reads_some_rows_is_stored_whole():
+    """A row taken of a result: where the group before it was looked at last, only that row was."""
+    kind, row = (TensorType((4, n, 10), 8, True, 1.0, 0) for n in (12, 1))
+    first = replace(conv("row", "a", "r", 4, kernel=1), stride=(12, 1))
+    ops = (
+        Input("input", "x"), conv("all", "x", "a", 4), first, Output("first", "a"),
+        Output("second", "r"),
+    )  # fmt: skip
+    lowered = lower(Graph("rows", {"x": kind, "a": kind, "r": row}, ops), CONFIG, timing(CONFIG))
+    flow = Flow(lowered, (1,), early=False)
+    assert flow.frontier(make_group(lowered, 1, 1))["a"] == (0, 1)
+    assert flow.frontier(make_group(lowered, 0, 2))["a"] == (0, 12)
 
 
 def test_groups_store_what_is_read_behind_them():
