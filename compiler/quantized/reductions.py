@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -83,14 +84,20 @@ def _channels(
     kept = [d for d in range(len(lead)) if d not in over]
     groups = places.transpose([*kept, *over]).reshape(math.prod(lead[d] for d in kept), -1)
     if kind == "amax":
-        parts = [builder.taken(view, g.tolist(), 0) for g in groups.T]
-        while len(parts) > 1:
-            pairs = [
-                builder.binary(where, "maximum", a, b)
-                for a, b in zip(parts[::2], parts[1::2], strict=False)
-            ]
-            parts = pairs + parts[len(pairs) * 2 :]
-        return parts[0]
+        # Member after member of all groups: halves of them at once.
+        results, count = groups.shape
+        rest = builder.taken(view, groups.T.reshape(-1).tolist(), 0)
+        while count > 1:
+            half = count // 2
+            ends = [0, half * results, 2 * half * results, count * results]
+            low, high, odd = (
+                builder.taken(rest, range(first, end), 0) for first, end in pairwise(ends)
+            )
+            rest = builder.binary(where, "maximum", low, high)
+            if count % 2:
+                rest = builder.move([rest, odd], np.concatenate)
+            count -= half
+        return rest
     weight = torch.zeros(len(groups), math.prod(lead), dtype=torch.float64)
     factor = 1.0 if kind == "sum" else 1.0 / groups.shape[1]
     for k, members in enumerate(groups):

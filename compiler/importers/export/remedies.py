@@ -5,16 +5,12 @@ _NORMS = (
     "into convolutions."
 )
 _REMEDIES = {
-    "softmax": "Leave it out of the model that is quantized; the largest output stays the largest.",
-    "_softmax": "Leave it out of the model that is quantized; the largest stays the largest.",
     "log_softmax": "Leave it out of the model that is quantized; the largest stays the largest.",
     "native_layer_norm": _NORMS,
     "native_group_norm": _NORMS,
     "var": _NORMS,
     "std": _NORMS,
-    "bmm": "The engine has no attention yet: compute it on the host.",
     "einsum": "Write products with constants as convolutions or linear layers.",
-    "scaled_dot_product_attention": "The engine has no attention yet: compute it on the host.",
     "argmax": "Leave it out of the model that is quantized: compute it on the host.",
     "topk": "Leave it out of the model that is quantized: compute it on the host.",
     "sort": "Leave it out of the model that is quantized: compute it on the host.",

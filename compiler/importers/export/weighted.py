@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tilewright.compiler.importers.export.attention import matrices
 from tilewright.compiler.importers.export.call import Call, handles, pair
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import View
@@ -131,13 +132,10 @@ def linear(call: Call, x: Any, weight: Any, bias: Any) -> View:
 
 @handles("matmul", "mm")
 def matmul(call: Call, a: Any, b: Any) -> View:
-    """Becomes a linear layer if one operand is constant."""
+    """Becomes a linear layer if one operand is constant, else factors of channels and sums."""
     if isinstance(b, Tensor) and b.ndim == 2:
         return call.builder.linear(call.where, call.tensor(a), b.T, None)
-    call.refuse(
-        "a product of two matrices that both depend on the inputs",
-        "The engine has no attention yet: compute it on the host.",
-    )
+    return matrices(call, a, b)
 
 
 @handles("addmm")
