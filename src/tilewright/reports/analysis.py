@@ -93,7 +93,8 @@ class Analysis:
     Parameters
     ----------
     bandwidth : bytes a cycle to or from memory, at most
-    waterline : products a cycle that are attainable with the program's traffic, and unfused
+    waterline : products a cycle that are attainable with the program's traffic, and unfused, if
+        every layer loads its own; what is loaded during the layer before can be faster
     """
 
     name: str

@@ -1,0 +1,27 @@
+"""``tilewright explore`` and ``tilewright report``."""
+
+import tilewright as tw
+from tests.cli.run import invoke, refused
+
+
+def test_a_search_and_a_page_about_it(quantized, program, tmp_path):
+    found, page = tmp_path / "found.json", tmp_path / "page.html"
+    storage = ("--storage", tmp_path / "search.db")
+    options = ("--board", "ulx3s-12f", "--objectives", "latency,area", *storage)
+    invoke("explore", quantized[0], *options, "--evaluations", "1")
+    invoke("explore", quantized[0], *options, "--evaluations", "2", "--json", found)
+    searched = tw.Exploration.load(found)
+    assert len(searched.points) + searched.refused == 2
+    assert searched.points[0].board
+    invoke("report", program, "--search", found, "-o", page)
+    text = page.read_text()
+    assert "front-latency" in text
+    assert searched.front[0].name in text
+
+
+def test_two_programs_of_one_name_and_other_files_are_refused(capsys, program, tmp_path):
+    page = tmp_path / "page.html"
+    assert "two programs of the name" in refused(capsys, "report", program, program, "-o", page)
+    found = refused(capsys, "report", program, "--search", program, "-o", page)
+    assert "is not what `explore` writes" in found
+    assert not page.exists()
