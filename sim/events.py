@@ -183,7 +183,7 @@ class Events:
         self._boot = boot
         self._refusal: tuple[int, ExecutionError] | None = None  # the first, with its cycle
         # Where the memory's answers depend on both units: commands that are not done yet.
-        self._flights = Flights(config, timing) if isinstance(timing, SDRAM) else None
+        self.flights = Flights(config, timing) if isinstance(timing, SDRAM) else None
         self._memory = None if isinstance(timing, SDRAM) else timing
         self._flying: dict[Unit, tuple[Command, int, Waits]] = {}
         self._drained = 0  # when the last compute command so far is done
@@ -197,11 +197,6 @@ class Events:
     def by_unit(self) -> dict[Unit, Sequence[Event]]:
         """The events so far, in the order of the units' commands."""
         return {unit: state.events for unit, state in self.units.items()}
-
-    @property
-    def activations(self) -> Mapping[Unit, Sequence[int]] | None:
-        """As of :class:`Flights`; the boot fetch is a command there. None: latencies are fixed."""
-        return None if self._flights is None else self._flights.activations
 
     @property
     def cycles(self) -> int:
@@ -232,7 +227,7 @@ class Events:
                     count += 1
                     yield event
             # Nothing else starts before one of these is done.
-            if count == before and self._flights:
+            if count == before and self.flights:
                 count += 1
                 yield self._land()
             if count == before and self._refusal is not None:
@@ -256,7 +251,7 @@ class Events:
     def _next(self, unit: Unit) -> Event | None:
         """Run a unit's next command, if nothing keeps it from that."""
         state = self.units[unit]
-        if self._flights is not None and unit in self._flights:
+        if self.flights is not None and unit in self.flights:
             return None
         if not state.queue or state.halted or (unit is Unit.LOAD and self.finished is not None):
             return None
@@ -325,11 +320,11 @@ class Events:
 
     def _bootstrap(self) -> None:
         """Fetch the first commands."""
-        if self._flights is None:
+        if self.flights is None:
             self._fetch(self._boot, bootstrap_commit(self.config, self._memory, self._boot))
         else:
-            self._flights.start(self._boot, 0)
-            _, timing = self._flights.land()
+            self.flights.start(self._boot, 0)
+            _, timing = self.flights.land()
             self._fetch(self._boot, timing.commit)
 
     def _run(self, unit: Unit, waits: Waits) -> Event | None:
@@ -340,9 +335,9 @@ class Events:
         assert isinstance(command, Command)  # others are refused
         ready = max(state.free, waits.ready)
         if (
-            self._flights is not None
+            self.flights is not None
             and unit is not Unit.COMPUTE
-            and self._flights.start(command, ready)
+            and self.flights.start(command, ready)
         ):
             self._flying[unit] = command, ready, waits
             return None
@@ -350,8 +345,8 @@ class Events:
 
     def _land(self) -> Event:
         """End the flight that ends first."""
-        assert self._flights is not None
-        unit, timing = self._flights.land()
+        assert self.flights is not None
+        unit, timing = self.flights.land()
         command, start, waits = self._flying.pop(unit)
         if isinstance(command, Fetch):
             self._fetch(command, timing.commit)
@@ -439,7 +434,7 @@ class Replay(Events):
 
     def _bootstrap(self) -> None:
         super()._bootstrap()
-        self._flights = None  # what follows has been observed
+        self.flights = None  # what follows has been observed
 
     def _times(self, unit: Unit, command: Command, ready: int) -> tuple[int, int, int, int]:
         index = len(self.units[unit].events)

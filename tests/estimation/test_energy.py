@@ -46,7 +46,7 @@ def test_parts_add_up_to_layers_and_causes_and_the_total(program):
 
 def test_counts_are_those_of_the_commands(program):
     events = events_of(program)
-    counted = counts(program.engine, len(program.layers), events.by_unit, events.activations)
+    counted = counts(program.engine, len(program.layers), events.by_unit)
     total = dict(zip(CAUSES, counted.sum(axis=0), strict=True))
     steps = sum(event.steps for event in events.by_unit[Unit.COMPUTE])
     assert total[Cause.MULTIPLY] == steps * program.engine.multipliers

@@ -122,7 +122,8 @@ def estimate(program: Program) -> Estimate:
     board = None if target.board is None else get_board(target.board)
     resources = resources_of(config, board)
     # Of a network without layers, whose outputs are inputs, all is in one row.
-    counted = counts(config, max(1, len(layers)), events.by_unit, events.activations)
+    opened = None if events.flights is None else events.flights.activations
+    counted = counts(config, max(1, len(layers)), events.by_unit, opened)
     of_layers = np.array([layer.cycles for layer in layers] or [cycles], dtype=np.float64)
     rates = rates_of(target, resources.flip_flops)
     buffers = config.act_bytes + config.weight_bytes + config.out_bytes + config.offset_bytes

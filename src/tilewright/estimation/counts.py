@@ -60,7 +60,7 @@ def counts(
     Parameters
     ----------
     layers : int
-    activations : rows of an SDRAM that commands opened, as ``Events.activations`` has them
+    activations : rows of an SDRAM that commands opened, as ``Events.flights.activations`` has them
     """
     result = np.zeros((layers, len(CAUSES)))
     deform: Deform | None = None

@@ -25,8 +25,8 @@ _CHARTS = (
         "Roofline",
         (
             "Each circle is a layer, as large as its time; the line is what array and memory "
-            "allow. Dashed: what all layers together could reach at most, the waterline, each layer "
-            "by itself: what is loaded ahead of its time can pass it."
+            "allow. Dashed: what all layers together could reach at most, the waterline, if each "
+            "loads its own: what is loaded ahead of its time can pass it."
         ),
     ),
     (
