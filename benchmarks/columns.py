@@ -66,8 +66,8 @@ def measure(graph: Graph, array: tuple[int, int, int]) -> dict[str, Any]:
         target = tw.Target(engine=config, memory=tw.MemoryTiming(20, 5))
         figures = tw.estimate(tw.compile_graph(graph, target))
         record[name] = {
-            "cycles": round(figures["cycles"].value),
-            "utilization": figures["utilization"].value,
+            "cycles": round(figures.cycles.value),
+            "utilization": figures.utilization.value,
         }
     return record
 
