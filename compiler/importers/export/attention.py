@@ -40,18 +40,25 @@ def _maps(builder: Builder, view: View, channels: int) -> View | None:
     return builder.taken(View(view.sources, shape), (first[:, 0] // pixels).tolist(), 0)
 
 
-def _normalized(builder: Builder, where: str, x: View, dim: int) -> View:
-    """``exp(x) / sum(exp(x))`` over a dimension, of which the largest is taken off first."""
-    top = reduce(builder, where, x, "amax", [dim], True)
+def _normalized(builder: Builder, where: str, x: View, *dims: int) -> View:
+    """``exp(x) / sum(exp(x))`` over dimensions, of which the largest is taken off first."""
+    top = reduce(builder, where, x, "amax", dims, True)
     power = builder.function(where, builder.binary(where, "sub", x, top), q.Apply("exp", (q.X,)))
-    mean = reduce(builder, where, power, "mean", [dim], True)
-    total = q.Apply("mul", (q.X, float(x.shape[dim])))
+    mean = reduce(builder, where, power, "mean", dims, True)
+    total = q.Apply("mul", (q.X, float(math.prod(x.shape[d] for d in dims))))
     inverse = builder.function(where, mean, q.Apply("reciprocal", (total,)))
     return builder.binary(where, "mul", power, inverse)
 
 
 def _softmax(builder: Builder, where: str, x: View, dim: int) -> View:
     rank, count = len(x.shape), x.shape[dim]
+    # All pixels of maps, if that is what they are.
+    order = _order(rank, dim)
+    turned = builder.transposed(x, order)
+    maps = _maps(builder, turned, math.prod(turned.shape[:-1]))
+    if maps is not None and maps.shape[1:] != (1, 1):
+        result = builder.reshaped(_normalized(builder, where, maps, 1, 2), turned.shape)
+        return builder.transposed(result, np.argsort(order).tolist())
     # Channels of maps, if that is what they are, in whatever order the tensor has them.
     for last in range(rank):
         if last == dim:
