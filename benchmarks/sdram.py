@@ -28,7 +28,7 @@ from rich.table import Table
 
 import tilewright as tw
 from benchmarks.networks import quantized
-from tilewright.api.compile import compile_graph
+from tilewright.api.compile_graph import compile_graph
 from tilewright.api.cycles import events_of
 from tilewright.boards import get_board
 from tilewright.boards.families import get_family

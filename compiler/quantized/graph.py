@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from tilewright.compiler.host import Tail
 from tilewright.compiler.quantized.ops import IndexArray, Op
 from tilewright.compiler.quantized.types import GraphError, Quantization, Shape, TensorInfo
 from tilewright.isa.config import Rounding
@@ -55,6 +56,7 @@ class Graph:
     outputs : the model's results
     rounding : of results to their grids: as PyTorch does, or twice, as TFLite's reference kernels;
         :meth:`values` rounds once in any case
+    tail : what the host makes of ``outputs``, if it does
     """
 
     name: str
@@ -64,6 +66,7 @@ class Graph:
     ops: tuple[Op, ...]
     outputs: tuple[View, ...]
     rounding: Rounding = "half_even"
+    tail: Tail | None = None
 
     def producers(self) -> dict[str, Op]:
         """Operator that writes each tensor."""
@@ -153,3 +156,20 @@ class Graph:
                 result = result.to(next(iter(values.values())).dtype)
             keep(op.output, result if after is None else after(op, result, values))
         return values
+
+    def results(self, values: Mapping[str, Tensor]) -> list[Tensor | list[Tensor]]:
+        """Return what the network returns, (N, ...), from the values of its tensors.
+
+        What has another shape for each image is a list.
+        """
+        return self.returned([view.of(values) for view in self.outputs])
+
+    def returned(self, outputs: Sequence[Tensor]) -> list[Tensor | list[Tensor]]:
+        """Return what the network returns from ``outputs``."""
+        if self.tail is None:
+            return list(outputs)
+        arrays = self.tail.of([x.detach().numpy() for x in outputs])
+        return [
+            list(map(torch.from_numpy, x)) if isinstance(x, list) else torch.from_numpy(x)
+            for x in arrays
+        ]

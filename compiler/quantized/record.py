@@ -6,9 +6,12 @@ entry of its kind and its fields; a tensor is ``{"array": place}`` in the list o
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
 import types
 import typing
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import TypeAlias, Union, get_args, get_origin
@@ -18,6 +21,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tilewright.compiler.host import HostModel, Tail
+from tilewright.compiler.ir.results import ResultView
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import Graph, View
 from tilewright.compiler.quantized.types import GraphError, Quantization, TensorInfo
@@ -64,6 +69,10 @@ def to_record(graph: Graph) -> tuple[dict[str, Data], list[Array]]:
     }
     if graph.rounding != "half_even":
         record["rounding"] = graph.rounding
+    if graph.tail is not None:
+        record["tail"] = {
+            f.name: _encode(getattr(graph.tail, f.name), arrays) for f in fields(Tail)
+        }
     return record, arrays
 
 
@@ -76,36 +85,54 @@ def from_record(record: Data, arrays: Sequence[Array]) -> Graph:
         If it is no graph.
     """
     keys = ("name", "inputs", "input_shapes", "grids", "ops", "outputs")
-    twice = isinstance(record, dict) and "rounding" in record
-    entry = _entry(record, (*keys, "rounding") if twice else keys, "graph")
+    own = set(record) if isinstance(record, dict) else set()
+    twice = "rounding" in own
+    optional = [key for key in ("rounding", "tail") if key in own]
+    entry = _entry(record, (*keys, *optional), "graph")
     if twice and entry["rounding"] != "double":
         raise GraphError("rounding: not double, and what rounds once says nothing")
     names = _decode(tuple[str, ...], entry["inputs"], arrays, "inputs")
-    own = _decode(tuple[tuple[int, ...], ...], entry["input_shapes"], arrays, "input_shapes")
+    shapes = _decode(tuple[tuple[int, ...], ...], entry["input_shapes"], arrays, "input_shapes")
     grids = entry["grids"]
     if not isinstance(grids, dict):
         raise GraphError("grids: no mapping")
     tensors = {}
     for name, grid in grids.items():
         tensors[name] = TensorInfo((1, 1, 1), _grid(grid, name))
-    for name, shape in zip(names, own, strict=True):
+    for name, shape in zip(names, shapes, strict=True):
         if min(shape, default=1) < 1 or math.prod(shape) > MAX_ELEMENTS or name not in tensors:
             raise GraphError(f"{name}: an input of {shape}")
         tensors[name] = TensorInfo(_canonical(shape), tensors[name].quantization)
     ops = [_op(op, arrays) for op in _list(entry["ops"], "ops")]
     outputs = tuple(_view(view, arrays) for view in _list(entry["outputs"], "outputs"))
     title = _decode(str, entry["name"], arrays, "name")
-    empty = Graph(title, tensors, names, own, (), (), "double" if twice else "half_even")
+    tail = _tail(entry["tail"], arrays, len(outputs)) if "tail" in own else None
+    empty = Graph(title, tensors, names, shapes, (), (), "double" if twice else "half_even", tail)
     graph = empty.with_ops(ops, outputs)
     for name, info in graph.tensors.items():
         if math.prod(info.shape) > MAX_ELEMENTS:
             raise GraphError(f"{name}: a tensor of {info.shape}")
+    shapes_read = [] if tail is None else [outputs[i].shape for i in tail.reads]
+    if tail is not None and tuple(shapes_read) != tail.model.input_shapes:
+        raise GraphError("what the host makes of the results is of other shapes")
     for view in outputs:
         count = sum(math.prod(graph.shape(name)) for name in view.sources)
         used = np.arange(count) if view.index is None else view.index
         if used.size != math.prod(view.shape) or not ((used >= -1) & (used < count)).all():
             raise GraphError(f"a result of {view.shape} that {view.sources} does not make up")
     return graph
+
+
+def _tail(record: Data, arrays: Sequence[Array], outputs: int) -> Tail:
+    hints = typing.get_type_hints(Tail)
+    entry = _entry(record, tuple(hints), "tail")
+    tail = Tail(**{n: _decode(hints[n], entry[n], arrays, f"tail.{n}") for n in entry})
+    counts = (len(tail.reads), len(tail.batched))
+    reads_well = all(0 <= i < outputs for i in tail.reads)
+    returns_well = all(-len(tail.batched) <= i < outputs for i in tail.results)
+    if not (reads_well and returns_well and tail.results) or counts != tail.model.counts:
+        raise GraphError("what the host makes of the results does not fit them")
+    return tail
 
 
 def _canonical(shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -183,6 +210,10 @@ def _encode(value: object, arrays: list[Array]) -> Data:
             return [_encode(v, arrays) for v in value]
         case Quantization():
             return _grid_record(value)
+        case HostModel():
+            return base64.b64encode(value.data).decode()
+        case ResultView():
+            return value.to_dict()  # type: ignore[return-value]
         case q.Argument():
             return {"argument": "x"}
         case q.Apply(function, arguments):
@@ -201,6 +232,10 @@ def _decode(hint: typing.Any, value: Data, arrays: Sequence[Array], where: str) 
         return _expression(value, where, 0)
     if hint is Quantization:
         return _grid(value, where)
+    if hint is HostModel:
+        return _model(value, where)
+    if hint is ResultView:
+        return _result(value, arrays, where)
     if origin in (Union, types.UnionType):  # something or None
         (kind,) = (a for a in arguments if a is not type(None))
         return None if value is None else _decode(kind, value, arrays, where)
@@ -217,6 +252,29 @@ def _decode(hint: typing.Any, value: Data, arrays: Sequence[Array], where: str) 
         if hint is not int or abs(typing.cast(int, value)) <= MAX_ELEMENTS:
             return value
     raise GraphError(f"{where}: {value!r} is not of its type"[:200])
+
+
+def _model(value: Data, where: str) -> HostModel:
+    if not isinstance(value, str):
+        raise GraphError(f"{where}: no model")
+    try:
+        return HostModel(base64.b64decode(value, validate=True))
+    except binascii.Error as error:
+        raise GraphError(f"{where}: {error}") from error
+
+
+def _result(value: Data, arrays: Sequence[Array], where: str) -> ResultView:
+    entry = _entry(value, ("sources", "shape", "index"), where)
+    sources, shape = (
+        _decode(tuple[int, ...], entry[name], arrays, where) for name in ("sources", "shape")
+    )
+    index = entry["index"]
+    if not sources or (index is not None and not isinstance(index, str)):
+        raise GraphError(f"{where}: what it reads is not said")
+    try:
+        return ResultView.from_text(sources, shape, index)
+    except (ValueError, MemoryError, zlib.error) as error:
+        raise GraphError(f"{where}: {error}") from error
 
 
 def _float(value: int | str, where: str) -> float:

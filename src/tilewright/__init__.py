@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from tilewright.api.build import generate_verilog as generate_verilog
     from tilewright.api.build import synthesize as synthesize
     from tilewright.api.compile import compile as compile
-    from tilewright.api.compile import compile_graph as compile_graph
+    from tilewright.api.compile_graph import compile_graph as compile_graph
     from tilewright.api.estimate import Estimate as Estimate
     from tilewright.api.estimate import estimate as estimate
     from tilewright.api.evaluate import Evaluation as Evaluation
     from tilewright.api.evaluate import evaluate as evaluate
     from tilewright.api.explore import explore as explore
+    from tilewright.api.hosted import HostedResult as HostedResult
     from tilewright.api.read import read_onnx as read_onnx
     from tilewright.api.read import read_tflite as read_tflite
     from tilewright.api.report import report as report
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from tilewright.exploration.points import Exploration as Exploration
     from tilewright.exploration.space import Space as Space
     from tilewright.isa import EngineConfig as EngineConfig
+    from tilewright.program import HostedProgram as HostedProgram
     from tilewright.program import Program as Program
+    from tilewright.program.loading import load as load
     from tilewright.quantization import FloatNetwork as FloatNetwork
     from tilewright.quantization import LayerAccuracy as LayerAccuracy
     from tilewright.quantization import QuantizationReport as QuantizationReport
@@ -52,6 +55,7 @@ _MODULES = {
     "Device": "device",
     "EngineConfig": "isa",
     "Error": "errors",
+    "HostedResult": "api.hosted",
     "Estimate": "api.estimate",
     "Evaluation": "api.evaluate",
     "Exploration": "exploration.points",
@@ -59,6 +63,7 @@ _MODULES = {
     "LayerAccuracy": "quantization",
     "MemoryTiming": "sim.timing",
     "SDRAM": "sim.timing",
+    "HostedProgram": "program",
     "Program": "program",
     "QuantizationReport": "quantization",
     "Quantized": "quantization",
@@ -70,12 +75,13 @@ _MODULES = {
     "Verification": "api.verify",
     "advise": "api.advise",
     "compile": "api.compile",
-    "compile_graph": "api.compile",
+    "compile_graph": "api.compile_graph",
     "connect": "device",
     "estimate": "api.estimate",
     "evaluate": "api.evaluate",
     "explore": "api.explore",
     "flash": "device",
+    "load": "program.loading",
     "generate_verilog": "api.build",
     "quantize": "quantization",
     "quantize_with_report": "quantization",

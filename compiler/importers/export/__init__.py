@@ -3,8 +3,8 @@
 In the order in which data passes through: ``trace`` (the module's ATen operators), ``importer``
 (one walk over them), ``call`` (arguments, and the table of handlers), ``weighted``,
 ``elementwise``, ``windows``, ``volumes``, ``norms``, ``movement`` (what operators become),
-``remedies`` (what to write instead of what is not supported), ``proof`` (the graph beside the
-module).
+``hosting`` (what the host computes instead), ``remedies`` (what to write instead of what is not
+supported), ``proof`` (the graph beside the module).
 """
 
 from tilewright.compiler.importers.export.importer import Imported, import_module

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
+from tilewright.compiler.host import HostError
 from tilewright.compiler.importers.export import (  # noqa: F401 - they register handlers
     elementwise,
     norms,
@@ -25,9 +26,11 @@ from tilewright.compiler.importers.export.call import (
     arguments,
     name_of,
 )
+from tilewright.compiler.importers.export.hosting import Hosting
 from tilewright.compiler.importers.export.movement import MOVING, move
 from tilewright.compiler.importers.export.remedies import remedy_for
 from tilewright.compiler.importers.export.trace import Trace, overwritten, trace, where
+from tilewright.compiler.importers.hosted import Host, Hosted
 from tilewright.compiler.quantized.build import Builder
 from tilewright.compiler.quantized.graph import Graph, View
 from tilewright.compiler.quantized.types import GraphError
@@ -52,12 +55,13 @@ class Imported:
     views: dict[fx.Node, View]
 
 
-def import_module(model: nn.Module, images: Sequence[Tensor]) -> Imported:
+def import_module(model: nn.Module, images: Sequence[Tensor], host: Host = "edges") -> Imported:
     """Turn a module in evaluation mode and in float32 into a graph.
 
     Parameters
     ----------
     images : one tensor (N, ...) per argument
+    host : where the host may compute what the engine has not
 
     Raises
     ------
@@ -73,30 +77,54 @@ def import_module(model: nn.Module, images: Sequence[Tensor]) -> Imported:
             raise Error(f"the input {node.name} must have the shape (N, ...), not {shape}")
         values[node] = builder.input(node.name, shape[1:])
     results: Sequence[Any] = ()
+    hosting = Hosting(builder, exported, values)
     for node in exported.graph.nodes:
         if node.op == "output":
             results = node.args[0]
         elif node.op == "call_function":
-            values[node] = _step(exported, builder, values, node)
+            values[node] = _placed(exported, hosting, values, node, host)
             if (written := overwritten(node)) is not None:
                 values[written] = values[node]
         if isinstance(values.get(node), View):
             views[node] = values[node]
-    outputs = _outputs(exported, builder, values, results)
+    try:
+        outputs, tail = hosting.tail(_outputs(values, results))
+    except HostError as error:
+        raise next(iter(hosting.reasons.values())) from error
     unused = [name for name in builder.inputs if not _reads(builder, outputs, name)]
     if unused:
         raise UnsupportedError(
             unused[0], "the model does not use this input", "Remove the argument."
         )
     try:
-        graph = builder.graph(exported.name, outputs)
+        graph = replace(builder.graph(exported.name, outputs), tail=tail)
     except GraphError as error:
         raise UnsupportedError(exported.name, str(error), remedy_for("")) from error
+    hosting.check(graph, host)
     return Imported(graph, exported, views)
 
 
 def _reads(builder: Builder, outputs: Sequence[View], name: str) -> bool:
     return any(name in op.inputs for op in builder.ops) or any(name in v.sources for v in outputs)
+
+
+def _placed(
+    exported: Trace, hosting: Hosting, values: dict[fx.Node, Value], node: fx.Node, host: Host
+) -> Value:
+    """Add what a node becomes: operators of the engine, or what the host computes."""
+    if hosting.stays(node):
+        return hosting.add(node)
+    state, known = hosting.state, dict(values)
+    try:
+        for read in node.all_input_nodes:
+            if isinstance(value := values[read], Hosted):
+                known[read] = hosting.view(value)
+        return _step(exported, hosting.builder, known, node)
+    except (UnsupportedError, HostError) as error:
+        if host == "never":
+            raise
+        hosting.state = state
+        return hosting.add(node, error if isinstance(error, UnsupportedError) else None)
 
 
 def _step(exported: Trace, builder: Builder, values: dict[fx.Node, Value], node: fx.Node) -> Value:
@@ -153,10 +181,8 @@ def _holds_view(x: Any) -> bool:
     return isinstance(x, View) or (isinstance(x, list | tuple) and any(map(_holds_view, x)))
 
 
-def _outputs(
-    exported: Trace, builder: Builder, values: dict[fx.Node, Value], results: Sequence[Any]
-) -> list[View]:
-    outputs = []
+def _outputs(values: dict[fx.Node, Value], results: Sequence[Any]) -> list[View | Hosted]:
+    outputs: list[View | Hosted] = []
     for i, result in enumerate(results):
         label = "output" if len(results) == 1 else f"output.{i}"
         value = values.get(result) if isinstance(result, fx.Node) else result
@@ -164,7 +190,7 @@ def _outputs(
             raise UnsupportedError(
                 label, "a result that does not depend on the inputs", "Leave it out."
             )
-        if not isinstance(value, View):
+        if not isinstance(value, View | Hosted):
             raise UnsupportedError(
                 label,
                 f"a result of type {type(value).__name__}",

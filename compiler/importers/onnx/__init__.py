@@ -1,12 +1,12 @@
 """From a model in ONNX to the quantized graph.
 
-In the order in which data passes through: ``wire`` (how much memory a file takes, before it is
-parsed), ``file`` (its nodes, in order), ``tensors`` (its constants, and external data),
-``importer`` (one walk over the nodes), ``values`` (what a name stands for), ``call`` (a node's
-attributes and inputs, and the table of handlers), ``constants`` (what is computed), ``quantizers``
-and ``qlinear`` (grids), ``weighted``, ``volumes``, ``elementwise``, ``windows``, ``movement`` (what
-operators become), ``float32`` (factors as onnxruntime has them), ``remedies`` (what to do instead
-of what is not supported), ``session`` (the model as onnxruntime computes it).
+In the order in which data passes through: ``file`` (its nodes, in order), ``tensors`` (its
+constants, and external data), ``importer`` (one walk over the nodes), ``values`` (what a name
+stands for), ``call`` (a node's attributes and inputs, and the table of handlers), ``constants``
+(what is computed), ``hosting`` (what the host computes instead), ``quantizers`` and ``qlinear``
+(grids), ``weighted``, ``volumes``, ``elementwise``, ``windows``, ``movement`` (what operators
+become), ``float32`` (factors as onnxruntime has them), ``remedies`` (what to do instead of what is
+not supported), ``session`` (the model as onnxruntime computes it).
 """
 
 from tilewright.compiler.importers.onnx.importer import Imported, import_file

@@ -11,8 +11,8 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
+from tilewright.compiler.host.wire import check_size
 from tilewright.compiler.importers.onnx.tensors import MAX_TOTAL, Array, Folder, elements, to_array
-from tilewright.compiler.importers.onnx.wire import check_size
 from tilewright.errors import Error
 from tilewright.files import read_bytes
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from onnx import NodeProto, TensorProto, TypeProto, ValueInfoProto
 
+from tilewright.compiler.importers.hosted import Host
 from tilewright.compiler.importers.onnx import (  # noqa: F401 - they register handlers
     elementwise,
     movement,
@@ -23,9 +24,10 @@ from tilewright.compiler.importers.onnx.call import HANDLERS, Call, handler_of
 from tilewright.compiler.importers.onnx.constants import FOLDED, constant_of, fold
 from tilewright.compiler.importers.onnx.file import STANDARD, ModelFile, read_model
 from tilewright.compiler.importers.onnx.float32 import with_float32_factors
+from tilewright.compiler.importers.onnx.hosting import Hosting
 from tilewright.compiler.importers.onnx.remedies import remedy_for
 from tilewright.compiler.importers.onnx.tensors import MAX_ELEMENTS, type_name
-from tilewright.compiler.importers.onnx.values import Scaled, Stored, Value
+from tilewright.compiler.importers.onnx.values import Hosted, Known, Scaled, Stored
 from tilewright.compiler.quantized.build import Builder
 from tilewright.compiler.quantized.graph import Graph, View
 from tilewright.compiler.quantized.passes import strictly_given
@@ -56,12 +58,15 @@ class Imported:
     outputs: tuple[str, ...]
 
 
-def import_file(path: str | os.PathLike[str], shapes: Shapes | None = None) -> Imported:
+def import_file(
+    path: str | os.PathLike[str], shapes: Shapes | None = None, host: Host = "edges"
+) -> Imported:
     """Read a model and build its graph.
 
     Parameters
     ----------
     shapes : of inputs without the batch, by name, where the model leaves dimensions open
+    host : where the host may compute what the engine has not
 
     Raises
     ------
@@ -70,7 +75,7 @@ def import_file(path: str | os.PathLike[str], shapes: Shapes | None = None) -> I
     """
     try:
         model = read_model(path)
-        graph = _Walk(model, shapes or {}).run()
+        graph = _Walk(model, shapes or {}, host).run()
         if model.quantized:
             graph = with_float32_factors(strictly_given(graph))
     except Error:
@@ -81,10 +86,12 @@ def import_file(path: str | os.PathLike[str], shapes: Shapes | None = None) -> I
 
 
 class _Walk:
-    def __init__(self, model: ModelFile, shapes: Shapes) -> None:
+    def __init__(self, model: ModelFile, shapes: Shapes, host: Host) -> None:
         self.model = model
         self.builder = Builder()
-        self.values: dict[str, Value] = {}
+        self.host = host
+        self.hosting = Hosting(self.builder, model.opset, model.quantized)
+        self.values: dict[str, Known] = {}
         self.shapes = shapes
 
     def run(self) -> Graph:
@@ -96,7 +103,7 @@ class _Walk:
             for name in node.input:  # constants are large, and read once
                 if last[name] == i and name not in self.model.outputs:
                     self.values.pop(name, None)
-        outputs = [self._result(name) for name in self.model.outputs]
+        outputs, tail = self.hosting.tail([self._result(name) for name in self.model.outputs])
         read = {n for op in self.builder.ops for n in op.inputs}
         read |= {n for view in outputs for n in view.sources}
         if unused := [name for name in self.builder.inputs if name not in read]:
@@ -104,9 +111,11 @@ class _Walk:
                 unused[0], "the model does not use this input", "Remove the argument."
             )
         try:
-            return self.builder.graph(self.model.name, outputs)
+            graph = replace(self.builder.graph(self.model.name, outputs), tail=tail)
         except GraphError as error:
             raise UnsupportedError(self.model.name, str(error), remedy_for("", "")) from error
+        self.hosting.check(graph, self.host)
+        return graph
 
     def _input(self, value: ValueInfoProto) -> None:
         kind: TypeProto.Tensor = value.type.tensor_type
@@ -144,13 +153,30 @@ class _Walk:
             view if integers is None else Stored(view, None, integers[0], integers[1])
         )
 
-    def _value(self, name: str) -> Value:
+    def _value(self, name: str) -> Known:
         if name not in self.values and name in self.model.initializers:
             self.values[name] = self.model.array(self.model.initializers[name])
         return self.values.get(name) if name else None
 
     def _step(self, node: NodeProto) -> None:
-        call = Call(self.builder, self.model, node, [self._value(name) for name in node.input])
+        inputs = [self._value(name) for name in node.input]
+        if self.hosting.stays(node, inputs):
+            self.values.update(zip(node.output, self.hosting.add(node, inputs), strict=True))
+            return
+        state = self.hosting.state
+        try:
+            self._on_engine(node, inputs)
+        except UnsupportedError as error:
+            if self.host == "never":
+                raise
+            self.hosting.state = state
+            results = self.hosting.add(node, inputs, error)
+            self.values.update(zip(node.output, results, strict=True))
+
+    def _on_engine(self, node: NodeProto, inputs: list[Known]) -> None:
+        """Add what a node becomes in the graph."""
+        read = [self.hosting.view(v) if isinstance(v, Hosted) else v for v in inputs]
+        call = Call(self.builder, self.model, node, read)
         try:
             result = self._result_of(call)
         except Error:
@@ -200,8 +226,10 @@ class _Walk:
         call.check_attributes()
         return result
 
-    def _result(self, name: str) -> View:
+    def _result(self, name: str) -> View | Hosted:
         value = self._value(name)
+        if isinstance(value, Hosted):
+            return value
         if isinstance(value, Stored):
             if value.grid is None:
                 raise UnsupportedError(name, "a result without a scale", "Dequantize it.")

@@ -15,8 +15,14 @@ from tilewright.errors import Error
 _TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
 
-def session_of(path: str | os.PathLike[str]) -> Callable[[Sequence[Tensor]], list[Tensor]]:
+def session_of(
+    path: str | os.PathLike[str], *, alone: bool = False
+) -> Callable[[Sequence[Tensor]], list[Tensor]]:
     """Return a function from a model's arguments (N, ...) to its results.
+
+    Parameters
+    ----------
+    alone : whether to run it image by image, which it is in any case if its batch is 1
 
     Raises
     ------
@@ -32,7 +38,7 @@ def session_of(path: str | os.PathLike[str]) -> Callable[[Sequence[Tensor]], lis
     except Exception as error:  # of many kinds, all of them about the file
         raise Error(f"{path}: onnxruntime does not take it: {_first_line(error)}") from error
     inputs = session.get_inputs()
-    alone = any(x.shape and x.shape[0] == 1 for x in inputs)
+    alone = alone or any(x.shape and x.shape[0] == 1 for x in inputs)
 
     def run(arguments: Sequence[Tensor]) -> list[Tensor]:
         arrays = [
@@ -49,10 +55,8 @@ def session_of(path: str | os.PathLike[str]) -> Callable[[Sequence[Tensor]], lis
             ]
         except Exception as error:
             raise Error(f"{path}: onnxruntime fails on it: {_first_line(error)}") from error
-        return [
-            torch.from_numpy(np.concatenate(outputs)).float()
-            for outputs in zip(*parts, strict=True)
-        ]
+        results = [torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True)]
+        return [x.float() if x.is_floating_point() else x for x in results]
 
     return run
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.importers.hosted import Hosted
 from tilewright.compiler.importers.onnx.tensors import Array
 from tilewright.compiler.quantized.graph import View
 from tilewright.compiler.quantized.types import Quantization
@@ -59,3 +60,5 @@ class Scaled:
 
 Value: TypeAlias = View | Stored | Scaled | Array | None
 """A feature map, integers, a constant, or an optional input that is left out."""
+Known: TypeAlias = Value | Hosted
+"""These, or what the host computes."""

@@ -10,6 +10,6 @@ Source: the schema of TensorFlow Lite, version 3, and the arithmetic of its refe
 docs/decisions/0022-tflite.md.
 """
 
-from tilewright.compiler.importers.tflite.importer import Host, Imported, import_tflite
+from tilewright.compiler.importers.tflite.importer import Imported, import_tflite
 
-__all__ = ["Host", "Imported", "import_tflite"]
+__all__ = ["Imported", "import_tflite"]

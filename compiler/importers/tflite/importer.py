@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
+from tilewright.compiler.importers.hosted import Host
 from tilewright.compiler.importers.tflite.call import Call, grid_of
 from tilewright.compiler.importers.tflite.file import File, FileTensor, FormatError, read_file
 from tilewright.compiler.importers.tflite.operators import HOST, OPERATORS
@@ -12,8 +12,6 @@ from tilewright.compiler.quantized.build import Builder
 from tilewright.compiler.quantized.graph import Graph, View
 from tilewright.compiler.quantized.passes import given
 from tilewright.errors import UnsupportedError
-
-Host: TypeAlias = Literal["edges", "never"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +44,7 @@ def import_tflite(data: bytes, *, name: str = "network", host: Host = "edges") -
     UnsupportedError  Naming the layer that is not taken, and a rewrite that is.
     """
     file = read_file(data)
-    left = _left_to_host(file) if host == "edges" else frozenset()
+    left = _left_to_host(file) if host != "never" else frozenset()
     builder = Builder()
     views: dict[int, View] = {}
     for number in file.inputs:

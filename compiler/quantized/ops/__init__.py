@@ -1,7 +1,8 @@
 """The operators of the quantized graph, with their meaning in real numbers.
 
 ``base`` (what they share), ``weighted`` (convolutions, matrices), ``elementwise`` (functions and
-their expressions), ``pooling``, ``movement`` (and constants, interpolation).
+their expressions), ``pooling``, ``movement`` (and constants, interpolation),
+``host``.
 """
 
 from tilewright.compiler.quantized.ops.base import Op, Padding, Pair
@@ -21,6 +22,7 @@ from tilewright.compiler.quantized.ops.elementwise import (
     line,
     substitute,
 )
+from tilewright.compiler.quantized.ops.host import Host
 from tilewright.compiler.quantized.ops.movement import (
     Bilinear,
     Concat,
@@ -61,6 +63,7 @@ __all__ = [
     "DeformConv",
     "Expression",
     "Function",
+    "Host",
     "IndexArray",
     "Join",
     "Linear",

@@ -11,6 +11,7 @@ from tilewright.compiler.ir.results import ResultView
 from tilewright.compiler.ir.types import MAX_MULTIPLIER_WIDTH
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import Graph
+from tilewright.compiler.quantized.partition import segments
 from tilewright.compiler.quantized.to_integer import (
     deformable,
     elementwise,
@@ -95,13 +96,15 @@ def to_integer(graph: Graph, *, round_bias: bool = True) -> Capture:
 
 
 def check_integers(graph: Graph) -> None:
-    """Refuse a graph of which there are no integers, on any engine.
+    """Refuse a graph of which there are no integers, on any engine, but for the host's parts.
 
     Raises
     ------
     UnsupportedError  Naming the layer.
     """
-    choose_multipliers(to_integer(graph).graph, MAX_MULTIPLIER_WIDTH)
+    for segment in segments(graph):
+        if not isinstance(segment, q.Host):
+            choose_multipliers(to_integer(segment.graph).graph, MAX_MULTIPLIER_WIDTH)
 
 
 def _lowered(

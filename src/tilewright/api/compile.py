@@ -3,94 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
+from tilewright.api.compile_graph import check_options, compile_graph
+from tilewright.api.hosted_compile import compile_parts
 from tilewright.api.read import opened
-from tilewright.compiler.codegen import assemble
 from tilewright.compiler.importers.brevitas import import_module
-from tilewright.compiler.ir import Graph, ResultView, choose_multipliers
+from tilewright.compiler.importers.hosted import Host, check_parts, has_host_parts
 from tilewright.compiler.quantized.to_integer import Capture, to_integer
-from tilewright.compiler.schedule import AUTOMATIC, Objective, rounding_errors, view
-from tilewright.errors import Error, UnsupportedError, require_choice, require_type
-from tilewright.isa import Unit
-from tilewright.program import LayerInfo, Program
+from tilewright.compiler.schedule import AUTOMATIC, Objective
+from tilewright.errors import Error, UnsupportedError, require_choice
+from tilewright.program import AnyProgram
 from tilewright.quantization.model import QuantizedModel
 from tilewright.quantization.network import FloatNetwork
-from tilewright.sim.model import CycleModel
-from tilewright.target import Target, require_target
-
-
-def compile_graph(
-    graph: Graph,
-    target: Target,
-    *,
-    objective: Objective = "time",
-    algorithms: Mapping[str, str] = AUTOMATIC,
-    examples: Any = None,
-    input_shapes: tuple[tuple[int, ...], ...] | None = None,
-    results: tuple[ResultView, ...] | None = None,
-) -> Program:
-    """Compile an integer graph; ``objective`` and ``algorithms`` as for :func:`compile`.
-
-    ``examples`` : inputs as for :meth:`Program.quantize`, on which the errors of layers with
-    rounded kernels are measured; one random image if None. ``input_shapes`` and ``results``: what
-    the model takes and gives, if that is not the graph's inputs and outputs, (C, H, W).
-
-    Raises
-    ------
-    Error
-        Naming the layer, if the graph is wrong or the engine cannot run it.
-    """
-    require_type("compile_graph", "graph", graph, Graph)
-    _check_options("compile_graph", target, objective, algorithms)
-    graph = choose_multipliers(graph, target.engine.multiplier_width)
-    timing = CycleModel(target.engine, target.memory)
-    assembly = assemble(graph, target.engine, timing, objective, algorithms)
-    macs = [0] * len(graph.layers)
-    for stage in assembly.lowered.stages:
-        for op in stage.ops:
-            macs[op.layer] += op.macs
-    ends = [op.output for op in graph.inputs] + [op.input for op in graph.outputs]
-    streams = assembly.streams
-
-    def shapes(names: Iterable[str]) -> tuple[tuple[int, ...], ...]:
-        return tuple(graph.values[name].shape for name in names)
-
-    program = Program(
-        target=target,
-        graph=assembly.lowered.graph,
-        image=assembly.image,
-        streams={unit: (streams.addresses[unit], len(streams.commands[unit])) for unit in Unit},
-        boot_count=streams.boot_count,
-        addresses={value: assembly.feature_maps[value].address for value in ends},
-        orders={value: tuple(map(int, assembly.lowered.orders[value])) for value in ends},
-        pixels=assembly.lowered.pixels,
-        layers=tuple(
-            LayerInfo(op.name, op.kind, count)
-            for op, count in zip(assembly.lowered.graph.layers, macs, strict=True)
-        ),
-        schedule=view(assembly.choices, target.engine, {}),
-        rounded_biases=(),
-        input_shapes=shapes(op.output for op in graph.inputs)
-        if input_shapes is None
-        else input_shapes,
-        results=tuple(
-            ResultView((i,), shape)
-            for i, shape in enumerate(shapes(op.input for op in graph.outputs))
-        )
-        if results is None
-        else results,
-    )
-    if program.graph is graph:
-        return program
-    arrays = program.quantize(program.random_image() if examples is None else examples)
-    errors = rounding_errors(graph, program.graph, list(zip(*arrays, strict=True)))
-    return replace(program, schedule=view(assembly.choices, target.engine, errors))
+from tilewright.target import Target
 
 
 def compile(
@@ -101,7 +32,8 @@ def compile(
     objective: Objective = "time",
     algorithms: Mapping[str, str] = AUTOMATIC,
     round_bias: bool = False,
-) -> Program:
+    host: Host = "edges",
+) -> AnyProgram:
     """Compile a quantized network for an engine.
 
     Parameters
@@ -121,6 +53,13 @@ def compile(
         kernel_width or acc_width: kernels are rounded, results differ, and by how much on the
         example inputs is in ``Program.rounded_layers``
     round_bias : round biases to the accumulator's grid that are not on it
+    host : where the host may compute what the engine has not, of files and of what
+        :func:`tilewright.quantize` made: "edges", before and behind all that the engine computes,
+        "anywhere", or "never"
+
+    Returns
+    -------
+    Program, or HostedProgram where the host computes parts
 
     Raises
     ------
@@ -129,8 +68,21 @@ def compile(
     EngineLimitError
         If the engine is too small for a layer, naming the parameter that must grow.
     """
-    _check_options("compile", target, objective, algorithms)
-    captured = captured_model(opened(model), example_inputs, round_bias=round_bias)
+    check_options("compile", target, objective, algorithms)
+    require_choice("compile", "host", host, get_args(Host))
+    network = opened(model, host=host)
+    if isinstance(network, QuantizedModel) and has_host_parts(network.graph):
+        check_parts(network.graph, host)
+        if example_inputs is not None:
+            network.check_inputs(_several(example_inputs))
+        return compile_parts(
+            network.graph,
+            target,
+            objective=objective,
+            algorithms=algorithms,
+            examples=example_inputs,
+        )
+    captured = captured_model(network, example_inputs, round_bias=round_bias)
     program = compile_graph(
         captured.graph,
         target,
@@ -144,10 +96,8 @@ def compile(
     return replace(program, rounded_biases=rounded)
 
 
-def _check_options(owner: str, target: object, objective: object, algorithms: object) -> None:
-    require_target(owner, target)
-    require_choice(owner, "objective", objective, get_args(Objective))
-    require_type(owner, "algorithms", algorithms, Mapping)
+def _several(inputs: Tensor | tuple[Tensor, ...]) -> Sequence[Tensor]:
+    return inputs if isinstance(inputs, tuple | list) else [inputs]
 
 
 def captured_model(
@@ -164,8 +114,7 @@ def captured_model(
     """
     if isinstance(model, QuantizedModel):
         if example_inputs is not None:
-            given = example_inputs if isinstance(example_inputs, tuple | list) else [example_inputs]
-            model.check_inputs(given)
+            model.check_inputs(_several(example_inputs))
         return to_integer(model.graph)
     if isinstance(model, FloatNetwork):
         raise UnsupportedError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from tilewright.estimation.energy import Energy, energy_of
 from tilewright.estimation.figures import Figure, Unknown
 from tilewright.estimation.resources import Resources, resources_of
 from tilewright.isa import Unit
-from tilewright.program import Program
+from tilewright.program import AnyProgram, HostedProgram, Program
 from tilewright.sim.report import bytes_moved
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "HostedEstimate", "estimate"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +105,78 @@ def _record(figure: Figure | Unknown) -> dict[str, Any]:
     }
 
 
-def estimate(program: Program) -> Estimate:
+@dataclass(frozen=True, eq=False)
+class HostedEstimate:
+    """What a program costs of which the host computes parts.
+
+    Parameters
+    ----------
+    program : HostedProgram
+    parts : of each of the engine's programs
+    """
+
+    program: HostedProgram
+    parts: tuple[Estimate, ...]
+
+    @property
+    def figures(self) -> dict[str, Figure | Unknown]:
+        """All figures by name: sums of the engine's parts, and what the host does."""
+        each = [part.figures for part in self.parts]
+        named = {
+            name: _total([figures[name] for figures in each]) if _is_summed(name) else figure
+            for name, figure in each[0].items()
+        }
+        macs = sum(layer.macs for layer in self.program.layers)
+        cycles, host = named["cycles"], self.program.host_operations
+        assert isinstance(cycles, Figure)
+        peak = self.program.engine.multipliers * cycles.value
+        named["utilization"] = Figure.exact(macs / peak, "of peak", "cycle model")
+        basis = "elements, and products of matrices"
+        named["host operations"] = Figure.within(host, 0.5, "operations/image", basis)
+        named["host share"] = Figure.within(host / (host + macs), 0.5, "of operations", basis)
+        crossing = sum(-(-x.elements * x.bits // 8) for x in self.program.crossings)
+        named["crossing"] = Figure.exact(crossing, "bytes/image", "tensors")
+        return named
+
+    def to_record(self) -> dict[str, Any]:
+        """Return everything as JSON has it."""
+        return {
+            "figures": {name: _record(figure) for name, figure in self.figures.items()},
+            "parts": [part.to_record() for part in self.parts],
+        }
+
+
+def _is_summed(name: str) -> bool:
+    """Whether a figure is of an image, and adds up over programs."""
+    return name in ("cycles", "latency", "read", "written") or name.startswith("energy")
+
+
+def _total(figures: list[Figure | Unknown]) -> Figure | Unknown:
+    total: Figure | None = None
+    for figure in figures:
+        if isinstance(figure, Unknown):
+            return figure
+        total = figure if total is None else Figure(
+            total.value + figure.value, total.low + figure.low, total.high + figure.high,
+            total.unit, total.basis,
+        )  # fmt: skip
+    assert total is not None
+    return total
+
+
+@overload
+def estimate(program: Program) -> Estimate: ...
+@overload
+def estimate(program: AnyProgram) -> Estimate | HostedEstimate: ...
+def estimate(program: AnyProgram) -> Estimate | HostedEstimate:
     """Return what a program costs: time, traffic, resources, energy, each with its error.
 
     Cycles and bytes are exact, for the target's memory; no value of any pixel is computed. Latency
     is at the target's clock. Energies are sums of events, each of which has its source.
     """
-    require_type("estimate", "program", program, Program)
+    require_type("estimate", "program", program, Program, HostedProgram)
+    if isinstance(program, HostedProgram):
+        return HostedEstimate(program, tuple(map(estimate, program.programs)))
     config, target = program.engine, program.target
     events = events_of(program)
     layers = layer_results(program, events.by_unit)

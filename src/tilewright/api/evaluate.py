@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tilewright.api.result import Backend, Progress
 from tilewright.api.simulate import simulate
 from tilewright.errors import Error, require_type
-from tilewright.program import Program
+from tilewright.program import AnyProgram, HostedProgram, Program
 from tilewright.progress import Steps
 
 Metric = Literal["top1", "top5"]
@@ -36,10 +36,10 @@ class Evaluation:
 
 
 def evaluate(
-    program: Program,
+    program: AnyProgram,
     data: Any,
     *,
-    metric: Metric | Callable[[list[NDArray[np.float64]], NDArray[Any]], float] = "top1",
+    metric: Metric | Callable[[list[Any], NDArray[Any]], float] = "top1",
     backend: Backend = "golden",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -59,12 +59,12 @@ def evaluate(
     ------
     Error  If there are no images, or labels do not fit.
     """
-    require_type("evaluate", "program", program, Program)
+    require_type("evaluate", "program", program, Program, HostedProgram)
     total, pieces = _batches(data)
     done, weighted = 0, 0.0
     with Steps("Evaluating", total, progress) as steps:
         for inputs, labels in pieces:
-            outputs = simulate(program, inputs, backend=backend).dequantized()
+            outputs: list[Any] = list(simulate(program, inputs, backend=backend).dequantized())
             count = len(labels)
             if len(outputs[0]) != count:
                 raise Error(f"{len(outputs[0])} images and {count} labels: there must be one each")
@@ -78,11 +78,11 @@ def evaluate(
     return Evaluation(name, weighted / done, done)
 
 
-def _top(metric: str, outputs: list[NDArray[np.float64]], labels: NDArray[Any]) -> float:
+def _top(metric: str, outputs: list[Any], labels: NDArray[Any]) -> float:
     counts = {"top1": 1, "top5": 5}
     if metric not in counts:
         raise Error(f"metric must be 'top1', 'top5' or a function, not {metric!r}")
-    scores = outputs[0]
+    scores = np.asarray(outputs[0]) if not isinstance(outputs[0], list) else np.empty(0)
     if scores.ndim != 2 or not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
         raise Error(
             f"{metric} needs outputs (N, classes) and integer labels (N,), not {scores.shape} and "

@@ -10,7 +10,8 @@ from typing import get_args
 from torch import nn
 
 from tilewright import files
-from tilewright.compiler.importers.tflite import Host, import_tflite
+from tilewright.compiler.importers.hosted import Host, has_host_parts
+from tilewright.compiler.importers.tflite import import_tflite
 from tilewright.compiler.quantized.to_integer import check_integers
 from tilewright.errors import Error, require_choice
 from tilewright.quantization.model import QuantizedModel
@@ -22,7 +23,10 @@ MAX_BYTES = 1 << 27
 
 
 def read_onnx(
-    path: PathLike, *, input_shapes: Mapping[str, Sequence[int]] | None = None
+    path: PathLike,
+    *,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    host: Host = "edges",
 ) -> QuantizedModel | FloatNetwork:
     """Read a network in ONNX, opset 13 or later.
 
@@ -35,6 +39,9 @@ def read_onnx(
     ----------
     path : of the file; external data lies beside it
     input_shapes : by the input's name, without the batch, where the file leaves dimensions open
+    host : where the host may compute what the engine has not, as softmax, the index of the largest
+        or the choice of boxes: "edges", before and behind all that the engine computes,
+        "anywhere", or "never"
 
     Returns
     -------
@@ -50,9 +57,11 @@ def read_onnx(
         from tilewright.compiler.importers.onnx import import_file, session_of
     except ImportError as error:
         raise Error(f"reading {path} needs {error.name}: pip install 'tilewright[onnx]'") from error
-    imported = import_file(path, input_shapes)
+    require_choice("read_onnx", "host", host, get_args(Host))
+    imported = import_file(path, input_shapes, host)
     if not imported.quantized:
-        return FloatNetwork(imported.graph, session_of(path))
+        run = session_of(path, alone=has_host_parts(imported.graph))
+        return FloatNetwork(imported.graph, run)
     # What cannot become integers is an error here, with its name, and not when it is compiled.
     check_integers(imported.graph)
     return QuantizedModel(imported.graph, single=len(imported.outputs) == 1)
@@ -84,8 +93,10 @@ def read_tflite(path: PathLike, *, host: Host = "edges") -> QuantizedModel:
     return QuantizedModel(imported.graph, single=single, host=imported.host)
 
 
-def opened(model: nn.Module | PathLike) -> nn.Module:
+def opened(model: nn.Module | PathLike, *, host: Host = "edges") -> nn.Module:
     """Return the network in a file, or the module that is one already.
+
+    ``host`` as for :func:`read_onnx`, of files that are not quantized by Tilewright.
 
     Raises
     ------
@@ -94,7 +105,7 @@ def opened(model: nn.Module | PathLike) -> nn.Module:
     if not isinstance(model, str | os.PathLike):
         return model
     if Path(model).suffix == ".onnx":
-        return read_onnx(model)
+        return read_onnx(model, host=host)
     if Path(model).suffix == ".tflite":
-        return read_tflite(model)
+        return read_tflite(model, host=host)
     return QuantizedModel.load(model)

@@ -3,28 +3,53 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.api.cycles import layer_results
+from tilewright.api.hosted import HostedResult
 from tilewright.api.result import Backend, Progress, Result, SimulationError
 from tilewright.api.runs import RtlRunner, Run, run_isa
 from tilewright.errors import Error, require_type
-from tilewright.program import Program
+from tilewright.program import AnyProgram, HostedProgram, Program
+
+Folder = str | os.PathLike[str]
+Waves = tuple[str | os.PathLike[str], int, int]
 
 
+@overload
 def simulate(
     program: Program,
     inputs: Any,
     *,
+    backend: Backend = ...,
+    progress: Progress | None = ...,
+    checkpoint: Folder | None = ...,
+    waves: Waves | None = ...,
+) -> Result: ...
+@overload
+def simulate(
+    program: AnyProgram,
+    inputs: Any,
+    *,
+    backend: Backend = ...,
+    progress: Progress | None = ...,
+    checkpoint: Folder | None = ...,
+    waves: Waves | None = ...,
+) -> Result | HostedResult: ...
+def simulate(
+    program: AnyProgram,
+    inputs: Any,
+    *,
     backend: Backend = "isa",
     progress: Progress | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
-    waves: tuple[str | os.PathLike[str], int, int] | None = None,
-) -> Result:
-    """Run a program on a batch of inputs, image by image.
+    checkpoint: Folder | None = None,
+    waves: Waves | None = None,
+) -> Result | HostedResult:
+    """Run a program on a batch of inputs, image by image; parts for the host run in their places.
 
     Parameters
     ----------
@@ -46,7 +71,9 @@ def simulate(
     RtlError
         If a tool fails, or the checkpoint is of another run.
     """
-    require_type("simulate", "program", program, Program)
+    require_type("simulate", "program", program, Program, HostedProgram)
+    if isinstance(program, HostedProgram):
+        return _hosted(program, inputs, backend, progress, checkpoint, waves)
     arrays = program.quantize(inputs)
     count = len(arrays[0])
     if backend == "golden":
@@ -80,3 +107,32 @@ def simulate(
     return Result(
         program, backend, stacked, first.cycles, layers, first.starts, first.dones, first.counters
     )
+
+
+def _hosted(
+    program: HostedProgram,
+    inputs: Any,
+    backend: Backend,
+    progress: Progress | None,
+    checkpoint: Folder | None,
+    waves: Waves | None,
+) -> HostedResult:
+    count = len(program.programs)
+    if waves is not None and count > 1:
+        raise Error(f"waveforms of one program, not of {count}: simulate `program.programs[i]`")
+    parts: list[Result] = []
+
+    def run(number: int, part: Program, arrays: list[Any]) -> list[NDArray[np.float64]]:
+        def report(done: float, total: int) -> None:
+            if progress is not None:
+                progress((number * total + done) / count, total)
+
+        folder = None if checkpoint is None else Path(checkpoint) / f"part-{number}"
+        result = simulate(
+            part, arrays, backend=backend, progress=report, checkpoint=folder, waves=waves
+        )
+        parts.append(result)
+        return result.dequantized()
+
+    outputs = program.run(inputs, run)
+    return HostedResult(program, backend, outputs, tuple(parts))

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.api.hosted import HostedResult, same
 from tilewright.api.result import Progress, Result
 from tilewright.api.simulate import simulate
 from tilewright.errors import Error, require_type
 from tilewright.isa import Unit
-from tilewright.program import Program
+from tilewright.program import AnyProgram, HostedProgram, Program
 
 
 class DivergenceError(Error):
@@ -27,10 +28,10 @@ class Verification:
     elements: int
     commands: int
     cycles: int
-    results: Mapping[str, Result]
+    results: Mapping[str, Result | HostedResult]
 
 
-def verify(program: Program, inputs: Any, *, progress: Progress | None = None) -> Verification:
+def verify(program: AnyProgram, inputs: Any, *, progress: Progress | None = None) -> Verification:
     """Run all backends and compare every output element and every command's cycles.
 
     Raises
@@ -39,7 +40,9 @@ def verify(program: Program, inputs: Any, *, progress: Progress | None = None) -
         At the first difference: output, image, channel, row and column with both values, or the
         command with both cycles.
     """
-    require_type("verify", "program", program, Program)
+    require_type("verify", "program", program, Program, HostedProgram)
+    if isinstance(program, HostedProgram):
+        return _hosted(program, inputs, progress)
     arrays = program.quantize(inputs)
     results = {
         name: simulate(program, arrays, backend=name, progress=progress)
@@ -54,6 +57,32 @@ def verify(program: Program, inputs: Any, *, progress: Progress | None = None) -
     assert cycles is not None
     commands = sum(len(stream) for stream in results["isa"].dones.values())
     return Verification(elements, commands, cycles, results)
+
+
+def _hosted(program: HostedProgram, inputs: Any, progress: Progress | None) -> Verification:
+    """Run each backend from end to end, with the host's parts, and compare every program."""
+    results: dict[str, HostedResult] = {}
+    for name in ("golden", "isa", "rtl"):
+        result = simulate(program, inputs, backend=name, progress=progress)
+        assert isinstance(result, HostedResult)
+        results[name] = result
+    golden, isa, rtl = results.values()
+    elements = commands = 0
+    for part, want, *others in zip(
+        program.programs, golden.parts, isa.parts, rtl.parts, strict=True
+    ):
+        for have in others:
+            compare_outputs(part, want, have)
+            elements += sum(array.size for array in have.outputs)
+        compare_cycles(part, *others)
+        commands += sum(len(stream) for stream in others[0].dones.values())
+    for result in (isa, rtl):
+        outputs = zip(program.result_names, golden.outputs, result.outputs, strict=True)
+        for name, expected, actual in outputs:
+            if not same(expected, actual):
+                raise DivergenceError(f"{name}: the host makes another result of {result.backend}")
+    assert isa.cycles is not None
+    return Verification(elements, commands, isa.cycles, results)
 
 
 def compare_outputs(program: Program, expected: Result, actual: Result) -> None:

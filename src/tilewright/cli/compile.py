@@ -14,12 +14,14 @@ from tilewright.cli.files import load_network, write_json
 from tilewright.cli.options import (
     BoardOption,
     EngineOption,
+    Host,
+    HostOption,
     JsonOption,
     MemoryOption,
     ModelArgument,
     SetOption,
 )
-from tilewright.cli.tables import console
+from tilewright.cli.tables import console, host_lines
 from tilewright.cli.targets import chosen_target
 from tilewright.errors import Error
 
@@ -80,12 +82,15 @@ def compile(
             help="Brevitas layers: round biases that are not on the accumulator's grid.",
         ),
     ] = False,
+    host: HostOption = Host.edges,
     json_path: JsonOption = None,
 ) -> None:
     """Compile a quantized network to a program file."""
+    from tilewright.program.hosted import engine_parts
+
     algorithms = parse_algorithms(algorithm or [])
     target = chosen_target(board, engine, settings, memory)
-    net, examples = load_network(model)
+    net, examples = load_network(model, host.value)
     with console.status("compile"):
         program = tw.compile(
             net,
@@ -94,12 +99,15 @@ def compile(
             objective=objective.value,
             algorithms=algorithms,
             round_bias=round_bias,
+            host=host.value,
         )
     program.save(output)
+    parts = engine_parts(program)
+    schedule = [group for part in parts for group in part.schedule]
     if show is Show.schedule:
-        for group in program.schedule:
+        for group in schedule:
             console.print(str(group), markup=False, highlight=False, soft_wrap=True)
-    write_json(json_path, {"schedule": [asdict(group) for group in program.schedule]})
+    write_json(json_path, {"schedule": [asdict(group) for group in schedule]})
     macs = sum(layer.macs for layer in program.layers)
     rows, cols = target.engine.rows, target.engine.cols
     console.print(
@@ -107,7 +115,11 @@ def compile(
         f"{'an engine' if target.board is None else target.board} of {rows} x {cols}",
         soft_wrap=True,
     )
-    for name, error in program.rounded_biases:
-        console.print(f"  {name}: bias rounded, by at most {error:.2g} LSB of the output")
-    for name, rounding in program.rounded_layers.items():
-        console.print(f"  {name}: kernels rounded, {rounding}")
+    for part in parts:
+        for name, error in part.rounded_biases:
+            console.print(f"  {name}: bias rounded, by at most {error:.2g} LSB of the output")
+        for name, rounding in part.rounded_layers.items():
+            console.print(f"  {name}: kernels rounded, {rounding}")
+    if isinstance(program, tw.HostedProgram):
+        for line in host_lines(program):
+            console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)

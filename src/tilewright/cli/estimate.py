@@ -15,13 +15,22 @@ from rich.table import Table
 import tilewright as tw
 from tilewright import files
 from tilewright.cli.files import is_program, load_network, write_json
-from tilewright.cli.options import BoardOption, EngineOption, JsonOption, MemoryOption, SetOption
+from tilewright.cli.options import (
+    BoardOption,
+    EngineOption,
+    Host,
+    HostOption,
+    JsonOption,
+    MemoryOption,
+    SetOption,
+)
 from tilewright.cli.tables import console
 from tilewright.cli.targets import chosen_target, refuse_options
+from tilewright.errors import Error
 from tilewright.estimation.figures import Figure, Unknown
 
 if TYPE_CHECKING:
-    from tilewright.api.estimate import Estimate
+    from tilewright.api.estimate import Estimate, HostedEstimate
     from tilewright.estimation.advice import Advice
 
 
@@ -47,31 +56,40 @@ def estimate(
             "--advise", help="Say what larger buffers and a wider bus would save; compiles again."
         ),
     ] = False,
+    host: HostOption = Host.edges,
     json_path: JsonOption = None,
 ) -> None:
     """Estimate what a program will cost: time, traffic, cells of the FPGA, clock, energy."""
     if is_program(network):
         refuse_options(Path(network), board, engine, settings, memory)
-        program = tw.Program.load(network)
+        program = tw.load(network)
     else:
         target = chosen_target(board, engine, settings, memory)
-        model, examples = load_network(network)
+        model, examples = load_network(network, host.value)
         with console.status("compile"):
-            program = tw.compile(model, examples, target)
+            program = tw.compile(model, examples, target, host=host.value)
+    if advise and isinstance(program, tw.HostedProgram):
+        raise Error("--advise is of a program without parts for the host")
+    from tilewright.api.estimate import HostedEstimate
+
     found = tw.estimate(program)
+    parts = found.parts if isinstance(found, HostedEstimate) else (found,)
     console.print(figures_table(found))
-    console.print(layers_table(found))
+    for part in parts:
+        console.print(layers_table(part))
     write_json(json_path, found.to_record())
     if csv_path is not None:
-        files.write_text(csv_path, layers_csv(found))
-    if advise:
+        texts = [layers_csv(part).split("\n", 1) for part in parts]
+        files.write_text(csv_path, texts[0][0] + "\n" + "".join(lines for _, lines in texts))
+    if isinstance(program, tw.Program) and advise:
         console.print(advice_table(tw.advise(program)))
 
 
-def figures_table(found: Estimate) -> Table:
+def figures_table(found: Estimate | HostedEstimate) -> Table:
     """Return all figures of an estimate."""
     table = Table("figure", "value", "error", "source")
-    available = {f"{kind} of the board": s.available for kind, s in found.resources.sites.items()}
+    resources = getattr(found, "parts", [found])[0].resources
+    available = {f"{kind} of the board": s.available for kind, s in resources.sites.items()}
     for name, figure in found.figures.items():
         if isinstance(figure, Unknown):
             table.add_row(name, "unknown", "", figure.reason)

@@ -40,7 +40,7 @@ def evaluate(
     json_path: JsonOption = None,
 ) -> None:
     """Measure a program's accuracy on labelled images."""
-    loaded = tw.Program.load(program)
+    loaded = tw.load(program)
     data = read_labelled(loaded, inputs)
     with progress_bar() as bar:
         task = bar.add_task(backend.value, total=None)

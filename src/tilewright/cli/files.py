@@ -15,13 +15,16 @@ from tilewright import files
 from tilewright.errors import Error
 
 if TYPE_CHECKING:
+    from tilewright.api.hosted import HostedResult
     from tilewright.api.result import Result
 
 LABELS = "labels"
 
 
-def load_network(where: str) -> tuple[Any, Any]:
+def load_network(where: str, host: str = "edges") -> tuple[Any, Any]:
     """Return the quantized network in a file, or that of a function, and its example inputs.
+
+    ``host``: where the host may compute parts of a file.
 
     Raises
     ------
@@ -29,7 +32,7 @@ def load_network(where: str) -> tuple[Any, Any]:
         If there is no such file or function, or it is something else.
     """
     if Path(where).is_file() and Path(where).suffix != ".py":
-        return opened(where), None
+        return opened(where, host), None
     others = "a file that `tilewright quantize` wrote, a quantized network in ONNX or TFLite, or "
     return load_model(where, others=others)
 
@@ -42,11 +45,11 @@ def is_program(where: str) -> bool:
         return file.read(2) == b"PK"
 
 
-def opened(where: str) -> Any:
+def opened(where: str, host: str = "edges") -> Any:
     """Return the network in a file that is no Python file."""
     from tilewright.api.read import opened  # which imports PyTorch
 
-    return opened(where)
+    return opened(where, host=host)  # type: ignore[arg-type]
 
 
 def read_batches(network: tw.FloatNetwork, path: Path, size: int = 16) -> list[tuple[Any, ...]]:
@@ -158,7 +161,7 @@ def write_json(path: Path | None, record: Any) -> None:
         files.write_json(path, record)
 
 
-def read_inputs(program: tw.Program, path: Path | None) -> Any:
+def read_inputs(program: tw.Program | tw.HostedProgram, path: Path | None) -> Any:
     """Return the inputs in a file, or one random image.
 
     Raises
@@ -178,7 +181,7 @@ def read_inputs(program: tw.Program, path: Path | None) -> Any:
     return _by_name(program, arrays, path)
 
 
-def read_labelled(program: tw.Program, path: Path) -> tuple[Any, Any]:
+def read_labelled(program: tw.Program | tw.HostedProgram, path: Path) -> tuple[Any, Any]:
     """Return inputs and labels from a .npz file.
 
     Raises
@@ -195,7 +198,9 @@ def read_labelled(program: tw.Program, path: Path) -> tuple[Any, Any]:
     return _by_name(program, arrays, path), labels
 
 
-def _by_name(program: tw.Program, arrays: dict[str, Any], path: Path) -> list[Any]:
+def _by_name(
+    program: tw.Program | tw.HostedProgram, arrays: dict[str, Any], path: Path
+) -> list[Any]:
     """Return arrays in the order of the inputs; of one input, the name may be ``inputs``."""
     names = program.input_names
     if len(names) == 1 and list(arrays) == ["inputs"]:
@@ -215,11 +220,23 @@ def _listed(arrays: dict[str, Any]) -> str:
     return ", ".join(map(repr, arrays)) or "none"
 
 
-def write_outputs(result: Result, path: Path) -> None:
-    """Write outputs by name to a .npz file, each with ``NAME.scale`` and ``NAME.zero_point``."""
+def write_outputs(result: Result | HostedResult, path: Path) -> None:
+    """Write outputs by name to a .npz file, each with ``NAME.scale`` and ``NAME.zero_point``.
+
+    Where the host computes parts, outputs are as they are; what has another shape for each image
+    is ``NAME.0``, ``NAME.1`` and so on.
+    """
     import numpy as np
 
     arrays: dict[str, Any] = {}
+    if not isinstance(result.program, tw.Program):
+        for name, output in zip(result.program.result_names, result.outputs, strict=True):
+            if isinstance(output, list):
+                arrays |= {f"{name}.{i}": array for i, array in enumerate(output)}
+            else:
+                arrays[name] = output
+        _write(path, arrays)
+        return
     program = result.program
     outputs = zip(program.result_names, program.result_types, result.outputs, strict=True)
     for name, kind, array in outputs:
@@ -228,6 +245,12 @@ def write_outputs(result: Result, path: Path) -> None:
             f"{name}.scale": np.float64(kind.scale),
             f"{name}.zero_point": np.int64(kind.zero_point),
         }
+    _write(path, arrays)
+
+
+def _write(path: Path, arrays: dict[str, Any]) -> None:
+    import numpy as np
+
     write: Callable[..., None] = np.savez
     with files.fresh_file(path) as fresh, fresh.open("wb") as file:
         write(file, **arrays)

@@ -11,7 +11,7 @@ from rich.table import Table
 import tilewright as tw
 from tilewright.cli.files import write_json
 from tilewright.cli.options import JsonOption, ProgramArgument
-from tilewright.cli.tables import console
+from tilewright.cli.tables import console, host_lines
 
 if TYPE_CHECKING:
     from tilewright.compiler.ir import TensorType
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def info(program: ProgramArgument, json_path: JsonOption = None) -> None:
     """Say what a program takes and gives, and what engine it is for."""
-    loaded = tw.Program.load(program)
-    record = describe(loaded)
+    loaded = tw.load(program)
+    record = describe_parts(loaded) if isinstance(loaded, tw.HostedProgram) else describe(loaded)
     for what in ("inputs", "outputs"):
         console.print(_tensors(what[:-1], record[what]))
     layers = Table("layer", "kind", "MACs")
@@ -52,6 +52,30 @@ def describe(program: tw.Program) -> dict[str, Any]:
     }
 
 
+def describe_parts(program: tw.HostedProgram) -> dict[str, Any]:
+    """Return what `info` shows of a program with parts for the host, as JSON has it."""
+    parts = [describe(part) for part in program.programs]
+    outputs: list[dict[str, Any]] = [{"name": name} for name in program.result_names]
+    return {
+        "inputs": [{"name": x.name, "shape": list(x.shape)} for x in program.inputs],
+        "outputs": outputs,
+        "board": program.target.board,
+        "clock_mhz": program.target.clock_mhz,
+        "engine": asdict(program.engine),
+        "memory": {
+            **asdict(program.target.memory),
+            "bytes": sum(part["memory"]["bytes"] for part in parts),
+        },
+        "commands": sum(part["commands"] for part in parts),
+        "layers": [layer for part in parts for layer in part["layers"]],
+        "host": [
+            {"name": name, "operators": model.operators, "operations": model.operations}
+            for name, model in program.models
+        ],
+        "crossings": [asdict(x) for x in program.crossings],
+    }
+
+
 def _tensor(name: str, shape: tuple[int, ...], kind: TensorType) -> dict[str, Any]:
     return {
         "name": name,
@@ -66,11 +90,14 @@ def _tensor(name: str, shape: tuple[int, ...], kind: TensorType) -> dict[str, An
 def _tensors(what: str, entries: Iterable[Mapping[str, Any]]) -> Table:
     table = Table(what, "shape", "type", "scale", "zero point")
     for x in entries:
+        shape = f"({', '.join(map(str, ('N', *x['shape'])))})" if "shape" in x else "the host's"
+        if "bits" not in x:
+            table.add_row(x["name"], shape, "float", "", "")
+            continue
         sign = "" if x["signed"] else "u"
-        shape = ", ".join(map(str, ("N", *x["shape"])))
         table.add_row(
             x["name"],
-            f"({shape})",
+            shape,
             f"{sign}int{x['bits']}",
             f"{x['scale']:.6g}",
             f"{x['zero_point']}",
@@ -78,7 +105,7 @@ def _tensors(what: str, entries: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _lines(program: tw.Program, record: Mapping[str, Any]) -> Iterable[str]:
+def _lines(program: tw.Program | tw.HostedProgram, record: Mapping[str, Any]) -> Iterable[str]:
     """Engine, memory and layers, in a line each."""
     target, engine = program.target, program.engine
     where = "" if target.board is None else f" on {target.board}"
@@ -91,6 +118,8 @@ def _lines(program: tw.Program, record: Mapping[str, Any]) -> Iterable[str]:
         f"; {', '.join(changed)}" if changed else ""
     )
     memory = ", ".join(f"{name} {value}" for name, value in asdict(target.memory).items())
-    yield f"memory: {program.image.size:,} bytes; {memory}"
+    yield f"memory: {record['memory']['bytes']:,} bytes; {memory}"
     macs = sum(layer.macs for layer in program.layers)
     yield f"{len(program.layers)} layers, {macs:,} MACs, {record['commands']:,} commands"
+    if isinstance(program, tw.HostedProgram):
+        yield from host_lines(program)

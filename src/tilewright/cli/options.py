@@ -27,6 +27,23 @@ ModelArgument = Annotated[
         "layers, example_inputs)."
     ),
 ]
+
+
+class Host(StrEnum):
+    """Where the host may compute what the engine has not."""
+
+    edges = "edges"
+    anywhere = "anywhere"
+    never = "never"
+
+
+HostOption = Annotated[
+    Host,
+    typer.Option(
+        help="Where the host may compute what the engine has not, as softmax or the choice of "
+        "boxes: at the network's edges, anywhere, or never."
+    ),
+]
 ProgramArgument = Annotated[Path, typer.Argument(help="Program file that `compile` wrote.")]
 OwnEngineArgument = Annotated[
     Path | None,

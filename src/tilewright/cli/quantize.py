@@ -11,7 +11,7 @@ import typer
 
 import tilewright as tw
 from tilewright.cli.files import errors_in, load_model, opened, read_batches, write_json
-from tilewright.cli.options import JsonOption
+from tilewright.cli.options import Host, HostOption, JsonOption
 from tilewright.cli.tables import console, progress_bar
 from tilewright.errors import Error
 
@@ -53,10 +53,11 @@ def quantize(
             "is an error. 20 with 8 bits; -inf accepts everything.",
         ),
     ] = None,
+    host: HostOption = Host.edges,
     json_path: JsonOption = None,
 ) -> None:
     """Quantize a float network, and report the accuracy of every layer."""
-    network, given = _loaded(model, inputs)
+    network, given = _loaded(model, inputs, host.value)
     with progress_bar() as bar:
         task = bar.add_task("quantize", total=None)
         result = tw.quantize_with_report(
@@ -66,6 +67,7 @@ def quantize(
             activation_bits=activation_bits,
             power_of_two=power_of_two,
             least_snr_db=least_snr_db,
+            host=host.value,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     result.model.save(output)
@@ -74,10 +76,10 @@ def quantize(
     console.print(f"{output}: next, tilewright compile {output}", highlight=False, soft_wrap=True)
 
 
-def _loaded(model: str, inputs: Path | None) -> tuple[Any, Any]:
+def _loaded(model: str, inputs: Path | None, host: str) -> tuple[Any, Any]:
     """Return the float network and batches to calibrate it with."""
     if Path(model).suffix == ".onnx":
-        network = opened(model)
+        network = opened(model, host)
         if not isinstance(network, tw.FloatNetwork):
             raise Error(f"{model} is quantized already: tilewright compile {model}")
         if inputs is None:

@@ -32,7 +32,7 @@ def run(
     json_path: JsonOption = None,
 ) -> None:
     """Run a program on a board; without inputs, on one random image."""
-    loaded = tw.Program.load(program)
+    loaded = tw.load(program)
     data = read_inputs(loaded, inputs)
     with console.status(f"Connecting to {device}"):
         board = tw.connect(device)

@@ -57,7 +57,7 @@ def simulate(
     json_path: JsonOption = None,
 ) -> None:
     """Run a program; without inputs, on one random image."""
-    loaded = tw.Program.load(program)
+    loaded = tw.load(program)
     data = read_inputs(loaded, inputs)
     with progress_bar() as bar:
         task = bar.add_task(f"{backend.value}", total=None)

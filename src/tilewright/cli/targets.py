@@ -59,7 +59,7 @@ def target_of(
     if program is None:
         return chosen_target(board, engine, settings)
     refuse_options(program, board, engine, settings)
-    return tw.Program.load(program).target
+    return tw.load(program).target
 
 
 def refuse_options(program: Path, *options: object) -> None:

@@ -10,7 +10,7 @@ from tilewright.cli.tables import console, progress_bar
 
 def verify(program: ProgramArgument, inputs: InputsOption = None) -> None:
     """Run all executors and compare every output element and every command's cycles."""
-    loaded = tw.Program.load(program)
+    loaded = tw.load(program)
     data = read_inputs(loaded, inputs)
     with progress_bar() as bar:
         task = bar.add_task("golden, isa, rtl", total=None)

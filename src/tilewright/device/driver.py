@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.api.cycles import events_of, layer_results, replayed
+from tilewright.api.hosted import HostedResult, same
 from tilewright.api.result import Progress, Result
-from tilewright.api.verify import compare_cycles, compare_outputs
+from tilewright.api.simulate import simulate
+from tilewright.api.verify import DivergenceError, compare_cycles, compare_outputs
 from tilewright.boards.link.host import HostLink
 from tilewright.errors import Error, require_type
 from tilewright.isa import ISA_VERSION, Unit
 from tilewright.isa.registers import IDENTITY, REGISTERS, Status
-from tilewright.program import Program
+from tilewright.program import AnyProgram, HostedProgram, Program
+from tilewright.program.hosted import engine_parts
 from tilewright.progress import Steps
 from tilewright.sim.timing import SDRAM
 
@@ -74,8 +77,9 @@ class Device:
         self._link = link
         self._name = name
         self._trace = trace
-        self._program: Program | None = None
-        self._bases: tuple[int, ...] = (0,)
+        self._program: AnyProgram | None = None
+        self._places: tuple[tuple[int, ...], ...] = ((0,),)  # of each program, of each copy
+        self._bases: tuple[int, ...] = (0,)  # of the copies of the one that runs
         self.counters: Mapping[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -98,8 +102,12 @@ class Device:
         """Registers and memory, and statistics of the line."""
         return self._link
 
-    def load(self, program: Program, *, copies: int = 2, progress: Progress | None = None) -> None:
+    def load(
+        self, program: AnyProgram, *, copies: int = 2, progress: Progress | None = None
+    ) -> None:
         """Send a program: commands and weights stay on the board until another one is loaded.
+
+        Of one with parts for the host, the engine's programs lie there one behind the other.
 
         Parameters
         ----------
@@ -114,23 +122,27 @@ class Device:
         LinkError
             If the line fails.
         """
-        require_type("load", "program", program, Program)
-        self._check_engine(program)
-        step = -(-program.image.size // _ALIGNED) * _ALIGNED
-        room = self._link.board.memory_bytes
-        if program.image.size > room:
+        require_type("load", "program", program, Program, HostedProgram)
+        parts = engine_parts(program)
+        self._check_engine(parts[0])
+        images = [part.image.tobytes() + bytes(-part.image.size % 4) for part in parts]
+        sizes = [-(-len(image) // _ALIGNED) * _ALIGNED for image in images]
+        room, needed = self._link.board.memory_bytes, sum(sizes[:-1]) + parts[-1].image.size
+        if needed > room:
             raise DeviceError(
-                f"{self._name}: the program takes {program.image.size:,} bytes of memory, "
+                f"{self._name}: the program takes {needed:,} bytes of memory, "
                 f"the board has {room:,}"
             )
-        count = min(copies, max(1, room // step))
+        count = min(copies, max(1, room // sum(sizes)))
         self._program = None  # until all of it is there
-        self._bases = tuple(step * i for i in range(count))
-        data = program.image.tobytes()
-        data += bytes(-len(data) % 4)
-        with Steps("Loading", count * len(data), _steps(progress)) as steps:
-            for base in self._bases:
-                self._link.write_memory(base, data, steps.advance)
+        starts = np.concatenate([[0], np.cumsum(sizes)]).tolist()
+        self._places = tuple(
+            tuple(start + starts[-1] * i for i in range(count)) for start in starts[:-1]
+        )
+        with Steps("Loading", count * sum(map(len, images)), _steps(progress)) as steps:
+            for image, bases in zip(images, self._places, strict=True):
+                for base in bases:
+                    self._link.write_memory(base, image, steps.advance)
         self._program = program
 
     def _check_engine(self, program: Program) -> None:
@@ -150,11 +162,12 @@ class Device:
                 "compile for the engine on the board"
             )
 
-    def run(self, inputs: Any, *, progress: Progress | None = None) -> Result:
+    def run(self, inputs: Any, *, progress: Progress | None = None) -> Result | HostedResult:
         """Run the program that was loaded on a batch of inputs.
 
         The first image runs alone, so that its counters are undisturbed; after it, if there are two
-        copies of the program, one image is sent and one read while one is computed.
+        copies of the program, one image is sent and one read while one is computed. Parts for the
+        host run in their places, all images of one before the next.
 
         Parameters
         ----------
@@ -170,7 +183,20 @@ class Device:
         """
         if self._program is None:
             raise DeviceError(f"{self._name}: load a program first")
-        program = self._program
+        if isinstance(self._program, Program):
+            return self._run(0, self._program, inputs, progress)
+        parts: list[Result] = []
+
+        def engine(number: int, part: Program, arrays: list[Any]) -> list[NDArray[np.float64]]:
+            parts.append(self._run(number, part, arrays, progress))
+            return parts[-1].dequantized()
+
+        outputs = self._program.run(inputs, engine)
+        return HostedResult(self._program, "device", outputs, tuple(parts))
+
+    def _run(self, number: int, program: Program, inputs: Any, progress: Progress | None) -> Result:
+        """Run one of the programs that were loaded."""
+        self._bases = self._places[number]
         arrays = program.quantize(inputs)
         count = len(arrays[0])
         images = [[array[i] for array in arrays] for i in range(count)]
@@ -202,7 +228,7 @@ class Device:
         """
         return self.compare(self.run(inputs, progress=progress), inputs)
 
-    def compare(self, result: Result, inputs: Any) -> DeviceVerification:
+    def compare(self, result: Result | HostedResult, inputs: Any) -> DeviceVerification:
         """Compare what :meth:`run` gave for ``inputs``; see :meth:`verify`.
 
         Raises
@@ -210,9 +236,27 @@ class Device:
         DivergenceError
             At the first difference.
         """
-        program = result.program
-        expected = program.reference(inputs)
-        golden = Result(program, "golden", expected, None, (), {}, {}, {})
+        if isinstance(result, HostedResult):
+            return self._compare_parts(result, inputs)
+        golden = simulate(result.program, inputs, backend="golden")
+        return self._compare(result, golden)
+
+    def _compare_parts(self, result: HostedResult, inputs: Any) -> DeviceVerification:
+        golden = simulate(result.program, inputs, backend="golden")
+        assert isinstance(golden, HostedResult)
+        found = [self._compare(*pair) for pair in zip(result.parts, golden.parts, strict=True)]
+        for have, want in zip(result.outputs, golden.outputs, strict=True):
+            if not same(have, want):
+                raise DivergenceError(f"{self._name}: the host makes another result of the board's")
+        cycles = [part.cycles for part in found]
+        return DeviceVerification(
+            sum(part.elements for part in found),
+            sum(part.commands for part in found),
+            None if None in cycles else sum(count for count in cycles if count is not None),
+        )
+
+    def _compare(self, result: Result, golden: Result) -> DeviceVerification:
+        program, expected = result.program, golden.outputs
         compare_outputs(program, golden, result)
         elements = sum(array.size for array in expected)
         if not isinstance(program.target.memory, SDRAM) or result.cycles is None:

@@ -28,18 +28,20 @@ Shape = Annotated[tuple[Annotated[int, Field(ge=1, lt=1 << 24)], ...], Field(max
 Checksum = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """What has exactly the fields of its class."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Timing(_Strict):
+class Timing(Strict):
     """Latencies that simulation assumes; see :class:`~tilewright.sim.timing.MemoryTiming`."""
 
     read_latency: int
     write_latency: int
 
 
-class Chip(_Strict):
+class Chip(Strict):
     """A chip that simulation assumes; see :class:`~tilewright.sim.timing.SDRAM`."""
 
     chip: str
@@ -47,7 +49,7 @@ class Chip(_Strict):
     pad_latency: int
 
 
-class Streams(_Strict):
+class Streams(Strict):
     """Byte address and number of commands, by unit."""
 
     load: Stream
@@ -55,14 +57,14 @@ class Streams(_Strict):
     store: Stream
 
 
-class Checksums(_Strict):
+class Checksums(Strict):
     """SHA-256 of the other members."""
 
     graph: Checksum = Field(alias="graph.txt")
     memory: Checksum = Field(alias="memory.bin")
 
 
-class Result(_Strict):
+class Result(Strict):
     """A result of the model; see :class:`~tilewright.compiler.ir.ResultView`."""
 
     sources: Annotated[tuple[Annotated[int, Field(ge=0, lt=4096)], ...], Field(min_length=1)]
@@ -70,7 +72,7 @@ class Result(_Strict):
     index: Annotated[str, Field(max_length=MAX_MANIFEST_BYTES)] | None
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """The whole of ``manifest.json``."""
 
     format: str
@@ -120,6 +122,11 @@ def read_manifest(data: bytes, isa_version: int) -> Manifest:
             )
         return Manifest.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ProgramError(f"manifest {where}: {first['msg']}"[:500]) from error
+        raise ProgramError(first_line(error)) from error
+
+
+def first_line(error: ValidationError) -> str:
+    """Say what is wrong with a manifest."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"manifest {where}: {first['msg']}"[:500]

@@ -8,6 +8,7 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO
@@ -19,6 +20,7 @@ from tilewright import files
 from tilewright.compiler.ir import Graph, ResultView, check_limits, parse_graph, print_graph
 from tilewright.errors import Error, require_type
 from tilewright.isa import ISA_VERSION, EngineConfig, Unit
+from tilewright.program.archive import check_directory, has_parts, member
 from tilewright.program.artefact import Program
 from tilewright.program.checks import check_program
 from tilewright.program.errors import ProgramError
@@ -38,12 +40,26 @@ from tilewright.target import Target
 MANIFEST, GRAPH, IMAGE = "manifest.json", "graph.txt", "memory.bin"
 #: Bytes of each member, at most.
 LIMITS = {MANIFEST: MAX_MANIFEST_BYTES, GRAPH: MAX_GRAPH_BYTES, IMAGE: MAX_IMAGE_BYTES}
-_END = struct.Struct("<4s4H2LH")  # a ZIP archive's last record, without a comment
+#: Bytes of a program file, at most.
+MAX_PROGRAM_BYTES = sum(LIMITS.values())
 
 
 def save(program: Program, path: str | os.PathLike[str]) -> Path:
     """Write a program to one file; see :meth:`Program.save`."""
     require_type("save", "path", path, str, os.PathLike)
+    members = _members(program)
+    path = Path(path)
+    with files.fresh_file(path) as fresh, fresh.open("wb") as file:
+        _write(members, file)
+    return path
+
+
+def save_program(program: Program, file: IO[bytes]) -> None:
+    """Write a program to a file that is open."""
+    _write(_members(program), file)
+
+
+def _members(program: Program) -> dict[str, bytes]:
     check_limits(program.graph)
     members = {GRAPH: print_graph(program.graph).encode(), IMAGE: program.image.tobytes()}
     manifest = {
@@ -71,37 +87,40 @@ def save(program: Program, path: str | os.PathLike[str]) -> Path:
             raise ProgramError(
                 f"{name} has {len(data)} bytes; a program file's at most {LIMITS[name]}"
             )
-    path = Path(path)
-    with (
-        files.fresh_file(path) as fresh,
-        zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive,
-    ):
+    return members
+
+
+def _write(members: Mapping[str, bytes], file: IO[bytes]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
-    return path
 
 
 def load(path: str | os.PathLike[str]) -> Program:
     """Read a program file; see :meth:`Program.load`."""
     require_type("load", "path", path, str, os.PathLike)
     try:
-        with files.open_bounded(path, sum(LIMITS.values())) as file:
-            return _load(file)
+        with files.open_bounded(path, MAX_PROGRAM_BYTES) as file:
+            return load_program(file)
     except files.FileError:
         raise
     except Error as error:
         raise ProgramError(f"cannot load {path}: {error}") from error
 
 
-def _load(file: IO[bytes]) -> Program:
-    _check_directory(file)
+def load_program(file: IO[bytes]) -> Program:
+    """Read a program from a file that is open, which may hold anything."""
+    if has_parts(file):
+        raise ProgramError("it has parts for the host, too: tw.load reads it")
+    check_directory(file, (len(LIMITS),))
     # Of what can be wrong with the bytes of an archive, each kind has an exception of its own.
     try:
         with zipfile.ZipFile(file) as archive:
-            manifest = read_manifest(_member(archive, MANIFEST), ISA_VERSION)
-            text = _member(archive, GRAPH, manifest.sha256.graph).decode("ascii")
+            manifest = read_manifest(member(archive, MANIFEST, MAX_MANIFEST_BYTES), ISA_VERSION)
+            text = member(archive, GRAPH, MAX_GRAPH_BYTES, manifest.sha256.graph).decode("ascii")
             graph = parse_graph(text)
-            image = np.frombuffer(_member(archive, IMAGE, manifest.sha256.memory), np.uint8)
+            data = member(archive, IMAGE, MAX_IMAGE_BYTES, manifest.sha256.memory)
+            image = np.frombuffer(data, np.uint8)
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -115,41 +134,6 @@ def _load(file: IO[bytes]) -> Program:
     program = _program(manifest, graph, image)
     check_program(program)
     return program
-
-
-def _check_directory(file: IO[bytes]) -> None:
-    """Refuse archives of more than the three members before their directory is read."""
-    size = os.fstat(file.fileno()).st_size
-    tail = min(size, _END.size + 20)
-    file.seek(size - tail)
-    data = file.read(tail)
-    if len(data) < _END.size:
-        raise ProgramError(f"it has {size} bytes")
-    mark, _, _, here, entries, directory, _, comment = _END.unpack(data[-_END.size :])
-    large = data[:4] == b"PK\x06\x07"  # a second directory, for archives beyond 4 GiB
-    if mark != b"PK\x05\x06" or comment or large or here != entries or directory > 4096:
-        raise ProgramError("it is not a Tilewright program, but no or another archive")
-    if entries != len(LIMITS):
-        raise ProgramError(f"it has {entries} members instead of {len(LIMITS)}")
-
-
-def _member(archive: zipfile.ZipFile, name: str, checksum: str | None = None) -> bytes:
-    """Return what a member holds, of which no more is unpacked than it may have."""
-    try:
-        info = archive.getinfo(name)
-    except KeyError as error:
-        raise ProgramError(f"it has no {name}") from error
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ProgramError(f"{name} is compressed by method {info.compress_type}")
-    if info.file_size > LIMITS[name]:
-        raise ProgramError(f"{name} has {info.file_size} bytes; at most {LIMITS[name]} are taken")
-    with archive.open(info) as member:
-        data = member.read(info.file_size)
-        if len(data) != info.file_size or member.read(1):
-            raise ProgramError(f"{name} has not the {info.file_size} bytes that it says")
-    if checksum is not None and hashlib.sha256(data).hexdigest() != checksum:
-        raise ProgramError(f"the checksum of {name} is wrong")
-    return data
 
 
 def _program(manifest: Manifest, graph: Graph, image: NDArray[np.uint8]) -> Program:

@@ -13,6 +13,7 @@ from torch import Tensor
 from tilewright.compiler.quantized import Graph, Quantization
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.ops.elementwise import evaluate
+from tilewright.compiler.quantized.partition import real_tensors
 from tilewright.compiler.quantized.passes import maps_multiplied
 from tilewright.errors import UnsupportedError
 from tilewright.quantization.ranges import Histogram, Made, Rounded, Search
@@ -111,8 +112,9 @@ def grid_groups(graph: Graph) -> list[list[str]]:
     for view in graph.outputs:
         groups.join(view.sources)
     members: dict[str, list[str]] = {}
+    real = real_tensors(graph)
     for name in graph.tensors:
-        if name not in fused:
+        if name not in fused and name not in real:
             members.setdefault(groups.find(name), []).append(name)
     return list(members.values())
 

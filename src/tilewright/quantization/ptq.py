@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,10 @@ from tilewright.compiler.importers.export import (
     prove,
     prove_equal,
 )
+from tilewright.compiler.importers.hosted import Host, check_parts
 from tilewright.compiler.quantized import Graph
 from tilewright.compiler.quantized import ops as q
+from tilewright.compiler.quantized.partition import with_crossings
 from tilewright.compiler.quantized.passes import (
     lower_products,
     maps_multiplied,
@@ -27,7 +30,7 @@ from tilewright.compiler.quantized.passes import (
     scaled_sums,
 )
 from tilewright.compiler.quantized.to_integer import check_integers
-from tilewright.errors import Error, require_type
+from tilewright.errors import Error, require_choice, require_type
 from tilewright.progress import ProgressCallback, Steps
 from tilewright.quantization.correction import correct_biases
 from tilewright.quantization.equalize import channels_of, equalized
@@ -61,6 +64,7 @@ def quantize(
     power_of_two: bool = False,
     squares: bool | None = None,
     least_snr_db: float | None = None,
+    host: Host = "edges",
     progress: ProgressCallback | None = None,
 ) -> QuantizedModel:
     """Quantize a float network after training; what comes back compiles.
@@ -84,6 +88,8 @@ def quantize(
     least_snr_db : a layer that loses its signal is an error: one with less than this though its
         inputs are better by 10 dB. By default 20 dB of 8 bits, 5 less for each bit less, and no
         limit below 5; ``-math.inf`` accepts everything
+    host : where the host may compute what the engine has not: "edges", before and behind all that
+        the engine computes, "anywhere", or "never"; :func:`tilewright.compile` has the same
     progress : called after each batch of calibration and of bias correction; by default a bar
         appears on a terminal after two seconds
 
@@ -105,6 +111,7 @@ def quantize(
         power_of_two=power_of_two,
         squares=squares,
         least_snr_db=least_snr_db,
+        host=host,
         progress=progress,
     ).model
 
@@ -118,6 +125,7 @@ def quantize_with_report(
     power_of_two: bool = False,
     squares: bool | None = None,
     least_snr_db: float | None = None,
+    host: Host = "edges",
     progress: ProgressCallback | None = None,
 ) -> Quantized:
     """As :func:`quantize`, and measure the accuracy of every layer on all calibration images."""
@@ -127,13 +135,14 @@ def quantize_with_report(
             raise Error(f"{name} must be in 2..8, not {bits!r}")
     require_type("quantize", "squares", squares, bool, type(None))
     require_type("quantize", "least_snr_db", least_snr_db, int, float, type(None))
+    require_choice("quantize", "host", host, get_args(Host))
     batches = _checked(calibration_batches)
-    own = _own(model)
+    own = _own(model, host)
     _check_shapes(own, batches)
     images = tuple(x[:_PROVED_IMAGES] for x in batches[0])
     original = outputs_of(own, images)
     squares = weight_bits <= 4 if squares is None else squares
-    real = _graph_of(own, original, images, squares=squares)
+    real = _graph_of(own, original, images, host, squares=squares)
     with Steps("Calibrating", 4 * len(batches), progress) as steps:
         real, factors = equalized(
             real,
@@ -170,28 +179,31 @@ def quantize_with_report(
     return Quantized(QuantizedModel(graph, single=_returns_one(own, images)), comparison.report())
 
 
-def _own(model: nn.Module | str | os.PathLike[str]) -> nn.Module:
+def _own(model: nn.Module | str | os.PathLike[str], host: Host) -> nn.Module:
     """Return a network that may be run and taken apart."""
     if isinstance(model, str | os.PathLike):
         from tilewright.api.read import opened  # which imports this package
 
-        model = opened(model)
+        model = opened(model, host=host)
     if isinstance(model, QuantizedModel):
         raise Error("the network is quantized already: tw.compile takes it as it is")
     return model if isinstance(model, FloatNetwork) else own_copy(model)
 
 
-def _graph_of(own: nn.Module, original: Sequence[Tensor], images: Batch, *, squares: bool) -> Graph:
+def _graph_of(
+    own: nn.Module, original: Sequence[Tensor], images: Batch, host: Host, *, squares: bool
+) -> Graph:
     """Return operators that the engine has, in reals, proved to be the model."""
     if isinstance(own, FloatNetwork):
         given = own.graph
+        check_parts(given, host)
         prove_equal(given, original, images)
     else:
-        imported = import_module(own, images)
+        imported = import_module(own, images, host)
         prove(own, imported, images)
         given = imported.graph
     try:
-        graph = evened(prepared(given), images)
+        graph = evened(prepared(with_crossings(given)), images)
         if squares:
             factors = [name for op in maps_multiplied(graph) for name in op.inputs]
             graph = lower_products(graph, spreads(graph, factors, images))

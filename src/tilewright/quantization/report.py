@@ -50,7 +50,8 @@ class QuantizationReport:
     ----------
     layers : in execution order
     outputs : names of the layers that compute the model's outputs
-    outputs_snr_db : of each output, against the model as it was given
+    outputs_snr_db : of each output, against the model as it was given; where the host computes
+        results, of what it reads for them
     images : int, how many were compared
     """
 
@@ -152,6 +153,8 @@ class Comparison:
                     power.add(self._result(op, wanted[name]), self._result(op, x))
                 if not tables:
                     powers[name][0].add(wanted[name] * by, x * by)
+        if self.graph.tail is not None:  # results of the engine: the host's may be no numbers
+            original = [view.of(wanted) for view in self.graph.outputs]
         for power, output, view in zip(self.outputs, original, self.graph.outputs, strict=True):
             power.add(output, view.of(have))
         self.images += len(images[0])

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 import tilewright as tw
 from tests.compiler.importers.onnx.build import save
 from tests.peak import Peak
-from tilewright.compiler.importers.onnx.wire import MAX_DEPTH, check_size
+from tilewright.compiler.host.wire import MAX_DEPTH, check_size
 
 GIB = 1 << 30
 WEIGHT = np.ones((4, 3, 3, 3), np.float32)

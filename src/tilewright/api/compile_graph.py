@@ -1,0 +1,91 @@
+"""From an integer graph to a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, get_args
+
+from tilewright.compiler.codegen import assemble
+from tilewright.compiler.ir import Graph, ResultView, choose_multipliers
+from tilewright.compiler.schedule import AUTOMATIC, Objective, rounding_errors, view
+from tilewright.errors import require_choice, require_type
+from tilewright.isa import Unit
+from tilewright.program import LayerInfo, Program
+from tilewright.sim.model import CycleModel
+from tilewright.target import Target, require_target
+
+
+def compile_graph(
+    graph: Graph,
+    target: Target,
+    *,
+    objective: Objective = "time",
+    algorithms: Mapping[str, str] = AUTOMATIC,
+    examples: Any = None,
+    input_shapes: tuple[tuple[int, ...], ...] | None = None,
+    results: tuple[ResultView, ...] | None = None,
+) -> Program:
+    """Compile an integer graph; ``objective`` and ``algorithms`` as for :func:`compile`.
+
+    ``examples`` : inputs as for :meth:`Program.quantize`, on which the errors of layers with
+    rounded kernels are measured; one random image if None. ``input_shapes`` and ``results``: what
+    the model takes and gives, if that is not the graph's inputs and outputs, (C, H, W).
+
+    Raises
+    ------
+    Error
+        Naming the layer, if the graph is wrong or the engine cannot run it.
+    """
+    require_type("compile_graph", "graph", graph, Graph)
+    check_options("compile_graph", target, objective, algorithms)
+    graph = choose_multipliers(graph, target.engine.multiplier_width)
+    timing = CycleModel(target.engine, target.memory)
+    assembly = assemble(graph, target.engine, timing, objective, algorithms)
+    macs = [0] * len(graph.layers)
+    for stage in assembly.lowered.stages:
+        for op in stage.ops:
+            macs[op.layer] += op.macs
+    ends = [op.output for op in graph.inputs] + [op.input for op in graph.outputs]
+    streams = assembly.streams
+
+    def shapes(names: Iterable[str]) -> tuple[tuple[int, ...], ...]:
+        return tuple(graph.values[name].shape for name in names)
+
+    program = Program(
+        target=target,
+        graph=assembly.lowered.graph,
+        image=assembly.image,
+        streams={unit: (streams.addresses[unit], len(streams.commands[unit])) for unit in Unit},
+        boot_count=streams.boot_count,
+        addresses={value: assembly.feature_maps[value].address for value in ends},
+        orders={value: tuple(map(int, assembly.lowered.orders[value])) for value in ends},
+        pixels=assembly.lowered.pixels,
+        layers=tuple(
+            LayerInfo(op.name, op.kind, count)
+            for op, count in zip(assembly.lowered.graph.layers, macs, strict=True)
+        ),
+        schedule=view(assembly.choices, target.engine, {}),
+        rounded_biases=(),
+        input_shapes=shapes(op.output for op in graph.inputs)
+        if input_shapes is None
+        else input_shapes,
+        results=tuple(
+            ResultView((i,), shape)
+            for i, shape in enumerate(shapes(op.input for op in graph.outputs))
+        )
+        if results is None
+        else results,
+    )
+    if program.graph is graph:
+        return program
+    arrays = program.quantize(program.random_image() if examples is None else examples)
+    errors = rounding_errors(graph, program.graph, list(zip(*arrays, strict=True)))
+    return replace(program, schedule=view(assembly.choices, target.engine, errors))
+
+
+def check_options(owner: str, target: object, objective: object, algorithms: object) -> None:
+    """Refuse arguments of other types, naming the verb that has them."""
+    require_target(owner, target)
+    require_choice(owner, "objective", objective, get_args(Objective))
+    require_type(owner, "algorithms", algorithms, Mapping)
