@@ -140,7 +140,7 @@ def check_host(graph: Graph, host: Host, reasons: Mapping[str, UnsupportedError]
     UnsupportedError  Naming the first operator in the middle of the network, or if nothing is left
     for the engine.
     """
-    if not any(not isinstance(op, q.Host | q.Copy) for op in graph.ops) and reasons:
+    if reasons and not any(_computes(graph, op) for op in graph.ops):
         raise next(iter(reasons.values()))
     if host == "anywhere":
         return
@@ -188,7 +188,12 @@ def middle(graph: Graph) -> list[q.Host]:
     for op in graph.ops:
         if isinstance(op, q.Host) and made & set(op.inputs):
             found.append(op)
-        given = isinstance(op, q.Copy) and op.inputs[0] in graph.inputs
-        if not isinstance(op, q.Host | q.Constant) and not given:
+        if _computes(graph, op):
             made.add(op.output)
     return found
+
+
+def _computes(graph: Graph, op: q.Op) -> bool:
+    """Whether an operator is the engine's; to put an input on a grid is none."""
+    given = isinstance(op, q.Copy) and op.inputs[0] in graph.inputs
+    return not isinstance(op, q.Host | q.Constant) and not given

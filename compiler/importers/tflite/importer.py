@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tilewright.compiler.importers.hosted import Host
+from tilewright.compiler.importers.hosted import Host, Hosted
 from tilewright.compiler.importers.tflite.call import Call, grid_of
 from tilewright.compiler.importers.tflite.file import File, FileTensor, FormatError, read_file
-from tilewright.compiler.importers.tflite.operators import HOST, OPERATORS
+from tilewright.compiler.importers.tflite.hosting import HOST, Hosting
+from tilewright.compiler.importers.tflite.operators import LEFT_OUT, OPERATORS
 from tilewright.compiler.quantized.build import Builder
 from tilewright.compiler.quantized.graph import Graph, View
 from tilewright.compiler.quantized.passes import given
@@ -21,7 +22,7 @@ class Imported:
     Parameters
     ----------
     graph : every tensor with its grid; pixels behind channels, (C, H, W), inputs and results too
-    host : operators that were left to the host, as (kind, name), in order
+    host : operators that the host computes, as (kind, name), in order; those of LEFT_OUT last
     """
 
     graph: Graph
@@ -35,8 +36,7 @@ def import_tflite(data: bytes, *, name: str = "network", host: Host = "edges") -
     ----------
     data : what the file holds, which may be anything
     name : of the network
-    host : "edges" leaves softmax, the largest class and the like to the host where they are last;
-        "never" refuses them
+    host : where the host may compute what the engine has not, as softmax and the largest class
 
     Raises
     ------
@@ -44,30 +44,48 @@ def import_tflite(data: bytes, *, name: str = "network", host: Host = "edges") -
     UnsupportedError  Naming the layer that is not taken, and a rewrite that is.
     """
     file = read_file(data)
-    left = _left_to_host(file) if host != "never" else frozenset()
+    left = _left_out(file) if host != "never" else frozenset()
     builder = Builder()
+    hosting = Hosting(builder, file)
     views: dict[int, View] = {}
     for number in file.inputs:
         views[number] = _input(builder, file.tensors[number])
     for place, op in enumerate(file.operators):
-        if place in left:
-            continue
-        where = _layer_name(file, place)
-        handler = OPERATORS.get(op.kind)
-        if handler is None:
-            raise UnsupportedError(where, f"the operator {op.kind}", _remedy(op.kind))
-        if any(out in views for out in op.outputs):
-            raise FormatError(f"{where}: the TFLite file writes a tensor a second time")
-        result = handler(Call(where, op, file, views, builder))
-        views[op.outputs[0]] = result
+        if place not in left:
+            call = Call(_layer_name(file, place), op, file, views, builder)
+            _add(call, hosting, views, host)
     ends = [i for place in left for i in file.operators[place].inputs if i in views]
-    outputs = dict.fromkeys([*(i for i in file.outputs if i in views), *sorted(ends)])
-    if not outputs:
+    returned = dict.fromkeys([*file.outputs, *sorted(ends)])
+    results: list[View | Hosted] = []
+    for i in returned:
+        if i in hosting.hosted:
+            results.append(hosting.hosted[i])
+        elif i in views:
+            results.append(_channels_first(builder, views[i]))
+    if not results:
         raise FormatError("the TFLite file computes none of its outputs")
-    results = [_channels_first(builder, views[i]) for i in outputs]
-    graph = builder.graph(name, results, "double")
-    kinds = tuple((file.operators[i].kind, _layer_name(file, i)) for i in sorted(left))
-    return Imported(given(graph), kinds)
+    outputs, tail = hosting.tail(results)
+    graph = replace(builder.graph(name, outputs, "double"), tail=tail)
+    hosting.check(graph, host)
+    kinds = [(file.operators[i].kind, _layer_name(file, i)) for i in sorted(left)]
+    return Imported(given(graph), (*hosting.kinds, *kinds))
+
+
+def _add(call: Call, hosting: Hosting, views: dict[int, View], host: Host) -> None:
+    """Add what an operator becomes: the engine's, or the host's."""
+    if any(out in views or out in hosting.hosted for out in call.op.outputs):
+        raise FormatError(f"{call.where}: the TFLite file writes a tensor a second time")
+    handler, kind = OPERATORS.get(call.op.kind), call.op.kind
+    if handler is None or hosting.takes(call):
+        reason = UnsupportedError(call.where, f"the operator {kind}", _remedy(kind))
+        if host == "never" or not hosting.takes(call):
+            raise reason
+        hosting.add(call, reason)
+        return
+    for number in call.op.inputs:
+        if number in hosting.hosted and number not in views:
+            views[number] = hosting.view(hosting.hosted[number])
+    views[call.op.outputs[0]] = handler(call)
 
 
 def _input(builder: Builder, tensor: FileTensor) -> View:
@@ -90,19 +108,14 @@ def _channels_first(builder: Builder, view: View) -> View:
     return builder.transposed(view, (2, 0, 1)) if len(view.shape) == 3 else view
 
 
-def _left_to_host(file: File) -> frozenset[int]:
-    """Return the operators of HOST behind which there is nothing else, by their places."""
-    left: set[int] = set()
-    readers: dict[int, list[int]] = {}
-    for place, op in enumerate(file.operators):
-        for number in op.inputs:
-            readers.setdefault(number, []).append(place)
-    for place in range(len(file.operators) - 1, -1, -1):
-        op = file.operators[place]
-        behind = [reader for out in op.outputs for reader in readers.get(out, [])]
-        if (op.kind in HOST or (op.kind == "DEQUANTIZE" and behind)) and left.issuperset(behind):
-            left.add(place)
-    return frozenset(left)
+def _left_out(file: File) -> frozenset[int]:
+    """Return the last operators that are in LEFT_OUT, by their places."""
+    read = {number for op in file.operators for number in op.inputs}
+    return frozenset(
+        place
+        for place, op in enumerate(file.operators)
+        if op.kind in LEFT_OUT and not read.intersection(op.outputs)
+    )
 
 
 def _layer_name(file: File, place: int) -> str:
@@ -118,6 +131,6 @@ def _short(name: str) -> str:
 
 
 def _remedy(kind: str) -> str:
-    if kind in HOST:
+    if kind in HOST or kind in LEFT_OUT:
         return 'It is left to the host with host="edges", where it is last.'
     return f"Taken are {', '.join(sorted(OPERATORS))}."

@@ -1,4 +1,4 @@
-"""Which operators of TFLite are taken, and those that can be left to the host at the end."""
+"""Which operators of TFLite are taken, and those that can be left out at the end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,5 @@ OPERATORS: Mapping[str, Callable[[Call], View]] = {
     "TANH": tables.tanh,
 }
 
-#: What the host does where nothing but more of these follows.
-HOST = frozenset(
-    {"ARG_MAX", "LOG_SOFTMAX", "SOFTMAX", "TFLite_Detection_PostProcess", "TOPK_V2", "TRANSPOSE"}
-)
+#: What is left out where it is last: results are what it would read.
+LEFT_OUT = frozenset({"TFLite_Detection_PostProcess", "TOPK_V2"})

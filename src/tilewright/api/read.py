@@ -76,9 +76,10 @@ def read_tflite(path: PathLike, *, host: Host = "edges") -> QuantizedModel:
     Parameters
     ----------
     path : of a file with int8 weights and activations; it may hold anything, and none of it is run
-    host : "edges" leaves softmax, the index of the largest class and the like to the host where
-        nothing else follows: then results are what they would read, and ``QuantizedModel.host``
-        says which they are. "never" refuses them.
+    host : where the host may compute what the engine has not, as softmax and the index of the
+        largest class: "edges", before and behind all that the engine computes, "anywhere", or
+        "never". ``QuantizedModel.host`` says which operators these are. TOPK_V2 and the choice of
+        boxes are left out where they are last: then results are what they would read.
 
     Raises
     ------
@@ -89,8 +90,9 @@ def read_tflite(path: PathLike, *, host: Host = "edges") -> QuantizedModel:
     require_choice("read_tflite", "host", host, get_args(Host))
     imported = import_tflite(files.read_bytes(path, MAX_BYTES), name=Path(path).stem, host=host)
     check_integers(imported.graph)
-    single = len(imported.graph.outputs) == 1
-    return QuantizedModel(imported.graph, single=single, host=imported.host)
+    graph = imported.graph
+    count = len(graph.outputs if graph.tail is None else graph.tail.results)
+    return QuantizedModel(graph, single=count == 1, host=imported.host)
 
 
 def opened(model: nn.Module | PathLike, *, host: Host = "edges") -> nn.Module:

@@ -32,7 +32,7 @@ class QuantizedModel(nn.Module):
     ----------
     graph : every tensor with its grid
     single : whether the original returns one tensor, and not a tuple
-    host : operators behind the results that were left to the host, as (kind, name); not saved
+    host : operators of a TFLite file that the host computes, as (kind, name); not saved
     """
 
     def __init__(

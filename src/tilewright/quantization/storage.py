@@ -91,8 +91,9 @@ def _parse(file: IO[bytes]) -> tuple[Graph, bool]:
         if not np.isfinite(arrays[-1]).all():
             raise Error("an array holds NaN or infinity")
     graph = from_record(header["graph"], arrays)
-    if header["single"] and len(graph.outputs) != 1:
-        raise Error(f"a single result of {len(graph.outputs)}")
+    count = len(graph.outputs if graph.tail is None else graph.tail.results)
+    if header["single"] and count != 1:
+        raise Error(f"a single result of {count}")
     # What integers cannot be made of is refused here, as it is by quantization.
     check_integers(graph)
     return graph, header["single"]

@@ -116,4 +116,4 @@ def test_files_of_other_kinds_are_named(tmp_path):
     with pytest.raises(Error, match="cannot read"):
         tw.read_tflite(tmp_path / "none.tflite")
     with pytest.raises(Error, match="host must be one of"):
-        tw.read_tflite(path, host="anywhere")
+        tw.read_tflite(path, host="somewhere")

@@ -31,6 +31,7 @@ def test_keyword_spotting_runs_as_the_model_says(tmp_path):
     program = tw.compile(model, None, tw.Target(engine=engine))
     x = model(reals(KWS))
     result = tw.simulate(program, reals(KWS), backend="isa")
+    assert isinstance(program, tw.HostedProgram)
     np.testing.assert_allclose(result.dequantized()[0], x.numpy(), rtol=1e-6)
     again = tw.QuantizedModel.load(model.save(tmp_path / "kws.tw"))
     assert again.graph.rounding == "double"

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from examples.mlperf_tiny.reference import compare, integers
+from examples.mlperf_tiny.reference import Kernels, compare, integers
 from tests.compiler.importers.tflite.files import File
 from tilewright.compiler.importers.tflite import import_tflite
 from tilewright.compiler.importers.tflite.operators import OPERATORS
@@ -303,6 +304,7 @@ def test_softmax_at_the_end_is_left_to_the_host():
     file.op("SOFTMAX", [y], [z], "SoftmaxOptions")
     imported = import_tflite(file.data([x], [z]))
     assert imported.host == (("SOFTMAX", "probabilities"),)
+    assert imported.graph.tail is not None
     graph = integers(file.data([x], [z]))
     values = run(graph, [np.array([[[4]], [[-2]], [[7]], [[0]]])])
     assert values["logits"].reshape(-1).tolist() == [5, 2, 7, 3]
@@ -311,3 +313,23 @@ def test_softmax_at_the_end_is_left_to_the_host():
 def test_the_page_names_every_operator():
     page = (Path(__file__).parents[4] / "docs" / "tflite.md").read_text()
     assert not [kind for kind in OPERATORS if f"`{kind}`" not in page]
+
+
+@pytest.mark.parametrize("kind", ["SOFTMAX", "LOG_SOFTMAX"])
+def test_the_host_is_a_step_from_the_kernel_at_most(kind):
+    file = File()
+    x, y = file.tensor((1, 10), 0.1, 0), file.tensor((1, 10), 0.2, 3)
+    file.op("QUANTIZE", [x], [y], "QuantizeOptions")
+    grid = (1 / 256, -128) if kind == "SOFTMAX" else (16 / 256, 127)
+    z = file.tensor((1, 10), *grid, name="z")
+    options = {"options": "SoftmaxOptions", "beta": 1.0} if kind == "SOFTMAX" else {}
+    file.op(kind, [y], [z], **options)
+    data = file.data([x], [z])
+    graph = import_tflite(data).graph
+    kernels, rng = Kernels(data), np.random.default_rng(3)
+    for _ in range(20):
+        image = rng.integers(-128, 128, (1, 10)).astype(np.int8)
+        kernels.run(image)
+        (have,) = graph.results(graph.values([torch.from_numpy(image * 0.1)], quantized=True))
+        steps = have.numpy() / grid[0] + grid[1] - kernels.value(z)
+        assert np.abs(steps).max() < 1.01
