@@ -91,7 +91,7 @@ def test_the_report_says_what_the_host_does_and_what_crosses(program):
     crossings = {(x.name, x.to_host, x.elements) for x in program.crossings}
     assert ("relu", True, 4 * 36) in crossings
     assert ("attend.host", False, 4 * 36) in crossings
-    figures = tw.estimate(program)
+    figures = tw.estimate(program).figures
     assert figures["cycles"].value == tw.simulate(program, batches()[0][:1]).cycles
     assert figures["crossing"].value == sum(x.elements for x in program.crossings)
     assert 0 < figures["host share"].value < 0.2
