@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from tilewright.compiler.host import HostModel, Tail
 from tilewright.compiler.quantized import ops as q
-from tilewright.compiler.quantized.build import Builder, State
+from tilewright.compiler.quantized.build import Builder
 from tilewright.compiler.quantized.graph import Graph, View
 from tilewright.compiler.quantized.partition import emit_host
 from tilewright.compiler.quantized.types import Quantization
 from tilewright.errors import UnsupportedError
 
+State: TypeAlias = tuple[dict[str, Any], dict[str, View]]
 Host: TypeAlias = Literal["edges", "anywhere", "never"]
 
 
@@ -73,13 +75,14 @@ class Region(ABC):
         """Return a model that computes values from tensors of the engine, and these."""
 
     @property
-    def state(self) -> tuple[State, dict[str, View]]:
+    def state(self) -> State:
         """What has been built so far; assigned, what was built since is forgotten."""
-        return self.builder.state, dict(self._views)
+        return {name: copy(value) for name, value in vars(self.builder).items()}, dict(self._views)
 
     @state.setter
-    def state(self, state: tuple[State, dict[str, View]]) -> None:
-        self.builder.state, self._views = state
+    def state(self, state: State) -> None:
+        built, self._views = state
+        vars(self.builder).update(built)
 
     def check(self, graph: Graph, host: Host) -> None:
         """Refuse parts where they may not be; see :func:`check_host`."""

@@ -18,9 +18,6 @@ from tilewright.compiler.quantized.views import canonical, in_order, joined, mov
 from tilewright.errors import UnsupportedError
 from tilewright.isa.config import Rounding
 
-State = tuple[dict[str, TensorInfo], list[q.Op], dict[Hashable, str]]
-"""What a builder goes back to."""
-
 
 class Builder:
     """Collects operators in topological order; ``where`` of its methods names the layer."""
@@ -82,15 +79,6 @@ class Builder:
         if key not in self._same:
             self._same[key] = self.emit(make(), grid)
         return self._same[key]
-
-    @property
-    def state(self) -> State:
-        """What it has so far; assigned, it forgets what was added since."""
-        return dict(self.tensors), list(self.ops), dict(self._same)
-
-    @state.setter
-    def state(self, state: State) -> None:
-        self.tensors, self.ops, self._same = state
 
     # Views.
 
