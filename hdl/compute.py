@@ -163,7 +163,10 @@ class ComputeUnit(wiring.Component):
         m = Module()
         config = self._config
         parts = self._parts(m)
-        run = take_commands(m, self, config, parts.drain.done)
+        overrun = Signal()
+        if config.offset_depth:
+            m.d.sync += overrun.eq(parts.passes.overrun | parts.steps.overrun | parts.drain.overrun)
+        run = take_commands(m, self, config, parts.drain.done, overrun)
         self._sequence(m, parts, run)
         burst_after = self._delay_bursts(m, parts.pace, run.sampled)
         burst, burst_valid = burst_after(self.burst_delay(config))
@@ -230,6 +233,8 @@ class ComputeUnit(wiring.Component):
             m.d.comb += [
                 pace.deform.eq(sampled),
                 pace.last_parts.eq(deform.last_parts),
+                passes.sampled.eq(sampled),
+                passes.last_parts.eq(deform.last_parts),
                 feeder.sampled.eq(sampled),
             ]
             self._sample(m, feeder, pace, command, deform, launched)

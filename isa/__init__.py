@@ -13,6 +13,7 @@ Files, in the order in which a program meets them:
 ``kernel_steps``  how the load unit transforms kernels
 ``layout``     how feature maps, weight blocks and commands lie in memory
 ``widths``     bits of addresses and counts, as the buffers need
+``sense``      which of its numbers make sense together
 ``rules``      what a command may say
 ``registers``  the control and status registers, status codes
 """

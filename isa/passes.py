@@ -13,6 +13,7 @@ from math import gcd
 
 from tilewright.isa.commands import Compute
 from tilewright.isa.config import EngineConfig
+from tilewright.isa.widths import result_count_width
 
 #: Cycles from the last addition of a pass of terms to the first total that is read: sums may still
 #: be on their way into the memory of partial sums.
@@ -163,3 +164,30 @@ def least_last_parts(config: EngineConfig, command: Compute) -> int:
     parts = min(config.cols, max(pixels, segment, command.last_segment))
     busy = PassShape.of(config, command).cycles(parts)
     return parts if busy >= config.drain_cycles else config.cols
+
+
+def word_pixels(config: EngineConfig, command: Compute, word: int) -> int:
+    """Return the results of an output word of a row: ``cols``, or what is left of ``out_w``.
+
+    That is counted down word by word, and wraps.
+    """
+    left = (command.out_w - word * config.cols) % (1 << min(13, result_count_width(config)))
+    return min(left, config.cols)
+
+
+def overruns(config: EngineConfig, command: Compute, last_parts: int) -> bool:
+    """Return whether the last word of a row of a sampled command comes too early.
+
+    Hardware stops then: pixels of the word are not sampled, or its first weights are due before
+    those of the word before are over, or its results before those of the word before have left.
+    """
+    if word_pixels(config, command, command.n_ox - 1) > last_parts:
+        return True
+    if command.n_ox == 1:
+        return False
+    shape, shortest = PassShape.of(config, command), shortest_pass(config, command)
+    whole, last = shape.cycles(config.cols), command.last_segment
+    # From the last weights of the word before to the first of this one.
+    gap = max(whole, shortest) - whole + max(last, config.cols) - config.cols + last_parts
+    results = gap + shape.cycles(last_parts) - max(last, last_parts)
+    return gap < last or results < shortest

@@ -13,11 +13,11 @@ def _multiplies(config: EngineConfig, c: Compute) -> bool:
     return not c.product or (alone and not (c.maximum or c.resume or c.partial or c.transform))
 
 
-#: What compute commands must have, whether they do, and why hardware does not check it.
+#: What compute commands must have, whether they do, and what is done otherwise; "" for a refusal.
 PRODUCT_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute], bool], str], ...] = (
     (
         "two channel groups, one tap, a stride of 1, and plain sums, if it is a product",
         _multiplies,
-        "comparisons of five counts",
+        "",
     ),
 )

@@ -1,19 +1,24 @@
 """What a command may say to an engine: one list, for the compiler, program files and executors.
 
-Every rule without ``unchecked`` is the hardware's, too: it stops at a command that breaks it, with
-the same status. Else it goes on, and what it computes means nothing (but it ends, or the watchdog
-ends it, and a soft reset brings it back).
+Rules of two kinds. Hardware stops at a command that breaks one of the first kind, with its status,
+and so does the executor. Those of the second kind say ``otherwise``: tools refuse a command that
+breaks one, since it makes no sense; but what hardware does with it is defined, and the executor
+does the same, in the same cycles. A strict executor holds all rules (``Machine(strict=True)``, as
+``simulate`` has it).
 
-What depends on more than a command and the engine is no rule. The executor finds it in a run:
+What depends on more than a command and the engine is no rule. It shows in a run:
 
 - bytes outside of the memory: READ_ERROR or WRITE_ERROR, as the bus answers;
 - commands that wait for each other, or never end: WATCHDOG;
-- more fetched commands than a queue holds, which depends on when others leave it: BAD_COMMAND;
-- pixels beyond the activation buffer, which padding hides: hardware reads something;
-- what lies in buffers, at which hardware does not look: weights of a maximum that are not 0 or 1,
-  masks above 1, steps of a kernel's transform that do not fit its taps, positions in rows that are
-  not on chip, windows that need more than ``data_width`` bits;
-- commands that use what another one changes, without waiting for it.
+- more fetched commands than a queue holds: BAD_COMMAND;
+- what lies in buffers: weights of a maximum that are not 0 or 1, masks above 1, steps of a kernel's
+  transform that do not fit its taps, positions in rows that are not on chip, windows that need more
+  than ``data_width`` bits, pixels beyond the activation buffer. Hardware does not look at them;
+  what it makes of them is defined as above, and a strict executor refuses them;
+- rows that share words, whose numbers do not agree: hardware goes on with what is not defined, and
+  every executor refuses them;
+- commands that use what another one changes, without waiting for it, or a command that reads what
+  it writes itself: which comes first is not defined.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from math import gcd
 from typing import Any
 
 from tilewright.errors import Error
+from tilewright.isa import sense
 from tilewright.isa.commands import (
     ISA_VERSION,
     Check,
@@ -43,14 +49,12 @@ from tilewright.isa.commands import (
 from tilewright.isa.config import EngineConfig
 from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS
 from tilewright.isa.layout import reach
-from tilewright.isa.passes import PassShape, least_last_parts
+from tilewright.isa.passes import least_last_parts
 from tilewright.isa.products import PRODUCT_RULES
 from tilewright.isa.registers import Status
 from tilewright.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
 from tilewright.isa.widths import (
-    ROW_WIDTH,
     act_addr_width,
-    column_width,
     load_count_width,
     result_count_width,
     store_count_width,
@@ -60,25 +64,21 @@ from tilewright.isa.words import WORD_RULES
 #: Commands that one run may have, so that every run of an executor ends.
 MAX_COMMANDS = 1 << 17
 
-PRODUCTS = "products of its counts would take multipliers"
-DIVISIONS = "divisions by cols"
-PAIRS = "comparisons of what two commands say"
+#: Words that one load or store may move.
+MAX_WORDS = 1 << 22
 
-#: What one compute command may do at most: values of windows at once, and products of the array.
-MAX_WINDOW_VALUES, MAX_PRODUCTS = 1 << 23, 1 << 33
+WRAPS = "addresses wrap, and fall back behind a buffer's end (isa.widths.folded)"
 
 
 class RuleError(Error):
     """A command says what the engine refuses.
 
-    ``status`` : which hardware then shows; ``certain`` : whether it checks that
+    ``status`` : which hardware then shows, if it stops
     """
 
-    def __init__(
-        self, message: str, status: Status = Status.BAD_COMMAND, *, certain: bool = True
-    ) -> None:
+    def __init__(self, message: str, status: Status = Status.BAD_COMMAND) -> None:
         super().__init__(message)
-        self.status, self.certain = status, certain
+        self.status = status
 
 
 Holds = Callable[[EngineConfig, Any], bool]
@@ -94,14 +94,14 @@ class Rule:
     text : completes "must have", for people
     holds : whether a command keeps it in an engine
     status : Status of a run that breaks it
-    unchecked : why hardware does not check it; "" if it does
+    otherwise : what hardware and executor do with a command that breaks it; "" if they stop
     """
 
     commands: tuple[type[Command], ...]
     text: str
     holds: Holds
     status: Status = Status.BAD_COMMAND
-    unchecked: str = ""
+    otherwise: str = ""
 
 
 _WORDS = (LoadWeights, LoadTable, LoadOffsets, LoadKernelSteps)
@@ -111,11 +111,6 @@ TO_MEMORY = (*_WORDS, *_MAPS, Fetch, LoadKernels)
 
 def _counts(width: int, *values: int) -> bool:
     return all(0 < value < 1 << width for value in values)
-
-
-def _lane_words(config: EngineConfig, c: LoadActivations) -> int:
-    last = c.base + (c.groups - 1) * c.group_step + (c.height - 1) * c.row_step
-    return last + (c.width - 1) // config.cols
 
 
 _MEMORY = (
@@ -185,7 +180,7 @@ _MEMORY = (
         (LoadKernels,),
         "at most term_step channels",
         lambda config, c: c.channels <= c.term_step,
-        unchecked="a comparison of two numbers",
+        otherwise="results are written channel by channel, over those before",
     ),
     Rule(
         (Store,),
@@ -193,78 +188,42 @@ _MEMORY = (
         lambda config, c: _counts(store_count_width(config), c.groups, c.height, c.width),
     ),
     Rule(
+        _MAPS,
+        f"at most {MAX_WORDS} words: a run has an end",
+        lambda config, c: c.groups * c.height * c.width <= MAX_WORDS,
+        Status.WATCHDOG,
+    ),
+    Rule(
         (LoadActivations,),
         "places within the activation buffer",
-        lambda config, c: _lane_words(config, c) < config.act_depth,
-        unchecked=PRODUCTS,
+        sense.lane_words,
+        otherwise=WRAPS,
     ),
     Rule(
         (LoadTable,),
         "entries within the tables",
         lambda config, c: c.base + c.words <= 256 * config.tables,
-        unchecked="a sum and a comparison",
+        otherwise=WRAPS,
     ),
     Rule(
         (Store,),
         "no more words than the output buffer has",
         lambda config, c: c.groups * c.height * c.width <= config.out_depth,
-        unchecked=PRODUCTS,
+        otherwise="the output buffer is a ring",
     ),
     Rule(
         TO_MEMORY,
         "bytes within the engine's addresses",
         lambda config, c: c.address + reach(config, c) <= 1 << config.addr_width,
-        unchecked=PRODUCTS,
+        otherwise="addresses wrap",
     ),
 )
 
 
-def _columns_fit(config: EngineConfig, c: Compute) -> bool:
-    pixels = c.out_w if c.accesses else c.n_ox * config.cols
-    last = c.x0 + (pixels - 1) * c.stride_x + (c.n_s - 1) * c.s_dx
-    return last < 1 << (column_width(config) - 1)
-
-
-def _rows_fit(config: EngineConfig, c: Compute) -> bool:
-    last = c.y0 + (c.n_oy - 1) * c.oy_dy + (c.n_r - 1) * c.r_dy
-    return last < 1 << (ROW_WIDTH - 1)
-
-
-def _split(config: EngineConfig, c: Compute) -> bool:
-    cols = config.cols
-    return (c.x0_word, c.x0_lane, c.s_word, c.s_lane) == (
-        *divmod(c.x0, cols),
-        *divmod(c.s_dx, cols),
-    )
-
-
-def _places(config: EngineConfig, c: Compute) -> bool:
-    """Return whether all results for the activation buffer have a place in it."""
-    if not c.to_act:
-        return True
-    rows = (c.n_oy - 1) * (c.tile_h if c.partial else 1) + (c.last_h - 1 if c.partial else 0)
-    column = c.tile_w - 1 if c.partial else 0
-    last = c.dst_lane + (c.out_w - 1) * c.dst_step + column
-    word = c.dst_base + (c.n_kg - 1) * c.dst_kg_step + rows * c.dst_row_step + last // config.cols
-    return word < config.act_depth
-
-
-def _work(config: EngineConfig, c: Compute) -> bool:
-    pixels = c.passes * config.cols
-    values = c.n_cg * pixels * config.rows
-    products = c.n_kg * pixels * config.rows * PassShape.of(config, c).steps
-    return values <= MAX_WINDOW_VALUES and products <= MAX_PRODUCTS
-
-
-def _results(config: EngineConfig, c: Compute) -> bool:
-    room = max(config.act_depth * config.cols, config.out_depth)
-    return c.n_kg * c.n_oy * c.out_w <= room
-
-
 def _compute(
-    text: str, holds: Callable[[EngineConfig, Compute], bool], unchecked: str = ""
+    text: str, holds: Callable[[EngineConfig, Compute], bool], otherwise: str = ""
 ) -> Rule:
-    return Rule((Compute,), text, holds, unchecked=unchecked)
+    return Rule((Compute,), text, holds, otherwise=otherwise)
 
 
 _COMPUTE = (
@@ -323,33 +282,8 @@ _COMPUTE = (
             )
         ),
     ),
-    _compute(
-        "qmin of at most qmax", lambda config, c: c.qmin <= c.qmax, "it would take two clamps"
-    ),
-    _compute(
-        "an out_w that ends in the last output word",
-        lambda config, c: c.accesses or 0 < c.out_w - (c.n_ox - 1) * config.cols <= config.cols,
-        PRODUCTS,
-    ),
     *(_compute(*rule) for rule in (*PRODUCT_RULES, *WORD_RULES)),
-    _compute("words and lanes that are those of the columns", _split, DIVISIONS),
-    _compute("columns that the engine counts", _columns_fit, PRODUCTS),
-    _compute("rows that the engine counts", _rows_fit, PRODUCTS),
-    _compute(
-        "steps in a ring that are shorter than it",
-        lambda config, c: (
-            0 < c.act_ring <= config.act_depth and max(c.act_row, c.oy_step, c.r_step) < c.act_ring
-        ),
-        "comparisons of four addresses",
-    ),
-    _compute("results within the activation buffer", _places, PRODUCTS),
-    _compute("no more results than the buffers hold", _results, PRODUCTS),
-    _compute("work that a buffer's contents can make", _work, PRODUCTS),
-    _compute(
-        "one pass, and no partial sums, if it resumes",
-        lambda config, c: not c.resume or (c.n_kg == c.n_oy == c.n_ox == 1 and not c.partial),
-        "comparisons of three counts",
-    ),
+    _compute("lanes below cols", lambda config, c: max(c.x0_lane, c.s_lane) < config.cols),
     _compute(
         f"a transform of all taps, at most {MAX_TAPS}, of windows of one access",
         lambda config, c: (
@@ -358,7 +292,34 @@ _COMPUTE = (
                 c.taps == c.n_r * c.n_s and c.taps <= MAX_TAPS and gcd(c.stride_x, config.cols) == 1
             )
         ),
-        PRODUCTS,
+    ),
+    Rule((Compute,), "no more work than a run that has an end", sense.work, Status.WATCHDOG),
+    _compute(
+        "qmin of at most qmax", lambda config, c: c.qmin <= c.qmax, "what is below qmin is qmin"
+    ),
+    _compute(
+        "an out_w that ends in the last output word",
+        lambda config, c: c.accesses or 0 < c.out_w - (c.n_ox - 1) * config.cols <= config.cols,
+        "each word counts its pixels off out_w, modulo the width of the counter",
+    ),
+    _compute(
+        "words and lanes that are those of the columns",
+        sense.split,
+        "words and lanes say where pixels are, columns whether they are inside",
+    ),
+    _compute("columns that the engine counts", sense.columns, "columns wrap"),
+    _compute("rows that the engine counts", sense.rows, "rows wrap"),
+    _compute(
+        "steps in a ring that are shorter than it",
+        sense.ring,
+        "a step goes back by act_ring at most once, and wraps",
+    ),
+    _compute("results within the activation buffer", sense.places, WRAPS),
+    _compute("no more results than the buffers hold", sense.results, WRAPS),
+    _compute(
+        "one pass, and no partial sums, if it resumes",
+        lambda config, c: not c.resume or (c.n_kg == c.n_oy == c.n_ox == 1 and not c.partial),
+        "every pass goes on from the one before",
     ),
     _compute(
         "partial sums within partial_depth",
@@ -366,7 +327,7 @@ _COMPUTE = (
             not c.partial
             or c.n_oy * c.n_ox * c.tile_w * config.drain_cycles <= config.partial_depth
         ),
-        PRODUCTS,
+        "their memory is a ring",
     ),
 )
 
@@ -392,24 +353,34 @@ _DEFORM = (
 
 RULES = (*_MEMORY, *_COMPUTE, *_DEFORM)
 
-#: Of a compute command with the Deform before it; hardware checks none.
-PAIR_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute, Deform], bool]], ...] = (
+PairHolds = Callable[[EngineConfig, Compute, Deform], bool]
+
+#: Of a compute command with the Deform before it: text, whether it is kept, and ``otherwise``.
+PAIR_RULES: tuple[tuple[str, PairHolds, str], ...] = (
     (
         "windows that are sampled, no others",
         lambda config, c, d: not (c.transform or c.accesses or c.product),
+        "",
     ),
-    ("as many taps as its Deform", lambda config, c, d: d.taps == c.n_r * c.n_s),
+    (
+        "as many taps as its Deform",
+        lambda config, c, d: d.taps == c.n_r * c.n_s,
+        "the Deform's decide which offset comes next",
+    ),
     (
         "a ring of an even number of its Deform's rows",
         lambda config, c, d: c.act_ring % (2 * d.row_pitch) == 0,
+        "of two rows in one half of a lane, the lower one is read from the other half",
     ),
     (
         "a Deform with as many samples in the last word as that needs",
         lambda config, c, d: least_last_parts(config, c) <= d.last_parts,
+        "it runs unless weights or results catch up with those before (isa.passes.overruns)",
     ),
     (
         "a ring that holds its Deform's rows",
         lambda config, c, d: d.row_base < c.act_ring and d.rows * d.row_pitch <= c.act_ring,
+        "a row goes back by act_ring at most once, and wraps",
     ),
 )
 
@@ -419,31 +390,34 @@ for _rule in RULES:
         _BY_KIND[_kind] = (*_BY_KIND.get(_kind, ()), _rule)
 
 
-def broken(config: EngineConfig, command: Command) -> Rule | None:
-    """Return the first rule that a command breaks, those that hardware checks before others."""
+def broken(config: EngineConfig, command: Command, *, strict: bool = True) -> Rule | None:
+    """Return the first rule that a command breaks; if not ``strict``, of the hardware's."""
     for rule in _BY_KIND.get(type(command), ()):
-        if not rule.holds(config, command):
+        if (strict or not rule.otherwise) and not rule.holds(config, command):
             return rule
     return None
 
 
-def check_command(config: EngineConfig, command: Command, deform: Deform | None = None) -> None:
+def check_command(
+    config: EngineConfig, command: Command, deform: Deform | None = None, *, strict: bool = True
+) -> None:
     """Refuse a command that an engine does not take.
 
     Parameters
     ----------
     deform : Deform, that stands before a compute command, if one does
+    strict : also refuse what makes no sense, though hardware takes it
 
     Raises
     ------
     RuleError
         With the rule, and the status that hardware shows.
     """
-    rule = broken(config, command)
+    rule = broken(config, command, strict=strict)
     name = type(command).__name__
     if rule is not None:
-        raise RuleError(f"{name} must have {rule.text}", rule.status, certain=not rule.unchecked)
+        raise RuleError(f"{name} must have {rule.text}", rule.status)
     if deform is not None and isinstance(command, Compute):
-        for text, holds in PAIR_RULES:
-            if not holds(config, command, deform):
-                raise RuleError(f"{name} must have {text}", certain=False)
+        for text, holds, otherwise in PAIR_RULES:
+            if (strict or not otherwise) and not holds(config, command, deform):
+                raise RuleError(f"{name} must have {text}")

@@ -1,15 +1,22 @@
 """How wide addresses and counts must be: as the buffers need, not as the commands' fields allow.
 
-Addresses are computed modulo the width: wherever they end up in the buffer, they are right.
+Addresses are computed modulo the width: wherever they end up in the buffer, they are right. Those
+behind the end of a buffer that is no power of two fall back into it (:func:`folded`).
 """
 
-from tilewright.isa import EngineConfig, Unit
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.isa.commands import Unit
+from tilewright.isa.config import EngineConfig
 from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS
 
 __all__ = [
     "ROW_WIDTH",
     "act_addr_width",
     "column_width",
+    "folded",
+    "lane_depth",
     "load_addr_width",
     "load_count_width",
     "offset_addr_width",
@@ -28,6 +35,22 @@ ROW_WIDTH = 15
 def act_addr_width(config: EngineConfig) -> int:
     """Return the bits of a lane word's address."""
     return (config.act_depth - 1).bit_length()
+
+
+def lane_depth(config: EngineConfig) -> int:
+    """Return the words that a lane has: ``act_depth``, in engines with a sampler an even number."""
+    return config.act_depth + (config.act_depth % 2 if config.offset_depth else 0)
+
+
+def folded(address: NDArray[np.int64], depth: int) -> NDArray[np.int64]:
+    """Return which word of a memory of ``depth`` words an address is.
+
+    It counts modulo the power of two that holds ``depth``; behind the end, its highest bit does
+    not count.
+    """
+    room = 1 << (depth - 1).bit_length()
+    address = address % room
+    return np.where(address < depth, address, address - room // 2)
 
 
 def column_width(config: EngineConfig) -> int:

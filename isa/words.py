@@ -55,7 +55,7 @@ def _agrees(config: EngineConfig, c: Compute) -> bool:
     )
 
 
-#: What compute commands must have, whether they do, and why hardware does not check it.
+#: What compute commands must have, whether they do, and what is done otherwise; "" for a refusal.
 WORD_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute], bool], str], ...] = (
     (
         "rows of 2 pixels or more, 1..cols accesses and last pixels, plain sums, if shared",
@@ -65,7 +65,7 @@ WORD_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute], bool], str], ...]
     (
         "as many words and accesses as rows that share words take, and where the next row is",
         _agrees,
-        "products, and divisions by cols",
+        "",  # hardware goes on with what is not defined
     ),
 )
 

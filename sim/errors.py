@@ -15,7 +15,6 @@ class ExecutionError(Error):
     message : str
     status : Status, of the engine when it stops
     unit, index : of the command at fault, once known
-    certain : whether hardware stops there, too; if not, it goes on with what means nothing
     """
 
     def __init__(
@@ -24,13 +23,15 @@ class ExecutionError(Error):
         status: Status = Status.BAD_COMMAND,
         unit: Unit = Unit.LOAD,
         index: int | None = None,
-        *,
-        certain: bool = True,
     ) -> None:
         super().__init__(message)
-        self.status, self.unit, self.index, self.certain = status, unit, index, certain
+        self.status, self.unit, self.index = status, unit, index
 
     def at(self, unit: Unit, index: int) -> ExecutionError:
         """Return the error with the command that is at fault."""
         message = f"{unit.name.lower()} command {index}: {self}"
-        return type(self)(message, self.status, unit, index, certain=self.certain)
+        return type(self)(message, self.status, unit, index)
+
+
+class Endless(ExecutionError):
+    """A program that goes on and on: no command of it is at fault."""

@@ -9,13 +9,8 @@ events, which come in an order in which every command finds what it needs
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tilewright.hdl.commands.decode import WAIT_LATENCY
 from tilewright.hdl.commands.queue import CommandQueue
@@ -23,7 +18,6 @@ from tilewright.hdl.load.unit import LoadUnit
 from tilewright.isa import (
     Command,
     Compute,
-    DecodeError,
     Deform,
     End,
     EngineConfig,
@@ -34,49 +28,20 @@ from tilewright.isa import (
     LoadWeights,
     Store,
     Unit,
-    decode,
 )
+from tilewright.isa.passes import overruns
 from tilewright.isa.registers import Status
 from tilewright.isa.rules import MAX_COMMANDS, RuleError, check_command
-from tilewright.sim.errors import ExecutionError
+from tilewright.sim.errors import Endless, ExecutionError
+from tilewright.sim.fetched import Fetched, Reader, Unreadable
 from tilewright.sim.flights import Flights
+from tilewright.sim.queues import Rounds, UnitState
 from tilewright.sim.timing.compute import ComputeTiming, compute_timing, deform_timing
 from tilewright.sim.timing.load import bootstrap_commit, load_timing
 from tilewright.sim.timing.memory import Memory
 from tilewright.sim.timing.memory.sdram import SDRAM
 from tilewright.sim.timing.store import store_cycles
 from tilewright.sim.waits import Waits, complete, stalls
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """What is no command where one should be: it is refused when its turn comes.
-
-    What it would wait for stands at the same place in all commands of a unit.
-    """
-
-    message: str
-    wait_load: int = 0
-    wait_compute: int = 0
-    wait_store: int = 0
-
-    @classmethod
-    def of(cls, unit: Unit, data: bytes, error: DecodeError) -> Unreadable:
-        """Return what some bytes are that are no command of a unit."""
-        word = int.from_bytes(data, "little")
-        first, second = (word >> place & 0xFFFF for place in (20, 36))
-        if unit is Unit.LOAD:
-            return cls(str(error), wait_compute=first, wait_store=second)
-        if unit is Unit.STORE:
-            return cls(str(error), wait_load=first, wait_compute=second)
-        return cls(str(error))  # compute commands are judged before they wait
-
-
-Fetched = Command | Unreadable
-"""What a Fetch may find."""
-
-Reader = Callable[[Fetch], Sequence[Fetched]]
-"""Returns the commands that a Fetch reads."""
 
 #: Cycles from the start of a load or store command, and from the moment in which a compute command
 #: has left its queue and those before it are done, until a refusal ends the run.
@@ -114,46 +79,6 @@ class Event(NamedTuple):
         return stalls(self.waits, self.idle, self.start)
 
 
-def memory_reader(config: EngineConfig, memory: NDArray[np.uint8]) -> Reader:
-    """Return what reads commands from memory as it is at that moment.
-
-    The reader raises :class:`ExecutionError` for commands beyond the memory's end, which the bus
-    answers with an error.
-    """
-
-    def decoded(unit: Unit, data: bytes) -> Fetched:
-        try:
-            return decode(unit, data, spare=not config.prefetch)
-        except DecodeError as error:
-            return Unreadable.of(unit, data, error)
-
-    def read(fetch: Fetch) -> list[Fetched]:
-        unit = Unit(fetch.unit)
-        size = config.command_bytes(unit)
-        end = fetch.address + fetch.count * size
-        if end > memory.size:
-            raise ExecutionError(
-                f"it reaches byte {end - 1} of a memory of {memory.size}", Status.READ_ERROR
-            )
-        data = memory[fetch.address : end].tobytes()
-        return [decoded(unit, data[at : at + size]) for at in range(0, len(data), size)]
-
-    return read
-
-
-@dataclass
-class _UnitState:
-    """Where a unit stands: commands fetched but not run, and when it can take the next."""
-
-    queue: deque[tuple[Fetched, int]] = field(default_factory=deque)  # with the cycle of its commit
-    popped: int = -1  # cycle in which the last command left the queue
-    free: int = 0
-    events: list[Event] = field(default_factory=list)
-    judged: bool = False  # the next command has been, with this verdict
-    refused: ExecutionError | None = None
-    halted: bool = False  # by a refusal, its own or another unit's
-
-
 class Events:
     """The events of one run; iterate over it once.
 
@@ -164,6 +89,7 @@ class Events:
     read : what a Fetch reads. It is called when the Fetch runs, after the events before it have
         been given out: what is done with them may change what it reads.
     boot : Fetch, of the first load commands
+    strict : also refuse commands that make no sense, though hardware takes them
 
     Raises
     ------
@@ -173,11 +99,17 @@ class Events:
     """
 
     def __init__(
-        self, config: EngineConfig, timing: Memory | SDRAM, read: Reader, boot: Fetch
+        self,
+        config: EngineConfig,
+        timing: Memory | SDRAM,
+        read: Reader,
+        boot: Fetch,
+        *,
+        strict: bool = False,
     ) -> None:
-        self.config = config
+        self.config, self.strict = config, strict
         self.timing = timing
-        self.units = {unit: _UnitState() for unit in Unit}
+        self.units = {unit: UnitState() for unit in Unit}
         self.finished: int | None = None
         self._read = read
         self._boot = boot
@@ -188,6 +120,8 @@ class Events:
         self._flying: dict[Unit, tuple[Command, int, Waits]] = {}
         self._drained = 0  # when the last compute command so far is done
         self._deform: Deform | None = None  # of the next compute command
+        self._rounds = Rounds()
+        self._pressing = False  # a Fetch runs though its queue may be full: nothing else does
         self._refill = {
             unit: config.command_bytes(unit) // config.bus_bytes + CommandQueue.refill(config)
             for unit in Unit
@@ -230,6 +164,10 @@ class Events:
             if count == before and self.flights:
                 count += 1
                 yield self._land()
+            if count == before and not self._pressing:
+                self._pressing = True
+                continue
+            self._pressing = False
             if count == before and self._refusal is not None:
                 raise self._refusal[1]
             if count == before or count > MAX_COMMANDS:
@@ -237,15 +175,15 @@ class Events:
 
     def _endless(self, *, ends: bool) -> ExecutionError:
         """Return what is wrong with a program that has no end."""
+        index = len(self.units[Unit.LOAD].events)
         if ends:
             message = f"the program has more than {MAX_COMMANDS} commands"
-        else:
-            waiting = {
-                unit.name.lower(): state.queue[0][0] if state.queue else "no command"
-                for unit, state in self.units.items()
-            }
-            message = f"the program waits for itself: {waiting}"
-        index = len(self.units[Unit.LOAD].events)
+            return Endless(message, Status.WATCHDOG, Unit.LOAD, index)
+        waiting = {
+            unit.name.lower(): state.queue[0][0] if state.queue else "no command"
+            for unit, state in self.units.items()
+        }
+        message = f"the program waits for itself: {waiting}"
         return ExecutionError(message, Status.WATCHDOG, Unit.LOAD, index)
 
     def _next(self, unit: Unit) -> Event | None:
@@ -277,6 +215,8 @@ class Events:
         if self._refusal is not None and start >= self._refusal[0]:
             state.halted = True
             return None
+        if not self._pressing and self._crowded(command):
+            return None
         try:
             return self._run(unit, waits)
         except ExecutionError as error:
@@ -286,10 +226,11 @@ class Events:
         """Return why a unit's next command is refused, if it is."""
         if isinstance(command, Unreadable):
             return ExecutionError(command.message)
+        deform = self._deform if unit is Unit.COMPUTE else None
         try:
-            check_command(self.config, command, self._deform if unit is Unit.COMPUTE else None)
+            check_command(self.config, command, deform, strict=self.strict)
         except RuleError as error:
-            return ExecutionError(str(error), error.status, certain=error.certain)
+            return ExecutionError(str(error), error.status)
         return None
 
     def _waits(self, unit: Unit, command: Fetched, queue: int) -> Waits | None:
@@ -379,7 +320,7 @@ class Events:
             self.finished = done
         state.events.append(event)
         state.free = free
-        state.popped = start if self.config.prefetch else free - 1
+        state.left.append(start if self.config.prefetch else free - 1)
         return event
 
     def _times(self, unit: Unit, command: Command, ready: int) -> tuple[int, int, int, int]:
@@ -400,15 +341,28 @@ class Events:
     def _compute_timing(self, command: Compute | Deform) -> ComputeTiming:
         if isinstance(command, Deform):
             return deform_timing()
+        if self._deform is not None and overruns(self.config, command, self._deform.last_parts):
+            raise ExecutionError("the last word of a row comes before the one before it is over")
         return compute_timing(self.config, command, self._deform)
 
     def _fetch(self, command: Fetch, commit: int) -> None:
         unit = Unit(command.unit)
-        queue = self.units[unit].queue
-        if len(queue) + command.count > self.config.queue_depth:
-            # Of hardware's queue, commands leave in the course of time.
-            raise ExecutionError(f"the {unit.name.lower()} queue overflows", certain=False)
-        queue.extend((fetched, commit) for fetched in self._read(command))
+        state = self.units[unit]
+        if self._crowded(command):
+            each = self.config.command_bytes(unit) // self.config.bus_bytes
+            coming, room = command.count * each, self.config.queue_depth * each
+            if self.strict or state.words(commit, each) + coming > room:
+                raise ExecutionError(f"the {unit.name.lower()} queue overflows")
+        state.add(self._read(command), commit)
+        if self._rounds.endless(command, self.units.values()):
+            raise Endless("the program goes round in a circle", Status.WATCHDOG)
+
+    def _crowded(self, command: Fetched) -> bool:
+        """Return whether a queue may have no room for what a command fetches."""
+        if not isinstance(command, Fetch):
+            return False
+        waiting = len(self.units[Unit(command.unit)].queue)
+        return waiting + command.count > self.config.queue_depth
 
 
 class Replay(Events):

@@ -22,7 +22,8 @@ from tilewright.isa import (
     Unit,
 )
 from tilewright.isa.passes import kernel_group_cycles
-from tilewright.sim.events import Events, Fetched
+from tilewright.sim.events import Events
+from tilewright.sim.fetched import Fetched
 from tilewright.sim.flights import Flights
 from tilewright.sim.timing.bursts import row_beats
 from tilewright.sim.timing.compute import compute_timing

@@ -7,7 +7,13 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.buffers.ports import lane_addresses, lane_words, lane_write, word_write
+from tilewright.hdl.buffers.ports import (
+    folded,
+    lane_addresses,
+    lane_words,
+    lane_write,
+    word_write,
+)
 from tilewright.hdl.families import get_family
 from tilewright.hdl.lib.fanout import Fanout
 from tilewright.hdl.lib.place import Place
@@ -91,7 +97,7 @@ class ActivationBuffer(wiring.Component):
             for half in range(halves):
                 name = f"lane_{lane}" if halves == 1 else f"lane_{lane}_{half}"
                 mine = given.addr[0] == half if halves == 2 else 1
-                control = Cat(given.valid & mine, given.addr[halves - 1 : width])
+                control = given.valid & mine, given.addr[halves - 1 : width]
                 addr = (self.addr[lane] if halves == 1 else self.addr[lane][half])[:inner]
                 o = self.o[lane] if halves == 1 else self.o[lane][half]
                 self._memory(m, name, control, given.data, addr, o)
@@ -163,10 +169,11 @@ class ActivationBuffer(wiring.Component):
         return arrived
 
     def _memory(self, m, name, control, data_in, addr, o):
-        """Add a lane's memory; ``control`` is Cat(enable, address) of a write."""
+        """Add a lane's memory; ``control`` is enable and address of a write."""
         config = self._config
         depth = -(-config.act_depth // (2 if config.offset_depth else 1))
-        bits = len(data_in)
+        bits, (enable, place) = len(data_in), control
+        control, addr = Cat(enable, folded(place, depth)), folded(addr, depth)
         if not config.pipelined:
             m.submodules[name] = memory = Memory(shape=unsigned(bits), depth=depth, init=[])
             write, read = memory.write_port(), memory.read_port()

@@ -1,10 +1,21 @@
 """Ports of the buffers: what is written and read there, and how it is addressed."""
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import Cat, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
-__all__ = ["lane_addresses", "lane_words", "lane_write", "weight_write", "word_write"]
+__all__ = ["folded", "lane_addresses", "lane_words", "lane_write", "weight_write", "word_write"]
+
+
+def folded(address, depth):
+    """Return which word of a memory an address is: :func:`tilewright.isa.widths.folded`."""
+    if depth & (depth - 1) == 0:
+        return address  # the memory has as many bits of it as there are
+    width = (depth - 1).bit_length()
+    # Low bits that are zero in the depth decide nothing.
+    low = (depth & -depth).bit_length() - 1
+    behind = address[low:width] >= depth >> low
+    return Cat(address[: width - 1], address[width - 1] & ~behind)
 
 
 def word_write(width):

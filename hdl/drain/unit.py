@@ -13,7 +13,7 @@ from amaranth.hdl import (
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.buffers.ports import lane_write, word_write
+from tilewright.hdl.buffers.ports import folded, lane_write, word_write
 from tilewright.hdl.drain.lookup import Lookup
 from tilewright.hdl.drain.partial import PartialSums, tile_layout
 from tilewright.hdl.drain.requantize import Requantize
@@ -86,6 +86,7 @@ class Drain(wiring.Component):
     table_write : In(word_write(8)); into every requantizer's tables
     o_act : Out(lane_write), o_out : Out(word_write)
     done : Out(1); the last result of a command is written in this cycle
+    overrun : Out(1); a pass was captured before the results of the one before had left
 
     Timing
     ------
@@ -122,6 +123,7 @@ class Drain(wiring.Component):
                 "o_act": Out(lane_write(config)),
                 "o_out": Out(word_write(config.rows * 8)),
                 "done": Out(1),
+                "overrun": Out(1),
             }
         )
 
@@ -273,13 +275,10 @@ class Drain(wiring.Component):
         entering, enters, enters_last = coming, captured, captured_last
         if config.partial_depth:
             entering, enters, enters_last = self._partial(m, coming, captured, captured_last, heads)
+        left = now.complete & (now.lane == cols - 1)
+        m.d.comb += self.overrun.eq(enters & now.valid & ~left)
         with m.If(enters):
-            m.d.sync += [
-                now.valid.eq(1),
-                now.lane.eq(0),
-                row.eq(0),
-                last.eq(enters_last),
-            ]
+            m.d.sync += [now.valid.eq(1), now.lane.eq(0), row.eq(0), last.eq(enters_last)]
         return entering, enters, heads
 
     def _table_write(self, m):
@@ -287,7 +286,7 @@ class Drain(wiring.Component):
         table_write = word_write(8).create()
         m.d.sync += [
             table_write.valid.eq(self.table_write.valid),
-            table_write.addr.eq(self.table_write.addr),
+            table_write.addr.eq(folded(self.table_write.addr, 256 * self._config.tables)),
             table_write.data.eq(self.table_write.data),
         ]
         return table_write
@@ -393,16 +392,17 @@ class Drain(wiring.Component):
         ]
         place, rows = held.place, held.rows
         missing = rows.last_row & (partial.row >= held.tile.last_h)
+        wraps = partial.column & (held.target.lane == config.cols - 1)
         with m.If(partial.launch):
             m.d.comb += [
                 entering.eq(held),
                 entering.place.pixels.eq(Mux(partial.blank | missing, 0, place.pixels)),
-                entering.target.lane.eq(held.target.lane + partial.column),
+                entering.target.lane.eq(Mux(wraps, 0, held.target.lane + partial.column)),
             ]
             for name, step in (("dst", rows.dst_row), ("out", rows.out_row)):
                 # A row is a few bits.
                 way = Mux(partial.row[0], step, 0) + Mux(partial.row[1], step << 1, 0)
-                also = partial.column if name == "out" else 0
+                also = partial.column if name == "out" else wraps
                 m.d.comb += entering.place[name].eq(place[name] + way + also)
         totals = Signal()
         with m.If(enters):

@@ -90,8 +90,9 @@ class KernelTransform(wiring.Component):
             reset_less=True,
         )
         m.d.sync += code.eq(step_read.data)
-        self._sums(m, code, tap_read.data)
-        self._write(m, code, flags, tap_read)
+        begins = Signal()  # the first step of a kernel goes on from nothing, whatever it says
+        self._sums(m, code, begins, tap_read.data)
+        self._write(m, code, begins, flags, tap_read)
         m.d.comb += [
             step_write.en.eq(self.step_write.valid),
             step_write.addr.eq(self.step_write.addr[: len(step_read.addr)]),
@@ -132,16 +133,18 @@ class KernelTransform(wiring.Component):
             m.d.sync += [tap.eq(Mux(last, 0, tap + 1)), writing.eq(writing ^ last)]
         with m.If(run):
             m.d.sync += [step.eq(Mux(over, 0, step + 1)), reading.eq(reading ^ over)]
-        flags = Signal(data.StructLayout({"run": 1, "over": 1, "final": 1, "which": 1}))
+        names = ("run", "over", "final", "which", "begins")
+        flags = Signal(data.StructLayout(dict.fromkeys(names, 1)))
         m.d.comb += [
             flags.run.eq(run),
             flags.over.eq(over),
             flags.final.eq(final),
             flags.which.eq(reading),
+            flags.begins.eq(step == 0),
         ]
         return flags
 
-    def _sums(self, m, code, word):
+    def _sums(self, m, code, begins, word):
         """Add or subtract a word of taps in every row, as a step says, and show the sums.
 
         Step, tap, what is added, sum: a register each, and one behind the memory of steps.
@@ -156,7 +159,7 @@ class KernelTransform(wiring.Component):
             operand.i.eq(Cat(code.shift, code.negative)),
             sums.i.eq(before),
         ]
-        m.d.sync += before.eq(Cat(code.first, code.double, code.negative))
+        m.d.sync += before.eq(Cat(code.first | begins, code.double, code.negative))
 
         width = config.kernel_width
         for k in range(config.rows):
@@ -173,7 +176,7 @@ class KernelTransform(wiring.Component):
             m.d.sync += total.eq(add_with_carry(kept, added, carry))
             m.d.comb += self.o.data.word_select(k, width).eq(total)
 
-    def _write(self, m, code, flags, tap_read):
+    def _write(self, m, code, begins, flags, tap_read):
         """Follow a step until its result is there, and say where it goes."""
         config = self._config
         writes = Signal()
@@ -183,6 +186,7 @@ class KernelTransform(wiring.Component):
             flags = later
             if stage == 2:
                 m.d.comb += tap_read.addr.eq(Cat(code.tap, flags.which))
+                m.d.comb += begins.eq(flags.begins)
                 written = Signal(self.LATENCY - stage)
                 m.d.sync += written.eq(Cat(code.write, written))
                 m.d.comb += writes.eq(written[-1])

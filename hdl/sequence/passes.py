@@ -59,6 +59,8 @@ class PassSequencer(wiring.Component):
     command : In(Compute layout); stable from ``start`` until its last pass has left the array
     start : In(1); the pass before is gone
     o : Out(stream of pass_layout)
+    sampled : In(1), last_parts : In(5); only in engines with a sampler: as in PaceSequencer
+    overrun : Out(1); then, a pass is taken that has more pixels than are sampled
 
     Timing
     ------
@@ -69,11 +71,13 @@ class PassSequencer(wiring.Component):
 
     def __init__(self, config):
         self._config = config
+        sampler = {"sampled": In(1), "last_parts": In(5), "overrun": Out(1)}
         super().__init__(
             {
                 "command": In(command_layout(Compute, config)),
                 "start": In(1),
                 "o": Out(stream.Signature(pass_layout(config))),
+                **(sampler if config.offset_depth else {}),
             }
         )
 
@@ -149,7 +153,10 @@ class PassSequencer(wiring.Component):
         ]
 
         if config.offset_depth:
-            m.d.comb += o.narrow.eq(ox.last)
+            m.d.comb += [
+                o.narrow.eq(ox.last),
+                self.overrun.eq(self.sampled & step & ox.last & (o.pixels > self.last_parts)),
+            ]
 
         with m.If(self.start):
             m.d.sync += self.o.valid.eq(1)

@@ -5,6 +5,7 @@ i (waits) --> known, legal, fences? --start--> command (has the array) --ends-->
 its last capture, and settled: the drain goes on alone
 """
 
+from math import gcd
 from typing import NamedTuple
 
 from amaranth.hdl import Cat, Const, Signal, Value
@@ -16,7 +17,7 @@ from tilewright.hdl.drain.partial import TILES, tile_code
 from tilewright.isa import Compute, Deform
 from tilewright.isa.passes import drain_span
 from tilewright.isa.registers import Status
-from tilewright.isa.tiles import MAX_TILE_COLUMNS, MAX_TILE_ROWS
+from tilewright.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
 from tilewright.isa.widths import act_addr_width, result_count_width
 from tilewright.isa.words import LEAST_WIDTH
 
@@ -37,7 +38,7 @@ class Run(NamedTuple):
     sampled: Signal  #: the Deform is for the command that has the array, or is next
 
 
-def take_commands(m, unit, config, drain_done):
+def take_commands(m, unit, config, drain_done, overrun):
     """Start the command that waits as soon as it may; return the :class:`Run`.
 
     Parameters
@@ -46,6 +47,7 @@ def take_commands(m, unit, config, drain_done):
     unit : ComputeUnit, whose ports are used
     config : EngineConfig
     drain_done : 1 bit; the last result of a command is being written
+    overrun : 1 bit; what a command did last was too early
     """
     layout = command_layout(Compute, config)
     waiting = layout(unit.i.payload[: layout.size])
@@ -55,7 +57,7 @@ def take_commands(m, unit, config, drain_done):
     # A Deform: the one that waits, if it is one; the one whose command runs or is next.
     is_deform, deform_done = Signal(), Signal()
     deform_waits, deform_legal, sampled = Const(0, 1), Const(0, 1), Signal()
-    deform = None
+    deform, transformed = None, Const(0, 1)
     if config.offset_depth:
         rows_log2 = (config.rows - 1).bit_length()
         waiting_deform = command_view(Deform, unit.i.payload)
@@ -75,6 +77,11 @@ def take_commands(m, unit, config, drain_done):
             & (waiting_deform.last_parts <= config.cols)
         )
         deform = Signal(command_layout(Deform))
+        transformed = waiting.transform if config.data_width > 9 else Const(0, 1)
+        if config.shared_words:
+            transformed |= waiting.accesses.any()
+        if config.multiplies_maps:
+            transformed |= waiting.segment == 0
         with m.If(unit.start & is_deform):
             m.d.sync += [deform.eq(waiting_deform), sampled.eq(1)]
         with m.Elif(ends):
@@ -92,11 +99,14 @@ def take_commands(m, unit, config, drain_done):
     ]
     m.d.sync += [
         # Not before those before it are done: their number says which one it is.
-        unit.error.eq(known & ~legal & ~unit.busy),
+        unit.error.eq((known & ~legal & ~unit.busy) | overrun),
         known.eq(unit.i.valid & ~unit.start & ~unit.i.ready),
         load_ready.eq(reached(unit.done_load, waiting.wait_load)),
         store_ready.eq(reached(unit.done_store, waiting.wait_store)),
-        legal.eq(deform_legal | _is_legal(config, waiting, unit.i.payload[layout.size :])),
+        legal.eq(
+            deform_legal
+            | (_is_legal(config, waiting, unit.i.payload[layout.size :]) & ~(sampled & transformed))
+        ),
         is_deform.eq(deform_waits),
         deform_done.eq(unit.start & is_deform),
         launched.eq(unit.start & ~is_deform),
@@ -124,7 +134,18 @@ def _is_legal(config, command, rest):
         & ~(command.transform if config.compute_options and config.data_width == 9 else 0)
         & ~(command.partial if config.compute_options and not config.partial_depth else 0)
         & _sound(config, command)
+        & _whole_windows(config, command)
     )
+
+
+def _whole_windows(config, c):
+    """Return whether a window that is transformed has all of its taps, each in one access."""
+    if config.data_width == 9:
+        return 1  # there are none
+    pairs = [(r, s) for r in range(1, MAX_TAPS + 1) for s in range(1, MAX_TAPS // r + 1)]
+    taps = Cat((c.n_r == r) & (c.n_s == s) & (c.taps == r * s) for r, s in pairs).any()
+    alone = Cat(c.stride_x == x for x in range(1, 16) if gcd(x, config.cols) == 1).any()
+    return ~c.transform | (taps & alone)
 
 
 def _sound(config, c):
@@ -135,11 +156,10 @@ def _sound(config, c):
         ~outside(result_count_width(config), c.n_kg, c.n_oy, c.n_ox, c.out_w)
         & ~outside(act_addr_width(config) + 1, c.n_cg)
         & ~outside(8, c.n_r, c.n_s, c.last_segment, c.stride_x, c.dst_step)
-        & ((c.segment != 0) | config.multiplies_maps)
+        & ((c.segment != 0) | _product(config, c))
         & (c.segment <= most)
         & (c.last_segment <= most)
         & ~(c.to_act & unplaced)
-        & (c.dst_lane < config.cols if config.cols < 16 else 1)  # it would be constant
     )
     if config.shared_words:
         words = (
@@ -152,6 +172,9 @@ def _sound(config, c):
         sound &= (c.accesses == 0) | words
     elif config.compute_options:
         sound &= c.accesses == 0
+    if config.cols < 16:  # else they would be constant
+        for lane in (c.dst_lane, c.x0_lane, c.s_lane):
+            sound &= lane < config.cols
     if config.partial_depth:
         tiles = (
             (c.last_h != 0)
@@ -164,6 +187,18 @@ def _sound(config, c):
         )
         sound &= ~c.partial | tiles
     return sound
+
+
+def _product(config, c):
+    """Return whether a command of no segment is a product of two maps."""
+    if not config.multiplies_maps:
+        return 0
+    counts = Cat(c.n_r, c.n_s, c.stride_x, c.last_segment)
+    ones = Cat(Const(1, len(count)) for count in (c.n_r, c.n_s, c.stride_x, c.last_segment))
+    others = c.maximum | c.resume
+    if config.compute_options:
+        others |= c.partial | c.transform
+    return (c.n_cg == 2) & (counts == ones) & ~others
 
 
 def end_commands(m, unit, config, run, *, drain, idle):

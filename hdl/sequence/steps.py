@@ -30,6 +30,7 @@ class StepSequencer(wiring.Component):
     parameter : Out(1); a parameter word is read
     first, last : Out(1); first and last step of a pass
     first_of_kg, last_of_command : Out(1); the pass is that
+    overrun : Out(1); a burst comes before the one before is over, which is lost
 
     Timing
     ------
@@ -53,6 +54,7 @@ class StepSequencer(wiring.Component):
                 "last": Out(1),
                 "first_of_kg": Out(1),
                 "last_of_command": Out(1),
+                "overrun": Out(1),
             }
         )
 
@@ -96,6 +98,7 @@ class StepSequencer(wiring.Component):
         m.d.comb += [
             self.first_of_kg.eq(burst.first_of_kg),
             self.last_of_command.eq(burst.last_of_command),
+            self.overrun.eq(self.i_valid & (left != 0)),
         ]
         if self._config.multiplies_maps:
             m.d.comb += self.product.eq(burst.product)

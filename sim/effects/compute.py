@@ -14,7 +14,9 @@ from tilewright.isa import Compute, Deform, EngineConfig
 from tilewright.isa.passes import weight_words
 from tilewright.isa.words import own_words
 from tilewright.sim.effects.buffers import Buffers
-from tilewright.sim.effects.partial import add_partial, partial_sums, wrap
+from tilewright.sim.effects.maxima import channels_of, maxima
+from tilewright.sim.effects.partial import add_terms
+from tilewright.sim.effects.passes import passes_of, pixels_of, wrap
 from tilewright.sim.effects.results import parameters, write
 from tilewright.sim.effects.sampler import Sampler
 from tilewright.sim.effects.windows import windows_of
@@ -35,7 +37,7 @@ def run_compute(
         c = own_words(config, c)
     sampler = None
     if deform is not None:
-        sampler = Sampler(config, deform, c, buffers.activations, buffers.offsets)
+        sampler = Sampler(config, deform, c, buffers)
     size = config.param_words + weight_words(config, c)
     for kgs in _kernel_groups(config, c):
         first = c.weight_base + kgs.start * size
@@ -45,24 +47,14 @@ def run_compute(
         words = block[:, config.param_words :]
         if config.weight_bits == 4:  # half bytes are no integers yet
             words = (words ^ 8) - 8
-        total = _sums(config, c, kgs, words, buffers.activations, sampler)
-        if c.resume:
-            if buffers.sums is None:
-                raise ExecutionError("sums go on from words that rows share")
-            total = np.maximum(total, buffers.sums) if c.maximum else total + buffers.sums
+        total = _sums(config, c, kgs, words, buffers, sampler)
         # What rows that share words leave is more than their results.
         last = wrap(config, total[-1, -config.cols :, -config.rows :])
         buffers.sums = None if shared else last
-        if not c.partial:
+        if c.partial:
+            add_terms(config, c, wrap(config, total), own, buffers)
+        else:
             write(config, c, kgs, wrap(config, total + own.bias), own, buffers)
-            continue
-        add_partial(config, c, wrap(config, total), buffers.partial)
-        if c.last:
-            for row in range(c.tile_h):
-                for column in range(c.tile_w):
-                    total = partial_sums(config, c, row, column, buffers.partial)
-                    total = wrap(config, total + own.bias)
-                    write(config, c, kgs, total, own, buffers, row=row, column=column)
 
 
 def _kernel_groups(config: EngineConfig, c: Compute) -> Iterator[range]:
@@ -82,24 +74,31 @@ def _sums(
     c: Compute,
     kgs: range,
     words: NDArray[np.int16],
-    activations: NDArray[np.uint8],
+    buffers: Buffers,
     sampler: Sampler | None,
 ) -> NDArray[np.int64]:
     """Return the (n_oy, n_ox * cols, kernel groups * rows) accumulators."""
-    windows = windows_of(config, c, kgs, activations, sampler)
+    windows = windows_of(config, c, kgs, buffers, sampler)
     if c.product:
         products = _products(config, c, next(windows), words)
         return products.reshape(c.n_oy, c.n_ox * config.cols, -1)
     steps = _steps(c, words)
+    before = buffers.sums if c.resume else None
+    if c.resume and before is None:
+        raise ExecutionError("sums go on from words that rows share")
     if c.maximum:
-        if not np.isin(words, (0, 1)).all():
+        if buffers.strict and not np.isin(words, (0, 1)).all():
             raise ExecutionError("a maximum takes activations as they are: its weights are 0 or 1")
-        total = _maxima(config, c, windows, steps)
+        return maxima(config, c, windows, steps, before)
     elif c.segment_log2 == 0:
         total = _own_channels(config, c, windows, steps)
     else:
         total = _shared_channels(config, c, windows, steps)
-    return total.reshape(c.n_oy, c.n_ox * config.cols, -1).astype(np.int64)
+    sums = total.reshape(c.n_oy, c.n_ox * config.cols, -1).astype(np.int64)
+    if before is not None:
+        passes = passes_of(config, c, sums)
+        sums = pixels_of(config, c, before + np.cumsum(passes, axis=0))
+    return sums
 
 
 def _steps(c: Compute, words: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -122,12 +121,12 @@ def _products(
 ) -> NDArray[np.int64]:
     """Return the products of two maps, the two channel groups of a window."""
     factor = window[..., 0, :].astype(np.int64)
-    pixel = window[..., 1, :].astype(np.int64)[..., _channels(config, c)[0]]
+    pixel = window[..., 1, :].astype(np.int64)[..., channels_of(config, c)[0]]
     kind = np.int8 if c.factor_signed else np.uint8
     weight = factor.astype(kind).astype(np.int64) - np.array(c.pad, np.uint8).astype(kind)
     total = pixel * weight
     if c.factor_steps:
-        total = total + factor[..., _channels(config, c)[0]] * words[:, 0]
+        total = total + factor[..., channels_of(config, c)[0]] * words[:, 0]
     return np.broadcast_to(total, (*total.shape[:2], len(words), config.rows))
 
 
@@ -156,7 +155,7 @@ def _shared_channels(
     rows, count = config.rows, steps.shape[1]
     sizes = np.abs(steps.astype(np.int64)).sum((2, 3))
     total = np.zeros((c.n_oy, c.n_ox * config.cols, count * rows), np.float64)
-    channels = _channels(config, c)
+    channels = channels_of(config, c)
     for window, weights, size in zip(windows, steps, sizes, strict=True):
         number = _number(config, c, size)
         matrix = np.zeros((count, c.n_cg, rows, rows), number)
@@ -167,31 +166,6 @@ def _shared_channels(
         matrix = matrix.transpose(1, 2, 0, 3).reshape(c.n_cg * rows, -1)
         total += window.reshape(*window.shape[:2], -1) @ matrix
     return total
-
-
-def _maxima(
-    config: EngineConfig,
-    c: Compute,
-    windows: Iterator[NDArray[np.float32]],
-    steps: NDArray[np.int16],
-) -> NDArray[np.floating]:
-    """Return the largest products of rows."""
-    channels = _channels(config, c)
-    total: NDArray[np.floating] | None = None
-    for window, weights in zip(windows, steps.astype(np.float32), strict=True):
-        for cg in range(c.n_cg):
-            count = c.segment if cg < c.n_cg - 1 else c.last_segment
-            for step in range(count):
-                term = window[..., cg, channels[step]] * weights[:, cg, step]
-                total = term if total is None else np.maximum(total, term)
-    assert total is not None
-    return total
-
-
-def _channels(config: EngineConfig, c: Compute) -> NDArray[np.int64]:
-    """Return the (2**segment_log2, rows) channels that rows listen to in the steps of a segment."""
-    row, step = np.arange(config.rows), np.arange(1 << c.segment_log2)
-    return np.asarray((row >> c.segment_log2 << c.segment_log2) + step[:, None])
 
 
 def _number(config: EngineConfig, c: Compute, weights: NDArray[np.int64]) -> type[np.floating]:

@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa import Command, Compute, Deform, EngineConfig, Fetch, Store, Unit
-from tilewright.isa.layout import reach
 from tilewright.isa.registers import Status
 from tilewright.isa.rules import TO_MEMORY
 from tilewright.sim.effects.buffers import Buffers
 from tilewright.sim.effects.compute import run_compute
 from tilewright.sim.effects.loads import run_load
+from tilewright.sim.effects.memory import outside
 from tilewright.sim.effects.stores import run_store
 from tilewright.sim.errors import ExecutionError
-from tilewright.sim.events import Event, Events, memory_reader
+from tilewright.sim.events import Event, Events
+from tilewright.sim.fetched import memory_reader
 from tilewright.sim.timing.memory import Memory
 from tilewright.sim.timing.memory.sdram import SDRAM
 
@@ -29,21 +30,28 @@ class Machine:
     config : EngineConfig
     memory : uint8 array, from the base register on; changed in place
     timing : Memory or SDRAM
+    strict : also refuse commands and contents of buffers that make no sense, though hardware takes
+        them (:mod:`tilewright.isa.rules`); else do what it does
 
     Raises
     ------
     ExecutionError
         From :meth:`run`, with status and place: the engine refuses a command, the program has no
-        end, or a command leaves the memory or finds in a buffer what it cannot use.
+        end, or a command leaves the memory.
     """
 
     def __init__(
-        self, config: EngineConfig, memory: NDArray[np.uint8], timing: Memory | SDRAM
+        self,
+        config: EngineConfig,
+        memory: NDArray[np.uint8],
+        timing: Memory | SDRAM,
+        *,
+        strict: bool = False,
     ) -> None:
-        self.config = config
+        self.config, self.strict = config, strict
         self.memory = memory
         self.timing = timing
-        self.buffers = Buffers.of(config)
+        self.buffers = Buffers.of(config, strict=strict)
         self.finished: int | None = None
         self.events: Mapping[Unit, Sequence[Event]] = {}
         self._deform: Deform | None = None  # of the next compute command
@@ -53,7 +61,8 @@ class Machine:
     ) -> Mapping[Unit, Sequence[Event]]:
         """Run a program whose first ``count`` load commands lie at byte ``program``."""
         boot = Fetch(address=program, unit=Unit.LOAD, count=count)
-        events = Events(self.config, self.timing, memory_reader(self.config, self.memory), boot)
+        read = memory_reader(self.config, self.memory)
+        events = Events(self.config, self.timing, read, boot, strict=self.strict)
         self.events = events.by_unit
         for number, event in enumerate(events, 1):
             command = event.command
@@ -61,8 +70,6 @@ class Machine:
                 self._execute(command)
             except ExecutionError as error:
                 index = len(events.by_unit[command.UNIT]) - 1
-                if error.status is Status.BAD_COMMAND:  # hardware looks into no buffer
-                    error.certain = False
                 raise error.at(command.UNIT, index) from error
             if progress is not None and number % 64 == 0:
                 progress(number)
@@ -71,11 +78,11 @@ class Machine:
 
     def _execute(self, command: Command) -> None:
         if isinstance(command, TO_MEMORY):
-            end = command.address + reach(self.config, command)
-            if end > self.memory.size:
+            place = outside(self.config, command, self.memory.size)
+            if place is not None:
                 store = isinstance(command, Store)
                 raise ExecutionError(
-                    f"it reaches byte {end - 1} of a memory of {self.memory.size}",
+                    f"it reaches byte {place} of a memory of {self.memory.size}",
                     Status.WRITE_ERROR if store else Status.READ_ERROR,
                 )
         match command:

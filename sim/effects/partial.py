@@ -7,35 +7,63 @@ from numpy.typing import NDArray
 
 from tilewright.isa import Compute, EngineConfig
 from tilewright.isa.tiles import MAX_TILE_ROWS
+from tilewright.sim.effects.buffers import Buffers
+from tilewright.sim.effects.passes import passes_of, wrap
+from tilewright.sim.effects.results import Parameters, write_tiles
 
 
-def wrap(config: EngineConfig, total: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return what is left in ``acc_width`` bits."""
-    half = 1 << (config.acc_width - 1)
-    if -half <= total.min() and total.max() < half:
-        return total
-    return (total + half) % (2 * half) - half
-
-
-def _entries(config: EngineConfig, c: Compute, column: int) -> NDArray[np.int64]:
-    """Return where the (n_oy * n_ox, rows, cols) partial sums of a column of tiles lie."""
-    share = config.rows // config.requantizer_count
-    passes: NDArray[np.int64] = np.arange(c.n_oy * c.n_ox)[:, None, None]
-    row, pixel = np.arange(config.rows)[:, None], np.arange(config.cols)
-    place = (passes * c.tile_w + column) * config.drain_cycles + pixel * share + row % share
-    return np.asarray(place % config.partial_depth)
-
-
-def add_partial(
-    config: EngineConfig, c: Compute, total: NDArray[np.int64], partial: NDArray[np.int64]
+def add_terms(
+    config: EngineConfig, c: Compute, total: NDArray[np.int64], own: Parameters, buffers: Buffers
 ) -> None:
-    """Add the (n_oy, n_ox * cols, rows) sums of a term to those of the tiles that it is for."""
+    """Add the (n_oy, n_ox * cols, rows) sums of a term to those before; write the results of last.
+
+    Passes are done together as long as each has partial sums of its own.
+    """
+    sums = passes_of(config, c, total)
+    together = max(1, config.partial_depth // (c.tile_w * config.drain_cycles))
+    for first in range(0, len(sums), together):
+        passes = np.arange(first, min(first + together, len(sums)))
+        _add(config, c, passes, sums[passes], buffers.partial)
+        if c.last:
+            totals = np.stack(
+                [
+                    np.stack(
+                        [
+                            _totals(config, c, passes, row, column, buffers.partial)
+                            for column in range(c.tile_w)
+                        ],
+                        axis=1,
+                    )
+                    for row in range(c.tile_h)
+                ],
+                axis=1,
+            )
+            write_tiles(config, c, passes, wrap(config, totals + own.bias), own, buffers)
+
+
+def _entries(
+    config: EngineConfig, c: Compute, passes: NDArray[np.int64], column: int
+) -> NDArray[np.int64]:
+    """Return where the (passes, rows, cols) partial sums of a column of tiles lie."""
     share = config.rows // config.requantizer_count
-    sums = total.reshape(c.n_oy * c.n_ox, config.cols, config.rows).transpose(0, 2, 1)
-    sums = sums << c.scale
+    row, pixel = np.arange(config.rows)[:, None], np.arange(config.cols)
+    place = (passes[:, None, None] * c.tile_w + column) * config.drain_cycles
+    return np.asarray((place + pixel * share + row % share) % config.partial_depth)
+
+
+def _add(
+    config: EngineConfig,
+    c: Compute,
+    passes: NDArray[np.int64],
+    sums: NDArray[np.int64],
+    partial: NDArray[np.int64],
+) -> None:
+    """Add the (passes, cols, rows) sums of passes to those of the tiles that they are for."""
+    share = config.rows // config.requantizer_count
+    sums = sums.transpose(0, 2, 1) << c.scale
     requantizer = np.arange(config.rows)[:, None] // share
     for column in range(c.tile_w):
-        place = _entries(config, c, column)
+        place = _entries(config, c, passes, column)
         for row in range(MAX_TILE_ROWS):
             term = sums << (row * c.row_shift + column * c.column_shift)
             if c.negative ^ (c.row_sign & row) ^ (c.column_sign & column) & 1:
@@ -46,14 +74,18 @@ def add_partial(
             partial[place, row, requantizer] = wrap(config, before + term)
 
 
-def partial_sums(
-    config: EngineConfig, c: Compute, row: int, column: int, partial: NDArray[np.int64]
+def _totals(
+    config: EngineConfig,
+    c: Compute,
+    passes: NDArray[np.int64],
+    row: int,
+    column: int,
+    partial: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Return the (n_oy, n_ox * cols, rows) totals of one row and column of the tiles."""
+    """Return the (passes, cols, rows) totals of one row and column of the tiles."""
     share = config.rows // config.requantizer_count
     requantizer = np.arange(config.rows)[:, None] // share
-    total = partial[_entries(config, c, column), row, requantizer]
+    total = partial[_entries(config, c, passes, column), row, requantizer]
     if c.third:  # -1/3 modulo a power of two: exact, since there is no remainder
         total = wrap(config, total * 0x55555555)
-    total = (total >> c.halvings).transpose(0, 2, 1)
-    return np.asarray(total.reshape(c.n_oy, -1, config.rows))
+    return np.asarray((total >> c.halvings).transpose(0, 2, 1))

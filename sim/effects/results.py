@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from tilewright.compiler.ir import Requantize
 from tilewright.compiler.ir.arithmetic import requantize
 from tilewright.isa import Compute, EngineConfig
+from tilewright.isa.passes import word_pixels
+from tilewright.isa.widths import folded, lane_depth
 from tilewright.sim.effects.buffers import Buffers
 
-_WORD = 1 << 16
+#: Bounds beyond those that a command can have.
+_ANY = 1 << 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +46,8 @@ def parameters(config: EngineConfig, c: Compute, words: NDArray[np.int16]) -> Pa
     bias = [((v & (2 * half - 1)) ^ half) - half for v in values]
     multiplier = [v >> config.acc_width & ((1 << config.multiplier_width) - 1) for v in values]
     shift = [v >> (config.acc_width + config.multiplier_width) & 63 for v in values]
-    scale = Requantize(
-        tuple(multiplier), tuple(shift), c.zero_point, c.qmin, c.qmax, config.rounding
-    )
+    bounds = min(c.qmin, c.qmax), c.qmax
+    scale = Requantize(tuple(multiplier), tuple(shift), c.zero_point, *bounds, config.rounding)
     above = config.acc_width + config.multiplier_width + 6
     once = np.array([v >> above & 1 for v in values], bool)
     return Parameters(
@@ -60,34 +62,84 @@ def write(
     total: NDArray[np.int64],
     own: Parameters,
     buffers: Buffers,
-    *,
-    row: int = 0,
-    column: int = 0,
 ) -> None:
-    """Requantize and write the results of kernel groups, or those of one place in their tiles.
+    """Requantize and write the results of kernel groups.
 
     ``total`` : (n_oy, n_ox * cols, kernel groups * rows)
     """
     if not (c.to_act or c.to_out):
         return
-    total = total[:, : c.out_w].transpose(2, 0, 1)
-    out = requantize(total, own.scale, own.once).astype(np.uint8).transpose(1, 2, 0)
-    if c.table:
-        out = buffers.tables[256 * (c.table - 1) + out.astype(np.int64)]
-    oy: NDArray[np.int64] = np.arange(c.n_oy)
-    if c.partial:
-        if row >= c.last_h:
-            oy = oy[:-1]
-        oy = oy * c.tile_h + row
-    x: NDArray[np.int64] = np.arange(c.out_w) * c.dst_step + column
-    out_place = c.out_base + oy[:, None] * c.out_row_step + x
-    lane = x + c.dst_lane
-    act_place = c.dst_base + oy[:, None] * c.dst_row_step + lane // config.cols
+    kept = np.flatnonzero(_kept(config, c))
+    out = _finish(c, total[:, kept].transpose(2, 0, 1), own, buffers).transpose(1, 2, 0)
+    oy: NDArray[np.int64] = np.arange(c.n_oy)[:, None]
+    x = kept * c.dst_step
+    out_place = c.out_base + oy * c.out_row_step + x
+    act_place = (c.dst_base + oy * c.dst_row_step) * config.cols + c.dst_lane + x
     for number, kg in enumerate(kgs):
-        one = out[: len(oy), :, number * config.rows : (number + 1) * config.rows]
-        if c.to_out:
-            place = (out_place + kg * c.out_kg_step) % _WORD % config.out_depth
-            buffers.results[place] = one
-        if c.to_act and len(oy):
-            place = (act_place + kg * c.dst_kg_step) % _WORD
-            buffers.activations[place, lane % config.cols] = one
+        one = out[..., number * config.rows : (number + 1) * config.rows]
+        further = kg * c.dst_kg_step * config.cols
+        _place(config, c, one, out_place + kg * c.out_kg_step, act_place + further, buffers)
+
+
+def write_tiles(
+    config: EngineConfig,
+    c: Compute,
+    passes: NDArray[np.int64],
+    total: NDArray[np.int64],
+    own: Parameters,
+    buffers: Buffers,
+) -> None:
+    """Requantize and write the results of the tiles of passes.
+
+    ``total`` : (passes, tile_h, tile_w, cols, rows)
+    """
+    if not (c.to_act or c.to_out):
+        return
+    out = np.moveaxis(_finish(c, np.moveaxis(total, -1, 0), own, buffers), 0, -1)
+    oy, ox = np.divmod(passes[:, None, None, None], c.n_ox)
+    row, column = np.arange(c.tile_h)[:, None, None], np.arange(c.tile_w)[:, None]
+    kept = _kept(config, c).reshape(c.n_ox, config.cols)[ox[:, 0, 0, 0]][:, None, None]
+    kept = kept & ((oy < c.n_oy - 1) | (row < c.last_h)) & (column >= 0)
+    x = (ox * config.cols + np.arange(config.cols)) * c.dst_step + column
+    y = oy * c.tile_h + row
+    out_place = np.broadcast_to(c.out_base + y * c.out_row_step + x, kept.shape)
+    act_place = (c.dst_base + y * c.dst_row_step) * config.cols + c.dst_lane + x
+    act_place = np.broadcast_to(act_place, kept.shape)
+    _place(config, c, out[kept], out_place[kept], act_place[kept], buffers)
+
+
+def _kept(config: EngineConfig, c: Compute) -> NDArray[np.bool_]:
+    """Return which of the n_ox * cols pixels of a row are results."""
+    pixels = np.array([word_pixels(config, c, word) for word in range(c.n_ox)])
+    return (np.arange(config.cols) < pixels[:, None]).reshape(-1)
+
+
+def _finish(
+    c: Compute, total: NDArray[np.int64], own: Parameters, buffers: Buffers
+) -> NDArray[np.uint8]:
+    """Requantize the (rows, ...) totals, and look them up in a table."""
+    if c.qmin <= c.qmax:
+        out = requantize(total, own.scale, own.once)
+    else:  # what is below qmin is qmin, and everything else is above qmax
+        free = replace(own.scale, qmin=-_ANY, qmax=_ANY)
+        out = np.where(requantize(total, free, own.once) < c.qmin, c.qmin, c.qmax)
+    found = out.astype(np.uint8)
+    if c.table:
+        found = buffers.tables[256 * (c.table - 1) + found.astype(np.int64)]
+    return found
+
+
+def _place(
+    config: EngineConfig,
+    c: Compute,
+    out: NDArray[np.uint8],
+    out_place: NDArray[np.int64],
+    act_place: NDArray[np.int64],
+    buffers: Buffers,
+) -> None:
+    """Write results: at words of the output buffer, at pixels of the activation buffer."""
+    if c.to_out:
+        buffers.results[out_place % config.out_depth] = out
+    if c.to_act:
+        word, lane = np.divmod(act_place, config.cols)
+        buffers.activations[folded(word, lane_depth(config)), lane] = out

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa import EngineConfig, Store
+from tilewright.isa.layout import align
 from tilewright.sim.effects.buffers import Buffers
-from tilewright.sim.effects.memory import rows_of
+from tilewright.sim.effects.memory import write
 
 
 def run_store(
@@ -17,8 +18,8 @@ def run_store(
     c = command
     places = np.arange(c.base, c.base + c.groups * c.height * c.width) % config.out_depth
     pixels = buffers.results[places].reshape(c.groups, c.height, c.width * config.rows)
+    row_bytes = align(c.width * config.rows, config.bus_bytes)
     for group in range(c.groups):
-        address = c.address + group * c.group_stride
-        data = rows_of(config, memory, address, height=c.height, width=c.width, pixel=config.rows)
+        data = np.zeros((c.height, row_bytes), np.uint8)
         data[:, : c.width * config.rows] = pixels[group]
-        data[:, c.width * config.rows :] = 0
+        write(config, memory, c.address + group * c.group_stride, data)

@@ -7,8 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.isa import Compute, EngineConfig
+from tilewright.isa import Compute, EngineConfig, sense
+from tilewright.isa.widths import (
+    ROW_WIDTH,
+    act_addr_width,
+    column_width,
+    folded,
+    lane_depth,
+)
+from tilewright.sim.effects.buffers import Buffers
 from tilewright.sim.effects.sampler import Sampler
+from tilewright.sim.effects.wrap import wrapped
 from tilewright.sim.errors import ExecutionError
 
 _WORD = 1 << 16
@@ -18,7 +27,7 @@ def windows_of(
     config: EngineConfig,
     c: Compute,
     kgs: range,
-    activations: NDArray[np.uint8],
+    buffers: Buffers,
     sampler: Sampler | None,
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the (n_oy, n_ox * cols, kernel groups, n_cg, rows) activations of each window.
@@ -27,7 +36,12 @@ def windows_of(
     """
     if c.kg_step == 0:
         kgs = kgs[:1]
-    taps = _sampled(c, kgs, sampler) if sampler else _on_grid(config, c, kgs, activations)
+    if sampler:
+        taps = _sampled(c, kgs, sampler)
+    elif _in_rows(config, c):
+        taps = _on_grid(config, c, kgs, buffers)
+    else:
+        taps = _one_by_one(config, c, kgs, buffers)
     if not c.transform:
         yield from taps
         return
@@ -35,7 +49,9 @@ def windows_of(
     assert isinstance(total, np.ndarray)
     half = 1 << (config.data_width - 1)
     if total.min() < -half or total.max() >= half:
-        raise ExecutionError(f"a transformed window needs more than {config.data_width} bits")
+        if buffers.strict:
+            raise ExecutionError(f"a transformed window needs more than {config.data_width} bits")
+        total = (total + half) % (2 * half) - half
     yield total
 
 
@@ -54,11 +70,69 @@ def _sampled(c: Compute, kgs: range, sampler: Sampler) -> Iterator[NDArray[np.fl
             yield _values(c, np.stack(groups, axis=-3))
 
 
+def _in_rows(config: EngineConfig, c: Compute) -> bool:
+    """Return whether windows are pieces of rows, so that those of a kernel row can share pixels."""
+    return (
+        sense.split(config, c)
+        and sense.columns(config, c)
+        and sense.rows(config, c)
+        and sense.ring(config, c)
+        and c.in_w < 1 << (column_width(config) - 1)
+    )
+
+
+def _one_by_one(
+    config: EngineConfig, c: Compute, kgs: range, buffers: Buffers
+) -> Iterator[NDArray[np.float32]]:
+    """Yield windows whose words and lanes, or rows, are what the engine makes of the fields."""
+    cols, width = config.cols, column_width(config)
+    word, pixel = np.divmod(np.arange(c.n_ox * cols), cols)
+    place = (c.x0_word + word * c.stride_x) * cols + c.x0_lane + pixel * c.stride_x
+    column = c.x0 + np.arange(c.n_ox * cols) * c.stride_x
+    kg, cg = np.array(kgs)[:, None], np.arange(c.n_cg)
+    groups = c.act_base + kg * c.kg_step + cg * c.cg_step
+    pad = _values(c, np.array([c.pad], np.uint8))[0]
+    in_w = c.in_w % (1 << (width - 1))
+    row = ring_walk(config, c, c.act_row, c.oy_step, c.n_oy)
+    for r in range(c.n_r):
+        y = wrapped(c.y0 + np.arange(c.n_oy) * c.oy_dy + r * c.r_dy, ROW_WIDTH)
+        valid = (y >= 0) & (y < c.in_h)
+        for s in range(c.n_s):
+            words, lanes = np.divmod(place + s * (c.s_word * cols + c.s_lane), cols)
+            inside = (column + s * c.s_dx) % (1 << width) < in_w
+            address = row[:, None, None, None] + words[:, None, None] + groups
+            address = folded(address, lane_depth(config))
+            found = _values(c, buffers.activations[address, lanes[:, None, None]])
+            yield np.where((valid[:, None] & inside)[..., None, None, None], found, pad)
+        row = ring_step(config, c, row, c.r_step)
+
+
+def ring_walk(
+    config: EngineConfig, c: Compute, first: int, step: int, count: int
+) -> NDArray[np.int64]:
+    """Return where a walk through a ring comes, ``count`` times."""
+    here, places = np.array(first % (1 << act_addr_width(config))), []
+    for _ in range(count):
+        places.append(here)
+        here = ring_step(config, c, here, step)
+    return np.array(places, np.int64)
+
+
+def ring_step(
+    config: EngineConfig, c: Compute, place: NDArray[np.int64], step: int
+) -> NDArray[np.int64]:
+    """Return where a step leads: back by the ring, once, if it goes beyond."""
+    words = 1 << act_addr_width(config)
+    there = place + step % words
+    back = there - c.act_ring % (2 * words)
+    return np.where(back < 0, there, back) % words
+
+
 def _on_grid(
-    config: EngineConfig, c: Compute, kgs: range, activations: NDArray[np.uint8]
+    config: EngineConfig, c: Compute, kgs: range, buffers: Buffers
 ) -> Iterator[NDArray[np.float32]]:
     for r in range(c.n_r):
-        pixels = _pixels(config, c, kgs, r, activations)
+        pixels = _pixels(config, c, kgs, r, buffers)
         for s in range(c.n_s):
             first = s * c.s_dx
             end = first + (c.n_ox * config.cols - 1) * c.stride_x + 1
@@ -66,7 +140,7 @@ def _on_grid(
 
 
 def _pixels(
-    config: EngineConfig, c: Compute, kgs: range, r: int, activations: NDArray[np.uint8]
+    config: EngineConfig, c: Compute, kgs: range, r: int, buffers: Buffers
 ) -> NDArray[np.float32]:
     """Return (n_oy, columns, kernel groups, n_cg, rows): all columns that a kernel row reads."""
     cols = config.cols
@@ -91,12 +165,13 @@ def _pixels(
     row = ((c.act_row + oy * c.oy_step + r * c.r_step) % c.act_ring)[rows]
     kg, cg = np.array(kgs)[:, None], np.arange(c.n_cg)
     groups = c.act_base + kg * c.kg_step + cg * c.cg_step
-    address = (row[:, None, None, None] + words[:, None, None] + groups) % _WORD
-    touched = np.zeros(len(words), bool)
-    touched[inside // cols - int(words[0])] = True
-    if int(address[:, touched].max()) >= config.act_depth:
-        raise ExecutionError("a compute command reads beyond the activation buffer")
-    found = _values(c, activations[np.minimum(address, config.act_depth - 1)])
+    address = row[:, None, None, None] + words[:, None, None] + groups
+    if buffers.strict:
+        touched = np.zeros(len(words), bool)
+        touched[inside // cols - int(words[0])] = True
+        if int((address[:, touched] % _WORD).max()) >= config.act_depth:
+            raise ExecutionError("a compute command reads beyond the activation buffer")
+    found = _values(c, buffers.activations[folded(address, lane_depth(config))])
     # (rows, words, kernel groups, channel groups, lanes, channels): lanes are columns.
     found = found.transpose(0, 1, 4, 2, 3, 5).reshape(len(rows), -1, *shape[2:])
     skipped = c.x0 + low - int(words[0]) * cols

@@ -49,9 +49,9 @@ class HandMade:
     streams: object
 
     def isa(self, timing):
-        """Run on the functional executor; return the memory, the events and the cycles."""
+        """Run on the strict executor; return the memory, the events and the cycles."""
         memory = self.image.copy()
-        machine = Machine(self.config, memory, timing)
+        machine = Machine(self.config, memory, timing, strict=True)
         events = machine.run(self.streams.addresses[Unit.LOAD], self.streams.boot_count)
         return memory, events, machine.finished + 1
 

@@ -42,7 +42,7 @@ def test_commands_that_the_engine_refuses_do_not_run(command, changes, message):
         found = decode(command.UNIT, memory[span].tobytes())
         if isinstance(found, command):
             memory[span] = np.frombuffer(encode(replace(found, **changes)), np.uint8)
-    machine = Machine(program.engine, memory, program.target.memory)
+    machine = Machine(program.engine, memory, program.target.memory, strict=True)
     with pytest.raises(ExecutionError, match=message):
         machine.run(program.streams[Unit.LOAD][0], program.boot_count)
 

@@ -211,6 +211,6 @@ def test_kernel_commands_that_the_engine_refuses_do_not_run(command, changes, me
         found = decode(Unit.LOAD, memory[at : at + 32].tobytes())
         if isinstance(found, command):
             memory[at : at + 32] = np.frombuffer(encode(replace(found, **changes)), np.uint8)
-    machine = Machine(program.engine, memory, program.target.memory)
+    machine = Machine(program.engine, memory, program.target.memory, strict=True)
     with pytest.raises(ExecutionError, match=message):
         machine.run(program.streams[Unit.LOAD][0], program.boot_count)

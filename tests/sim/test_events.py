@@ -12,7 +12,8 @@ from tilewright.hdl.commands.decode import WAIT_LATENCY
 from tilewright.hdl.commands.queue import CommandQueue
 from tilewright.isa import Compute, Deform, End, Fetch, Store, Unit
 from tilewright.sim.errors import ExecutionError
-from tilewright.sim.events import Events, Replay, memory_reader
+from tilewright.sim.events import Events, Replay
+from tilewright.sim.fetched import memory_reader
 from tilewright.sim.report import bytes_moved, layer_stats
 from tilewright.sim.timing import MemoryTiming
 from tilewright.sim.timing.compute import compute_timing

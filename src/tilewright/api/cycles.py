@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from tilewright.api.result import LayerResult
 from tilewright.isa import Fetch, Unit
 from tilewright.program import LayerInfo, Program
-from tilewright.sim.events import Event, Events, Replay, memory_reader
+from tilewright.sim.events import Event, Events, Replay
+from tilewright.sim.fetched import memory_reader
 from tilewright.sim.report import LayerStats, layer_stats
 
 

@@ -49,7 +49,7 @@ class Run:
 
 def run_isa(program: Program, memory: NDArray[np.uint8], report: Callable[[float], None]) -> Run:
     """Run the commands on the memory model; the outputs are in ``memory`` afterwards."""
-    machine = Machine(program.engine, memory, program.target.memory)
+    machine = Machine(program.engine, memory, program.target.memory, strict=True)
     total = sum(count for _, count in program.streams.values())
     events = machine.run(
         program.streams[Unit.LOAD][0],
