@@ -89,13 +89,14 @@ def _load_kernels(
         _check_kernels(config, c, steps)
     row_bytes = align(c.taps * config.rows, config.bus_bytes)
     data = span(config, memory, c.address, c.channels * row_bytes).reshape(c.channels, row_bytes)
-    data = data[:, : c.taps * config.rows].view(np.int8).reshape(c.channels, c.taps, config.rows)
+    shape = c.channels, c.taps, config.rows
+    own = data[:, : c.taps * config.rows].view(np.int8).reshape(shape)
     # Kernels come into two places in turns. Taps that they do not have are those of others before.
     turns = (buffers.turn + np.arange(c.channels)) % 2
     taps = buffers.kernels[turns].astype(np.int64)
-    taps[:, : c.taps] = data
+    taps[:, : c.taps] = own
     for channel in range(max(0, c.channels - 2), c.channels):
-        buffers.kernels[turns[channel], : c.taps] = data[channel]
+        buffers.kernels[turns[channel], : c.taps] = own[channel]
     buffers.turn = int(turns[-1]) ^ 1
     total = np.zeros((c.channels, config.rows), np.int64)
     half = 1 << (config.kernel_width - 1)

@@ -38,11 +38,13 @@ def maxima(
     pairs = list(zip(windows, steps.astype(np.int64), strict=True))
     terms = (
         window[..., cg, channel].astype(np.int64) * weights[:, cg, step]
-        for cg, step, channel in _steps(config, c)
+        for cg in range(c.n_cg)
         for window, weights in pairs
+        for step, channel in _steps(config, c, cg)
     )
     if before is None:
-        return reduce(_larger, terms).reshape(shape)
+        total: NDArray[np.int64] = reduce(_larger, terms)
+        return total.reshape(shape)
     passes = np.stack([passes_of(config, c, term.reshape(shape)) for term in terms], axis=1)
     results = np.empty((len(passes), config.cols, config.rows), np.int64)
     for number, products in enumerate(passes):
@@ -61,9 +63,10 @@ def _of_bytes(
     """Return the largest of activations as they are, which always fit."""
     total: NDArray[np.float32] | None = None
     for window, weights in zip(windows, steps.astype(np.float32), strict=True):
-        for cg, step, channel in _steps(config, c):
-            term = window[..., cg, channel] * weights[:, cg, step]
-            total = term if total is None else np.maximum(total, term)
+        for cg in range(c.n_cg):
+            for step, channel in _steps(config, c, cg):
+                term = window[..., cg, channel] * weights[:, cg, step]
+                total = term if total is None else np.maximum(total, term)
     assert total is not None
     result = total.reshape(c.n_oy, c.n_ox * config.cols, -1).astype(np.int64)
     if before is None:
@@ -78,12 +81,10 @@ def _larger(total: NDArray[np.int64], term: NDArray[np.int64]) -> NDArray[np.int
     return np.where(larger, term, total)
 
 
-def _steps(config: EngineConfig, c: Compute) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
-    """Yield the steps of windows: channel group, number and the channels that rows listen to."""
-    channels = channels_of(config, c)
-    for cg in range(c.n_cg):
-        for step in range(c.segment if cg < c.n_cg - 1 else c.last_segment):
-            yield cg, step, channels[step]
+def _steps(config: EngineConfig, c: Compute, cg: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield the steps of a segment of a channel group, with the channels that rows listen to."""
+    count = c.segment if cg < c.n_cg - 1 else c.last_segment
+    return enumerate(channels_of(config, c)[:count])
 
 
 def channels_of(config: EngineConfig, c: Compute) -> NDArray[np.int64]:

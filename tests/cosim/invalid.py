@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from typing import Annotated
 
@@ -18,8 +19,12 @@ import typer
 
 from tests.cosim.deform_programs import DeformAuthor, random_case
 from tests.cosim.programs import Author, HandMade, Tile
+from tilewright.api.compile import compile_graph
+from tilewright.compiler.ir import Conv2d, Graph, Input, Lookup, Output, Requantize, TensorType
 from tilewright.isa import (
+    Check,
     Compute,
+    End,
     EngineConfig,
     Fetch,
     Unit,
@@ -29,8 +34,11 @@ from tilewright.isa.registers import Status
 from tilewright.sim.effects.compute import run_compute
 from tilewright.sim.effects.machine import Machine
 from tilewright.sim.errors import Endless, ExecutionError
+from tilewright.sim.events import Events
+from tilewright.sim.fetched import memory_reader
 from tilewright.sim.rtl import RtlEngine, RtlError
 from tilewright.sim.timing import MemoryTiming
+from tilewright.target import Target
 
 MEMORY = 1 << 16
 TIMING = MemoryTiming(7, 4)
@@ -47,6 +55,11 @@ ENGINES = {
         burst_beats=8, addr_width=16, tables=1, partial_depth=64, data_width=12, kernel_width=12,
         transform_at_load=True, offset_depth=512, offset_fraction=4, mask_fraction=3, prefetch=True,
     ),
+    "tiles": EngineConfig(
+        rows=4, cols=3, requantizers=2, act_depth=152, weight_depth=1024, out_depth=64,
+        bus_width=32, queue_depth=8, burst_beats=8, addr_width=16, tables=3, partial_depth=64,
+        data_width=13, kernel_width=14, transform_at_load=True, early_parameters=False,
+    ),
 }  # fmt: skip
 
 
@@ -60,9 +73,12 @@ class Serial(DeformAuthor):
         return Author._append(self, command, after)
 
 
+@cache
 def source(name, seed):
     """Return a sound program for an engine."""
     config, rng = ENGINES[name], random.Random(seed)
+    if config.tables > 1:
+        return _fill(network(config, seed))
     author = Serial(config, rng)
     if config.offset_depth and seed % 2:
         author.deform(random_case(rng, config))
@@ -77,6 +93,40 @@ def source(name, seed):
         computed = author.compute(tiles[index % 2], kind, target=tiles[1 - index % 2], out=out)
         author.store(tiles[0], out, {Unit.COMPUTE: computed})
     return _fill(author.finish())
+
+
+def network(config, seed):
+    """Return a network's program: layers in tiles on chip, an activation, a layer of few channels.
+
+    ``expected`` is what the executor makes of it.
+    """
+    rng = np.random.default_rng(seed)
+    kind = TensorType((4, 5, 8), 8, True, 1.0, 0)
+    r = Requantize((1,) * 4, (8,) * 4, 0, -128, 127)
+    ops = []
+    for index, kernel in enumerate((3, 3, 1)):
+        weights = rng.integers(-30, 31, (4, 4, kernel, kernel))
+        ops.append(
+            Conv2d(
+                f"conv{index}", "xyz"[index], "yzt"[index], weights, 8, rng.integers(-200, 200, 4),
+                (1, 1), (kernel // 2,) * 4, (1, 1), 1, r,
+            )
+        )  # fmt: skip
+    ops.append(Lookup("table", "t", "u", rng.integers(-128, 128, 256)))
+    graph = Graph("g", dict.fromkeys("xyztu", kind), (Input("i", "x"), *ops, Output("o", "u")))
+    tiles = "F(2x2,3x3)" if seed % 2 else "F(4x2,3x3)"
+    algorithms = {"conv0": tiles, "conv1": tiles}
+    target = Target(engine=config, memory=TIMING)
+    program = compile_graph(graph, target, algorithms=algorithms, objective="traffic")
+    memory = program.memory([rng.integers(-128, 128, kind.shape)])
+    author = Serial(config, random.Random(seed))
+    author.data = bytearray(memory.tobytes())
+    boot = Fetch(address=program.streams[Unit.LOAD][0], unit=Unit.LOAD, count=program.boot_count)
+    for event in Events(config, TIMING, memory_reader(config, memory), boot):
+        if not isinstance(event.command, Check | Fetch | End):
+            author._append(event.command, {})
+    made = author.finish()
+    return replace(made, expected=made.isa(TIMING)[0])
 
 
 def _fill(program):
@@ -148,6 +198,9 @@ def changed(program: HandMade, rng: random.Random):
         unit = rng.choice(list(Unit))
         commands = program.streams.commands[unit]
         index = rng.randrange(len(commands))
+        if len(commands) > 50:  # of which most are alike
+            kind = rng.choice(sorted({type(c).__name__ for c in commands}))
+            index = rng.choice([i for i, c in enumerate(commands) if type(c).__name__ == kind])
         size = program.config.command_bytes(unit)
         at = program.streams.addresses[unit] + index * size
         if rng.random() < 0.1:

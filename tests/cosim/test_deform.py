@@ -1,6 +1,7 @@
 """Deformable commands on the functional executor and on RTL, against plain Python."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from tests.cosim.deform_programs import deformable
 from tests.cosim.engines import ENGINES
 from tilewright.isa import Check, Deform, Unit
 from tilewright.isa.registers import Status
+from tilewright.sim.effects.machine import Machine
 from tilewright.sim.errors import ExecutionError
 from tilewright.sim.rtl import RtlEngine
 from tilewright.sim.timing import MemoryTiming
@@ -129,3 +131,31 @@ def test_hardware_refuses_what_it_cannot_do():
         assert (run.status, run.unit, run.index) == (Status.BAD_COMMAND, unit, index)
         with pytest.raises(ExecutionError, match="with a sampler"):
             program.isa(MemoryTiming(1, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["8x7-bus32", "8x5-bus64-w4"])
+def test_a_last_word_that_comes_too_early_stops_hardware(name):
+    """Every number of samples in the last word: those that run, run alike; the others stop."""
+    config, ended = engine(name), Counter()
+    with RtlEngine(config).session() as session:
+        for seed in range(8):
+            program = deformable(config, random.Random(seed), 1)
+            unit, index = first(program, Deform)
+            for parts in range(1, config.cols + 1):
+                changed = program.changed(unit, index, last_parts=parts)
+                machine = Machine(config, changed.image.copy(), MemoryTiming(3, 3))
+                memory, run = changed.rtl(session, MemoryTiming(3, 3))
+                where = f"seed {seed}, {parts} samples"
+                try:
+                    machine.run(changed.streams.addresses[Unit.LOAD], changed.streams.boot_count)
+                except ExecutionError as error:
+                    place = (error.status, error.unit, error.index)
+                    assert place == (run.status, run.unit, run.index), where
+                    ended[error.status] += 1
+                    continue
+                assert run.status is Status.DONE, where
+                assert run.cycles == machine.finished + 1, where
+                np.testing.assert_array_equal(memory, machine.memory, err_msg=where)
+                ended[run.status] += 1
+    assert min(ended[Status.DONE], ended[Status.BAD_COMMAND]) > 5, ended

@@ -19,6 +19,9 @@ from tilewright.sim.errors import ExecutionError
 from tilewright.sim.queues import MAX_ROUNDS
 from tilewright.sim.rtl import RtlEngine
 
+NAMES = pytest.mark.parametrize(
+    "name", ["plain", "whole", pytest.param("tiles", marks=pytest.mark.exhaustive)]
+)
 COUNT = 250 if os.environ.get("TILEWRIGHT_FUZZ") else 25
 
 
@@ -28,7 +31,7 @@ def first(program, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ENGINES)
+@NAMES
 def test_executor_and_rtl_end_alike(name):
     rtl = RtlEngine(ENGINES[name])
     for seed in range(COUNT):
@@ -36,7 +39,24 @@ def test_executor_and_rtl_end_alike(name):
         assert not wrong, f"seed {seed}: {what}: {wrong}"
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_the_second_column_of_a_tile_goes_to_the_next_word():
+    """From the last lane it went nowhere, or to the first lane of the same word."""
+    program = source("tiles", 0)
+    commands = program.streams.commands[Unit.COMPUTE]
+    index = next(i for i, c in enumerate(commands) if c.partial and c.to_act)
+    assert commands[index].tile_w == 2
+    changed = program.changed(Unit.COMPUTE, index, dst_lane=program.config.cols - 1)
+    memory, _, cycles = changed.isa(TIMING)
+    assert (memory != program.expected).any()
+    with RtlEngine(program.config).session() as session:
+        found, run = changed.rtl(session, TIMING)
+    assert (run.status, run.cycles) == (Status.DONE, cycles)
+    np.testing.assert_array_equal(found, memory)
+
+
+@NAMES
 def test_a_strict_executor_refuses_no_less(name):
     """What hardware refuses, tools do; and what hardware runs they may refuse all the same."""
     more = 0
@@ -54,7 +74,7 @@ def test_a_strict_executor_refuses_no_less(name):
     assert more
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@NAMES
 def test_executor_ends_with_a_status(name):
     ended = set()
     for seed in range(60):
@@ -68,7 +88,7 @@ def test_executor_ends_with_a_status(name):
     assert {Status.DONE, Status.BAD_COMMAND, Status.WATCHDOG} <= ended
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@NAMES
 def test_sound_programs_run(name):
     for seed in range(8):
         program = source(name, seed)
