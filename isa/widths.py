@@ -50,7 +50,7 @@ def folded(address: NDArray[np.int64], depth: int) -> NDArray[np.int64]:
     """
     room = 1 << (depth - 1).bit_length()
     address = address % room
-    return np.where(address < depth, address, address - room // 2)
+    return address if depth == room else np.where(address < depth, address, address - room // 2)
 
 
 def column_width(config: EngineConfig) -> int:

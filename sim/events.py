@@ -37,7 +37,7 @@ from tilewright.sim.fetched import Fetched, Reader, Unreadable
 from tilewright.sim.flights import Flights
 from tilewright.sim.queues import Rounds, UnitState
 from tilewright.sim.timing.compute import ComputeTiming, compute_timing, deform_timing
-from tilewright.sim.timing.load import bootstrap_commit, load_timing
+from tilewright.sim.timing.load import bootstrap_commit, fetch_beats, load_timing
 from tilewright.sim.timing.memory import Memory
 from tilewright.sim.timing.memory.sdram import SDRAM
 from tilewright.sim.timing.store import store_cycles
@@ -215,7 +215,7 @@ class Events:
         if self._refusal is not None and start >= self._refusal[0]:
             state.halted = True
             return None
-        if not self._pressing and self._crowded(command):
+        if not self._pressing and self._crowded(command, start):
             return None
         try:
             return self._run(unit, waits)
@@ -262,11 +262,11 @@ class Events:
     def _bootstrap(self) -> None:
         """Fetch the first commands."""
         if self.flights is None:
-            self._fetch(self._boot, bootstrap_commit(self.config, self._memory, self._boot))
+            self._fetch(self._boot, 0, bootstrap_commit(self.config, self._memory, self._boot))
         else:
             self.flights.start(self._boot, 0)
             _, timing = self.flights.land()
-            self._fetch(self._boot, timing.commit)
+            self._fetch(self._boot, 0, timing.commit)
 
     def _run(self, unit: Unit, waits: Waits) -> Event | None:
         """Run the next command of a unit; None if it takes off."""
@@ -290,7 +290,7 @@ class Events:
         unit, timing = self.flights.land()
         command, start, waits = self._flying.pop(unit)
         if isinstance(command, Fetch):
-            self._fetch(command, timing.commit)
+            self._fetch(command, start, timing.commit)
         return self._record(unit, command, waits, start, timing.done, timing.done + 1, 0)
 
     def _record(
@@ -335,7 +335,7 @@ class Events:
             timing_of_load = load_timing(self.config, self._memory, command)
             done = ready + timing_of_load.done
             if isinstance(command, Fetch):
-                self._fetch(command, ready + timing_of_load.commit)
+                self._fetch(command, ready, ready + timing_of_load.commit)
         return ready, done, done + 1, 0
 
     def _compute_timing(self, command: Compute | Deform) -> ComputeTiming:
@@ -345,24 +345,33 @@ class Events:
             raise ExecutionError("the last word of a row comes before the one before it is over")
         return compute_timing(self.config, command, self._deform)
 
-    def _fetch(self, command: Fetch, commit: int) -> None:
+    def _fetch(self, command: Fetch, start: int, commit: int) -> None:
         unit = Unit(command.unit)
         state = self.units[unit]
-        if self._crowded(command):
-            each = self.config.command_bytes(unit) // self.config.bus_bytes
-            coming, room = command.count * each, self.config.queue_depth * each
-            if self.strict or state.words(commit, each) + coming > room:
-                raise ExecutionError(f"the {unit.name.lower()} queue overflows")
+        if self.strict or self._memory is None:  # whenever others leave it
+            over = len(state.queue) + command.count > self.config.queue_depth
+        else:
+            over = self._crowded(command, start) and self._over(command, start, self._memory)
+        if over:
+            raise ExecutionError(f"the {unit.name.lower()} queue overflows")
         state.add(self._read(command), commit)
         if self._rounds.endless(command, self.units.values()):
             raise Endless("the program goes round in a circle", Status.WATCHDOG)
 
-    def _crowded(self, command: Fetched) -> bool:
-        """Return whether a queue may have no room for what a command fetches."""
-        if not isinstance(command, Fetch):
+    def _crowded(self, command: Fetched, start: int) -> bool:
+        """Return whether a queue may have no room for what a command fetches from a cycle on."""
+        if not isinstance(command, Fetch) or self._memory is None:
             return False
-        waiting = len(self.units[Unit(command.unit)].queue)
-        return waiting + command.count > self.config.queue_depth
+        each = self.config.command_bytes(Unit(command.unit)) // self.config.bus_bytes
+        waiting = self.units[Unit(command.unit)].words(start, each)
+        return waiting + command.count * each > self.config.queue_depth * each
+
+    def _over(self, command: Fetch, start: int, memory: Memory) -> bool:
+        """Return whether it has none when one of the beats comes."""
+        each = self.config.command_bytes(Unit(command.unit)) // self.config.bus_bytes
+        room, state = self.config.queue_depth * each, self.units[Unit(command.unit)]
+        beats = fetch_beats(self.config, memory, command)
+        return any(state.words(start + cycle, each) + n >= room for n, cycle in enumerate(beats))
 
 
 class Replay(Events):
@@ -397,5 +406,5 @@ class Replay(Events):
             _, _, free, steps = super()._times(unit, command, start)
             return start, done, free, steps
         if isinstance(command, Fetch):
-            self._fetch(command, done - LoadUnit.DRAIN)
+            self._fetch(command, start, done - LoadUnit.DRAIN)
         return start, done, done + 1, 0

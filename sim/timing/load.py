@@ -87,6 +87,23 @@ def load_bursts(config: EngineConfig, command: Command, start: int) -> Bursting 
     return None if load is None else load.bursts(config, start)
 
 
+def fetch_beats(config: EngineConfig, memory: Memory, command: Fetch) -> list[int]:
+    """Return the cycles from a Fetch's start in which its beats come to their queue."""
+    load = _load_of(config, command)
+    assert load is not None
+    bursts, cycles, accepted = load.bursts(config), [], -1
+    try:
+        burst = next(bursts)
+        while True:
+            served = memory.served(burst)
+            begin = max(served, accepted + 1)
+            accepted = begin + burst.beats - 1
+            cycles += range(begin + 1, accepted + 2)
+            burst = bursts.send(served)
+    except StopIteration:
+        return cycles
+
+
 def _load_of(config: EngineConfig, command: Command) -> _Load | None:
     match command:
         case LoadKernels():
