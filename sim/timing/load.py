@@ -91,7 +91,8 @@ def fetch_beats(config: EngineConfig, memory: Memory, command: Fetch) -> list[in
     """Return the cycles from a Fetch's start in which its beats come to their queue."""
     load = _load_of(config, command)
     assert load is not None
-    bursts, cycles, accepted = load.bursts(config), [], -1
+    bursts, accepted = load.bursts(config), -1
+    cycles: list[int] = []
     try:
         burst = next(bursts)
         while True:
