@@ -140,7 +140,7 @@ def test_a_last_word_that_comes_too_early_stops_hardware(name):
     config, ended = engine(name), Counter()
     with RtlEngine(config).session() as session:
         for seed in range(8):
-            program = deformable(config, random.Random(seed), 1)
+            program = sampled(config, 40 * seed)
             unit, index = first(program, Deform)
             for parts in range(1, config.cols + 1):
                 changed = program.changed(unit, index, last_parts=parts)
