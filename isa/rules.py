@@ -299,7 +299,7 @@ _COMPUTE = (
     ),
     _compute(
         "an out_w that ends in the last output word",
-        lambda config, c: c.accesses or 0 < c.out_w - (c.n_ox - 1) * config.cols <= config.cols,
+        lambda config, c: c.accesses > 0 or 0 < c.out_w - (c.n_ox - 1) * config.cols <= config.cols,
         "each word counts its pixels off out_w, modulo the width of the counter",
     ),
     _compute(

@@ -20,7 +20,16 @@ import typer
 from tests.cosim.deform_programs import DeformAuthor, random_case
 from tests.cosim.programs import Author, HandMade, Tile
 from tilewright.api.compile import compile_graph
-from tilewright.compiler.ir import Conv2d, Graph, Input, Lookup, Output, Requantize, TensorType
+from tilewright.compiler.ir import (
+    Conv2d,
+    Graph,
+    Input,
+    Lookup,
+    Output,
+    Product,
+    Requantize,
+    TensorType,
+)
 from tilewright.isa import (
     Check,
     Compute,
@@ -77,8 +86,10 @@ class Serial(DeformAuthor):
 def source(name, seed):
     """Return a sound program for an engine."""
     config, rng = ENGINES[name], random.Random(seed)
-    if config.tables > 1:
-        return _fill(network(config, seed))
+    if name == "tiles":
+        return _fill(tiled(config, seed))
+    if name == "plain" and seed % 2:
+        return _fill(multiplied(config, seed))
     author = Serial(config, rng)
     if config.offset_depth and seed % 2:
         author.deform(random_case(rng, config))
@@ -95,30 +106,50 @@ def source(name, seed):
     return _fill(author.finish())
 
 
-def network(config, seed):
-    """Return a network's program: layers in tiles on chip, an activation, a layer of few channels.
-
-    ``expected`` is what the executor makes of it.
-    """
+def tiled(config, seed):
+    """Return the program of a network: layers in tiles on chip, an activation, a few channels."""
     rng = np.random.default_rng(seed)
     kind = TensorType((4, 5, 8), 8, True, 1.0, 0)
-    r = Requantize((1,) * 4, (8,) * 4, 0, -128, 127)
-    ops = []
-    for index, kernel in enumerate((3, 3, 1)):
-        weights = rng.integers(-30, 31, (4, 4, kernel, kernel))
-        ops.append(
-            Conv2d(
-                f"conv{index}", "xyz"[index], "yzt"[index], weights, 8, rng.integers(-200, 200, 4),
-                (1, 1), (kernel // 2,) * 4, (1, 1), 1, r,
-            )
-        )  # fmt: skip
+    ops = [
+        _convolution(rng, *name, kernel)
+        for name, kernel in zip(("xy", "yz", "zt"), (3, 3, 1), strict=True)
+    ]
     ops.append(Lookup("table", "t", "u", rng.integers(-128, 128, 256)))
     graph = Graph("g", dict.fromkeys("xyztu", kind), (Input("i", "x"), *ops, Output("o", "u")))
     tiles = "F(2x2,3x3)" if seed % 2 else "F(4x2,3x3)"
-    algorithms = {"conv0": tiles, "conv1": tiles}
+    return network(config, graph, seed, algorithms={"xy": tiles, "yz": tiles})
+
+
+def multiplied(config, seed):
+    """Return the program of a network that multiplies two maps, of some signs and zero points."""
+    rng = np.random.default_rng(seed)
+    kinds = {name: TensorType((4, 5, 8), 8, True, 1.0, 0) for name in "xyzt"}
+    for index, name in enumerate("yz"):
+        signed = bool(seed >> index + 1 & 1)
+        kinds[name] = replace(kinds[name], signed=signed, zero_point=9 if seed in (3, 5) else 0)
+    ops = [_convolution(rng, *name, 1, kinds[name[1]]) for name in ("xy", "xz")]
+    scale = Requantize((3,) * 4, (9,) * 4, 0, -128, 127)
+    ops.append(Product("product", "y", "z", "t", scale))
+    graph = Graph("g", kinds, (Input("i", "x"), *ops, Output("o", "t")))
+    return network(config, graph, seed)
+
+
+def _convolution(rng, source, target, kernel, kind=None):
+    """Return a layer of 4 channels, to the grid of a type."""
+    zero, low = (kind.zero_point, kind.qmin) if kind else (0, -128)
+    return Conv2d(
+        source + target, source, target, rng.integers(-30, 31, (4, 4, kernel, kernel)), 8,
+        rng.integers(-200, 200, 4), (1, 1), (kernel // 2,) * 4, (1, 1), 1,
+        Requantize((1,) * 4, (8,) * 4, zero, low, low + 255),
+    )  # fmt: skip
+
+
+def network(config, graph, seed, algorithms=()):
+    """Return a network's program; ``expected`` is what the executor makes of it."""
+    rng = np.random.default_rng(seed)
     target = Target(engine=config, memory=TIMING)
-    program = compile_graph(graph, target, algorithms=algorithms, objective="traffic")
-    memory = program.memory([rng.integers(-128, 128, kind.shape)])
+    program = compile_graph(graph, target, algorithms=dict(algorithms), objective="traffic")
+    memory = program.memory([rng.integers(-128, 128, graph.values["x"].shape)])
     author = Serial(config, random.Random(seed))
     author.data = bytearray(memory.tobytes())
     boot = Fetch(address=program.streams[Unit.LOAD][0], unit=Unit.LOAD, count=program.boot_count)

@@ -48,29 +48,28 @@ def test_words_have_all_results():
 
 
 @pytest.mark.parametrize(
-    ("fields", "certain"),
+    ("fields", "rule"),
     [
-        ({"accesses": CONFIG.cols + 1}, True),
-        ({"last_pixels": 0}, True),
-        ({"last_pixels": CONFIG.cols + 1}, True),
-        ({"resume": 1}, True),
-        ({"out_w": 1}, True),
-        ({"n_oy": 4}, False),
-        ({"accesses": 1}, False),
-        ({"row_dx": 9}, False),
-        ({"row_lane": 5}, False),
+        ({"accesses": CONFIG.cols + 1}, "if shared"),
+        ({"last_pixels": 0}, "if shared"),
+        ({"last_pixels": CONFIG.cols + 1}, "if shared"),
+        ({"resume": 1}, "if shared"),
+        ({"out_w": 1}, "if shared"),
+        ({"n_oy": 4}, "next row"),
+        ({"accesses": 1}, "next row"),
+        ({"row_dx": 9}, "next row"),
+        ({"row_lane": 5}, "next row"),
     ],
 )
-def test_what_does_not_agree_is_refused(fields, certain):
+def test_what_does_not_agree_is_refused(fields, rule):
     command = random_compute(
         random.Random(0), CONFIG, out_w=4, n_ox=1, n_oy=3, stride_x=1, act_ring=999, act_row=0,
         to_act=0, qmax=127,
     )  # fmt: skip
     command = share_words(CONFIG, command)
     check_command(CONFIG, command)
-    with pytest.raises(RuleError, match=r"share words|if shared|next row") as error:
+    with pytest.raises(RuleError, match=rule):
         check_command(CONFIG, replace(command, **fields))
-    assert error.value.certain is certain
 
 
 def test_engines_without_them_refuse_them():
