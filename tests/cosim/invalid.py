@@ -117,7 +117,7 @@ def tiled(config, seed):
     ops.append(Lookup("table", "t", "u", rng.integers(-128, 128, 256)))
     graph = Graph("g", dict.fromkeys("xyztu", kind), (Input("i", "x"), *ops, Output("o", "u")))
     tiles = "F(2x2,3x3)" if seed % 2 else "F(4x2,3x3)"
-    return network(config, graph, seed, algorithms={"xy": tiles, "yz": tiles})
+    return network(config, graph, rng, algorithms={"xy": tiles, "yz": tiles})
 
 
 def multiplied(config, seed):
@@ -131,7 +131,7 @@ def multiplied(config, seed):
     scale = Requantize((3,) * 4, (9,) * 4, 0, -128, 127)
     ops.append(Product("product", "y", "z", "t", scale))
     graph = Graph("g", kinds, (Input("i", "x"), *ops, Output("o", "t")))
-    return network(config, graph, seed)
+    return network(config, graph, rng)
 
 
 def _convolution(rng, source, target, kernel, kind=None):
@@ -144,13 +144,12 @@ def _convolution(rng, source, target, kernel, kind=None):
     )  # fmt: skip
 
 
-def network(config, graph, seed, algorithms=()):
+def network(config, graph, rng, algorithms=()):
     """Return a network's program; ``expected`` is what the executor makes of it."""
-    rng = np.random.default_rng(seed)
     target = Target(engine=config, memory=TIMING)
     program = compile_graph(graph, target, algorithms=dict(algorithms), objective="traffic")
     memory = program.memory([rng.integers(-128, 128, graph.values["x"].shape)])
-    author = Serial(config, random.Random(seed))
+    author = Serial(config, random.Random(0))
     author.data = bytearray(memory.tobytes())
     boot = Fetch(address=program.streams[Unit.LOAD][0], unit=Unit.LOAD, count=program.boot_count)
     for event in Events(config, TIMING, memory_reader(config, memory), boot):

@@ -30,6 +30,7 @@ def engine(name):
         offset_fraction=fraction,
         mask_fraction=mask,
         pipelined=True,
+        products=ENGINES[name].dsp != "ice40",
     )
 
 
