@@ -307,8 +307,10 @@ _COMPUTE = (
         sense.split,
         "words and lanes say where pixels are, columns whether they are inside",
     ),
-    _compute("columns that the engine counts", sense.columns, "columns wrap"),
-    _compute("rows that the engine counts", sense.rows, "rows wrap"),
+    _compute(
+        "columns that the engine counts", sense.columns, "columns wrap, as their counter does"
+    ),
+    _compute("rows that the engine counts", sense.rows, "rows wrap, as their counter does"),
     _compute(
         "steps in a ring that are shorter than it",
         sense.ring,
