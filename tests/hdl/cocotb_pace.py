@@ -27,7 +27,7 @@ def expected_of(command):
                 {name: {**segment, "part": part}[name] for name, _ in access_layout(CONFIG)}
                 for part in range(parts)
             ]
-            burst = {**segment, "parameters": 0}
+            burst = {**segment, "parameters": 0, "product": 0}
             bursts.append({name: burst[name] for name, _ in burst_layout(CONFIG)})
     return accesses, bursts
 
