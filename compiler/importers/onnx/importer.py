@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, TensorProto, TypeProto, ValueInfoProto
 
-from tilewright.compiler.importers.hosted import Host
+from tilewright.compiler.importers.hosted import Host, Hosted
 from tilewright.compiler.importers.onnx import (  # noqa: F401 - they register handlers
     elementwise,
     movement,
@@ -27,7 +27,7 @@ from tilewright.compiler.importers.onnx.float32 import with_float32_factors
 from tilewright.compiler.importers.onnx.hosting import Hosting
 from tilewright.compiler.importers.onnx.remedies import remedy_for
 from tilewright.compiler.importers.onnx.tensors import MAX_ELEMENTS, type_name
-from tilewright.compiler.importers.onnx.values import Hosted, Known, Scaled, Stored
+from tilewright.compiler.importers.onnx.values import Known, Scaled, Stored
 from tilewright.compiler.quantized.build import Builder
 from tilewright.compiler.quantized.graph import Graph, View
 from tilewright.compiler.quantized.passes import strictly_given

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import (
     GraphProto,
     ModelProto,
@@ -25,7 +26,7 @@ from tilewright.errors import UnsupportedError
 
 _IR_VERSION, _OPSET = 10, 17
 Nodes = list[NodeProto]
-Constants = MutableMapping[str, np.ndarray]  # type: ignore[type-arg]
+Constants = MutableMapping[str, np.generic | NDArray[np.int64]]
 
 
 def _softmax(call: Call, x: str, y: str, constants: Constants) -> Nodes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tilewright.api.compile import compile_graph
+from tilewright.api.compile_graph import compile_graph
 from tilewright.api.estimate import Estimate, estimate
 from tilewright.errors import Error, require_type
 from tilewright.estimation.advice import Advice, Costs, changes

@@ -82,7 +82,9 @@ def _top(metric: str, outputs: list[Any], labels: NDArray[Any]) -> float:
     counts = {"top1": 1, "top5": 5}
     if metric not in counts:
         raise Error(f"metric must be 'top1', 'top5' or a function, not {metric!r}")
-    scores = np.asarray(outputs[0]) if not isinstance(outputs[0], list) else np.empty(0)
+    scores: NDArray[Any] = np.empty(0)
+    if not isinstance(outputs[0], list):
+        scores = np.asarray(outputs[0])
     if scores.ndim != 2 or not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
         raise Error(
             f"{metric} needs outputs (N, classes) and integer labels (N,), not {scores.shape} and "

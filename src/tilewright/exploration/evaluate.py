@@ -71,7 +71,7 @@ def evaluate(
     ----------
     graphs : the network by its weights' bits
     """
-    from tilewright.api.compile import compile_graph
+    from tilewright.api.compile_graph import compile_graph
     from tilewright.api.estimate import estimate
 
     (objective,) = (name for name in get_args(Objective) if name == choice.objective)
