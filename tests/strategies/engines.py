@@ -28,6 +28,7 @@ Pair: TypeAlias = tuple[tuple[str, Value], tuple[str, Value]]
 DOMAINS: dict[str, Sequence[Value]] = {
     "rows": (2, 4, 8, 16, 32, 64),
     "requantizers": (None, 1, 2, 4, 8, 16, 32, 64),
+    "products": (True, False),
     "pipelined": (True, False),
     "weight_bits": (8, 4),
     "dsp": ("inferred", "ecp5", "ice40"),
