@@ -28,14 +28,14 @@ class ICE40(Family):
 
     def check(self, config: EngineConfig) -> None:
         """Refuse operands of other widths than 9 and 8 bits: halves of the primitive are bytes."""
-        if config.multiplies_maps:
-            raise ConfigError(f"products must be False with dsp {self.name!r} and pipelined=True")
         for parameter, only in (("weight_bits", 8), ("data_width", 9), ("kernel_width", 8)):
             if (value := getattr(config, parameter)) != only:
                 raise ConfigError(
                     f"{parameter} must be {only} with dsp {self.name!r}, whose multipliers serve "
                     f"two columns with bytes, not {value!r}"
                 )
+        if config.multiplies_maps:
+            raise ConfigError(f"products must be False with dsp {self.name!r} and pipelined=True")
 
     def multiply(self, m, a_in, b_in, p_out, place):
         """Add an SB_MAC16 with its registers: inference leaves them outside."""

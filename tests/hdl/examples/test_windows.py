@@ -2,6 +2,7 @@
 
 from tests.hdl.examples import run
 from tilewright.hdl.windows.bilinear import Bilinear, FabricMultiplier
+from tilewright.hdl.windows.factor import Factor
 from tilewright.hdl.windows.offsets import OffsetSequencer
 from tilewright.hdl.windows.sampler import Sampler
 from tilewright.hdl.windows.window import WindowFeeder
@@ -30,6 +31,30 @@ def test_bilinear():
             ctx.set(getattr(dut, name), value)
         await ctx.tick().repeat(dut.LATENCY)
         assert ctx.get(dut.o) == (20 + 40) // 2
+
+    run(dut, bench)
+
+
+def test_factor():
+    """Two pixels of two channels, one after the other, less their zero point of -3."""
+    dut = Factor(EngineConfig(rows=2, cols=2))
+
+    async def bench(ctx):
+        ctx.set(dut.zero, 0x100 - 3)
+        ctx.set(dut.signed, 1)
+        await ctx.tick().repeat(2)
+        ctx.set(dut.window[0], 0x80_10)  # of two channels
+        ctx.set(dut.window[1], 0x7F_20)
+        ctx.set(dut.arrives, 1)
+        await ctx.tick()
+        ctx.set(dut.arrives, 0)
+        await ctx.tick()
+        ctx.set(dut.window[0], 0)  # the window that follows
+        await ctx.tick().repeat(dut.LATENCY - 2)
+        first = [ctx.get(dut.w[k]) for k in range(2)]
+        await ctx.tick()
+        second = [ctx.get(dut.w[k]) for k in range(2)]
+        assert (first, second) == ([0x10 + 3, -128 + 3], [0x20 + 3, 127 + 3])
 
     run(dut, bench)
 
