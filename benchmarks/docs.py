@@ -63,7 +63,11 @@ def tiles_table() -> str:
     files = ("networks.json", "networks_winograd.json", "networks_winograd_16.json")
     records = [[r for r in figures(f)["networks"] if "refused" not in r] for f in files]
     columns = [{r["name"]: r["utilization"] for r in column} for column in records]
-    rows += [[name, *(f"{column[name]:.3f}" for column in columns)] for name in columns[0]]
+    rows += [
+        [name, *(f"{column[name]:.3f}" for column in columns)]
+        for name in columns[0]
+        if all(name in column for column in columns)
+    ]
     return markdown_table(rows)
 
 
