@@ -63,7 +63,7 @@ class Advice:
 
     def cells(self) -> tuple[str, str, str, str, str]:
         """Return the cells of a table."""
-        shares = [f"{-self.saved[name]:+.1%}" if name in self.saved else "-"
+        shares = [f"{0.0 - round(self.saved[name], 3):+.1%}" if name in self.saved else "-"
                   for name in ("cycles", "bytes", "energy")]  # fmt: skip
         return (f"{self.parameter} {self.value}", shares[0], shares[1], shares[2], self.note)
 
