@@ -127,6 +127,24 @@ class Unary(Op):
         return (self.output,)
 
 
+class Binary(Op):
+    """Trait of operators that read two values and write one."""
+
+    input_a: str
+    input_b: str
+    output: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the values read."""
+        return (self.input_a, self.input_b)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the values written."""
+        return (self.output,)
+
+
 class Accumulating(Op):
     """Trait of operators that sum into an accumulator, which must not overflow, and requantize."""
 

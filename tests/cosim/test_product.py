@@ -66,6 +66,16 @@ def expected(graph, a, b):
     return np.clip(rounded + 5, -128, 127)
 
 
+def check(rng, kinds):
+    """Compare golden with plain arithmetic, and isa with golden."""
+    graph = product_of(*kinds)
+    inputs = [values(rng, kind) for kind in kinds]
+    program = compile_graph(graph, Target(engine=ENGINES["4x3"]))
+    golden, isa = (simulate(program, inputs, backend=backend) for backend in ("golden", "isa"))
+    np.testing.assert_array_equal(golden.outputs[0], expected(graph, *inputs))
+    compare_outputs(program, golden, isa)
+
+
 @pytest.mark.parametrize("signs", SIGNS)
 @pytest.mark.parametrize("zeros", [(0, 0), (0, 7), (7, 0), (-128, -128), (127, -128), (-3, 100)])
 def test_zero_points_and_signs(signs, zeros):
@@ -74,12 +84,7 @@ def test_zero_points_and_signs(signs, zeros):
         grid((5, 3, 4), signed, zero + (0 if signed or not zero else 128))
         for signed, zero in zip(signs, zeros, strict=True)
     ]
-    graph = product_of(*kinds)
-    inputs = [values(rng, kind) for kind in kinds]
-    program = compile_graph(graph, Target(engine=ENGINES["4x3"]))
-    golden, isa = (simulate(program, inputs, backend=backend) for backend in ("golden", "isa"))
-    np.testing.assert_array_equal(golden.outputs[0], expected(graph, *inputs))
-    compare_outputs(program, golden, isa)
+    check(rng, kinds)
 
 
 @pytest.mark.parametrize("zeros", [(0, 0), (3, -9)])
@@ -88,12 +93,7 @@ def test_one_channel_multiplies_all(zeros, first):
     rng = np.random.default_rng(1)
     kinds = [grid((1 if first else 6, 3, 7), True, zeros[0]), grid((6, 3, 7), True, zeros[1])]
     kinds[1] = replace(kinds[1], shape=(6 if first else 1, 3, 7))
-    graph = product_of(*kinds)
-    inputs = [values(rng, kind) for kind in kinds]
-    program = compile_graph(graph, Target(engine=ENGINES["4x3"]))
-    golden, isa = (simulate(program, inputs, backend=backend) for backend in ("golden", "isa"))
-    np.testing.assert_array_equal(golden.outputs[0], expected(graph, *inputs))
-    compare_outputs(program, golden, isa)
+    check(rng, kinds)
 
 
 @pytest.mark.parametrize(("zeros", "steps"), [((0, 9), 7), ((3, 9), 8)])

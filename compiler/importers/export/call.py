@@ -55,6 +55,10 @@ class Call:
             "The engine keeps weights in its program: compute them from parameters only.",
         )
 
+    def bias(self, x: object) -> Tensor | None:
+        """Return a bias, if there is one, which must not depend on the model's inputs."""
+        return None if x is None else self.constant(x, "a bias")
+
     def image(self, x: Tensor) -> Tensor:
         """Return one image's part of a constant that may have the batch as its first dimension."""
         if x.ndim and x.shape[0] in (1, self.batch):

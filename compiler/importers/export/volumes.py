@@ -35,10 +35,6 @@ def _triple(value: Any) -> Triple:
     return depth, vertical, horizontal
 
 
-def _bias(call: Call, bias: Any) -> Tensor | None:
-    return None if bias is None else call.constant(bias, "a bias")
-
-
 @handles("conv3d")
 def conv3d(
     call: Call,
@@ -61,7 +57,7 @@ def conv3d(
         pads.append((before, total - before if padding == "same" else before))
     ends: Ends = (pads[0], pads[1], pads[2])
     return volumes.conv(
-        call.builder, call.where, volume, w, _bias(call, bias), _triple(stride), ends, apart, groups
+        call.builder, call.where, volume, w, call.bias(bias), _triple(stride), ends, apart, groups
     )
 
 
@@ -84,7 +80,7 @@ def conv_transpose3d(
     pads = _triple(padding)
     ends: Ends = ((pads[0], pads[0]), (pads[1], pads[1]), (pads[2], pads[2]))
     return volumes.conv_transpose(
-        call.builder, call.where, _volume(call, x), own, _bias(call, bias), _triple(stride), ends,
+        call.builder, call.where, _volume(call, x), own, call.bias(bias), _triple(stride), ends,
         _triple(output_padding), groups,
     )  # fmt: skip
 

@@ -23,10 +23,6 @@ def _padding(call: Call, padding: Any, kernel: Any, dilation: Any) -> q.Padding:
     return vertical, vertical, horizontal, horizontal
 
 
-def _bias(call: Call, bias: Any) -> Tensor | None:
-    return None if bias is None else call.constant(bias, "a bias")
-
-
 @handles("conv2d")
 def conv2d(
     call: Call,
@@ -45,7 +41,7 @@ def conv2d(
         call.refuse(f"a convolution of (N, *{image.shape})", "Give it a tensor (N, C, H, W).")
     pads = _padding(call, padding, w.shape[2:], pair(dilation))
     return call.builder.conv(
-        call.where, image, w, _bias(call, bias), pair(stride), pads, pair(dilation), groups
+        call.where, image, w, call.bias(bias), pair(stride), pads, pair(dilation), groups
     )
 
 
@@ -68,7 +64,7 @@ def conv1d(
         padding = (0, pair(padding)[0])
     pads = _padding(call, padding, (1, w.shape[2]), apart)
     result = call.builder.conv(
-        call.where, line, w[:, :, None], _bias(call, bias), step, pads, apart, groups
+        call.where, line, w[:, :, None], call.bias(bias), step, pads, apart, groups
     )
     return call.builder.reshaped(result, (result.shape[0], result.shape[2]))
 
@@ -119,7 +115,7 @@ def _transposed(
     own = own.reshape(groups * per_group, c // groups, r, s)
     pads = (padding[0], padding[0], padding[1], padding[1])
     return call.builder.conv_transpose(
-        call.where, x, own, _bias(call, bias), stride, pads, output_padding, groups
+        call.where, x, own, call.bias(bias), stride, pads, output_padding, groups
     )
 
 
@@ -127,7 +123,7 @@ def _transposed(
 def linear(call: Call, x: Any, weight: Any, bias: Any) -> View:
     """Becomes Linear, or a convolution of one tap."""
     w = call.constant(weight, "a linear layer with weights")
-    return call.builder.linear(call.where, call.tensor(x), w, _bias(call, bias))
+    return call.builder.linear(call.where, call.tensor(x), w, call.bias(bias))
 
 
 @handles("matmul", "mm")
@@ -142,7 +138,7 @@ def matmul(call: Call, a: Any, b: Any) -> View:
 def addmm(call: Call, bias: Any, a: Any, b: Any, beta: float, alpha: float) -> View:
     """Becomes Linear."""
     w = call.constant(b, "a linear layer with weights")
-    own = _bias(call, bias)
+    own = call.bias(bias)
     return call.builder.linear(
         call.where, call.tensor(a), w.T * alpha, None if own is None else own * beta
     )
@@ -191,7 +187,7 @@ def _deformable(
 ) -> View:  # fmt: skip
     builder, where = call.builder, call.where
     w = call.constant(weight, "a deformable convolution with weights").double()
-    own = _bias(call, bias)
+    own = call.bias(bias)
     own = torch.zeros(len(w), dtype=torch.float64) if own is None else own.double()
     names = [builder.realized(where, call.tensor(t)) for t in (x, offset)]
     if mask is not None:

@@ -14,7 +14,7 @@ from tilewright.compiler.ir.arithmetic import (
 )
 from tilewright.compiler.ir.op import (
     Accumulating,
-    Op,
+    Binary,
     Range,
     Rule,
     Shape,
@@ -47,7 +47,7 @@ def _operands_match_shared_type(op: "Add", types: Types) -> str | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Add(Accumulating):
+class Add(Binary, Accumulating):
     """Residual addition: both operands requantized to one shared scale, added, requantized.
 
     ``a' = requantize_a(a - zero_point_a)`` and ``b'`` alike, held in ``shared_bits`` bits, then
@@ -78,16 +78,6 @@ class Add(Accumulating):
     shared_bits: int
     shared_signed: bool
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the values read."""
-        return (self.input_a, self.input_b)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Names of the values written."""
-        return (self.output,)
-
     def shape(self, types: Types) -> Shape:
         """Return the shape of the output."""
         return types[self.input_a].shape
@@ -109,7 +99,7 @@ class Add(Accumulating):
 
 
 @dataclass(frozen=True, eq=False)
-class Maximum(Op):
+class Maximum(Binary):
     """The larger of two elements at every place; scale and zero point stay."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (rules.shapes_equal, rules.shape_agrees, rules.keeps_type)
@@ -117,16 +107,6 @@ class Maximum(Op):
     input_a: str
     input_b: str
     output: str
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the values read."""
-        return (self.input_a, self.input_b)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Names of the values written."""
-        return (self.output,)
 
     def shape(self, types: Types) -> Shape:
         """Return the shape of the output."""
@@ -239,7 +219,7 @@ def _shapes_meet(op: "Product", types: Types) -> str | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Product(Accumulating):
+class Product(Binary, Accumulating):
     """Product of two tensors, pixel by pixel: of every channel, or all by one.
 
     ``out = requantize((a - zero_point_a) * (b - zero_point_b))``. The operands may be one value,
@@ -262,16 +242,6 @@ class Product(Accumulating):
     input_b: str
     output: str
     requantize: Requantize
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the values read."""
-        return (self.input_a, self.input_b)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Names of the values written."""
-        return (self.output,)
 
     def shape(self, types: Types) -> Shape:
         """Return the shape of the output."""

@@ -92,15 +92,8 @@ _Terms = dict[str, float]
 
 
 def _activations(e: _Engine) -> _Terms:
-    c, rows, cols, cells, fast, sampler, act = (
-        e.c,
-        e.rows,
-        e.cols,
-        e.cells,
-        e.fast,
-        e.sampler,
-        e.act,
-    )
+    c, rows, cols, cells = e.c, e.rows, e.cols, e.cells
+    fast, sampler, act = e.fast, e.sampler, e.act
     return {
         "lanes' bits": 8 * cells,
         "lanes' bits, pipelined": 8 * cells * fast,
@@ -222,15 +215,8 @@ def _drain(e: _Engine) -> _Terms:
 
 
 def _feeder(e: _Engine) -> _Terms:
-    c, rows, cols, cells, fast, sampler, act = (
-        e.c,
-        e.rows,
-        e.cols,
-        e.cells,
-        e.fast,
-        e.sampler,
-        e.act,
-    )
+    c, rows, cols, cells = e.c, e.rows, e.cols, e.cells
+    fast, sampler, act = e.fast, e.sampler, e.act
     summed = int(c.data_width > 9)
     return {
         "windows": 8 * cells,

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import zipfile
-from collections.abc import Container
-from typing import IO
+import zlib
+from collections.abc import Callable, Container
+from typing import IO, TypeVar
 
+from tilewright import files
+from tilewright.errors import Error
 from tilewright.program.errors import ProgramError
+
+Content = TypeVar("Content")
+
+#: What Python raises where bytes of an archive are wrong: each kind has an exception of its own.
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,  # of encrypted members, and of methods that are not implemented
+    ValueError,
+)
 
 _END = struct.Struct("<4s4H2LH")  # a ZIP archive's last record, without a comment
 _MAX_DIRECTORY = 1 << 13
@@ -19,6 +36,19 @@ def has_parts(file: IO[bytes]) -> bool:
     start = file.read(1 << 12)
     file.seek(0)
     return start[:2] == b"PK" and b'"format": "tilewright-hosted"' in start
+
+
+def read_bounded(
+    path: str | os.PathLike[str], limit: int, read: Callable[[IO[bytes]], Content]
+) -> Content:
+    """Read a file of at most ``limit`` bytes; an error says which file it is."""
+    try:
+        with files.open_bounded(path, limit) as file:
+            return read(file)
+    except files.FileError:
+        raise
+    except Error as error:
+        raise ProgramError(f"cannot load {path}: {error}") from error
 
 
 def check_directory(file: IO[bytes], counts: Container[int]) -> None:

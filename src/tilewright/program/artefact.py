@@ -145,8 +145,7 @@ class Program:
     @property
     def result_names(self) -> list[str]:
         """Name of each result: "output", or "output.0" and so on."""
-        count = len(self.results)
-        return ["output"] if count == 1 else [f"output.{i}" for i in range(count)]
+        return result_names(len(self.results))
 
     @property
     def result_types(self) -> list[TensorType]:
@@ -180,3 +179,8 @@ class Program:
         from tilewright.program.storage import load
 
         return load(path)
+
+
+def result_names(count: int) -> list[str]:
+    """Return the name of each of so many results: "output", or "output.0" and so on."""
+    return ["output"] if count == 1 else [f"output.{i}" for i in range(count)]

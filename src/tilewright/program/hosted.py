@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tilewright.compiler.host import HostModel, Tail
 from tilewright.compiler.ir import ResultView
 from tilewright.isa import EngineConfig
-from tilewright.program.artefact import LayerInfo, Program
+from tilewright.program.artefact import LayerInfo, Program, result_names
 from tilewright.program.errors import ProgramError
 from tilewright.target import Target
 
@@ -211,8 +211,7 @@ class HostedProgram:
     @property
     def result_names(self) -> list[str]:
         """Name of each result: "output", or "output.0" and so on."""
-        count = len(self.outputs if self.tail is None else self.tail.results)
-        return ["output"] if count == 1 else [f"output.{i}" for i in range(count)]
+        return result_names(len(self.outputs if self.tail is None else self.tail.results))
 
     def random_image(self) -> list[Array]:
         """Return one random image, always the same: an array (1, ...) per input."""

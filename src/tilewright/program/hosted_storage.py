@@ -7,9 +7,7 @@ import io
 import json
 import math
 import os
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 
@@ -18,10 +16,9 @@ from pydantic import Field, ValidationError
 
 from tilewright import files
 from tilewright.compiler.host import HostModel, Tail
-from tilewright.compiler.ir import ResultView
-from tilewright.errors import Error, require_type
+from tilewright.errors import require_type
 from tilewright.isa import ISA_VERSION
-from tilewright.program.archive import check_directory, member
+from tilewright.program.archive import DAMAGED, check_directory, member, read_bounded
 from tilewright.program.errors import ProgramError
 from tilewright.program.hosted import (
     EnginePart,
@@ -30,7 +27,7 @@ from tilewright.program.hosted import (
     HostedProgram,
     HostPart,
 )
-from tilewright.program.manifest import Checksum, Name, Shape, Strict, first_line
+from tilewright.program.manifest import Checksum, Name, Result, Shape, Strict, first_line
 from tilewright.program.storage import MAX_PROGRAM_BYTES, load_program, save_program
 
 FORMAT = "tilewright-hosted"
@@ -47,11 +44,8 @@ Size = Annotated[int, Field(ge=1, lt=1 << 24)]
 Map = tuple[Size, Size, Size]
 
 
-class _Gather(Strict):
+class _Gather(Result):
     names: Annotated[tuple[Name, ...], Field(min_length=1, max_length=4096)]
-    sources: Annotated[tuple[Place, ...], Field(min_length=1, max_length=4096)]
-    shape: Shape
-    index: Annotated[str, Field(max_length=MAX_MANIFEST_BYTES)] | None
 
 
 Gathers = Annotated[tuple[_Gather, ...], Field(max_length=4096)]
@@ -163,13 +157,7 @@ def _sha256(data: bytes) -> str:
 def load(path: str | os.PathLike[str]) -> HostedProgram:
     """Read a program file; see :meth:`HostedProgram.load`."""
     require_type("load", "path", path, str, os.PathLike)
-    try:
-        with files.open_bounded(path, MAX_BYTES) as file:
-            return _load(file)
-    except files.FileError:
-        raise
-    except Error as error:
-        raise ProgramError(f"cannot load {path}: {error}") from error
+    return read_bounded(path, MAX_BYTES, _load)
 
 
 def _load(file: IO[bytes]) -> HostedProgram:
@@ -182,15 +170,7 @@ def _load(file: IO[bytes]) -> HostedProgram:
                 raise ProgramError(f"it has {len(archive.namelist())} members instead of {count}")
             parts = [_read_part(archive, i, entry) for i, entry in enumerate(manifest.parts)]
             tail = None if manifest.tail is None else _read_tail(archive, manifest.tail)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        EOFError,
-        OSError,
-        RuntimeError,  # of encrypted members, and of methods that are not implemented
-        ValueError,
-    ) as error:
+    except DAMAGED as error:
         raise ProgramError(str(error)) from error
     inputs = tuple(HostedInput(x.name, x.shape, x.place) for x in manifest.inputs)
     outputs = tuple(map(_read_gather, manifest.outputs))
@@ -230,11 +210,7 @@ def _read_tail(archive: zipfile.ZipFile, entry: _Tail) -> Tail:
 
 
 def _read_gather(entry: _Gather) -> Gather:
-    try:
-        view = ResultView.from_text(entry.sources, entry.shape, entry.index)
-    except (ValueError, MemoryError, zlib.error) as error:
-        raise ProgramError(f"the index of a tensor of {entry.shape}: {error}") from error
-    return Gather(entry.names, view)
+    return Gather(entry.names, entry.view())
 
 
 def _check(program: HostedProgram) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import math
 import os
-import struct
 import sys
 import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from tilewright import files
 from tilewright.compiler.ir import Graph, Input, TensorType, quantize_input
+from tilewright.program.archive import DAMAGED
 from tilewright.program.errors import ProgramError
 
 #: Bytes of a file of inputs, at most.
@@ -125,15 +124,7 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
                     with archive.open(info) as member:
                         data = member.read(info.file_size)
                     arrays[name] = _array(data, f"{wrong}: {name}")
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            struct.error,
-            EOFError,
-            OSError,
-            RuntimeError,  # of encrypted members, and of methods that are not implemented
-            ValueError,
-        ) as error:
+        except DAMAGED as error:
             raise ProgramError(f"{wrong}: {error}") from error
     return arrays
 

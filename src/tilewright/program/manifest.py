@@ -6,10 +6,12 @@ can make its reader do, whatever it says: below 1 GB of memory and ten seconds.
 
 from __future__ import annotations
 
+import zlib
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tilewright.compiler.ir import ResultView
 from tilewright.compiler.schedule import GroupView
 from tilewright.isa.rules import MAX_COMMANDS
 from tilewright.program.artefact import LayerInfo
@@ -70,6 +72,13 @@ class Result(Strict):
     sources: Annotated[tuple[Annotated[int, Field(ge=0, lt=4096)], ...], Field(min_length=1)]
     shape: Shape
     index: Annotated[str, Field(max_length=MAX_MANIFEST_BYTES)] | None
+
+    def view(self) -> ResultView:
+        """Return the view that this describes, or raise a ProgramError."""
+        try:
+            return ResultView.from_text(self.sources, self.shape, self.index)
+        except (ValueError, MemoryError, zlib.error) as error:
+            raise ProgramError(f"the index of a tensor of {self.shape}: {error}") from error
 
 
 class Manifest(Strict):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright import files
-from tilewright.compiler.ir import Graph, ResultView, check_limits, parse_graph, print_graph
-from tilewright.errors import Error, require_type
+from tilewright.compiler.ir import Graph, check_limits, parse_graph, print_graph
+from tilewright.errors import require_type
 from tilewright.isa import ISA_VERSION, EngineConfig, Unit
-from tilewright.program.archive import check_directory, has_parts, member
+from tilewright.program.archive import DAMAGED, check_directory, has_parts, member, read_bounded
 from tilewright.program.artefact import Program
 from tilewright.program.checks import check_program
 from tilewright.program.errors import ProgramError
@@ -31,7 +29,6 @@ from tilewright.program.manifest import (
     MAX_MANIFEST_BYTES,
     Chip,
     Manifest,
-    Result,
     read_manifest,
 )
 from tilewright.sim.timing import SDRAM, MemoryTiming
@@ -99,13 +96,7 @@ def _write(members: Mapping[str, bytes], file: IO[bytes]) -> None:
 def load(path: str | os.PathLike[str]) -> Program:
     """Read a program file; see :meth:`Program.load`."""
     require_type("load", "path", path, str, os.PathLike)
-    try:
-        with files.open_bounded(path, MAX_PROGRAM_BYTES) as file:
-            return load_program(file)
-    except files.FileError:
-        raise
-    except Error as error:
-        raise ProgramError(f"cannot load {path}: {error}") from error
+    return read_bounded(path, MAX_PROGRAM_BYTES, load_program)
 
 
 def load_program(file: IO[bytes]) -> Program:
@@ -113,7 +104,6 @@ def load_program(file: IO[bytes]) -> Program:
     if has_parts(file):
         raise ProgramError("it has parts for the host, too: tw.load reads it")
     check_directory(file, (len(LIMITS),))
-    # Of what can be wrong with the bytes of an archive, each kind has an exception of its own.
     try:
         with zipfile.ZipFile(file) as archive:
             manifest = read_manifest(member(archive, MANIFEST, MAX_MANIFEST_BYTES), ISA_VERSION)
@@ -121,15 +111,7 @@ def load_program(file: IO[bytes]) -> Program:
             graph = parse_graph(text)
             data = member(archive, IMAGE, MAX_IMAGE_BYTES, manifest.sha256.memory)
             image = np.frombuffer(data, np.uint8)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        EOFError,
-        OSError,
-        RuntimeError,  # of encrypted members, and of methods that are not implemented
-        ValueError,
-    ) as error:
+    except DAMAGED as error:
         raise ProgramError(str(error)) from error
     program = _program(manifest, graph, image)
     check_program(program)
@@ -157,12 +139,5 @@ def _program(manifest: Manifest, graph: Graph, image: NDArray[np.uint8]) -> Prog
         schedule=manifest.schedule,
         rounded_biases=manifest.rounded_biases,
         input_shapes=manifest.input_shapes,
-        results=tuple(map(_result, manifest.results)),
+        results=tuple(entry.view() for entry in manifest.results),
     )
-
-
-def _result(entry: Result) -> ResultView:
-    try:
-        return ResultView.from_text(entry.sources, entry.shape, entry.index)
-    except (ValueError, MemoryError, zlib.error) as error:
-        raise ProgramError(f"the index of a result of {entry.shape}: {error}") from error
