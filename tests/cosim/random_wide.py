@@ -84,7 +84,7 @@ def wide_layer(rng, config):
         return upsampled(rng, config)
     if config.offset_depth and rng.random() < 0.5:
         return random_deformable(rng, replace(config, offset_depth=4096), reach=4)
-    return random_layer(rng, config, int(rng.choice([20, 60, 200])))
+    return random_layer(rng, config, int(rng.choice([60, 200, 500])))
 
 
 def wide_network(rng, config):
