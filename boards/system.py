@@ -19,6 +19,7 @@ from tilewright.hdl.lib.skid import SkidBuffer
 from tilewright.hdl.memory.block import OnChipMemory
 from tilewright.hdl.memory.engine import SDRAMEngine
 from tilewright.hdl.memory.large import LargeMemory
+from tilewright.hdl.memory.late import LatePins
 from tilewright.hdl.memory.parameters import SDRAMParameters
 from tilewright.hdl.memory.pins import SDRAMPins
 from tilewright.hdl.verilog import DEPENDS_ON, component_rtlil, component_verilog
@@ -189,26 +190,6 @@ class _Top(wiring.Component):
         return m
 
 
-class _SimulatedTop(wiring.Component):
-    """The system with a cycle at its pins each way, as the pads' registers take, but no PLL."""
-
-    def __init__(self, board, divisor):
-        self._board = board
-        self._system = System(board.engine, divisor=divisor, sdram=_parameters(board))
-        super().__init__(dict(self._system.signature.members))
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.system = system = self._system
-        for path, member, port in self.signature.flatten(self):
-            inner = system
-            for name in path:
-                inner = getattr(inner, name)
-            late = m.d.sync if path[0] == "sdram" else m.d.comb
-            late += port.eq(inner) if member.flow == Out else inner.eq(port)
-        return m
-
-
 def system_rtlil(board: Board) -> str:
     """Return a board's system as RTLIL, top module ``TOP``; cached by all that it depends on."""
     families = (get_board_family(board.family), get_family(board.engine.dsp))
@@ -224,11 +205,18 @@ def system_rtlil(board: Board) -> str:
 def simulated_verilog(board: Board, *, divisor: int) -> str:
     """Return a board's system as Verilog, for simulation: top module ``TOP``, ``clk`` and ``rst``.
 
+    There is no PLL, and the pads' registers are common ones.
+
     Parameters
     ----------
     divisor : int, clock cycles per bit of its serial line
     """
     key = digest([repr(board), str(divisor), _SOURCES, *DEPENDS_ON])
-    return cached_text(
-        "simulated", key, "v", lambda: component_verilog(_SimulatedTop(board, divisor), TOP)
-    )
+
+    def make() -> str:
+        parameters = _parameters(board)
+        system = System(board.engine, divisor=divisor, sdram=parameters)
+        pads = 0 if parameters is None else parameters.pad_latency
+        return component_verilog(LatePins(system, pads), TOP)
+
+    return cached_text("simulated", key, "v", make)

@@ -18,6 +18,7 @@ from tilewright.hdl.bus.axi import ports
 from tilewright.hdl.engine import Engine
 from tilewright.hdl.families import get_family
 from tilewright.hdl.memory.engine import SDRAMEngine
+from tilewright.hdl.memory.late import LatePins
 from tilewright.hdl.memory.parameters import SDRAMParameters
 from tilewright.hdl.yosys import run_yosys
 from tilewright.isa import EngineConfig
@@ -58,13 +59,16 @@ def engine_verilog(config: EngineConfig) -> str:
 
 
 def sdram_engine_verilog(config: EngineConfig, parameters: SDRAMParameters) -> str:
-    """Return the engine with a controller of SDRAM as Verilog-2005, top module ``TOP``.
+    """Return an engine with a controller of SDRAM as Verilog-2005, top module ``TOP``.
+
+    For simulation: the registers in the pads are there.
 
     Ports: as of :func:`engine_verilog`, but ``sdram_*`` and ``ready`` instead of ``m_axi_*``.
     """
 
     def make() -> str:
-        return component_verilog(SDRAMEngine(config, parameters), TOP)
+        engine = LatePins(SDRAMEngine(config, parameters), parameters.pad_latency)
+        return component_verilog(engine, TOP)
 
     return cached_text("sdram", digest([repr((config, parameters)), *DEPENDS_ON]), "v", make)
 

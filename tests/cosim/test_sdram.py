@@ -13,20 +13,26 @@ from tests.cosim.random_networks import random_network
 from tilewright import SDRAM, Error, Program, Target
 from tilewright.api.compile import compile_graph
 from tilewright.api.verify import verify
+from tilewright.boards import BOARDS
 from tilewright.sim.timing.memory import sdram
 
 CLOCK_MHZ = 112.5
-SYSTEMS = {"4x4-bus64": "IS42S16160G-7", "8x7-bus32": "W9825G6KH-6", "8x7-bus64": "EM638325-6"}
+#: Chips and registers in the pads: as boards have them, and none, one and an uneven number.
+SYSTEMS = {
+    "4x4-bus64": SDRAM("IS42S16160G-7", CLOCK_MHZ),
+    "8x7-bus32": SDRAM("W9825G6KH-6", CLOCK_MHZ, 1),
+    "8x7-bus64": SDRAM("EM638325-6", CLOCK_MHZ, 3),
+}
 CASES = 4
 
 
-def program_of(engine, seed, size=None):
+def program_of(engine, seed, size=None, memory=None):
     config = ENGINES[engine]
     rng = np.random.default_rng(seed)
     size = size or tuple(int(n) for n in rng.integers(3, 30, 2))
     graph, inputs = random_network(rng, config, size)
-    memory = SDRAM(SYSTEMS[engine], CLOCK_MHZ)
-    return compile_graph(graph, Target(engine=config, memory=memory)), inputs
+    target = Target(engine=config, memory=memory or SYSTEMS[engine])
+    return compile_graph(graph, target), inputs
 
 
 @pytest.mark.slow
@@ -38,6 +44,13 @@ def test_random_networks_agree(engine):
             verify(program, inputs)
         except Exception as error:
             pytest.fail(f"seed {seed}, engine {engine}: {error}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board", [name for name, board in BOARDS.all().items() if board.sdram])
+def test_every_boards_own_memory(board):
+    program, inputs = program_of("4x4-bus64", 0, (5, 6), Target.from_board(board).memory)
+    verify(program, inputs)
 
 
 @pytest.mark.slow

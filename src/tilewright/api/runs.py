@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.api.cycles import replayed
+from tilewright.api.cycles import events_of, replayed
 from tilewright.api.result import SimulationError
 from tilewright.files import fresh_file
 from tilewright.isa import Unit
@@ -26,6 +26,7 @@ from tilewright.sim.timing import SDRAM
 from tilewright.sim.timing.compute import compute_timings
 
 PROGRESS_CYCLES = 2_000  # of RTL from report to report, a fraction of a second
+SPARE_CYCLES = 100_000  # of RTL beyond those predicted, after which a run is given up
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class RtlRunner:
         timings = compute_timings(program.engine, program.commands(Unit.COMPUTE))
         cycles = [timing.free for _, timing in timings]
         self._cycles = np.concatenate([[0], np.cumsum(cycles)])
+        self._limit = events_of(program).cycles + SPARE_CYCLES
 
     def run(self, index: int, memory: NDArray[np.uint8], report: Callable[[float], None]) -> Run:
         """Run image ``index``, or take a finished run of the same; outputs are in ``memory``."""
@@ -112,6 +114,7 @@ class RtlRunner:
                     float(self._cycles[session.completed[Unit.COMPUTE]] / self._cycles[-1])
                 ),
                 progress_interval=PROGRESS_CYCLES,
+                cycle_limit=self._limit,
                 checkpoint=state,
             )
         if done.status is not Status.DONE:
