@@ -5,19 +5,19 @@ import pytest
 
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_layers import random_layer
+from tests.seeds import seeds
 from tilewright.api.compile import compile_graph
 from tilewright.api.verify import verify
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
 
-CASES = 60
-
 
 @pytest.mark.slow
+@seeds(25, 60)
 @pytest.mark.parametrize("engine", ENGINES)
-def test_random_layers_agree(engine):
+def test_random_layers_agree(engine, cases):
     config = ENGINES[engine]
-    for seed in range(CASES):
+    for seed in cases:
         rng = np.random.default_rng(seed)
         latency = MemoryTiming(*(int(n) for n in rng.integers(1, 60, 2)))
         graph, inputs = random_layer(rng, config)

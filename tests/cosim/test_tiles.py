@@ -47,7 +47,7 @@ KERNELS = ((3, 3), (5, 5), (1, 3), (3, 1), (1, 5), (5, 1), (2, 2), (4, 4), (2, 3
 STRIDED = (((3, 3), (2, 2)), ((5, 5), (2, 2)), ((3, 3), (1, 2)), ((5, 3), (2, 1)), ((4, 5), (3, 3)))
 TILINGS = [t for kernel in KERNELS for t in tilings(kernel)]
 TILINGS += [t for kernel, stride in STRIDED for t in tilings(kernel, stride)]
-# For every tiling, on each engine; a hundred take an hour.
+# For every tiling, on each engine; a hundred take an hour. The first draw is of every other tiling.
 CASES = 100 if os.environ.get("TILEWRIGHT_LONG") else 3
 
 
@@ -82,7 +82,9 @@ def random_tiles(rng, config, tiling):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_tiling_equals_the_plain_convolution(engine, cases):
     config, compared = ENGINES[engine], 0
-    for tiling in TILINGS:
+    first = list(ENGINES).index(engine)
+    drawn = TILINGS[first :: len(ENGINES)] if 0 in cases else TILINGS
+    for tiling in drawn:
         name = str(tiling)
         if gcd(tiling.m[1] * tiling.stride[1], config.cols) > 1:
             continue
@@ -101,7 +103,7 @@ def test_every_tiling_equals_the_plain_convolution(engine, cases):
             except Exception as error:
                 pytest.fail(f"seed {seed}, {name}, stride {tiling.stride}, {engine}: {error}")
             compared += 1
-    assert compared > 0.8 * len(cases) * len(TILINGS)
+    assert compared > 0.8 * len(cases) * len(drawn)
 
 
 def extreme(channels, data, weights):
