@@ -372,7 +372,7 @@ def outcome_table(target: tw.Target, outcome: Outcome) -> Table:
     table.add_row("every command as predicted", "yes" if outcome.same_cycles else "no")
     rate = f"{outcome.frames_per_second:,.0f} if clocked at {target.clock_mhz:g} MHz"
     table.add_row("frames per second", rate)
-    table.add_row("", "simulated memory; this run does not place and route")
+    table.add_row("", "its memory simulated at the pins; this run does not place and route")
     for name, count in outcome.synthesis.resources.items():
         table.add_row(f"{name} (Yosys)", f"{count:,}")
     return table

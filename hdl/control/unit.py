@@ -1,5 +1,7 @@
 """Control and status: the host's view of the engine."""
 
+from __future__ import annotations
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -17,6 +19,30 @@ Fault.__doc__ = """A unit's error pulse and what is wrong, as a Status."""
 
 # From here on, every register is a counter, in the order of the registers.
 _COUNTERS = tuple(name for name, offset in OFFSET.items() if offset >= OFFSET["CYCLES"])
+
+
+class _Run:
+    """Registers of the run: what STATUS says, and what comes next."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.running = Signal()  # high in BOOT and RUN
+        self.clear = Signal()  # as unit_reset, for the counters only: that one has far to go
+        self.code = Signal(8)  # with the next two, the fields of STATUS
+        self.unit = Signal(2)
+        self.index = Signal(config.count_width)
+        self.pending = Signal()  # the interrupt
+        self.starting = Signal()  # the reset under way is followed by a run
+
+
+class _Host:
+    """Registers that only the host writes."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.base = Signal(config.addr_width - 12)
+        self.program = Signal(config.addr_width)
+        self.count = Signal(16)
+        self.watchdog = Signal(32)
+        self.enable = Signal()  # the interrupt
 
 
 class Control(wiring.Component):
@@ -97,116 +123,114 @@ class Control(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        running = Signal()  # high in BOOT and RUN
-        clear = Signal()  # as unit_reset, for the counters only: that one has far to go
-        code, unit = Signal(8), Signal(2)  # the fields of STATUS
-        index = Signal(self._config.count_width)
-        addr_width = self._config.addr_width
-        base, program, count = Signal(addr_width - 12), Signal(addr_width), Signal(16)
-        watchdog = Signal(32)
-        pending, enable = Signal(), Signal()
+        run, host = _Run(self._config), _Host(self._config)
         start, reset, stop = Signal(), Signal(), Signal()
-        starting = Signal()  # the reset under way is followed by a run
-
         write = self._writes(m)
         m.d.comb += Cat(start, reset, stop).eq(write.control)
-        with m.If(write.valid):
-            with m.Switch(write.addr):
-                with m.Case(OFFSET["INTERRUPT"] >> 2):
-                    m.d.sync += [pending.eq(pending & ~write.data[0]), enable.eq(write.data[1])]
-                with m.Case(OFFSET["BASE"] >> 2):
-                    m.d.sync += base.eq(write.data[12:])
-                with m.Case(OFFSET["PROGRAM"] >> 2):
-                    m.d.sync += program.eq(write.data)
-                with m.Case(OFFSET["COUNT"] >> 2):
-                    m.d.sync += count.eq(write.data)
-                if self._config.counters:
-                    with m.Case(OFFSET["WATCHDOG"] >> 2):
-                        m.d.sync += watchdog.eq(write.data)
-        command_bytes = [self._config.command_bytes(unit) for unit in Unit]
-        self._reads(
-            m,
-            {
-                "ID": Const(IDENTITY, 32),
-                "VERSION": Const(ISA_VERSION, 32),
-                "DIGEST": Const(self._config.digest, 32),
-                "STATUS": Cat(code, unit, Const(0, 6), index),
-                "INTERRUPT": Cat(pending, enable),
-                "BASE": self.base,
-                "PROGRAM": program,
-                "COUNT": count,
-                "WATCHDOG": watchdog,
-                "ERROR_ADDRESS": Mux(
-                    unit == Unit.COMPUTE,
-                    index * command_bytes[Unit.COMPUTE],
-                    index * command_bytes[Unit.LOAD],
-                ),
-            },
-            self._counters(m, running, clear) if self._config.counters else None,
-        )
-
+        self._keep(m, write, run, host)
+        counters = self._counters(m, run) if self._config.counters else None
+        self._reads(m, self._values(run, host), counters)
         m.d.comb += [
-            self.irq.eq(pending & enable),
-            self.base.eq(Cat(Const(0, 12), base)),
-            self.boot.payload.address.eq(program),
-            self.boot.payload.count.eq(count),
+            self.irq.eq(run.pending & host.enable),
+            self.base.eq(Cat(Const(0, 12), host.base)),
+            self.boot.payload.address.eq(host.program),
+            self.boot.payload.count.eq(host.count),
             self.go.eq(self.boot.valid & self.boot.ready),
-            self.halt.eq(~running),
+            self.halt.eq(~run.running),
         ]
-        fault = self._faults(m, running, watchdog)
-        m.d.sync += [self.unit_reset.eq(0), clear.eq(0)]
+        fault = self._faults(m, run.running, host.watchdog)
+        m.d.sync += [self.unit_reset.eq(0), run.clear.eq(0)]
         with m.FSM():
             with m.State("STILL"):  # idle, done or at fault
-                with m.If(start & (code <= Status.DONE)):
-                    m.d.sync += starting.eq(1)
+                with m.If(start & (run.code <= Status.DONE)):
+                    m.d.sync += run.starting.eq(1)
                     m.next = "FLUSH"
                 with m.If(reset):
-                    m.d.sync += starting.eq(0)
+                    m.d.sync += run.starting.eq(0)
                     m.next = "FLUSH"
             with m.State("FLUSH"):
                 with m.If(self.quiet):
-                    m.d.sync += [self.unit_reset.eq(1), clear.eq(1)]
+                    m.d.sync += [self.unit_reset.eq(1), run.clear.eq(1)]
                     m.next = "RESET"
                 with m.If(reset):
-                    m.d.sync += starting.eq(0)
+                    m.d.sync += run.starting.eq(0)
             with m.State("RESET"):
-                m.d.sync += [unit.eq(0), index.eq(0)]
-                with m.If(starting & ~reset):
-                    m.d.sync += code.eq(Status.RUNNING)
+                m.d.sync += [run.unit.eq(0), run.index.eq(0)]
+                with m.If(run.starting & ~reset):
+                    m.d.sync += run.code.eq(Status.RUNNING)
                     m.next = "SETTLE"
                 with m.Else():
-                    m.d.sync += [code.eq(Status.IDLE), pending.eq(0)]
+                    m.d.sync += [run.code.eq(Status.IDLE), run.pending.eq(0)]
                     m.next = "STILL"
             with m.State("SETTLE"):  # the units are in reset
-                m.d.sync += running.eq(1)
+                m.d.sync += run.running.eq(1)
                 m.next = "BOOT"
-                with m.If(reset):
-                    m.d.sync += [starting.eq(0), running.eq(0)]
-                    m.next = "FLUSH"
+                self._end_with(m, reset, run)
             with m.State("BOOT"):
                 m.d.comb += self.boot.valid.eq(1)
                 m.next = "RUN"  # the load unit is idle: it was reset in the cycle before
-                with m.If(reset):
-                    m.d.sync += [starting.eq(0), running.eq(0)]
-                    m.next = "FLUSH"
+                self._end_with(m, reset, run)
             with m.State("RUN"):
                 with m.If(fault.valid):
                     m.d.sync += [
-                        code.eq(fault.status),
-                        unit.eq(fault.unit),
-                        index.eq(fault.index),
+                        run.code.eq(fault.status),
+                        run.unit.eq(fault.unit),
+                        run.index.eq(fault.index),
                     ]
                 with m.Elif(self.finished):
-                    m.d.sync += code.eq(Status.DONE)
+                    m.d.sync += run.code.eq(Status.DONE)
                 with m.Elif(stop):
-                    m.d.sync += code.eq(Status.STOPPED)
+                    m.d.sync += run.code.eq(Status.STOPPED)
                 with m.If(fault.valid | self.finished | stop):
-                    m.d.sync += [pending.eq(1), running.eq(0)]
+                    m.d.sync += [run.pending.eq(1), run.running.eq(0)]
                     m.next = "STILL"
-                with m.If(reset):
-                    m.d.sync += [starting.eq(0), running.eq(0)]
-                    m.next = "FLUSH"
+                self._end_with(m, reset, run)
         return m
+
+    @staticmethod
+    def _end_with(m: Module, reset: Signal, run: _Run) -> None:
+        """End the run with a reset, whatever else was to come next."""
+        with m.If(reset):
+            m.d.sync += [run.starting.eq(0), run.running.eq(0)]
+            m.next = "FLUSH"
+
+    def _keep(self, m: Module, write: data.View, run: _Run, host: _Host) -> None:
+        """Keep what the host writes."""
+        with m.If(write.valid), m.Switch(write.addr):
+            with m.Case(OFFSET["INTERRUPT"] >> 2):
+                m.d.sync += [
+                    run.pending.eq(run.pending & ~write.data[0]),
+                    host.enable.eq(write.data[1]),
+                ]
+            with m.Case(OFFSET["BASE"] >> 2):
+                m.d.sync += host.base.eq(write.data[12:])
+            with m.Case(OFFSET["PROGRAM"] >> 2):
+                m.d.sync += host.program.eq(write.data)
+            with m.Case(OFFSET["COUNT"] >> 2):
+                m.d.sync += host.count.eq(write.data)
+            if self._config.counters:
+                with m.Case(OFFSET["WATCHDOG"] >> 2):
+                    m.d.sync += host.watchdog.eq(write.data)
+
+    def _values(self, run: _Run, host: _Host) -> dict[str, Value]:
+        """Return what the host reads, but for the counters."""
+        command_bytes = [self._config.command_bytes(unit) for unit in Unit]
+        return {
+            "ID": Const(IDENTITY, 32),
+            "VERSION": Const(ISA_VERSION, 32),
+            "DIGEST": Const(self._config.digest, 32),
+            "STATUS": Cat(run.code, run.unit, Const(0, 6), run.index),
+            "INTERRUPT": Cat(run.pending, host.enable),
+            "BASE": self.base,
+            "PROGRAM": host.program,
+            "COUNT": host.count,
+            "WATCHDOG": host.watchdog,
+            "ERROR_ADDRESS": Mux(
+                run.unit == Unit.COMPUTE,
+                run.index * command_bytes[Unit.COMPUTE],
+                run.index * command_bytes[Unit.LOAD],
+            ),
+        }
 
     def _faults(self, m: Module, running: Signal, watchdog: Signal) -> data.View:
         """Return what is wrong, if anything: valid, status, unit, index."""
@@ -249,8 +273,9 @@ class Control(wiring.Component):
                     m.d.comb += fault.index.eq(self.done_count[unit])
         return fault
 
-    def _counters(self, m: Module, running: Signal, clear: Signal) -> Counters:
+    def _counters(self, m: Module, run: _Run) -> Counters:
         """Connect the counters, in the order of their registers."""
+        running = run.running
         events = {
             "CYCLES": running,
             "LOAD_BUSY": running & self.busy[Unit.LOAD],
@@ -271,7 +296,7 @@ class Control(wiring.Component):
         weights["BYTES_READ"] = weights["BYTES_WRITTEN"] = self._config.bus_bytes
         m.submodules.counters = counters = Counters(tuple(weights[name] for name in _COUNTERS))
         m.d.comb += [
-            counters.clear.eq(clear),
+            counters.clear.eq(run.clear),
             counters.events.eq(Cat(events[name] for name in _COUNTERS)),
         ]
         return counters

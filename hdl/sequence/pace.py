@@ -2,7 +2,7 @@
 
 from math import gcd
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -57,6 +57,29 @@ def burst_layout(config):
     )
 
 
+class _Lengths:
+    """Registers: cycles of a whole and of a last segment, less one, and of the pause before."""
+
+    def __init__(self, count_width):
+        self.full = Signal(count_width)
+        self.short = Signal(count_width)
+        self.full_is_one = Signal()
+        self.short_is_one = Signal()
+        self.pause = Signal(8)
+        self.ready_after = Signal(8)
+        self.product = Const(0)  # the command multiplies maps
+
+
+class _Narrow:
+    """Registers: the last part and the cycles of segments of a narrow word, less one."""
+
+    def __init__(self, full, last_part):
+        self.valid = Signal()
+        self.full = Signal.like(full, name="narrow_full")
+        self.short = Signal.like(full, name="narrow_short")
+        self.part = Signal.like(last_part, name="narrow_part")
+
+
 class PaceSequencer(wiring.Component):
     """Issue the accesses and the weight burst of each segment, at a fixed pace.
 
@@ -109,11 +132,64 @@ class PaceSequencer(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        config, c = self._config, self.command
-        segment, access, burst = self.i.payload, self.access, self.burst
-
+        config, segment, access = self._config, self.i.payload, self.access
         take = Signal()
-        # Of the command, which is stable.
+        parts, last_part = self._parts(m)
+        length = self._lengths(m, parts)
+        count = self._count(m, length)
+        shortest = self._shortest(m, length)
+        narrow = self._narrow(m, length, last_part) if config.offset_depth else None
+
+        # Of this segment: cycles after this one; none.
+        left, over = Signal(step_count_width(config)), Signal(init=1)
+        # Of this pass: cycles that it must still last after this one; none.
+        spare, spent = Signal.like(shortest), Signal(init=1)
+        whole = Signal()  # the access is the last of its window
+        end_part = Signal.like(last_part) if config.offset_depth else last_part
+        # Which part it is: one of a row, where several share words.
+        part = Signal.like(last_part) if config.shared_words else access.part
+        begin, ready, parameters = self._pause(m, length, over & spent & segment.new_kg)
+        m.d.comb += [
+            self.i.ready.eq(over & (~segment.first | (spent & (~segment.new_kg | ready)))),
+            take.eq(self.i.valid & self.i.ready),
+            self.burst_valid.eq(parameters | (self.access_valid & (part == end_part) & whole)),
+        ]
+        m.d.sync += self.idle.eq(over & spent & ~self.i.valid)
+
+        with m.If(take):
+            m.d.sync += [
+                left.eq(Mux(segment.short, length.short, length.full)),
+                over.eq(
+                    Mux(segment.short, length.short_is_one, length.full_is_one) | ~segment.closes
+                ),
+                *([end_part.eq(last_part)] if config.offset_depth else []),
+                whole.eq(segment.closes),
+                *([part.eq(0)] if config.shared_words else []),
+            ]
+        with m.Else():
+            m.d.sync += [
+                left.eq(left - 1),
+                over.eq(over | (left == 1)),
+                *([part.eq(part + 1)] if config.shared_words else []),
+            ]
+        self._access(m, take, ends=part == end_part)
+        if config.shared_words:
+            self._share_words(m, take)
+        if narrow is not None:
+            with m.If(take & narrow.valid):
+                cycles = Mux(segment.short, narrow.short, narrow.full)
+                m.d.sync += [left.eq(cycles), over.eq(cycles == 0), end_part.eq(narrow.part)]
+
+        with m.If(take & segment.first):
+            m.d.sync += [spare.eq(shortest), spent.eq(0)]
+        with m.Else():
+            m.d.sync += [spare.eq(spare - 1), spent.eq(spent | (spare == 1))]
+        self._burst(m, begin, take, count, length)
+        return m
+
+    def _parts(self, m):
+        """Return in how many parts the command's windows are read, and the last one's number."""
+        config, c = self._config, self.command
         parts, last_part = Signal(range(config.cols + 1)), Signal(range(config.cols))
         with m.Switch(c.stride_x):
             for stride in range(16):
@@ -125,33 +201,42 @@ class PaceSequencer(wiring.Component):
         if config.offset_depth:
             with m.If(self.deform):
                 m.d.sync += parts.eq(config.cols)
-        # Cycles of a segment, less one; whether that is none.
+        m.d.sync += last_part.eq(parts - 1)
+        return parts, last_part
+
+    def _lengths(self, m, parts):
+        """Return the command's cycles of a segment and of a pause, less one each."""
+        config, c = self._config, self.command
         count_width = step_count_width(config)
-        full, short = Signal(count_width), Signal(count_width)
-        full_is_one, short_is_one = Signal(), Signal()
-        pause, ready_after = Signal(8), Signal(8)
+        length = _Lengths(count_width)
         whole_segment, last_segment = Signal(count_width), Signal(count_width)
         m.d.sync += [
-            last_part.eq(parts - 1),
             whole_segment.eq(Mux(c.segment > parts, c.segment, parts)),
             last_segment.eq(Mux(c.last_segment > parts, c.last_segment, parts)),
-            full.eq(whole_segment - 1),
-            short.eq(last_segment - 1),
-            full_is_one.eq(full == 0),
-            short_is_one.eq(short == 0),
-            pause.eq(parts + config.parameter_pause),
-            ready_after.eq(parts + config.parameter_pause + config.param_words - 1),
+            length.full.eq(whole_segment - 1),
+            length.short.eq(last_segment - 1),
+            length.full_is_one.eq(length.full == 0),
+            length.short_is_one.eq(length.short == 0),
+            length.pause.eq(parts + config.parameter_pause),
+            length.ready_after.eq(parts + config.parameter_pause + config.param_words - 1),
         ]
+        return length
 
+    def _count(self, m, length):
+        """Return how many weight words the segment's burst has; a product's steps are others."""
+        config, c, segment = self._config, self.command, self.i.payload
         count = Mux(segment.short, c.last_segment, c.segment)
         if config.multiplies_maps:
-            product = Signal()
+            length.product = product = Signal()
             m.d.sync += product.eq(c.segment == 0)
             count = Mux(product, Mux(segment.short, config.cols, 1), count)
             with m.If(product):  # a step for each column, and one for the factor or none
-                m.d.sync += short.eq(config.cols - Mux(c.r_dy[0], 1, 2))
+                m.d.sync += length.short.eq(config.cols - Mux(c.r_dy[0], 1, 2))
+        return count
 
-        # Cycles of a pass, at least, less one.
+    def _shortest(self, m, length):
+        """Return the cycles that a pass takes at least, less one."""
+        config, c = self._config, self.command
         longest = max(
             [config.drain_cycles]
             + [pass_span(config, *tile) for tile in TILES if config.partial_depth]
@@ -168,53 +253,50 @@ class PaceSequencer(wiring.Component):
                 # The last tap of a window waits for the array; those before it do not.
                 taps = c.taps
                 m.d.sync += [
-                    full.eq(Mux(c.segment > taps, c.segment - taps, 0)),
-                    short.eq(Mux(c.last_segment > taps, c.last_segment - taps, 0)),
+                    length.full.eq(Mux(c.segment > taps, c.segment - taps, 0)),
+                    length.short.eq(Mux(c.last_segment > taps, c.last_segment - taps, 0)),
                 ]
+        return shortest
 
-        # Of the last word of each row, where windows are sampled.
-        if config.offset_depth:
-            narrow = Signal()
-            narrow_full, narrow_short = Signal.like(full), Signal.like(short)
-            narrow_part = Signal.like(last_part)
-            parts_1 = Signal.like(self.last_parts)
-            m.d.comb += narrow.eq(self.deform & segment.narrow)
-            m.d.sync += [
-                parts_1.eq(self.last_parts),
-                narrow_part.eq(parts_1 - 1),
-                narrow_full.eq(Mux(c.segment > parts_1, c.segment, parts_1) - 1),
-                narrow_short.eq(Mux(c.last_segment > parts_1, c.last_segment, parts_1) - 1),
-            ]
-
-        left, over = (
-            Signal(count_width),
-            Signal(init=1),
-        )  # of this segment: cycles after this one; none
-        # Of this pass: cycles that it must still last after this one; none.
-        spare, spent = Signal.like(shortest), Signal(init=1)
-        whole = Signal()  # the access is the last of its window
-        end_part = Signal.like(last_part) if config.offset_depth else last_part
-        # Which part it is: one of a row, where several share words.
-        part = Signal.like(last_part) if config.shared_words else access.part
-        # The pause before a kernel group.
-        begin, pausing, ready = Signal(), Signal(), Signal()
-        elapsed, parameters = Signal.like(ready_after), Signal()
-        m.d.comb += [
-            self.i.ready.eq(
-                over & (~segment.first | (spent & (~segment.new_kg | ready))),
-            ),
-            take.eq(self.i.valid & self.i.ready),
-            begin.eq(self.i.valid & over & spent & segment.new_kg & ~pausing),
-            self.burst_valid.eq(parameters | (self.access_valid & (part == end_part) & whole)),
+    def _narrow(self, m, length, last_part):
+        """Return the last part and lengths of a sampled row's last word; whether this is one."""
+        c, narrow = self.command, _Narrow(length.full, last_part)
+        parts = Signal.like(self.last_parts)
+        m.d.comb += narrow.valid.eq(self.deform & self.i.payload.narrow)
+        m.d.sync += [
+            parts.eq(self.last_parts),
+            narrow.part.eq(parts - 1),
+            narrow.full.eq(Mux(c.segment > parts, c.segment, parts) - 1),
+            narrow.short.eq(Mux(c.last_segment > parts, c.last_segment, parts) - 1),
         ]
-        m.d.sync += self.idle.eq(over & spent & ~self.i.valid)
+        return narrow
 
+    def _pause(self, m, length, wanted):
+        """Pause before a kernel group, where ``wanted``.
+
+        It lets the last pass of the kernel group before be captured, and with it that group's
+        parameters be taken over (or be done with), before the next ones replace them. Returns
+        pulses: it begins; the group can begin; its parameters are to be read.
+        """
+        begin, pausing, ready = Signal(), Signal(), Signal()
+        elapsed, parameters = Signal.like(length.ready_after), Signal()
+        m.d.comb += begin.eq(self.i.valid & wanted & ~pausing)
+        m.d.sync += [
+            elapsed.eq(elapsed + 1),
+            parameters.eq(pausing & (elapsed == length.pause)),
+            ready.eq(pausing & (elapsed == length.ready_after)),
+        ]
+        with m.If(begin):
+            m.d.sync += [pausing.eq(1), elapsed.eq(0)]
+        with m.Elif(self.i.valid & self.i.ready):
+            m.d.sync += pausing.eq(0)
+        return begin, ready, parameters
+
+    def _access(self, m, take, *, ends):
+        """Read the window of the segment that is taken, part by part until ``ends``."""
+        c, segment, access = self.command, self.i.payload, self.access
         with m.If(take):
             m.d.sync += [
-                left.eq(Mux(segment.short, short, full)),
-                over.eq(Mux(segment.short, short_is_one, full_is_one) | ~segment.closes),
-                *([end_part.eq(last_part)] if config.offset_depth else []),
-                whole.eq(segment.closes),
                 access.tap.eq(segment.tap),
                 access.group.eq(segment.group),
                 access.row.eq(segment.row),
@@ -223,62 +305,36 @@ class PaceSequencer(wiring.Component):
                 access.word.eq(segment.word),
                 access.lane.eq(segment.lane),
                 access.part.eq(0),
-                *([part.eq(0)] if config.shared_words else []),
                 self.access_valid.eq(1),
+                *([access.y.eq(segment.y)] if self._config.offset_depth else []),
             ]
         with m.Else():
-            m.d.sync += [
-                left.eq(left - 1),
-                over.eq(over | (left == 1)),
-                access.part.eq(access.part + 1),
-                *([part.eq(part + 1)] if config.shared_words else []),
-            ]
-            with m.If(part == end_part):
+            m.d.sync += access.part.eq(access.part + 1)
+            with m.If(ends):
                 m.d.sync += self.access_valid.eq(0)
 
-        if config.shared_words:
-            self._share_words(m, take)
-        if config.offset_depth:
-            with m.If(take):
-                m.d.sync += access.y.eq(segment.y)
-            with m.If(take & narrow):
-                cycles = Mux(segment.short, narrow_short, narrow_full)
-                m.d.sync += [left.eq(cycles), over.eq(cycles == 0), end_part.eq(narrow_part)]
-
-        with m.If(take & segment.first):
-            m.d.sync += [spare.eq(shortest), spent.eq(0)]
-        with m.Else():
-            m.d.sync += [spare.eq(spare - 1), spent.eq(spent | (spare == 1))]
-
-        # The pause lets the last pass of the kernel group before be captured, and with it that
-        # group's parameters be taken over (or be done with), before these replace them.
-        m.d.sync += [
-            elapsed.eq(elapsed + 1),
-            parameters.eq(pausing & (elapsed == pause)),
-            ready.eq(pausing & (elapsed == ready_after)),
-        ]
+    def _burst(self, m, begin, take, count, length):
+        """Describe the burst: parameters as a pause begins, weights as a segment does."""
+        config, segment, burst = self._config, self.i.payload, self.burst
         with m.If(begin):
             m.d.sync += [
-                pausing.eq(1),
-                elapsed.eq(0),
                 burst.parameters.eq(1),
-                *([burst.product.eq(0)] if config.multiplies_maps else []),
                 burst.count.eq(config.param_words),
                 burst.first_of_command.eq(segment.first_of_command),
             ]
         with m.Elif(take):
             m.d.sync += [
-                pausing.eq(0),
                 burst.parameters.eq(0),
                 burst.count.eq(count),
-                *([burst.product.eq(product & segment.short)] if config.multiplies_maps else []),
                 burst.first_of_command.eq(segment.first_of_command),
                 burst.first_of_kg.eq(segment.first_of_kg),
                 burst.first.eq(segment.opens),
                 burst.last.eq(segment.last),
                 burst.last_of_command.eq(segment.last_of_command),
             ]
-        return m
+        if config.multiplies_maps:
+            with m.If(begin | take):
+                m.d.sync += burst.product.eq(~begin & length.product & segment.short)
 
     def _share_words(self, m, take):
         """Read one row after another of those that share a word, each with its own pixels."""

@@ -1,6 +1,8 @@
 """The outer loops of a compute command: kernel group, output row, output word."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from typing import NamedTuple
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,6 +47,13 @@ def pass_layout(config):
             "last_of_command": 1,
         }
     )
+
+
+class _Ends(NamedTuple):
+    """Whether a row, a kernel group of rows ends with the pass."""
+
+    row: Value
+    kg: Value
 
 
 class PassSequencer(wiring.Component):
@@ -92,13 +101,47 @@ class PassSequencer(wiring.Component):
             ready.eq(~self.o.valid & ~row_ends),
             step.eq(self.o.valid & self.o.ready),
         ]
+        # Words are counted over all rows.
+        shared = c.accesses.any() if config.shared_words else 0
+        ends = self._loops(m, ready, step, shared)
+        following = next_row(m, config, c, o)
 
+        # Output pixels in this row from this pass on; where rows share words, none may be left.
+        width = min(len(c.out_w), result_count_width(config))
+        left = Signal(signed(width + 1) if config.shared_words else width)
+        whole = Signal()
+        m.d.comb += [
+            whole.eq(left >= config.cols),
+            o.pixels.eq(Mux(whole, config.cols, left[:5])),
+        ]
+        if config.offset_depth:
+            m.d.comb += [
+                o.narrow.eq(ends.row),
+                self.overrun.eq(self.sampled & step & ends.row & (o.pixels > self.last_parts)),
+            ]
+
+        with m.If(self.start):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(step & o.last_of_command):
+            m.d.sync += self.o.valid.eq(0)
+        self._places(m, ready, step, ends, following)
+        self._columns(m, ready, step, ends, left)
+        if config.shared_words:
+            self._share_words(m, following, left=left, step=step & ~ends.row, row_ends=row_ends)
+            with m.If(shared):
+                m.d.comb += o.pixels.eq(Mux(ends.row, c.last_pixels, config.cols))
+            m.d.comb += o.room.eq(Mux(shared & ~whole, left[:5], config.cols))
+            with m.If(ready | (step & ends.row)):
+                m.d.sync += o.lane.eq(c.x0_lane)
+        return m
+
+    def _loops(self, m, ready, step, shared):
+        """Count words, rows and kernel groups; return which ends with the pass: row, kg."""
+        config, c, o = self._config, self.command, self.o.payload
         count_width = min(len(c.n_ox), result_count_width(config))
         m.submodules.ox = ox = LoopCounter(width=count_width)
         m.submodules.oy = oy = LoopCounter(width=count_width)
         m.submodules.kg = kg = LoopCounter(width=count_width)
-        # Words are counted over all rows.
-        shared = c.accesses.any() if config.shared_words else 0
         last_row = Signal()
         m.d.comb += [
             ox.count.eq(c.n_ox),
@@ -114,97 +157,78 @@ class PassSequencer(wiring.Component):
             o.last_row.eq(oy.last),
             o.last_of_command.eq(ox.last & last_row & kg.last),
         ]
+        return _Ends(row=ox.last, kg=last_row)
 
-        # These are a few bits: the products are small tables, not multipliers. The command is there
-        # with ``start``, and no pass leaves before the next cycle.
-        pixels_per_word, results_per_word = Signal(8), Signal(8)
-        with m.Switch(c.stride_x):
-            for stride in range(16):
-                with m.Case(stride):
-                    m.d.sync += pixels_per_word.eq(stride * config.cols)
+    def _tile_rows(self, m):
+        """Return the steps of ``dst`` and ``out`` from one pass to those below: a tile's rows."""
+        c, o = self.command, self.o.payload
+        if not self._config.partial_depth:
+            return c.dst_row_step, c.out_row_step
+        dst_row, out_row = Signal.like(o.dst), Signal.like(o.out)
+        with m.Switch(Mux(c.partial, c.tile_h, 1)):
+            for count in range(1, 5):
+                with m.Case(count):
+                    m.d.sync += [
+                        dst_row.eq(c.dst_row_step * count),
+                        out_row.eq(c.out_row_step * count),
+                    ]
+        return dst_row, out_row
+
+    def _places(self, m, ready, step, ends, following):
+        """Go from word to word, row to row and kernel group to kernel group: input and results."""
+        config, c, o = self._config, self.command, self.o.payload
+        # A few bits: the product is a small table, not a multiplier. The command is there with
+        # ``start``, and no pass leaves before the next cycle.
+        results_per_word = Signal(8)
         with m.Switch(c.dst_step):
             for dst_step in range(8):
                 with m.Case(dst_step):
                     m.d.sync += results_per_word.eq(dst_step * config.cols)
-
-        # Rows of the output buffer and of the ring from one pass to those below: a tile's.
-        dst_row, out_row = c.dst_row_step, c.out_row_step
-        if config.partial_depth:
-            dst_row, out_row = Signal.like(o.dst), Signal.like(o.out)
-            with m.Switch(Mux(c.partial, c.tile_h, 1)):
-                for count in range(1, 5):
-                    with m.Case(count):
-                        m.d.sync += [
-                            dst_row.eq(c.dst_row_step * count),
-                            out_row.eq(c.out_row_step * count),
-                        ]
-
-        following = next_row(m, config, c, o)
+        dst_row, out_row = self._tile_rows(m)
         # Where the results of the row, of the kernel group begin.
         kg_dst, row_dst = Signal.like(o.dst), Signal.like(o.dst)
         kg_out, row_out = Signal.like(o.out), Signal.like(o.out)
-        # Output pixels in this row from this pass on; where rows share words, none may be left.
-        width = min(len(c.out_w), result_count_width(config))
-        left = Signal(signed(width + 1) if config.shared_words else width)
-        whole = Signal()
-        m.d.comb += [
-            whole.eq(left >= config.cols),
-            o.pixels.eq(Mux(whole, config.cols, left[:5])),
-        ]
-
-        if config.offset_depth:
-            m.d.comb += [
-                o.narrow.eq(ox.last),
-                self.overrun.eq(self.sampled & step & ox.last & (o.pixels > self.last_parts)),
-            ]
-
-        with m.If(self.start):
-            m.d.sync += self.o.valid.eq(1)
-        with m.Elif(step & o.last_of_command):
-            m.d.sync += self.o.valid.eq(0)
         with m.If(ready):
             m.d.sync += [
                 o.group.eq(c.act_base),
                 o.row.eq(c.act_row),
                 o.y.eq(c.y0),
-                o.dst.eq(c.dst_base),
-                kg_dst.eq(c.dst_base),
-                row_dst.eq(c.dst_base),
-                o.out.eq(c.out_base),
-                kg_out.eq(c.out_base),
-                row_out.eq(c.out_base),
+                *(value.eq(c.dst_base) for value in (o.dst, kg_dst, row_dst)),
+                *(value.eq(c.out_base) for value in (o.out, kg_out, row_out)),
                 o.first_of_command.eq(1),
                 o.first_of_kg.eq(1),
             ]
         with m.Elif(step):
             m.d.sync += [o.first_of_command.eq(0), o.first_of_kg.eq(0)]
-            with m.If(~ox.last):
+            with m.If(~ends.row):
                 m.d.sync += [o.dst.eq(o.dst + c.dst_step), o.out.eq(o.out + results_per_word)]
-            with m.Elif(~last_row):
+            with m.Elif(~ends.kg):
                 m.d.sync += [
                     o.row.eq(following.row),
                     o.y.eq(o.y + c.oy_dy),
-                    o.dst.eq(row_dst + dst_row),
-                    row_dst.eq(row_dst + dst_row),
-                    o.out.eq(row_out + out_row),
-                    row_out.eq(row_out + out_row),
+                    *(value.eq(row_dst + dst_row) for value in (o.dst, row_dst)),
+                    *(value.eq(row_out + out_row) for value in (o.out, row_out)),
                 ]
             with m.Else():
                 m.d.sync += [
                     o.group.eq(o.group + c.kg_step),
                     o.row.eq(c.act_row),
                     o.y.eq(c.y0),
-                    o.dst.eq(kg_dst + c.dst_kg_step),
-                    kg_dst.eq(kg_dst + c.dst_kg_step),
-                    row_dst.eq(kg_dst + c.dst_kg_step),
-                    o.out.eq(kg_out + c.out_kg_step),
-                    kg_out.eq(kg_out + c.out_kg_step),
-                    row_out.eq(kg_out + c.out_kg_step),
+                    *(value.eq(kg_dst + c.dst_kg_step) for value in (o.dst, kg_dst, row_dst)),
+                    *(value.eq(kg_out + c.out_kg_step) for value in (o.out, kg_out, row_out)),
                     o.first_of_kg.eq(1),
                 ]
 
+    def _columns(self, m, ready, step, ends, left):
+        """Go along a row of the input, word by word."""
+        config, c, o = self._config, self.command, self.o.payload
+        pixels_per_word = Signal(8)  # a small table, too
+        with m.Switch(c.stride_x):
+            for stride in range(16):
+                with m.Case(stride):
+                    m.d.sync += pixels_per_word.eq(stride * config.cols)
         with m.If(ready | step):
-            with m.If(ready | ox.last):
+            with m.If(ready | ends.row):
                 m.d.sync += [o.x.eq(c.x0), o.word.eq(c.x0_word), left.eq(c.out_w)]
             with m.Else():
                 m.d.sync += [
@@ -212,14 +236,6 @@ class PassSequencer(wiring.Component):
                     o.word.eq(o.word + c.stride_x),
                     left.eq(left - config.cols),
                 ]
-        if config.shared_words:
-            self._share_words(m, following, left=left, step=step & ~ox.last, row_ends=row_ends)
-            with m.If(shared):
-                m.d.comb += o.pixels.eq(Mux(ox.last, c.last_pixels, config.cols))
-            m.d.comb += o.room.eq(Mux(shared & ~whole, left[:5], config.cols))
-            with m.If(ready | (step & ox.last)):
-                m.d.sync += o.lane.eq(c.x0_lane)
-        return m
 
     def _share_words(self, m, following, *, left, step, row_ends):
         """Go on to the row in which the next pass begins, a row a cycle.

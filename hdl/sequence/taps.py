@@ -43,6 +43,17 @@ def segment_layout(config):
     )
 
 
+class _First:
+    """Registers: where the pass's first window is, to which each kernel row returns."""
+
+    def __init__(self, segment, lane):
+        self.x = Signal.like(segment.x, name="first_x")
+        self.word = Signal.like(segment.word, name="first_word")
+        self.y = Signal.like(segment.y, name="first_y")
+        self.row = Signal.like(segment.row, name="first_row")
+        self.lane = Signal.like(segment.lane, name="first_lane") if lane is None else lane
+
+
 class TapSequencer(wiring.Component):
     """Describe the segments of each pass, one after another.
 
@@ -81,22 +92,41 @@ class TapSequencer(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        config, c, o = self._config, self.command, self.o.payload
-
-        m.submodules.cg = cg = LoopCounter(width=min(len(c.n_cg), act_addr_width(config) + 1))
-        m.submodules.r = r = LoopCounter(width=len(c.n_r))
-        m.submodules.s = s = LoopCounter(width=len(c.n_s))
-
+        config, o = self._config, self.o.payload
         p = Signal(pass_layout(config), reset_less=True)
         waiting = Signal()
         load, step = Signal(), Signal()
+        m.d.comb += [
+            step.eq(self.o.valid & self.o.ready),
+            load.eq(waiting & (~self.o.valid | (step & o.last))),
+        ]
+        r, s = self._loops(m, step)
+        self._take(m, p, waiting, load)
+        with m.If(load):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(step & o.last):
+            m.d.sync += self.o.valid.eq(0)
+        first = _First(o, None if config.shared_words else self.command.x0_lane)
+        column_steps, row = self._column_steps(m), self._next_row(m)
+        # Which way it goes on does not depend on `o.ready`, which is late.
+        with m.If(~self.o.valid | self.o.ready):
+            with m.If(~self.o.valid | o.last):
+                self._begin(m, p, first)
+            with m.Else():
+                self._go_on(m, r, s, first, column_steps, row)
+        return m
+
+    def _loops(self, m, step):
+        """Count channel groups, kernel rows and columns; return the last two."""
+        config, c, o = self._config, self.command, self.o.payload
+        m.submodules.cg = cg = LoopCounter(width=min(len(c.n_cg), act_addr_width(config) + 1))
+        m.submodules.r = r = LoopCounter(width=len(c.n_r))
+        m.submodules.s = s = LoopCounter(width=len(c.n_s))
         # A product's factor is kept, and waits for the window behind it.
         keeps = Signal()
         if config.multiplies_maps:
             m.d.sync += keeps.eq((c.segment == 0) & ~c.r_dy[0])
         m.d.comb += [
-            step.eq(self.o.valid & self.o.ready),
-            load.eq(waiting & (~self.o.valid | (step & o.last))),
             cg.count.eq(c.n_cg),
             r.count.eq(c.n_r),
             s.count.eq(c.n_s),
@@ -114,8 +144,12 @@ class TapSequencer(wiring.Component):
                 & (cg.last | ~keeps)
             ),
         ]
-        if config.pipelined:
-            # The next pass waits here, so that the loops above and below are apart.
+        return r, s
+
+    def _take(self, m, p, waiting, load):
+        """Take the next pass into ``p``, where it waits until ``load``."""
+        if self._config.pipelined:
+            # So that the loops above and below are apart.
             m.d.comb += self.i.ready.eq(~waiting)
             with m.If(~waiting):
                 m.d.sync += [p.eq(self.i.payload), waiting.eq(self.i.valid)]
@@ -127,12 +161,11 @@ class TapSequencer(wiring.Component):
                 waiting.eq(self.i.valid),
                 self.i.ready.eq(load),
             ]
-        with m.If(load):
-            m.d.sync += self.o.valid.eq(1)
-        with m.Elif(step & o.last):
-            m.d.sync += self.o.valid.eq(0)
 
-        # A step to the next kernel column, without and with a wrap of the lane.
+    def _column_steps(self, m):
+        """Return the steps of lane and word to the next kernel column."""
+        config, c = self._config, self.command
+        # Without and with a wrap of the lane.
         wraps_from = Signal(range(config.cols + 1))
         lane_steps = [Signal(signed(5), name=f"lane_step_{k}") for k in range(2)]
         word_steps = [Signal(9, name=f"word_step_{k}") for k in range(2)]
@@ -144,64 +177,67 @@ class TapSequencer(wiring.Component):
             word_steps[0].eq(c.s_word),
             word_steps[1].eq(c.s_word + 1),
         ]
-        m.d.comb += wraps.eq(o.lane >= wraps_from)
+        m.d.comb += wraps.eq(self.o.payload.lane >= wraps_from)
+        return Mux(wraps, lane_steps[1], lane_steps[0]), Mux(wraps, word_steps[1], word_steps[0])
 
-        # Addresses: one register per loop level, reloaded from the level above.
-        first_x, first_word = Signal.like(o.x), Signal.like(o.word)
-        first_y, first_row = Signal.like(o.y), Signal.like(o.row)
-        lane = c.x0_lane
-        if config.shared_words:
-            lane = Signal.like(o.lane)
-        m.submodules.next_row = next_row = RingStep(width=act_addr_width(config))
+    def _next_row(self, m):
+        """Return the ring's row of the next kernel row."""
+        c = self.command
+        m.submodules.next_row = next_row = RingStep(width=act_addr_width(self._config))
         m.d.comb += [
             next_row.ring.eq(c.act_ring),
             next_row.step.eq(c.r_step),
-            next_row.i.eq(o.row),
+            next_row.i.eq(self.o.payload.row),
         ]
-        # Which way it goes on does not depend on `o.ready`, which is late.
-        with m.If(~self.o.valid | self.o.ready):
-            with m.If(~self.o.valid | o.last):
-                if config.offset_depth:
-                    m.d.sync += o.narrow.eq(p.narrow)
-                if config.shared_words:
-                    m.d.sync += [lane.eq(p.lane), o.room.eq(p.room)]
-                m.d.sync += [
-                    first_x.eq(p.x),
-                    first_word.eq(p.word),
-                    first_y.eq(p.y),
-                    first_row.eq(p.row),
-                    o.group.eq(p.group),
-                    o.row.eq(p.row),
-                    o.y.eq(p.y),
-                    o.x.eq(p.x),
-                    o.word.eq(p.word),
-                    o.lane.eq(p.lane if config.shared_words else lane),
-                    o.first.eq(1),
-                    o.opens.eq(1),
-                    o.tap.eq(0),
-                    o.new_kg.eq(p.first_of_kg),
-                    o.first_of_command.eq(p.first_of_command),
-                    o.first_of_kg.eq(p.first_of_kg),
-                    o.last_of_command.eq(p.last_of_command),
-                ]
+        return next_row.o
+
+    def _begin(self, m, p, first):
+        """Go to the first segment of a pass."""
+        config, o = self._config, self.o.payload
+        if config.offset_depth:
+            m.d.sync += o.narrow.eq(p.narrow)
+        if config.shared_words:
+            m.d.sync += [first.lane.eq(p.lane), o.room.eq(p.room)]
+        m.d.sync += [
+            first.x.eq(p.x),
+            first.word.eq(p.word),
+            first.y.eq(p.y),
+            first.row.eq(p.row),
+            o.group.eq(p.group),
+            o.row.eq(p.row),
+            o.y.eq(p.y),
+            o.x.eq(p.x),
+            o.word.eq(p.word),
+            o.lane.eq(p.lane if config.shared_words else first.lane),
+            o.first.eq(1),
+            o.opens.eq(1),
+            o.tap.eq(0),
+            o.new_kg.eq(p.first_of_kg),
+            o.first_of_command.eq(p.first_of_command),
+            o.first_of_kg.eq(p.first_of_kg),
+            o.last_of_command.eq(p.last_of_command),
+        ]
+
+    def _go_on(self, m, r, s, first, column_steps, row):
+        """Go to the next segment: kernel column, kernel row or channel group."""
+        c, o = self.command, self.o.payload
+        lane_step, word_step = column_steps
+        m.d.sync += [o.first.eq(0), o.new_kg.eq(0), o.tap.eq(o.tap + 1)]
+        with m.If(o.closes):
+            m.d.sync += [o.tap.eq(0), o.opens.eq(0)]
+        with m.If(~s.last):
+            m.d.sync += [
+                o.x.eq(o.x + c.s_dx),
+                o.lane.eq(o.lane + lane_step),
+                o.word.eq(o.word + word_step),
+            ]
+        with m.Else():
+            m.d.sync += [o.x.eq(first.x), o.word.eq(first.word), o.lane.eq(first.lane)]
+            with m.If(~r.last):
+                m.d.sync += [o.row.eq(row), o.y.eq(o.y + c.r_dy)]
             with m.Else():
-                m.d.sync += [o.first.eq(0), o.new_kg.eq(0), o.tap.eq(o.tap + 1)]
-                with m.If(o.closes):
-                    m.d.sync += [o.tap.eq(0), o.opens.eq(0)]
-                with m.If(~s.last):
-                    m.d.sync += [
-                        o.x.eq(o.x + c.s_dx),
-                        o.lane.eq(o.lane + Mux(wraps, lane_steps[1], lane_steps[0])),
-                        o.word.eq(o.word + Mux(wraps, word_steps[1], word_steps[0])),
-                    ]
-                with m.Else():
-                    m.d.sync += [o.x.eq(first_x), o.word.eq(first_word), o.lane.eq(lane)]
-                    with m.If(~r.last):
-                        m.d.sync += [o.row.eq(next_row.o), o.y.eq(o.y + c.r_dy)]
-                    with m.Else():
-                        m.d.sync += [
-                            o.group.eq(o.group + c.cg_step),
-                            o.row.eq(first_row),
-                            o.y.eq(first_y),
-                        ]
-        return m
+                m.d.sync += [
+                    o.group.eq(o.group + c.cg_step),
+                    o.row.eq(first.row),
+                    o.y.eq(first.y),
+                ]

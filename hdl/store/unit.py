@@ -100,48 +100,19 @@ class StoreUnit(wiring.Component):
 
         bits = Signal(8 * config.command_bytes(Unit.STORE)) if config.prefetch else self.i.payload
         command = command_view(Store, bits)
-        head = command_view(Store, self.i.payload)
-        allowed = Signal()
         status, error, failed = Signal(8), Signal(), Signal()
         row_beats = Signal(row_beats_width(config, store_count_width(config)))
-        beat_log2 = config.bus_bytes.bit_length() - 1
         bad = Signal()
-
+        self._describe(m, command, writer, pack, row_beats)
         m.d.comb += [
             self.beat.eq(writer.beat),
             self.quiet.eq(writer.quiet),
             self.status.eq(status),
             writer.halt.eq(self.halt | failed),
-            writer.i.payload.address.eq(command.address + Cat(Const(0, 12), self.base[12:])),
-            writer.i.payload.groups.eq(command.groups),
-            writer.i.payload.stride.eq(command.group_stride),
-            writer.i.payload.height.eq(command.height),
-            writer.i.payload.row_beats.eq(row_beats),
-            pack.base.eq(command.base),
-            pack.height.eq(command.height),
-            pack.width.eq(command.width),
-            pack.out_data.eq(self.out_data),
-            self.out_addr.eq(pack.out_addr),
-            self.out_enable.eq(pack.out_enable),
-            bad.eq(
-                (command.opcode != Store.OPCODE)
-                | (reserved(bits, [Store])[Store] if config.prefetch else 0)
-                | command.address[:beat_log2].any()
-                | command.address[config.addr_width :].any()
-                | command.group_stride[:beat_log2].any()
-                | outside(store_count_width(config), command.groups, command.height, command.width)
-            ),
+            bad.eq(self._is_bad(command, bits)),
         ]
-        m.d.sync += [
-            self.error.eq(error),
-            allowed.eq(
-                self.i.valid
-                & ~self.start
-                & ~self.i.ready
-                & reached(self.done_load, head.wait_load)
-                & reached(self.done_compute, head.wait_compute)
-            ),
-        ]
+        m.d.sync += self.error.eq(error)
+        allowed = self._allowed(m)
         m.d.comb += self.busy.eq(1)
         with m.FSM():
             with m.State("IDLE"):
@@ -184,3 +155,45 @@ class StoreUnit(wiring.Component):
             with m.State("FAILED"):
                 pass
         return m
+
+    def _describe(self, m, command, writer, pack, row_beats):
+        """Tell the writer where the bytes go, and the packer which words they come from."""
+        m.d.comb += [
+            writer.i.payload.address.eq(command.address + Cat(Const(0, 12), self.base[12:])),
+            writer.i.payload.groups.eq(command.groups),
+            writer.i.payload.stride.eq(command.group_stride),
+            writer.i.payload.height.eq(command.height),
+            writer.i.payload.row_beats.eq(row_beats),
+            pack.base.eq(command.base),
+            pack.height.eq(command.height),
+            pack.width.eq(command.width),
+            pack.out_data.eq(self.out_data),
+            self.out_addr.eq(pack.out_addr),
+            self.out_enable.eq(pack.out_enable),
+        ]
+
+    def _is_bad(self, command, bits):
+        """Return whether the command says what none may say."""
+        config = self._config
+        beat_log2 = config.bus_bytes.bit_length() - 1
+        return (
+            (command.opcode != Store.OPCODE)
+            | (reserved(bits, [Store])[Store] if config.prefetch else 0)
+            | command.address[:beat_log2].any()
+            | command.address[config.addr_width :].any()
+            | command.group_stride[:beat_log2].any()
+            | outside(store_count_width(config), command.groups, command.height, command.width)
+        )
+
+    def _allowed(self, m):
+        """Return whether the command in ``i`` waits for nothing, as of the cycle before."""
+        head = command_view(Store, self.i.payload)
+        allowed = Signal()
+        m.d.sync += allowed.eq(
+            self.i.valid
+            & ~self.start
+            & ~self.i.ready
+            & reached(self.done_load, head.wait_load)
+            & reached(self.done_compute, head.wait_compute)
+        )
+        return allowed

@@ -218,19 +218,8 @@ class Sampler(wiring.Component):
         m.d.comb += lane_sum.eq(lane + rest)
         left = _later(m, Mux(lane_sum >= cols, lane_sum - cols, lane_sum)[: len(lane)])
         word = _later(m, (group + word + quotient - words + (lane_sum >= cols))[:width])
-        # 4: the row's place in the ring; its neighbours.
-        wide = signed(width + 3)
-        places = []
-        for i in range(2):
-            begin, wrapped = Signal(wide), Signal(wide)
-            m.d.sync += [
-                begin.eq(d.row_base + (d.row_pitch if i else 0)),
-                wrapped.eq(d.row_base + (d.row_pitch if i else 0) - c.act_ring),
-            ]
-            sums = [Signal(wide, name=f"row_{i}_{k}", reset_less=True) for k in range(2)]
-            m.d.sync += [sums[0].eq(pitch.p + begin), sums[1].eq(pitch.p + wrapped)]
-            # 5.
-            places.append(_later(m, Mux(sums[1] < 0, sums[0], sums[1])[:width]))
+        # 4 and 5: the row's place in the ring, and the next one's; the words beside.
+        places = self._row_places(m, pitch.p)
         last = left == cols - 1
         right = _later(m, Mux(last, 0, left + 1)[: len(left)])
         both = [_later(m, word), _later(m, (word + last)[:width])]
@@ -253,6 +242,22 @@ class Sampler(wiring.Component):
         for _ in range(4):
             inside = _later(m, inside)
         return inside, odd, (left, right)
+
+    def _row_places(self, m, row):
+        """Return where two rows begin in the ring, two cycles after ``row`` of the first."""
+        c, d, width = self.command, self.deform, act_addr_width(self._config)
+        wide = signed(width + 3)
+        places = []
+        for i in range(2):
+            begin, wrapped = Signal(wide), Signal(wide)
+            m.d.sync += [
+                begin.eq(d.row_base + (d.row_pitch if i else 0)),
+                wrapped.eq(d.row_base + (d.row_pitch if i else 0) - c.act_ring),
+            ]
+            sums = [Signal(wide, name=f"row_{i}_{k}", reset_less=True) for k in range(2)]
+            m.d.sync += [sums[0].eq(row + begin), sums[1].eq(row + wrapped)]
+            places.append(_later(m, Mux(sums[1] < 0, sums[0], sums[1])[:width]))
+        return places
 
     def _samples(self, m, position, inside, odd, lanes):
         """Pick the four pixels of every channel and interpolate."""

@@ -100,152 +100,152 @@ class WindowFeeder(wiring.Component):
         """Build the netlist."""
         m = Module()
         config, a = self._config, self.access
-        cols = config.cols
-
-        # Where each window pixel lies. Lane and word of j * stride_x are small tables of the
-        # stride: no multiplier, no division.
         base_1 = Signal(act_addr_width(config), reset_less=True)
         base_2 = Signal.like(base_1)
         m.d.sync += base_1.eq(a.group + a.row + a.word)
         addr_domain = m.d.sync if config.pipelined else m.d.comb
         addr_domain += base_2.eq(base_1)
-        pixels = []
-        for j in range(cols):
-            table = Signal(data.StructLayout({"x": 8, "lane": 4, "word": 8, "part": 4}))
-            with m.Switch(self.stride_x):
-                for stride in range(16):
-                    with m.Case(stride):
-                        m.d.sync += [
-                            table.x.eq(j * stride),
-                            table.lane.eq(j * stride % cols),
-                            table.word.eq(j * stride // cols),
-                            table.part.eq(j // (cols // gcd(stride, cols))),
-                        ]
-            lane_sum = Signal(5)
-            pixel = Signal(
-                data.StructLayout(
-                    {
-                        "lane": range(cols),
-                        "word": 5,
-                        "column": column_width(config),
-                        "row_valid": 1,
-                        "wanted": 1,
-                    }
-                ),
-                reset_less=True,
-                name=f"pixel_{j}",
-            )
-            m.d.comb += lane_sum.eq(a.lane + table.lane)
-            m.d.sync += [
-                pixel.lane.eq(Mux(lane_sum >= cols, lane_sum - cols, lane_sum)),
-                pixel.word.eq(table.word + (lane_sum >= cols)),
-                pixel.column.eq(a.x + table.x),
-                pixel.row_valid.eq(a.row_valid),
-                pixel.wanted.eq(
-                    self.access_valid
-                    & (table.part == a.part)
-                    & (a.mask[j] if config.shared_words else 1)
-                ),
-            ]
-            pixels.append(pixel)
+        pixels = [self._place(m, j) for j in range(config.cols)]
+        lanes = [self._lane(m, addr_domain, lane, base_2, pixels) for lane in range(config.cols)]
+        other = self._other(m)
+        # The same decisions again when the words arrive, for a few channels each.
+        taps = self._taps(m) if config.data_width > 9 else None
+        for j, pixel in enumerate(pixels):
+            decisions = self._late(m, j, pixel)
+            for k, decision in enumerate(decisions):
+                self._window(m, (j, k), decision, lanes, other, taps)
+        return m
 
-        # Address of each lane: the word of the pixel that wants it, of which there is one at most.
-        lanes = []
-        for lane in range(cols):
-            offset = Signal(5, reset_less=True)
-            addr_domain += offset.eq(
-                reduce(
-                    or_,
-                    (
-                        pixel.word & (pixel.wanted & (pixel.lane == lane)).replicate(5)
-                        for pixel in pixels
-                    ),
-                )
-            )
-            if config.offset_depth:
-                lanes.append(self._halves(m, lane, (base_2 + offset)[: len(base_2)]))
-            else:
-                addr_domain += self.addr[lane].eq(base_2 + offset)
-                lanes.append(self.i_lanes[lane])
-        # What pixels are that do not come from the lanes.
-        share = min(config.rows, self.FAN_OUT)
-        m.submodules.pads = pads = Fanout(
-            width=len(self.pad), copies=config.rows // share, dsp=config.dsp
-        )
+    @property
+    def _share(self):
+        """How many channels share registers."""
+        return min(self._config.rows, self.FAN_OUT)
+
+    def _copies(self, width):
+        """Return what hands ``width`` bits to all channels."""
+        return Fanout(width=width, copies=self._config.rows // self._share, dsp=self._config.dsp)
+
+    def _place(self, m, j):
+        """Return where window pixel j lies, and whether this access is for it."""
+        config, a, cols = self._config, self.access, self._config.cols
+        # Small tables of the stride: no multiplier, no division.
+        table = Signal(data.StructLayout({"x": 8, "lane": 4, "word": 8, "part": 4}))
+        with m.Switch(self.stride_x):
+            for stride in range(16):
+                with m.Case(stride):
+                    m.d.sync += [
+                        table.x.eq(j * stride),
+                        table.lane.eq(j * stride % cols),
+                        table.word.eq(j * stride // cols),
+                        table.part.eq(j // (cols // gcd(stride, cols))),
+                    ]
+        lane_sum = Signal(5)
+        pixel = Signal(_pixel_layout(config), reset_less=True, name=f"pixel_{j}")
+        m.d.comb += lane_sum.eq(a.lane + table.lane)
+        mine = self.access_valid & (table.part == a.part)
+        m.d.sync += [
+            pixel.lane.eq(Mux(lane_sum >= cols, lane_sum - cols, lane_sum)),
+            pixel.word.eq(table.word + (lane_sum >= cols)),
+            pixel.column.eq(a.x + table.x),
+            pixel.row_valid.eq(a.row_valid),
+            pixel.wanted.eq(mine & (a.mask[j] if config.shared_words else 1)),
+        ]
+        return pixel
+
+    def _lane(self, m, addr_domain, lane, base, pixels):
+        """Address a lane's word for the pixel that wants it, if any does; return the word."""
+        offset = Signal(5, reset_less=True)
+        words = (p.word & (p.wanted & (p.lane == lane)).replicate(5) for p in pixels)
+        addr_domain += offset.eq(reduce(or_, words))
+        if self._config.offset_depth:
+            return self._halves(m, lane, (base + offset)[: len(base)])
+        addr_domain += self.addr[lane].eq(base + offset)
+        return self.i_lanes[lane]
+
+    def _other(self, m):
+        """Return what pixels are that do not come from the lanes: padding, or samples."""
+        m.submodules.pads = pads = self._copies(len(self.pad))
         m.d.comb += pads.i.eq(self.pad)
-        other = Cat(pad.replicate(share) for pad in pads.o)
-        if config.offset_depth:
-            sample = Signal(8 * config.rows, reset_less=True)
+        other = Cat(pad.replicate(self._share) for pad in pads.o)
+        if self._config.offset_depth:
+            sample = Signal(8 * self._config.rows, reset_less=True)
             m.d.sync += sample.eq(Mux(self.sampled, self.sample, other))
             other = sample
+        return other
 
-        # The same decisions again when the words arrive, for a few channels each.
-        summed = config.data_width > 9
-        width = config.window_width
-        if summed:
-            tap = Signal(tap_layout(), reset_less=True)
-            m.d.sync += [tap.eq(0), tap.first.eq(~self.transform | (a.tap == 0))]
-            m.d.sync += tap.signed.eq(self.signed)
-            with m.If(self.transform):
-                code = self.coefficients[a.tap]
-                m.d.sync += Cat(tap.shift, tap.again, tap.negative).eq(code)
-            for _ in range(1 + ActivationBuffer.LATENCY):
-                later = Signal.like(tap, reset_less=True)
-                m.d.sync += later.eq(tap)
-                tap = later
-            m.submodules.late_tap = taps = Fanout(
-                width=len(tap.as_value()), copies=config.rows // share, dsp=config.dsp
-            )
-            m.d.comb += taps.i.eq(tap)
-        for j, pixel in enumerate(pixels):
-            late = Signal(data.StructLayout({"lane": range(cols), "inside": 1, "wanted": 1}))
-            m.d.comb += [
-                late.lane.eq(pixel.lane),
-                # A negative column is a large unsigned one.
-                late.inside.eq(pixel.row_valid & (pixel.column < self.in_w)),
-                late.wanted.eq(pixel.wanted),
-            ]
-            arrival = self._addr_cycles(config) + ActivationBuffer.latency(config)
-            for _ in range(arrival - Fanout.LATENCY):
-                later = Signal.like(late, reset_less=True)
-                m.d.sync += later.eq(late)
-                late = later
-            m.submodules[f"late_{j}"] = copies = Fanout(
-                width=len(late.as_value()), copies=config.rows // share, dsp=config.dsp
-            )
-            m.d.comb += copies.i.eq(late)
-            if config.offset_depth:
-                with m.If(self.sampled):
-                    mine = self.sample_valid & (self.sample_part == j)
-                    m.d.comb += [
-                        data.View(late.shape(), copies.i).inside.eq(0),
-                        data.View(late.shape(), copies.i).wanted.eq(mine),
-                    ]
-            for k in range(config.rows // share):
-                part = slice(8 * share * k, 8 * share * (k + 1))
-                copy = data.View(late.shape(), copies.o[k])
-                picked = Signal(8 * share, reset_less=True)
-                inside, wanted = Signal(reset_less=True), Signal(reset_less=True)
-                m.submodules[f"choose_{j}_{k}"] = choose = Choose(
-                    width=len(picked), count=cols, dsp=config.dsp
-                )
+    def _taps(self, m):
+        """Return what an access is multiplied by when its words come, for a few channels each."""
+        tap = Signal(tap_layout(), reset_less=True)
+        m.d.sync += [tap.eq(0), tap.first.eq(~self.transform | (self.access.tap == 0))]
+        m.d.sync += tap.signed.eq(self.signed)
+        with m.If(self.transform):
+            code = self.coefficients[self.access.tap]
+            m.d.sync += Cat(tap.shift, tap.again, tap.negative).eq(code)
+        for _ in range(1 + ActivationBuffer.LATENCY):
+            later = Signal.like(tap, reset_less=True)
+            m.d.sync += later.eq(tap)
+            tap = later
+        m.submodules.late_tap = taps = self._copies(len(tap.as_value()))
+        m.d.comb += taps.i.eq(tap)
+        return taps.o
+
+    def _late(self, m, j, pixel):
+        """Return what is done with window pixel j when the words come, for a few channels each."""
+        config = self._config
+        late = Signal(data.StructLayout({"lane": range(config.cols), "inside": 1, "wanted": 1}))
+        m.d.comb += [
+            late.lane.eq(pixel.lane),
+            # A negative column is a large unsigned one.
+            late.inside.eq(pixel.row_valid & (pixel.column < self.in_w)),
+            late.wanted.eq(pixel.wanted),
+        ]
+        arrival = self._addr_cycles(config) + ActivationBuffer.latency(config)
+        for _ in range(arrival - Fanout.LATENCY):
+            later = Signal.like(late, reset_less=True)
+            m.d.sync += later.eq(late)
+            late = later
+        m.submodules[f"late_{j}"] = copies = self._copies(len(late.as_value()))
+        m.d.comb += copies.i.eq(late)
+        if config.offset_depth:
+            with m.If(self.sampled):
+                mine = self.sample_valid & (self.sample_part == j)
                 m.d.comb += [
-                    choose.i.eq(Cat(lane[part] for lane in lanes)),
-                    choose.index.eq(copy.lane),
+                    data.View(late.shape(), copies.i).inside.eq(0),
+                    data.View(late.shape(), copies.i).wanted.eq(mine),
                 ]
-                m.d.sync += picked.eq(choose.o)
-                m.d.sync += [inside.eq(copy.inside), wanted.eq(copy.wanted)]
-                pixels_in = Mux(inside, picked, other[part])
-                window = Signal(width * share, reset_less=True)
-                m.d.comb += self.window[j][width * share * k : width * share * (k + 1)].eq(window)
-                if summed:
-                    chosen = Signal(tap_layout(), reset_less=True)
-                    m.d.sync += chosen.eq(taps.o[k])
-                    self._sum(m, window, pixels_in, wanted, chosen)
-                else:
-                    with m.If(wanted):
-                        m.d.sync += window.eq(pixels_in)
-        return m
+        return [data.View(late.shape(), copy) for copy in copies.o]
+
+    def _window(self, m, place, decision, lanes, other, taps):
+        """Choose a few channels' pixels, and put them into the window or add them to it.
+
+        Parameters
+        ----------
+        place : (j, k), the window's pixel, and which channels
+        """
+        j, k = place
+        config, share, width = self._config, self._share, self._config.window_width
+        part = slice(8 * share * k, 8 * share * (k + 1))
+        picked = Signal(8 * share, reset_less=True)
+        inside, wanted = Signal(reset_less=True), Signal(reset_less=True)
+        m.submodules[f"choose_{j}_{k}"] = choose = Choose(
+            width=len(picked), count=config.cols, dsp=config.dsp
+        )
+        m.d.comb += [
+            choose.i.eq(Cat(lane[part] for lane in lanes)),
+            choose.index.eq(decision.lane),
+        ]
+        m.d.sync += picked.eq(choose.o)
+        m.d.sync += [inside.eq(decision.inside), wanted.eq(decision.wanted)]
+        pixels_in = Mux(inside, picked, other[part])
+        window = Signal(width * share, reset_less=True)
+        m.d.comb += self.window[j][width * share * k : width * share * (k + 1)].eq(window)
+        if taps is not None:
+            chosen = Signal(tap_layout(), reset_less=True)
+            m.d.sync += chosen.eq(taps[k])
+            self._sum(m, window, pixels_in, wanted, chosen)
+        else:
+            with m.If(wanted):
+                m.d.sync += window.eq(pixels_in)
 
     def _halves(self, m, lane, addr):
         """Read a lane in halves, at ``addr`` or where the sampler says; return the word there."""
@@ -284,6 +284,19 @@ class WindowFeeder(wiring.Component):
             ]
             with m.If(wanted_2):
                 m.d.sync += kept.eq(add_with_carry(before, term, tap_2.negative))
+
+
+def _pixel_layout(config):
+    """Return where a pixel lies: lane, word from the access's on, column of the input."""
+    return data.StructLayout(
+        {
+            "lane": range(config.cols),
+            "word": 5,
+            "column": column_width(config),
+            "row_valid": 1,
+            "wanted": 1,
+        }
+    )
 
 
 def tap_layout():
