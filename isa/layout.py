@@ -35,6 +35,10 @@ from tilewright.isa.commands import (
 from tilewright.isa.config import EngineConfig
 
 
+PAGE = 64
+"""Alignment of everything in memory, in bytes: whole beats of any bus."""
+
+
 def align(value: int, unit: int) -> int:
     """Return the smallest multiple of ``unit`` that is at least ``value``."""
     return -(-value // unit) * unit

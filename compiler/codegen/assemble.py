@@ -72,6 +72,7 @@ def assemble(
     timing: Timing,
     objective: Objective = "time",
     algorithms: Mapping[str, str] = AUTOMATIC,
+    images: int = 1,
 ) -> Assembly:
     """Generate the program of a graph for one engine.
 
@@ -81,6 +82,7 @@ def assemble(
     ----------
     timing : Timing, exact, of the engine with its memory
     objective, algorithms : as for :func:`tilewright.compile`
+    images : that the program runs, each with values of its own
 
     Raises
     ------
@@ -91,17 +93,22 @@ def assemble(
     rounded = round_convolutions(graph, config, algorithms)
     lowered = lower(rounded, config, timing, objective, algorithms)
     schedules = search(
-        lowered, Estimate(lowered, timing), objective, few=FEW, command=timing.gaps.command
+        lowered,
+        Estimate(lowered, timing, images),
+        objective,
+        few=FEW,
+        command=timing.gaps.command,
+        images=images,
     )
-    images: WeightImages = {}
+    known: WeightImages = {}
     drafts = [
-        _Draft.of(lowered, schedule, config, images)
+        _Draft.of(lowered, schedule, config, known, images)
         for schedule in schedules
         if schedule.weighed <= CLOSE * schedules[0].weighed
     ]
     per_byte = CYCLES_PER_BYTE[objective]
     draft = drafts[0] if len(drafts) == 1 else min(drafts, key=lambda d: d.cost(timing, per_byte))
-    return draft.finished(config)
+    return draft.finished(config, images)
 
 
 @dataclass(frozen=True)
@@ -120,14 +127,15 @@ class _Draft:
         lowered: LoweredGraph,
         schedule: Schedule,
         config: EngineConfig,
-        images: WeightImages,
+        known: WeightImages,
+        images: int,
     ) -> _Draft:
         """Generate the commands of a schedule."""
         plans = [choice.plan for choice in schedule.choices]
         verify_schedule(lowered, plans)
-        constants, memory = lay_out(lowered, plans, config, images)
+        constants, memory = lay_out(lowered, plans, config, known, images)
         recorder = Recorder(config, memory.start, memory.end)
-        emitter = Emitter(recorder, lowered, memory)
+        emitter = Emitter(recorder, lowered, memory, images)
         for plan in plans:
             emitter.emit(plan)
         verify_commands(recorder.entries)
@@ -140,7 +148,7 @@ class _Draft:
         cycles = timing.run(streams.commands, streams.addresses, streams.boot)
         return cycles + per_byte * sum(choice.cost.traffic for choice in self.schedule.choices)
 
-    def finished(self, config: EngineConfig) -> Assembly:
+    def finished(self, config: EngineConfig, images: int) -> Assembly:
         """Return the program as bytes in memory.
 
         Raises
@@ -151,9 +159,11 @@ class _Draft:
         lowered, memory, streams = self.lowered, self.memory, self.streams
         size = align(streams.end(config), 4096)
         if size > 1 << config.addr_width:  # before commands are encoded, which name the addresses
+            of = f" of {images} images" if images > 1 else ""
+            fewer = ", or a smaller batch" if images > 1 else ""
             raise EngineLimitError(
-                f"weights, feature maps and commands take {size} bytes; "
-                f"{at_least(config, 'addr_width', (size - 1).bit_length())}"
+                f"weights, feature maps{of} and commands take {size} bytes; "
+                f"{at_least(config, 'addr_width', (size - 1).bit_length())}{fewer}"
             )
         commands = np.frombuffer(streams.image(config), np.uint8)
         image = np.zeros(size, np.uint8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tilewright.compiler.codegen.buffers.activations import ActivationBuffer
 from tilewright.compiler.codegen.computes import Computer
-from tilewright.compiler.codegen.images import MemoryMap
+from tilewright.compiler.codegen.images import MemoryMap, Places
 from tilewright.compiler.codegen.loads import Loader
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.codegen.stores import Storer
@@ -25,34 +25,41 @@ class Emitter:
     recorder : Recorder
     lowered : LoweredGraph
     memory : where everything lies
+    images : that the program runs: each group all of them before the next group
     """
 
-    def __init__(self, recorder: Recorder, lowered: LoweredGraph, memory: MemoryMap) -> None:
+    def __init__(
+        self, recorder: Recorder, lowered: LoweredGraph, memory: MemoryMap, images: int = 1
+    ) -> None:
         config = recorder.config
+        self._images, self._places = images, Places(memory)
         groups = {value: len(order) // config.rows for value, order in lowered.orders.items()}
         self._activations = ActivationBuffer(config.act_depth, groups)
-        self._loader = Loader(recorder, lowered, memory)
-        storer = Storer(recorder, lowered, memory)
+        self._loader = Loader(recorder, lowered, self._places)
+        storer = Storer(recorder, lowered, self._places)
         self._computer = Computer(recorder, self._loader, storer, self._activations)
         self._held: dict[tuple[WeightSource, Block], int] = {}
 
     def emit(self, plan: Plan) -> None:
-        """Append the commands of a group.
+        """Append the commands of a group, for all images.
 
         Raises
         ------
         EngineLimitError
             If a number does not fit its field; the message names the layer.
         """
-        self._held.clear()
-        self._loader.begin(plan)
-        self._computer.begin(plan.parts)
-        for block, rings in zip(plan.blocks, plan.rings, strict=True):
-            only = block if len(plan.blocks) > 1 else None
-            for strip in plan.columns.strips:
-                self._activations.place(rings, strip)
-                for step in range(1, plan.steps + 1):
-                    self._step(plan, only, strip, step)
+        for first in range(0, self._images, plan.images):
+            self._held.clear()
+            self._loader.begin(plan)
+            self._computer.begin(plan.parts)
+            for block, rings in zip(plan.blocks, plan.rings, strict=True):
+                only = block if len(plan.blocks) > 1 else None
+                for image in range(first, first + plan.images):
+                    self._places.image = image
+                    for strip in plan.columns.strips:
+                        self._activations.place(rings, strip)
+                        for step in range(1, plan.steps + 1):
+                            self._step(plan, only, strip, step)
 
     def _step(self, plan: Plan, only: Block | None, strip: Strip, step: int) -> None:
         """Append the commands of a strip of rows in a strip of columns."""

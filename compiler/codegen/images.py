@@ -14,18 +14,18 @@ from tilewright.compiler.schedule import Block, LoweredGraph, Plan
 from tilewright.compiler.schedule.array.weights import WeightSource
 from tilewright.isa import EngineConfig
 from tilewright.isa.kernel_steps import pack_kernel_steps
-from tilewright.isa.layout import align
-
-PAGE = 64
-"""Alignment of everything in memory, in bytes: whole beats of any bus."""
-
+from tilewright.isa.layout import PAGE, align
 
 @dataclass(frozen=True)
 class Region:
-    """Bytes ``address .. address + size - 1``, relative to the base register."""
+    """Bytes ``address .. address + size - 1``, relative to the base register.
+
+    ``stride``: bytes from what it holds of one image to that of the next; 0 if that is the same.
+    """
 
     address: int
     size: int
+    stride: int = 0
 
     @property
     def end(self) -> int:
@@ -39,7 +39,7 @@ class MemoryMap:
 
     Parameters
     ----------
-    values : of each value that goes to memory
+    values : of each value that goes to memory, for all images, one behind the other
     weights : of each block of weights
     constants : tables, and steps of transforms, by content
     start, end : of the values
@@ -50,6 +50,25 @@ class MemoryMap:
     constants: dict[bytes, Region]
     start: int
     end: int
+
+
+@dataclass
+class Places:
+    """Where the values of one image lie: of that which commands are emitted for.
+
+    Parameters
+    ----------
+    memory : MemoryMap
+    image : int, from 0
+    """
+
+    memory: MemoryMap
+    image: int = 0
+
+    def address(self, value: str) -> int:
+        """Return the first byte of a value."""
+        region = self.memory.values[value]
+        return region.address + self.image * region.stride
 
 
 class Constants:
@@ -73,9 +92,11 @@ class Constants:
 
 
 def place_feature_maps(
-    lowered: LoweredGraph, plans: Sequence[Plan], start: int
+    lowered: LoweredGraph, plans: Sequence[Plan], start: int, images: int = 1
 ) -> tuple[dict[str, Region], int]:
     """Give every value that goes to memory a region, shared by values that never live together.
+
+    It holds the values of so many images, but constants once.
 
     Inputs, constants and outputs of the network keep theirs for the whole run. Returns the regions
     and the end of the last.
@@ -95,8 +116,10 @@ def place_feature_maps(
 
     regions: dict[str, Region] = {}
     end = start
+    held = {name for op in graph.constants for name in op.outputs}
     for value in sorted(first_use, key=lambda v: (first_use[v], v)):
-        size = align(lowered.layout(value).size_bytes, PAGE)
+        stride = align(lowered.layout(value).size_bytes, PAGE)
+        size, stride = (stride, 0) if value in held else (stride * images, stride)
         rivals = sorted(
             (
                 region
@@ -110,7 +133,7 @@ def place_feature_maps(
             if address + size <= region.address:
                 break
             address = max(address, region.end)
-        regions[value] = Region(address, size)
+        regions[value] = Region(address, size, stride)
         end = max(end, address + size)
     return regions, end
 
@@ -162,11 +185,18 @@ def place_weights(
 
 
 def lay_out(
-    lowered: LoweredGraph, plans: Sequence[Plan], config: EngineConfig, images: WeightImages
+    lowered: LoweredGraph,
+    plans: Sequence[Plan],
+    config: EngineConfig,
+    known: WeightImages,
+    images: int = 1,
 ) -> tuple[Constants, MemoryMap]:
-    """Give weights, tables and values their places, in this order from address 0."""
+    """Give weights, tables and values their places, in this order from address 0.
+
+    ``known``: bytes of weights; ``images``: whose values have places of their own.
+    """
     constants = Constants()
-    weights = place_weights(constants, plans, config, images)
+    weights = place_weights(constants, plans, config, known)
     tables = place_tables(constants, plans, config)
-    values, end = place_feature_maps(lowered, plans, constants.size)
+    values, end = place_feature_maps(lowered, plans, constants.size, images)
     return constants, MemoryMap(values, weights, tables, constants.size, end)

@@ -11,7 +11,7 @@ from tilewright.compiler.codegen.buffers.offsets import OffsetBuffer
 from tilewright.compiler.codegen.buffers.tables import TableBuffer
 from tilewright.compiler.codegen.buffers.weights import WeightBuffer
 from tilewright.compiler.codegen.hazards import Span, ring_spans
-from tilewright.compiler.codegen.images import MemoryMap
+from tilewright.compiler.codegen.images import Places
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.schedule import Block, LoweredGraph, Plan
 from tilewright.compiler.schedule.array.area import Area, Run, runs
@@ -42,14 +42,14 @@ class Loader:
     ----------
     recorder : Recorder
     lowered : LoweredGraph
-    memory : where everything lies
+    places : where everything lies
     """
 
-    def __init__(self, recorder: Recorder, lowered: LoweredGraph, memory: MemoryMap) -> None:
+    def __init__(self, recorder: Recorder, lowered: LoweredGraph, places: Places) -> None:
         self.config = recorder.config
         self._recorder = recorder
         self._lowered = lowered
-        self._memory = memory
+        self._memory, self._places = places.memory, places
         self._weights = WeightBuffer(self.config.weight_depth)
         self._tables = TableBuffer(self.config.tables)
         self._offsets = OffsetBuffer(self.config.offset_depth)
@@ -65,11 +65,11 @@ class Loader:
         """Load rows of a value into its ring, in which they begin with the area's first column."""
         if not ring.groups:
             return
-        layout, region = self._lowered.layout(value), self._memory.values[value]
+        layout, place = self._lowered.layout(value), self._places.address(value)
         for first, end in unwrapped(area.start, area.stop, ring.rows):
             part = area._replace(start=first, stop=end)
             for run in runs(layout, Block(ring.first, ring.groups), part):
-                address, row = region.address + run.address, first + run.first_row
+                address, row = place + run.address, first + run.first_row
                 cg, step = ring.first + run.groups, ring.words if run.by_group else ring.row
                 rows, groups = (run.rows, run.times) if run.by_group else (run.times, 1)
                 self._recorder.append(
@@ -96,6 +96,11 @@ class Loader:
             self._transform(layer, source.steps)
         self.weights_at(layer, source, block, base)
         return base
+
+    @property
+    def image(self) -> int:
+        """The image that commands are emitted for."""
+        return self._places.image
 
     def beat_pixels(self, value: str) -> int:
         """Return the pixels of a value after which a load of some columns can begin."""
@@ -170,7 +175,7 @@ class Loader:
     def _pixel(self, layer: int, load: PixelLoad, word: int) -> None:
         """Load a weight word that is a pixel word of a feature map."""
         depth, layout = self.config.weight_depth, self._lowered.layout(load.value)
-        address = self._memory.values[load.value].address + load.group * layout.group_bytes
+        address = self._places.address(load.value) + load.group * layout.group_bytes
         self._recorder.append(
             LoadWeights(layer=layer, address=address, words=1, base=word % depth),
             [self._recorder.memory_span(address, Run.of(layout.row_bytes))],
@@ -199,17 +204,17 @@ class Loader:
     ) -> tuple[PositionPlace, Span]:
         """Return where offsets or masks are, and all their words; load them unless held."""
         config, layout = self.config, self._lowered.layout(source.value)
-        region = self._memory.values[source.value]
+        place = self._places.address(source.value)
         row = layout.columns_bytes(area.left, area.right) // config.rows
         group = area.rows * row
-        base, held = self._offsets.place((source.value, area), layout.groups * group, source.half)
+        base, held = self._offsets.place((source.value, self.image, area), layout.groups * group, source.half)
         whole = area.width == layout.width
         rows, count = (1, area.rows) if not whole else (area.rows, 1)
         for cg in range(0 if held else layout.groups):
             for y in range(count):
                 part = area._replace(start=area.start + y, stop=area.start + y + rows)
                 (run,) = runs(layout, Block(cg, 1), part)
-                address, word = region.address + run.address, base + cg * group + y * row
+                address, word = place + run.address, base + cg * group + y * row
                 self._recorder.append(
                     LoadOffsets(layer=layer, address=address, words=rows * row, base=word),
                     [self._recorder.memory_span(address, run)],

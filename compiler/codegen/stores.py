@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tilewright.compiler.codegen.hazards import ring_spans
-from tilewright.compiler.codegen.images import MemoryMap
+from tilewright.compiler.codegen.images import Places
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.schedule import ArrayOp, Block, LoweredGraph
 from tilewright.compiler.schedule.array.area import Area, runs
@@ -17,20 +17,20 @@ class Storer:
     ----------
     recorder : Recorder
     lowered : LoweredGraph
-    memory : where values lie
+    places : where values lie
     """
 
-    def __init__(self, recorder: Recorder, lowered: LoweredGraph, memory: MemoryMap) -> None:
+    def __init__(self, recorder: Recorder, lowered: LoweredGraph, places: Places) -> None:
         self._recorder = recorder
         self._lowered = lowered
-        self._memory = memory
+        self._places = places
 
     def area(self, op: ArrayOp, block: Block, area: Area, out_base: int) -> None:
         """Store some of kernel groups, from a word of the output buffer on."""
-        layout, region = self._lowered.layout(op.output), self._memory.values[op.output]
+        layout, first = self._lowered.layout(op.output), self._places.address(op.output)
         depth = self._recorder.config.out_depth
         for run in runs(layout, block, area, in_order=True):
-            address, words = region.address + run.address, run.times * run.rows * area.width
+            address, words = first + run.address, run.times * run.rows * area.width
             base = (out_base + (run.groups * area.rows + run.first_row) * area.width) % depth
             self._recorder.append(
                 Store(

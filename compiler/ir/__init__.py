@@ -4,11 +4,12 @@ In the order in which data passes through: ``types`` (tensor types, requantizati
 (what operators share, in NumPy), ``op`` (what every operator says of itself), ``rules`` (what
 several must obey), ``ops`` (the operators, a file a family), ``shapes`` and ``deformable`` (places
 of windows, and between pixels), ``intervals`` (ranges of values and sums), ``graph`` (how operators
-connect, and verification), ``multipliers`` (real factors to an engine's multipliers), ``run`` (what
-a graph computes), ``inputs`` (floats to integers), ``text`` (a printed form that parses back
-equal), ``docs`` (the page of supported operators).
+connect, and verification), ``multipliers`` (real factors to an engine's multipliers), ``beside`` (a
+batch of images as one row), ``run`` (what a graph computes), ``inputs`` (floats to integers),
+``text`` (a printed form that parses back equal), ``docs`` (the page of supported operators).
 """
 
+from tilewright.compiler.ir.beside import side_by_side
 from tilewright.compiler.ir.graph import Graph
 from tilewright.compiler.ir.inputs import quantize_input
 from tilewright.compiler.ir.intervals import accumulator_bits, accumulator_range
@@ -87,4 +88,5 @@ __all__ = [
     "print_graph",
     "quantize_input",
     "run",
+    "side_by_side",
 ]

@@ -7,7 +7,7 @@ it computes; whoever handles graphs asks for that, and for traits, and knows no 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -93,6 +93,13 @@ class Op:
     def compute(self, values: Values, types: Types) -> IntArray:
         """Return the value written: the numbers that every executor must reproduce exactly."""
         raise NotImplementedError
+
+    def side_by_side(self, images: int) -> "Op | None":
+        """Return the operator for as many images of one pixel each, the pixels of one row.
+
+        None if results of a pixel depend on more than that pixel.
+        """
+        return None
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -182,6 +189,14 @@ class Biased(Accumulating):
     bias: IntArray
 
 
+class Pixelwise(Op):
+    """Trait of operators whose results of a pixel depend on that pixel alone."""
+
+    def side_by_side(self, images: int) -> Op | None:
+        """Return the operator for images side by side: itself."""
+        return self
+
+
 class Moving(Op):
     """Trait of operators whose results are elements of what they read."""
 
@@ -209,11 +224,19 @@ class Boundary(Op):
         """Return its value, which is known."""
         return values[(*self.outputs, *self.inputs)[0]]
 
+    def side_by_side(self, images: int) -> Op | None:
+        """Return the operator for images side by side: itself."""
+        return self
+
 
 class Held(Boundary):
     """Trait of operators whose value, ``values``, the program holds."""
 
     values: IntArray
+
+    def side_by_side(self, images: int) -> Op | None:
+        """Return the operator whose value is there for each image."""
+        return replace(self, values=np.tile(self.values, (1, 1, images)))
 
 
 @dataclass(frozen=True, eq=False)

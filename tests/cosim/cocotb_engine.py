@@ -56,7 +56,7 @@ async def network_gives_pytorch_outputs(dut):
             ):  # fmt: skip
                 channel.set_pause_generator(pauses(rng, 0.3))
         (tensor,) = program.quantize(image)
-        ram.write(0, program.memory([tensor[0]]).tobytes())
+        ram.write(0, program.memory([tensor]).tobytes())
         await master.write_dword(OFFSET["INTERRUPT"], 0b11)
         await master.write_dword(OFFSET["CONTROL"], 1)
         await RisingEdge(dut.irq)
@@ -64,7 +64,7 @@ async def network_gives_pytorch_outputs(dut):
         assert status & 0xFF == Status.DONE, f"seed {seed}: {Status(status & 0xFF).name}"
         memory = np.frombuffer(ram.read(0, program.image.size), np.uint8)
         np.testing.assert_array_equal(
-            program.outputs(memory)[0], vectors["expected"][index], err_msg=f"seed {seed}"
+            program.outputs(memory)[0][0], vectors["expected"][index], err_msg=f"seed {seed}"
         )
         # The interrupt is level: it stays until it is cleared.
         assert dut.irq.value == 1

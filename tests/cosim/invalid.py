@@ -148,7 +148,7 @@ def network(config, graph, rng, algorithms=()):
     """Return a network's program; ``expected`` is what the executor makes of it."""
     target = Target(engine=config, memory=TIMING)
     program = compile_graph(graph, target, algorithms=dict(algorithms), objective="traffic")
-    memory = program.memory([rng.integers(-128, 128, graph.values["x"].shape)])
+    memory = program.memory([rng.integers(-128, 128, (1, *graph.values["x"].shape))])
     author = Serial(config, random.Random(0))
     author.data = bytearray(memory.tobytes())
     boot = Fetch(address=program.streams[Unit.LOAD][0], unit=Unit.LOAD, count=program.boot_count)

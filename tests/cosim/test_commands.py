@@ -34,7 +34,7 @@ def test_commands_that_the_engine_refuses_do_not_run(command, changes, message):
     )  # fmt: skip
     graph = Graph("g", dict.fromkeys("xy", kind), (Input("i", "x"), conv, Output("o", "y")))
     program = compile_graph(graph, Target(engine=ENGINES["8x7-bus64"]))
-    memory = program.memory([rng.integers(-128, 128, kind.shape)])
+    memory = program.memory([rng.integers(-128, 128, (1, *kind.shape))])
     address, count = program.streams[command.UNIT]
     size = command.UNIT.least_bytes
     for index in range(count):

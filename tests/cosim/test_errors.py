@@ -55,14 +55,14 @@ def test_bus_error_stops_the_engine_and_a_reset_recovers_it(program_and_inputs, 
     op = next(op for op in program.graph.ops if op.name == value)
     address = program.addresses[(op.outputs or op.inputs)[0]]
     with rtl.session() as session:
-        memory = program.memory([array[0] for array in inputs])
+        memory = program.memory([array[:1] for array in inputs])
         failed = run(session, program, memory, error_address=address, error_on=kind)
         assert failed.status is Status[status]
         assert failed.unit is (Unit.LOAD if kind == "read" else Unit.STORE)
         # The same engine, after a soft reset, runs the program as if nothing had been.
-        memory = program.memory([array[0] for array in inputs])
+        memory = program.memory([array[:1] for array in inputs])
         assert run(session, program, memory).status is Status.DONE
-        expected = [array[0] for array in program.reference(inputs)]
+        expected = [array[:1] for array in program.reference(inputs)]
         for want, have in zip(expected, program.outputs(memory), strict=True):
             np.testing.assert_array_equal(want, have)
 
@@ -70,9 +70,9 @@ def test_bus_error_stops_the_engine_and_a_reset_recovers_it(program_and_inputs, 
 @pytest.mark.slow
 def test_random_stalls_change_nothing_but_time(program_and_inputs, rtl):
     program, inputs = program_and_inputs
-    expected = [array[0] for array in program.reference(inputs)]
+    expected = [array[:1] for array in program.reference(inputs)]
     for seed in range(5):
-        memory = program.memory([array[0] for array in inputs])
+        memory = program.memory([array[:1] for array in inputs])
         with rtl.session() as session:
             assert run(session, program, memory, random_seed=seed).status is Status.DONE
         for want, have in zip(expected, program.outputs(memory), strict=True):
@@ -85,7 +85,7 @@ def test_program_for_another_engine_is_refused(program_and_inputs, rtl):
     other = replace(ENGINE, act_depth=2 * ENGINE.act_depth)
     graph, inputs = random_layer(np.random.default_rng(2), ENGINE)
     foreign = tw.compile_graph(graph, tw.Target(engine=other))
-    memory = foreign.memory([array[0] for array in inputs])
+    memory = foreign.memory([array[:1] for array in inputs])
     with rtl.session() as session:
         assert run(session, foreign, memory).status is Status.CONFIG_MISMATCH
     with pytest.raises(ExecutionError, match="digest of the engine"):

@@ -207,7 +207,7 @@ def test_kernel_commands_that_the_engine_refuses_do_not_run(command, changes, me
     graph, image = many_channels(8)
     target = Target(engine=ENGINES["4x3"])
     program = compile_graph(graph, target, algorithms={"*": "F(4x2,3x3)"})
-    memory = program.memory([image])
+    memory = program.memory([image[None]])
     address, count = program.streams[Unit.LOAD]
     for at in range(address, address + 32 * count, 32):
         found = decode(Unit.LOAD, memory[at : at + 32].tobytes())

@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from tilewright.compiler.schedule.array.area import Area
 
-Part: TypeAlias = tuple[str, Area]
-"""Some of a value."""
+Part: TypeAlias = tuple[str, int, Area]
+"""Some of a value of an image."""
 
 
 @dataclass

@@ -9,6 +9,7 @@ from tilewright.compiler.ir import rules
 from tilewright.compiler.ir.arithmetic import IntArray, fits_float64, pad, weighted_range, window
 from tilewright.compiler.ir.op import (
     Biased,
+    Op,
     Padding,
     Pair,
     Rule,
@@ -76,6 +77,11 @@ class Conv2d(Unary, Biased):
             (size[0], size[1]), self.kernel, self.stride, self.padding, self.dilation
         )
         return (self.weight.shape[0], *rows)
+
+    def side_by_side(self, images: int) -> Op | None:
+        """Return the operator for images side by side: itself, if its kernel is one tap."""
+        alone = self.kernel == self.stride == (1, 1) and not any(self.padding)
+        return self if alone else None
 
     def accumulate(self, values: Values, types: Types) -> IntArray:
         """Return the (K, H, W) accumulator, bias included."""
@@ -145,6 +151,22 @@ class Linear(Unary, Biased):
     def shape(self, types: Types) -> Shape:
         """Return the shape of the output."""
         return (self.weight.shape[0], 1, 1)
+
+    def side_by_side(self, images: int) -> Op | None:
+        """Return the operator for images side by side: a convolution of one tap."""
+        return Conv2d(
+            name=self.name,
+            input=self.input,
+            output=self.output,
+            weight=self.weight[:, :, None, None],
+            weight_bits=self.weight_bits,
+            bias=self.bias,
+            stride=(1, 1),
+            padding=(0, 0, 0, 0),
+            dilation=(1, 1),
+            groups=1,
+            requantize=self.requantize,
+        )
 
     def accumulate(self, values: Values, types: Types) -> IntArray:
         """Return the (K, H, W) accumulator, bias included."""

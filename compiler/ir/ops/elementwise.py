@@ -15,6 +15,7 @@ from tilewright.compiler.ir.arithmetic import (
 from tilewright.compiler.ir.op import (
     Accumulating,
     Binary,
+    Pixelwise,
     Range,
     Rule,
     Shape,
@@ -47,7 +48,7 @@ def _operands_match_shared_type(op: "Add", types: Types) -> str | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Add(Binary, Accumulating):
+class Add(Binary, Pixelwise, Accumulating):
     """Residual addition: both operands requantized to one shared scale, added, requantized.
 
     ``a' = requantize_a(a - zero_point_a)`` and ``b'`` alike, held in ``shared_bits`` bits, then
@@ -99,7 +100,7 @@ class Add(Binary, Accumulating):
 
 
 @dataclass(frozen=True, eq=False)
-class Maximum(Binary):
+class Maximum(Binary, Pixelwise):
     """The larger of two elements at every place; scale and zero point stay."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (rules.shapes_equal, rules.shape_agrees, rules.keeps_type)
@@ -123,7 +124,7 @@ class Maximum(Binary):
 
 
 @dataclass(frozen=True, eq=False)
-class Rescale(Unary, Accumulating):
+class Rescale(Unary, Pixelwise, Accumulating):
     """Move a tensor to another scale, zero point, width or range.
 
     ``out = requantize(q - zero_point_in)``; a ReLU between two scales is one of these.
@@ -219,7 +220,7 @@ def _shapes_meet(op: "Product", types: Types) -> str | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Product(Binary, Accumulating):
+class Product(Binary, Pixelwise, Accumulating):
     """Product of two tensors, pixel by pixel: of every channel, or all by one.
 
     ``out = requantize((a - zero_point_a) * (b - zero_point_b))``. The operands may be one value,
@@ -286,7 +287,7 @@ def _table_is_whole(op: "Lookup", types: Types) -> str | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup(Unary):
+class Lookup(Unary, Pixelwise):
     """An activation function: every element is replaced by its entry in a table.
 
     ``out = table[q - q_lowest]``, where ``q_lowest`` is the lowest value of the input's type.

@@ -13,6 +13,7 @@ from tilewright.compiler.ir.op import (
     Moving,
     Names,
     Pair,
+    Pixelwise,
     Rule,
     Shape,
     Types,
@@ -31,7 +32,7 @@ def _sources_fit(op: "Concat", types: Types) -> str | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Concat(Moving):
+class Concat(Pixelwise, Moving):
     """Concatenation along channels; scale and zero point stay.
 
     Parameters
@@ -79,7 +80,7 @@ def _channels_exist(op: "SelectChannels", types: Types) -> str | None:
 
 
 @dataclass(frozen=True, eq=False)
-class SelectChannels(Unary, Moving):
+class SelectChannels(Unary, Pixelwise, Moving):
     """Some of the channels, in any order: a slice, a split or a shuffle; the type stays.
 
     Parameters

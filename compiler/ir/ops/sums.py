@@ -7,7 +7,7 @@ import numpy as np
 
 from tilewright.compiler.ir import rules
 from tilewright.compiler.ir.arithmetic import IntArray
-from tilewright.compiler.ir.op import Accumulating, Names, Rule, Shape, Types, Values
+from tilewright.compiler.ir.op import Accumulating, Names, Pixelwise, Rule, Shape, Types, Values
 from tilewright.compiler.ir.rules import rule
 from tilewright.compiler.ir.types import Requantize
 
@@ -28,7 +28,7 @@ def _one_factor_each(op: "WeightedSum", types: Types) -> str | None:
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedSum(Accumulating):
+class WeightedSum(Pixelwise, Accumulating):
     """Values of one shape, each times a whole number, and their sum requantized.
 
     ``out = requantize(sum(factor * (q - zero_point)) + bias)``; all channels alike. Additions that

@@ -75,10 +75,12 @@ class Estimate:
     ----------
     lowered : LoweredGraph
     timing : Timing, of the engine with its memory
+    images : that a program runs
     """
 
-    def __init__(self, lowered: LoweredGraph, timing: Timing) -> None:
+    def __init__(self, lowered: LoweredGraph, timing: Timing, images: int = 1) -> None:
         self._lowered = lowered
+        self._images = images
         self._config = lowered.config
         self._timing = timing
         self._heights: dict[tuple[int, ...], _Heights] = {}
@@ -93,10 +95,17 @@ class Estimate:
         self._around: dict[tuple[Stage, tuple[Block, ...], Area, bool, bool], int] = {}
 
     def __call__(self, plan: Draft) -> Cost:
-        """Return what a plan costs."""
+        """Return what a plan costs, for all images."""
         if plan.parts is not None:
-            return self._in_parts(plan, plan.parts)
-        loads = self._loads(plan)
+            cost = self._in_parts(plan, plan.parts)
+        else:
+            cost = self._whole(plan)
+        again = self._images // plan.images
+        return cost if again == 1 else Cost(cost.cycles * again, cost.traffic * again)
+
+    def _whole(self, plan: Draft) -> Cost:
+        """Return what a plan costs whose sums are not in parts, for images that share weights."""
+        images, loads = plan.images, self._loads(plan)
         compute = size = stored = last = weights = weight_cycles = 0
         # How often weights are loaded that do not stay.
         again = 1 if len(plan.blocks) > 1 else plan.runs
@@ -106,24 +115,25 @@ class Estimate:
             weights += stage.weight_bytes(self._config) * times
             weight_cycles += self._load_cycles(stage, cuts) * times
             made = self._results(plan, number)
-            compute += made.cycles
+            compute += made.cycles * images
             if times * len(cuts) > 1:
                 compute += times * self._overflow(stage, cuts, plan.weights.stream_words)
             if stage.output in plan.group.stores:
-                size += self._lowered.layout(stage.output).size_bytes
-                stored += made.stored
+                size += self._lowered.layout(stage.output).size_bytes * images
+                stored += made.stored * images
                 last = max(last, made.last)
         if not plan.early:
-            compute += self._by_memory(plan)
-        load = loads.cycles + weight_cycles
+            compute += self._by_memory(plan) * images
+        rows = loads.cycles * images
+        load = rows + weight_cycles
         slowest = max(compute, load, stored)
         if not plan.ahead and plan.steps > 1:
-            slowest = max(compute + loads.cycles, load, stored)
+            slowest = max(compute + rows, load, stored)
         elif len(plan.columns.strips) > 1:
             # As if there were no room for the first rows of the next strip of columns.
-            more = loads.alone * (len(plan.columns.strips) - 1)
+            more = loads.alone * (len(plan.columns.strips) * images - 1)
             slowest = max(compute + more, load, stored)
-        return Cost(slowest + loads.alone + last, loads.size + weights + size)
+        return Cost(slowest + loads.alone + last, loads.size * images + weights + size)
 
     def _in_parts(self, plan: Draft, parts: Parts) -> Cost:
         """Return what a plan of one stage costs whose sums are in parts."""
@@ -132,13 +142,15 @@ class Estimate:
         again = 1 if len(plan.blocks) > 1 else plan.steps
         gap = self._timing.gaps.command
         cycles, traffic = parts_cost(stage, parts, config, plan.columns, gap, again)
+        cycles, traffic = cycles * plan.images, traffic * plan.images
         stores = sum(lowered.layout(v).size_bytes for v in plan.group.stores)
+        last = min(stores, config.out_depth // 2 * config.rows)
+        stores *= plan.images
         loads = 0
         if not parts.lane_slots:
             once = sum(lowered.layout(v).size_bytes for v in plan.group.loads)
-            loads = once * len(plan.blocks)
+            loads = once * len(plan.blocks) * plan.images
             cycles += (once / plan.steps if plan.ahead else loads) / bus
-        last = min(stores, config.out_depth // 2 * config.rows)
         slowest = max(cycles, (traffic + loads) / bus, stores / bus)
         return Cost(slowest + last / bus, traffic + loads + stores)
 

@@ -63,7 +63,7 @@ class _Network:
     ----------
     lowered, model : as for :func:`search`
     per_byte : cycles that a byte counts as
-    command : as for :func:`search`
+    command, images : as for :func:`search`
     flows : what is known of rows, by the number of the last stage, strips and whether early
     """
 
@@ -71,6 +71,7 @@ class _Network:
     model: CostModel
     per_byte: float
     command: int
+    images: int
     flows: dict[tuple[int, tuple[int, ...], bool], Flow] = field(default_factory=dict)
 
     def flow(self, group: Group, strips: tuple[int, ...], *, early: bool) -> Flow:
@@ -105,12 +106,14 @@ def search(
     few: int = 1,
     *,
     command: int,
+    images: int = 1,
 ) -> tuple[Schedule, ...]:
     """Cut a network into groups and plan each, at the least cost.
 
     Dynamic programming over the cuts of the stages' order, exact for the costs of ``model``.
     Returns the best ways to cut it, ``few`` at most, the best one first. ``command``: cycles that
-    the array loses between two commands.
+    the array loses between two commands; ``images``: that a program runs, each group all of them
+    before the next group.
 
     Raises
     ------
@@ -119,7 +122,7 @@ def search(
     """
     count = len(lowered.stages)
     per_byte = CYCLES_PER_BYTE[objective]
-    network = _Network(lowered, model, per_byte, command)
+    network = _Network(lowered, model, per_byte, command, images)
     alone = [_best_plan(make_group(lowered, first, 1), network) for first in range(count)]
     # Rows stay whole but where a stage's do not fit.
     narrow = [found.error is not None for found in alone]
@@ -350,6 +353,9 @@ class _Attempt:
         runs = len(strips) * len(columns.strips)
         if wrong := check(group, runs):
             return wrong
+        # Weights that are made of an image's values are no other's.
+        images = 1 if group.factors else self._network.images
+        runs *= images
         weights: WeightPlan | EngineLimitError = WeightPlan((False,), (tuple(blocks),), 0)
         if parts is None:
             key = blocks, runs > 1
@@ -374,6 +380,7 @@ class _Attempt:
             spans=self._spans[blocks],
             weights=WeightPlan((), (), 0) if isinstance(weights, EngineLimitError) else weights,
             parts=parts,
+            images=images,
         )
         if isinstance(weights, EngineLimitError):
             # That rows have no room is said first.

@@ -53,6 +53,7 @@ class Draft:
     spans : per block, the channel groups of each value that are on chip, as (first, end)
     weights : WeightPlan
     parts : how the sums of a group's only stage are in parts; None: they are not
+    images : that run one after another, for each block, with weights that stay from one to the next
     """
 
     group: Group
@@ -66,6 +67,7 @@ class Draft:
     spans: tuple[Spans, ...]
     weights: WeightPlan
     parts: Parts | None = None
+    images: int = 1
 
     def weight_blocks(self) -> Iterator[tuple[WeightSource, Block]]:
         """Yield what is loaded as weights, by kernel groups."""
@@ -85,7 +87,7 @@ class Draft:
     @property
     def runs(self) -> int:
         """How often each stage computes some of each kernel group, at most."""
-        return self.steps * len(self.columns.strips)
+        return self.steps * len(self.columns.strips) * self.images
 
     def kept(self, number: int) -> bool:
         """Return whether the weights of a stage stay in the buffer while they are needed."""

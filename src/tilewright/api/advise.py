@@ -33,7 +33,7 @@ def advise(program: Program, *, progress: ProgressCallback | None = None) -> tup
             value = getattr(engine, name)
             try:
                 target = replace(program.target, engine=engine)
-                changed = compile_graph(program.graph, target)
+                changed = compile_graph(program.graph, target, batch=program.batch)
             except Error as error:
                 found.append(Advice(name, value, before, None, str(error)))
             else:

@@ -33,6 +33,7 @@ def compile(
     algorithms: Mapping[str, str] = AUTOMATIC,
     round_bias: bool = False,
     host: Host = "edges",
+    batch: int = 1,
 ) -> AnyProgram:
     """Compile a quantized network for an engine.
 
@@ -56,6 +57,10 @@ def compile(
     host : where the host may compute what the engine has not, of files and of what
         :func:`tilewright.quantize` made: "edges", before and behind all that the engine computes,
         "anywhere", or "never"
+    batch : images that one run of the program computes, 1..1024: weights are loaded once for all of
+        them where they fit, and one is loaded and stored while another is computed. More images a
+        second, and later results: for one image alone, 1 is best. A program takes any number of
+        images; where its batch does not divide that, the last run takes as long as the others
 
     Returns
     -------
@@ -68,7 +73,7 @@ def compile(
     EngineLimitError
         If the engine is too small for a layer, naming the parameter that must grow.
     """
-    check_options("compile", target, objective, algorithms)
+    check_options("compile", target, objective, algorithms, batch)
     require_choice("compile", "host", host, get_args(Host))
     network = opened(model, host=host)
     if isinstance(network, QuantizedModel) and has_host_parts(network.graph):
@@ -81,6 +86,7 @@ def compile(
             objective=objective,
             algorithms=algorithms,
             examples=example_inputs,
+            batch=batch,
         )
     captured = captured_model(network, example_inputs, round_bias=round_bias)
     program = compile_graph(
@@ -91,6 +97,7 @@ def compile(
         examples=example_inputs,
         input_shapes=captured.input_shapes,
         results=captured.results,
+        batch=batch,
     )
     rounded = tuple((entry.where, float(entry.error)) for entry in captured.rounded_biases)
     return replace(program, rounded_biases=rounded)

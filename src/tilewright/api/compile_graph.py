@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, get_args
 
-from tilewright.compiler.codegen import assemble
-from tilewright.compiler.ir import Graph, ResultView, choose_multipliers
+from tilewright.compiler.codegen import Assembly, assemble
+from tilewright.compiler.ir import Graph, ResultView, choose_multipliers, side_by_side
 from tilewright.compiler.schedule import AUTOMATIC, Objective, rounding_errors, view
-from tilewright.errors import require_choice, require_type
+from tilewright.errors import Error, require_choice, require_type
 from tilewright.isa import Unit
 from tilewright.program import LayerInfo, Program
+from tilewright.program.artefact import MAX_BATCH
 from tilewright.sim.model import CycleModel
 from tilewright.target import Target, require_target
 
@@ -25,12 +26,14 @@ def compile_graph(
     examples: Any = None,
     input_shapes: tuple[tuple[int, ...], ...] | None = None,
     results: tuple[ResultView, ...] | None = None,
+    batch: int = 1,
 ) -> Program:
-    """Compile an integer graph; ``objective`` and ``algorithms`` as for :func:`compile`.
+    """Compile an integer graph.
 
-    ``examples`` : inputs as for :meth:`Program.quantize`, on which the errors of layers with
-    rounded kernels are measured; one random image if None. ``input_shapes`` and ``results``: what
-    the model takes and gives, if that is not the graph's inputs and outputs, (C, H, W).
+    ``objective``, ``algorithms`` and ``batch`` : as for :func:`compile`. ``examples`` : inputs as
+    for :meth:`Program.quantize`, on which the errors of layers with rounded kernels are measured;
+    one random image if None. ``input_shapes`` and ``results``: what the model takes and gives, if
+    that is not the graph's inputs and outputs, (C, H, W).
 
     Raises
     ------
@@ -38,14 +41,22 @@ def compile_graph(
         Naming the layer, if the graph is wrong or the engine cannot run it.
     """
     require_type("compile_graph", "graph", graph, Graph)
-    check_options("compile_graph", target, objective, algorithms)
+    check_options("compile_graph", target, objective, algorithms, batch)
     graph = choose_multipliers(graph, target.engine.multiplier_width)
     timing = CycleModel(target.engine, target.memory)
-    assembly = assemble(graph, target.engine, timing, objective, algorithms)
+    assembly = assemble(graph, target.engine, timing, objective, algorithms, batch)
+    wide = side_by_side(graph, batch) if batch > 1 else None
+    if wide is not None:
+        row = assemble(wide, target.engine, timing, objective, algorithms)
+        if _cycles(row, timing) < _cycles(assembly, timing):
+            assembly = row
+        else:
+            wide = None
     macs = [0] * len(graph.layers)
     for stage in assembly.lowered.stages:
         for op in stage.ops:
-            macs[op.layer] += op.macs
+            macs[op.layer] += op.macs // (1 if wide is None else batch)
+    computed = assembly.lowered.graph if wide is None else graph
     ends = [op.output for op in graph.inputs] + [op.input for op in graph.outputs]
     streams = assembly.streams
 
@@ -54,7 +65,7 @@ def compile_graph(
 
     program = Program(
         target=target,
-        graph=assembly.lowered.graph,
+        graph=computed,
         image=assembly.image,
         streams={unit: (streams.addresses[unit], len(streams.commands[unit])) for unit in Unit},
         boot_count=streams.boot_count,
@@ -63,7 +74,7 @@ def compile_graph(
         pixels=assembly.lowered.pixels,
         layers=tuple(
             LayerInfo(op.name, op.kind, count)
-            for op, count in zip(assembly.lowered.graph.layers, macs, strict=True)
+            for op, count in zip(computed.layers, macs, strict=True)
         ),
         schedule=view(assembly.choices, target.engine, {}),
         rounded_biases=(),
@@ -76,6 +87,8 @@ def compile_graph(
         )
         if results is None
         else results,
+        batch=batch,
+        in_columns=wide is not None,
     )
     if program.graph is graph:
         return program
@@ -84,8 +97,18 @@ def compile_graph(
     return replace(program, schedule=view(assembly.choices, target.engine, errors))
 
 
-def check_options(owner: str, target: object, objective: object, algorithms: object) -> None:
+def _cycles(assembly: Assembly, timing: CycleModel) -> int:
+    streams = assembly.streams
+    return timing.run(streams.commands, streams.addresses, streams.boot)
+
+
+def check_options(
+    owner: str, target: object, objective: object, algorithms: object, batch: object
+) -> None:
     """Refuse arguments of other types, naming the verb that has them."""
     require_target(owner, target)
     require_choice(owner, "objective", objective, get_args(Objective))
     require_type(owner, "algorithms", algorithms, Mapping)
+    require_type(owner, "batch", batch, int)
+    if not isinstance(batch, int) or not 1 <= batch <= MAX_BATCH:
+        raise Error(f"{owner}: batch must be in 1..{MAX_BATCH}, not {batch}")

@@ -49,13 +49,13 @@ def layer_results(
 
 
 def _layer_result(program: Program, info: LayerInfo, stats: LayerStats) -> LayerResult:
-    peak = program.engine.multipliers * stats.cycles
+    peak, macs = program.engine.multipliers * stats.cycles, info.macs * program.batch
     return LayerResult(
         name=info.name,
         kind=info.kind,
-        macs=info.macs,
+        macs=macs,
         cycles=stats.cycles,
-        utilization=info.macs / peak if peak else 0.0,
+        utilization=macs / peak if peak else 0.0,
         stalls=dict(stats.stalls),
         bytes_read=stats.bytes_read,
         bytes_written=stats.bytes_written,

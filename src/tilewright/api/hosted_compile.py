@@ -23,6 +23,7 @@ def compile_parts(
     objective: Objective,
     algorithms: Mapping[str, str],
     examples: Any,
+    batch: int,
 ) -> HostedProgram:
     """Compile each segment of a graph; arguments as for :func:`tilewright.compile`."""
     found = segments(graph)
@@ -44,6 +45,7 @@ def compile_parts(
             examples=examples if alone else None,
             input_shapes=capture.input_shapes,
             results=capture.results,
+            batch=batch,
         )
         writes = segment.writes or tuple(f"result {k}" for k in range(len(capture.results)))
         parts.append(EnginePart(program, segment.reads, writes))

@@ -27,7 +27,7 @@ class SimulationError(Error):
 
 @dataclass(frozen=True)
 class LayerResult:
-    """A layer's share of one image's run; see :class:`tilewright.sim.report.LayerStats`."""
+    """A layer's share of a run, of all images; see :class:`tilewright.sim.report.LayerStats`."""
 
     name: str
     kind: str
@@ -48,10 +48,11 @@ class Result:
     program : Program
     backend : str
     outputs : one integer array (N, ...) per result of the model, in its own shape
-    cycles : of one image, or None where nothing counts them (golden); the same for every image
-    layers : of one image; empty where nothing counts them
-    starts, dones : cycles of every command of the first image, by unit
-    counters : the engine's own counters after the first image (rtl only)
+    cycles : of one run, of ``program.batch`` images; the same for every run. None where nothing
+        counts them (golden)
+    layers : of one run; empty where nothing counts them
+    starts, dones : cycles of every command of the first run, by unit
+    counters : the engine's own counters after the first run (rtl only)
     """
 
     program: Program
@@ -64,7 +65,7 @@ class Result:
     counters: Mapping[str, int]
 
     def write_timeline(self, path: str | os.PathLike[str]) -> None:
-        """Write every command of the first image, one track per unit, for ui.perfetto.dev."""
+        """Write every command of the first run, one track per unit, for ui.perfetto.dev."""
         if self.cycles is None:
             raise Error(f"the {self.backend} executor counts no cycles: use 'isa' or 'rtl'")
         commands = {unit: self.program.commands(unit) for unit in Unit}

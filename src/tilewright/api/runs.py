@@ -1,4 +1,4 @@
-"""One image through one executor: commands on a memory model, or the RTL."""
+"""One run through one executor: commands on a memory model, or the RTL."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SPARE_CYCLES = 100_000  # of RTL beyond those predicted, after which a run is gi
 
 @dataclass(frozen=True)
 class Run:
-    """One image's run: its cycles, and every command's by unit."""
+    """A run of a program: its cycles, and every command's by unit."""
 
     cycles: int
     events: Mapping[Unit, Sequence[Event]]
@@ -89,7 +89,10 @@ class RtlRunner:
         self._limit = events_of(program).cycles + SPARE_CYCLES
 
     def run(self, index: int, memory: NDArray[np.uint8], report: Callable[[float], None]) -> Run:
-        """Run image ``index``, or take a finished run of the same; outputs are in ``memory``."""
+        """Run images for the ``index``-th time, or take a finished run of the same.
+
+        The outputs are in ``memory`` afterwards.
+        """
         program = self._program
         # The base register counts whole pages.
         assert memory.size == align(memory.size, 4096)
@@ -134,7 +137,7 @@ class RtlRunner:
 
 
 def _save(path: Path, run: Run, memory: NDArray[np.uint8]) -> None:
-    """Keep a finished image's run, so that a batch that is interrupted does not repeat it."""
+    """Keep a finished run, so that a batch that is interrupted does not repeat it."""
     record = {
         "cycles": run.cycles,
         "counters": dict(run.counters),

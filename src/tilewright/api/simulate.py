@@ -49,17 +49,19 @@ def simulate(
     checkpoint: Folder | None = None,
     waves: Waves | None = None,
 ) -> Result | HostedResult:
-    """Run a program on a batch of inputs, image by image; parts for the host run in their places.
+    """Run a program on any number of images, a run for as many as it computes at once.
+
+    Parts for the host run in their places.
 
     Parameters
     ----------
     inputs : what the PyTorch model takes, or integers on the input's grid
     backend : "golden" (the integer graph in NumPy), "isa" (commands on a memory model, with exact
         cycles) or "rtl" (the generated Verilog in Verilator)
-    progress : called now and then
+    progress : called now and then, with images
     checkpoint : rtl only: a directory that keeps the state of the run; a run that was interrupted
         goes on from there
-    waves : rtl only: a .vcd or .fst file, and the first and last cycle of the first image that it
+    waves : rtl only: a .vcd or .fst file, and the first and last cycle of the first run that it
         records
 
     Raises
@@ -85,24 +87,25 @@ def simulate(
     runner = RtlRunner(program, waves=waves, checkpoint=checkpoint) if backend == "rtl" else None
     outputs: list[list[NDArray[np.int64]]] = []
     first: Run | None = None
-    for index in range(count):
-        memory = program.memory([array[index] for array in arrays])
+    for index, images in enumerate(program.batches(arrays)):
+        memory = program.memory(images)
+        done, some = index * program.batch, len(images[0])
 
-        def report(fraction: float, index: int = index) -> None:
+        def report(fraction: float, done: int = done, some: int = some) -> None:
             if progress is not None:
-                progress(index + fraction, count)
+                progress(done + some * fraction, count)
 
         run = runner.run(index, memory, report) if runner else run_isa(program, memory, report)
-        outputs.append(program.outputs(memory))
+        outputs.append([tensors[:some] for tensors in program.outputs(memory)])
         first = first or run
         if run.cycles != first.cycles:
             raise SimulationError(
-                f"image {index} took {run.cycles} cycles and image 0 {first.cycles}: with fixed "
+                f"run {index} took {run.cycles} cycles and run 0 {first.cycles}: with fixed "
                 "memory latency they must be equal"
             )
         report(1.0)
     assert first is not None
-    stacked = program.presented([np.stack(column) for column in zip(*outputs, strict=True)])
+    stacked = program.presented([np.concatenate(column) for column in zip(*outputs, strict=True)])
     layers = layer_results(program, first.events)
     return Result(
         program, backend, stacked, first.cycles, layers, first.starts, first.dones, first.counters

@@ -163,11 +163,12 @@ class Device:
             )
 
     def run(self, inputs: Any, *, progress: Progress | None = None) -> Result | HostedResult:
-        """Run the program that was loaded on a batch of inputs.
+        """Run the program that was loaded on any number of images.
 
-        The first image runs alone, so that its counters are undisturbed; after it, if there are two
-        copies of the program, one image is sent and one read while one is computed. Parts for the
-        host run in their places, all images of one before the next.
+        Each run computes as many as the program does at once. The first runs alone, so that its
+        counters are undisturbed; after it, if there are two copies of the program, images of one
+        run are sent and results of another read while one is computed. Parts for the host run in
+        their places, all images of one before the next.
 
         Parameters
         ----------
@@ -199,18 +200,19 @@ class Device:
         self._bases = self._places[number]
         arrays = program.quantize(inputs)
         count = len(arrays[0])
-        images = [[array[i] for array in arrays] for i in range(count)]
+        images = program.batches(arrays)
         with Steps("Running", count, _steps(progress)) as steps:
-            outputs = [self._one(program, images[0])]
+            outputs = [self._one(program, images[0])]  # of one run each
             names = COUNTERS if program.engine.counters else ()
             self.counters = dict(zip(names, self._link.read_registers(*names), strict=True))
             starts, dones = self._trace_of_run()
-            steps.advance()
+            steps.advance(len(images[0][0]))
             others = self._pipelined if len(self._bases) > 1 else self._in_turn
-            for result in others(program, images[1:]):
+            for some, result in zip(images[1:], others(program, images[1:]), strict=True):
                 outputs.append(result)
-                steps.advance()
-        stacked = program.presented([np.stack(column) for column in zip(*outputs, strict=True)])
+                steps.advance(len(some[0]))
+        columns = [np.concatenate(column)[:count] for column in zip(*outputs, strict=True)]
+        stacked = program.presented(columns)
         layers = layer_results(program, replayed(program, starts, dones)) if starts else ()
         cycles = self.counters.get("CYCLES")
         return Result(program, "device", stacked, cycles, layers, starts, dones, self.counters)
@@ -313,10 +315,10 @@ class Device:
         starts = {unit: trace.starts(unit).tolist() for unit in Unit}
         return starts, {unit: trace.dones(unit).tolist() for unit in Unit}
 
-    def _send(self, program: Program, index: int, image: _Tensors) -> None:
+    def _send(self, program: Program, index: int, images: _Tensors) -> None:
         base = self._bases[index % len(self._bases)]
-        for op, tensor in zip(program.graph.inputs, image, strict=True):
-            data = program.layout(op.output).pack(tensor).tobytes()
+        for op, tensors in zip(program.graph.inputs, images, strict=True):
+            data = program.pack(op.output, tensors).tobytes()
             data += bytes(-len(data) % 4)
             self._link.write_memory(base + program.addresses[op.output], data)
 
@@ -324,11 +326,9 @@ class Device:
         base = self._bases[index % len(self._bases)]
         results = []
         for op in program.graph.outputs:
-            layout = program.layout(op.input)
-            size = layout.size_bytes + -layout.size_bytes % 4
-            data = self._link.read_memory(base + program.addresses[op.input], size)
-            words = np.frombuffer(data, np.uint8)[: layout.size_bytes]
-            results.append(layout.unpack(words, signed=program.graph.values[op.input].signed))
+            size = program.room(op.input)
+            data = self._link.read_memory(base + program.addresses[op.input], size + -size % 4)
+            results.append(program.unpack(op.input, np.frombuffer(data, np.uint8)[:size]))
         return results
 
     def _start(self, program: Program, index: int) -> None:

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from tilewright.compiler.ir import Graph, ResultView, TensorType, run
 from tilewright.compiler.schedule import GroupView, RoundingError
 from tilewright.isa import Command, EngineConfig, Unit, decode
-from tilewright.isa.layout import FeatureMapLayout
+from tilewright.isa.layout import PAGE, FeatureMapLayout, align
 from tilewright.program.inputs import quantize, random_image
 from tilewright.target import Target
+
+#: Images that a run computes, at most.
+MAX_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ class Program:
         accumulator's grid
     input_shapes : of one image, as the model takes each input
     results : the model's results, in its own shapes, in the graph's outputs
+    batch : images that a run computes; the feature maps of each lie whole bus beats and 64 bytes
+        behind those of the one before
+    in_columns : each image is one pixel, and they lie side by side instead, as the columns of one
+        row: (C, 1, batch) for each (C, 1, 1)
     """
 
     target: Target
@@ -66,6 +73,8 @@ class Program:
     rounded_biases: tuple[tuple[str, float], ...]
     input_shapes: tuple[tuple[int, ...], ...]
     results: tuple[ResultView, ...]
+    batch: int = 1
+    in_columns: bool = False
 
     @property
     def engine(self) -> EngineConfig:
@@ -90,11 +99,17 @@ class Program:
         }
 
     def layout(self, value: str) -> FeatureMapLayout:
-        """Return how an input or output value lies in memory."""
-        shape = self.graph.values[value].shape
-        return FeatureMapLayout(
-            self.engine, *shape, order=self.orders[value], pixel=self.pixels.get(value, 0)
-        )
+        """Return how an input or output value lies in memory: of one image, or of all in a row."""
+        channels, height, width = self.graph.values[value].shape
+        if self.in_columns:
+            width = self.batch
+        order, pixel = self.orders[value], self.pixels.get(value, 0)
+        return FeatureMapLayout(self.engine, channels, height, width, order=order, pixel=pixel)
+
+    def room(self, value: str) -> int:
+        """Return the bytes of an input or output value of all images."""
+        size = self.layout(value).size_bytes
+        return size if self.in_columns else align(size, PAGE) * (self.batch - 1) + size
 
     def random_image(self) -> list[NDArray[np.int64]]:
         """Return one random image, always the same: an array (1, C, H, W) per input."""
@@ -104,21 +119,50 @@ class Program:
         """Return inputs as integers; see :func:`tilewright.program.inputs.quantize`."""
         return quantize(self.graph, self.input_shapes, inputs)
 
-    def memory(self, image: list[NDArray[np.int64]]) -> NDArray[np.uint8]:
-        """Return memory with one image's (C, H, W) inputs in place."""
+    def pack(self, value: str, images: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the bytes of an input of (N, C, H, W) images, ``batch`` at most.
+
+        What images there are not is zero.
+        """
+        layout, out = self.layout(value), np.zeros(self.room(value), np.uint8)
+        if self.in_columns:
+            row = np.zeros((layout.channels, 1, self.batch), np.int64)
+            row[:, 0, : len(images)] = images[:, :, 0, 0].T
+            return layout.pack(row)
+        size = layout.size_bytes
+        for index, image in enumerate(images):
+            first = index * align(size, PAGE)
+            out[first : first + size] = layout.pack(image)
+        return out
+
+    def unpack(self, value: str, data: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Return the (``batch``, C, H, W) images of an output from the ``room`` bytes of it."""
+        layout, signed = self.layout(value), self.graph.values[value].signed
+        size = layout.size_bytes
+        if self.in_columns:
+            return layout.unpack(data, signed=signed).transpose(2, 0, 1)[..., None]
+        starts = range(0, data.size, align(size, PAGE))
+        return np.stack([layout.unpack(data[at : at + size], signed=signed) for at in starts])
+
+    def batches(self, arrays: list[NDArray[np.int64]]) -> list[list[NDArray[np.int64]]]:
+        """Return (N, C, H, W) inputs as those of one run after another; the last may be smaller."""
+        starts = range(0, len(arrays[0]), self.batch)
+        return [[array[at : at + self.batch] for array in arrays] for at in starts]
+
+    def memory(self, arrays: list[NDArray[np.int64]]) -> NDArray[np.uint8]:
+        """Return memory with the (N, C, H, W) inputs of one run in place, ``batch`` at most."""
         memory = self.image.copy()
-        for op, tensor in zip(self.graph.inputs, image, strict=True):
-            layout, address = self.layout(op.output), self.addresses[op.output]
-            memory[address : address + layout.size_bytes] = layout.pack(tensor)
+        for op, images in zip(self.graph.inputs, arrays, strict=True):
+            address, data = self.addresses[op.output], self.pack(op.output, images)
+            memory[address : address + data.size] = data
         return memory
 
     def outputs(self, memory: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
-        """Return the graph's (C, H, W) outputs that lie in memory after a run."""
+        """Return the graph's (``batch``, C, H, W) outputs that lie in memory after a run."""
         results = []
         for op in self.graph.outputs:
-            layout, address = self.layout(op.input), self.addresses[op.input]
-            data = memory[address : address + layout.size_bytes]
-            results.append(layout.unpack(data, signed=self.graph.values[op.input].signed))
+            address = self.addresses[op.input]
+            results.append(self.unpack(op.input, memory[address : address + self.room(op.input)]))
         return results
 
     def reference(self, inputs: Any) -> list[NDArray[np.int64]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tilewright.compiler.ir import choose_multipliers
+from tilewright.compiler.ir import choose_multipliers, side_by_side
 from tilewright.errors import Error
 from tilewright.isa import Command, Deform, End, Fetch, Unit, decode
 from tilewright.isa.layout import reach
@@ -53,6 +53,8 @@ def check_program(program: Program) -> None:
 def _check_feature_maps(program: Program) -> None:
     """Require that inputs and outputs lie in memory, every channel in a place of its own."""
     graph, size = program.graph, program.image.size
+    if program.in_columns and side_by_side(graph, program.batch) is None:
+        raise ProgramError("its images lie side by side, and are more than a pixel each")
     ends = {op.output for op in graph.inputs} | {op.input for op in graph.outputs}
     for what in ("addresses", "orders"):
         if (named := getattr(program, what).keys()) != ends:
@@ -67,7 +69,7 @@ def _check_feature_maps(program: Program) -> None:
         pixel = program.pixels.get(value, 0)
         if pixel not in (0, *program.engine.pixel_sizes) or (pixel and channels > pixel):
             raise ProgramError(f"{value}: a pixel of {pixel} bytes for {channels} channels")
-        address, bytes_ = program.addresses[value], program.layout(value).size_bytes
+        address, bytes_ = program.addresses[value], program.room(value)
         if address % program.engine.bus_bytes or address + bytes_ > size:
             raise ProgramError(f"{value}: {bytes_} bytes at {address} of a memory of {size}")
 

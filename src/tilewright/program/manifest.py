@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tilewright.compiler.ir import ResultView
 from tilewright.compiler.schedule import GroupView
 from tilewright.isa.rules import MAX_COMMANDS
-from tilewright.program.artefact import LayerInfo
+from tilewright.program.artefact import MAX_BATCH, LayerInfo
 from tilewright.program.errors import ProgramError
 
 FORMAT = "tilewright-program"
@@ -100,6 +100,8 @@ class Manifest(Strict):
     rounded_biases: tuple[tuple[Name, float], ...]
     input_shapes: Annotated[tuple[Shape, ...], Field(max_length=4096)]
     results: Annotated[tuple[Result, ...], Field(min_length=1, max_length=4096)]
+    batch: Annotated[int, Field(ge=1, le=MAX_BATCH)]
+    in_columns: bool
     sha256: Checksums
 
 

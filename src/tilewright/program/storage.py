@@ -76,6 +76,8 @@ def _members(program: Program) -> dict[str, bytes]:
         "rounded_biases": [list(entry) for entry in program.rounded_biases],
         "input_shapes": [list(shape) for shape in program.input_shapes],
         "results": [view.to_dict() for view in program.results],
+        "batch": program.batch,
+        "in_columns": program.in_columns,
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
     members = {MANIFEST: json.dumps(manifest, indent=1).encode(), **members}
@@ -140,4 +142,6 @@ def _program(manifest: Manifest, graph: Graph, image: NDArray[np.uint8]) -> Prog
         rounded_biases=manifest.rounded_biases,
         input_shapes=manifest.input_shapes,
         results=tuple(entry.view() for entry in manifest.results),
+        batch=manifest.batch,
+        in_columns=manifest.in_columns,
     )
