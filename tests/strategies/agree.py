@@ -52,7 +52,7 @@ def random_algorithms(rng: np.random.Generator, graph: Graph) -> Mapping[str, st
 
 
 def compiled(
-    rng: np.random.Generator, config: EngineConfig, graph: Graph, inputs: Inputs
+    rng: np.random.Generator, config: EngineConfig, graph: Graph, inputs: Inputs, batch: int = 1
 ) -> Program:
     """Compile a network in any of the ways that there are, or else in the usual one."""
     latency = MemoryTiming(*(int(n) for n in rng.integers(1, 60, 2)))
@@ -67,10 +67,11 @@ def compiled(
                 objective=objective,
                 algorithms=algorithms,
                 examples=inputs,
+                batch=batch,
             )
         except Error:
             pass
-    return compile_graph(graph, target, objective=objective)
+    return compile_graph(graph, target, objective=objective, batch=batch)
 
 
 def compare(program: Program, inputs: Inputs) -> Outcome:

@@ -29,14 +29,16 @@ class Estimate:
 
     Parameters
     ----------
-    cycles, latency, utilization, read, written, buffers : Figure, of an image; exact
+    cycles, latency, utilization, read, written, buffers : Figure, of a run; exact
+    rate : Figure, images a second at the target's clock, one run after another; exact
     resources : of the engine, and of the board's FPGA
-    energy : of an image
+    energy : of a run
     layers : each layer's share of the run
     """
 
     cycles: Figure
     latency: Figure
+    rate: Figure
     utilization: Figure
     read: Figure
     written: Figure
@@ -50,7 +52,7 @@ class Estimate:
         """All figures by name, for tables and files."""
         named: dict[str, Figure | Unknown] = {
             name: getattr(self, name)
-            for name in ("cycles", "latency", "utilization", "read", "written", "buffers")
+            for name in ("cycles", "latency", "rate", "utilization", "read", "written", "buffers")
         }
         named |= self.resources.cells
         named |= {f"{kind} of the board": s.used for kind, s in self.resources.sites.items()}
@@ -126,11 +128,14 @@ class HostedEstimate:
             name: _total([figures[name] for figures in each]) if _is_summed(name) else figure
             for name, figure in each[0].items()
         }
+        batch, host = self.program.batch, self.program.host_operations
         macs = sum(layer.macs for layer in self.program.layers)
-        cycles, host = named["cycles"], self.program.host_operations
+        cycles, latency = named["cycles"], named["latency"]
         assert isinstance(cycles, Figure)
+        assert isinstance(latency, Figure)
+        named["rate"] = _rate(batch, latency.value, self.parts[0].rate.basis)
         peak = self.program.engine.multipliers * cycles.value
-        named["utilization"] = Figure.exact(macs / peak, "of peak", "cycle model")
+        named["utilization"] = Figure.exact(batch * macs / peak, "of peak", "cycle model")
         basis = "elements, and products of matrices"
         named["host operations"] = Figure.within(host, 0.5, "operations/image", basis)
         named["host share"] = Figure.within(host / (host + macs), 0.5, "of operations", basis)
@@ -147,8 +152,12 @@ class HostedEstimate:
 
 
 def _is_summed(name: str) -> bool:
-    """Whether a figure is of an image, and adds up over programs."""
+    """Whether a figure is of a run, and adds up over programs."""
     return name in ("cycles", "latency", "read", "written") or name.startswith("energy")
+
+
+def _rate(batch: int, milliseconds: float, basis: str) -> Figure:
+    return Figure.exact(1e3 * batch / milliseconds, "images/s", basis)
 
 
 def _total(figures: list[Figure | Unknown]) -> Figure | Unknown:
@@ -194,12 +203,15 @@ def estimate(program: AnyProgram) -> Estimate | HostedEstimate:
     buffers = config.act_bytes + config.weight_bytes + config.out_bytes + config.offset_bytes
     milliseconds = cycles / target.clock_mhz / 1e3
     peak = config.multipliers * cycles
+    per = "image" if program.batch == 1 else f"{program.batch} images"
+    clock = f"{target.clock_mhz:g} MHz"
     return Estimate(
-        cycles=Figure.exact(cycles, "cycles/image", "cycle model"),
-        latency=Figure.exact(milliseconds, "ms/image", f"{target.clock_mhz:g} MHz"),
+        cycles=Figure.exact(cycles, f"cycles/{per}", "cycle model"),
+        latency=Figure.exact(milliseconds, f"ms/{per}", clock),
+        rate=_rate(program.batch, milliseconds, clock),
         utilization=Figure.exact(macs / peak, "of peak", "cycle model"),
-        read=Figure.exact(read, "bytes/image", "commands"),
-        written=Figure.exact(written, "bytes/image", "commands"),
+        read=Figure.exact(read, f"bytes/{per}", "commands"),
+        written=Figure.exact(written, f"bytes/{per}", "commands"),
         buffers=Figure.exact(buffers, "bytes", "configuration"),
         resources=resources,
         energy=energy_of(counted, of_layers, costs_of(target), rates),

@@ -12,6 +12,7 @@ import typer
 import tilewright as tw
 from tilewright.cli.files import load_network, write_json
 from tilewright.cli.options import (
+    BatchOption,
     BoardOption,
     EngineOption,
     Host,
@@ -83,6 +84,7 @@ def compile(
         ),
     ] = False,
     host: HostOption = Host.edges,
+    batch: BatchOption = 1,
     json_path: JsonOption = None,
 ) -> None:
     """Compile a quantized network to a program file."""
@@ -100,6 +102,7 @@ def compile(
             algorithms=algorithms,
             round_bias=round_bias,
             host=host.value,
+            batch=batch,
         )
     program.save(output)
     parts = engine_parts(program)
@@ -112,7 +115,8 @@ def compile(
     rows, cols = target.engine.rows, target.engine.cols
     console.print(
         f"{output}: {len(program.layers)} layers, {macs:,} MACs, for "
-        f"{'an engine' if target.board is None else target.board} of {rows} x {cols}",
+        f"{'an engine' if target.board is None else target.board} of {rows} x {cols}"
+        + (f", {batch} images a run" if batch > 1 else ""),
         soft_wrap=True,
     )
     for part in parts:

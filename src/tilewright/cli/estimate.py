@@ -16,6 +16,7 @@ import tilewright as tw
 from tilewright import files
 from tilewright.cli.files import is_program, load_network, write_json
 from tilewright.cli.options import (
+    BatchOption,
     BoardOption,
     EngineOption,
     Host,
@@ -57,17 +58,23 @@ def estimate(
         ),
     ] = False,
     host: HostOption = Host.edges,
+    batch: BatchOption = 1,
     json_path: JsonOption = None,
 ) -> None:
     """Estimate what a program will cost: time, traffic, cells of the FPGA, clock, energy."""
     if is_program(network):
         refuse_options(Path(network), board, engine, settings, memory)
         program = tw.load(network)
+        if batch not in (1, program.batch):
+            raise Error(
+                f"{network} computes {program.batch} images a run: --batch {batch} is for a "
+                "network, or for `compile`"
+            )
     else:
         target = chosen_target(board, engine, settings, memory)
         model, examples = load_network(network, host.value)
         with console.status("compile"):
-            program = tw.compile(model, examples, target, host=host.value)
+            program = tw.compile(model, examples, target, host=host.value, batch=batch)
     if advise and isinstance(program, tw.HostedProgram):
         raise Error("--advise is of a program without parts for the host")
     from tilewright.api.estimate import HostedEstimate

@@ -48,6 +48,7 @@ def describe(program: tw.Program) -> dict[str, Any]:
         "engine": asdict(target.engine),
         "memory": {**asdict(target.memory), "bytes": program.image.size},
         "commands": sum(count for _, count in program.streams.values()),
+        "batch": program.batch,
         "layers": [asdict(layer) for layer in program.layers],
     }
 
@@ -67,6 +68,7 @@ def describe_parts(program: tw.HostedProgram) -> dict[str, Any]:
             "bytes": sum(part["memory"]["bytes"] for part in parts),
         },
         "commands": sum(part["commands"] for part in parts),
+        "batch": program.batch,
         "layers": [layer for part in parts for layer in part["layers"]],
         "host": [
             {"name": name, "operators": model.operators, "operations": model.operations}
@@ -121,5 +123,7 @@ def _lines(program: tw.Program | tw.HostedProgram, record: Mapping[str, Any]) ->
     yield f"memory: {record['memory']['bytes']:,} bytes; {memory}"
     macs = sum(layer.macs for layer in program.layers)
     yield f"{len(program.layers)} layers, {macs:,} MACs, {record['commands']:,} commands"
+    if program.batch > 1:
+        yield f"batch: {program.batch} images a run"
     if isinstance(program, tw.HostedProgram):
         yield from host_lines(program)

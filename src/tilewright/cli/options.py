@@ -44,6 +44,16 @@ HostOption = Annotated[
         "boxes: at the network's edges, anywhere, or never."
     ),
 ]
+BatchOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=1024,
+        metavar="N",
+        help="Images that a run computes: weights are loaded once for all of them where they fit. "
+        "More images a second, and later results.",
+    ),
+]
 ProgramArgument = Annotated[Path, typer.Argument(help="Program file that `compile` wrote.")]
 OwnEngineArgument = Annotated[
     Path | None,

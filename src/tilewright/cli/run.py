@@ -10,7 +10,7 @@ import typer
 import tilewright as tw
 from tilewright.cli.files import read_inputs, write_json, write_outputs
 from tilewright.cli.options import InputsOption, JsonOption, OutputsOption, ProgramArgument
-from tilewright.cli.tables import console, progress_bar
+from tilewright.cli.tables import console, per_run, progress_bar
 
 
 def run(
@@ -51,7 +51,8 @@ def run(
         write_outputs(result, output)
     count = len(result.outputs[0])
     rate = f"{count} images, {count / seconds:,.1f} a second with the line"
-    console.print(rate if result.cycles is None else f"{rate}; {result.cycles:,} cycles per image")
+    took = "" if result.cycles is None else f"; {result.cycles:,} cycles {per_run(loaded.batch)}"
+    console.print(rate + took)
     if checked is not None:
         cycles = (
             "this memory's cycles are not predicted"
@@ -69,6 +70,7 @@ def run(
             "images": count,
             "seconds": seconds,
             "cycles": result.cycles,
+            "batch": loaded.batch,
             "counters": dict(result.counters),
             "frames": statistics.frames,
             "sent_again": statistics.frames - statistics.requests,

@@ -18,7 +18,7 @@ from tilewright.cli.options import (
     OutputsOption,
     ProgramArgument,
 )
-from tilewright.cli.tables import console, layer_table, progress_bar
+from tilewright.cli.tables import console, layer_table, per_run, progress_bar
 from tilewright.errors import Error
 
 
@@ -77,9 +77,9 @@ def simulate(
         console.print(f"{len(result.outputs[0])} images; this executor does not count cycles")
     else:
         console.print(layer_table(result.layers))
-        rate = loaded.target.clock_mhz * 1e6 / result.cycles
+        rate = loaded.batch * loaded.target.clock_mhz * 1e6 / result.cycles
         console.print(
-            f"{result.cycles:,} cycles per image: {rate:,.1f} images/s at "
+            f"{result.cycles:,} cycles {per_run(loaded.batch)}: {rate:,.1f} images/s at "
             f"{loaded.target.clock_mhz:g} MHz"
         )
     write_json(
@@ -87,6 +87,7 @@ def simulate(
         {
             "backend": backend.value,
             "cycles": result.cycles,
+            "batch": loaded.batch,
             "layers": [asdict(layer) for layer in result.layers],
         },
     )

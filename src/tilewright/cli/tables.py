@@ -36,6 +36,11 @@ def progress_bar() -> Progress:
     )
 
 
+def per_run(batch: int) -> str:
+    """Say what cycles are of."""
+    return "per image" if batch == 1 else f"per run of {batch} images"
+
+
 def layer_table(layers: Iterable[LayerResult]) -> Table:
     """Return the table of a run, layer by layer."""
     table = Table("layer", "kind", "MACs", "cycles", "utilization", "bytes", "stall cycles")

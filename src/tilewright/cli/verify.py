@@ -5,7 +5,7 @@ from __future__ import annotations
 import tilewright as tw
 from tilewright.cli.files import read_inputs
 from tilewright.cli.options import InputsOption, ProgramArgument
-from tilewright.cli.tables import console, progress_bar
+from tilewright.cli.tables import console, per_run, progress_bar
 
 
 def verify(program: ProgramArgument, inputs: InputsOption = None) -> None:
@@ -21,5 +21,5 @@ def verify(program: ProgramArgument, inputs: InputsOption = None) -> None:
         )
     console.print(
         f"golden == isa == rtl: {done.elements:,} output elements, {done.commands:,} commands, "
-        f"{done.cycles:,} cycles per image"
+        f"{done.cycles:,} cycles {per_run(loaded.batch)}"
     )

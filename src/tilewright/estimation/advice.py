@@ -15,7 +15,7 @@ __all__ = ["Advice", "Costs", "changes"]
 
 @dataclass(frozen=True)
 class Costs:
-    """What an image takes: cycles, bytes to and from memory, uJ."""
+    """What a run takes: cycles, bytes to and from memory, uJ."""
 
     cycles: float
     bytes: float
@@ -29,7 +29,7 @@ class Advice:
     Parameters
     ----------
     parameter, value : of the engine
-    before, after : what an image takes; ``after`` is None if the network does not fit
+    before, after : what a run takes; ``after`` is None if the network does not fit
     note : what the change costs, or why there is no figure
     """
 

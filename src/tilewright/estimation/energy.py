@@ -1,4 +1,4 @@
-"""Energy of an image: counts times energies, by layer and by cause."""
+"""Energy of a run: counts times energies, by layer and by cause."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MICRO = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Energy:
-    """What an image takes.
+    """What a run takes.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Energy:
 
     @property
     def total(self) -> Figure:
-        """Energy of an image in uJ; ends of ranges add up, as if all were wrong the same way."""
+        """Energy of a run in uJ; ends of ranges add up, as if all were wrong the same way."""
         return _sum([self.of_cause(cause) for cause in self.causes])
 
 

@@ -164,6 +164,11 @@ class HostedProgram:
         return self.target.engine
 
     @property
+    def batch(self) -> int:
+        """Images that a run of each program computes."""
+        return self.programs[0].batch
+
+    @property
     def layers(self) -> tuple[LayerInfo, ...]:
         """Layers of all programs."""
         return tuple(layer for program in self.programs for layer in program.layers)

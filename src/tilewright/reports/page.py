@@ -47,7 +47,7 @@ _CHARTS = (
             "the weight buffer for weights that stay."
         ),
     ),
-    ("energy", "Energy by layer", "In uJ an image; what each number comes from is below."),
+    ("energy", "Energy by layer", "In uJ a run; what each number comes from is below."),
 )
 
 
@@ -149,14 +149,16 @@ def _headline(one: Analysis) -> list[tuple[str, str]]:
     found, config = one.estimate, one.program.engine
     energy = found.energy.total
     fmax = found.resources.fmax
+    batch = one.program.batch
+    each = 1e3 * batch  # mJ of an image from uJ of a run
     cards = [
-        ("cycles an image", f"{found.cycles.value:,.0f}"),
-        ("ms an image", f"{found.latency.value:,.4g}"),
+        ("cycles an image", f"{found.cycles.value / batch:,.0f}"),
+        ("ms an image", f"{found.latency.value / batch:,.4g}"),
         ("of the peak", f"{found.utilization.value:.1%}"),
         ("of the waterline", f"{_rate(one) / max(one.waterline[0], 1e-9):.1%}"),
-        ("MB to and from memory", f"{(found.read.value + found.written.value) / 1e6:,.3f}"),
-        (f"mJ an image ({energy.low / 1e3:,.3g} .. {energy.high / 1e3:,.3g})",
-         f"{energy.value / 1e3:,.3g}"),
+        ("MB to and from memory", f"{(found.read.value + found.written.value) / 1e6 / batch:,.3f}"),
+        (f"mJ an image ({energy.low / each:,.3g} .. {energy.high / each:,.3g})",
+         f"{energy.value / each:,.3g}"),
         ("rows x columns", f"{config.rows} x {config.cols}"),
         ("MHz, estimated", "unknown" if isinstance(fmax, Unknown) else f"{fmax.value:,.0f}"),
     ]  # fmt: skip
@@ -234,7 +236,7 @@ def _costs(one: Analysis) -> str:
         price = f"{cost.value:,.4g} ({cost.low:,.3g} .. {cost.high:,.3g})"
         uj = f"{total.value:,.4g}"
         rows.append([cause, f"{count:,.4g}", INFO[cause].counted, price, uj, cost.basis])
-    heads = ["cause", "count", "of what", "pJ each", "uJ an image", "source"]
+    heads = ["cause", "count", "of what", "pJ each", "uJ a run", "source"]
     return _table(heads, rows, numbers=(1, 3, 4))
 
 
