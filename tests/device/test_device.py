@@ -77,6 +77,19 @@ def test_outputs_are_golden_whatever_the_line_does(program, copies, faults):
     assert result.cycles == 4711
 
 
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_run_computes_a_batch(program, copies):
+    three = tw.compile_graph(program.graph, program.target, batch=3)
+    board, device = connected(three)
+    device.load(three, copies=copies)
+    seven = images(three, 7)
+    seen = []
+    result = device.run(seven, progress=lambda done, total: seen.append((done, total)))
+    np.testing.assert_array_equal(result.outputs[0], three.reference(seven)[0])
+    assert seen == [(3, 7), (6, 7), (7, 7)]
+    assert len(board.runs) == 3
+
+
 def test_weights_stay_on_the_board(program):
     _, device = connected(program)
     device.load(program)

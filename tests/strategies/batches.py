@@ -54,8 +54,8 @@ def pixel_network(rng: np.random.Generator, config: EngineConfig) -> tuple[Graph
             y = replace(y, shape=(2 * channels, 1, 1))
             ops.append(ir.Concat(name, (source, source), output))
         elif kind == "sum":
-            factors = rng.integers(-8, 8, 2)
-            ops.append(ir.WeightedSum(name, (source, source), output, factors, 3, scale))
+            factors = rng.integers(-8, 8, 1)
+            ops.append(ir.WeightedSum(name, (source,), output, factors, 3, scale))
         elif kind == "linear":
             ops.append(ir.Linear(name, source, output, weight, 4, bias, scale))
         else:
