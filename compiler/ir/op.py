@@ -7,7 +7,7 @@ it computes; whoever handles graphs asks for that, and for traits, and knows no 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -233,10 +233,6 @@ class Held(Boundary):
     """Trait of operators whose value, ``values``, the program holds."""
 
     values: IntArray
-
-    def side_by_side(self, images: int) -> Op | None:
-        """Return the operator whose value is there for each image."""
-        return replace(self, values=np.tile(self.values, (1, 1, images)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,13 @@
 """Values that the program holds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+
 from tilewright.compiler.ir.arithmetic import IntArray
-from tilewright.compiler.ir.op import Held, Range, Rule, Types, Values
+from tilewright.compiler.ir.op import Held, Op, Range, Rule, Types, Values
 from tilewright.compiler.ir.rules import rule
 
 
@@ -38,6 +40,10 @@ class Constant(Held):
     def outputs(self) -> tuple[str, ...]:
         """Names of the values written."""
         return (self.output,)
+
+    def side_by_side(self, images: int) -> Op | None:
+        """Return the operator whose value is there for each image."""
+        return replace(self, values=np.tile(self.values, (1, 1, images)))
 
     def value_range(self, types: Types, ranges: Mapping[str, Range]) -> Range:
         """Return the range of its integers."""
