@@ -34,7 +34,6 @@ from tilewright.isa.commands import (
 )
 from tilewright.isa.config import EngineConfig
 
-
 PAGE = 64
 """Alignment of everything in memory, in bytes: whole beats of any bus."""
 

@@ -16,6 +16,7 @@ from tilewright.isa import EngineConfig
 from tilewright.isa.kernel_steps import pack_kernel_steps
 from tilewright.isa.layout import PAGE, align
 
+
 @dataclass(frozen=True)
 class Region:
     """Bytes ``address .. address + size - 1``, relative to the base register.

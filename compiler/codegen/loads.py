@@ -207,7 +207,9 @@ class Loader:
         place = self._places.address(source.value)
         row = layout.columns_bytes(area.left, area.right) // config.rows
         group = area.rows * row
-        base, held = self._offsets.place((source.value, self.image, area), layout.groups * group, source.half)
+        base, held = self._offsets.place(
+            (source.value, self.image, area), layout.groups * group, source.half
+        )
         whole = area.width == layout.width
         rows, count = (1, area.rows) if not whole else (area.rows, 1)
         for cg in range(0 if held else layout.groups):

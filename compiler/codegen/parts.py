@@ -227,9 +227,7 @@ class PartRunner:
             high, held_columns = low, (0, 1)
         pitch = parts.lanes.pitch(op, self.config, len(part.columns))
         rows = part_height(op, len(part.rows), work.end - work.first)
-        slot, held = self._lanes.place(
-            (self._loader.image, sources, low, high, rows, held_columns)
-        )
+        slot, held = self._lanes.place((self._loader.image, sources, low, high, rows, held_columns))
         base = self._lane_base + slot * parts.lanes.words
         ring = Ring(base, 0, len(part.groups), rows, pitch)
         if not held and low < high:
