@@ -11,12 +11,14 @@ prints how far they are from engines that were held out.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
 import resource
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -43,14 +45,64 @@ from tilewright.hdl.families import get_family as get_hdl_family
 from tilewright.hdl.verilog import TOP, component_rtlil
 from tilewright.hdl.yosys import run_yosys
 from tilewright.isa import EngineConfig
-from tilewright.isa.config import ConfigError
 
 RESULTS = Path(__file__).parent / "results" / "resources.json"
 FAMILIES = ("ecp5", "ice40")
 COEFFICIENTS = Path(tilewright.estimation.__file__).with_name("coefficients.json")
 SEED = 21
-#: Engines of the ECP5 of up to 8 x 7; those drawn after them are small.
-LARGE = 8
+#: Engines in which every value of a parameter is drawn once at least.
+ROUND = 24
+#: Rows and columns are small: an engine of 2 x 3 says as much of the load unit as one of 16 x 7.
+#: Kinds are options that do not go with each other, or need each other.
+VALUES: dict[str, tuple[Any, ...]] = {
+    "rows_per_requantizer": (1, 2, 4),
+    "acc_width": (20, 22, 24, 28, 32, 32),
+    "multiplier_width": (12, 16, 18, 18, 24, 31),
+    "rounding": ("half_even",) * 5 + ("double",),
+    "maximum": (True, True, False),
+    "products": (True, True, False),
+    "tables": (0, 0, 1, 4),
+    "fractions": ((0, 0), (2, 0), (4, 4), (8, 0), (8, 8), (4, 0)),
+    "act_depth": (64, 128, 256, 512, 1024, 2048),
+    "weight_depth": (128, 256, 512, 1024, 2048, 4096),
+    "out_depth": (64, 128, 256, 512, 1024, 256),
+    "addr_width": (17, 24, 25, 32),
+    "queue_depth": (8, 16, 32),
+    "count_width": (8, 12, 16),
+    "early_parameters": (True, True, False),
+    "prefetch": (True, True, True, False),
+    "counters": (True, True, True, False),
+    "burst_beats": (1, 4, 8, 16, 16, 32),
+    "outstanding": (1, 2, 4, 4),
+}
+OF: dict[str, dict[str, tuple[Any, ...]]] = {
+    "ecp5": {
+        "size": (
+            *((2, 2), (2, 3), (2, 4), (2, 5), (2, 6), (2, 7), (2, 7), (4, 2), (4, 3), (4, 3)),
+            *((4, 4), (4, 4), (4, 5), (4, 6), (4, 7), (8, 2), (8, 2), (8, 3), (8, 3), (8, 4)),
+            *((8, 4), (8, 5), (8, 7), (16, 3)),
+        ),
+        "kind": (
+            *("", "", "", "", "", "", "slow", "slow", "slow", "slow half", "half", "half"),
+            *("half sampler", "tiles", "tiles", "tiles transform", "tiles transform"),
+            *("tiles shared", "tiles sampler", "sampler", "sampler", "sampler shared"),
+            *("shared", "shared"),
+        ),
+        "bus_width": (32, 32, 64, 64, 64, 128),
+    },
+    "ice40": {
+        "size": (
+            *((2, 2), (2, 2), (2, 3), (2, 4), (2, 4), (2, 5), (2, 6), (2, 7), (4, 2), (4, 2)),
+            *((4, 3), (4, 4)),
+        ),
+        "kind": (
+            *("slow", "slow", "slow", "slow", "slow", "slow", "slow", "slow", "", "", "", ""),
+            *("", "", "sampler", "sampler", "sampler", "tiles", "tiles", "tiles sampler"),
+            *("shared", "shared", "tiles shared", "slow"),
+        ),
+        "bus_width": (32, 32, 64),
+    },
+}  # fmt: skip
 #: Engines that no coefficient has seen, at most.
 HELD_OUT = 12
 #: Drawn, of a family, for anything to be fitted.
@@ -64,56 +116,62 @@ app = typer.Typer(add_completion=False)
 console = Console()
 
 
-def drawn(rng: random.Random, family: str, *, small: bool) -> EngineConfig:
-    """Return an engine of a family; options that few engines have, some of them have.
+def drawn(family: str, count: int) -> list[EngineConfig]:
+    """Return engines of a family, the same first ones for every count.
 
-    ``small``: up to 4 rows, which take a third of the time; what rows cost, others tell.
+    In each round of ``ROUND`` engines every value of a parameter is as frequent as the others, up
+    to what another parameter leaves of it: options that few engines would have are in some.
     """
-    sizes = ((2, 2, 4), (2, 4)) if small else ((2, 4, 4, 8, 8), (2, 7))
-    while True:
-        values: dict[str, Any] = {"dsp": family}
-        values["rows"] = rng.choice(sizes[0])
-        values["cols"] = rng.randint(*sizes[1])
-        values["requantizers"] = rng.choice([n for n in (1, 2, 4, 8) if n <= values["rows"]])
-        values["pipelined"] = rng.random() < (0.85 if family == "ecp5" else 0.4)
-        values["acc_width"] = rng.choice((20, 22, 24, 28, 32, 32))
-        values["multiplier_width"] = rng.choice((12, 16, 18, 18, 24, 31))
-        if rng.random() < 0.1:
-            values |= {"rounding": "double", "multiplier_width": 31}
-        if family == "ecp5" and rng.random() < 0.2:
-            values["weight_bits"] = 4
-        elif values["pipelined"] and rng.random() < 0.4:
-            values["partial_depth"] = rng.choice((16, 64, 128, 512))
-            if family == "ecp5":
-                values["data_width"] = rng.randint(9, 16)
-                values["kernel_width"] = rng.randint(8, 16)
-                values["transform_at_load"] = values["kernel_width"] > 8 and rng.random() < 0.4
-        if values["pipelined"] and rng.random() < 0.25:
-            values["offset_depth"] = rng.choice((64, 128, 256, 512))
-            values["offset_fraction"] = rng.choice((0, 2, 4, 8))
-            values["mask_fraction"] = rng.choice((0, 0, 4, 8))
-        values["maximum"] = rng.random() < 0.7
-        values["tables"] = rng.choice((0, 0, 1, 4))
-        values["act_depth"] = rng.choice((64, 128, 256, 512, 1024, 2048))
-        values["weight_depth"] = rng.choice((128, 256, 512, 1024, 2048, 4096))
-        values["out_depth"] = rng.choice((64, 128, 256, 512, 1024))
-        values["bus_width"] = rng.choice(
-            (32, 32, 64, 64, 128) if family == "ecp5" else (32, 32, 64)
-        )
-        values["addr_width"] = rng.choice((17, 24, 25, 32))
-        values["queue_depth"] = rng.choice((8, 16, 32))
-        values["count_width"] = rng.choice((8, 12, 16))
-        values["early_parameters"] = rng.random() < 0.7
-        values["prefetch"] = rng.random() < 0.75
-        values["counters"] = rng.random() < 0.75
-        values["burst_beats"] = rng.choice((1, 4, 8, 16, 16, 32))
-        values["outstanding"] = rng.choice((1, 2, 4, 4))
-        try:
-            config = EngineConfig(**values)
-            get_hdl_family(family).check(config)
-        except ConfigError:
-            continue
-        return config
+    engines: list[EngineConfig] = []
+    for number in itertools.count():
+        rng = random.Random(f"{SEED} {family} {number}")
+        columns = {
+            name: _shuffled(rng, values) for name, values in {**VALUES, **OF[family]}.items()
+        }
+        drawn_now = [
+            _engine(family, rng, {name: all_[i] for name, all_ in columns.items()})
+            for i in range(ROUND)
+        ]
+        # Small ones first: a campaign that is stopped has more of them.
+        engines += sorted(drawn_now, key=lambda engine: engine.multipliers)
+        if len(engines) >= count:
+            return engines[:count]
+
+
+def _shuffled(rng: random.Random, values: Sequence[Any]) -> list[Any]:
+    """Return ``ROUND`` values, each as often as the others."""
+    all_ = [values[i % len(values)] for i in range(ROUND)]
+    rng.shuffle(all_)
+    return all_
+
+
+def _engine(family: str, rng: random.Random, values: dict[str, Any]) -> EngineConfig:
+    """Return the engine of one of each columns' values, as far as they go together."""
+    values = {"dsp": family, **values}
+    (values["rows"], values["cols"]), kind = values.pop("size"), values.pop("kind")
+    fractions = values.pop("fractions")
+    values["requantizers"] = max(1, values["rows"] // values.pop("rows_per_requantizer"))
+    if values["rounding"] == "double":
+        values["multiplier_width"] = 31
+    if "slow" in kind:
+        values["pipelined"] = False
+        values["requantizers"] = min(values["requantizers"], values["rows"] // 2)
+    if "half" in kind:
+        values["weight_bits"] = 4
+    values["shared_words"] = "shared" in kind
+    if "tiles" in kind:
+        values["partial_depth"] = rng.choice((16, 64, 128, 512))
+        if family == "ecp5":
+            values["data_width"], values["kernel_width"] = rng.choice(((13, 13), (11, 9), (16, 12)))
+            values["transform_at_load"] = "transform" in kind
+    if "sampler" in kind:
+        values["offset_depth"] = rng.choice((64, 128, 256, 512))
+        values["offset_fraction"], values["mask_fraction"] = fractions
+    if family == "ice40":
+        values["products"] &= not values.get("pipelined", True)
+    config = EngineConfig(**values)
+    get_hdl_family(family).check(config)
+    return config
 
 
 def synthesized(config: EngineConfig) -> dict[str, Any]:
@@ -180,10 +238,8 @@ def synthesize(
     output: Annotated[Path, typer.Option(help="Records.")] = RESULTS,
 ) -> None:
     """Synthesize the engines that are missing, in the order in which they are drawn."""
-    rng = random.Random(f"{SEED} {family}")
     begin = _seconds()
-    for index in range(count):
-        config = drawn(rng, family, small=family == "ice40" or index >= LARGE)
+    for index, config in enumerate(drawn(family, count)):
         known = read(output)["families"][family]["engines"]
         if index < len(known):
             assert known[index]["config"] == asdict(config), f"{output} is of other draws"

@@ -73,6 +73,8 @@ def assemble(
     objective: Objective = "time",
     algorithms: Mapping[str, str] = AUTOMATIC,
     images: int = 1,
+    *,
+    few: int = FEW,
 ) -> Assembly:
     """Generate the program of a graph for one engine.
 
@@ -83,6 +85,7 @@ def assemble(
     timing : Timing, exact, of the engine with its memory
     objective, algorithms : as for :func:`tilewright.compile`
     images : that the program runs, each with values of its own
+    few : int, how many schedules are compared at most; of one, no cycles are counted
 
     Raises
     ------
@@ -96,7 +99,7 @@ def assemble(
         lowered,
         Estimate(lowered, timing, images),
         objective,
-        few=FEW,
+        few=few,
         command=timing.gaps.command,
         images=images,
     )

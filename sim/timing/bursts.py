@@ -35,19 +35,19 @@ class Block:
 
     def bursts(self, config: EngineConfig) -> Iterator[tuple[int, int, int, int]]:
         """Yield address, first beat (counted over the block), beats, cycles spent adding rows."""
-        first = 0
+        first, size, most = 0, config.bus_bytes, config.burst_beats
         for group in range(self.groups):
-            place = (self.address + group * self.stride) // config.bus_bytes
+            place = (self.address + group * self.stride) // size
             have, rows = self.row_beats, self.height - 1
             while have or rows:
-                room = config.burst_beats - place % config.burst_beats
+                room = most - place % most
                 added = 0
                 if have < room:
                     added = min(rows, -(-(room - have) // self.row_beats))
                 have += added * self.row_beats
                 rows -= added
                 beats = min(have, room)
-                yield place * config.bus_bytes, first, beats, added
+                yield place * size, first, beats, added
                 first += beats
                 place += beats
                 have -= beats

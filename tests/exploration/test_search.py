@@ -1,6 +1,11 @@
 """Engines that no other one beats; a search that was killed goes on, and loses nothing."""
 
+import pickle
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ from distributed import LocalCluster
 import tilewright as tw
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_networks import random_network
+from tilewright.api.compile_graph import compile_for_search
 from tilewright.boards import get_board
 from tilewright.exploration.evaluate import evaluate, misfit
 from tilewright.exploration.points import Exploration, front_of
@@ -31,7 +37,8 @@ def graphs():
 
 
 def search(storage=None, space=SPACE, board=BOARD, question="q"):
-    return Search(board, OBJECTIVES, space, (8,), question, storage=storage, seed=1, errors={})
+    path = None if storage is None else Path(storage)
+    return Search(board, OBJECTIVES, space, (8,), question, storage=path, seed=1, errors={})
 
 
 def run(graphs, one, evaluations):
@@ -58,8 +65,11 @@ def test_values_are_the_estimates_and_the_boards_own_engine_is_first(graphs):
     for point in found.points:
         assert misfit(BOARD, point.choice) <= 0
         target = replace(tw.Target.from_board(BOARD), engine=point.choice.engine)
-        program = tw.compile_graph(graphs[8], target)
+        program = compile_for_search(graphs[8], target, "time", {"*": "auto"})
         assert point.values["latency, ms"] == tw.estimate(program).latency.value
+        # What it does not compare is worth little, and is never lost by those who compile.
+        best = tw.estimate(tw.compile_graph(graphs[8], target)).latency.value
+        assert best <= point.values["latency, ms"] < 1.01 * best
 
 
 def test_a_search_goes_on_where_it_was(graphs, tmp_path):
@@ -76,6 +86,40 @@ def test_a_search_goes_on_where_it_was(graphs, tmp_path):
     assert len(found.points) == 5
     with pytest.raises(tw.Error, match="choose another file"):
         search(path, question="another network")
+
+
+KILLED = """
+import os, pickle, sys
+from tests.exploration.test_search import BOARD, OBJECTIVES, search
+from tilewright.exploration.workers import workers
+
+graphs = pickle.load(open(sys.argv[2], "rb"))
+with workers(graphs, BOARD, OBJECTIVES, 1, None) as at_work:
+    print("begins", flush=True)
+    search(sys.argv[1]).run(6, at_work, lambda done, total: print(done, flush=True))
+"""
+
+
+@pytest.mark.exhaustive
+def test_a_search_that_is_killed_loses_nothing(graphs, tmp_path):
+    """By SIGKILL, in whatever it is doing then."""
+    path, network = tmp_path / "search.db", tmp_path / "graphs"
+    network.write_bytes(pickle.dumps(graphs))
+    arguments = [sys.executable, "-c", KILLED, path, network]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.strip() == "3":
+                process.kill()
+    assert process.returncode == -signal.SIGKILL
+    again = search(path)
+    assert 3 <= again.done < 6
+    found = run(graphs, again, 6)
+    assert len(found.points) == 6
+    assert len({point.name for point in found.points}) == 6
+    assert found.default is found.points[0]
+    for point in found.points:
+        own = evaluate(graphs, BOARD, point.choice, OBJECTIVES)
+        assert list(own.values.values()) == list(point.values.values())
 
 
 def test_what_cannot_be_or_does_not_fit_is_not_compiled(graphs):

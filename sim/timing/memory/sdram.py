@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tilewright.errors import Error, require_type
 from tilewright.hdl.lib.skid import SkidBuffer
 from tilewright.hdl.memory.banks import Banks
-from tilewright.hdl.memory.chip import CHIPS
+from tilewright.hdl.memory.chip import CHIPS, SDRAMChip
 from tilewright.hdl.memory.parameters import SDRAMParameters
 from tilewright.hdl.memory.pieces import Pieces
 from tilewright.isa import EngineConfig
@@ -175,12 +175,15 @@ class SDRAMRun:
     CONFIRM = 2
 
     def __init__(self, parameters: SDRAMParameters) -> None:
-        self._geometry = parameters.geometry
+        geometry = parameters.geometry
+        # Found once: every burst asks for them.
+        self._row_bytes, self._size = geometry.chip.row_bytes, geometry.chip.size_bytes
+        self._word_bytes, self._piece_beats = geometry.data_width // 8, geometry.piece_beats
         self._cycles = cycles = parameters.cycles
         self._depth: int = parameters.buffer_beats
-        self._words: int = self._geometry.words
+        self._words: int = geometry.words
         self._beat_after: int = 1 + cycles.cl + self._words + parameters.pad_latency + self.BUFFER
-        self._after = Banks.close_after(self._geometry, cycles)
+        self._after = Banks.close_after(geometry, cycles)
         self._open: list[int | None] = [None] * 4
         self._closable = [0] * 4
         self._reads, self._writes = _Direction(), _Direction()
@@ -231,12 +234,11 @@ class SDRAMRun:
         return self._choose(cycle, can_read=reads <= cycle, can_write=writes <= cycle)
 
     def _take(self, d: _Direction, shown: int, address: int, beats: int) -> int:
-        g = self._geometry
         assert d.piece is None
-        assert address // (g.data_width // 8) % g.piece_beats + beats <= g.piece_beats
-        row = address % g.chip.size_bytes // g.chip.row_bytes
+        assert address // self._word_bytes % self._piece_beats + beats <= self._piece_beats
+        row = address % self._size // self._row_bytes
         accepted = max(shown, d.free)
-        d.piece = _Piece(accepted, row % g.chip.BANKS, row // g.chip.BANKS, beats)
+        d.piece = _Piece(accepted, row % SDRAMChip.BANKS, row // SDRAMChip.BANKS, beats)
         return accepted
 
     def _fits(self, d: _Direction) -> int:

@@ -2,43 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from tilewright.api.compile_graph import compile_graph
+from tilewright.api.compile_graph import check_options, compile_graph
 from tilewright.api.estimate import Estimate, estimate
+from tilewright.compiler.schedule import AUTOMATIC, Objective
 from tilewright.errors import Error, require_type
 from tilewright.estimation.advice import Advice, Costs, changes
+from tilewright.isa import EngineConfig
 from tilewright.program import Program
 from tilewright.progress import ProgressCallback, Steps
 
 __all__ = ["advise"]
 
 
-def advise(program: Program, *, progress: ProgressCallback | None = None) -> tuple[Advice, ...]:
+def advise(
+    program: Program,
+    *,
+    objective: Objective = "time",
+    algorithms: Mapping[str, str] = AUTOMATIC,
+    progress: ProgressCallback | None = None,
+) -> tuple[Advice, ...]:
     """Return what a program would cost if one parameter of its engine were another.
 
     Each change compiles the network again: buffers of twice and half their depth, a bus twice as
-    wide, twice as many requantizers. What saves most bytes and cycles comes first.
+    wide, twice as many requantizers, tiles of results, words that rows share. What saves most comes
+    first; what is named is what a program compiled for that engine has less.
 
     Parameters
     ----------
+    objective, algorithms : those with which the program was compiled
     progress : called with the changes done and all; by default a bar appears on a terminal
+
+    Raises
+    ------
+    Error
+        If the program was compiled with others: what is saved would not be the engine's.
     """
     require_type("advise", "program", program, Program)
+    check_options("advise", program.target, objective, algorithms, program.batch)
     before = _costs(estimate(program))
-    found = []
+
+    def costs_on(engine: EngineConfig) -> Costs:
+        target = replace(program.target, engine=engine)
+        again = compile_graph(
+            program.graph,
+            target,
+            objective=objective,
+            algorithms=algorithms,
+            batch=program.batch,
+        )
+        return _costs(estimate(again))
+
     engines = changes(program.engine)
-    with Steps("Changing the engine", len(engines), progress) as steps:
-        for name, engine, difference in engines:
+    found = []
+    with Steps("Changing the engine", 1 + len(engines), progress) as steps:
+        if costs_on(program.engine) != before:
+            raise Error(
+                "advise: the program was compiled with another objective or other algorithms than "
+                f"objective={objective!r}: pass those"
+            )
+        steps.advance()
+        for name, engine, note in engines:
             value = getattr(engine, name)
             try:
-                target = replace(program.target, engine=engine)
-                changed = compile_graph(program.graph, target, batch=program.batch)
+                found.append(Advice(name, value, before, costs_on(engine), note))
             except Error as error:
                 found.append(Advice(name, value, before, None, str(error)))
-            else:
-                after = _costs(estimate(changed))
-                found.append(Advice(name, value, before, after, difference))
             steps.advance()
     return tuple(sorted(found, key=lambda a: -sum(a.saved.values()) if a.after else 1.0))
 

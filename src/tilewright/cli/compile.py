@@ -12,6 +12,7 @@ import typer
 import tilewright as tw
 from tilewright.cli.files import load_network, write_json
 from tilewright.cli.options import (
+    AlgorithmOption,
     BatchOption,
     BoardOption,
     EngineOption,
@@ -20,38 +21,19 @@ from tilewright.cli.options import (
     JsonOption,
     MemoryOption,
     ModelArgument,
+    Objective,
+    ObjectiveOption,
     SetOption,
+    parse_algorithms,
 )
 from tilewright.cli.tables import console, host_lines
 from tilewright.cli.targets import chosen_target
-from tilewright.errors import Error
-
-
-class Objective(StrEnum):
-    """What a schedule minimizes."""
-
-    time = "time"
-    traffic = "traffic"
-    energy = "energy"
 
 
 class Show(StrEnum):
     """What `compile` can print."""
 
     schedule = "schedule"
-
-
-def parse_algorithms(texts: list[str]) -> dict[str, str]:
-    """Read LAYER=ALGORITHM, or ALGORITHM alone for all other layers."""
-    result: dict[str, str] = {}
-    for text in texts:
-        layer, _, algorithm = text.rpartition("=")
-        if text.startswith("=") or not algorithm:
-            raise Error(f"{text!r} must be LAYER=ALGORITHM, or ALGORITHM for all other layers")
-        if (layer or "*") in result:
-            raise Error(f"{text!r}: {layer or 'all other layers'} already has an algorithm")
-        result[layer or "*"] = algorithm
-    return result
 
 
 def compile(
@@ -63,18 +45,8 @@ def compile(
     engine: EngineOption = None,
     settings: SetOption = None,
     memory: MemoryOption = None,
-    objective: Annotated[
-        Objective, typer.Option(help="What the schedule minimizes.")
-    ] = Objective.time,
-    algorithm: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[LAYER=]ALGORITHM",
-            help="How a layer, or without LAYER= every other one, is computed: auto, direct, "
-            "tiles as in F(4x2,3x3), of deformable layers sampled. May be repeated. Results are "
-            "the same, but with LAYER=F(4x2,3x3) rounded.",
-        ),
-    ] = None,
+    objective: ObjectiveOption = Objective.time,
+    algorithm: AlgorithmOption = None,
     show: Annotated[Show | None, typer.Option(help="Print how the layers run.")] = None,
     round_bias: Annotated[
         bool,

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -16,6 +16,7 @@ import tilewright as tw
 from tilewright import files
 from tilewright.cli.files import is_program, load_network, write_json
 from tilewright.cli.options import (
+    AlgorithmOption,
     BatchOption,
     BoardOption,
     EngineOption,
@@ -23,7 +24,10 @@ from tilewright.cli.options import (
     HostOption,
     JsonOption,
     MemoryOption,
+    Objective,
+    ObjectiveOption,
     SetOption,
+    parse_algorithms,
 )
 from tilewright.cli.tables import console
 from tilewright.cli.targets import chosen_target, refuse_options
@@ -40,7 +44,7 @@ def estimate(
         str,
         typer.Argument(
             help="Program file that `compile` wrote; or a network as `compile` takes it, and the "
-            "engine by the options."
+            "engine by the options. --objective and --algorithm are those of its compilation."
         ),
     ],
     board: BoardOption = None,
@@ -57,11 +61,17 @@ def estimate(
             "--advise", help="Say what larger buffers and a wider bus would save; compiles again."
         ),
     ] = False,
+    objective: ObjectiveOption = Objective.time,
+    algorithm: AlgorithmOption = None,
     host: HostOption = Host.edges,
     batch: BatchOption = 1,
     json_path: JsonOption = None,
 ) -> None:
     """Estimate what a program will cost: time, traffic, cells of the FPGA, clock, energy."""
+    how: dict[str, Any] = {
+        "objective": objective.value,
+        "algorithms": parse_algorithms(algorithm or []),
+    }
     if is_program(network):
         refuse_options(Path(network), board, engine, settings, memory)
         program = tw.load(network)
@@ -74,7 +84,7 @@ def estimate(
         target = chosen_target(board, engine, settings, memory)
         model, examples = load_network(network, host.value)
         with console.status("compile"):
-            program = tw.compile(model, examples, target, host=host.value, batch=batch)
+            program = tw.compile(model, examples, target, host=host.value, batch=batch, **how)
     if advise and isinstance(program, tw.HostedProgram):
         raise Error("--advise is of a program without parts for the host")
     from tilewright.api.estimate import HostedEstimate
@@ -89,7 +99,7 @@ def estimate(
         texts = [layers_csv(part).split("\n", 1) for part in parts]
         files.write_text(csv_path, texts[0][0] + "\n" + "".join(lines for _, lines in texts))
     if isinstance(program, tw.Program) and advise:
-        console.print(advice_table(tw.advise(program)))
+        console.print(advice_table(tw.advise(program, **how)))
 
 
 def figures_table(found: Estimate | HostedEstimate) -> Table:

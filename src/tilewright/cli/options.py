@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tilewright.errors import Error
+
 DEFAULT_BOARD = "ulx3s-85f"
 
 
@@ -37,6 +39,27 @@ class Host(StrEnum):
     never = "never"
 
 
+class Objective(StrEnum):
+    """What a schedule minimizes."""
+
+    time = "time"
+    traffic = "traffic"
+    energy = "energy"
+
+
+def parse_algorithms(texts: list[str]) -> dict[str, str]:
+    """Read LAYER=ALGORITHM, or ALGORITHM alone for all other layers."""
+    result: dict[str, str] = {}
+    for text in texts:
+        layer, _, algorithm = text.rpartition("=")
+        if text.startswith("=") or not algorithm:
+            raise Error(f"{text!r} must be LAYER=ALGORITHM, or ALGORITHM for all other layers")
+        if (layer or "*") in result:
+            raise Error(f"{text!r}: {layer or 'all other layers'} already has an algorithm")
+        result[layer or "*"] = algorithm
+    return result
+
+
 HostOption = Annotated[
     Host,
     typer.Option(
@@ -52,6 +75,16 @@ BatchOption = Annotated[
         metavar="N",
         help="Images that a run computes: weights are loaded once for all of them where they fit. "
         "More images a second, and later results.",
+    ),
+]
+ObjectiveOption = Annotated[Objective, typer.Option(help="What the schedule minimizes.")]
+AlgorithmOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[LAYER=]ALGORITHM",
+        help="How a layer, or without LAYER= every other one, is computed: auto, direct, "
+        "tiles as in F(4x2,3x3), of deformable layers sampled. May be repeated. Results are "
+        "the same, but with LAYER=F(4x2,3x3) rounded.",
     ),
 ]
 ProgramArgument = Annotated[Path, typer.Argument(help="Program file that `compile` wrote.")]

@@ -7,10 +7,14 @@ from dataclasses import asdict, dataclass
 from tilewright.errors import Error
 from tilewright.estimation.resources import resources_of
 from tilewright.estimation.structure import memories
+from tilewright.hdl.families import get_family
 from tilewright.isa import EngineConfig
 from tilewright.isa.config import ConfigError
 
-__all__ = ["Advice", "Costs", "changes"]
+__all__ = ["Advice", "Costs", "changes", "widths_of_tiles"]
+
+#: Of engines that compute tiles of results: F(4,3) along rows fits this width.
+PARTIAL_DEPTH, TILE_WIDTH = 512, 13
 
 
 @dataclass(frozen=True)
@@ -69,28 +73,43 @@ class Advice:
 
 
 def changes(config: EngineConfig) -> list[tuple[str, EngineConfig, str]]:
-    """Return engines with one parameter changed, and what more memory or multipliers they take."""
+    """Return engines with one parameter changed, and what more memory or multipliers they take.
+
+    With ``partial_depth`` come the widths that tiles of results need, and go with it.
+    """
+    tiles = 0 if config.partial_depth else PARTIAL_DEPTH
+    widths = widths_of_tiles(config.dsp, tiles=tiles > 0)
     found = []
-    for name, value in (
-        ("act_depth", 2 * config.act_depth),
-        ("act_depth", max(16, config.act_depth // 2)),
-        ("weight_depth", 2 * config.weight_depth),
-        ("weight_depth", max(16, config.weight_depth // 2)),
-        ("out_depth", 2 * config.out_depth),
-        ("bus_width", 2 * config.bus_width),
-        ("requantizers", min(config.rows, 2 * config.requantizer_count)),
-        ("tables", max(1, config.tables)),
+    for name, value, others in (
+        ("act_depth", 2 * config.act_depth, {}),
+        ("act_depth", max(16, config.act_depth // 2), {}),
+        ("weight_depth", 2 * config.weight_depth, {}),
+        ("weight_depth", max(16, config.weight_depth // 2), {}),
+        ("out_depth", 2 * config.out_depth, {}),
+        ("out_depth", max(16, config.out_depth // 2), {}),
+        ("bus_width", 2 * config.bus_width, {}),
+        ("requantizers", min(config.rows, 2 * config.requantizer_count), {}),
+        ("tables", max(1, config.tables), {}),
+        ("partial_depth", tiles, widths),
+        ("shared_words", True, {}),
     ):
-        if value == getattr(config, name) or (
-            name == "requantizers" and value == config.requantizer_count
-        ):
+        same = config.requantizer_count if name == "requantizers" else getattr(config, name)
+        if value == same:
             continue
         try:
-            changed = EngineConfig.from_fields({**asdict(config), name: value})
+            changed = EngineConfig.from_fields({**asdict(config), name: value, **others})
+            get_family(config.dsp).check(changed)
         except ConfigError:
             continue
         found.append((name, changed, _difference(config, changed)))
     return found
+
+
+def widths_of_tiles(dsp: str, *, tiles: bool) -> dict[str, int | bool]:
+    """Return the parameters of operands' widths, of an engine with or without tiles of results."""
+    wide = tiles and get_family(dsp).columns_per_multiplier == 1
+    data, kernel = (TILE_WIDTH, TILE_WIDTH) if wide else (9, 8)
+    return {"data_width": data, "kernel_width": kernel, "transform_at_load": False}
 
 
 def _difference(config: EngineConfig, changed: EngineConfig) -> str:

@@ -71,16 +71,16 @@ def evaluate(
     ----------
     graphs : the network by its weights' bits
     """
-    from tilewright.api.compile_graph import compile_graph
+    from tilewright.api.compile_graph import compile_for_search
     from tilewright.api.estimate import estimate
 
     (objective,) = (name for name in get_args(Objective) if name == choice.objective)
     try:
-        program = compile_graph(
+        program = compile_for_search(
             graphs[choice.weight_bits],
             target_of(board, choice),
-            objective=objective,
-            algorithms={"*": choice.algorithm},
+            objective,
+            {"*": choice.algorithm},
         )
     except Error as error:
         return Outcome({}, str(error))

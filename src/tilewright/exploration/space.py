@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 from tilewright.errors import Error
+from tilewright.estimation.advice import widths_of_tiles
 from tilewright.hdl.families import get_family
 from tilewright.isa import EngineConfig
 
 __all__ = ["Choice", "Space"]
-
-#: Widths of engines that compute tiles of results: F(4,3) along rows fits them.
-TILE_WIDTH = 13
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,6 @@ def choice_of(base: EngineConfig, chosen: Mapping[str, int | str]) -> Choice:
     numbers = {name: value for name, value in chosen.items() if isinstance(value, int)}
     per, bits = numbers.pop("rows_per_requantizer"), numbers.pop("weight_bits")
     rows, tiles = numbers["rows"], numbers["partial_depth"] > 0 and bits == 8
-    width = TILE_WIDTH if tiles and get_family(base.dsp).columns_per_multiplier == 1 else None
     engine = EngineConfig.from_fields(
         {
             **asdict(base),
@@ -120,9 +117,7 @@ def choice_of(base: EngineConfig, chosen: Mapping[str, int | str]) -> Choice:
             "partial_depth": numbers["partial_depth"] if tiles else 0,
             "requantizers": max(1, rows // per),
             "weight_bits": bits,
-            "data_width": width or 9,
-            "kernel_width": width or 8,
-            "transform_at_load": False,
+            **widths_of_tiles(base.dsp, tiles=tiles),
         }
     )
     get_family(engine.dsp).check(engine)

@@ -1,0 +1,73 @@
+"""What another engine would save is what the network compiled for it has less."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import tilewright as tw
+from tests.cosim.engines import ENGINES
+from tests.cosim.random_networks import random_network
+from tilewright.estimation.advice import changes
+
+ENGINE = replace(ENGINES["8x7-bus64"], act_depth=64, weight_depth=256, out_depth=32)
+CAUSES = ("cycles", "bytes", "energy")
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return random_network(np.random.default_rng(7), ENGINE, (15, 17))[0]
+
+
+def costs(program):
+    found = tw.estimate(program)
+    moved = found.read.value + found.written.value
+    return found.cycles.value, moved, found.energy.total.value
+
+
+def test_each_advice_is_what_following_it_gives(graph):
+    program = tw.compile_graph(graph, tw.Target(engine=ENGINE))
+    before, advice = costs(program), tw.advise(program)
+    assert {piece.parameter for piece in advice} == {name for name, _, _ in changes(ENGINE)}
+    assert {"act_depth", "bus_width", "partial_depth", "shared_words"} <= {
+        piece.parameter for piece in advice
+    }
+    engines = {(name, getattr(engine, name)): engine for name, engine, _ in changes(ENGINE)}
+    helpful = 0
+    for piece in advice:
+        # From the graph and not from the program, as somebody compiles who follows the advice.
+        target = tw.Target(engine=engines[piece.parameter, piece.value])
+        if piece.after is None:
+            with pytest.raises(tw.Error):
+                tw.compile_graph(graph, target)
+            continue
+        after = costs(tw.compile_graph(graph, target))
+        assert piece.saved == {
+            name: 1 - new / old for name, new, old in zip(CAUSES, after, before, strict=True)
+        }, piece
+        helpful += max(piece.saved.values()) > 0.01
+    assert helpful >= 3
+    totals = [sum(piece.saved.values()) for piece in advice if piece.after]
+    assert totals == sorted(totals, reverse=True)
+
+
+def test_advice_is_of_the_program_as_it_was_compiled(graph):
+    algorithms = {"*": "direct"}
+    target = tw.Target(engine=ENGINE)
+    program = tw.compile_graph(graph, target, objective="traffic", algorithms=algorithms)
+    assert costs(program) != costs(tw.compile_graph(graph, target))
+    with pytest.raises(tw.Error, match="compiled with another objective"):
+        tw.advise(program)
+    advice = tw.advise(program, objective="traffic", algorithms=algorithms)
+    wider = next(piece for piece in advice if piece.parameter == "bus_width")
+    target = tw.Target(engine=replace(ENGINE, bus_width=128))
+    changed = tw.compile_graph(graph, target, objective="traffic", algorithms=algorithms)
+    assert (wider.after.cycles, wider.after.bytes, wider.after.energy) == costs(changed)
+
+
+def test_what_a_change_costs_is_said():
+    notes = {(name, getattr(e, name)): note for name, e, note in changes(
+        tw.Target.from_board("ulx3s-12f").engine)}  # fmt: skip
+    assert notes["requantizers", 2] == "+2 MULT18X18D"
+    assert notes["act_depth", 1024] == "+3 DP16KD"
+    assert notes["out_depth", 512] == "+1 KiB in the same block RAMs"
