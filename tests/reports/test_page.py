@@ -12,6 +12,7 @@ import pytest
 import tilewright as tw
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_networks import random_network
+from tilewright.estimation.figures import plain
 from tilewright.exploration.points import Point
 from tilewright.exploration.space import Choice
 from tilewright.reports.analysis import analyse
@@ -91,6 +92,14 @@ def test_gaps_add_up_to_the_cycles(programs):
             assert all(0 < b.busy <= 1 and b.start < b.end for b in busy)
 
 
+def test_numbers_are_read_without_exponents(page):
+    text = re.sub(r"<script.*?</script>", "", page.read_text(), flags=re.DOTALL)
+    assert not re.findall(r">[^<]*\de[+]\d[^<]*<", text)
+    assert [plain(x) for x in (22131177, 8392.6, 0.73321, 0, 2e-7, 999.96)] == [
+        "22,131,177", "8,393", "0.7332", "0", "2e-07", "1,000",
+    ]  # fmt: skip
+
+
 def test_nothing_to_show_is_refused(tmp_path):
     with pytest.raises(tw.Error, match="no program to show"):
         tw.report({}, tmp_path / "report.html")
@@ -112,11 +121,16 @@ def test_browser_draws_every_chart_and_sorts(page, tmp_path):
       while (charts.some((c) => c.dataset.drawn !== "yes")) await wait(50);
       const table = document.querySelector("table.sortable");
       const head = table.tHead.rows[0].cells[3];
+      const layers = [...table.tBodies[0].rows].map((r) => r.cells[0].textContent);
+      const labels = (name) => [...document.querySelectorAll(
+        `[data-spec="s0-${name}"] .role-axis-label text`
+      )].map((t) => t.textContent).filter((t) => layers.includes(t));
       const cycles = () => [...table.tBodies[0].rows].map((r) => Number(r.cells[3].dataset.v));
       head.querySelector("button").click(); const down = cycles();
       head.querySelector("button").click(); const up = cycles();
       document.title = JSON.stringify({
         marks: charts.map((c) => c.querySelectorAll("svg path, svg rect").length), down, up,
+        layers, gap: labels("gap"), energy: labels("energy"),
         wide: document.documentElement.scrollWidth <= innerWidth,
       });
     });</script></body>"""
@@ -136,4 +150,5 @@ def test_browser_draws_every_chart_and_sorts(page, tmp_path):
     assert min(found["marks"]) > 3
     assert found["down"] == sorted(found["down"], reverse=True)
     assert found["up"] == sorted(found["up"])
+    assert found["gap"] == found["energy"] == found["layers"], "layers in another order"
     assert found["wide"], "a phone has to scroll sideways"

@@ -32,7 +32,7 @@ from tilewright.cli.options import (
 from tilewright.cli.tables import console
 from tilewright.cli.targets import chosen_target, refuse_options
 from tilewright.errors import Error
-from tilewright.estimation.figures import Figure, Unknown
+from tilewright.estimation.figures import Figure, Unknown, plain
 
 if TYPE_CHECKING:
     from tilewright.api.estimate import Estimate, HostedEstimate
@@ -111,7 +111,7 @@ def figures_table(found: Estimate | HostedEstimate) -> Table:
         if isinstance(figure, Unknown):
             table.add_row(name, "unknown", "", figure.reason)
             continue
-        text = f"{figure.value:,.6g} {figure.unit}"
+        text = f"{plain(figure.value, 6)} {figure.unit}"
         if name in available:
             text += f" of {available[name]:,}"
         table.add_row(name, text, figure.error_text(), figure.basis)
@@ -131,7 +131,7 @@ def layers_table(found: Estimate) -> Table:
             f"{row.cycles:,}",
             f"{row.utilization:.1%}",
             f"{row.bytes:,}",
-            f"{row.energy.value:,.4g}",
+            plain(row.energy.value),
             row.most,
         )
     return table

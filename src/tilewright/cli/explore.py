@@ -12,6 +12,7 @@ import tilewright as tw
 from tilewright.cli.files import load_network
 from tilewright.cli.options import DEFAULT_BOARD
 from tilewright.cli.tables import console, progress_bar
+from tilewright.estimation.figures import plain
 
 if TYPE_CHECKING:
     from tilewright.exploration.points import Exploration
@@ -96,5 +97,5 @@ def front_table(found: Exploration) -> Table:
         shown.append(found.default)
     for point in shown:
         name = f"{point.name} (the board's)" if point.board else point.name
-        table.add_row(name, *(f"{point.values[name]:,.4g}" for name in found.objectives))
+        table.add_row(name, *(plain(point.values[name]) for name in found.objectives))
     return table

@@ -6,7 +6,19 @@ from dataclasses import dataclass
 
 from tilewright.errors import Error
 
-__all__ = ["Figure", "Unknown", "known"]
+__all__ = ["Figure", "Unknown", "known", "plain"]
+
+
+def plain(value: float, digits: int = 4) -> str:
+    """Return a number to so many digits as people read it: thousands apart, and no exponent.
+
+    A whole number has all of its digits.
+    """
+    if value and abs(value) < 1e-4:
+        return f"{value:.{digits}g}"
+    if value == int(value) or abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{value:,.{digits}g}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,7 @@ class Figure:
             return "exact"
         if abs(self.high + self.low - 2 * self.value) < 1e-6 * abs(self.value):
             return f"±{self.relative_error:.1%}"
-        return f"{self.low:,.4g} .. {self.high:,.4g}"
+        return f"{plain(self.low)} .. {plain(self.high)}"
 
 
 @dataclass(frozen=True)

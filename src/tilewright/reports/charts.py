@@ -61,7 +61,7 @@ def _roofline(shown: Analysis) -> Any:
     x = alt.X("x:Q", scale=alt.Scale(type="log", domain=[low, high], nice=False)).title(
         "products for each byte to or from memory"
     )
-    y = alt.Y("y:Q", scale=alt.Scale(type="log")).title("products a cycle")
+    y = alt.Y("y:Q", scale=alt.Scale(type="log", nice=False)).title("products a cycle")
     line = alt.Chart(_data(roof)).mark_line(strokeWidth=2).encode(x=x, y=y)
     dots = (
         alt.Chart(_data(points))
@@ -118,12 +118,14 @@ def _stack(rows: Rows, unit: str, causes: Sequence[str], layers: int) -> Any:
         alt.Chart(_data(rows))
         .mark_bar()
         .encode(
-            x=alt.X(f"sum({unit}):Q").title(unit),
-            y=alt.Y("layer:N", sort=alt.EncodingSortField("at", order="ascending")).title(None),
+            x=alt.X(f"sum({unit}):Q").title(unit).axis(format="~s"),
+            y=alt.Y("layer:N", sort=alt.EncodingSortField("at", op="min", order="ascending")).title(
+                None
+            ),
             color=alt.Color("cause:N", sort=list(causes))
             .scale(scheme="tableau20")
             .title(None)
-            .legend(orient="top", columns=5),
+            .legend(orient="top"),
             order="order:Q",
             tooltip=["layer:N", "cause:N", alt.Tooltip(f"{unit}:Q", format=",")],
         )
@@ -140,11 +142,11 @@ def _timeline(shown: Analysis) -> Any:
         alt.Chart(_data(rows))
         .mark_rect()
         .encode(
-            x=alt.X("start:Q").title("cycle").scale(nice=False).axis(format="s", grid=False),
+            x=alt.X("start:Q").title("cycle").scale(nice=False).axis(format="~s", grid=False),
             x2="end:Q",
             y=alt.Y("unit:N", sort=["load", "compute", "store"]).title(None),
             color=alt.Color("busy:Q").scale(scheme="viridis", domain=[0, 1]).title("busy")
-            .legend(format="%", orient="bottom"),
+            .legend(format="%", orient="bottom", values=[0, 0.5, 1]),
             tooltip=[
                 "unit:N",
                 "layer:N",
@@ -166,11 +168,11 @@ def _buffers(shown: Analysis) -> Any:
         alt.Chart(_data(rows))
         .mark_rect()
         .encode(
-            x=alt.X("start:Q").title("cycle").scale(nice=False).axis(format="s", grid=False),
+            x=alt.X("start:Q").title("cycle").scale(nice=False).axis(format="~s", grid=False),
             x2="end:Q",
             y=alt.Y("buffer:N").title(None),
             color=alt.Color("in use:Q").scale(scheme="viridis", domain=[0, 1])
-            .legend(format="%", orient="bottom"),
+            .legend(format="%", orient="bottom", values=[0, 0.5, 1]),
             tooltip=["layers:N", "buffer:N", alt.Tooltip("in use:Q", format=".0%")],
         )
         .properties(height=80)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tilewright.errors import Error
 from tilewright.estimation.energies import INFO
-from tilewright.estimation.figures import Figure, Unknown
+from tilewright.estimation.figures import Figure, Unknown, plain
 from tilewright.exploration.points import Point
 from tilewright.reports.analysis import GAPS, Analysis
 
@@ -153,12 +153,12 @@ def _headline(one: Analysis) -> list[tuple[str, str]]:
     each = 1e3 * batch  # mJ of an image from uJ of a run
     cards = [
         ("cycles an image", f"{found.cycles.value / batch:,.0f}"),
-        ("ms an image", f"{found.latency.value / batch:,.4g}"),
+        ("ms an image", plain(found.latency.value / batch)),
         ("of the peak", f"{found.utilization.value:.1%}"),
         ("of the waterline", f"{_rate(one) / max(one.waterline[0], 1e-9):.1%}"),
         ("MB to and from memory", f"{(found.read.value + found.written.value) / 1e6 / batch:,.3f}"),
-        (f"mJ an image ({energy.low / each:,.3g} .. {energy.high / each:,.3g})",
-         f"{energy.value / each:,.3g}"),
+        (f"mJ an image ({plain(energy.low / each, 3)} .. {plain(energy.high / each, 3)})",
+         plain(energy.value / each, 3)),
         ("rows x columns", f"{config.rows} x {config.cols}"),
         ("MHz, estimated", "unknown" if isinstance(fmax, Unknown) else f"{fmax.value:,.0f}"),
     ]  # fmt: skip
@@ -199,7 +199,7 @@ def _layers(one: Analysis) -> str:
         numbers += [moved, one.estimate.energy.of_layer(index).value]
         shown = [f"{layer.macs:,}", f"{layer.cycles:,}", f"{layer.utilization:.1%}"]
         shown += [f"{v / max(1, layer.cycles):.1%}" for v in list(gap.cycles.values())[1:]]
-        shown += [f"{moved:,.1f}", f"{numbers[-1]:,.3g}"]
+        shown += [f"{moved:,.1f}", plain(numbers[-1], 3)]
         cells = "".join(f'<td class="n" data-v="{v:.9g}">{t}</td>'
                         for v, t in zip(numbers, shown, strict=True))  # fmt: skip
         rows.append(f"<tr><td>{_text(layer.name)}</td><td>{_text(layer.kind)}</td>{cells}</tr>")
@@ -216,10 +216,12 @@ def _layers(one: Analysis) -> str:
 def _figures(one: Analysis) -> str:
     rows = []
     for name, figure in one.estimate.figures.items():
+        if name.startswith("energy: "):  # in the table below, with their counts
+            continue
         if isinstance(figure, Unknown):
             rows.append([name, "unknown", "", figure.reason])
         else:
-            value = f"{figure.value:,.6g} {figure.unit}"
+            value = f"{plain(figure.value, 6)} {figure.unit}"
             rows.append([name, value, figure.error_text(), figure.basis])
     return _table(["figure", "value", "error", "source"], rows, numbers=(1, 2))
 
@@ -229,13 +231,13 @@ def _costs(one: Analysis) -> str:
     for cause in energy.causes:
         cost, count = energy.costs[cause], energy.counted[cause]
         if isinstance(cost, Unknown):
-            rows.append([cause, f"{count:,.4g}", INFO[cause].counted, "unknown", "", cost.reason])
+            rows.append([cause, plain(count), INFO[cause].counted, "unknown", "", cost.reason])
             continue
         total = energy.of_cause(cause)
         assert isinstance(total, Figure)
-        price = f"{cost.value:,.4g} ({cost.low:,.3g} .. {cost.high:,.3g})"
-        uj = f"{total.value:,.4g}"
-        rows.append([cause, f"{count:,.4g}", INFO[cause].counted, price, uj, cost.basis])
+        price = f"{plain(cost.value)} ({plain(cost.low, 3)} .. {plain(cost.high, 3)})"
+        uj = plain(total.value)
+        rows.append([cause, plain(count), INFO[cause].counted, price, uj, cost.basis])
     heads = ["cause", "count", "of what", "pJ each", "uJ a run", "source"]
     return _table(heads, rows, numbers=(1, 3, 4))
 
@@ -266,7 +268,7 @@ def _front(front: Sequence[Point], specs: dict[str, dict[str, Any]], front_chart
         text = f"{sum(p.front for p in front)} engines of {len(front)} are beaten by no other one."
         parts.append(_section(f"{x} and {y}", text, _chart(key, f"{x} and {y}")))
     rows = [
-        [p.name, *(f"{p.values[n]:,.5g}" for n in names)]
+        [p.name, *(plain(p.values[n], 5) for n in names)]
         for p in sorted(front, key=lambda p: p.values[names[0]])
         if p.front
     ]

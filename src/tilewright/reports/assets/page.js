@@ -3,14 +3,16 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
 
-  function config() {
+  // For a chart of so many pixels: a phone has room for two names side by side.
+  function config(width) {
     const style = getComputedStyle(document.documentElement);
     const of = (name) => style.getPropertyValue(name).trim();
-    const text = { labelColor: of("--ink"), titleColor: of("--soft"), labelLimit: 170 };
+    const text = { labelColor: of("--ink"), titleColor: of("--soft"), labelLimit: width < 500 ? 100 : 170 };
     return {
       view: { stroke: null },
       axis: { ...text, gridColor: of("--line"), domainColor: of("--line"), tickColor: of("--line") },
-      legend: text, header: text, line: { color: of("--soft") }, rule: { color: of("--soft") },
+      axisX: { labelOverlap: "greedy", labelSeparation: 6 },
+      legend: { ...text, labelLimit: 0, columns: Math.max(2, Math.floor(width / 150)) }, header: text, line: { color: of("--soft") }, rule: { color: of("--soft") },
       circle: { color: of("--mark") },
     };
   }
@@ -20,7 +22,7 @@
   async function draw(node) {
     const spec = read(node.dataset.spec);
     drawn.get(node)?.finalize();
-    const result = await vegaEmbed(node, spec, { actions: false, renderer: "svg", config: config() });
+    const result = await vegaEmbed(node, spec, { actions: false, renderer: "svg", config: config(node.clientWidth) });
     drawn.set(node, result);
     node.dataset.drawn = "yes";
   }
