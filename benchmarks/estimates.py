@@ -37,7 +37,7 @@ from tilewright.boards.family import Family
 from tilewright.boards.flow.netlist import Netlist, read_netlist
 from tilewright.boards.flow.synthesis import cell_counts, named_for_abc, synthesis_script
 from tilewright.boards.flow.tools import Tools
-from tilewright.estimation.cells import value_of
+from tilewright.estimation.cells import OPTIONS, value_of
 from tilewright.estimation.terms import ROOMS, room_of, terms
 from tilewright.files import write_json, write_text
 from tilewright.hdl.engine import Engine
@@ -241,8 +241,7 @@ def synthesize(
     begin = _seconds()
     for index, config in enumerate(drawn(family, count)):
         known = read(output)["families"][family]["engines"]
-        if index < len(known):
-            assert known[index]["config"] == asdict(config), f"{output} is of other draws"
+        if any(record["config"] == asdict(config) for record in known):
             continue
         if _seconds() - begin > 60 * minutes:
             break
@@ -260,10 +259,11 @@ def synthesize(
 def apart(family: str, engines: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
     """Return the engines that coefficients are fitted to, and those that they are judged by.
 
-    Of the ECP5 the latter are those of ``benchmarks.synthesis``: a board's engine, it with one
-    parameter changed, and a larger board's. Of others, half of those drawn, ``HELD_OUT`` at most.
+    The latter are half of those drawn, ``HELD_OUT`` at most. Of the ECP5, as long as few are
+    drawn, those of ``benchmarks.synthesis``: a board's engine, it with one parameter changed, and
+    a larger board's.
     """
-    if family == "ecp5":
+    if family == "ecp5" and len(engines) < 2 * HELD_OUT:
         options, board = (json.loads((RESULTS.parent / f"{name}.json").read_text())
                           for name in ("options-yosys", "ulx3s-85f-yosys"))  # fmt: skip
         others = [
@@ -308,6 +308,12 @@ def coefficients(records: list[dict[str, Any]], kind: str) -> dict[str, dict[str
     return {room: costs for room, costs in found.items() if costs}
 
 
+def unseen(records: list[dict[str, Any]]) -> list[str]:
+    """Return the options that no engine has, of which nothing can be said then."""
+    configs = [EngineConfig.from_fields(record["config"]) for record in records]
+    return [name for name, has in OPTIONS.items() if not any(map(has, configs))]
+
+
 def off(costs: dict[str, dict[str, float]], record: dict[str, Any], kind: str) -> float:
     """Return the error of an estimate as a share of what is there."""
     value = value_of(costs, terms(EngineConfig.from_fields(record["config"])))
@@ -336,6 +342,7 @@ def fit(source: Annotated[Path, typer.Option(help="Records.")] = RESULTS) -> Non
                 "worst": round(figures[1][1], 5),
                 "engines": len(seen),
                 "held_out": len(others),
+                "unseen": unseen(seen),
             }
             shares = [[f"{share:.1%}" for share in pair] for pair in figures]
             table.add_row(family, kind, str(len(seen)), *shares[0], str(len(others)), *shares[1])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tilewright.api.evaluate import Evaluation as Evaluation
     from tilewright.api.evaluate import evaluate as evaluate
     from tilewright.api.explore import explore as explore
+    from tilewright.api.group_sizes import group_sizes as group_sizes
     from tilewright.api.hosted import HostedResult as HostedResult
     from tilewright.api.read import read_onnx as read_onnx
     from tilewright.api.read import read_tflite as read_tflite
@@ -83,6 +84,7 @@ _MODULES = {
     "flash": "device",
     "load": "program.loading",
     "generate_verilog": "api.build",
+    "group_sizes": "api.group_sizes",
     "quantize": "quantization",
     "quantize_with_report": "quantization",
     "read_onnx": "api.read",

@@ -42,9 +42,10 @@ def test_each_advice_is_what_following_it_gives(graph):
                 tw.compile_graph(graph, target)
             continue
         after = costs(tw.compile_graph(graph, target))
-        assert piece.saved == {
-            name: 1 - new / old for name, new, old in zip(CAUSES, after, before, strict=True)
-        }, piece
+        saved = {name: 1 - b / a for name, a, b in zip(CAUSES, before, after, strict=True)}
+        if piece.parameter == "shared_words":  # whose flip-flops no synthesis tells
+            del saved["energy"]
+        assert piece.saved == saved, piece
         helpful += max(piece.saved.values()) > 0.01
     assert helpful >= 3
     totals = [sum(piece.saved.values()) for piece in advice if piece.after]

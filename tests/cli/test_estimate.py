@@ -45,3 +45,11 @@ def test_a_program_has_an_engine_of_its_own(capsys, program, option):
 
 def test_estimate_of_no_network(capsys):
     assert "or file.py:function, with a file that exists" in refused(capsys, "estimate", "absent")
+
+
+def test_advice_and_groups_of_a_program(capsys, program):
+    shown = invoke("estimate", program, "--advise", "--groups", tw.load(program).layers[0].name)
+    assert "bus_width" in shown
+    assert "best" in shown
+    found = refused(capsys, "estimate", program, "--groups", "nothing")
+    assert "no convolution is named 'nothing'" in found

@@ -1,5 +1,7 @@
 """Energy is a sum of parts, each of which is a count times a figure with a source."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,14 @@ def test_what_is_not_known_is_said_and_in_no_sum(program):
     energy = estimate(program).energy
     assert "no board" in energy.unknown[Cause.STATIC]
     assert isinstance(energy.of_cause(Cause.STATIC), Unknown)
+
+
+def test_the_clock_of_flip_flops_that_are_not_known_is_no_zero():
+    engine = replace(ENGINES["4x4-bus64"], shared_words=True)
+    graph, _ = random_network(np.random.default_rng(3), engine, (5, 6))
+    energy = estimate(compile_graph(graph, Target(engine=engine))).energy
+    assert "shared_words" in energy.unknown[Cause.CELLS]
+    assert isinstance(energy.of_cause(Cause.CELLS), Unknown)
 
 
 @pytest.mark.parametrize("board", sorted(BOARDS.all()))

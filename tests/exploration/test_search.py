@@ -72,6 +72,18 @@ def test_values_are_the_estimates_and_the_boards_own_engine_is_first(graphs):
         assert best <= point.values["latency, ms"] < 1.01 * best
 
 
+def test_engines_beside_the_boards_own_come_first():
+    """Of each parameter the next values up and down, of those that fit."""
+    one = search(space=replace(SPACE, act_depth=(256, 512, 1024, 65536), rows=(2, 4, 64)))
+    own = one.study.get_trials(deepcopy=False)[0].system_attrs["fixed_params"]
+    waiting = [t.system_attrs["fixed_params"] for t in one.study.get_trials(deepcopy=False)[1:]]
+    changed = [{k: v for k, v in w.items() if v != own[k]} for w in waiting]
+    assert changed == [
+        {"rows": 2}, {"cols": 2}, {"rows_per_requantizer": 1}, {"act_depth": 1024},
+        {"act_depth": 256},
+    ]  # fmt: skip
+
+
 def test_a_search_goes_on_where_it_was(graphs, tmp_path):
     path = tmp_path / "search.db"
     first = run(graphs, search(path), 3)

@@ -11,6 +11,7 @@ In the order in which a network meets them:
 ``evaluate``  accuracy of a program on labelled data
 ``estimate``  what a program will cost
 ``advise``    what another engine would save
+``group_sizes``  what the channels of a group cost
 ``explore``   which engines no other one beats
 ``report``    a page about programs
 ``build``     Verilog and synthesis of a target

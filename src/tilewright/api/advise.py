@@ -79,4 +79,5 @@ def _costs(found: Estimate) -> Costs:
         cycles=found.cycles.value,
         bytes=found.read.value + found.written.value,
         energy=found.energy.total.value,
+        unknown=frozenset(found.energy.unknown),
     )

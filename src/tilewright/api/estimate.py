@@ -214,6 +214,6 @@ def estimate(program: AnyProgram) -> Estimate | HostedEstimate:
         written=Figure.exact(written, f"bytes/{per}", "commands"),
         buffers=Figure.exact(buffers, "bytes", "configuration"),
         resources=resources,
-        energy=energy_of(counted, of_layers, costs_of(target), rates),
+        energy=energy_of(counted, of_layers, costs_of(target, resources.flip_flops), rates),
         layers=layers,
     )

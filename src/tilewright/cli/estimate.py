@@ -36,6 +36,7 @@ from tilewright.estimation.figures import Figure, Unknown, plain
 
 if TYPE_CHECKING:
     from tilewright.api.estimate import Estimate, HostedEstimate
+    from tilewright.api.group_sizes import GroupSize
     from tilewright.estimation.advice import Advice
 
 
@@ -61,6 +62,12 @@ def estimate(
             "--advise", help="Say what larger buffers and a wider bus would save; compiles again."
         ),
     ] = False,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYER", help="Say what this convolution costs with other sizes of groups."
+        ),
+    ] = None,
     objective: ObjectiveOption = Objective.time,
     algorithm: AlgorithmOption = None,
     host: HostOption = Host.edges,
@@ -85,8 +92,8 @@ def estimate(
         model, examples = load_network(network, host.value)
         with console.status("compile"):
             program = tw.compile(model, examples, target, host=host.value, batch=batch, **how)
-    if advise and isinstance(program, tw.HostedProgram):
-        raise Error("--advise is of a program without parts for the host")
+    if (advise or groups is not None) and isinstance(program, tw.HostedProgram):
+        raise Error("--advise and --groups are of a program without parts for the host")
     from tilewright.api.estimate import HostedEstimate
 
     found = tw.estimate(program)
@@ -100,6 +107,8 @@ def estimate(
         files.write_text(csv_path, texts[0][0] + "\n" + "".join(lines for _, lines in texts))
     if isinstance(program, tw.Program) and advise:
         console.print(advice_table(tw.advise(program, **how)))
+    if isinstance(program, tw.Program) and groups is not None:
+        console.print(groups_table(tw.group_sizes(program, groups)))
 
 
 def figures_table(found: Estimate | HostedEstimate) -> Table:
@@ -197,4 +206,22 @@ def advice_table(pieces: Sequence[Advice]) -> Table:
     table = Table("change", "cycles", "bytes", "energy", "note")
     for piece in pieces:
         table.add_row(*piece.cells())
+    return table
+
+
+def groups_table(sizes: Sequence[GroupSize]) -> Table:
+    """Return what sizes of groups cost; marked is the largest that takes hardly more energy."""
+    from tilewright.api.group_sizes import best_group_size
+
+    heads = ("channels in a group", "MACs", "cycles", "MACs/cycle", "energy, uJ", "pJ/MAC", "")
+    table = Table(*heads)
+    best = best_group_size(sizes)
+    for column in table.columns[:-1]:
+        column.justify = "right"
+    for size in sizes:
+        table.add_row(
+            *(str(size.channels), f"{size.macs:,}", f"{size.cycles:,}", f"{size.rate:.1f}"),
+            *(plain(size.energy), plain(size.energy_of_product)),
+            "best" if size is best else "",
+        )
     return table

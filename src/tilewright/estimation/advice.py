@@ -19,11 +19,12 @@ PARTIAL_DEPTH, TILE_WIDTH = 512, 13
 
 @dataclass(frozen=True)
 class Costs:
-    """What a run takes: cycles, bytes to and from memory, uJ."""
+    """What a run takes: cycles, bytes to and from memory, uJ without what is ``unknown``."""
 
     cycles: float
     bytes: float
     energy: float
+    unknown: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,16 @@ class Advice:
 
     @property
     def saved(self) -> dict[str, float]:
-        """Shares that are saved, of cycles, bytes and energy; below 0 if they grow."""
+        """Shares that are saved, of cycles, bytes and energy; below 0 if they grow.
+
+        Energies of which not the same is known are not compared.
+        """
         if self.after is None:
             return {}
+        alike = self.before.unknown == self.after.unknown
         return {
             name: 1 - getattr(self.after, name) / getattr(self.before, name)
-            for name in ("cycles", "bytes", "energy")
+            for name in ("cycles", "bytes", *(["energy"] if alike else []))
             if getattr(self.before, name)
         }
 

@@ -20,8 +20,15 @@ from tilewright.target import Target
 __all__ = ["costs_of", "rates_of"]
 
 
-def costs_of(target: Target) -> dict[Cause, Figure | Unknown]:
-    """Return the energy of one event of each cause, in pJ."""
+def costs_of(
+    target: Target, flip_flops: Figure | Unknown | None = None
+) -> dict[Cause, Figure | Unknown]:
+    """Return the energy of one event of each cause, in pJ.
+
+    Parameters
+    ----------
+    flip_flops : of the engine; if they are not known, neither is what their clock takes
+    """
     board = None if target.board is None else get_board(target.board)
     family = target.engine.dsp if board is None else board.family
     chip = ENERGIES.get(family)
@@ -40,6 +47,8 @@ def costs_of(target: Target) -> dict[Cause, Figure | Unknown]:
     costs[Cause.STATIC] = Unknown("pJ", reason) if static is None else static
     if board is None:
         costs[Cause.CLOCK] = Unknown("pJ", no_board)
+    if isinstance(flip_flops, Unknown):
+        costs[Cause.CELLS] = Unknown("pJ", f"counted are cycles: {flip_flops.reason}")
     return costs
 
 
@@ -60,8 +69,7 @@ def rates_of(target: Target, flip_flops: Figure | Unknown) -> dict[Cause, float]
     """
     nanoseconds = 1e3 / target.clock_mhz
     rates = {Cause.STATIC: nanoseconds}
-    if isinstance(flip_flops, Figure):
-        rates[Cause.CELLS] = flip_flops.value
+    rates[Cause.CELLS] = flip_flops.value if isinstance(flip_flops, Figure) else 1.0
     if target.board is not None:
         board = get_board(target.board)
         family = get_family(board.family)

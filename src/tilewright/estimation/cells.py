@@ -7,7 +7,7 @@ them, with their errors on engines that they have not seen, in ``coefficients.js
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -19,8 +19,18 @@ from tilewright.estimation.figures import Figure, Unknown
 from tilewright.estimation.terms import terms
 from tilewright.isa import EngineConfig
 
-__all__ = ["Fit", "fitted", "systems_share", "value_of"]
+__all__ = ["OPTIONS", "Fit", "fitted", "systems_share", "value_of"]
 
+#: What makes an engine unlike others: of one that no synthesis had, nothing is known.
+OPTIONS: Mapping[str, Callable[[EngineConfig], bool]] = {
+    "partial_depth": lambda c: c.partial_depth > 0,
+    "offset_depth": lambda c: c.offset_depth > 0,
+    "shared_words": lambda c: c.shared_words,
+    "transform_at_load": lambda c: c.transform_at_load,
+    "weight_bits=4": lambda c: c.weight_bits == 4,
+    "pipelined": lambda c: c.pipelined,
+    "pipelined=False": lambda c: not c.pipelined,
+}
 #: By room and term.
 Coefficients = Mapping[str, Mapping[str, float]]
 
@@ -34,6 +44,7 @@ class Fit:
     coefficients : cells for one of each term
     median, worst : errors on engines that were held out, as shares
     engines, held_out : int, how many engines it was fitted to and judged by
+    unseen : of ``OPTIONS``, those that no engine had that it was fitted to
     """
 
     coefficients: Coefficients
@@ -41,6 +52,7 @@ class Fit:
     worst: float
     engines: int
     held_out: int
+    unseen: tuple[str, ...]
 
 
 @cache
@@ -48,7 +60,7 @@ def _fits() -> dict[str, dict[str, Fit]]:
     text = files("tilewright.estimation").joinpath("coefficients.json").read_text()
     record: dict[str, Any] = json.loads(text)
     return {
-        family: {kind: Fit(**fit) for kind, fit in of.items()}
+        family: {kind: Fit(**{**fit, "unseen": tuple(fit["unseen"])}) for kind, fit in of.items()}
         for family, of in record["families"].items()
     }
 
@@ -70,8 +82,9 @@ def fitted(config: EngineConfig, family: str, kind: str) -> Figure | Unknown:
     fit = _fits().get(family, {}).get(kind)
     if fit is None:
         return Unknown("cells", f"no syntheses of {kind} of the family {family!r} are kept")
-    if config.shared_words:
-        return Unknown("cells", "no synthesis of an engine with shared_words is kept")
+    for option in fit.unseen:
+        if OPTIONS[option](config):
+            return Unknown("cells", f"no synthesis of an engine with {option} is kept")
     value = value_of(fit.coefficients, terms(config))
     basis = (
         f"fitted to {fit.engines} syntheses; on {fit.held_out} others {fit.median:.1%} off in the "

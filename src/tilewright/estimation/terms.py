@@ -166,6 +166,12 @@ def _compute(e: _Engine) -> _Terms:
         "held tiles": tiles * c.prefetch,
         "sampler": sampler,
         "sampler, addresses": act * sampler,
+        "maps": int(c.multiplies_maps),
+        "maps, cells": cells * c.multiplies_maps,
+        "maps, words": 8 * rows * c.multiplies_maps,
+        "shared": int(c.shared_words),
+        "shared, columns": cols * c.shared_words,
+        "shared, bits": column_width(c) * c.shared_words,
     }
 
 
@@ -195,7 +201,8 @@ def _partial(e: _Engine) -> _Terms:
 
 
 def _drain(e: _Engine) -> _Terms:
-    c, rows, cells, q, fast, tiles = e.c, e.rows, e.cells, e.q, e.fast, e.tiles
+    c, rows, cols, cells = e.c, e.rows, e.cols, e.cells
+    q, fast, tiles = e.q, e.fast, e.tiles
     parameters = c.acc_width + c.multiplier_width + 6
     return {
         "copies": cells * c.acc_width,
@@ -209,6 +216,8 @@ def _drain(e: _Engine) -> _Terms:
         "pipelined": fast,
         "one": 1,
         "tiles": tiles,
+        "shared": int(c.shared_words),
+        "shared, columns": cols * c.shared_words,
         "first copies": q * c.acc_width * tiles,
         "last copies": q * c.acc_width,
     }
@@ -235,6 +244,8 @@ def _feeder(e: _Engine) -> _Terms:
         "halves' addresses": cols * act * sampler,
         "lanes": cols,
         "one": 1,
+        "shared, columns": cols * c.shared_words,
+        "shared, windows": 8 * cells * c.shared_words,
     }
 
 

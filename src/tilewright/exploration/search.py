@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,10 @@ class Search:
             )
 
     def _take_up(self, own: Mapping[str, int | str] | None) -> None:
-        """Read what is known, and queue what was under way; of a new search, the board's engine."""
+        """Read what is known, and queue what was under way.
+
+        Of a new search, the board's engine, and those with one parameter a value further.
+        """
         states = self._optuna.trial.TrialState
         for trial in self.study.get_trials(deepcopy=False):
             if trial.state == states.RUNNING:
@@ -117,7 +120,17 @@ class Search:
                 values = dict(zip(self.objectives, trial.values, strict=True))
                 self._known[_key(trial.params)] = Outcome(values)
         if own is not None and not self.study.trials:
-            self.study.enqueue_trial(dict(own))
+            for chosen in (own, *self._beside(own)):
+                self.study.enqueue_trial(dict(chosen))
+
+    def _beside(self, own: Mapping[str, int | str]) -> Iterator[Mapping[str, int | str]]:
+        """Yield choices with one parameter a value further, which can be used."""
+        for name, values in self._dimensions.items():
+            place = values.index(own[name])
+            for value in (*values[place + 1 : place + 2], *values[max(0, place - 1) : place]):
+                chosen = {**own, name: value}
+                if self._usable(chosen, set()) is not None:
+                    yield chosen
 
     @property
     def done(self) -> int:
@@ -152,7 +165,7 @@ class Search:
         Optuna's, if it is one; else one that differs a little from the best so far.
         """
         states = self._optuna.trial.TrialState
-        for _ in range(2):
+        while True:
             trial = self.study.ask()
             chosen: dict[str, Any] = {
                 name: trial.suggest_categorical(name, values)
@@ -164,8 +177,7 @@ class Search:
             changed = self._changed(under_way)
             if changed is None:
                 return None
-            self.study.enqueue_trial(changed)
-        raise AssertionError("a queued choice comes next")
+            self.study.enqueue_trial(changed)  # which comes next, or after others that wait
 
     def _usable(self, chosen: Mapping[str, int | str], under_way: set[str]) -> Choice | None:
         """Return a choice if it is one, has not been tried, and fits the board."""

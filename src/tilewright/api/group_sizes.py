@@ -1,0 +1,116 @@
+"""What the channels of a group cost in a grouped convolution, on the engine that a program is for.
+
+After N. K. Jha et al., "E2GC: Energy-Efficient Group Convolution in Deep Neural Networks" (VLSI
+Design 2020): groups of as many channels throughout a network, of the size that the hardware likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import gcd
+
+import numpy as np
+
+from tilewright.api.compile_graph import compile_graph
+from tilewright.api.estimate import estimate
+from tilewright.compiler.ir import Conv2d, Graph, Input, Output
+from tilewright.errors import Error, require_type
+from tilewright.program import Program
+from tilewright.progress import ProgressCallback, Steps
+
+__all__ = ["GroupSize", "best_group_size", "group_sizes"]
+
+#: So much more than the least energy of all sizes is as good as that.
+ENOUGH = 1.1
+
+
+@dataclass(frozen=True)
+class GroupSize:
+    """A layer alone, from memory to memory, with groups of so many channels.
+
+    Parameters
+    ----------
+    channels : int, of the inputs, in a group
+    macs : int
+    cycles : int
+    energy : float, uJ
+    """
+
+    channels: int
+    macs: int
+    cycles: int
+    energy: float
+
+    @property
+    def rate(self) -> float:
+        """Products a cycle."""
+        return self.macs / self.cycles
+
+    @property
+    def energy_of_product(self) -> float:
+        """Energy of a product, in pJ."""
+        return 1e6 * self.energy / self.macs
+
+
+def group_sizes(
+    program: Program, layer: str, *, progress: ProgressCallback | None = None
+) -> tuple[GroupSize, ...]:
+    """Return what a layer costs with groups of 1, 2, 4 ... channels, up to all of them.
+
+    The layer is compiled alone for the program's target, with weights none of which is zero.
+
+    Parameters
+    ----------
+    layer : str, of the program, a convolution over an image
+    progress : called with the sizes done and all; by default a bar appears on a terminal
+
+    Raises
+    ------
+    Error
+        If there is no such convolution, or it fits the engine in no way.
+    """
+    require_type("group_sizes", "program", program, Program)
+    op = next((op for op in program.graph.layers if op.name == layer), None)
+    if not isinstance(op, Conv2d):
+        names = [op.name for op in program.graph.layers if isinstance(op, Conv2d)]
+        raise Error(f"no convolution is named {layer!r}; there are {', '.join(names) or 'none'}")
+    channels = program.graph.values[op.input].shape[0]
+    most = gcd(channels, len(op.weight))
+    # Sizes that double, and the layer's own.
+    doubled = (1 << i for i in range(most.bit_length()))
+    doubling = {channels // most * n for n in doubled if most % n == 0}
+    sizes = sorted(doubling | {channels // op.groups})
+    found, refusal = [], ""
+    with Steps("Changing the groups", len(sizes), progress) as steps:
+        for size in sizes:
+            try:
+                alone = compile_graph(_alone(program.graph, op, channels // size), program.target)
+            except Error as error:
+                refusal = str(error)
+            else:
+                cost = estimate(alone)
+                cycles, energy = round(cost.cycles.value), cost.energy.total.value
+                found.append(GroupSize(size, alone.layers[0].macs, cycles, energy))
+            steps.advance()
+    if not found:
+        raise Error(f"{layer} fits the engine in no way: {refusal}")
+    return tuple(found)
+
+
+def best_group_size(found: Sequence[GroupSize]) -> GroupSize:
+    """Return the largest groups that take hardly more energy than the least of all sizes.
+
+    More channels a group are more products, which a network gains from; up to here they are free.
+    """
+    least = min(size.energy for size in found)
+    return max((s for s in found if s.energy <= ENOUGH * least), key=lambda s: s.channels)
+
+
+def _alone(graph: Graph, op: Conv2d, groups: int) -> Graph:
+    """Return a graph of one layer, with as many groups, whose values do not matter."""
+    channels = graph.values[op.input].shape[0] // groups
+    weight = np.ones((len(op.weight), channels, *op.kernel), np.int64)
+    layer = replace(op, weight=weight, groups=groups)
+    values = {name: graph.values[name] for name in (op.input, op.output)}
+    return Graph("alone", values, (Input("input", op.input), layer, Output("output", op.output)))
