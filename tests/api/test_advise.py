@@ -10,7 +10,7 @@ from tests.cosim.engines import ENGINES
 from tests.cosim.random_networks import random_network
 from tilewright.estimation.advice import changes
 
-ENGINE = replace(ENGINES["8x7-bus64"], act_depth=64, weight_depth=256, out_depth=32)
+ENGINE = replace(ENGINES["8x7-bus64"], act_depth=64, weight_depth=256, out_depth=32, dsp="ecp5")
 CAUSES = ("cycles", "bytes", "energy")
 
 
