@@ -108,7 +108,7 @@ def place_feature_maps(
         for value in plan.group.stores:
             first_use[value] = last_use[value] = index
         for value in (*plan.group.loads, *plan.group.from_memory):
-            last_use[value] = index
+            last_use[lowered.stored(value)] = index
     graph = lowered.graph
     ends = [name for op in (*graph.inputs, *graph.constants) for name in op.outputs]
     ends += [op.input for op in graph.outputs]
@@ -136,6 +136,7 @@ def place_feature_maps(
             address = max(address, region.end)
         regions[value] = Region(address, size, stride)
         end = max(end, address + size)
+    regions |= {alias: regions[value] for alias, value in lowered.aliases.items()}
     return regions, end
 
 

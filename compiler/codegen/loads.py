@@ -33,6 +33,7 @@ from tilewright.isa import (
     LoadWeights,
 )
 from tilewright.isa.kernel_steps import KernelStep, pack_kernel_steps
+from tilewright.isa.layout import align
 
 
 class Loader:
@@ -128,7 +129,7 @@ class Loader:
             case KernelLoad():
                 self._kernels(layer, load, address + load.byte, base + load.word)
             case PixelLoad():
-                self._pixel(layer, load, base + load.word)
+                self._pixels(layer, load, base + load.word)
 
     def _copy(self, layer: int, load: WordCopy, address: int, word: int) -> None:
         """Load weight words as they are in memory."""
@@ -172,14 +173,21 @@ class Loader:
             ring_spans("weights", word, load.kernels * load.channels, config.weight_depth),
         )
 
-    def _pixel(self, layer: int, load: PixelLoad, word: int) -> None:
-        """Load a weight word that is a pixel word of a feature map."""
-        depth, layout = self.config.weight_depth, self._lowered.layout(load.value)
+    def _pixels(self, layer: int, load: PixelLoad, word: int) -> None:
+        """Load weight words that are pixel words of a feature map."""
+        config, layout = self.config, self._lowered.layout(load.value)
+        (row, column), size = load.pixel, align(load.words * config.rows, config.bus_bytes)
         address = self._places.address(load.value) + load.group * layout.group_bytes
+        address += row * layout.row_bytes + column * layout.pixel_bytes
         self._recorder.append(
-            LoadWeights(layer=layer, address=address, words=1, base=word % depth),
-            [self._recorder.memory_span(address, Run.of(layout.row_bytes))],
-            ring_spans("weights", word, 1, depth),
+            LoadWeights(
+                layer=layer,
+                address=address,
+                words=load.words,
+                base=word % config.weight_depth,
+            ),
+            [self._recorder.memory_span(address, Run.of(size))],
+            ring_spans("weights", word, load.words, config.weight_depth),
         )
 
     def table(self, layer: int, table: NDArray[np.uint8]) -> int:

@@ -17,7 +17,7 @@ class LoweredGraph:
     """Stages in execution order, and the types and channel orders of all values they touch.
 
     ``orders``: of stored values; ``pixels``: bytes of a pixel in memory, of those that have fewer
-    than ``rows``.
+    than ``rows``; ``aliases``: values that are the bytes of others in memory, read otherwise.
     """
 
     graph: Graph
@@ -25,6 +25,7 @@ class LoweredGraph:
     values: dict[str, TensorType]
     orders: dict[str, ChannelOrder]
     pixels: dict[str, int]
+    aliases: dict[str, str]
     stages: tuple[Stage, ...]
 
     def layout(self, value: str) -> FeatureMapLayout:
@@ -47,7 +48,12 @@ class LoweredGraph:
     def read_from_memory(self) -> frozenset[str]:
         """Values that operations read from memory, wherever else they are."""
         ops = (op for stage in self.stages for op in stage.ops)
-        return frozenset(value for op in ops for value in op.from_memory)
+        values = (value for op in ops for value in op.from_memory)
+        return frozenset((*values, *self.aliases.values()))
+
+    def stored(self, value: str) -> str:
+        """Return the value whose bytes a value has in memory: itself, unless it is an alias."""
+        return self.aliases.get(value, value)
 
     @cached_property
     def _layouts(self) -> dict[str, FeatureMapLayout]:

@@ -36,7 +36,11 @@ def verify_lowered(lowered: LoweredGraph) -> None:
     written = {v for op in (*graph.inputs, *graph.constants) for v in op.outputs}
     for stage in lowered.stages:
         for value in (*stage.inputs, *(v for op in stage.ops for v in op.from_memory)):
-            _demand(value in written, stage.name, f"reads {value!r} before it is written")
+            _demand(
+                lowered.stored(value) in written,
+                stage.name,
+                f"reads {value!r} before it is written",
+            )
         _demand(stage.output not in written, stage.name, f"writes {stage.output!r} again")
         written.add(stage.output)
         groups = len(lowered.orders[stage.output]) // lowered.config.rows

@@ -4,6 +4,7 @@
 ``convolution``  convolution and fully connected layers
 ``tiled``        convolution in tiles of results
 ``deformable``   deformable convolution
+``dynamic``      sums whose weights are another tensor
 ``transposed``   transposed convolution
 ``pooling``      maxima and sums of windows
 ``elementwise``  one or two values, element by element
@@ -25,6 +26,7 @@ from tilewright.compiler.ir.op import (
 from tilewright.compiler.ir.ops.constant import Constant
 from tilewright.compiler.ir.ops.convolution import Conv2d, Linear
 from tilewright.compiler.ir.ops.deformable import DeformConv2d
+from tilewright.compiler.ir.ops.dynamic import DynamicConv2d, MatMul
 from tilewright.compiler.ir.ops.elementwise import (
     Add,
     Gate,
@@ -55,11 +57,13 @@ __all__ = [
     "Conv2d",
     "ConvTranspose2d",
     "DeformConv2d",
+    "DynamicConv2d",
     "Gate",
     "Input",
     "IntArray",
     "Linear",
     "Lookup",
+    "MatMul",
     "MaxPool2d",
     "Maximum",
     "Names",
@@ -85,6 +89,8 @@ OPS: tuple[type[Op], ...] = complete(
     Conv2d,
     RoundedConv2d,
     DeformConv2d,
+    DynamicConv2d,
+    MatMul,
     ConvTranspose2d,
     Linear,
     MaxPool2d,

@@ -89,15 +89,26 @@ class KernelLoad:
 
 @dataclass(frozen=True)
 class PixelLoad:
-    """Put the only pixel of channel group ``group`` of a value in memory into word ``word``."""
+    """Copy pixel words of a value in memory, which are weight words as they lie.
+
+    Parameters
+    ----------
+    value : its name
+    group : channel group
+    pixel : (row, column) of the first; a load can begin there
+    words : how many, that follow one another in memory
+    word : of the block's room in the buffer, the first
+    """
 
     value: str
     group: int
+    pixel: tuple[int, int]
+    words: int
     word: int
 
     def cycles(self, config: EngineConfig, timing: Timing) -> int:
         """Return the cycles of the load."""
-        return timing.words(1)
+        return timing.words(self.words)
 
 
 WeightLoad: TypeAlias = WordCopy | KernelLoad | PixelLoad
@@ -212,7 +223,7 @@ class GateWeights(StoredWeights):
         word = 0
         for kg in block.kernel_groups:
             word += self.kernel_words(config, kg)
-            yield PixelLoad(self.gate, kg, word - 1)
+            yield PixelLoad(self.gate, kg, (0, 0), 1, word - 1)
 
 
 class WeightFields(TypedDict):

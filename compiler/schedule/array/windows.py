@@ -251,15 +251,14 @@ class Windows:
 
     def fields(self, config: EngineConfig, work: Work, *, per_group: bool) -> WindowFields:
         """Return what the command of some work says of its windows."""
-        ring, kernel = work.rings[0], self.kernel
+        ring = work.rings[0]
         skipped, in_w = self._skipped(config, work)
         above = self.rows_above(work)
         y0 = work.first * self.stride[0] - self.padding[0]
         x0 = work.columns[0] * self.stride[1] - self.padding[1]
         x0 -= work.held[0] + skipped * config.cols
-        if work.section.tap is not None:
-            r, s = divmod(work.section.tap, self.kernel[1])
-            y0, x0, kernel = y0 + r * self.dilation[0], x0 + s * self.dilation[1], (1, 1)
+        (row, column), kernel = self.taps(work)
+        y0, x0 = y0 + row, x0 + column
         return {
             "signed": int(self.type.signed),
             "n_r": kernel[0],
@@ -285,6 +284,13 @@ class Windows:
             "in_w": min(in_w, _MOST_PIXELS),
             "pad": self.pad & 0xFF,
         }
+
+    def taps(self, work: Work) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return where the taps of some work begin, in rows and columns, and (rows, columns)."""
+        if work.section.tap is None:
+            return (0, 0), self.kernel
+        r, s = divmod(work.section.tap, self.kernel[1])
+        return (r * self.dilation[0], s * self.dilation[1]), (1, 1)
 
     def _skipped(self, config: EngineConfig, work: Work) -> tuple[int, int]:
         """Return the words of a row in front of all windows, and the columns behind those."""

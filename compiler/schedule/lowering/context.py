@@ -84,6 +84,7 @@ class Context:
         self.layer = 0
         self.orders: dict[str, ChannelOrder] = {}
         self.views: dict[str, View] = {}
+        self.aliases: dict[str, str] = {}
         self.results = {op.input for op in graph.outputs}
         for graph_input in graph.inputs:
             self.orders[graph_input.output] = self.natural(graph_input.output)

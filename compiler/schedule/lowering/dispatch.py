@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from tilewright.compiler.ir import OPS, Graph
 from tilewright.compiler.ir.op import Accumulating, Boundary
-from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.limits import EngineLimitError
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.lowering import (
     convolution,
     deformable,
+    dynamic,
     elementwise,
     movement,
     pooling,
@@ -55,17 +55,21 @@ def lower(
         if isinstance(op, Accumulating):
             ctx.check_accumulator(op)
         _LOWERINGS[type(op)](ctx, op)
-    pixels = _narrow_inputs(graph, config, ctx.stages)
-    return LoweredGraph(graph, config, ctx.values, ctx.orders, pixels, tuple(ctx.stages))
+    pixels = _narrow_inputs(ctx) | {alias: ctx.values[alias].shape[0] for alias in ctx.aliases}
+    return LoweredGraph(
+        graph, config, ctx.values, ctx.orders, pixels, ctx.aliases, tuple(ctx.stages)
+    )
 
 
-def _narrow_inputs(graph: Graph, config: EngineConfig, stages: Sequence[Stage]) -> dict[str, int]:
+def _narrow_inputs(ctx: Context) -> dict[str, int]:
     """Return the inputs of few channels, and the bytes that their pixels need in memory.
 
-    What is not read into the activation buffer, and what the host reads, has whole pixel words.
+    What is not read into the activation buffer as it is, and what the host reads, has whole pixel
+    words.
     """
-    whole = {op.input for op in graph.outputs}
-    whole |= {value for stage in stages for op in stage.ops for value in op.from_memory}
+    graph, config = ctx.graph, ctx.config
+    whole = {op.input for op in graph.outputs} | {*ctx.aliases.values()}
+    whole |= {value for stage in ctx.stages for op in stage.ops for value in op.from_memory}
     result = {}
     for op in graph.inputs:
         channels = graph.values[op.output].shape[0]
@@ -75,7 +79,7 @@ def _narrow_inputs(graph: Graph, config: EngineConfig, stages: Sequence[Stage]) 
     return result
 
 
-_FAMILIES = (convolution, deformable, transposed, pooling, elementwise, sums, movement)
+_FAMILIES = (convolution, deformable, dynamic, transposed, pooling, elementwise, sums, movement)
 _LOWERINGS = {entry.kind: entry.emit for family in _FAMILIES for entry in family.LOWERINGS}
 
 #: Those of which it can be said how they are computed.

@@ -14,13 +14,15 @@ from tilewright.compiler.schedule.lowered import LoweredGraph
 class Group:
     """Stages ``first .. first + len(stages) - 1`` of a network.
 
-    ``loads``: values read from memory; ``stores``: values written to memory.
+    ``loads``: values read from memory; ``stores``: values written to memory; ``aliased``: values
+    whose bytes it loads as others.
     """
 
     first: int
     stages: tuple[Stage, ...]
     loads: tuple[str, ...]
     stores: frozenset[str]
+    aliased: frozenset[str]
 
     @cached_property
     def consumers(self) -> dict[str, tuple[Stage, ...]]:
@@ -52,8 +54,9 @@ class Group:
 
     @cached_property
     def factors(self) -> frozenset[str]:
-        """Values that are loaded as weights."""
-        return frozenset(v for op in self.ops for v in op.weights.source.from_memory)
+        """Values of which all must be in memory before any is loaded: as weights, or as others."""
+        weights = (v for op in self.ops for v in op.weights.source.from_memory)
+        return frozenset((*weights, *self.aliased))
 
     @cached_property
     def from_memory(self) -> frozenset[str]:
@@ -75,4 +78,5 @@ def make_group(lowered: LoweredGraph, first: int, count: int) -> Group:
     # What reads a value that is computed here comes after it.
     stores = (v for v in inside if last.get(v, -1) >= first + count or v in in_memory)
     loads = tuple(value for value in read if value not in set(inside))
-    return Group(first, stages, loads, frozenset(stores))
+    aliased = frozenset(lowered.aliases[v] for v in loads if v in lowered.aliases)
+    return Group(first, stages, loads, frozenset(stores), aliased)
