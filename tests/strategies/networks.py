@@ -141,7 +141,7 @@ class Net:
         if "requantize" in op.__dataclass_fields__:
             fields["requantize"] = Requantize((1,), (0,), 0, 0, 0)
         made = op(name=name, **fields)
-        if "weight" not in fields:
+        if not isinstance(fields.get("weight"), np.ndarray):
             return made
         width = self.config.acc_width if self.chance(0.98) else 32
         while True:

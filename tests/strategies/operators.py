@@ -170,6 +170,51 @@ def product(net: Net, source: str) -> None:
     )  # fmt: skip
 
 
+def factors(net: Net, shape: tuple[int, int, int]) -> str:
+    """Return what stands for weights: mostly what an engine can multiply by."""
+    signed = net.chance(0.5)
+    point = {} if net.chance(0.02) else {"zero_point": 0}
+    return net.like(net.kind(shape, bits=8 if signed else 7, signed=signed, **point))
+
+
+def pixels(net: Net, count: int) -> tuple[int, int]:
+    """Return any rows and columns of so many pixels."""
+    height = net.one_of([n for n in range(1, count + 1) if count % n == 0])
+    return height, count // height
+
+
+def matmul(net: Net, source: str) -> None:
+    kind = net.values[source]
+    if (kind.zero_point or net.config.weight_bits < 8) and not net.chance(0.1):
+        raise VerifyError("engines refuse it")
+    channels, transposed = kind.shape[0], net.chance(0.5)
+    groups = 1 if net.chance(0.5) else net.one_of([n for n in range(1, 9) if channels % n == 0])
+    each = net.number(1, 3 * net.config.rows)
+    shape = channels, *pixels(net, each)
+    if not transposed:
+        shape = groups * each, *pixels(net, channels // groups)
+    net.emit(
+        ir.MatMul, any_kind(net, source), input=source, weight=factors(net, shape),
+        output=net.fresh("v"), transposed=transposed, groups=groups,
+    )  # fmt: skip
+
+
+def dynamic(net: Net, source: str) -> None:
+    kind = net.values[source]
+    if (kind.zero_point or net.config.weight_bits < 8) and not net.chance(0.1):
+        raise VerifyError("engines refuse it")
+    channels, window = kind.shape[0], net.window()
+    taps = window["kernel"][0] * window["kernel"][1]
+    depthwise = net.chance(0.5)
+    kernels = channels if depthwise else net.number(1, 2 * net.config.rows)
+    shape = kernels, *pixels(net, taps if depthwise else taps * channels)
+    net.emit(
+        ir.DynamicConv2d, any_kind(net, source), input=source, weight=factors(net, shape),
+        output=net.fresh("v"), bias=net.rng.integers(-999, 1000, kernels),
+        groups=channels if depthwise else 1, **window,
+    )  # fmt: skip
+
+
 def lookup(net: Net, source: str) -> None:
     kind = net.values[source]
     if kind.bits > 8 or (not net.config.tables and not net.chance(0.05)):
@@ -288,6 +333,8 @@ MAKERS: Mapping[type[Op], Callable[[Net, str], None]] = {
     ir.Conv2d: conv,
     ir.RoundedConv2d: rounded,
     ir.DeformConv2d: deform,
+    ir.DynamicConv2d: dynamic,
+    ir.MatMul: matmul,
     ir.ConvTranspose2d: transposed,
     ir.Linear: linear,
     ir.MaxPool2d: max_pool,

@@ -11,6 +11,7 @@ command; nobody asks of which kind a part is. So another kind of part is another
 ``windows``    windows on the grid of one input, or of two
 ``sampled``    windows at positions that are data, and of samples taken before
 ``weights``    weight words in memory, and those that are a value
+``dynamic``    weights that another layer computes, and windows that turn pixels for them
 ``result``     rows and columns of a value, and where they go
 ``reduction``  sums and maxima
 ``tiles``      the three parts of a term of tiles: its windows, weights and sums

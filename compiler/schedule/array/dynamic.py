@@ -102,7 +102,7 @@ class MapWeights(WeightSource):
     runs: tuple[tuple[PixelRun, ...], ...]
 
     @cached_property
-    def from_memory(self) -> tuple[str, ...]:  # type: ignore[override]
+    def from_memory(self) -> tuple[str, ...]:
         """Names of the values that weights are."""
         return tuple(dict.fromkeys(run.value for runs in self.runs for run in runs))
 
@@ -223,7 +223,7 @@ class TurnWindows(Windows):
         """Return how much of some results can be computed together."""
         return chunk
 
-    def taps(self, work: Work) -> tuple[tuple[int, int], tuple[int, int]]:
+    def tap_box(self, work: Work) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return where the taps of some work begin, in rows and columns, and (rows, columns)."""
         taps = self.groups_taps[work.block.kg]
         return (taps.row, taps.column), (taps.rows, taps.columns)

@@ -257,7 +257,7 @@ class Windows:
         y0 = work.first * self.stride[0] - self.padding[0]
         x0 = work.columns[0] * self.stride[1] - self.padding[1]
         x0 -= work.held[0] + skipped * config.cols
-        (row, column), kernel = self.taps(work)
+        (row, column), kernel = self.tap_box(work)
         y0, x0 = y0 + row, x0 + column
         return {
             "signed": int(self.type.signed),
@@ -285,7 +285,7 @@ class Windows:
             "pad": self.pad & 0xFF,
         }
 
-    def taps(self, work: Work) -> tuple[tuple[int, int], tuple[int, int]]:
+    def tap_box(self, work: Work) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return where the taps of some work begin, in rows and columns, and (rows, columns)."""
         if work.section.tap is None:
             return (0, 0), self.kernel

@@ -4,6 +4,8 @@
 ``convolution``  convolutions, in tiles or not, and fully connected layers
 ``transposed``   transposed convolutions
 ``deformable``   windows that are put together from samples
+``dynamic``      sums whose weights another layer computes
+``turned``       values turned so that pixels are channels, for those
 ``pooling``      maxima and sums of windows
 ``elementwise``  one or two values, element by element
 ``sums``         several values, each times a whole number

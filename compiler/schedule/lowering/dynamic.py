@@ -17,7 +17,6 @@ from tilewright.compiler.schedule.limits import EngineLimitError
 from tilewright.compiler.schedule.lowering.context import Context
 from tilewright.compiler.schedule.lowering.table import lowering
 from tilewright.compiler.schedule.lowering.turned import Turned, in_order, turned
-from tilewright.compiler.schedule.order.channels import ChannelOrder
 from tilewright.compiler.schedule.order.offsets import grouped_order
 from tilewright.errors import UnsupportedError
 from tilewright.isa.layout import FeatureMapLayout
@@ -65,7 +64,6 @@ def dynamic_conv(ctx: Context, op: DynamicConv2d) -> None:
     _check(ctx, op)
     rows = ctx.config.rows
     (channels, *_), taps = ctx.values[op.input].shape, op.kernel[0] * op.kernel[1]
-    kernels = ctx.values[op.output].shape[0]
     if op.groups > 1:
         source, order = op.input, ctx.view(op.input).order
         weight = in_order(ctx, op.name, op.output, op.weight, order)
