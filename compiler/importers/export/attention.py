@@ -1,7 +1,7 @@
 """Softmax, and products of matrices that both depend on the inputs: attention.
 
 A product ``x[c, p] * w[c, k]`` summed over c, of maps x with pixels p, is a convolution whose
-weights are another tensor: every weight is a factor of its channel, and a convolution of ones adds.
+weights are another tensor.
 A softmax is a maximum, a table of exponentials, a mean, a table of reciprocals and a product.
 """
 
@@ -11,7 +11,6 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 
 from tilewright.compiler.importers.export.call import Call, handles
 from tilewright.compiler.quantized import ops as q
@@ -91,44 +90,36 @@ def multiplied(builder: Builder, where: str, a: View, b: View) -> View:
     """Return the matrix product of (..., n, c) and (..., c, m)."""
     rank = len(a.shape)
     lead, (n, c), m = a.shape[:-2], a.shape[-2:], b.shape[-1]
-    swapped = _order(rank, rank - 1, rank - 2)
-    first = builder.transposed(a, swapped)
-    channels = math.prod(lead) * c
-    # Of two that are maps, the one with more pixels; of none, the first one's rows become pixels.
-    maps, weights, free = (_maps(builder, b, channels) if m > n else None), first, n
-    if maps is None:
-        maps, weights, free = _maps(builder, first, channels), b, m
-    if maps is None:
-        maps, weights, free = _maps(builder, b, channels), first, n
-    if maps is None:
-        maps, weights, free = builder.reshaped(first, (channels, 1, n)), b, m
-    result = _weighted(builder, where, maps, weights, math.prod(lead), c, free)
-    result = builder.reshaped(result, (*lead, free, math.prod(maps.shape[1:])))
-    return builder.transposed(result, swapped) if weights is b else result
-
-
-def _weighted(
-    builder: Builder, where: str, maps: View, weights: View, lead: int, count: int, free: int
-) -> View:
-    """Return sums of ``count`` channels of maps, each by one of weights (lead, count, free)."""
-    picked = torch.zeros(lead * free * count, lead * count, 1, 1, dtype=torch.float64)
-    places = np.arange(lead * count).reshape(lead, 1, count)
-    chosen = np.broadcast_to(places, (lead, free, count)).reshape(-1)
-    picked[torch.arange(len(chosen)), torch.from_numpy(chosen.copy())] = 1
-    name = builder.realized(where, maps)
-    spread = builder.emit(
-        q.Conv(
-            where, (name,), builder.unique(where), picked, torch.zeros(len(chosen)).double(), None,
-            8, (1, 1), (0, 0, 0, 0), (1, 1), 1, moves=True,
-        )
-    )  # fmt: skip
-    factors = builder.move(
-        [weights],
-        lambda index: index[0].reshape(lead, count, free).transpose(0, 2, 1).reshape(-1, 1, 1),
+    groups, swapped = math.prod(lead), _order(rank, rank - 1, rank - 2)
+    a_turned, b_turned = (builder.transposed(x, swapped) for x in (a, b))
+    left, left_turned = _maps(builder, a, groups * n), _maps(builder, a_turned, groups * c)
+    right, right_turned = _maps(builder, b, groups * c), _maps(builder, b_turned, groups * m)
+    # Maps of which the sums' channels are channels, and weights that need not be turned, if so.
+    chosen = next(
+        (
+            (maps, weights, turned, first)
+            for maps, weights, turned, first in (
+                (right, left, False, True),
+                (left_turned, right_turned, False, False),
+                (left_turned, right, True, False),
+                (right, left_turned, True, True),
+            )
+            if maps is not None and weights is not None
+        ),
+        None,
     )
-    terms = builder.binary(where, "mul", View((spread,), (len(chosen), *maps.shape[1:])), factors)
-    ones = torch.ones(lead * free, count, 1, 1, dtype=torch.float64)
-    return builder.conv(where, terms, ones, None, groups=lead * free)
+    if chosen is None and left_turned is None and right is not None:
+        chosen = right, builder.reshaped(a, (groups * n, 1, c)), False, True
+    if chosen is None:
+        maps = (
+            builder.reshaped(a_turned, (groups * c, 1, n)) if left_turned is None else left_turned
+        )
+        chosen = maps, builder.reshaped(b_turned, (groups * m, 1, c)), False, False
+    maps, weights, turned, first = chosen
+    names = tuple(builder.realized(where, view) for view in (maps, weights))
+    name = builder.emit(q.MatMul(where, names, builder.unique(where), turned, groups))
+    result = View((name,), (*lead, n if first else m, m if first else n))
+    return result if first else builder.transposed(result, swapped)
 
 
 def matrices(call: Call, a: Any, b: Any) -> View:
@@ -144,7 +135,7 @@ def matrices(call: Call, a: Any, b: Any) -> View:
 
 @handles("bmm")
 def bmm(call: Call, a: Any, b: Any) -> View:
-    """Becomes factors of channels and their sums."""
+    """Becomes a convolution with computed weights."""
     return matrices(call, a, b)
 
 

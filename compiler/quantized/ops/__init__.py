@@ -1,11 +1,12 @@
 """The operators of the quantized graph, with their meaning in real numbers.
 
-``base`` (what they share), ``weighted`` (convolutions, matrices), ``elementwise`` (functions and
-their expressions), ``pooling``, ``movement`` (and constants, interpolation),
-``host``.
+``base`` (what they share), ``weighted`` (convolutions, matrices), ``dynamic`` (those with computed
+weights), ``elementwise`` (functions and their expressions), ``pooling``, ``movement`` (and
+constants, interpolation), ``host``.
 """
 
 from tilewright.compiler.quantized.ops.base import Op, Padding, Pair
+from tilewright.compiler.quantized.ops.dynamic import DynamicConv, MatMul
 from tilewright.compiler.quantized.ops.elementwise import (
     FUNCTIONS,
     Affine,
@@ -61,12 +62,14 @@ __all__ = [
     "ConvTranspose",
     "Copy",
     "DeformConv",
+    "DynamicConv",
     "Expression",
     "Function",
     "Host",
     "IndexArray",
     "Join",
     "Linear",
+    "MatMul",
     "MaxPool",
     "Move",
     "Op",

@@ -79,6 +79,10 @@ def _after(rewrite: Rewrite, before: q.Op, op: q.Affine, uses: dict[str, int]) -
             factor = _uniform(op)
             if factor is not None and factor > 0:
                 return [replace(before, output=op.output, divisor=before.divisor / factor)]
+        case q.MatMul() | q.DynamicConv():
+            factor = _uniform(op)
+            if factor is not None and factor > 0:
+                return [replace(before, output=op.output, factor=before.factor * factor)]
         case q.Function():
             return _before_clip(rewrite, before, op, uses)
     return []

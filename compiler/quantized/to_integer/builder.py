@@ -9,10 +9,12 @@ from tilewright.compiler.ir.ops import (
     Conv2d,
     ConvTranspose2d,
     DeformConv2d,
+    DynamicConv2d,
     Gate,
     Input,
     Linear,
     Lookup,
+    MatMul,
     Op,
     Output,
     Product,
@@ -31,9 +33,11 @@ from tilewright.compiler.quantized.to_integer.values import (
     ConvSource,
     ConvTransposeSource,
     DeformSource,
+    DynamicConvSource,
     GateSource,
     LinearSource,
     Mapped,
+    MatMulSource,
     Pending,
     PoolSource,
     ProductSource,
@@ -199,6 +203,16 @@ class Builder:
                 op = Gate(name, source.value, gate.value, name, self._requantize(x, grid))
             case ProductSource(a, b):
                 op = Product(name, a.value, b.value, name, self._requantize(x, grid))
+            case MatMulSource(source, weight, transposed, groups):
+                op = MatMul(
+                    name, source.value, weight.value, name, transposed, groups,
+                    self._requantize(x, grid),
+                )  # fmt: skip
+            case DynamicConvSource(source, weight, kernel, stride, padding, dilation, groups):
+                op = DynamicConv2d(
+                    name, source.value, weight.value, name, np.zeros(x.shape[0], np.int64), kernel,
+                    stride, padding, dilation, groups, self._requantize(x, grid),
+                )  # fmt: skip
             case RescaleSource(source):
                 op = Rescale(name, source.value, name, self._requantize(x, grid))
         return self.emit(op, grid, x.shape)

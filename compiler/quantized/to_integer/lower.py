@@ -14,6 +14,7 @@ from tilewright.compiler.quantized.graph import Graph
 from tilewright.compiler.quantized.partition import segments
 from tilewright.compiler.quantized.to_integer import (
     deformable,
+    dynamic,
     elementwise,
     movement,
     weighted,
@@ -137,6 +138,8 @@ def _lowered(
             return windows.bilinear(op, sources[0])
         case q.Binary():
             return elementwise.binary(builder, op, sources[0], sources[1])
+        case q.MatMul() | q.DynamicConv():
+            return dynamic.dynamic(op, sources[0], sources[1])
         case q.Join():
             return elementwise.sum_of(op.name, sources[0], sources[1])
         case q.Concat():

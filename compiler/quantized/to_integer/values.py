@@ -152,6 +152,29 @@ class ProductSource:
 
 
 @dataclass(frozen=True)
+class MatMulSource:
+    """Product of ``x`` and ``weight`` as matrices of channels and pixels, in groups."""
+
+    x: Quantized
+    weight: Quantized
+    transposed: bool
+    groups: int
+
+
+@dataclass(frozen=True)
+class DynamicConvSource:
+    """Convolution of ``x`` with the kernels in ``weight``."""
+
+    x: Quantized
+    weight: Quantized
+    kernel: Pair
+    stride: Pair
+    padding: Padding
+    dilation: Pair
+    groups: int
+
+
+@dataclass(frozen=True)
 class RescaleSource:
     """``x`` itself, on its way to another grid."""
 
@@ -178,6 +201,8 @@ Source = (
     | BilinearSource
     | GateSource
     | ProductSource
+    | MatMulSource
+    | DynamicConvSource
     | RescaleSource
 )
 

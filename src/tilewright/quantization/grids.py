@@ -21,7 +21,7 @@ from tilewright.quantization.ranges import Histogram, Made, Rounded, Search
 _APART = 1.5
 """Ratio of ranges beyond which a tensor that others read too is joined as a copy."""
 _OFFSET_FRACTION_BITS = 8
-_FUSING = (q.Weighted, q.Binary, q.AvgPool, q.Bilinear)
+_FUSING = (q.Weighted, q.Binary, q.AvgPool, q.Bilinear, q.MatMul, q.DynamicConv)
 
 
 def fused_tensors(graph: Graph) -> frozenset[str]:
@@ -126,7 +126,8 @@ def choose_grids(
 
     Operands of additions and concatenations share one, and what is moved has that of its source. It
     is signed if one of its tensors can be negative, and then has a zero point where that is better;
-    factors of channels and what they multiply have none, nor has one of two maps in a product.
+    factors of channels and what they multiply have none, nor has one of two maps in a product, nor
+    what is multiplied by computed weights, nor these.
 
     Parameters
     ----------
@@ -212,6 +213,9 @@ def _special(graph: Graph, seen: Mapping[str, Histogram]) -> dict[str, str]:
             result[op.inputs[1]] = "offset"
             if len(op.inputs) > 2:
                 result[op.inputs[2]] = "mask"
+        elif isinstance(op, q.MatMul | q.DynamicConv):
+            result.setdefault(op.inputs[0], "multiplied")
+            result[op.inputs[1]] = "factor"
         elif op.output in maps:
             # The engine takes a step less where one of them has no zero point.
             centred = min(op.inputs, key=lambda name: _eccentricity(seen[name]))

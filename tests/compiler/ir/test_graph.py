@@ -105,6 +105,23 @@ def weighted_sum(**kw) -> ir.WeightedSum:
     return ir.WeightedSum(**(fields | kw))
 
 
+def dynamic(**kw) -> ir.DynamicConv2d:
+    fields = {
+        "name": "dynamic",
+        "input": "d",
+        "weight": "m",
+        "output": "dynamic",
+        "bias": np.arange(4),
+        "kernel": (3, 3),
+        "stride": (1, 1),
+        "padding": (1, 1, 1, 1),
+        "dilation": (1, 1),
+        "groups": 4,
+        "requantize": scale(4),
+    }
+    return ir.DynamicConv2d(**(fields | kw))
+
+
 def graph(**replaced) -> ir.Graph:
     """Every operator once; ``replaced`` gives other operators by value name."""
     values = types(x=(2, 6, 6), c=(4, 6, 6), d=(4, 6, 6), m=(4, 3, 3), s=(4, 3, 3), p=(4, 1, 1))
@@ -112,6 +129,7 @@ def graph(**replaced) -> ir.Graph:
     values |= types(v=(1, 24, 12), w=(9, 8, 4), f=(9, 8, 4))
     values |= types(g=(4, 6, 6), b=(4, 12, 18), j=(6, 6, 6), r=(4, 6, 17), h=(4, 6, 6))
     values |= types(held=(2, 3, 1), n=(4, 6, 6), times=(4, 6, 6))
+    values |= types(scores=(18, 6, 6), dynamic=(4, 6, 6))
     values["o"] = ir.TensorType((4, 6, 6), 8, True, 0.25, 0)
     values["a"] = ir.TensorType((2, 6, 6), 8, False, 2.0**-8, 0)
     sum_type = scale(4)
@@ -145,6 +163,8 @@ def graph(**replaced) -> ir.Graph:
         "h": ir.Maximum("larger", "c", "d", "h"),
         "n": weighted_sum(),
         "times": ir.Product("times", "c", "d", "times", scale(4)),
+        "scores": ir.MatMul("scores", "d", "m", "scores", True, 2, scale(18)),
+        "dynamic": dynamic(),
         "held": ir.Constant("held", "held", np.arange(6).reshape(2, 3, 1)),
     }
     outputs = (ir.Output("out", "y"), ir.Output("aux", "m"))
@@ -177,10 +197,12 @@ def test_graph_verifies_and_knows_its_structure() -> None:
         "larger",
         "digits",
         "times",
+        "scores",
+        "dynamic",
     ]
     assert {type(op) for op in g.ops} == set(ir.OPS)
     assert g.producers()["m"].name == "pool"
-    assert [op.name for op in g.consumers()["m"]] == ["add", "aux"]
+    assert [op.name for op in g.consumers()["m"]] == ["add", "scores", "dynamic", "aux"]
     assert [op.name for op in g.inputs] == ["input"]
     assert [op.name for op in g.constants] == ["held"]
     assert [op.name for op in g.outputs] == ["out", "aux"]
@@ -277,6 +299,21 @@ BROKEN = [
         r"q: Product.input_a, input_b: .*pixels",
     ),
     ({"g": ir.Gate("g", "d", "s", "g", scale(4))}, r"g: Gate.gate: .*shape \(4, 3, 3\), not \(4"),
+    (
+        {"scores": ir.MatMul("mm", "d", "m", "scores", True, 3, scale(18))},
+        r"mm: MatMul.groups: .*groups=3, channels \(4, 4\)",
+    ),
+    (
+        {"scores": ir.MatMul("mm", "d", "m", "scores", False, 1, scale(18))},
+        r"mm: MatMul.weight: .*9 pixels for 4 channels",
+    ),
+    (
+        {"scores": ir.MatMul("mm", "x", "m", "scores", True, 1, scale(18))},
+        r"mm: MatMul.weight: .*4 channels for 2",
+    ),
+    ({"dynamic": dynamic(groups=2)}, "dynamic: DynamicConv2d.groups: .*groups=2, C=4, K=4"),
+    ({"dynamic": dynamic(groups=1)}, "dynamic: DynamicConv2d.weight: .*9 pixels for 36"),
+    ({"dynamic": dynamic(bias=np.arange(3))}, "dynamic: DynamicConv2d.bias: .*for 4 channels"),
     (
         {"r": rounded(data_factors=np.ones((5, 5, 3), int))},
         "tiles: RoundedConv2d.kernels, data_factors, output_factors: .*as many terms",
