@@ -63,6 +63,10 @@ class Context:
     config : EngineConfig
     objective, algorithms : as for :func:`tilewright.compile`
     timing : Timing of the engine
+
+    Attributes
+    ----------
+    aliases : values that are the bytes of others in memory, read otherwise
     """
 
     def __init__(
@@ -73,10 +77,8 @@ class Context:
         algorithms: Mapping[str, str],
         timing: Timing,
     ) -> None:
-        self.config = config
-        self.objective = objective
+        self.config, self.objective, self.timing = config, objective, timing
         self.algorithms = algorithms
-        self.timing = timing
         self.graph = graph
         self.ranges = value_ranges(graph.ops, graph.values)
         self.values = dict(graph.values)
