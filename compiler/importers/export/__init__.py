@@ -2,7 +2,8 @@
 
 In the order in which data passes through: ``trace`` (the module's ATen operators), ``importer``
 (one walk over them), ``call`` (arguments, and the table of handlers), ``weighted``,
-``elementwise``, ``windows``, ``volumes``, ``norms``, ``movement`` (what operators become),
+``dynamic``, ``elementwise``, ``windows``, ``volumes``, ``norms``, ``movement`` (what operators
+become),
 ``hosting`` (what the host computes instead), ``remedies`` (what to write instead of what is not
 supported), ``proof`` (the graph beside the module).
 """

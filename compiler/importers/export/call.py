@@ -44,6 +44,11 @@ class Call:
             if like is not None:
                 value = value.broadcast_to(like)
             return self.builder.constant(self.where, value, value.shape)
+        if isinstance(x, Folded):
+            self.refuse(
+                f"{self.operator} of a tensor {x.shape} that has no batch",
+                "Keep the batch as the first dimension, but for convolutions with own kernels.",
+            )
         self.refuse(f"{self.operator} of {type(x).__name__}", "Pass a tensor.")
 
     def constant(self, x: object, what: str) -> Tensor:
@@ -78,6 +83,20 @@ class Call:
         return full[0]
 
 
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """A tensor whose images are part of another dimension, as in convolutions with own kernels.
+
+    Parameters
+    ----------
+    view : of one image's elements, in order
+    shape : of the whole tensor, in which those of one image follow those of another
+    """
+
+    view: View
+    shape: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Absent:
     """A result of an operator that the graph does not have, such as the indices of maxima."""
@@ -87,7 +106,7 @@ class Absent:
 
 
 Value = Any
-"""A View, a constant tensor, a number, a string, None, Absent, or a list of them."""
+"""A View, Folded, a constant tensor, a number, a string, None, Absent, or a list of them."""
 Handler = Callable[..., Value]
 HANDLERS: dict[str, Handler] = {}
 """By ATen's name without overload; called with the call and the arguments in schema order."""

@@ -22,6 +22,7 @@ from tilewright.compiler.importers.export.call import (
     HANDLERS,
     Absent,
     Call,
+    Folded,
     Value,
     arguments,
     name_of,
@@ -178,7 +179,9 @@ def _known(values: dict[fx.Node, Value], x: Any) -> Any:
 def _holds_view(x: Any) -> bool:
     if isinstance(x, dict):
         return any(map(_holds_view, x.values()))
-    return isinstance(x, View) or (isinstance(x, list | tuple) and any(map(_holds_view, x)))
+    return isinstance(x, View | Folded) or (
+        isinstance(x, list | tuple) and any(map(_holds_view, x))
+    )
 
 
 def _outputs(values: dict[fx.Node, Value], results: Sequence[Any]) -> list[View | Hosted]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilewright.compiler.importers.export.call import Call, handles
+from tilewright.compiler.importers.export.call import Call, Folded, handles
 from tilewright.compiler.quantized.graph import View
 from tilewright.compiler.quantized.views import joined, moved
 
@@ -53,10 +53,10 @@ def move(call: Call, target: Any, args: Sequence[Any], keywords: dict[str, Any])
     views: list[View] = []
 
     def collect(x: Any) -> Any:
-        if isinstance(x, View):
-            views.append(x)
+        if isinstance(x, View | Folded):
+            views.append(x if isinstance(x, View) else x.view)
         elif isinstance(x, list | tuple):
-            if any(isinstance(v, View) for v in x):
+            if any(isinstance(v, View | Folded) for v in x):
                 x = [call.tensor(v) if isinstance(v, Tensor) else v for v in x]
             return [collect(v) for v in x]
         return x
@@ -79,6 +79,8 @@ def move(call: Call, target: Any, args: Sequence[Any], keywords: dict[str, Any])
     def put(x: Any) -> Any:
         if isinstance(x, View):
             return next(queue)
+        if isinstance(x, Folded):
+            return next(queue).reshape(x.shape)
         return [put(v) for v in x] if isinstance(x, list) else x
 
     result = target(*[put(x) for x in args], **keywords)
@@ -112,26 +114,35 @@ def _filled(
     return args, keywords
 
 
-def _view(call: Call, y: Tensor, base: View, total: int, sizes: dict[str, int]) -> View:
-    if not y.ndim or y.shape[0] != call.batch:
+def _view(call: Call, y: Tensor, base: View, total: int, sizes: dict[str, int]) -> View | Folded:
+    images = y if y.ndim and y.shape[0] == call.batch else None
+    if images is None and y.numel() % call.batch == 0:
+        images = y.reshape(call.batch, -1)  # which may be part of another dimension
+    places = None if images is None else images.long() - 1
+    if places is None or not _apart(places, total):
+        if y.ndim and y.shape[0] == call.batch:
+            call.refuse(
+                f"{call.operator} that mixes the images of a batch",
+                "Keep the batch as the first dimension, and images apart.",
+            )
         call.refuse(
             f"{call.operator} that makes (N, ...) a tensor of {tuple(y.shape)}, with N = "
             f"{call.batch}",
             "Keep the batch as the first dimension.",
         )
-    places = y.long() - 1
+    view = moved(View(base.sources, ()), places[0].numpy(), sizes)
+    return view if images is y else Folded(view, tuple(y.shape))
+
+
+def _apart(places: Tensor, total: int) -> bool:
+    """Return whether places (N, ...) are those of one image after another, -1 for zeros."""
     first = places[0]
-    for n in range(call.batch):
-        inside = places[n] >= 0
+    inside = first >= 0
+    for n, own in enumerate(places):
         expected = torch.where(inside, first + n * total, -1)
-        if not torch.equal(inside, first >= 0) or not torch.equal(places[n], expected):
-            call.refuse(
-                f"{call.operator} that mixes the images of a batch",
-                "Keep the batch as the first dimension, and images apart.",
-            )
-    if int(first.max()) >= total:
-        call.refuse(f"{call.operator} that mixes the images of a batch", "Keep images apart.")
-    return moved(View(base.sources, ()), first.numpy(), sizes)
+        if not torch.equal(own >= 0, inside) or not torch.equal(own, expected):
+            return False
+    return int(first.max()) < total
 
 
 @handles("_to_copy", "to", "type_as", "float", "double", "half", "bfloat16")

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tilewright.compiler.importers.export.attention import matrices
-from tilewright.compiler.importers.export.call import Call, handles, pair
+from tilewright.compiler.importers.export.call import Call, Folded, handles, pair
+from tilewright.compiler.importers.export.dynamic import with_kernels
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import View
 
@@ -33,8 +34,14 @@ def conv2d(
     padding: Any,
     dilation: Any,
     groups: int,
-) -> View:
-    """Becomes Conv."""
+) -> View | Folded:
+    """Becomes Conv, or DynamicConv where the weights depend on the inputs."""
+    if isinstance(weight, View | Folded):
+        shape = (call.batch, *weight.shape) if isinstance(weight, View) else weight.shape
+        if len(shape) != 4:
+            call.refuse(f"kernels of the shape {shape}", "Give it a tensor (K, C / g, R, S).")
+        pads = _padding(call, padding, shape[2:], pair(dilation))
+        return with_kernels(call, x, weight, bias, pair(stride), pads, pair(dilation), groups)
     w = call.constant(weight, "a convolution with weights")
     image = call.tensor(x)
     if len(image.shape) != 3:

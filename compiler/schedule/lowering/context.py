@@ -63,10 +63,6 @@ class Context:
     config : EngineConfig
     objective, algorithms : as for :func:`tilewright.compile`
     timing : Timing of the engine
-
-    Attributes
-    ----------
-    aliases : values that are the bytes of others in memory, read otherwise
     """
 
     def __init__(
@@ -86,7 +82,7 @@ class Context:
         self.layer = 0
         self.orders: dict[str, ChannelOrder] = {}
         self.views: dict[str, View] = {}
-        self.aliases: dict[str, str] = {}
+        self.aliases: dict[str, str] = {}  # values that are the bytes of others in memory
         self.results = {op.input for op in graph.outputs}
         for graph_input in graph.inputs:
             self.orders[graph_input.output] = self.natural(graph_input.output)
