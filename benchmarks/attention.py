@@ -66,6 +66,7 @@ def main(
         np.testing.assert_array_equal(run.outputs[0], golden.outputs[0])
         macs = 2 * heads * tokens**2 * channels
         layers = [f"{layer.cycles:,}" for layer in run.layers]
+        assert run.cycles is not None
         share = f"{macs / (engine.multipliers * run.cycles):.1%}"
         table.add_row(*map(str, (heads, tokens, channels)), f"{run.cycles:,}", *layers, share)
     Console().print(table)
