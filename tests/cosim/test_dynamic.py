@@ -14,7 +14,7 @@ from rich.progress import track
 
 from tests.strategies.agree import compiled
 from tests.strategies.operators import random_network
-from tilewright.api.compile import compile_graph
+from tilewright.api.compile_graph import compile_graph
 from tilewright.api.simulate import simulate
 from tilewright.api.verify import compare_outputs, verify
 from tilewright.compiler.ir import (
@@ -170,6 +170,14 @@ def test_attention_keeps_the_array_busy():
     golden, isa = (simulate(program, inputs, backend=backend) for backend in ("golden", "isa"))
     compare_outputs(program, golden, isa)
     assert 2 * 196 * 196 * 64 > 0.63 * config.multipliers * isa.cycles
+
+
+def test_each_image_of_a_batch_has_its_own_weights():
+    graph = attention(2, 8, 12, (3, 4))
+    program = compile_graph(graph, Target(engine=ENGINES["8x3-bytes"]), batch=3)
+    rng = np.random.default_rng(5)
+    inputs = [rng.integers(-128, 128, (3, 16, 3, 4)) for _ in range(3)]
+    compare_outputs(program, *(simulate(program, inputs, backend=x) for x in ("golden", "isa")))
 
 
 @pytest.mark.parametrize(
