@@ -21,9 +21,6 @@ from tilewright.progress import ProgressCallback, Steps
 
 __all__ = ["GroupSize", "best_group_size", "group_sizes"]
 
-#: So much more than the least energy of all sizes is as good as that.
-ENOUGH = 1.1
-
 
 @dataclass(frozen=True)
 class GroupSize:
@@ -99,12 +96,12 @@ def group_sizes(
 
 
 def best_group_size(found: Sequence[GroupSize]) -> GroupSize:
-    """Return the largest groups that take hardly more energy than the least of all sizes.
+    """Return the size with the least energy of the layer times that of a product.
 
-    More channels a group are more products, which a network gains from; up to here they are free.
+    Small groups take less energy, large ones less for each product, which a network gains from:
+    here a per cent more of one is a per cent less of the other.
     """
-    least = min(size.energy for size in found)
-    return max((s for s in found if s.energy <= ENOUGH * least), key=lambda s: s.channels)
+    return min(found, key=lambda size: size.energy * size.energy_of_product)
 
 
 def _alone(graph: Graph, op: Conv2d, groups: int) -> Graph:

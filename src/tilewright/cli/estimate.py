@@ -130,6 +130,7 @@ def figures_table(found: Estimate | HostedEstimate) -> Table:
 def layers_table(found: Estimate) -> Table:
     """Return the layers: cycles, share of the peak, traffic, energy."""
     table = Table("layer", "kind", "MACs", "cycles", "of peak", "bytes", "energy, uJ", "most of it")
+    table.columns[0].overflow = "fold"
     for column in table.columns[2:7]:
         column.justify = "right"
     for row in layer_rows(found):
@@ -210,7 +211,7 @@ def advice_table(pieces: Sequence[Advice]) -> Table:
 
 
 def groups_table(sizes: Sequence[GroupSize]) -> Table:
-    """Return what sizes of groups cost; marked is the largest that takes hardly more energy."""
+    """Return what sizes of groups cost; the best one is marked."""
     from tilewright.api.group_sizes import best_group_size
 
     heads = ("channels in a group", "MACs", "cycles", "MACs/cycle", "energy, uJ", "pJ/MAC", "")

@@ -142,4 +142,5 @@ def _logic(
     )
     if value is None or low is None or high is None:
         return fitted(config, family.name, family.logic)
-    return Figure(value, 0.98 * low, 1.02 * high, "sites", "look-up tables, carries, memories")
+    basis = "look-up tables, carries, memories"
+    return Figure(round(value), 0.98 * low, 1.02 * high, "sites", basis)
