@@ -104,11 +104,10 @@ def assemble(
         images=images,
     )
     known: WeightImages = {}
-    drafts = [
-        _Draft.of(lowered, schedule, config, known, images)
-        for schedule in schedules
-        if schedule.weighed <= CLOSE * schedules[0].weighed
-    ]
+    close = [s for s in schedules if s.weighed <= CLOSE * schedules[0].weighed]
+    sooner = schedules[0].sooner_done()
+    close += [] if sooner is None else [sooner]
+    drafts = [_Draft.of(lowered, schedule, config, known, images) for schedule in close]
     per_byte = CYCLES_PER_BYTE[objective]
     draft = drafts[0] if len(drafts) == 1 else min(drafts, key=lambda d: d.cost(timing, per_byte))
     return draft.finished(config, images)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from tilewright.compiler.schedule.array.section import Block
@@ -27,6 +27,15 @@ class WeightPlan:
     resident: tuple[bool, ...]
     blocks: tuple[tuple[Block, ...], ...]
     stream_words: int
+
+    def halved_end(self) -> WeightPlan | None:
+        """Return the same with the last block of the last stage in two; None if it is too small."""
+        *before, last = self.blocks[-1]
+        if last.n_kg == 1:
+            return None
+        first = Block(last.kg, -(-last.n_kg // 2))
+        halves = first, Block(first.end, last.end - first.end)
+        return replace(self, blocks=(*self.blocks[:-1], (*before, *halves)))
 
 
 def plan_weights(

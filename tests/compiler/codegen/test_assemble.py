@@ -1,0 +1,37 @@
+"""A graph as a whole program."""
+
+import numpy as np
+
+import tilewright as tw
+from tilewright.compiler import ir
+from tilewright.compiler.schedule import Schedule
+from tilewright.isa import Unit
+from tilewright.isa.layout import moved_bytes
+
+#: One that reads weights at half the rate at which its array takes them.
+ENGINE = tw.EngineConfig(rows=16, cols=7, weight_depth=4096)
+
+
+def connected(inputs, outputs):
+    """Return a fully connected layer."""
+    rng = np.random.default_rng(0)
+    x, y = (ir.TensorType((n, 1, 1), 8, True, 1.0, 0) for n in (inputs, outputs))
+    scale = ir.Requantize((1,) * outputs, (9,) * outputs, 0, -128, 127)
+    weight = rng.integers(-8, 8, (outputs, inputs))
+    layer = ir.Linear("fc", "x", "y", weight, 8, np.zeros(outputs, int), scale)
+    ops = (ir.Input("input", "x"), layer, ir.Output("output", "y"))
+    return ir.Graph("fc", {"x": x, "y": y}, ops)
+
+
+def test_little_is_left_to_compute_once_all_weights_are_there(monkeypatch):
+    """The array waited for the last block of weights whole, and then computed all of it."""
+    graph, target = connected(128, 1200), tw.Target(engine=ENGINE)
+    program = tw.compile_graph(graph, target)
+    cycles = tw.simulate(program, program.random_image()).cycles
+    beats = sum(
+        moved_bytes(ENGINE, command) for unit in Unit for command in program.commands(unit)
+    ) / (ENGINE.bus_width / 8)
+    assert beats > 0.94 * cycles
+    monkeypatch.setattr(Schedule, "sooner_done", lambda self: None)
+    late = tw.compile_graph(graph, target)
+    assert tw.simulate(late, late.random_image()).cycles > cycles + 400
