@@ -29,6 +29,7 @@ from benchmarks import (
     points,
     quantizers,
     sampling,
+    streams,
     synthesis,
     winograd,
 )
@@ -91,7 +92,9 @@ def detector_table() -> str:
 #: Pages that are generated whole.
 PAGES: Mapping[str, Callable[[], str]] = {
     "array.md": array_page,
-    "mlperf_tiny.md": lambda: mlperf_tiny.page(figures("mlperf_tiny.json")),
+    "mlperf_tiny.md": lambda: "\n".join(
+        (mlperf_tiny.page(figures("mlperf_tiny.json")), streams.section(figures("streams.json")))
+    ),
     "boards.md": lambda: boards.page(figures("boards.json")["runs"]),
     "networks.md": lambda: networks_page("networks.json"),
     "networks_w4.md": lambda: networks_page("networks_w4.json"),

@@ -34,4 +34,4 @@ def test_little_is_left_to_compute_once_all_weights_are_there(monkeypatch):
     assert beats > 0.94 * cycles
     monkeypatch.setattr(Schedule, "sooner_done", lambda self: None)
     late = tw.compile_graph(graph, target)
-    assert tw.simulate(late, late.random_image()).cycles > cycles + 400
+    assert tw.simulate(late, late.random_image()).cycles > cycles + 300
