@@ -13,10 +13,21 @@ from torch import Tensor
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import Graph, View
 from tilewright.compiler.quantized.ops.elementwise import BinaryFunction
+from tilewright.compiler.quantized.pairs import combined
 from tilewright.compiler.quantized.types import Quantization, Shape, TensorInfo
-from tilewright.compiler.quantized.views import canonical, in_order, joined, moved, padding_of
+from tilewright.compiler.quantized.views import (
+    Layout,
+    canonical,
+    joined,
+    layout_of,
+    moved,
+    padding_of,
+)
 from tilewright.errors import UnsupportedError
 from tilewright.isa.config import Rounding
+
+_MOST_GROUPS = 64
+"""Times that a matrix stands in a program, for channels that it multiplies in groups."""
 
 
 class Builder:
@@ -94,7 +105,7 @@ class Builder:
         """Return a view of elements of ``views``; ``place`` moves arrays of their places."""
         sizes = self.sizes()
         base, indices = joined(views, sizes)
-        return moved(base, np.asarray(place(indices), dtype=np.int64), sizes)
+        return moved(base, np.require(place(indices), np.int64, "W"), sizes)
 
     def transposed(self, view: View, order: Sequence[int]) -> View:
         """Return a view with its dimensions in another order."""
@@ -126,7 +137,7 @@ class Builder:
 
     def quantized(self, where: str, view: View, grid: Quantization) -> View:
         """Put a tensor on a grid that the network says; see the package's description."""
-        view = self._whole(where, view)
+        view = self.whole(where, view)
         (source,) = view.sources
         output = self.once(
             ("quantized", source, grid),
@@ -137,7 +148,7 @@ class Builder:
 
     def function(self, where: str, view: View, expression: q.Expression) -> View:
         """Apply a function to every element."""
-        view = self._whole(where, view)
+        view = self.whole(where, view)
         source = view.sources[0]
         output = self.once(
             (source, str(expression)),
@@ -145,7 +156,7 @@ class Builder:
         )
         return View((output,), view.shape, view.index)
 
-    def _whole(self, where: str, view: View) -> View:
+    def whole(self, where: str, view: View) -> View:
         """Return a view that an operation on all of its one source serves as well."""
         if view.index is None:
             return view
@@ -153,11 +164,38 @@ class Builder:
             used = len(np.unique(view.index))
             if used == math.prod(self.shape(view.sources[0])):
                 return view
-        return View((self.realized(where, view),), view.shape)
+        return self.settled(where, view)
+
+    def layout(self, view: View) -> Layout | None:
+        """Return how a view is whole channels of its sources, if it is."""
+        return layout_of(view, [self.shape(name) for name in view.sources])
+
+    def maps(self, view: View, layout: Layout) -> View:
+        """Return a view as the channels (K, H, W) that it consists of."""
+        channels, _ = layout.sizes(view.shape)
+        turned = self.transposed(view, layout.order)
+        return self.reshaped(turned, (math.prod(channels), *layout.pixels))
+
+    def from_maps(self, maps: View, layout: Layout, shape: Sequence[int]) -> View:
+        """Return channels (K, H, W) as a view of ``shape``, of which ``layout`` is one."""
+        channels, pixels = layout.sizes(shape)
+        return self.transposed(self.reshaped(maps, (*channels, *pixels)), layout.back())
+
+    def settled(self, where: str, view: View) -> View:
+        """Return a view of a tensor that consists of the view's elements and no others.
+
+        Whole channels stay channels, in whatever order the view has them.
+        """
+        layout = self.layout(view)
+        if layout is None:
+            return View((self.realized(where, view),), view.shape)
+        maps = self.maps(view, layout)
+        own = View((self.realized(where, maps),), maps.shape)
+        return self.from_maps(own, layout, view.shape)
 
     def table(self, where: str, view: View, grid: Quantization, values: Tensor) -> View:
         """Replace every element on ``grid`` by what ``values`` (2**bits,) has for its integer."""
-        view = self._whole(where, view)
+        view = self.whole(where, view)
         (source,) = view.sources
         name = self.unique(where)
         output = self.emit(
@@ -173,10 +211,10 @@ class Builder:
             product = q.Apply("mul", (q.X, constants[0])) if constants[0] != 1 else q.X
             total = q.Apply("add", (product, constants[1])) if constants[1] != 0 else product
             return view if total is q.X else self.function(where, view, total)
-        view = self._whole(where, view)
+        view = self.whole(where, view)
         if view.index is not None and view.index.size > math.prod(self.shape(view.sources[0])):
             # An element that is there twice may be scaled in two ways.
-            view = View((self.realized(where, view),), view.shape)
+            view = self.settled(where, view)
         source = view.sources[0]
         shape = self.shape(source)
         if view.index is None:
@@ -208,45 +246,7 @@ class Builder:
 
     def binary(self, where: str, function: BinaryFunction, a: View, b: View) -> View:
         """Combine two tensors element by element."""
-        shape = np.broadcast_shapes(a.shape, b.shape)
-        order = in_order(a if len(a.shape) == len(shape) and a.index is not None else b)
-        if len(a.shape) == len(b.shape) and order not in (None, tuple(range(len(shape)))):
-            # As they lie in memory, and back.
-            turned = [self.transposed(view, order) for view in (a, b)]
-            result = self._binary(where, function, *turned)
-            return self.transposed(result, np.argsort(order).tolist())
-        return self._binary(where, function, a, b)
-
-    def _binary(self, where: str, function: BinaryFunction, a: View, b: View) -> View:
-        """Combine two tensors of which one, at most, lies in another order than it has."""
-        shape = np.broadcast_shapes(a.shape, b.shape)
-        if a.shape == b.shape and len(a.sources) == len(b.sources) == 1:
-            same = self.shape(a.sources[0]) == self.shape(b.sources[0])
-            orders = None if a.index is None else a.index.tobytes()
-            if same and orders == (None if b.index is None else b.index.tobytes()):
-                a, b = self._whole(where, a), self._whole(where, b)
-                names = (a.sources[0], b.sources[0])
-                output = self.emit(q.Binary(where, names, self.unique(where), function))
-                return View((output,), a.shape, a.index)
-        operands = []
-        for view in (a, b):
-            wanted = shape
-            pixels = len(shape) - max(1, len(shape) - 2)
-            other = b if view is a else a
-            lone = len(view.shape) == len(shape) and all(n == 1 for n in view.shape[-pixels:])
-            if function == "mul" and pixels and lone and other.shape == shape:
-                wanted = (*shape[:-pixels], *(1,) * pixels)
-            elif function == "mul" and pixels == 2 and other.shape == shape and _flat(view, shape):
-                wanted = (*(1,) * (len(shape) - 2), *shape[-2:])
-            operands.append(self._expanded(view, wanted))
-        names = (self.realized(where, operands[0]), self.realized(where, operands[1]))
-        output = self.emit(q.Binary(where, names, self.unique(where), function))
-        return View((output,), tuple(shape))
-
-    def _expanded(self, view: View, shape: Sequence[int]) -> View:
-        if view.shape == tuple(shape):
-            return view
-        return self.move([view], lambda places: np.broadcast_to(places[0], shape))
+        return combined(self, where, function, a, b)
 
     def prelu(self, where: str, view: View, slope: Tensor) -> View:
         """Scale what is negative by ``slope``, one per channel (the first dimension)."""
@@ -364,13 +364,23 @@ class Builder:
     ) -> View:
         """Multiply by a convolution of one tap, over whatever the other dimensions are."""
         rest, last = view.shape[:-1], len(view.shape) - 1
+        tap = weight[:, :, None, None]
+        layout = self.layout(view)
+        outer = () if layout is None else layout.order[: layout.channels]
+        groups = math.prod(view.shape[axis] for axis in outer if axis != last)
+        if layout is not None and last in outer and groups <= _MOST_GROUPS:
+            # Channels, of which the same weights take some after others.
+            order = (*(a for a in outer if a != last), last, *layout.order[layout.channels :])
+            layout = Layout(order, layout.channels, layout.pixels)
+            repeated = [None if t is None else t.repeat(groups) for t in (bias, scale)]
+            result = self.conv(
+                where, self.maps(view, layout), tap.repeat(groups, 1, 1, 1), repeated[0],
+                groups=groups, scale=repeated[1], bits=bits,
+            )  # fmt: skip
+            return self.from_maps(result, layout, (*rest, weight.shape[0]))
         first = self.transposed(view, (last, *range(last)))
-        source = first.sources[0]
-        if first.index is None and self.shape(source)[0] == view.shape[-1]:
-            x = View((source,), self.shape(source))
-        else:
-            x = self.reshaped(first, (view.shape[-1], 1, math.prod(rest)))
-        result = self.conv(where, x, weight[:, :, None, None], bias, scale=scale, bits=bits)
+        x = self.reshaped(first, (view.shape[-1], 1, math.prod(rest)))
+        result = self.conv(where, x, tap, bias, scale=scale, bits=bits)
         back = self.reshaped(result, (weight.shape[0], *rest))
         return self.transposed(back, (*range(1, last + 1), 0))
 
@@ -421,12 +431,6 @@ class Builder:
         name = self.realized(where, view)
         output = self.emit(q.Bilinear(where, (name,), self.unique(where), factor))
         return View((output,), self.shape(output))
-
-
-def _flat(view: View, shape: Sequence[int]) -> bool:
-    """Return whether a view has the last two dimensions of a shape, and one of the others."""
-    lead = (*(1,) * len(shape), *view.shape)[-len(shape) : -2]
-    return view.shape[-2:] == tuple(shape[-2:]) and set(lead) == {1}
 
 
 def _taking(places: Any, axis: int) -> Callable[[list[np.ndarray[Any, Any]]], Any]:

@@ -13,8 +13,7 @@ import torch
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.build import Builder
 from tilewright.compiler.quantized.graph import View
-from tilewright.compiler.quantized.views import canonical, in_order
-from tilewright.errors import UnsupportedError
+from tilewright.compiler.quantized.views import Layout
 
 Reduction = Literal["mean", "sum", "amax", "amin"]
 
@@ -30,38 +29,48 @@ def reduce(
         minus = builder.function(where, view, q.Apply("mul", (q.X, -1.0)))
         most = reduce(builder, where, minus, "amax", dims, keep)
         return builder.function(where, most, q.Apply("mul", (q.X, -1.0)))
-    order = in_order(view)
-    if order is not None and order != tuple(range(rank)):
-        view = builder.transposed(view, order)
-        over = [order.index(d) for d in over]
-        if sorted(set(range(rank)) - set(over), key=lambda d: order[d]) != sorted(
-            set(range(rank)) - set(over)
-        ):
-            raise UnsupportedError(
-                where, f"a {kind} over dimensions of a permuted tensor", "Permute after it."
-            )
-    source = view.sources[0]
-    lead = max(1, rank - 2)
-    whole = view.index is None and [
-        d for d in range(rank) if math.prod(view.shape[:d]) == builder.shape(source)[0]
-    ]
-    if whole and min(over) >= whole[0] and over == list(range(over[0], rank)) and over[0] in whole:
-        x = View((source,), builder.shape(source))  # all pixels of every channel
-        pooled = _pooled(builder, where, x, kind, builder.shape(source)[1:])
-        return builder.reshaped(pooled, result)
-    shape = canonical(view.shape)
-    x = View((builder.realized(where, view),), shape)
-    pixels = [d for d in over if d >= lead]
-    if pixels:
-        sizes = {lead: shape[1], lead + 1: shape[2]} if rank > 2 else {1: shape[2]}
-        kernel = tuple(sizes.get(d, 1) if d in pixels else 1 for d in (lead, lead + 1))
-        if rank == 2:
-            kernel = (1, shape[2])
-        x = _pooled(builder, where, x, kind, (kernel[0], kernel[1]))
-    channels = [d for d in over if d < lead]
+    layout = builder.layout(view)
+    if layout is None:
+        view = View((builder.realized(where, view),), view.shape)
+        layout = builder.layout(view)
+    if layout is None or not _fits(view, layout, over):
+        # What is reduced becomes channels.
+        kept = [d for d in range(rank) if d not in over]
+        turned = builder.transposed(view, (*over, *kept))
+        counts = [math.prod(view.shape[d] for d in part) for part in (over, kept)]
+        flat = builder.reshaped(turned, (counts[0], 1, counts[1]))
+        x = View((builder.realized(where, flat),), flat.shape)
+        return builder.reshaped(_channels(builder, where, x, kind, flat.shape[:1], [0]), result)
+    x = builder.maps(view, layout)
+    x = View((builder.realized(where, x),), x.shape)
+    outer, inner = layout.order[: layout.channels], layout.order[layout.channels :]
+    kernel = _kernel(layout, inner, over)
+    if kernel != (1, 1):
+        x = _pooled(builder, where, x, kind, kernel)
+    channels = [place for place, d in enumerate(outer) if d in over]
     if channels:
-        x = _channels(builder, where, x, kind, view.shape[:lead], channels)
-    return builder.reshaped(x, result)
+        x = _channels(builder, where, x, kind, layout.sizes(view.shape)[0], channels)
+    kept = [d for d in layout.order if d not in over]
+    x = builder.reshaped(x, [view.shape[d] for d in kept])
+    return builder.reshaped(builder.transposed(x, np.argsort(kept).tolist()), result)
+
+
+def _fits(view: View, layout: Layout, over: Sequence[int]) -> bool:
+    """Whether of the pixels all, none, rows or columns are reduced."""
+    inner = layout.order[layout.channels :]
+    reduced = [d for d in inner if d in over]
+    return len(reduced) in (0, len(inner)) or layout.sizes(view.shape)[1] == list(layout.pixels)
+
+
+def _kernel(layout: Layout, inner: Sequence[int], over: Sequence[int]) -> q.Pair:
+    """Rows and columns that are reduced together."""
+    height, width = layout.pixels
+    reduced = [d in over for d in inner]
+    if not any(reduced):
+        return 1, 1
+    if all(reduced):
+        return height, width
+    return (height, 1) if reduced[0] else (1, width)
 
 
 def _pooled(builder: Builder, where: str, view: View, kind: Reduction, kernel: q.Pair) -> View:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -74,22 +75,62 @@ def joined(views: Sequence[View], sizes: Mapping[str, int]) -> tuple[View, list[
     return View(sources, ()), result
 
 
-def in_order(view: View) -> tuple[int, ...] | None:
-    """Order of dimensions in which a view is all of one source, in order; None if there is none."""
-    if view.index is None:
-        return tuple(range(len(view.shape)))
-    if len(view.sources) > 1 or view.index.size < 2:
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """How a view is whole channels of its sources.
+
+    Parameters
+    ----------
+    order : the view's dimensions, those that channels make up first, then those of pixels
+    channels : how many dimensions channels make up
+    pixels : (H, W) of the sources
+    """
+
+    order: tuple[int, ...]
+    channels: int
+    pixels: tuple[int, int]
+
+    def sizes(self, shape: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Sizes of a shape's dimensions, those of channels and those of pixels."""
+        turned = [shape[axis] for axis in self.order]
+        return turned[: self.channels], turned[self.channels :]
+
+    def back(self) -> list[int]:
+        """Order that brings the dimensions back."""
+        return [int(axis) for axis in np.argsort(self.order)]
+
+
+def layout_of(view: View, shapes: Sequence[Shape]) -> Layout | None:
+    """Find how a view is whole channels of its sources, in any order; None if it is not.
+
+    ``shapes``: (C, H, W) of each source.
+    """
+    planes = {(h, w) for _, h, w in shapes}
+    if len(planes) != 1:
         return None
-    if np.array_equal(view.index.reshape(-1), np.arange(view.index.size)):
-        return tuple(range(len(view.shape)))
-    origin = view.index[(0,) * view.index.ndim]
-    steps = []
-    for axis, size in enumerate(view.shape):
-        place = tuple(1 if i == axis else 0 for i in range(view.index.ndim))
-        steps.append(int(view.index[place] - origin) if size > 1 else 0)
-    order = sorted(range(len(steps)), key=lambda axis: (-steps[axis], axis))
-    turned = view.index.transpose(order).reshape(-1)
-    return tuple(order) if np.array_equal(turned, np.arange(turned.size)) else None
+    (pixels,) = planes
+    size = pixels[0] * pixels[1]
+    index = index_of(view)
+    if not index.size or int(index.min()) < 0:
+        return None
+    origin = index[(0,) * index.ndim]
+    outer: list[int] = []
+    inner: list[tuple[int, int]] = []
+    for axis, count in enumerate(index.shape):
+        place = tuple(1 if i == axis else 0 for i in range(index.ndim))
+        step = int(index[place] - origin) if count > 1 else 0
+        if step % size:
+            inner.append((-step, axis))
+        else:
+            outer.append(axis)
+    order = (*outer, *(axis for _, axis in sorted(inner)))
+    turned = index.transpose(order).reshape(math.prod(index.shape[axis] for axis in outer), -1)
+    first = turned[:, :1]
+    if turned.shape[1] != size or bool((first % size).any()):
+        return None
+    if not np.array_equal(turned, first + np.arange(size)):
+        return None
+    return Layout(order, len(outer), pixels)
 
 
 def padding_of(view: View, shape: Shape) -> tuple[int, int, int, int] | None:

@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 
 from tilewright.compiler.importers.export.call import Call, handles
 from tilewright.compiler.quantized import ops as q
@@ -18,6 +19,9 @@ from tilewright.compiler.quantized.build import Builder
 from tilewright.compiler.quantized.graph import View
 from tilewright.compiler.quantized.reductions import reduce
 from tilewright.compiler.quantized.views import index_of
+
+NOTHING = -50.0
+"""Masks with less than this leave nothing of an element."""
 
 
 def _order(rank: int, *last: int) -> list[int]:
@@ -39,18 +43,29 @@ def _maps(builder: Builder, view: View, channels: int) -> View | None:
     return builder.taken(View(view.sources, shape), (first[:, 0] // pixels).tolist(), 0)
 
 
-def _normalized(builder: Builder, where: str, x: View, *dims: int) -> View:
-    """``exp(x) / sum(exp(x))`` over dimensions, of which the largest is taken off first."""
+def _normalized(
+    builder: Builder, where: str, x: View, *dims: int, keep: torch.Tensor | None = None
+) -> View:
+    """``exp(x) / sum(exp(x))`` over dimensions, of which the largest is taken off first.
+
+    ``keep``: of x's shape, zero where an element does not count.
+    """
     top = reduce(builder, where, x, "amax", dims, True)
     power = builder.function(where, builder.binary(where, "sub", x, top), q.Apply("exp", (q.X,)))
+    if keep is not None:
+        power = builder.affine(where, power, keep, torch.zeros_like(keep))
     mean = reduce(builder, where, power, "mean", dims, True)
     total = q.Apply("mul", (q.X, float(math.prod(x.shape[d] for d in dims))))
     inverse = builder.function(where, mean, q.Apply("reciprocal", (total,)))
     return builder.binary(where, "mul", power, inverse)
 
 
-def _softmax(builder: Builder, where: str, x: View, dim: int) -> View:
+def _softmax(
+    builder: Builder, where: str, x: View, dim: int, keep: torch.Tensor | None = None
+) -> View:
     rank, count = len(x.shape), x.shape[dim]
+    if keep is not None:
+        return _normalized(builder, where, x, dim, keep=keep)
     # All pixels of maps, if that is what they are.
     order = _order(rank, dim)
     turned = builder.transposed(x, order)
@@ -83,7 +98,35 @@ def softmax(call: Call, x: Any, dim: int, *rest: Any) -> View:
     rank = len(view.shape) + 1
     if dim % rank == 0:
         call.refuse("a softmax over the batch", "Take one of images only.")
-    return _softmax(call.builder, call.where, view, dim % rank - 1)
+    view, keep = _unmasked(call.builder, call.where, view)
+    return _softmax(call.builder, call.where, view, dim % rank - 1, keep)
+
+
+def _unmasked(builder: Builder, where: str, x: View) -> tuple[View, torch.Tensor | None]:
+    """Take off what was added to hide elements, as -100 between windows or -1e4 before a token.
+
+    With it, all elements would share a grid of that size. Returns the tensor without, and zero
+    where an element does not count.
+    """
+    op = next((op for op in reversed(builder.ops) if op.output == x.sources[0]), None)
+    if len(x.sources) > 1 or not isinstance(op, q.Binary) or op.function != "add":
+        return x, None
+    constants = {c.output: c for c in builder.ops if isinstance(c, q.Constant)}
+    mask = next((constants[name] for name in op.inputs if name in constants), None)
+    scores = next((name for name in op.inputs if name not in constants), None)
+    index = index_of(x)
+    if mask is None or scores is None or int(index.min()) < 0:
+        return x, None
+    kept = (mask.value > NOTHING).double()
+    keep = kept.reshape(-1)[torch.from_numpy(index.reshape(-1))].reshape(x.shape)
+    if bool(keep.all()):
+        return x, None
+    rest = mask.value * kept
+    if bool(rest.any()):
+        shape = builder.shape(scores)
+        more = builder.constant(where, rest, shape).sources[0]
+        scores = builder.emit(q.Binary(where, (scores, more), builder.unique(where), "add"))
+    return View((scores,), x.shape, x.index), keep
 
 
 def multiplied(builder: Builder, where: str, a: View, b: View) -> View:
@@ -123,14 +166,31 @@ def multiplied(builder: Builder, where: str, a: View, b: View) -> View:
 
 
 def matrices(call: Call, a: Any, b: Any) -> View:
-    """Return the product of two matrices that both depend on the inputs."""
+    """Return the product of two matrices, of which one or none is constant."""
+    builder = call.builder
+    if isinstance(b, torch.Tensor) and math.prod(b.shape[:-2]) == 1:
+        return builder.linear(call.where, call.tensor(a), b.reshape(b.shape[-2:]).T, None)
+    if isinstance(a, torch.Tensor) and math.prod(a.shape[:-2]) == 1 and isinstance(b, View):
+        rank = len(b.shape)
+        turned = _order(rank, rank - 1, rank - 2)
+        x = builder.linear(call.where, builder.transposed(b, turned), a.reshape(a.shape[-2:]), None)
+        return builder.transposed(x, turned)
     x, y = call.tensor(a), call.tensor(b)
+    if min(len(x.shape), len(y.shape)) > 1:
+        lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        x, y = (_broadcast(call.builder, t, (*lead, *t.shape[-2:])) for t in (x, y))
     if len(x.shape) != len(y.shape) or x.shape[:-2] != y.shape[:-2] or len(x.shape) < 2:
         call.refuse(
             f"a product of tensors of shapes {x.shape} and {y.shape}",
-            "Give both the same dimensions before the last two, without broadcasting.",
+            "Give both at least two dimensions besides the batch.",
         )
     return multiplied(call.builder, call.where, x, y)
+
+
+def _broadcast(builder: Builder, x: View, shape: tuple[int, ...]) -> View:
+    if x.shape == shape:
+        return x
+    return builder.move([x], lambda places: np.broadcast_to(places[0], shape))
 
 
 @handles("bmm")
@@ -152,12 +212,24 @@ def attention(
     enable_gqa: bool = False,
 ) -> View:
     """Becomes two products of matrices and a softmax."""
-    if mask is not None or causal or enable_gqa:
-        call.refuse("an attention with a mask, or of shared heads", "Write it with matmul.")
+    if enable_gqa or isinstance(mask, View):
+        call.refuse("an attention of shared heads, or with a mask that is computed",
+                    "Write it with matmul and softmax.")  # fmt: skip
     x, y, z = (call.tensor(t) for t in (query, key, value))
     builder, where, rank = call.builder, call.where, len(x.shape)
     factor = 1 / math.sqrt(x.shape[-1]) if scale is None else scale
     turned = builder.transposed(y, _order(rank, rank - 1, rank - 2))
     scores = multiplied(builder, where, x, turned)
     scores = builder.function(where, scores, q.Apply("mul", (q.X, float(factor))))
-    return multiplied(builder, where, _softmax(builder, where, scores, rank - 1), z)
+    if causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+    keep: torch.Tensor | None = None
+    if mask is not None and mask.dtype == torch.bool:
+        keep = call.beside(mask, scores.shape).double()
+    elif mask is not None:
+        full = call.beside(mask, scores.shape).double()
+        keep = (full > NOTHING).double()
+        more = torch.where(full > NOTHING, full, 0.0)
+        scores = builder.affine(where, scores, torch.ones_like(more), more)
+    keep = None if keep is None or bool(keep.all()) else keep
+    return multiplied(builder, where, _softmax(builder, where, scores, rank - 1, keep), z)

@@ -46,8 +46,8 @@ class Call:
             return self.builder.constant(self.where, value, value.shape)
         if isinstance(x, Folded):
             self.refuse(
-                f"{self.operator} of a tensor {x.shape} that has no batch",
-                "Keep the batch as the first dimension, but for convolutions with own kernels.",
+                f"{self.operator} of a tensor whose batch is not the first dimension",
+                "Keep the batch as the first dimension.",
             )
         self.refuse(f"{self.operator} of {type(x).__name__}", "Pass a tensor.")
 
@@ -83,26 +83,28 @@ class Call:
         return full[0]
 
 
-@dataclass(frozen=True, eq=False)
-class Folded:
-    """A tensor whose images are part of another dimension, as in convolutions with own kernels.
-
-    Parameters
-    ----------
-    view : of one image's elements, in order
-    shape : of the whole tensor, in which those of one image follow those of another
-    """
-
-    view: View
-    shape: tuple[int, ...]
-
-
 @dataclass(frozen=True)
 class Absent:
     """A result of an operator that the graph does not have, such as the indices of maxima."""
 
     where: str
     what: str
+
+
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """A tensor of which the batch is not the first dimension, or not alone in it.
+
+    Parameters
+    ----------
+    view : one image's part, with as many dimensions as the batch's tensor
+    axis : the dimension that holds the batch
+    outer : what stands before the batch in it: its size is ``outer * N * inner``
+    """
+
+    view: View
+    axis: int
+    outer: int
 
 
 Value = Any

@@ -23,7 +23,11 @@ def with_kernels(
 ) -> View | Folded:  # fmt: skip
     """Return a convolution of each image with its own kernels."""
     builder, where, batch = call.builder, call.where, call.batch
-    shape = weight.shape if isinstance(weight, Folded) else (batch, *weight.shape)
+    if isinstance(weight, Folded) and (weight.axis, weight.outer) != (0, 1):
+        call.refuse("kernels that stand before the batch", "Give it a tensor (N * K, C / g, R, S).")
+    flat = (
+        weight.view if isinstance(weight, Folded) else builder.reshaped(weight, (1, *weight.shape))
+    )
     image = _image(call, x)
     channels, own_groups = image.shape[0], groups
     if isinstance(x, Folded):
@@ -35,13 +39,12 @@ def with_kernels(
             "a convolution of a batch with the kernels of one image",
             "Fold the batch into channels and groups, or calibrate with one image at a time.",
         )
-    kernels, each, rows, columns = shape[0] // batch, *shape[1:]
+    kernels, each, rows, columns = flat.shape
     if own_groups != 1 and not own_groups == channels == kernels:
         call.refuse(
             f"computed kernels in {own_groups} groups of {channels} channels",
             "Give each channel a kernel of its own, or each kernel all channels.",
         )
-    flat = weight.view if isinstance(weight, Folded) else weight
     maps = builder.realized(where, builder.reshaped(flat, (kernels * each, rows, columns)))
     taps = View((maps,), (kernels, each, rows, columns))
     if own_groups > 1:
@@ -60,16 +63,15 @@ def with_kernels(
         result = builder.affine(where, result, torch.ones_like(per_kernel), per_kernel)
     if not isinstance(x, Folded):
         return result
-    return Folded(result, (1, batch * kernels, *result.shape[1:]))
+    return Folded(builder.reshaped(result, (1, *result.shape)), 1, 1)
 
 
 def _image(call: Call, x: Any) -> View:
     """Return one image of what is convolved."""
     if isinstance(x, Folded):
-        if len(x.shape) != 4 or x.shape[0] != 1:
-            call.refuse(f"a convolution of {x.shape}", "Give it a tensor (1, N * C, H, W).")
-        channels = x.shape[1] // call.batch
-        return call.builder.reshaped(x.view, (channels, *x.shape[2:]))
+        if len(x.view.shape) != 4 or x.view.shape[0] != 1 or (x.axis, x.outer) != (1, 1):
+            call.refuse("a convolution of images in groups", "Give it a tensor (1, N * C, H, W).")
+        return call.builder.reshaped(x.view, x.view.shape[1:])
     image = call.tensor(x)
     if len(image.shape) != 3:
         call.refuse(f"a convolution of (N, *{image.shape})", "Give it a tensor (N, C, H, W).")

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilewright.compiler.importers.export.call import Call, Value, handles
+from tilewright.compiler.importers.export.call import Absent, Call, Value, handles
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.arithmetic import with_constant
 from tilewright.compiler.quantized.graph import View
 from tilewright.compiler.quantized.ops.elementwise import BinaryFunction
+from tilewright.compiler.quantized.reductions import Reduction, reduce
 
 _PLAIN = {
     "abs": "abs", "atan": "atan", "arctan": "atan", "ceil": "ceil", "cos": "cos", "erf": "erf",
@@ -142,19 +143,29 @@ def div(call: Call, a: Any, b: Any, rounding_mode: Any = None) -> Value:
 
 
 @handles("maximum", "max", "fmax")
-def maximum(call: Call, a: Any, b: Any = None, *rest: Any) -> Value:
-    """Becomes a maximum of two tensors, or a clip."""
-    if not isinstance(b, View | Tensor):
-        call.refuse("a maximum over a dimension with indices", "Use torch.amax.")
-    return _combine(call, "maximum", a, b)
+def maximum(call: Call, a: Any, b: Any = None, keep: bool = False) -> Value:
+    """Becomes a maximum of two tensors, a clip, or a maximum over a dimension."""
+    if isinstance(b, View | Tensor):
+        return _combine(call, "maximum", a, b)
+    return _extreme(call, "amax", a, b, keep)
 
 
 @handles("minimum", "min", "fmin")
-def minimum(call: Call, a: Any, b: Any = None, *rest: Any) -> Value:
-    """Becomes a maximum of negated tensors, or a clip."""
-    if not isinstance(b, View | Tensor):
-        call.refuse("a minimum over a dimension with indices", "Use torch.amin.")
-    return _combine(call, "minimum", a, b)
+def minimum(call: Call, a: Any, b: Any = None, keep: bool = False) -> Value:
+    """Becomes a maximum of negated tensors, a clip, or a minimum over a dimension."""
+    if isinstance(b, View | Tensor):
+        return _combine(call, "minimum", a, b)
+    return _extreme(call, "amin", a, b, keep)
+
+
+def _extreme(call: Call, kind: Reduction, x: Any, dim: int | None, keep: bool) -> Value:
+    """Take the extreme over a dimension; nothing may read its index."""
+    view = call.tensor(x)
+    rank = len(view.shape) + 1
+    if dim is None or dim % rank == 0:
+        call.refuse(f"a {kind} over the batch", "Take it over dimensions of the images only.")
+    result = reduce(call.builder, call.where, view, kind, [dim % rank - 1], keep)
+    return [result, Absent(call.where, f"the index of an {kind}")]
 
 
 @handles("pow", "pow_")
@@ -169,15 +180,84 @@ def addcmul(call: Call, x: Any, a: Any, b: Any, value: float) -> Value:
     return _combine(call, "add", x, _scaled(call, _combine(call, "mul", a, b), value))
 
 
-@handles("lerp")
+@handles("lerp", "lerp_")
 def lerp(call: Call, a: Any, b: Any, weight: Any) -> Value:
-    """Becomes two factors and a sum."""
+    """Becomes two factors and a sum, or a difference, a product and a sum."""
     if isinstance(weight, View):
-        call.refuse("an interpolation by a tensor", "Use constant weights.")
+        return _combine(call, "add", a, _combine(call, "mul", weight, _combine(call, "sub", b, a)))
     weight = torch.as_tensor(weight)
     return _combine(
         call, "add", _combine(call, "mul", a, 1 - weight), _combine(call, "mul", b, weight)
     )
+
+
+_HIDDEN = -1e4
+_COMPARISONS = {"gt": "gt", "ge": "ge", "lt": "lt", "le": "le", "eq": "eq", "ne": "ne"}
+
+
+@handles(*_COMPARISONS)
+def comparison(call: Call, a: Any, b: Any) -> View:
+    """Becomes a table of zeros and ones."""
+    if isinstance(b, Tensor) and b.numel() == 1:
+        b = float(b)
+    if not isinstance(a, View) or not isinstance(b, int | float):
+        call.refuse(
+            "a comparison of two tensors",
+            "Compare one with a number, or compare behind the model's last layer.",
+        )
+    return _apply(call, a, _COMPARISONS[call.operator.removeprefix("aten.")], float(b))
+
+
+@handles("logical_not", "bitwise_not")
+def logical_not(call: Call, x: Any) -> View:
+    """Becomes a difference."""
+    return _combine(call, "sub", torch.ones(()), x)  # type: ignore[no-any-return]
+
+
+@handles("where")
+def where(call: Call, condition: Any, a: Any, b: Any) -> Value:
+    """Becomes factors of zero and one: constant ones fold, others are tables and products."""
+    if isinstance(condition, Tensor):
+        condition = condition.double()
+        # What is not chosen counts as nothing, even if it is infinite.
+        a, b = (
+            torch.where(chosen > 0, torch.as_tensor(x).double(), 0.0) if not isinstance(x, View)
+            else x for x, chosen in ((a, condition), (b, 1 - condition))
+        )  # fmt: skip
+    # A softmax takes what hides elements off again.
+    a, b = (x if isinstance(x, View) else torch.as_tensor(x).clamp(min=_HIDDEN) for x in (a, b))
+    for x in (a, b):
+        if not isinstance(x, View) and not bool(x.isfinite().all()):
+            call.refuse("infinite values", "Use a number of the size of the others.")
+    chosen = _combine(call, "mul", a, condition)
+    other = _combine(call, "mul", b, _combine(call, "sub", torch.ones(()).double(), condition))
+    return _combine(call, "add", chosen, other)
+
+
+@handles("masked_fill", "masked_fill_")
+def masked_fill(call: Call, x: Any, mask: Any, value: Any) -> Value:
+    """Becomes factors of zero and one."""
+    result = where(call, mask, torch.as_tensor(value), x)
+    return result
+
+
+@handles("prod")
+def product(call: Call, x: Any, dim: Any = None, keep: bool = False, *rest: Any) -> Value:
+    """Becomes products of two maps."""
+    view = call.tensor(x)
+    rank = len(view.shape) + 1
+    if dim is None or dim % rank == 0:
+        call.refuse("a product over the batch", "Take it over a dimension of the images.")
+    axis = dim % rank - 1
+    parts = [call.builder.taken(view, [i], axis) for i in range(view.shape[axis])]
+    while len(parts) > 1:
+        pairs = [
+            call.builder.binary(call.where, "mul", *parts[i : i + 2])
+            for i in range(0, len(parts) - 1, 2)
+        ]
+        parts = [*pairs, *parts[2 * len(pairs) :]]
+    shape = [n for d, n in enumerate(parts[0].shape) if keep or d != axis]
+    return call.builder.reshaped(parts[0], shape)
 
 
 def _combine(call: Call, function: BinaryFunction, a: Any, b: Any) -> Any:

@@ -26,12 +26,13 @@ _TOLERANCE = 1e-4
 #: What the engine is for: these bring a tensor back to it.
 _OF_THE_ENGINE = ("conv", "linear", "addmm", "batch_norm", "deform_conv2d")
 #: What goes to the host first; what follows may be anything that is no layer.
-_OF_THE_HOST = frozenset(
+OF_THE_HOST = frozenset(
     """
-    argmax argmin argsort bmm cdist cumprod cumsum einsum embedding gather grid_sampler
-    grid_sampler_2d group_norm index index_select instance_norm layer_norm linalg_vector_norm
-    log_softmax logsumexp masked_fill matmul native_group_norm native_layer_norm nonzero one_hot
-    scaled_dot_product_attention scatter softmax _softmax _log_softmax sort topk where
+    argmax argmin argsort bmm cdist cummax cummin cumprod cumsum einsum embedding eq gather ge
+    grid_sampler grid_sampler_2d group_norm gt index index_select instance_norm kthvalue layer_norm
+    le linalg_vector_norm log_softmax logsumexp lt masked_fill matmul median native_group_norm
+    native_layer_norm ne nonzero one_hot scaled_dot_product_attention scatter softmax _softmax
+    _log_softmax sort topk where
     """.split()
 )
 _SIZED = ("view", "reshape", "expand", "_unsafe_view")
@@ -76,7 +77,7 @@ class Hosting(Region):
         reason = inner[0] if inner else reason
         assert reason is not None
         name = name_of(node.target).rpartition(".")[2]
-        first = not inner and name not in _OF_THE_HOST
+        first = not inner and name not in OF_THE_HOST
         if first or name.startswith(_OF_THE_ENGINE) or not _holds_input(node, self.values):
             raise reason
         if node.target is operator.getitem:

@@ -27,8 +27,9 @@ from tilewright.compiler.importers.export.call import (
     arguments,
     name_of,
 )
-from tilewright.compiler.importers.export.hosting import Hosting
-from tilewright.compiler.importers.export.movement import MOVING, move
+from tilewright.compiler.importers.export.folded import folded, holds_folded
+from tilewright.compiler.importers.export.hosting import OF_THE_HOST, Hosting
+from tilewright.compiler.importers.export.movement import MOVING, SHAPING, move
 from tilewright.compiler.importers.export.remedies import remedy_for
 from tilewright.compiler.importers.export.trace import Trace, overwritten, trace, where
 from tilewright.compiler.importers.hosted import Host, Hosted
@@ -68,7 +69,7 @@ def import_module(model: nn.Module, images: Sequence[Tensor], host: Host = "edge
     ------
     UnsupportedError  Naming the layer, the operator and a way out.
     """
-    exported = trace(model, images)
+    exported = trace(model, images, _is_known)
     builder = Builder()
     values: dict[fx.Node, Value] = dict(exported.constants)
     views: dict[fx.Node, View] = {}
@@ -105,6 +106,14 @@ def import_module(model: nn.Module, images: Sequence[Tensor], host: Host = "edge
     return Imported(graph, exported, views)
 
 
+def _is_known(node: fx.Node) -> bool:
+    """Whether an operator is taken as it is, by the engine or by the host."""
+    name = name_of(node.target)
+    short = name.rpartition(".")[2]
+    own = name in HANDLERS or name in MOVING or short in _IGNORED or "." not in name
+    return own or (short in OF_THE_HOST and short != "einsum")
+
+
 def _reads(builder: Builder, outputs: Sequence[View], name: str) -> bool:
     return any(name in op.inputs for op in builder.ops) or any(name in v.sources for v in outputs)
 
@@ -115,6 +124,12 @@ def _placed(
     """Add what a node becomes: operators of the engine, or what the host computes."""
     if hosting.stays(node):
         return hosting.add(node)
+    computed = any(_holds_view(values[n]) for n in node.all_input_nodes)
+    if computed and _is_flag(node) and host != "never":
+        reason = UnsupportedError(
+            where(node), "a result of true and false", "Return the numbers that are compared."
+        )
+        return hosting.add(node, reason)
     state, known = hosting.state, dict(values)
     try:
         for read in node.all_input_nodes:
@@ -126,6 +141,12 @@ def _placed(
             raise
         hosting.state = state
         return hosting.add(node, error if isinstance(error, UnsupportedError) else None)
+
+
+def _is_flag(node: fx.Node) -> bool:
+    """Whether a node is a comparison that the model returns."""
+    kind = getattr(node.meta.get("val"), "dtype", None)
+    return kind == torch.bool and any(user.op == "output" for user in node.users)
 
 
 def _step(exported: Trace, builder: Builder, values: dict[fx.Node, Value], node: fx.Node) -> Value:
@@ -152,6 +173,8 @@ def _step(exported: Trace, builder: Builder, values: dict[fx.Node, Value], node:
     try:
         if handler is None:
             return move(call, node.target, args, keywords)
+        if holds_folded((args, keywords)) and name not in SHAPING:
+            return folded(call, node.target, args, keywords)
         return handler(call, *arguments(node.target, tuple(args), keywords))
     except UnsupportedError:
         raise
@@ -189,6 +212,14 @@ def _outputs(values: dict[fx.Node, Value], results: Sequence[Any]) -> list[View 
     for i, result in enumerate(results):
         label = "output" if len(results) == 1 else f"output.{i}"
         value = values.get(result) if isinstance(result, fx.Node) else result
+        if value is None:
+            continue  # such as what a model only returns when it is trained
+        if isinstance(value, Folded):
+            raise UnsupportedError(
+                label,
+                "a result of which the batch is not the first dimension",
+                "Permute it to (N, ...) at the model's end.",
+            )
         if isinstance(value, Tensor):
             raise UnsupportedError(
                 label, "a result that does not depend on the inputs", "Leave it out."

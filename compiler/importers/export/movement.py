@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tilewright.compiler.importers.export.call import Call, Folded, handles
+from tilewright.compiler.importers.export.folded import full, parted
+from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import View
 from tilewright.compiler.quantized.views import joined, moved
 
@@ -37,24 +40,28 @@ MOVING = frozenset(
 """ATen operators whose result consists of elements of their arguments, and zeros."""
 
 
+_FILLING = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
+SHAPING = frozenset(f"aten.{name}" for name in _FILLING)
+"""ATen operators to which of a tensor only the shape matters."""
+_JOINING = ("cat", "concat", "concatenate", "stack", "hstack", "vstack")
 _WRITING = ("slice_scatter", "select_scatter", "copy")
 
 
 def move(call: Call, target: Any, args: Sequence[Any], keywords: dict[str, Any]) -> Any:
     """Run an operator on the places of its arguments' elements.
 
-    Constants among the arguments become tensors of the graph. Images must stay apart and the batch
-    the first dimension.
+    Constants among the arguments become tensors of the graph. Images must stay apart; where the
+    batch does not stay the first dimension, the result is Folded.
     """
     name = call.operator.removeprefix("aten.").removesuffix("_")
     if name.endswith("dropout"):
         return [args[0], None] if name == "native_dropout" else args[0]
-    args, keywords = _filled(call, name, args, keywords)
+    args, keywords, value = _filled(call, name, args, keywords)
     views: list[View] = []
 
     def collect(x: Any) -> Any:
         if isinstance(x, View | Folded):
-            views.append(x if isinstance(x, View) else x.view)
+            views.append(x.view if isinstance(x, Folded) else x)
         elif isinstance(x, list | tuple):
             if any(isinstance(v, View | Folded) for v in x):
                 x = [call.tensor(v) if isinstance(v, Tensor) else v for v in x]
@@ -64,23 +71,20 @@ def move(call: Call, target: Any, args: Sequence[Any], keywords: dict[str, Any])
     if name in _WRITING:  # constants are written, too
         args = [call.tensor(x) if isinstance(x, Tensor) else x for x in args]
     args = [collect(x) for x in args]
+    if name in _JOINING and len({call.builder.shape(n)[1:] for v in views for n in v.sources}) > 1:
+        views = [call.builder.settled(call.where, v) if _repeats(call, v) else v for v in views]
     sizes = call.builder.sizes()
     base, indices = joined(views, sizes)
     total = sum(sizes[n] for n in base.sources)
-    images = torch.arange(call.batch, dtype=torch.float64)
     # Place p of image n counts as n * total + p + 1, so that the zeros of paddings stay apart.
-    numbers = []
-    for index in indices:
-        places = torch.from_numpy(np.ascontiguousarray(index)).double()
-        column = images.reshape(-1, *(1,) * places.ndim)
-        numbers.append(torch.where(places >= 0, places + column * total + 1, 0.0))
-    queue = iter(numbers)
+    queue = iter([torch.from_numpy(index.copy()).double() for index in indices])
 
     def put(x: Any) -> Any:
-        if isinstance(x, View):
-            return next(queue)
-        if isinstance(x, Folded):
-            return next(queue).reshape(x.shape)
+        if isinstance(x, View | Folded):
+            places = next(queue)
+            images = [torch.where(places >= 0, places + n * total + 1, 0.0)
+                      for n in range(call.batch)]  # fmt: skip
+            return full(x, images) if isinstance(x, Folded) else torch.stack(images)
         return [put(v) for v in x] if isinstance(x, list) else x
 
     result = target(*[put(x) for x in args], **keywords)
@@ -88,61 +92,62 @@ def move(call: Call, target: Any, args: Sequence[Any], keywords: dict[str, Any])
     def view(y: Any) -> Any:
         if isinstance(y, list | tuple):
             return [view(v) for v in y]
-        return _view(call, y, base, total, sizes)
+        own = _view(call, y, base, total, sizes)
+        if not value:
+            return own
+        more = q.Apply("add", (q.X, value))
+        if isinstance(own, Folded):
+            return replace(own, view=call.builder.function(call.where, own.view, more))
+        return call.builder.function(call.where, own, more)
 
     return view(result)
 
 
+def _repeats(call: Call, view: View) -> bool:
+    """Whether a view has more elements than its sources, as what is interpolated."""
+    sizes = (math.prod(call.builder.shape(name)) for name in view.sources)
+    return math.prod(view.shape) > sum(sizes)
+
+
 def _filled(
     call: Call, name: str, args: Sequence[Any], keywords: dict[str, Any]
-) -> tuple[list[Any], dict[str, Any]]:
-    """Refuse paddings with other values than zero, which have no place."""
-    args = list(args)
+) -> tuple[list[Any], dict[str, Any], float]:
+    """Take the value off that a padding has, which is then zeros; returns it."""
+    args, keywords = list(args), dict(keywords)
     value = None
     if name == "constant_pad_nd":
-        value = args[2] if len(args) > 2 else keywords.get("value", 0)
+        value = args.pop(2) if len(args) > 2 else keywords.pop("value", 0)
     elif name == "pad":
         mode = args[2] if len(args) > 2 else keywords.get("mode", "constant")
-        value = args[3] if len(args) > 3 else keywords.get("value")
+        value = args.pop(3) if len(args) > 3 else keywords.pop("value", None)
         value = value if mode == "constant" else None
-    if value:
+    if not value:
+        return args, keywords, 0.0
+    if not math.isfinite(value):
         call.refuse(
             f"padding with the value {value}",
-            "Pad with zeros, 'reflect', 'replicate' or 'circular', or subtract the value before "
-            "and add it behind.",
+            "Pad in the pooling layer (padding=, ceil_mode=), or with zeros behind a ReLU.",
         )
-    return args, keywords
+    x = args[0]
+    view = x.view if isinstance(x, Folded) else x
+    less = call.builder.function(call.where, view, q.Apply("sub", (q.X, float(value))))
+    args[0] = replace(x, view=less) if isinstance(x, Folded) else less
+    return args, keywords, float(value)
 
 
 def _view(call: Call, y: Tensor, base: View, total: int, sizes: dict[str, int]) -> View | Folded:
-    images = y if y.ndim and y.shape[0] == call.batch else None
-    if images is None and y.numel() % call.batch == 0:
-        images = y.reshape(call.batch, -1)  # which may be part of another dimension
-    places = None if images is None else images.long() - 1
-    if places is None or not _apart(places, total):
-        if y.ndim and y.shape[0] == call.batch:
-            call.refuse(
-                f"{call.operator} that mixes the images of a batch",
-                "Keep the batch as the first dimension, and images apart.",
-            )
-        call.refuse(
-            f"{call.operator} that makes (N, ...) a tensor of {tuple(y.shape)}, with N = "
-            f"{call.batch}",
-            "Keep the batch as the first dimension.",
-        )
-    view = moved(View(base.sources, ()), places[0].numpy(), sizes)
-    return view if images is y else Folded(view, tuple(y.shape))
-
-
-def _apart(places: Tensor, total: int) -> bool:
-    """Return whether places (N, ...) are those of one image after another, -1 for zeros."""
-    first = places[0]
-    inside = first >= 0
-    for n, own in enumerate(places):
-        expected = torch.where(inside, first + n * total, -1)
-        if not torch.equal(own >= 0, inside) or not torch.equal(own, expected):
-            return False
-    return int(first.max()) < total
+    for axis, outer, images in parted(y.long() - 1, call.batch):
+        first = images[0]
+        steps = total * torch.arange(call.batch).reshape(-1, *(1,) * first.ndim)
+        expected = torch.where(first >= 0, first + steps, -1)
+        if int(first.max()) < total and torch.equal(images, expected):
+            alone = axis == 0 and first.shape[0] == 1
+            own = moved(View(base.sources, ()), (first[0] if alone else first).numpy(), sizes)
+            return own if alone else Folded(own, axis, outer)
+    call.refuse(
+        f"{call.operator} that mixes the images of a batch",
+        "Keep the batch a dimension of its own, and images apart.",
+    )
 
 
 @handles("_to_copy", "to", "type_as", "float", "double", "half", "bfloat16")
@@ -152,3 +157,19 @@ def converted(call: Call, x: Any, *rest: Any) -> Any:
     if any(not kind.is_floating_point for kind in kinds):
         call.refuse(f"a conversion to {kinds[0]}", "Keep tensors in floating point.")
     return x
+
+
+@handles(*_FILLING)
+def filled(call: Call, x: Any, *rest: Any) -> Tensor:
+    """Becomes a constant: of the tensor only its shape counts."""
+    name = call.operator.removeprefix("aten.")
+    shape: Sequence[int]
+    if name.startswith("new_"):
+        shape, rest = rest[0], rest[1:]
+    elif isinstance(x, Folded):
+        shape = list(x.view.shape)
+        shape[x.axis] *= call.batch
+    else:
+        shape = (call.batch, *x.shape)
+    value = float(rest[0]) if "full" in name else float("ones" in name)
+    return torch.full(tuple(shape), value)

@@ -126,3 +126,43 @@ def vector_norm(
     total = q.Apply("mul", (q.X, float(count)))
     outer = q.Apply("sqrt", (total,)) if order == 2 else total
     return call.builder.function(call.where, mean, outer)
+
+
+@handles("var", "std")
+def spread(
+    call: Call, x: Any, dims: Any = None, correction: Any = None, keep: bool = False
+) -> View:
+    """Becomes means, squares and, of a deviation, a table."""
+    return _moments(call, x, dims, correction, keep, root="std" in call.operator)[0]
+
+
+@handles("var_mean", "std_mean")
+def spread_and_mean(
+    call: Call, x: Any, dims: Any = None, correction: Any = None, keep: bool = False
+) -> list[View]:
+    """Becomes means, squares and, of a deviation, a table."""
+    return _moments(call, x, dims, correction, keep, root="std" in call.operator)
+
+
+def _moments(
+    call: Call, x: Any, dims: Any, correction: Any, keep: bool, *, root: bool
+) -> list[View]:
+    """Return variance, or its root, and mean."""
+    builder, where, view = call.builder, call.where, call.tensor(x)
+    rank = len(view.shape) + 1
+    given = [dims] if isinstance(dims, int) and not isinstance(dims, bool) else dims
+    over = sorted(d % rank for d in (given if isinstance(given, list | tuple) else range(rank)))
+    if 0 in over:
+        call.refuse("a variance over the batch", "Name dimensions of the images.")
+    axes = [d - 1 for d in over]
+    mean = reduce(builder, where, view, "mean", axes, True)
+    power = builder.function(where, builder.binary(where, "sub", view, mean), _SQUARE)
+    variance = reduce(builder, where, power, "mean", axes, keep)
+    count = math.prod(view.shape[a] for a in axes)
+    less = 1 if correction is None else int(correction)
+    if less >= count:
+        call.refuse(f"a variance of {count} elements, less {less}", "Use correction=0.")
+    total = q.Apply("mul", (q.X, count / (count - less)))
+    result = builder.function(where, variance, q.Apply("sqrt", (total,)) if root else total)
+    kept = [1 if d in axes else n for d, n in enumerate(view.shape) if keep or d not in axes]
+    return [result, builder.reshaped(mean, kept)]

@@ -20,9 +20,12 @@ _TIES = 0.01
 
 
 def outputs_of(model: nn.Module, images: Sequence[Tensor]) -> list[Tensor]:
-    """Run a module; returns its results as a list, those of a dictionary in its order."""
+    """Run a module; returns its results as a list, those of a dictionary in its order.
+
+    None, as for what a model returns only when it is trained, is left out.
+    """
     with torch.no_grad():
-        return list(tree_leaves(model(*images)))
+        return [x for x in tree_leaves(model(*images)) if x is not None]
 
 
 def prove(model: nn.Module, imported: Imported, images: Sequence[Tensor]) -> None:

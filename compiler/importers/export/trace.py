@@ -6,7 +6,7 @@ import copy
 import operator
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from tilewright.errors import Error, UnsupportedError
 
 BATCH = 2
 """Images that a module is traced with, so that the batch is not taken for a dimension of one."""
+_MOST_STEPS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +74,12 @@ def own_copy(model: nn.Module) -> nn.Module:
     return own.eval().float()
 
 
-def trace(model: nn.Module, images: Sequence[Tensor]) -> Trace:
+def trace(
+    model: nn.Module, images: Sequence[Tensor], known: Callable[[fx.Node], bool] = bool
+) -> Trace:
     """Export a module that :func:`own_copy` made, on inputs like ``images`` (N, ...).
+
+    ``known``: operators that are left whole; others become what PyTorch makes of them.
 
     Raises
     ------
@@ -85,7 +90,7 @@ def trace(model: nn.Module, images: Sequence[Tensor]) -> Trace:
     for batch in (BATCH, 1):
         sample = tuple(torch.cat([x[:1]] * batch).detach().contiguous().clone() for x in images)
         try:
-            program = _export(model, sample)
+            program = _export(model, sample, known)
             break
         except Exception as error:
             failure = failure or error
@@ -117,12 +122,21 @@ def trace(model: nn.Module, images: Sequence[Tensor]) -> Trace:
     return Trace(name, program.graph, constants, batch)
 
 
-def _export(model: nn.Module, sample: tuple[Tensor, ...]) -> Any:
+def _export(model: nn.Module, sample: tuple[Tensor, ...], known: Callable[[fx.Node], bool]) -> Any:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.export.export(model, sample, strict=False)
         if _overwrites(program.graph):
             program = program.run_decompositions({})
+        for _ in range(_MOST_STEPS):  # what they become may be unknown in its turn
+            unknown = {
+                n.target for n in program.graph.nodes if n.op == "call_function" and not known(n)
+            }
+            table = torch.export.default_decompositions()
+            ways = {target: table[target] for target in unknown if target in table}
+            if not ways:
+                break
+            program = program.run_decompositions(ways)
     return program
 
 

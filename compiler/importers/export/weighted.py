@@ -14,7 +14,7 @@ from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import View
 
 
-def _padding(call: Call, padding: Any, kernel: Any, dilation: Any) -> q.Padding:
+def _padding(padding: Any, kernel: Any, dilation: Any) -> q.Padding:
     if padding == "valid":
         return 0, 0, 0, 0
     if padding == "same":  # an odd pixel goes to the bottom and to the right
@@ -37,16 +37,16 @@ def conv2d(
 ) -> View | Folded:
     """Becomes Conv, or DynamicConv where the weights depend on the inputs."""
     if isinstance(weight, View | Folded):
-        shape = (call.batch, *weight.shape) if isinstance(weight, View) else weight.shape
+        shape = (1, *weight.shape) if isinstance(weight, View) else weight.view.shape
         if len(shape) != 4:
             call.refuse(f"kernels of the shape {shape}", "Give it a tensor (K, C / g, R, S).")
-        pads = _padding(call, padding, shape[2:], pair(dilation))
+        pads = _padding(padding, shape[2:], pair(dilation))
         return with_kernels(call, x, weight, bias, pair(stride), pads, pair(dilation), groups)
     w = call.constant(weight, "a convolution with weights")
     image = call.tensor(x)
     if len(image.shape) != 3:
         call.refuse(f"a convolution of (N, *{image.shape})", "Give it a tensor (N, C, H, W).")
-    pads = _padding(call, padding, w.shape[2:], pair(dilation))
+    pads = _padding(padding, w.shape[2:], pair(dilation))
     return call.builder.conv(
         call.where, image, w, call.bias(bias), pair(stride), pads, pair(dilation), groups
     )
@@ -69,7 +69,7 @@ def conv1d(
     step, apart = (1, pair(stride)[0]), (1, pair(dilation)[0])
     if not isinstance(padding, str):
         padding = (0, pair(padding)[0])
-    pads = _padding(call, padding, (1, w.shape[2]), apart)
+    pads = _padding(padding, (1, w.shape[2]), apart)
     result = call.builder.conv(
         call.where, line, w[:, :, None], call.bias(bias), step, pads, apart, groups
     )
@@ -136,8 +136,6 @@ def linear(call: Call, x: Any, weight: Any, bias: Any) -> View:
 @handles("matmul", "mm")
 def matmul(call: Call, a: Any, b: Any) -> View:
     """Becomes a linear layer if one operand is constant, else factors of channels and sums."""
-    if isinstance(b, Tensor) and b.ndim == 2:
-        return call.builder.linear(call.where, call.tensor(a), b.T, None)
     return matrices(call, a, b)
 
 
@@ -231,3 +229,27 @@ def torchvision_deform_conv2d(
         call, x, offset, mask if use_mask else None, weight, bias, (stride_h, stride_w),
         (pad_h, pad_w), (dilation_h, dilation_w), groups, offset_groups,
     )  # fmt: skip
+
+
+@handles("col2im")
+def fold(
+    call: Call, x: Any, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any
+) -> View:
+    """Becomes ConvTranspose with one weight for each element of a window."""
+    view = call.tensor(x)
+    k, apart, pads, step = (pair(v) for v in (kernel, dilation, padding, stride))
+    rows, columns = (
+        (n + 2 * p - d * (m - 1) - 1) // s + 1
+        for n, p, d, m, s in zip(pair(size), pads, apart, k, step, strict=True)
+    )
+    area = k[0] * k[1]
+    channels = view.shape[0] // area
+    weight = torch.eye(area, dtype=torch.float64).reshape(area, 1, *k).repeat(channels, 1, 1, 1)
+    image = call.builder.reshaped(view, (view.shape[0], rows, columns))
+    beyond = [
+        n + 2 * p - ((m - 1) * s + d * (j - 1) + 1)
+        for n, p, m, s, d, j in zip(pair(size), pads, (rows, columns), step, apart, k, strict=True)
+    ]
+    return _transposed(
+        call, image, weight, None, step, pads, (beyond[0], beyond[1]), channels, apart
+    )

@@ -272,9 +272,9 @@ def interpolated(
         return call.builder.bilinear(call.where, x, (rows // height, columns // width))
 
     def matrix(n: int, m: int, scale: float | None) -> Tensor:
-        unit = torch.eye(n, dtype=torch.float64)[:, None, :, None]
-        full = target(unit, [m, 1], corners, scale, None if scale is None else 1.0)
-        return full[:, 0, :, 0].T  # type: ignore[no-any-return]
+        unit = torch.eye(n, dtype=torch.float64)[None, None]
+        full = target(unit, [m, n], corners, scale, None if scale is None else 1.0)
+        return full[0, 0]  # type: ignore[no-any-return]
 
     return call.builder.resample(
         call.where, x, matrix(height, rows, vertical), matrix(width, columns, horizontal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -55,6 +56,17 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "floor": torch.floor,
     "ceil": torch.ceil,
     "round": torch.round,
+    **{
+        name: functools.partial(lambda compare, a, b: _ordered(compare, a, b), compare)
+        for name, compare in (
+            ("eq", torch.eq),
+            ("ge", torch.ge),
+            ("gt", torch.gt),
+            ("le", torch.le),
+            ("lt", torch.lt),
+            ("ne", torch.ne),
+        )
+    },
     "gelu": F.gelu,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "hardshrink": F.hardshrink,
@@ -89,6 +101,12 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "trunc": torch.trunc,
 }
 """Functions of elements, on tensors; operands of the binary ones may be numbers."""
+
+
+def _ordered(compare: Callable[..., Tensor], a: Tensor | float, b: Tensor | float) -> Tensor:
+    """Zeros and ones, of the operands' type."""
+    first, second = _both(a, b)
+    return compare(first, second).to(first)
 
 
 def _both(a: Tensor | float, b: Tensor | float) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import Graph
 from tilewright.compiler.quantized.ops import IndexArray
+from tilewright.compiler.quantized.passes.reorder import reordered
 from tilewright.compiler.quantized.passes.rewrite import Rewrite
 from tilewright.compiler.quantized.passes.taps import (
     MAX_KERNEL,
@@ -243,11 +245,15 @@ def _by_axis(
     inside = (row >= 0)[:, None] & (column >= 0)
     expected = whole[channel[:, None, None], row[:, None], column]
     if int(channel.min()) < 0 or not np.array_equal(np.where(inside, expected, -1), index):
+        moved = reordered(rewrite, where, source, index, whole, partial(_spread, rewrite, where))
+        if moved is not None:
+            return moved
         raise UnsupportedError(
             where,
             f"elements of {whole.shape} in the order that gives {index.shape}",
-            "Reshape and permute so that channels, rows and columns move apart from each other, "
-            "or do it behind the model's last layer, where it costs nothing.",
+            "Do it where feature maps are smaller, or reshape and permute so that channels, rows "
+            "and columns move apart from each other; behind the model's last layer it costs "
+            "nothing.",
         )
     if not np.array_equal(channel, np.arange(len(whole))):
         name = rewrite.unique(f"{where}.channels")

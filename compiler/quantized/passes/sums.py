@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from typing import TypeGuard
 
 import numpy as np
@@ -51,11 +53,13 @@ def merge_sums(graph: Graph) -> Graph:
 def scaled_sums(graph: Graph) -> Graph:
     """Take factors and offsets of terms, as those of differences, into the sum.
 
-    So a term is not rounded after it is scaled.
+    So a term is not rounded after it is scaled, nor is the sum before it is.
     """
     uses, rewrite = graph.uses(), Rewrite(graph)
     for op in graph.ops:
         op = rewrite.current(op)
+        if isinstance(op, q.Conv) and _is_line(op) and _into_sum(rewrite, op, uses):
+            continue
         if not (isinstance(op, q.Binary) and op.function == "add" and op.shared is None):
             rewrite.emit(op)
             continue
@@ -74,6 +78,35 @@ def scaled_sums(graph: Graph) -> Graph:
         bias = sum((x.bias for x in lines if x is not None), torch.zeros_like(one))
         _emit_sum(rewrite, op, names, weight, bias)
     return rewrite.finished()
+
+
+def _into_sum(rewrite: Rewrite, op: q.Conv, uses: Counter[str]) -> bool:
+    """Scale a sum's terms instead of the sum, behind which its channels may be put in order."""
+    moves: list[q.Select] = []
+    name = op.inputs[0]
+    while isinstance(move := rewrite.by_output.get(name), q.Select) and uses[name] == 1:
+        moves.append(move)
+        name = move.inputs[0]
+    total = rewrite.by_output.get(name)
+    if not isinstance(total, q.Binary) or total.function != "add" or total.shared is not None:
+        return False
+    scale, bias = op.weight.flatten(), op.bias
+    for move in moves:
+        back = torch.from_numpy(np.argsort(move.channels))
+        if not np.array_equal(np.sort(move.channels), np.arange(rewrite.shapes[move.inputs[0]][0])):
+            return False
+        scale, bias = scale[back], bias[back]
+    if uses[name] != 1 or total.inputs[0] == total.inputs[1]:
+        return False
+    for gone in (total, *moves):
+        rewrite.ops.remove(gone)
+    scaled = rewrite.unique(f"{op.output}.sum") if moves else op.output
+    weight = torch.stack([scale, scale], 1)
+    _emit_sum(rewrite, replace(total, output=scaled), total.inputs, weight, bias)
+    for place, move in reversed(list(enumerate(moves))):
+        output = rewrite.unique(f"{op.output}.channels") if place else op.output
+        scaled = rewrite.emit(replace(move, inputs=(scaled,), output=output))
+    return True
 
 
 def _is_line(op: q.Op) -> TypeGuard[q.Conv]:

@@ -77,8 +77,9 @@ def _strides(places: npt.NDArray[np.int64], out_axis: int, in_axis: int) -> list
     if len(rows) > 1:
         a, b = rows[len(rows) // 2 - 1], rows[len(rows) // 2]
         if b == a + 1:
-            result |= {y - x for x in first[a] for y in first[b] if 1 < y - x <= 64}
-    return sorted(result, reverse=True)[:3]
+            steps = (end(first[b]) - end(first[a]) for end in (min, max))
+            result |= {step for step in steps if 1 < step <= 64}
+    return sorted(result, reverse=True)
 
 
 def _convolutions(index: IndexArray, shape: Shape) -> Iterator[Taps]:

@@ -250,8 +250,11 @@ def check_signal(graph: Graph, ratios: dict[str, float | None], least_db: float)
             continue  # a pool may see only the large values
         inputs = [ratios[name] for name in op.inputs]
         if all(r is None or r > own + _FINE for r in inputs):
+            parts = [v for v in graph.outputs if op.output in v.sources and len(v.sources) > 1]
+            apart = "Return it as a result of its own: the parts of a result share one grid. Or c"
             raise Error(
                 f"{op.name}: {own:.1f} dB are left of its signal, and its inputs are better. "
-                "Calibrate on more images, use more bits, look for channels of very different "
-                f"sizes, or accept it with least_snr_db={math.floor(own)}"
+                f"{apart if parts else 'C'}alibrate on more images, use more bits, look for "
+                "channels of very different sizes, or accept it with "
+                f"least_snr_db={math.floor(own)}"
             )

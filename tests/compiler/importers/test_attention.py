@@ -104,10 +104,35 @@ def test_a_product_of_matrices_is_one(lead, swapped):
     assert [type(op) for op in imported.graph.ops if len(op.inputs) > 1] == [q.MatMul]
 
 
-def test_masks_and_broadcasts_are_refused():
-    class Masked(nn.Module):
-        def forward(self, x):
-            return F.scaled_dot_product_attention(x, x, x, is_causal=True)
+class Masked(nn.Module):
+    """Tokens that see those before them, the rest hidden by what is added."""
 
-    with pytest.raises(tw.UnsupportedError, match="attention with a mask"):
-        tw.quantize(Masked(), [torch.randn(2, 2, 4, 4)])
+    def __init__(self, fill):
+        super().__init__()
+        self.first = nn.Conv2d(8, 24, 1)
+        self.mask = torch.triu(torch.full((16, 16), fill), 1)
+
+    def forward(self, x):
+        query, key, value = self.first(x).flatten(2).transpose(1, 2).chunk(3, -1)
+        scores = query @ key.transpose(1, 2) + self.mask
+        return scores.softmax(-1) @ value
+
+
+@pytest.mark.parametrize("fill", [-100.0, -1e4])
+def test_what_hides_elements_takes_no_grid(fill):
+    torch.manual_seed(4)
+    model, images = Masked(fill).eval(), torch.randn(4, 8, 4, 4)
+    imported = import_module(model, [images])
+    prove(model, imported, [images])
+    constants = [op.value for op in imported.graph.ops if isinstance(op, q.Constant)]
+    assert constants
+    assert min(float(value.min()) for value in constants) > -50
+
+
+def test_a_mask_that_is_computed_is_refused():
+    class Computed(nn.Module):
+        def forward(self, x):
+            return F.scaled_dot_product_attention(x, x, x, attn_mask=x)
+
+    with pytest.raises(tw.UnsupportedError, match="with a mask that is computed"):
+        tw.quantize(Computed(), [torch.randn(2, 2, 4, 4)], host="never")
