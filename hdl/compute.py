@@ -13,6 +13,7 @@ from tilewright.hdl.buffers.ports import lane_addresses, lane_words, lane_write,
 from tilewright.hdl.buffers.weights import WeightBuffer
 from tilewright.hdl.drain.partial import tile_layout
 from tilewright.hdl.drain.unit import Drain
+from tilewright.hdl.lib.fanout import FanoutTree
 from tilewright.hdl.lib.skid import SkidBuffer
 from tilewright.hdl.sequence.pace import PaceSequencer
 from tilewright.hdl.sequence.passes import PassSequencer
@@ -298,15 +299,18 @@ class ComputeUnit(wiring.Component):
             m.d.comb += [array.w.eq(weights), array.valid.eq(step)]
         else:
             # Of a product, a column after the other adds what its pixel makes of it.
-            early = _delayed(m, steps.step & steps.product, weight_latency - MacArray.ahead(config))
-            product = _delayed(m, early, MacArray.ahead(config))
+            ahead = weight_latency - MacArray.ahead(config)
+            early = _delayed(m, steps.step & steps.product, ahead - FanoutTree.LATENCY)
+            m.submodules.products = rows = FanoutTree(width=1, copies=config.rows, dsp=config.dsp)
+            m.d.comb += rows.i.eq(early)
+            product = _delayed(m, early, FanoutTree.LATENCY + MacArray.ahead(config))
             column = Signal(config.cols, init=1)
             with m.If(product):
                 m.d.sync += column.eq(column.rotate_left(1))
             m.d.comb += array.valid.eq(Mux(product, column, step.replicate(config.cols)))
             for k in range(config.rows):
                 weight = weights.word_select(k, config.weight_width).as_signed()
-                m.d.comb += array.w[k].eq(Mux(early, factor[k], weight))
+                m.d.comb += array.w[k].eq(Mux(rows.o[k], factor[k], weight))
             first |= steps.product & ~command.r_dy[0]
         m.d.comb += array.first.eq(_delayed(m, first, weight_latency))
         return parameters

@@ -22,6 +22,7 @@ from tilewright.hdl.compute import ComputeUnit
 from tilewright.hdl.control.unit import Control
 from tilewright.hdl.families import get_family
 from tilewright.hdl.lib.fanout import Fanout
+from tilewright.hdl.lib.place import Place
 from tilewright.hdl.load.unit import LoadUnit
 from tilewright.hdl.store.unit import StoreUnit
 from tilewright.isa import Unit
@@ -93,6 +94,8 @@ class Engine(wiring.Component):
             depth=config.out_depth,
             pipelined=config.pipelined,
             dsp=config.dsp,
+            # Together, behind what works with the last row: some are left over otherwise.
+            place=Place(config.rows - 1, config.rows, rank=3),
         )
 
         self._connect_commands(m, control, units, queues)

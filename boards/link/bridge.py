@@ -8,7 +8,6 @@ from amaranth.lib.wiring import In, Out
 from tilewright.boards.link.frames import Answer, Operation
 from tilewright.boards.link.framing import CRC_BYTES, HEADER_BYTES, Framer
 from tilewright.hdl.bus.axi import AXI4Lite
-from tilewright.hdl.lib.skid import SkidBuffer
 from tilewright.hdl.memory.host import HostPort
 
 __all__ = ["HostBridge"]
@@ -56,14 +55,15 @@ class HostBridge(wiring.Component):
         """Build the netlist."""
         m = Module()
         memory_log = self._memory_bytes.bit_length() - 1
-        m.submodules.framer = framer = Framer(address_bits=max(8, memory_log))
+        m.submodules.framer = framer = Framer(
+            address_bits=max(8, memory_log),
+            pipelined=self._fifo_bytes > 1,  # its block RAM is slow
+        )
         m.submodules.registers = registers = RegisterPort()
         if self._fifo_bytes > 1:
             m.submodules.fifo = fifo = SyncFIFOBuffered(width=8, depth=self._fifo_bytes)
-            m.submodules.waiting = waiting = SkidBuffer(8)  # block RAM is slow
             wiring.connect(m, wiring.flipped(self.i), fifo.w_stream)
-            wiring.connect(m, fifo.r_stream, waiting.i)
-            wiring.connect(m, waiting.o, framer.i)
+            wiring.connect(m, fifo.r_stream, framer.i)
         else:
             wiring.connect(m, wiring.flipped(self.i), framer.i)
         wiring.connect(m, framer.o, wiring.flipped(self.o))
@@ -90,7 +90,7 @@ class HostBridge(wiring.Component):
             with m.Case(1):
                 m.d.comb += told.eq(expected)
 
-        asks, ready, read = Signal(), Signal(), Signal(32)
+        asks, ready, read = Signal(), Signal(), Signal(32)  # memory is far away: asks is a register
         for port, mine in ((self.memory, ~of_registers), (registers.port, of_registers)):
             m.d.comb += [
                 port.valid.eq(asks & mine),
@@ -157,7 +157,7 @@ class HostBridge(wiring.Component):
                 with m.If(phase == 3):
                     m.next = "ACCESS"
             with m.State("ACCESS"):
-                m.d.comb += asks.eq(1)
+                m.d.sync += asks.eq(~ready)
                 with m.If(ready):
                     m.next = "ADVANCE"
                     with m.If(reads):

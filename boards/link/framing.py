@@ -71,6 +71,7 @@ class Framer(wiring.Component):
     Parameters
     ----------
     address_bits : int, 8..32, that are kept of a frame's address
+    pipelined : bool; a byte goes through two registers before anything depends on it
 
     Members
     -------
@@ -85,9 +86,10 @@ class Framer(wiring.Component):
     sent : Out(1); no answer is on its way, and so the frame may be ``taken``
     """
 
-    def __init__(self, *, address_bits=32):
+    def __init__(self, *, address_bits=32, pipelined=False):
         if not 8 <= address_bits <= 32:
             raise ValueError(f"address_bits must be in 8..32, not {address_bits!r}")
+        self._pipelined = pipelined
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(8))),
@@ -121,10 +123,9 @@ class Framer(wiring.Component):
         m.submodules.bytes = memory = Memory(shape=unsigned(8), depth=2 * BLOCK, init=[])
         write, read = memory.write_port(), memory.read_port()
         escaped = Signal()
-        byte = self.i.payload ^ (INVERTED * escaped)
-        taken = self.i.valid & self.i.ready
+        given, is_flag, is_escape, taken = self._take(m, ~self.frame & ~checksum.busy)
+        byte = given ^ (INVERTED * escaped)
         m.d.comb += [
-            self.i.ready.eq(~self.frame & ~checksum.busy),
             write.addr.eq(self.count),
             write.data.eq(byte),
             read.en.eq(1),
@@ -135,7 +136,7 @@ class Framer(wiring.Component):
             m.d.sync += self.address.eq(self.address + 4)
         with m.If(self.taken):
             m.d.sync += [self.frame.eq(0), self.count.eq(0)]
-        with m.Elif(taken & (self.i.payload == FLAG)):
+        with m.Elif(taken & is_flag):
             m.d.sync += escaped.eq(0)
             whole = (self.count >= HEADER_BYTES + CRC_BYTES) & ~self.count.all()
             with m.If(checksum.match & ~escaped & whole):
@@ -143,7 +144,7 @@ class Framer(wiring.Component):
             with m.Else():
                 m.d.sync += self.count.eq(0)
                 m.d.comb += checksum.start.eq(1)
-        with m.Elif(taken & (self.i.payload == ESCAPE) & ~escaped):
+        with m.Elif(taken & is_escape & ~escaped):
             m.d.sync += escaped.eq(1)
         with m.Elif(taken):
             m.d.sync += escaped.eq(0)
@@ -158,6 +159,26 @@ class Framer(wiring.Component):
                 for place in range(0, len(self.address), 8):
                     with m.Case(2 + place // 8):
                         m.d.sync += self.address[place : place + 8].eq(byte)
+
+    def _take(self, m, free):
+        """Take a byte while all is ``free``; return it, what it is, and when it counts."""
+        if not self._pipelined:
+            m.d.comb += self.i.ready.eq(free)
+            byte = self.i.payload
+            return byte, byte == FLAG, byte == ESCAPE, self.i.valid & self.i.ready
+        # None is taken before the one before has counted: a line is slower by far.
+        byte, came, known = Signal(8, reset_less=True), Signal(), Signal()
+        is_flag, is_escape = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.comb += self.i.ready.eq(free & ~came & ~known)
+        m.d.sync += [
+            came.eq(self.i.valid & self.i.ready),
+            known.eq(came),
+            is_flag.eq(byte == FLAG),
+            is_escape.eq(byte == ESCAPE),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += byte.eq(self.i.payload)
+        return byte, is_flag, is_escape, known
 
     def _send(self, m, checksum):
         """Add the way from an answer to bytes."""

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.buffers.ports import word_write
 from tilewright.hdl.families import get_family
-from tilewright.hdl.lib.fanout import Fanout
+from tilewright.hdl.lib.fanout import Fanout, FanoutTree
 from tilewright.hdl.lib.place import Place
 
 __all__ = ["WordBuffer"]
@@ -22,9 +22,10 @@ class WordBuffer(wiring.Component):
     depth : int, power of two, in words as they are written
     parts : int, power of two; words that are read of each that is written
     pipelined : bool; a register behind the memory's own, and before its writes
-    far : bool; registers before its reads too: its many blocks are far apart
+    far : bool; its many blocks are far apart: addresses reach them through a tree of registers
     dsp : str, as for :class:`~tilewright.hdl.lib.fanout.Fanout`
     by_rows : bool; a word is a share for each row of the array in turn, and lies beside it
+    place : Place or None; where all of it lies, if not by rows
 
     Members
     -------
@@ -36,7 +37,7 @@ class WordBuffer(wiring.Component):
     Timing
     ------
     ``o`` follows ``addr`` by ``latency(pipelined, far)`` cycles; a word can be read from the cycle
-    after its write, or if pipelined, a cycle later.
+    after its write, or if pipelined or far, the cycles of those registers later.
     """
 
     #: Blocks that share the registers before them.
@@ -45,11 +46,22 @@ class WordBuffer(wiring.Component):
     @classmethod
     def latency(cls, pipelined, far=False):
         """Return the cycles from an address to its word."""
-        return 1 + pipelined + far
+        return 1 + pipelined + FanoutTree.LATENCY * far
 
-    def __init__(self, *, width, depth, parts=1, pipelined=True, far=False, dsp, by_rows=False):
+    def __init__(
+        self,
+        *,
+        width,
+        depth,
+        parts=1,
+        pipelined=True,
+        far=False,
+        dsp,
+        by_rows=False,
+        place=None,
+    ):
         self._depth, self._parts, self._pipelined, self._far = depth, parts, pipelined, far
-        self._dsp, self._by_rows = dsp, by_rows
+        self._dsp, self._by_rows, self._place = dsp, by_rows, place
         super().__init__(
             {
                 "i": In(word_write(width)),
@@ -66,21 +78,27 @@ class WordBuffer(wiring.Component):
         # In columns that are whole block RAMs deep: no multiplexer behind them.
         family = get_family(self._dsp)
         column = family.block_width(self._depth) if self._pipelined else len(self.i.data)
-        addr, data_in = Signal(16), Signal.like(self.i.data, reset_less=True)
+        addr, data_in = Signal(16), self.i.data
         columns = -(-len(data_in) // column)
-        writes = self._near(m, "writes", Cat(self.i.valid, self.i.addr), columns, self._pipelined)
-        reads = self._near(m, "reads", self.addr, columns, self._far)
+        copied = FanoutTree if self._far else Fanout
+        writes, reads = Cat(self.i.valid, self.i.addr), self.addr
+        for _ in range(copied.LATENCY if self._pipelined else 0):
+            later = Signal.like(self.i.data, reset_less=True)
+            m.d.sync += later.eq(data_in)
+            data_in = later
+        writes = self._near(m, "writes", writes, columns, copied if self._pipelined else None)
+        reads = self._near(m, "reads", reads, columns, copied if self._far else None)
         domain = m.d.sync if self._pipelined else m.d.comb
-        domain += data_in.eq(self.i.data)
         m.d.comb += addr.eq(reads[0])
         words = []
         for n, (write_control, read_addr) in enumerate(zip(writes, reads, strict=True)):
             bits = data_in[column * n : column * (n + 1)]
+            place = Place(n, columns, rank=1) if self._by_rows else self._place
             memory = Memory(
                 shape=unsigned(len(bits)),
                 depth=self._depth,
                 init=[],
-                attrs=Place(n, columns, rank=1).attributes if self._by_rows else {},
+                attrs={} if place is None else place.attributes,
             )
             m.submodules[f"column_{n}"] = memory
             write, read = memory.write_port(), memory.read_port()
@@ -102,11 +120,11 @@ class WordBuffer(wiring.Component):
         m.d.comb += self.o.eq(o)
         return m
 
-    def _near(self, m, name, control, columns, registered):
+    def _near(self, m, name, control, columns, copied):
         """Return ``control`` for each column; from registers, each for a few of them."""
-        if not registered:
+        if copied is None:
             return [control] * columns
-        m.submodules[name] = copies = Fanout(
+        m.submodules[name] = copies = copied(
             width=len(control), copies=-(-columns // self.FAN_OUT), dsp=self._dsp
         )
         m.d.comb += copies.i.eq(control)

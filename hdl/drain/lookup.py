@@ -16,6 +16,8 @@ class Lookup(wiring.Component):
     Parameters
     ----------
     tables : int
+    place : Place or None
+        What of the array it works for.
 
     Members
     -------
@@ -26,13 +28,14 @@ class Lookup(wiring.Component):
 
     Timing
     ------
-    ``o`` follows ``i`` and ``table`` by ``LATENCY`` cycles, one byte per cycle.
+    ``o`` follows ``i`` and ``table`` by ``LATENCY`` cycles, one byte per cycle; a multiplexer is
+    behind its last register.
     """
 
     LATENCY = 2
 
-    def __init__(self, *, tables):
-        self._tables = tables
+    def __init__(self, *, tables, place=None):
+        self._tables, self._place = tables, place
         super().__init__(
             {
                 "write": In(word_write(8)),
@@ -45,9 +48,15 @@ class Lookup(wiring.Component):
     def elaborate(self, platform):
         """Build the netlist."""
         m = Module()
-        m.submodules.memory = memory = Memory(shape=unsigned(8), depth=256 * self._tables, init=[])
+        m.submodules.memory = memory = Memory(
+            shape=unsigned(8),
+            depth=256 * self._tables,
+            init=[],
+            attrs={} if self._place is None else self._place.attributes,
+        )
         write, read = memory.write_port(), memory.read_port()
-        passing, byte = Signal(), Signal(8)
+        # A register behind the memory, which is slow, and the choice behind that.
+        entry, passes, passed = (Signal(width, reset_less=True) for width in (8, 9, 9))
         m.d.comb += [
             write.en.eq(self.write.valid),
             write.addr.eq(self.write.addr),
@@ -55,8 +64,9 @@ class Lookup(wiring.Component):
             read.addr.eq(Cat(self.i, (self.table - 1)[: len(self.table)])),
         ]
         m.d.sync += [
-            passing.eq(self.table == 0),
-            byte.eq(self.i),
-            self.o.eq(Mux(passing, byte, read.data)),
+            passes.eq(Cat(self.i, self.table == 0)),
+            passed.eq(passes),
+            entry.eq(read.data),
         ]
+        m.d.comb += self.o.eq(Mux(passed[8], passed[:8], entry))
         return m

@@ -146,12 +146,11 @@ class Drain(wiring.Component):
             stages.append(later)
 
         constants = self._hold_constants(m, entering, enters, stages)
-        table_write = self._table_write(m)
         bounds = self._bounds(m, constants)
         place = constants("place", len(stages) - 1)
         target = constants("target", len(stages) - 1)
-        table = constants("table", Requantize.latency(pipelined)) if config.tables else None
-        words = self._requantize(m, heads, parameters, bounds, table_write, table)
+        lookups = self._lookups(m, constants) if config.tables else []
+        words = self._requantize(m, heads, parameters, bounds, lookups)
         written = Written(stages[-1], place, target, Cat(words))
         done = write_results(m, config, written, self.o_act, self.o_out)
         last_result = written.head.complete & (written.head.lane == config.cols - 1)
@@ -281,16 +280,6 @@ class Drain(wiring.Component):
             m.d.sync += [now.valid.eq(1), now.lane.eq(0), row.eq(0), last.eq(enters_last)]
         return entering, enters, heads
 
-    def _table_write(self, m):
-        """Return a register of what is written into tables."""
-        table_write = word_write(8).create()
-        m.d.sync += [
-            table_write.valid.eq(self.table_write.valid),
-            table_write.addr.eq(folded(self.table_write.addr, 256 * self._config.tables)),
-            table_write.data.eq(self.table_write.data),
-        ]
-        return table_write
-
     def _hold_constants(self, m, entering, enters, stages):
         """Return a function that returns constants of the pass at a stage."""
         config = self._config
@@ -329,7 +318,45 @@ class Drain(wiring.Component):
             return [data.View(held.shape(), copy) for copy in trunk.o]
         return [constants("bounds", late)]
 
-    def _requantize(self, m, heads, parameters, bounds, table_write, table):
+    def _lookups(self, m, constants):
+        """Add the tables behind the requantizers; return a :class:`Lookup` for each."""
+        config, count = self._config, self._config.requantizer_count
+        written = Cat(
+            self.table_write.valid,
+            folded(self.table_write.addr, 256 * config.tables),
+            self.table_write.data,
+        )
+        late = Requantize.latency(config.pipelined)
+        if config.pipelined:
+            # They are all over the FPGA, and so are copies of what they are told.
+            m.submodules.table_writes = writes = FanoutTree(
+                width=len(written), copies=-(-count // FanoutTree.SHARE), dsp=config.dsp
+            )
+            table = constants("table", late - FanoutTree.LATENCY)
+            m.submodules.tables = tables = FanoutTree(
+                width=len(table), copies=count, dsp=config.dsp
+            )
+            m.d.comb += [writes.i.eq(written), tables.i.eq(table)]
+            writes, tables = list(writes.o), list(tables.o)
+        else:
+            later = Signal.like(written)
+            m.d.sync += later.eq(written)
+            writes, tables = [later], [constants("table", late)] * count
+        lookups = []
+        for i in range(count):
+            lookup = Lookup(tables=config.tables, place=Place(i, count, rank=2))
+            m.submodules[f"lookup_{i}"] = lookup
+            write = writes[i * len(writes) // count]
+            m.d.comb += [
+                lookup.write.valid.eq(write[0]),
+                lookup.write.addr.eq(write[1:-8]),
+                lookup.write.data.eq(write[-8:]),
+                lookup.table.eq(tables[i]),
+            ]
+            lookups.append(lookup)
+        return lookups
+
+    def _requantize(self, m, heads, parameters, bounds, lookups):
         """Add the requantizers, and tables behind them; return the words that they fill."""
         config, share, layout = self._config, self._share, self._parameter_layout()
         pipelined = config.pipelined
@@ -354,14 +381,9 @@ class Drain(wiring.Component):
                 requantize.qmax.eq(own.qmax),
             ]
             byte = requantize.o
-            if config.tables:
-                m.submodules[f"lookup_{i}"] = lookup = Lookup(tables=config.tables)
-                wiring.connect(m, table_write, lookup.write)
-                m.d.comb += [
-                    lookup.i.eq(byte),
-                    lookup.table.eq(table),
-                ]
-                byte = lookup.o
+            if lookups:
+                m.d.comb += lookups[i].i.eq(byte)
+                byte = lookups[i].o
             word = Signal(share * 8)
             m.d.data += word.eq(Cat(word[8:], byte) if share > 1 else byte)
             words.append(word)

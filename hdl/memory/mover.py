@@ -22,6 +22,7 @@ class Mover(wiring.Component):
     -------
     i : In(stream.Signature(ChosenLayout))   taken with the last command of the piece before
     busy, column, writes : Out(1)   there is a piece; a command for a beat in this cycle; it writes
+    takes : Out(1)            the command writes: ``write_data`` is taken
     bank : Out(2), a : Out    of that command
     confirm : Out(1)          pulse: the last beat of a burst is written
     write_data, write_strobe : In   the next beat to be written
@@ -46,6 +47,7 @@ class Mover(wiring.Component):
                 "busy": Out(1),
                 "column": Out(1),
                 "writes": Out(1),
+                "takes": Out(1),
                 "bank": Out(2),
                 "a": Out(chip.column_width),
                 "confirm": Out(1),
@@ -70,11 +72,19 @@ class Mover(wiring.Component):
         # Cycles until the next beat may be read or written.
         read_wait = Signal(range(words + 2))
         write_wait = Signal(range(words + cycles.cl + 2))
+        # Whether a command comes in the next cycle, decided in this one: never two, one after the
+        # other, so that a piece taken with a command cannot have one yet.
+        piece, comes = Mux(self.busy, self.writes, self.i.payload.writes), Signal()
         m.d.comb += [
-            self.column.eq(self.busy & Mux(self.writes, write_wait == 0, read_wait == 0)),
+            comes.eq(
+                ~self.column
+                & (self.busy | self.i.valid)
+                & Mux(piece, write_wait <= 1, read_wait <= 1)
+            ),
             self.i.ready.eq(~self.busy | (self.column & final)),
-            self.confirm.eq(self.column & self.writes & final & last),
+            self.confirm.eq(self.takes & final & last),
         ]
+        m.d.sync += [self.column.eq(comes), self.takes.eq(comes & piece)]
         with m.If(read_wait != 0):
             m.d.sync += read_wait.eq(read_wait - 1)
         with m.If(write_wait != 0):
@@ -110,17 +120,15 @@ class Mover(wiring.Component):
         rest = Signal((words - 1) * width)
         masks = Signal((words - 1) * lanes)
         more = Signal(words - 1)
-        write = Signal()
-        m.d.comb += write.eq(self.column & self.writes)
         m.d.sync += [
             self.dq_o.eq(rest[:width]),
-            rest.eq(rest >> width),
+            rest.eq(Cat(rest[width:], rest[-width:])),  # what comes last means nothing
             self.dqm.eq(masks[:lanes]),
             masks.eq(masks >> lanes),
             self.dq_oe.eq(more[0]),
             more.eq(more >> 1),
         ]
-        with m.If(write):
+        with m.If(self.takes):
             m.d.sync += [
                 self.dq_o.eq(self.write_data[:width]),
                 rest.eq(self.write_data[width:]),

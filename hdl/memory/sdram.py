@@ -97,7 +97,7 @@ class SDRAMController(wiring.Component):
         # A column command has the pins first, what opens rows next.
         m.d.comb += [
             opener.banks.read.eq(mover.column & ~mover.writes),
-            opener.banks.write.eq(mover.column & mover.writes),
+            opener.banks.write.eq(mover.takes),
             opener.banks.column_bank.eq(mover.bank),
             opener.moving.eq(mover.busy),
             opener.moving_bank.eq(mover.bank),
@@ -174,6 +174,8 @@ class SDRAMController(wiring.Component):
         came, came_valid = Signal.like(read_beats.r_data, reset_less=True), Signal()
         # The next beat to be written, likewise.
         beat, beat_valid = Signal.like(write_beats.r_data, reset_less=True), Signal()
+        # A beat that was given, before the buffer: its command comes later than that.
+        given, given_valid = Signal.like(write_beats.w_data, reset_less=True), Signal()
         m.d.comb += [
             read_beats.w_en.eq(mover.read_valid),
             read_beats.w_data.eq(Cat(mover.read_data, mover.read_last)),
@@ -184,16 +186,18 @@ class SDRAMController(wiring.Component):
             Cat(axi.rdata, axi.rlast).eq(shown.o.payload),
             shown.o.ready.eq(axi.rready),
             axi.wready.eq(~held[-1]),
-            write_beats.w_en.eq(axi.wvalid & axi.wready),
-            write_beats.w_data.eq(Cat(axi.wdata, axi.wstrb)),
+            write_beats.w_en.eq(given_valid),
+            write_beats.w_data.eq(given),
             Cat(mover.write_data, mover.write_strobe).eq(beat),
-            write_beats.r_en.eq(~beat_valid | (mover.column & mover.writes)),
+            write_beats.r_en.eq(~beat_valid | mover.takes),
             axi.bvalid.eq(confirmed != 0),
         ]
         m.d.sync += [
+            given.eq(Cat(axi.wdata, axi.wstrb)),
+            given_valid.eq(axi.wvalid & axi.wready),
             confirm.eq(mover.confirm),
             confirmed.eq(confirmed + confirm - (axi.bvalid & axi.bready)),
-            held.eq(held + (axi.wvalid & axi.wready) - (mover.column & mover.writes)),
+            held.eq(held + (axi.wvalid & axi.wready) - mover.takes),
         ]
         with m.If(read_beats.r_en):
             m.d.sync += [came.eq(read_beats.r_data), came_valid.eq(read_beats.r_rdy)]

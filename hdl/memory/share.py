@@ -46,14 +46,23 @@ class HostShare(wiring.Component):
         engine, axi, host = self.engine, self.axi, self.host
         size = (self._data_width // 8).bit_length() - 1
         ours, closed = Signal(), Signal()  # the host has the bus; the engine begins no burst
+        # What comes is not for the engine: as long and a cycle longer, so that it is a register of
+        # its own, near the engine.
+        hidden = Signal()
         reads, writes = Signal(range(self._flying + 1)), Signal(range(self._flying + 1))
         address_sent, data_sent = Signal(), Signal()
-        lane = host.addr[2:size]
+        # The host may be far away. What it asks for stays, and is not used before WAIT is over.
+        write, addr, given = (
+            Signal.like(of, name=f"host_{name}", reset_less=True)
+            for name, of in (("write", host.write), ("addr", host.addr), ("data", host.data))
+        )
+        m.d.sync += [write.eq(host.write), addr.eq(host.addr), given.eq(host.data)]
+        lane = addr[2:size]
 
         shown = {prefix: Signal(name=f"{prefix}_shown") for prefix in ("ar", "aw")}  # not taken yet
         for prefix, count, ended, wanted in (
-            ("ar", reads, engine.rvalid & engine.rready & engine.rlast, ~host.write),
-            ("aw", writes, engine.bvalid & engine.bready, host.write),
+            ("ar", reads, engine.rvalid & engine.rready & engine.rlast, ~write),
+            ("aw", writes, engine.bvalid & engine.bready, write),
         ):
             valid, ready = getattr(engine, f"{prefix}valid"), getattr(engine, f"{prefix}ready")
             out_valid, taken = getattr(axi, f"{prefix}valid"), getattr(axi, f"{prefix}ready")
@@ -63,7 +72,7 @@ class HostShare(wiring.Component):
                 ready.eq(taken & opened),
                 out_valid.eq(Mux(ours, wanted & ~address_sent, valid & opened)),
                 getattr(axi, f"{prefix}addr").eq(
-                    Mux(ours, host.addr & ~((1 << size) - 1), getattr(engine, f"{prefix}addr"))
+                    Mux(ours, addr & ~((1 << size) - 1), getattr(engine, f"{prefix}addr"))
                 ),
                 getattr(axi, f"{prefix}len").eq(Mux(ours, 0, getattr(engine, f"{prefix}len"))),
             ]
@@ -76,15 +85,15 @@ class HostShare(wiring.Component):
 
         words = self._data_width // 32
         m.d.comb += [
-            axi.wvalid.eq(Mux(ours, host.write & ~data_sent, engine.wvalid)),
-            axi.wdata.eq(Mux(ours, Cat(*[host.data] * words), engine.wdata)),
+            axi.wvalid.eq(Mux(ours, write & ~data_sent, engine.wvalid)),
+            axi.wdata.eq(Mux(ours, Cat(*[given] * words), engine.wdata)),
             axi.wstrb.eq(Mux(ours, 0xF << 4 * lane if words > 1 else 0xF, engine.wstrb)),
             axi.wlast.eq(ours | engine.wlast),
             axi.rready.eq(ours | engine.rready),
             axi.bready.eq(ours | engine.bready),
             engine.wready.eq(axi.wready & ~ours),
-            engine.rvalid.eq(axi.rvalid & ~ours),
-            engine.bvalid.eq(axi.bvalid & ~ours),
+            engine.rvalid.eq(axi.rvalid & ~hidden),
+            engine.bvalid.eq(axi.bvalid & ~hidden),
         ]
         m.d.comb += [
             getattr(engine, name).eq(getattr(axi, name))
@@ -98,7 +107,7 @@ class HostShare(wiring.Component):
             with m.State("WAIT"):
                 m.d.sync += [address_sent.eq(0), data_sent.eq(0)]
                 with m.If((reads == 0) & (writes == 0) & ~shown["ar"] & ~shown["aw"]):
-                    m.d.sync += ours.eq(1)
+                    m.d.sync += [ours.eq(1), hidden.eq(1)]
                     m.next = "HOST"
             with m.State("HOST"):
                 with m.If(axi.wready):
@@ -109,5 +118,6 @@ class HostShare(wiring.Component):
                     m.next = "DONE"
             with m.State("DONE"):
                 m.d.comb += host.ready.eq(1)
+                m.d.sync += hidden.eq(0)
                 m.next = "ENGINE"
         return m

@@ -102,7 +102,9 @@ class PassSequencer(wiring.Component):
             step.eq(self.o.valid & self.o.ready),
         ]
         # Words are counted over all rows.
-        shared = c.accesses.any() if config.shared_words else 0
+        shared = Signal()
+        if config.shared_words:
+            m.d.sync += shared.eq(c.accesses.any())  # the command is there with ``start``
         ends = self._loops(m, ready, step, shared)
         following = next_row(m, config, c, o)
 
@@ -127,7 +129,9 @@ class PassSequencer(wiring.Component):
         self._places(m, ready, step, ends, following)
         self._columns(m, ready, step, ends, left)
         if config.shared_words:
-            self._share_words(m, following, left=left, step=step & ~ends.row, row_ends=row_ends)
+            self._share_words(
+                m, following, left=left, step=step & shared & ~ends.row, row_ends=row_ends
+            )
             with m.If(shared):
                 m.d.comb += o.pixels.eq(Mux(ends.row, c.last_pixels, config.cols))
             m.d.comb += o.room.eq(Mux(shared & ~whole, left[:5], config.cols))
@@ -240,10 +244,10 @@ class PassSequencer(wiring.Component):
     def _share_words(self, m, following, *, left, step, row_ends):
         """Go on to the row in which the next pass begins, a row a cycle.
 
-        ``step`` : to the next pass of the kernel group
+        ``step`` : to the next pass of the kernel group, in words that rows share
         """
         config, c, o = self._config, self.command, self.o.payload
-        with m.If(step & c.accesses.any() & (left <= config.cols)):
+        with m.If(step & (left <= config.cols)):
             m.d.sync += [self.o.valid.eq(0), row_ends.eq(1)]
         with m.If(row_ends):
             rest = Signal.like(left)

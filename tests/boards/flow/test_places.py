@@ -1,5 +1,7 @@
 """What hdl has marked, by its name in the flat design."""
 
+from dataclasses import replace
+
 from tests.cosim.engines import ENGINES
 from tilewright.boards.flow.places import marked_places
 from tilewright.hdl.lib.place import Place
@@ -34,9 +36,13 @@ end
 
 
 def test_multipliers_and_buffers_of_an_engine_are_marked():
-    config = ENGINES["4x4-bus64"]
+    config = replace(ENGINES["4x4-bus64"], tables=2)
     inferred = marked_places(engine_rtlil(config), TOP)
     lanes = [path for path in inferred if path.startswith("activations.lane_")]
     weights = [path for path in inferred if path.startswith("weights.")]
-    assert len(inferred) == len(lanes) + len(weights)
+    results = [path for path in inferred if path.startswith("results.")]
+    tables = [path for path in inferred if path.startswith("compute.drain.lookup_")]
+    assert len(inferred) == len(lanes) + len(weights) + len(results) + len(tables)
+    assert len(tables) == config.requantizer_count
+    assert results
     assert len(lanes) == config.cols
