@@ -169,9 +169,10 @@ class Framer(wiring.Component):
         # None is taken before the one before has counted: a line is slower by far.
         byte, came, known = Signal(8, reset_less=True), Signal(), Signal()
         is_flag, is_escape = Signal(reset_less=True), Signal(reset_less=True)
-        m.d.comb += self.i.ready.eq(free & ~came & ~known)
+        takes = self.i.valid & self.i.ready
         m.d.sync += [
-            came.eq(self.i.valid & self.i.ready),
+            self.i.ready.eq(free & ~takes & ~came & ~known),
+            came.eq(takes),
             known.eq(came),
             is_flag.eq(byte == FLAG),
             is_escape.eq(byte == ESCAPE),

@@ -209,7 +209,7 @@ KEEPER_FAULTS = [
 
 CHIP_FAULTS = [
     Fault(Opener, "wait.eq(max(cycles.rcd - 3, 0))", "wait.eq(0)", "tRCD"),
-    Fault(Mover, "read_wait.eq(words - 1)", "read_wait.eq(0)", "no burst is cut short"),
+    Fault(Mover, "~self.column", "1", "no burst is cut short"),
     Fault(Mover, "more.eq(~0)", "more.eq(0)", "words are driven while they are written",
           method="_write"),
     Fault(Mover, "words - 1, words + cycles.cl", "words - 1, words",
