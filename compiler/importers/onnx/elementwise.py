@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from tilewright.compiler.importers.onnx.call import Call, handles, real_of
 from tilewright.compiler.importers.onnx.quantizers import narrowed
-from tilewright.compiler.importers.onnx.values import Stored, Value
+from tilewright.compiler.importers.onnx.values import Scaled, Stored, Value
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.arithmetic import with_constant
 from tilewright.compiler.quantized.graph import View
 from tilewright.compiler.quantized.ops.elementwise import BinaryFunction
+from tilewright.compiler.quantized.types import Quantization
 
 _PLAIN = {
     "Abs": "abs", "Atan": "atan", "Ceil": "ceil", "Cos": "cos", "Erf": "erf", "Exp": "exp",
@@ -173,4 +175,31 @@ def combine(call: Call, function: BinaryFunction, a: Value, b: Value) -> Value:
     if shape != x.shape:
         x = call.builder.move([x], lambda places: np.broadcast_to(places[0], shape))
     full = torch.from_numpy(np.broadcast_to(value, (1, *shape))[0].astype(np.float64))
+    if isinstance(other, Scaled) and not _folds(function, full):
+        if function == "sub" and x is a:
+            function, full = "add", -full
+            other = Scaled(-other.integers, other.scale, other.axis)
+        operands = [x, _map_of(call, other, full)]
+        return call.builder.binary(call.where, function, *operands[:: 1 if x is a else -1])
     return with_constant(call.builder, call.where, function, x, full, isinstance(a, View))
+
+
+def _folds(function: BinaryFunction, values: Tensor) -> bool:
+    """Whether constants become a table, or factors of channels, which are exact."""
+    rows = values.reshape(len(values), -1)
+    one, channels = (rows == rows[0, 0]).all(), (rows == rows[:, :1]).all()
+    return bool(one) or function == "pow" or (bool(channels) and function in ("mul", "div"))
+
+
+def _map_of(call: Call, constant: Scaled, full: Tensor) -> View:
+    """Return a constant as a feature map, on the grid on which the file has it."""
+    low, high = int(constant.integers.min()), int(constant.integers.max())
+    if constant.scale.ndim or high - low > 255:
+        call.refuse(
+            "a constant that differs from pixel to pixel, with scales for channels",
+            "Quantize it to 8 bits with one scale.",
+        )
+    zero = 127 - high if high > 127 else -128 - low if low < -128 else 0
+    grid = Quantization(float(constant.scale), zero, 8, True)
+    view = call.builder.constant(f"{call.where}.constant", full, full.shape)
+    return call.builder.quantized(f"{call.where}.constant", view, grid)

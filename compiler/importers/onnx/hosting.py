@@ -29,7 +29,9 @@ from tilewright.errors import UnsupportedError
 
 _IR_VERSION = 10
 #: What the engine is for: these bring a tensor back to it.
-_OF_THE_ENGINE = ("Conv", "ConvTranspose", "Gemm", "QLinearConv", "QLinearMatMul", "QGemm")
+OF_THE_ENGINE = ("Conv", "ConvTranspose", "Gemm", "QLinearConv", "QLinearMatMul", "QGemm")
+#: Functions whose results onnx infers nothing of.
+_LIKE_THEIR_INPUT = ("GroupNormalization", "RMSNormalization")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,7 @@ class Hosting(Region):
 
     def stays(self, node: NodeProto, inputs: Sequence[Known]) -> bool:
         """Whether a node goes on with what is on the host."""
-        if not any(isinstance(v, Hosted) for v in inputs) or node.op_type in _OF_THE_ENGINE:
+        if not any(isinstance(v, Hosted) for v in inputs) or node.op_type in OF_THE_ENGINE:
             return False
         if node.op_type == "MatMul":
             return not isinstance(inputs[1], np.ndarray | Scaled)
@@ -97,6 +99,38 @@ class Hosting(Region):
                 results.append(None)
         return results
 
+    def carried(self, node: NodeProto, value: View | Hosted, reason: UnsupportedError) -> View:
+        """Return a layer's operand in the order in which the engine reads it, by the host.
+
+        Parameters
+        ----------
+        node : the layer, whose first input ``value`` is
+
+        Raises
+        ------
+        UnsupportedError  ``reason``, if the host cannot.
+        """
+        shape = (1, *value.shape) if isinstance(value, View) else value.dims or ()
+        order = list(range(len(shape)))
+        if node.op_type == "MatMul" and len(shape) > 2:  # whose channels are last
+            order = [0, order[-1], *order[1:-1]]
+        back = [order.index(place) - 1 for place in range(1, len(shape))]
+        name = f"{reason.where}.ordered"
+        move = helper.make_node("Transpose", [node.input[0]], [name], name=name, perm=order)
+        (result,) = self.add(move, [value], reason)
+        if not isinstance(result, Hosted):
+            raise reason
+        view, grid = self.view(result), self._grid_of(value)
+        if grid is not None:
+            view = self.builder.quantized(name, view, grid)
+        return self.builder.transposed(view, back)
+
+    def _grid_of(self, value: View | Hosted) -> Quantization | None:
+        if isinstance(value, Hosted):
+            return value.grid
+        grids = {self.builder.tensors[name].quantization for name in value.sources}
+        return grids.pop() if len(grids) == 1 else None
+
     def _inferred(self, record: _Node) -> Mapping[str, ValueInfoProto] | None:
         """Types and shapes of a node's results; None if it cannot be."""
         graph = GraphProto(name="node", node=[record.proto])
@@ -109,6 +143,10 @@ class Hosting(Region):
         except Exception:  # of several kinds: the node does not fit what it reads
             return None
         kinds = {v.name: v for v in found.output}
+        first = next((v for v in graph.input if v.name == record.proto.input[0]), None)
+        if record.proto.op_type in _LIKE_THEIR_INPUT and first is not None:
+            for value in kinds.values():
+                value.type.CopyFrom(first.type)
         known = all(v.type.tensor_type.elem_type for v in kinds.values())
         return kinds if known else None
 

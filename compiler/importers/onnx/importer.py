@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,15 +21,13 @@ from tilewright.compiler.importers.onnx import (  # noqa: F401 - they register h
 )
 from tilewright.compiler.importers.onnx.call import HANDLERS, Call, handler_of
 from tilewright.compiler.importers.onnx.constants import FOLDED, constant_of, fold
-from tilewright.compiler.importers.onnx.file import STANDARD, ModelFile, read_model
-from tilewright.compiler.importers.onnx.float32 import with_float32_factors
-from tilewright.compiler.importers.onnx.hosting import Hosting
+from tilewright.compiler.importers.onnx.file import STANDARD, ModelFile, label
+from tilewright.compiler.importers.onnx.hosting import OF_THE_ENGINE, Hosting
 from tilewright.compiler.importers.onnx.remedies import remedy_for
 from tilewright.compiler.importers.onnx.tensors import MAX_ELEMENTS, type_name
 from tilewright.compiler.importers.onnx.values import Known, Scaled, Stored
 from tilewright.compiler.quantized.build import Builder
 from tilewright.compiler.quantized.graph import Graph, View
-from tilewright.compiler.quantized.passes import strictly_given
 from tilewright.compiler.quantized.types import GraphError
 from tilewright.errors import Error, UnsupportedError
 
@@ -42,52 +39,24 @@ _INPUT_TYPES: dict[int, tuple[int, bool] | None] = {
 Shapes = Mapping[str, Sequence[int]]
 
 
-@dataclass(frozen=True, eq=False)
-class Imported:
-    """A model as a graph.
-
-    Parameters
-    ----------
-    graph : in reals; of a quantized model, with the grids that it says
-    quantized : whether the model is
-    outputs : names of its results
-    """
-
-    graph: Graph
-    quantized: bool
-    outputs: tuple[str, ...]
-
-
-def import_file(
-    path: str | os.PathLike[str], shapes: Shapes | None = None, host: Host = "edges"
-) -> Imported:
-    """Read a model and build its graph.
+class Walk:
+    """One walk over a model's nodes.
 
     Parameters
     ----------
     shapes : of inputs without the batch, by name, where the model leaves dimensions open
     host : where the host may compute what the engine has not
-
-    Raises
-    ------
-    Error  If the file is no model, or has what has no way into the graph; the message names the
-    node and a way out.
+    forced : why the host has nodes that the walk by itself would give the engine, by their labels
     """
-    try:
-        model = read_model(path)
-        graph = _Walk(model, shapes or {}, host).run()
-        if model.quantized:
-            graph = with_float32_factors(strictly_given(graph))
-    except Error:
-        raise
-    except MemoryError as error:
-        raise Error(f"{path}: it takes more memory than there is") from error
-    return Imported(graph, model.quantized, model.outputs)
 
-
-class _Walk:
-    def __init__(self, model: ModelFile, shapes: Shapes, host: Host) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: ModelFile,
+        shapes: Shapes,
+        host: Host,
+        forced: Mapping[str, UnsupportedError],
+    ) -> None:
+        self.model, self.forced = model, forced
         self.builder = Builder()
         self.host = host
         self.hosting = Hosting(self.builder, model.opset, model.quantized)
@@ -95,6 +64,12 @@ class _Walk:
         self.shapes = shapes
 
     def run(self) -> Graph:
+        """Return the graph, of a quantized model with the grids that it says.
+
+        Raises
+        ------
+        UnsupportedError  Naming the node that has no way into the graph, and a way out.
+        """
         for value in self.model.inputs:
             self._input(value)
         last = {name: i for i, node in enumerate(self.model.nodes) for name in node.input}
@@ -165,6 +140,9 @@ class _Walk:
             return
         state = self.hosting.state
         try:
+            reason = self.forced.get(label(node))
+            if reason is not None and any(isinstance(v, View | Hosted) for v in inputs):
+                inputs = self._ordered(node, inputs, reason)
             self._on_engine(node, inputs)
         except UnsupportedError as error:
             if self.host == "never":
@@ -172,6 +150,15 @@ class _Walk:
             self.hosting.state = state
             results = self.hosting.add(node, inputs, error)
             self.values.update(zip(node.output, results, strict=True))
+
+    def _ordered(
+        self, node: NodeProto, inputs: list[Known], reason: UnsupportedError
+    ) -> list[Known]:
+        """Return operands of a layer that the host has brought into order, or raise ``reason``."""
+        first = inputs[0] if inputs else None
+        if node.op_type not in (*OF_THE_ENGINE, "MatMul") or not isinstance(first, View | Hosted):
+            raise reason
+        return [self.hosting.carried(node, first, reason), *inputs[1:]]
 
     def _on_engine(self, node: NodeProto, inputs: list[Known]) -> None:
         """Add what a node becomes in the graph."""

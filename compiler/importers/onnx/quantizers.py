@@ -46,7 +46,7 @@ def quantize_linear(call: Call) -> Value:
     integers = np.rint(steps) + _along(call, zero, axis, real.ndim)
     if not np.isfinite(integers).all():
         call.refuse("a constant that is not finite", "Check the model's weights.")
-    return integers.clip(ends.qmin, ends.qmax).astype(np.int8 if signed else np.uint8)
+    return np.asarray(integers.clip(ends.qmin, ends.qmax).astype(np.int8 if signed else np.uint8))
 
 
 @handles("DequantizeLinear", "com.microsoft.DequantizeLinear")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from tilewright.compiler.importers.onnx import volumes
 from tilewright.compiler.importers.onnx.call import Call, handles
-from tilewright.compiler.importers.onnx.tensors import Array
+from tilewright.compiler.importers.onnx.tensors import MAX_ELEMENTS, Array
 from tilewright.compiler.importers.onnx.values import Scaled, Value
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import View
@@ -51,8 +52,7 @@ def conv_transpose(call: Call) -> View:
     """Becomes ConvTranspose."""
     w, scale, bits = weights(call, call.value(1), 1)
     x, groups = call.tensor(0), call.integer("group", 1)
-    if set(call.integers("dilations") or ()) - {1}:
-        call.refuse("dilated transposed convolution", "Insert zeros into its kernel instead.")
+    w = _dilated(call, w)
     c, per_group, *size = w.shape
     if groups < 1 or x.shape[0] % groups or c != x.shape[0]:
         call.refuse(f"weights {tuple(w.shape)} for {x.shape[0]} channels", "Check the model.")
@@ -66,13 +66,31 @@ def conv_transpose(call: Call) -> View:
         return volumes.transposed(call, x, w, bias, scale, bits)
     image, spatial = as_image(call, x, w.ndim)
     w = w if spatial == 2 else w[:, :, None]
-    kernel, stride = _kernel(call, w, spatial), pairs(call, "strides", spatial)
+    kernel, stride = (int(w.shape[2]), int(w.shape[3])), pairs(call, "strides", spatial)
     beyond = pairs(call, "output_padding", spatial, 0)
     padding = _transposed_padding(call, image.shape[1:], kernel, stride, beyond, spatial)
     result = call.builder.conv_transpose(
         call.where, image, w, bias, stride, padding, beyond, groups, scale, bits
     )
     return as_line(call, result, spatial)
+
+
+def _dilated(call: Call, w: Tensor) -> Tensor:
+    """Return a kernel with zeros between its taps, as the node's dilations have them."""
+    size = tuple(int(n) for n in w.shape[2:])
+    given = call.integers("kernel_shape")
+    if given is not None and given != size:
+        call.refuse(f"kernel_shape={list(given)} of weights {tuple(w.shape)}", "Check the model.")
+    apart = call.integers("dilations", (1,) * len(size))
+    assert apart is not None
+    if len(apart) != len(size) or min(apart, default=1) < 1:
+        call.refuse(f"{call.operator} with dilations={list(apart)}", "Check the model.")
+    wide = [d * (n - 1) + 1 for n, d in zip(size, apart, strict=True)]
+    if math.prod(wide) * w.shape[0] * w.shape[1] > MAX_ELEMENTS:
+        call.refuse(f"{call.operator} with dilations={list(apart)}", "Use smaller ones.")
+    result = w.new_zeros(*w.shape[:2], *wide)
+    result[(..., *(slice(None, None, d) for d in apart))] = w
+    return result
 
 
 def _transposed_padding(
@@ -125,21 +143,36 @@ def matmul(call: Call) -> View:
 
 
 def multiplied(call: Call, a: Value, b: Value, bias: Array | None) -> View:
-    """Multiply a feature map by a constant matrix, (..., F) by (F, K)."""
-    if not isinstance(a, View):
-        call.refuse(
-            f"{call.operator} whose first operand is constant",
-            "Transpose the product: activations first.",
-        )
-    if isinstance(b, View):
+    """Multiply a feature map by a constant matrix, (..., F) by (F, K), or by one from the left."""
+    if isinstance(a, View) and isinstance(b, View):
         call.refuse(
             f"{call.operator} of two tensors that depend on the inputs",
             "The engine keeps weights in its program; attention is for the host.",
         )
-    w, scale, bits = weights(call, b, 1)
-    if w.ndim != 2 or a.shape[-1] != w.shape[0]:
-        call.refuse(f"a product of {('N', *a.shape)} and {tuple(w.shape)}", "Use a matrix.")
-    return call.builder.linear(call.where, a, w.T, _bias(call, bias, w.shape[1]), scale, bits)
+    left = isinstance(b, View)
+    x, value = (b, a) if left else (a, b)
+    if not isinstance(x, View):
+        call.refuse(f"{call.operator} of integers", "Put DequantizeLinear before it.")
+    w, scale, bits = weights(call, value, -2 if left else -1)
+    shape = tuple(w.shape)
+    while w.ndim > 2 and w.shape[0] == 1:
+        w = w[0]
+    alone = w.ndim == 1 and not left
+    w = w[:, None] if alone else w
+    rank, over = len(x.shape), -2 if left else -1
+    if w.ndim != 2 or rank < -over or x.shape[over] != w.shape[1 if left else 0]:
+        shown = ("N", *x.shape)
+        call.refuse(
+            f"a product of {shape if left else shown} and {shown if left else shape}",
+            "Use a matrix.",
+        )
+    turned = (*range(rank - 2), rank - 1, rank - 2)
+    rows = call.builder.transposed(x, turned) if left else x
+    w = w if left else w.T
+    y = call.builder.linear(call.where, rows, w, _bias(call, bias, len(w)), scale, bits)
+    if left:
+        return call.builder.transposed(y, turned)
+    return call.builder.reshaped(y, y.shape[:-1]) if alone else y
 
 
 @handles("BatchNormalization")
@@ -188,13 +221,14 @@ def weights(call: Call, value: Value, axis: int) -> tuple[Tensor, Tensor | None,
     low, high = int(value.integers.min()), int(value.integers.max())
     if low < -128 or high > 127:
         call.refuse(f"weights of {low}..{high} around their zero point", _SYMMETRIC)
-    scale = value.scale
-    if scale.ndim and value.axis != axis % value.integers.ndim:
+    scale, rank = value.scale, value.integers.ndim
+    if scale.ndim and (rank < 2 or value.axis != axis % rank):
         call.refuse(
             f"weights with scales along axis {value.axis}",
-            f"Use one scale per tensor, or along axis {axis}, that of the output channels.",
+            f"Use one scale per tensor, or along axis {axis % max(2, rank)}, that of the output "
+            "channels.",
         )
-    count = value.integers.shape[axis]
+    count = value.integers.shape[axis] if rank > 1 else 1
     each = torch.from_numpy(np.broadcast_to(scale, (count,)).copy())
     bits = next(b for b in range(2, 9) if -(1 << (b - 1)) <= low and high < 1 << (b - 1))
     return torch.from_numpy(value.real), each, bits

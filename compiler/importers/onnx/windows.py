@@ -35,11 +35,26 @@ def max_pool(call: Call) -> list[Value]:
     image, kernel, stride, padding, spatial = _window(call, x)
     dilation = pairs(call, "dilations", spatial)
     padding = _with_ceil(call, image, kernel, stride, padding, dilation)
+    image, padding = _repeated(call, image, kernel, padding)
     result = call.builder.max_pool(call.where, image, kernel, stride, padding, dilation)
     result = as_line(call, result, spatial)
     if stored and isinstance(value, Stored):
         return [Stored(result, value.grid, value.bits, value.signed), None]
     return [result, None]
+
+
+def _repeated(call: Call, x: View, kernel: q.Pair, padding: q.Padding) -> tuple[View, q.Padding]:
+    """Repeat the last rows and columns where ceil_mode pads by more than half a window.
+
+    Every window begins in the image, so it has the last row if it reaches beyond it.
+    """
+    most = (kernel[0] // 2, kernel[1] // 2)
+    bottom, right = max(0, padding[1] - most[0]), max(0, padding[3] - most[1])
+    if not bottom and not right:
+        return x, padding
+    more = ((0, 0), (0, bottom), (0, right))
+    image = call.builder.move([x], lambda places: np.pad(places[0], more, mode="edge"))
+    return image, (padding[0], padding[1] - bottom, padding[2], padding[3] - right)
 
 
 @handles("AveragePool")

@@ -48,7 +48,8 @@ class _Rounding:
                 op = self._line(op)
             elif not (isinstance(op, q.Function) and q.bounds(op.expression) is not None):
                 for name in op.inputs:
-                    self._check(name, op.name)
+                    if not (isinstance(op, q.Host) and name in self.graph.inputs):
+                        self._check(name, op.name)
             self.rewrite.emit(op)
         for view in self.graph.outputs:
             for name in view.sources:

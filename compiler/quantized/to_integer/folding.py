@@ -12,6 +12,7 @@ from tilewright.compiler.quantized.types import Quantization
 from tilewright.errors import UnsupportedError
 
 _ON_GRID = 2.0**-12  # of an accumulator step: float64 noise and more, but no visible bias
+_HALF_STEP = 0.5  # of the result: what rounding a bias may cost
 _LIMIT = 1 << 31
 
 
@@ -140,7 +141,7 @@ def _check_rounding(where: str, k: int, distance: float, factor: float, rounds: 
             f"the bias of channel {k} is {distance:.3g} steps off the accumulator's grid",
             "Use bias_quant=Int32Bias, or compile with round_bias=True (costs at most one LSB).",
         )
-    if factor > 1:
+    if factor * distance > _HALF_STEP:
         raise UnsupportedError(
             where,
             f"channel {k} has output steps {factor:.3g} times finer than the accumulator's, "

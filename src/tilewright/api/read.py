@@ -62,8 +62,6 @@ def read_onnx(
     if not imported.quantized:
         run = session_of(path, alone=has_host_parts(imported.graph))
         return FloatNetwork(imported.graph, run)
-    # What cannot become integers is an error here, with its name, and not when it is compiled.
-    check_integers(imported.graph)
     return QuantizedModel(imported.graph, single=len(imported.outputs) == 1)
 
 
