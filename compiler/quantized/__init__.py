@@ -4,7 +4,8 @@ Tensors of one image in real numbers, each with the integer grid that it will be
 which data passes through: ``types`` (grids), ``ops`` (operators), ``graph`` (how they connect, and
 what they compute), ``views``, ``build``, ``arithmetic`` and ``reductions`` (what importers use:
 tensors of any shape), ``passes`` (to what the engine has), ``to_integer`` (to the integer graph),
-``text`` (for people: it is printed to be read, and does not parse back), ``record`` (for files).
+``fixed_point`` (TFLite's arithmetic), ``text`` (for people: it is printed to be read, and does not
+parse back), ``record`` (for files).
 
 **Importers of float networks** (``importers/export``) build the graph in real numbers; calibration
 then chooses grids and weights, ``tilewright.quantization``.

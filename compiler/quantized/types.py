@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -12,6 +13,8 @@ from torch import Tensor
 from tilewright.compiler.ir.deformable import fraction_bits
 from tilewright.compiler.ir.types import TensorType
 from tilewright.errors import Error
+
+_LARGEST_WEIGHT = 127
 
 Shape: TypeAlias = tuple[int, int, int]
 """(C, H, W) of one image; a sequence (C, L) is an image of one row, a vector (F,) one pixel."""
@@ -116,3 +119,18 @@ class TensorInfo:
 
     shape: Shape
     quantization: Quantization | None = None
+
+
+def may_weigh(
+    factors: Sequence[Quantization | None], others: Sequence[Quantization | None]
+) -> bool:
+    """Whether factors of channels can be loaded as weights; None are grids that are chosen later.
+
+    Parameters
+    ----------
+    factors : grids of the tensors whose elements they are
+    others : grids of what they multiply
+    """
+    known = [grid for grid in (*factors, *others) if grid is not None]
+    largest = max((grid.qmax for grid in factors if grid is not None), default=0)
+    return largest <= _LARGEST_WEIGHT and not any(grid.zero_point for grid in known)

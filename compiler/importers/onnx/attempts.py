@@ -8,8 +8,9 @@ reason go to the host then, and the file is read once more.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from onnx import NodeProto
 
@@ -21,7 +22,6 @@ from tilewright.compiler.importers.onnx.hosting import OF_THE_ENGINE
 from tilewright.compiler.importers.onnx.importer import Shapes, Walk
 from tilewright.compiler.quantized.graph import Graph
 from tilewright.compiler.quantized.passes import normalized, prepared, strictly_given
-from tilewright.compiler.quantized.to_integer import check_integers
 from tilewright.errors import Error, UnsupportedError
 
 _MAX_FORCED = 64
@@ -34,6 +34,7 @@ _MOVING = frozenset(
 """Operators that only move elements, through which the reason for an order is looked for."""
 _QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 Reasons = Mapping[str, UnsupportedError]
+Check: TypeAlias = Callable[[Graph], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,10 @@ class Imported:
 
 
 def import_file(
-    path: str | os.PathLike[str], shapes: Shapes | None = None, host: Host = "edges"
+    path: str | os.PathLike[str],
+    shapes: Shapes | None = None,
+    host: Host = "edges",
+    check: Check = lambda graph: None,
 ) -> Imported:
     """Read a model and build its graph.
 
@@ -61,6 +65,7 @@ def import_file(
     ----------
     shapes : of inputs without the batch, by name, where the model leaves dimensions open
     host : where the host may compute what the engine has not
+    check : raises an UnsupportedError that names the layer of which there are no integers
 
     Raises
     ------
@@ -69,7 +74,7 @@ def import_file(
     """
     try:
         model = read_model(path)
-        graph = _graph(model, shapes or {}, host)
+        graph = _graph(model, shapes or {}, host, check)
     except Error:
         raise
     except MemoryError as error:
@@ -77,11 +82,14 @@ def import_file(
     return Imported(graph, model.quantized, model.outputs)
 
 
-def _graph(model: ModelFile, shapes: Shapes, host: Host) -> Graph:
+def _graph(model: ModelFile, shapes: Shapes, host: Host, check: Check) -> Graph:
     forced: dict[str, UnsupportedError] = {}
     while True:
         try:
-            return _built(model, shapes, host, forced)
+            graph = _built(model, shapes, host, forced)
+            if model.quantized:
+                check(graph)
+            return graph
         except UnsupportedError as error:
             # One that the host could have, but may not in the middle, says so.
             asks = 'host="anywhere"' in error.remedy
@@ -96,10 +104,7 @@ def _built(model: ModelFile, shapes: Shapes, host: Host, forced: Reasons) -> Gra
     if not model.quantized:
         normalized(prepared(graph))  # refuses what tw.quantize would
         return graph
-    graph = with_float32_factors(strictly_given(graph))
-    # What cannot become integers is an error here, with its name, and not when it is compiled.
-    check_integers(graph)
-    return graph
+    return with_float32_factors(strictly_given(graph))
 
 
 def _to_host(model: ModelFile, error: UnsupportedError, forced: Reasons) -> Reasons:

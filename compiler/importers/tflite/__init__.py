@@ -4,7 +4,7 @@ In the order in which a file is read: ``file`` (a flatbuffer, which may hold any
 data), ``importer`` (tensors, and one operator after another), ``call`` (what an operator has to
 go on: its operands, its options, its refusals), ``operators`` (which there are), and their
 families: ``weighted``, ``windows``, ``elementwise``, ``movement``; ``tables`` (functions in the
-kernels' own integers).
+kernels' own integers); ``hosting`` and ``kernels`` (what the host computes, and how).
 
 Source: the schema of TensorFlow Lite, version 3, and the arithmetic of its reference kernels;
 docs/decisions/0022-tflite.md.

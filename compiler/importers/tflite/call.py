@@ -121,6 +121,32 @@ class Call:
             )
         return view
 
+    def map(self, place: int, shape: tuple[int, ...]) -> View:
+        """Return an operand of ``shape``, repeated where it is smaller; a constant becomes one."""
+        tensor = self.tensor(place)
+        if tensor.data is None:
+            view = self.view(place)
+        else:
+            grid = grid_of(self.where, tensor)
+            integers = self.constant(place, "INT8").astype(np.int64)
+            own = integers[0] if integers.ndim > len(shape) and integers.shape[0] == 1 else integers
+            real = float64(own - grid.zero_point) * grid.scale
+            where = f"{self.where}.constant"
+            view = self.builder.constant(where, real, real.shape)
+            view = self.builder.quantized(where, view, grid)
+        if view.shape == shape:
+            return view
+        if len(view.shape) > len(shape):
+            self.refuse(f"{self.op.kind} of {view.shape} and {shape}", "Give both one shape.")
+        return self.builder.move([view], lambda places: np.broadcast_to(places[0], shape))
+
+    def broadcast(self) -> tuple[int, ...]:
+        """Return the shape of the only result without the batch, which is one."""
+        shape = self.result.shape
+        if not shape or shape[0] != 1 or 0 in shape:
+            self.refuse(f"a result of {shape}", "The batch is one.")
+        return shape[1:]
+
     def is_constant(self, place: int) -> bool:
         """Whether an operand is in the file."""
         return self.tensor(place).data is not None
@@ -158,6 +184,11 @@ class Call:
         if self.op.options is None:
             return default
         return int(guarded(name, getattr(self.op.options, name)))
+
+    def number(self, name: str) -> float:
+        """Return an option that is a float32."""
+        options = self.op.options
+        return 0.0 if options is None else float(guarded(name, getattr(options, name)))
 
     # Grids.
 

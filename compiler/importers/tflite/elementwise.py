@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from tilewright.compiler.importers.tflite.call import Call, grid_of, within
+from tilewright.compiler.importers.tflite.movement import same_grid
 from tilewright.compiler.quantized.graph import View
+from tilewright.compiler.quantized.ops.elementwise import BinaryFunction
 
 
 def add(call: Call) -> View:
-    """ADD: two tensors of one shape, each on its own grid."""
-    if call.is_constant(0) or call.is_constant(1):
-        call.refuse("an addition of a constant", "Add it to the bias of the layer before.")
-    a, b = call.view(0), call.view(1)
-    if a.shape != b.shape:
-        call.refuse(f"an addition of {a.shape} and {b.shape}", "Give both operands one shape.")
-    y = call.builder.binary(call.where, "add", a, b)
-    return call.quantized(y)
+    """ADD: two tensors, each on its own grid, one of which may be constant."""
+    return _binary(call, "add")
+
+
+def sub(call: Call) -> View:
+    """SUB: two tensors, each on its own grid, one of which may be constant."""
+    return _binary(call, "sub")
+
+
+def mul(call: Call) -> View:
+    """MUL: two tensors, each on its own grid, one of which may be constant."""
+    return _binary(call, "mul")
+
+
+def maximum(call: Call) -> View:
+    """MAXIMUM: two tensors on one grid, which is the result's."""
+    same_grid(call, 0, 1)
+    return call.quantized(_of_two(call, "maximum"), call.grid)
+
+
+def _binary(call: Call, function: BinaryFunction) -> View:
+    return call.quantized(_of_two(call, function))
+
+
+def _of_two(call: Call, function: BinaryFunction) -> View:
+    shape = call.broadcast()
+    if call.is_constant(0) and call.is_constant(1):
+        call.refuse(f"{call.op.kind} of constants", "Fold it.")
+    operands = [call.map(place, shape) for place in (0, 1)]
+    return call.builder.binary(call.where, function, *operands)
 
 
 def relu(call: Call) -> View:

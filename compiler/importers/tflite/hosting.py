@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import (
     GraphProto,
     ModelProto,
@@ -20,13 +20,13 @@ from tilewright.compiler.host import HostModel
 from tilewright.compiler.importers.hosted import Hosted, Region
 from tilewright.compiler.importers.tflite.call import Call, grid_of
 from tilewright.compiler.importers.tflite.file import File
+from tilewright.compiler.importers.tflite.kernels import KERNELS, Constants
 from tilewright.compiler.quantized.build import Builder
 from tilewright.compiler.quantized.graph import View
 from tilewright.errors import UnsupportedError
 
 _IR_VERSION, _OPSET = 10, 17
 Nodes = list[NodeProto]
-Constants = MutableMapping[str, np.generic | NDArray[np.int64]]
 
 
 def _softmax(call: Call, x: str, y: str, constants: Constants) -> Nodes:
@@ -61,12 +61,13 @@ def _identity(call: Call, x: str, y: str, constants: Constants) -> Nodes:
     return [helper.make_node("Identity", [x], [y])]
 
 
-#: What the host computes, by the schema's names.
+#: What the host computes, by the schema's names; of some operators what the engine has not.
 HOST: Mapping[str, Callable[[Call, str, str, Constants], Nodes]] = {
     "ARG_MAX": _arg_max,
     "LOG_SOFTMAX": _log_softmax,
     "SOFTMAX": _softmax,
     "TRANSPOSE": _transpose,
+    **KERNELS,
 }
 #: What stays there behind these.
 _BEHIND = {
@@ -91,7 +92,8 @@ class Hosting(Region):
     def takes(self, call: Call) -> bool:
         """Whether an operator is the host's: of its own, or behind one that is."""
         reads = bool(call.op.inputs) and call.op.inputs[0] in self.hosted
-        return call.op.kind in HOST or (reads and call.op.kind in _BEHIND)
+        alone = call.op.kind in HOST and call.op.kind not in KERNELS
+        return alone or (reads and call.op.kind in _BEHIND)
 
     def add(self, call: Call, reason: UnsupportedError) -> None:
         """Keep an operator for the host.
@@ -110,6 +112,14 @@ class Hosting(Region):
         self._calls[name] = call
         self.kinds.append((call.op.kind, call.where))
         self.hosted[number] = Hosted(name, result.shape, result.kind, floats, reason, grid)
+
+    def view(self, value: Hosted) -> View:
+        """Return what the engine reads of the host's results, as the file has it."""
+        if value.dims is None or len(value.dims) != 4:
+            return super().view(value)
+        batch, rows, columns, channels = value.dims
+        first = super().view(replace(value, dims=(batch, channels, rows, columns)))
+        return self.builder.transposed(first, (1, 2, 0))
 
     def cut(self, names: Sequence[str]) -> tuple[HostModel, list[View]]:
         """Return a model that computes tensors from those of the engine, and these."""
@@ -145,7 +155,7 @@ class Hosting(Region):
         for name in names:
             visit(name)
             result = name
-            if len(self.hosted[int(name)].dims or ()) == 4 and self._is_result(name):
+            if len(self.hosted[int(name)].dims or ()) == 4:  # channels first, for engine and caller
                 result = f"{name}.turned"
                 turned = helper.make_node("Transpose", [name], [result], perm=[0, 3, 1, 2])
                 graph.node.append(turned)
@@ -158,7 +168,3 @@ class Hosting(Region):
         opsets = [helper.make_opsetid("", _OPSET)]
         model = ModelProto(graph=graph, ir_version=_IR_VERSION, opset_import=opsets)
         return HostModel(model.SerializeToString()), list(views.values())
-
-    def _is_result(self, name: str) -> bool:
-        """Whether a tensor is what the file returns, which is given channels first."""
-        return int(name) in self.file.outputs

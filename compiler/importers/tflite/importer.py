@@ -8,7 +8,7 @@ from tilewright.compiler.importers.hosted import Host, Hosted
 from tilewright.compiler.importers.tflite.call import Call, grid_of
 from tilewright.compiler.importers.tflite.file import File, FileTensor, FormatError, read_file
 from tilewright.compiler.importers.tflite.hosting import HOST, Hosting
-from tilewright.compiler.importers.tflite.operators import LEFT_OUT, OPERATORS
+from tilewright.compiler.importers.tflite.operators import LEFT_OUT, OPERATORS, Handler
 from tilewright.compiler.quantized.build import Builder
 from tilewright.compiler.quantized.graph import Graph, View
 from tilewright.compiler.quantized.passes import given
@@ -78,14 +78,27 @@ def _add(call: Call, hosting: Hosting, views: dict[int, View], host: Host) -> No
     handler, kind = OPERATORS.get(call.op.kind), call.op.kind
     if handler is None or hosting.takes(call):
         reason = UnsupportedError(call.where, f"the operator {kind}", _remedy(kind))
-        if host == "never" or not hosting.takes(call):
+        if host == "never" or (kind not in HOST and not hosting.takes(call)):
             raise reason
         hosting.add(call, reason)
         return
+    state = hosting.state
+    try:
+        _add_to_engine(call, handler, hosting, views)
+    except UnsupportedError as error:
+        if host == "never" or kind not in HOST:
+            raise
+        hosting.state = state
+        hosting.add(call, error)
+
+
+def _add_to_engine(call: Call, handler: Handler, hosting: Hosting, views: dict[int, View]) -> None:
     for number in call.op.inputs:
         if number in hosting.hosted and number not in views:
             views[number] = hosting.view(hosting.hosted[number])
-    views[call.op.outputs[0]] = handler(call)
+    made = handler(call)
+    results = made if isinstance(made, list) else [made]
+    views.update(zip(call.op.outputs, results, strict=True))
 
 
 def _input(builder: Builder, tensor: FileTensor) -> View:

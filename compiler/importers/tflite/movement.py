@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,8 +47,20 @@ def concatenation(call: Call) -> View:
 
 
 def pad(call: Call) -> View:
-    """PAD: the zero point around a tensor."""
+    """PAD, PADV2: the zero point around a tensor."""
     same_grid(call, 0)
+    if call.has(2) and int(call.constant(2, "INT8").reshape(-1)[0]) != call.grid.zero_point:
+        call.refuse("padding with a value that is not zero", "Pad with zero.")
+    return _padded(call, "constant")
+
+
+def mirror_pad(call: Call) -> View:
+    """MIRROR_PAD: a tensor's own elements around it, with or without those at its ends."""
+    same_grid(call, 0)
+    return _padded(call, "symmetric" if call.option("Mode") else "reflect")
+
+
+def _padded(call: Call, mode: str) -> View:
     view = call.view(0)
     ends = call.constant(1, "INT32", "INT64")
     if ends.shape != (len(view.shape) + 1, 2) or ends.min() < 0 or ends[0].any():
@@ -55,7 +68,129 @@ def pad(call: Call) -> View:
     if ends.max() > 1 << 12:
         call.refuse(f"padding {ends.tolist()}", "It is at most 4096.")
     pairs = [(int(a), int(b)) for a, b in ends[1:]]
+    if mode != "constant":
+        return call.builder.move([view], lambda places: np.pad(places[0], pairs, mode=mode))  # type: ignore[call-overload]
     return call.builder.move([view], lambda places: np.pad(places[0], pairs, constant_values=-1))
+
+
+def slice_(call: Call) -> View:
+    """SLICE: elements from a place on, so many of them, all with -1."""
+    same_grid(call, 0)
+    begins, sizes = (_whole(call, place) for place in (1, 2))
+    ends = [n if m == -1 else b + m for b, m, n in zip(begins, sizes, _full(call), strict=True)]
+    return _taken(call, [slice(b, e) for b, e in zip(begins, ends, strict=True)])
+
+
+def strided_slice(call: Call) -> View:
+    """STRIDED_SLICE: elements of every axis from a place to another, in steps."""
+    same_grid(call, 0)
+    begins, ends, steps = (_whole(call, place) for place in (1, 2, 3))
+    masks = {name: call.option(name) for name in ("BeginMask", "EndMask", "ShrinkAxisMask")}
+    if call.option("EllipsisMask") or call.option("NewAxisMask") or 0 in steps:
+        call.refuse("a STRIDED_SLICE with new axes or an ellipsis", "Give each axis its ends.")
+    index: list[slice | int] = []
+    for i, (b, e, step) in enumerate(zip(begins, ends, steps, strict=True)):
+        first = None if masks["BeginMask"] >> i & 1 else b
+        last = None if masks["EndMask"] >> i & 1 else e
+        index.append(b if masks["ShrinkAxisMask"] >> i & 1 else slice(first, last, step))
+    return _taken(call, index)
+
+
+def _taken(call: Call, index: list[slice | int]) -> View:
+    """Return elements of an operand; of the first axis, the batch, all."""
+    full = _full(call)
+    whole = bool(index) and isinstance(index[0], slice) and index[0].indices(1) == (0, 1, 1)
+    if not whole or len(index) > len(full):
+        call.refuse(f"{call.op.kind} of the batch", "Take all of the first axis.")
+    y = call.builder.move([call.view(0)], lambda places: places[0][tuple(index[1:])])
+    if y.shape != call.broadcast():
+        call.refuse(f"{call.op.kind} that gives {y.shape}", "The file is damaged.")
+    return y
+
+
+def _full(call: Call) -> tuple[int, ...]:
+    return (1, *call.view(0).shape)
+
+
+def _whole(call: Call, place: int) -> list[int]:
+    return [int(n) for n in call.constant(place, "INT32", "INT64").reshape(-1)]
+
+
+def split(call: Call) -> list[View]:
+    """SPLIT: equal parts along an axis."""
+    axis = _axis(call, _whole(call, 0)[0], len(call.view(1).shape) + 1)
+    count = len(call.op.outputs)
+    if call.view(1).shape[axis] % count:
+        call.refuse(f"{count} equal parts of {call.view(1).shape[axis]}", "Use SPLIT_V.")
+    return _parts(call, 1, axis, [call.view(1).shape[axis] // count] * count)
+
+
+def split_v(call: Call) -> list[View]:
+    """SPLIT_V: parts of given sizes along an axis."""
+    axis = _axis(call, _whole(call, 2)[0], len(call.view(0).shape) + 1)
+    sizes, n = _whole(call, 1), call.view(0).shape[axis]
+    rest = n - sum(m for m in sizes if m != -1)
+    return _parts(call, 0, axis, [rest if m == -1 else m for m in sizes])
+
+
+def unpack(call: Call) -> list[View]:
+    """UNPACK: one place of an axis each, which goes."""
+    axis = _axis(call, call.option("Axis"), len(call.view(0).shape) + 1)
+    parts = _parts(call, 0, axis, [1] * call.view(0).shape[axis])
+    shape = tuple(n for i, n in enumerate(call.view(0).shape) if i != axis)
+    return [call.builder.reshaped(part, shape) for part in parts]
+
+
+def _parts(call: Call, place: int, axis: int, sizes: list[int]) -> list[View]:
+    view, own = call.view(place), grid_of(call.where, call.tensor(place))
+    wrong = sum(sizes) != view.shape[axis] or min(sizes) < 1 or len(sizes) != len(call.op.outputs)
+    if wrong or any(grid_of(call.where, call.file.tensors[i]) != own for i in call.op.outputs):
+        call.refuse(f"parts {sizes} of {view.shape}, or on other grids", "Convert the file anew.")
+    ends = np.cumsum([0, *sizes]).tolist()
+    return [call.builder.taken(view, range(first, last), axis) for first, last in pairwise(ends)]
+
+
+def pack(call: Call) -> View:
+    """PACK: tensors side by side along a new axis."""
+    same_grid(call, *range(len(call.op.inputs)))
+    views = [call.view(place) for place in range(len(call.op.inputs))]
+    axis = _axis(call, call.option("Axis"), len(views[0].shape) + 2)
+    if len({v.shape for v in views}) > 1:
+        call.refuse(f"{call.op.kind} of {[v.shape for v in views]}", "Give all one shape.")
+    return call.builder.move(views, lambda places: np.stack(places, axis))
+
+
+def _axis(call: Call, axis: int, rank: int) -> int:
+    """Return an axis without the batch, of ``rank`` with it."""
+    if not -rank <= axis < rank or axis % rank == 0:
+        call.refuse(f"{call.op.kind} along axis {axis} of {rank}", "Take one behind the batch.")
+    return axis % rank - 1
+
+
+def gather(call: Call) -> View:
+    """GATHER: places of an axis, which are constant."""
+    same_grid(call, 0)
+    view = call.view(0)
+    axis, places = _axis(call, call.option("Axis"), len(view.shape) + 1), _whole(call, 1)
+    if call.option("BatchDims") or not all(0 <= p < view.shape[axis] for p in places):
+        call.refuse(f"GATHER of {places[:8]} of {view.shape[axis]}", "Take places inside.")
+    y = call.builder.taken(view, places, axis)
+    return call.builder.reshaped(y, call.broadcast())
+
+
+def tile(call: Call) -> View:
+    """TILE: a tensor several times along each axis."""
+    same_grid(call, 0)
+    times, shape = _whole(call, 1), call.broadcast()
+    if times[0] != 1 or [n * m for n, m in zip(_full(call), times, strict=True)] != [1, *shape]:
+        call.refuse(f"TILE by {times}", "Leave the batch alone.")
+    return call.builder.move([call.view(0)], lambda places: np.tile(places[0], times[1:]))
+
+
+def broadcast_to(call: Call) -> View:
+    """BROADCAST_TO: a tensor in a larger shape."""
+    same_grid(call, 0)
+    return call.map(0, call.broadcast())
 
 
 def resize_nearest(call: Call) -> View:

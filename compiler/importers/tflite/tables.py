@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from tilewright.compiler.importers.tflite.call import Call, grid_of
+from tilewright.compiler.quantized.fixed_point import scaled
 from tilewright.compiler.quantized.graph import View
 
 FloatArray = npt.NDArray[np.float32]
@@ -45,6 +46,39 @@ def logistic(call: Call) -> View:
 def tanh(call: Call) -> View:
     """TANH."""
     return _of_floats(call, np.tanh)
+
+
+def leaky_relu(call: Call) -> View:
+    """LEAKY_RELU: what is negative is scaled."""
+    source, grid = grid_of(call.where, call.tensor(0)), call.grid
+    factor = np.float32(source.scale) / np.float32(grid.scale)
+    below = np.float32(source.scale) * np.float32(call.number("Alpha")) / np.float32(grid.scale)
+    return _of_slopes(call, float(factor), float(below), 1)
+
+
+def prelu(call: Call) -> View:
+    """PRELU of one slope: what is negative is scaled."""
+    slopes = (
+        call.constant(1, "INT8").astype(np.int64) - grid_of(call.where, call.tensor(1)).zero_point
+    )
+    if len(np.unique(slopes)) != 1:
+        call.refuse("a PRELU whose slopes differ", "Use one slope, or LEAKY_RELU.")
+    source, own, grid = (
+        grid_of(call.where, t) for t in (call.tensor(0), call.tensor(1), call.result)
+    )
+    above = np.float32(source.scale) / np.float32(grid.scale)
+    below = np.float32(source.scale) * np.float32(own.scale) / np.float32(grid.scale)
+    return _of_slopes(call, float(above), float(below), int(slopes.reshape(-1)[0]))
+
+
+def _of_slopes(call: Call, above: float, below: float, slope: int) -> View:
+    """Tabulate what is scaled by one factor or another, in the kernels' integers."""
+    source = grid_of(call.where, call.tensor(0))
+    points = np.arange(-128, 128, dtype=np.int64) - source.zero_point
+    low = scaled(points * slope, below) if below > 0 else np.zeros_like(points)
+    if below < 0:
+        call.refuse("a negative slope", "Use a slope of zero or more.")
+    return _table(call, np.where(points >= 0, scaled(points, above), low))
 
 
 def hard_swish(call: Call) -> View:

@@ -15,11 +15,12 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def _weights(
-    call: Call, axis: int, kernels: int
+    call: Call, axis: int, kernels: int, *, data: int = 0, bias: int = 2
 ) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray, FloatArray | None]:
     """Return weights, their scales, those of the accumulators, and the bias in real units.
 
-    ``axis`` : of the output channels, of which there are ``kernels``.
+    ``axis`` : of the output channels, of which there are ``kernels``; ``data``, ``bias`` : places
+    of operands.
     """
     tensor = call.tensor(1)
     weight = call.constant(1, "INT8").astype(np.int64)
@@ -37,15 +38,14 @@ def _weights(
         )
     if not (np.isfinite(scales) & (scales > 0)).all():
         call.refuse(f"a scale of {tensor.name} is {scales.min()}", "Scales are positive.")
-    own = grid_of(call.where, call.tensor(0)).scale
+    own = grid_of(call.where, call.tensor(data)).scale
     scales = np.broadcast_to(scales, (kernels,)).copy()
-    bias = None
-    if call.has(2):
-        integers = call.constant(2, "INT32").astype(np.float64).reshape(-1)
+    integers = None
+    if call.has(bias):
+        integers = call.constant(bias, "INT32").astype(np.float64).reshape(-1)
         if len(integers) != kernels:
             call.refuse(f"{len(integers)} biases for {kernels} kernels", "There is one for each.")
-        bias = integers
-    return weight, scales, scales * own, bias
+    return weight, scales, scales * own, integers
 
 
 def conv(call: Call) -> View:
@@ -93,6 +93,40 @@ def depthwise(call: Call) -> View:
         padding(call, x.shape[1:], (rows, columns)),
         dilation(call),
         channels,
+        float64(scales),
+    )
+    return call.channels_last(call.quantized(y))
+
+
+def transpose_conv(call: Call) -> View:
+    """TRANSPOSE_CONV: of its operands, the first is the result's shape, the second the weights."""
+    x = call.builder.transposed(call.view(2), (2, 0, 1))
+    shape = call.tensor(1).shape
+    if len(shape) != 4 or shape[3] != x.shape[0] or not call.has(0):
+        call.refuse(f"weights of {shape}", "They are (kernels, rows, columns, channels).")
+    kernels, size, steps = shape[0], (shape[1], shape[2]), stride(call)
+    weight, scales, accumulators, bias = _weights(call, 0, kernels, data=2, bias=3)
+    wanted = call.broadcast()
+    pads: list[int] = []
+    for n, m, k, s in zip(x.shape[1:], wanted[:2], size, steps, strict=True):
+        # As little as the padding of a convolution from the result back.
+        total = max(0, (n - 1) * s + k - m) if call.option("Padding") == 0 else 0
+        pads += [total // 2, total - total // 2]
+    beyond = [
+        m - ((n - 1) * s + k - pads[2 * i] - pads[2 * i + 1])
+        for i, (n, m, k, s) in enumerate(zip(x.shape[1:], wanted[:2], size, steps, strict=True))
+    ]
+    if min(beyond) < 0:
+        call.refuse(f"a result of {wanted}", "The file is damaged.")
+    y = call.builder.conv_transpose(
+        call.where,
+        x,
+        float64(weight.transpose(0, 3, 1, 2) * scales[:, None, None, None]),
+        None if bias is None else float64(bias * accumulators),
+        steps,
+        (pads[0], pads[1], pads[2], pads[3]),
+        (beyond[0], beyond[1]),
+        1,
         float64(scales),
     )
     return call.channels_last(call.quantized(y))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from tilewright.compiler.importers.tflite.call import Call
+from tilewright.compiler.importers.tflite.movement import same_grid
 from tilewright.compiler.quantized.graph import View
 from tilewright.compiler.quantized.ops import Padding, Pair
 
@@ -45,13 +48,14 @@ def padding(call: Call, size: Sequence[int], kernel: Pair) -> Padding:
     return ends[0], ends[1], ends[2], ends[3]
 
 
-def _kernel(call: Call) -> Pair:
+def kernel_of(call: Call) -> Pair:
+    """Return the window of a pool, (rows, columns)."""
     return _positive(call, "window", ("FilterHeight", "FilterWidth"), 0)
 
 
 def average_pool(call: Call) -> View:
     """AVERAGE_POOL_2D: means of windows without padding."""
-    x, kernel = call.channels_first(), _kernel(call)
+    x, kernel = call.channels_first(), kernel_of(call)
     pads = padding(call, x.shape[1:], kernel)
     if any(pads):
         call.refuse(
@@ -65,7 +69,7 @@ def average_pool(call: Call) -> View:
 
 def max_pool(call: Call) -> View:
     """MAX_POOL_2D: maxima of windows."""
-    x, kernel = call.channels_first(), _kernel(call)
+    x, kernel = call.channels_first(), kernel_of(call)
     pads = padding(call, x.shape[1:], kernel)
     y = call.builder.max_pool(call.where, x, kernel, stride(call), pads)
     return call.channels_last(call.quantized(y))
@@ -83,3 +87,17 @@ def mean(call: Call) -> View:
     y = call.builder.avg_pool(call.where, x, size, size, (0, 0, 0, 0), float(size[0] * size[1]))
     mean = call.quantized(y, call.grid)
     return call.builder.reshaped(mean, call.result.shape[1:])
+
+
+def resize_bilinear(call: Call) -> View:
+    """RESIZE_BILINEAR of one pixel, or to the same size; the host has all others."""
+    same_grid(call, 0)
+    x, shape = call.channels_first(), call.broadcast()
+    if x.shape[1:] not in ((1, 1), shape[:2]) or len(shape) != 3:
+        call.refuse(
+            f"interpolation from {x.shape[1:]} to {shape[:2]}",
+            "Use RESIZE_NEAREST_NEIGHBOR by whole factors.",
+        )
+    return call.channels_last(
+        call.builder.move([x], lambda places: np.broadcast_to(places[0], (x.shape[0], *shape[:2])))
+    )

@@ -13,7 +13,7 @@ from tilewright.errors import UnsupportedError
 
 
 def lower_arithmetic(graph: Graph) -> Graph:
-    """Leave sums, maxima and products with one factor per channel.
+    """Leave sums, maxima and products with one factor per channel, and TFLite's differences.
 
     Raises
     ------
@@ -22,7 +22,8 @@ def lower_arithmetic(graph: Graph) -> Graph:
     rewrite = Rewrite(graph)
     for op in graph.ops:
         op = rewrite.current(op)
-        if isinstance(op, q.Binary):
+        # TFLite's differences are no sums: it rounds operands before.
+        if isinstance(op, q.Binary) and (op.function, graph.rounding) != ("sub", "double"):
             rewrite.replace(op.output, _lowered(rewrite, op))
         else:
             rewrite.emit(op)

@@ -17,7 +17,9 @@ def fold_constants(graph: Graph) -> Graph:
         known = [s.value for s in sources if isinstance(s, q.Constant)]
         if op.inputs and len(known) == len(op.inputs):
             value = op.evaluate(*(v[None] for v in known))[0]
-            grids = {graph.tensors[name].quantization for name in op.inputs if name in graph.tensors}
+            grids = {
+                graph.tensors[name].quantization for name in op.inputs if name in graph.tensors
+            }
             moved = op.keeps_grid and len(grids) == 1
             op = q.Constant(op.name, (), op.output, value)
             if moved and (grid := grids.pop()) is not None:

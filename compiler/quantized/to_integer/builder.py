@@ -219,6 +219,8 @@ class Builder:
 
     def _requantize(self, x: Pending, grid: Quantization) -> Requantize:
         factors = [float(s) / grid.scale for s in x.scale]
+        if self.rounding == "double" and isinstance(x.source, GateSource | ProductSource):
+            factors = [twice.product_factor(x.source, grid)] * len(factors)
         if self.rounding == "double":
             return twice.scale_by(x.where, factors, grid)
         return ratio_or_explain(x.where, factors, grid.zero_point, grid.qmin, grid.qmax)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -67,6 +68,9 @@ def binary(builder: Builder, op: q.Binary, a: Quantized, b: Quantized) -> Pendin
     match op.function:
         case "add":
             return sum_of(op.name, a, b, op.shared)
+        case "sub":
+            difference = sum_of(op.name, a, b)
+            return replace(difference, source=AddSource(a, b, None, minus=True))
         case "maximum":
             return _maximum(builder, op, a, b)
         case "mul":

@@ -19,12 +19,15 @@ import numpy as np
 from tilewright.compiler.ir.arithmetic import IntArray, requantize, weighted_range
 from tilewright.compiler.ir.ops import Conv2d, WeightedSum
 from tilewright.compiler.ir.types import FIRST_ROUNDING, Requantize, make_requantize
+from tilewright.compiler.quantized.fixed_point import mean_multiplier, scaled
 from tilewright.compiler.quantized.to_integer.folding import Folded, ratio_or_explain
 from tilewright.compiler.quantized.to_integer.values import (
     AddSource,
+    GateSource,
     LinearSource,
     Pending,
     PoolSource,
+    ProductSource,
     Quantized,
     WeightedSource,
 )
@@ -41,12 +44,6 @@ _DIGIT = 8
 _DIGITS = {1: 1, 2: 1, 3: 3, 4: 3}
 """Digits to try, and how far from the nearest factors."""
 _ENOUGH = 1 << 40
-
-
-def scaled(x: IntArray, factor: float) -> IntArray:
-    """Return ``x * factor`` as TFLite's ``MultiplyByQuantizedMultiplier`` rounds it."""
-    scale = make_requantize([factor], 31, 0, -_ENOUGH, _ENOUGH, "double")
-    return requantize(x.reshape(1, -1), scale).reshape(x.shape)
 
 
 @dataclass(frozen=True)
@@ -75,15 +72,16 @@ def finish_add(
     ------
     UnsupportedError  If no factors are found.
     """
-    a, b = source.a, source.b
+    a, b, sign = source.a, source.b, -1 if source.minus else 1
     if a.type.signed != b.type.signed or max(a.type.bits, b.type.bits) > 8:
         raise UnsupportedError(x.where, "operands of different types", "Use int8 for both.")
     operands = (a,) if a.value == b.value else (a, b)
     # All values of one operand along each axis.
     ranges = [np.arange(v.type.qmin, v.type.qmax + 1, dtype=np.int64) for v in operands]
     points = list(np.meshgrid(*ranges, indexing="ij"))
-    wanted = _sum_of_kernel(a, points[0], b, points[-1], grid)
-    ratios = [(3 - len(operands)) * v.type.scale / grid.scale for v in operands]
+    wanted = _sum_of_kernel(a, points[0], b, points[-1], sign, grid)
+    signs = (1, sign) if len(operands) == 2 else (1 + sign,)
+    ratios = [s * v.type.scale / grid.scale for s, v in zip(signs, operands, strict=True)]
     found = find_digits(points, ratios, wanted, grid)
     if found is None:
         raise UnsupportedError(
@@ -124,15 +122,15 @@ def _divide(channels: int, grid: Quantization) -> Requantize:
 
 
 def _sum_of_kernel(
-    a: Quantized, qa: IntArray, b: Quantized, qb: IntArray, grid: Quantization
+    a: Quantized, qa: IntArray, b: Quantized, qb: IntArray, sign: int, grid: Quantization
 ) -> IntArray:
-    """Return what ``reference_integer_ops::Add`` makes of operands, without the zero point."""
+    """Return what TFLite's ``Add`` or ``Sub`` makes of operands, without the zero point."""
     twice_the_larger = 2 * max(a.type.scale, b.type.scale)
     sides = [
         scaled((q - v.type.zero_point) << _LEFT_SHIFT, v.type.scale / twice_the_larger)
         for v, q in ((a, qa), (b, qb))
     ]
-    total = scaled(sides[0] + sides[1], twice_the_larger / ((1 << _LEFT_SHIFT) * grid.scale))
+    total = scaled(sides[0] + sign * sides[1], twice_the_larger / ((1 << _LEFT_SHIFT) * grid.scale))
     return np.clip(total, grid.qmin - grid.zero_point, grid.qmax - grid.zero_point)
 
 
@@ -191,6 +189,12 @@ def _split(factors: list[int], bias: int, points: list[IntArray], digits: int) -
     return Digits(np.array(rows), tuple(biases))
 
 
+def product_factor(source: GateSource | ProductSource, grid: Quantization) -> float:
+    """Return the factor of TFLite's ``Mul``, which it computes in float32."""
+    a, b = (source.x, source.gate) if isinstance(source, GateSource) else (source.a, source.b)
+    return float(np.float32(a.type.scale) * np.float32(b.type.scale) / np.float32(grid.scale))
+
+
 def finish_pool(
     builder: Builder, name: str, x: Pending, source: PoolSource, grid: Quantization
 ) -> Quantized:
@@ -235,18 +239,13 @@ def finish_pool(
 def finish_mean(
     builder: Builder, name: str, x: Pending, source: PoolSource, grid: Quantization
 ) -> Quantized:
-    """Emit the window sums whose division is that of TFLite's mean over rows and columns.
-
-    The kernel has the multiplier of the scales, and divides that by the number of pixels, towards
-    zero; so it may have fewer than 31 bits.
-    """
+    """Emit the window sums whose division is that of TFLite's mean over rows and columns."""
     t, area = source.x.type, source.kernel[0] * source.kernel[1]
-    whole = make_requantize([t.scale / grid.scale], 31, 0, 0, 0, "double")
-    more = min(area.bit_length() - 1, 2 * FIRST_ROUNDING + 1 - whole.shift[0])
+    multiplier, shift = mean_multiplier(t.scale / grid.scale, area)
     channels = x.shape[0]
     scale = Requantize(
-        ((whole.multiplier[0] << more) // area,) * channels,
-        (whole.shift[0] + more,) * channels,
+        (multiplier,) * channels,
+        (shift,) * channels,
         grid.zero_point, grid.qmin, grid.qmax, "double",
     )  # fmt: skip
     weight = np.ones((channels, 1, *source.kernel), np.int64)

@@ -120,11 +120,15 @@ class PoolSource:
 
 @dataclass(frozen=True)
 class AddSource:
-    """Sum of ``a`` and ``b``, quantized to ``shared`` beforehand if it is given."""
+    """Sum of ``a`` and ``b``, quantized to ``shared`` beforehand if it is given.
+
+    ``minus``: their difference, as TFLite's kernel has it.
+    """
 
     a: Quantized
     b: Quantized
     shared: Quantization | None
+    minus: bool = False
 
 
 @dataclass(frozen=True)

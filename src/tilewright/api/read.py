@@ -58,7 +58,8 @@ def read_onnx(
     except ImportError as error:
         raise Error(f"reading {path} needs {error.name}: pip install 'tilewright[onnx]'") from error
     require_choice("read_onnx", "host", host, get_args(Host))
-    imported = import_file(path, input_shapes, host)
+    # What cannot become integers is an error here, with its name, and not when it is compiled.
+    imported = import_file(path, input_shapes, host, check_integers)
     if not imported.quantized:
         run = session_of(path, alone=has_host_parts(imported.graph))
         return FloatNetwork(imported.graph, run)

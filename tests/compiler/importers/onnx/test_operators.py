@@ -68,6 +68,7 @@ HONOURED = {
     "Conv of a sequence": lambda: line(pads=[2, 1], strides=[2], dilations=[2]),
     "ConvTranspose pads": lambda: transposed(strides=[2, 3], pads=[1, 0, 0, 1]),
     "ConvTranspose output_padding": lambda: transposed(strides=[2, 3], output_padding=[1, 2]),
+    "ConvTranspose dilations": lambda: transposed(strides=[2, 1], dilations=[2, 3]),
     "ConvTranspose group": lambda: transposed((4, 3, 3, 2), group=2),
     "ConvTranspose SAME_UPPER": lambda: transposed(strides=[2, 2], auto_pad="SAME_UPPER"),
     "ConvTranspose SAME_LOWER": lambda: transposed(strides=[2, 2], auto_pad="SAME_LOWER"),
@@ -159,7 +160,7 @@ REFUSED = {
     "negative pads": (lambda: conv(pads=[-1, 0, 0, 0]), r"pads=\[-1, 0, 0, 0\]"),
     "kernel_shape of other weights": (lambda: conv(kernel_shape=[5, 5]), r"kernel_shape=\[5, 5\]"),
     "group that does not divide": (lambda: conv(group=3), "in 3 groups for 4 channels"),
-    "dilated ConvTranspose": (lambda: transposed(dilations=[2, 2]), "dilated transposed"),
+    "ConvTranspose dilations": (lambda: transposed(dilations=[0, 2]), r"dilations=\[0, 2\]"),
     "AveragePool dilations": (lambda: pool(dilations=[2, 2]), "AveragePool with dilations"),
     "a batch norm in training": (
         lambda: one(
