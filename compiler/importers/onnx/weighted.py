@@ -89,7 +89,10 @@ def _dilated(call: Call, w: Tensor) -> Tensor:
     if math.prod(wide) * w.shape[0] * w.shape[1] > MAX_ELEMENTS:
         call.refuse(f"{call.operator} with dilations={list(apart)}", "Use smaller ones.")
     result = w.new_zeros(*w.shape[:2], *wide)
-    result[(..., *(slice(None, None, d) for d in apart))] = w
+    places = result
+    for axis, step in enumerate(apart, 2):
+        places = places[(*(slice(None),) * axis, slice(None, None, step))]
+    places.copy_(w)
     return result
 
 
