@@ -92,7 +92,14 @@ def test_offset_beyond_int32_is_refused_where_it_matters() -> None:
 
 def test_rounding_that_could_cost_more_than_one_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="more than one LSB"):
-        folded(3.0, 0.5, grid(1.0))
+        folded(3.0, 1.0, grid(1.0))
+
+
+def test_an_offset_that_float32_moved_off_the_grid_is_rounded() -> None:
+    """As in files, whose bias has a scale of its own; result steps are finer than sums here."""
+    f = folded(3.0, 6.003, grid(1.0))
+    assert f.bias.tolist() == [2] * len(f.bias)
+    assert 0 < f.bias_error < 0.01
 
 
 def test_negating_the_lowest_weight_is_refused() -> None:
