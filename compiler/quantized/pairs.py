@@ -11,6 +11,7 @@ import numpy as np
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import View
 from tilewright.compiler.quantized.ops.elementwise import BinaryFunction
+from tilewright.compiler.quantized.types import may_weigh
 from tilewright.compiler.quantized.views import Layout
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ def combined(builder: Builder, where: str, function: BinaryFunction, a: View, b:
         result = _as_they_are(builder, where, function, a, b, inner)
     else:
         names = [
-            builder.realized(where, _operand(builder, function, x, layout, inner)) for x in (a, b)
+            builder.realized(where, _operand(builder, weighs, x, layout, inner))
+            for x, weighs in (
+                (a, _weighs(builder, function, a, b)),
+                (b, _weighs(builder, function, b, a)),
+            )
         ]
         output = builder.emit(
             q.Binary(where, (names[0], names[1]), builder.unique(where), function)
@@ -83,19 +88,30 @@ def _leading(
     return lead, found
 
 
+def _weighs(
+    builder: Builder, function: BinaryFunction, factor: View, other: View
+) -> tuple[bool, bool]:
+    """Whether one factor per pixel and one per channel need not be repeated."""
+    grids = [[builder.tensors[n].quantization for n in x.sources] for x in (factor, other)]
+    return function == "mul", function == "mul" and may_weigh(*grids)
+
+
 def _operand(
-    builder: Builder, function: BinaryFunction, view: View, layout: Layout, shape: Sequence[int]
+    builder: Builder, weighs: tuple[bool, bool], view: View, layout: Layout, shape: Sequence[int]
 ) -> View:
-    """Return an operand as channels and pixels of a layout, (K, H, W), or one of either."""
+    """Return an operand as channels and pixels of a layout, (K, H, W), or one of either.
+
+    ``weighs``: whether one factor per pixel, and one per channel, may stay one.
+    """
     channels, pixels = layout.sizes(shape)
     own = layout.sizes(view.shape)
     turned = builder.transposed(view, layout.order)
     lone = [bool(s) and all(n == 1 for n in s) and math.prod(f) > 1
             for s, f in zip(own, (channels, pixels), strict=True)]  # fmt: skip
-    if function == "mul" and lone[1]:
+    if weighs[1] and lone[1]:
         wide = _expanded(builder, turned, (*channels, *own[1]))
         return builder.reshaped(wide, (math.prod(channels), 1, 1))
-    if function == "mul" and lone[0] and own[1] == pixels and math.prod(pixels) > 1:
+    if weighs[0] and lone[0] and own[1] == pixels and math.prod(pixels) > 1:
         return builder.reshaped(turned, (1, *layout.pixels))
     wide = _expanded(builder, turned, (*channels, *pixels))
     return builder.reshaped(wide, (math.prod(channels), *layout.pixels))

@@ -57,7 +57,6 @@ def matrix():
 
 MIDDLE = {
     "Softmax": lambda: between([node("Softmax", "r", axis=1)]),
-    "Transpose": lambda: between([node("Transpose", "r", perm=[0, 3, 2, 1])], to=10),
     "LRN": lambda: between([node("LRN", "r", size=3)]),
     "MatMul of tokens behind a norm": lambda: between(*matrix()),
 }  # fmt: skip
@@ -178,6 +177,7 @@ ENGINES = {
     "MaxPool, ceil_mode beyond half a window": lambda: between(
         [node("MaxPool", "r", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4, ceil_mode=1)]
     ),
+    "Transpose": lambda: between([node("Transpose", "r", perm=[0, 3, 2, 1])], to=10),
     "a constant without dimensions": scalar,
 }  # fmt: skip
 
