@@ -19,6 +19,7 @@ from tilewright.api.simulate import simulate
 from tilewright.api.verify import compare_outputs, verify
 from tilewright.compiler.ir import (
     Concat,
+    Conv2d,
     DynamicConv2d,
     Graph,
     Input,
@@ -170,6 +171,40 @@ def test_attention_keeps_the_array_busy():
     golden, isa = (simulate(program, inputs, backend=backend) for backend in ("golden", "isa"))
     compare_outputs(program, golden, isa)
     assert 2 * 196 * 196 * 64 > 0.63 * config.multipliers * isa.cycles
+
+
+def self_attention(channels, shape):
+    """Return attention's products whose queries, keys and values are convolutions of one map."""
+    tokens = int(np.prod(shape))
+    maps, scores = grid(channels, *shape), grid(tokens, *shape)
+    weight = np.random.default_rng(6).integers(-127, 128, (channels, channels, 1, 1))
+    convs = (
+        Conv2d(
+            f"to {v}", "x", v, np.roll(weight, i, 0), 8, np.zeros(channels, int), (1, 1),
+            (0, 0, 0, 0), (1, 1), 1, scale(channels, 12),
+        )
+        for i, v in enumerate("qkv")
+    )  # fmt: skip
+    values = {**dict.fromkeys("xqkvy", maps), "s": scores}
+    ops = (
+        Input("x", "x"),
+        *convs,
+        MatMul("scores", "q", "k", "s", True, 1, scale(tokens, 10)),
+        MatMul("mix", "s", "v", "y", False, 1, scale(channels, 14)),
+        Output("o", "y"),
+    )
+    return Graph("self-attention", values, ops)
+
+
+@pytest.mark.parametrize("engine", ["4x3", "8x3-bytes"])
+@pytest.mark.parametrize("act_depth", [80, 1024])
+def test_weights_are_all_there_before_any_is_read(engine, act_depth):
+    """The network computes them itself, and the buffer is too small for whole maps, or is not."""
+    shape = (24, 3)
+    config = replace(ENGINES[engine], act_depth=act_depth, weight_depth=4096)
+    program = compile_graph(self_attention(8, shape), Target(engine=config))
+    inputs = [np.random.default_rng(7).integers(-128, 128, (1, 8, *shape))]
+    compare_outputs(program, *(simulate(program, inputs, backend=x) for x in ("golden", "isa")))
 
 
 def test_each_image_of_a_batch_has_its_own_weights():
