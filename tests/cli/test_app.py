@@ -50,7 +50,10 @@ def test_errors_are_one_line_and_status_one(capsys):
     [
         (["compil"], "No such command 'compil'. Did you mean 'compile'? What it takes: tilewright"),
         (["compile"], "Missing argument 'model'. What it takes: tilewright compile --help"),
-        (["compile", "a", "--boad", "x"], "No such option: --boad (Possible options: --board)."),
+        (
+            ["compile", "a", "--boad", "x"],
+            "No such option: --boad (Possible options: --batch,",
+        ),
         (["compile", "a", "b"], "Got unexpected extra argument(s) (b). What it takes:"),
         (["simulate", "a", "--backend", "x"], "Invalid value for '--backend': 'x' is not one of"),
         (["quantize", "a", "--weight-bits", "x"], "Invalid value for '--weight-bits': "),

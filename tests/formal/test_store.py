@@ -229,7 +229,8 @@ class StoreProperties(wiring.Component):
 FAULTS = [
     Fault(StoreUnit, "self.start.eq(~self.halt & allowed)", "self.start.eq(allowed)",
           "a command starts in time"),
-    Fault(StoreUnit, "& reached(self.done_load, head.wait_load)", "", "a command starts in time"),
+    Fault(StoreUnit, "& reached(self.done_load, head.wait_load)", "", "a command starts in time",
+          method="_allowed"),
     Fault(StoreUnit, "with m.If(status != Status.IDLE):", "with m.If(0):",
           "bad commands write nothing"),
     Fault(StoreUnit, "with m.Elif(writer.complete):", "with m.Elif(writer.i.ready):",
@@ -237,8 +238,8 @@ FAULTS = [
     Fault(StoreUnit, "with m.If(writer.error):", "with m.If(0):", "done when all is confirmed"),
     Fault(StoreUnit, "self.halt | failed", "self.halt & failed", "quiet stays"),
     Fault(StoreUnit, "writer.i.payload.groups.eq(command.groups)",
-          "writer.i.payload.groups.eq(1)", "done when all is confirmed"),
-    Fault(StoreUnit, "self.base[12:]", "self.base[13:]", "next address"),
+          "writer.i.payload.groups.eq(1)", "done when all is confirmed", method="_describe"),
+    Fault(StoreUnit, "self.base[12:]", "self.base[13:]", "next address", method="_describe"),
     Fault(StoreUnit, "self.i.ready.eq(self.start)", "self.i.ready.eq(self.done)", "taken once"),
 ]  # fmt: skip
 

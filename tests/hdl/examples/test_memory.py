@@ -1,7 +1,9 @@
 """Memories behind AXI4: on chip, through the host's port; outside, a controller and its parts."""
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import Module, unsigned
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
 
 from tests.hdl.examples import run
 from tests.hdl.memory.sdram_bench import Bench, Request
@@ -13,11 +15,12 @@ from tilewright.hdl.memory.chip import CHIPS
 from tilewright.hdl.memory.engine import SDRAMEngine
 from tilewright.hdl.memory.keeper import Keeper
 from tilewright.hdl.memory.large import LargeMemory
+from tilewright.hdl.memory.late import LatePins
 from tilewright.hdl.memory.mover import Mover
 from tilewright.hdl.memory.opener import Opener
 from tilewright.hdl.memory.parameters import SDRAMParameters
 from tilewright.hdl.memory.pieces import Pieces
-from tilewright.hdl.memory.pins import Command
+from tilewright.hdl.memory.pins import Command, SDRAMPins
 from tilewright.hdl.memory.sdram import SDRAMController
 from tilewright.hdl.memory.share import HostShare
 from tilewright.isa import EngineConfig
@@ -39,6 +42,36 @@ class WithLargeMemory(Family):
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [write.addr.eq(word), write.data.eq(given), write.en.eq(enable)]
         m.d.comb += [read.addr.eq(word), read.en.eq(~enable), shown.eq(read.data)]
+
+
+class ChipsData(wiring.Component):
+    """What reads a chip's data into ``seen``, and says whether it drives by a command."""
+
+    sdram: Out(SDRAMPins(PARAMETERS.chip))
+    drives: In(1)
+    seen: Out(16)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += [self.sdram.dq_oe.eq(self.drives), self.seen.eq(self.sdram.dq_i)]
+        return m
+
+
+def test_late_pins():
+    dut = LatePins(ChipsData(), 3)  # two cycles there, one back
+
+    async def bench(ctx):
+        assert ctx.get(dut.sdram.ras_n)  # as it is without a command
+        ctx.set(dut.drives, 1)
+        ctx.set(dut.sdram.dq_i, 0xCAFE)
+        assert ctx.get(dut.seen) == 0
+        await ctx.tick()
+        assert ctx.get(dut.seen) == 0xCAFE
+        assert not ctx.get(dut.sdram.dq_oe)
+        await ctx.tick()
+        assert ctx.get(dut.sdram.dq_oe)
+
+    run(dut, bench)
 
 
 def test_on_chip_memory():
