@@ -108,8 +108,12 @@ def assemble(
     sooner = schedules[0].sooner_done()
     close += [] if sooner is None else [sooner]
     drafts = [_Draft.of(lowered, schedule, config, known, images) for schedule in close]
+    # Of programs that are too large there are no cycles.
+    fitting = [d for d in drafts if d.size(config) <= 1 << config.addr_width] or drafts[:1]
     per_byte = CYCLES_PER_BYTE[objective]
-    draft = drafts[0] if len(drafts) == 1 else min(drafts, key=lambda d: d.cost(timing, per_byte))
+    draft = fitting[0]
+    if len(fitting) > 1:
+        draft = min(fitting, key=lambda d: d.cost(timing, per_byte))
     return draft.finished(config, images)
 
 
@@ -144,6 +148,10 @@ class _Draft:
         streams = build_streams(recorder.entries, config, memory.end)
         return cls(lowered, schedule, constants, memory, streams)
 
+    def size(self, config: EngineConfig) -> int:
+        """Return the bytes of memory that the program takes."""
+        return align(self.streams.end(config), 4096)
+
     def cost(self, timing: Timing, per_byte: float) -> float:
         """Return the cycles of the program, with a byte to or from memory as so many."""
         streams = self.streams
@@ -159,7 +167,7 @@ class _Draft:
             If they are more than the engine can address.
         """
         lowered, memory, streams = self.lowered, self.memory, self.streams
-        size = align(streams.end(config), 4096)
+        size = self.size(config)
         if size > 1 << config.addr_width:  # before commands are encoded, which name the addresses
             of = f" of {images} images" if images > 1 else ""
             fewer = ", or a smaller batch" if images > 1 else ""

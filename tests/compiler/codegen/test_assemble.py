@@ -1,10 +1,15 @@
 """A graph as a whole program."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 import tilewright as tw
+from tests.cosim.engines import ENGINES
+from tests.cosim.random_networks import random_network
 from tilewright.compiler import ir
-from tilewright.compiler.schedule import Schedule
+from tilewright.compiler.schedule import EngineLimitError, Schedule
 from tilewright.isa import Unit
 from tilewright.isa.layout import moved_bytes
 
@@ -35,3 +40,12 @@ def test_little_is_left_to_compute_once_all_weights_are_there(monkeypatch):
     monkeypatch.setattr(Schedule, "sooner_done", lambda self: None)
     late = tw.compile_graph(graph, target)
     assert tw.simulate(late, late.random_image()).cycles > cycles + 300
+
+
+@pytest.mark.parametrize("addr_width", [13, 15])
+def test_of_several_programs_that_are_all_too_large_the_size_is_said(addr_width):
+    """Schedules are compared by cycles, and those of too large a program cannot be counted."""
+    config = replace(ENGINES["4x4-bus64"], addr_width=addr_width)
+    graph, _ = random_network(np.random.default_rng(5), config, (20, 20))
+    with pytest.raises(EngineLimitError, match="addr_width must be at least"):
+        tw.compile_graph(graph, tw.Target(engine=config))
