@@ -53,7 +53,7 @@ def sized(name: str, target: tw.Target) -> Network:
     network = NETWORKS[name]
     if target.engine.rows * target.engine.cols >= FULL_SIZE:
         return network
-    size = tuple(min(a, b) for a, b in zip(network.input_shape[1:], SMALL, strict=True))
+    size = tuple(min(a, b) for a, b in zip(network.input_shape[-2:], SMALL, strict=True))
     return network.reduced(width=min(network.width, WIDTH), size=(size[0], size[1]))
 
 

@@ -153,8 +153,8 @@ measures quality on `NAME.npz` files of them; since no element differs, it is th
 Cycles are the model's, exact for each board's memory; images per second at the board's clock, one
 image at a time. The engines are the boards' own with 31-bit multipliers, on the ULX3S-85F with 8
 requantizers, so that its 156 multipliers are enough; they have not been placed and routed with
-`rounding="double"`, so clocks are those of the engines that round once. Energy is an
-earlier estimate of `tw.estimate`, a factor of three either way.
+`rounding="double"`, so clocks are those of the engines that round once. Energy is
+`tw.estimate`'s, whose ranges [its page](estimate.md) has.
 
 {markdown_table(board_rows(networks))}
 Another FPGA entry, from mlcommons/tiny_results v1.1, on another device:
