@@ -118,11 +118,15 @@ def weights_fit(op: _Weighted, types: Types) -> str | None:
 @rule("bias")
 def bias_shape(op: _Weighted, types: Types) -> str | None:
     """There is one int32 bias per output channel."""
-    if op.bias.shape != op.weight.shape[:1]:
-        return f"shape {op.bias.shape} for {op.weight.shape[0]} channels"
-    if int(np.abs(op.bias).max()) >= 1 << 31:
-        return f"bias {int(op.bias[np.abs(op.bias).argmax()])}"
-    return None
+    return wrong_bias(op.bias, op.weight.shape[0])
+
+
+def wrong_bias(bias: IntArray, channels: int) -> str | None:
+    """Return what is wrong with a bias for so many channels, if anything."""
+    if bias.shape != (channels,):
+        return f"shape {bias.shape} for {channels} channels"
+    largest = int(bias[np.abs(bias).argmax()])
+    return f"bias {largest}" if abs(largest) >= 1 << 31 else None
 
 
 @rule("kernel")

@@ -12,11 +12,10 @@ import pytest
 import typer
 from rich.progress import track
 
-from tests.strategies.agree import compiled
-from tests.strategies.operators import random_network
+from tests.strategies.agree import verified
 from tilewright.api.compile_graph import compile_graph
 from tilewright.api.simulate import simulate
-from tilewright.api.verify import compare_outputs, verify
+from tilewright.api.verify import compare_outputs
 from tilewright.compiler.ir import (
     Concat,
     Conv2d,
@@ -239,14 +238,7 @@ def test_4_bit_weights_say_so():
 
 def compare_seed(name, operator, seed):
     """Compare golden, isa and rtl on a random network; return whether the engine runs it."""
-    rng = np.random.default_rng(seed)
-    graph, inputs = random_network(rng, ENGINES[name], layers=3, only=operator)
-    try:
-        program = compiled(rng, ENGINES[name], graph, inputs)
-    except (UnsupportedError, EngineLimitError):
-        return False
-    verify(program, inputs)
-    return True
+    return verified(np.random.default_rng(seed), ENGINES[name], operator)
 
 
 @pytest.mark.slow

@@ -13,13 +13,11 @@ import pytest
 import typer
 from rich.progress import track
 
-from tests.strategies.agree import compiled
-from tests.strategies.operators import random_network
+from tests.strategies.agree import verified
 from tilewright.api.compile import compile_graph
 from tilewright.api.simulate import simulate
-from tilewright.api.verify import compare_outputs, verify
+from tilewright.api.verify import compare_outputs
 from tilewright.compiler.ir import Graph, Input, Output, Product, Requantize, TensorType
-from tilewright.compiler.schedule import EngineLimitError
 from tilewright.errors import UnsupportedError
 from tilewright.isa import EngineConfig, Unit
 from tilewright.isa.passes import command_parts, kernel_group_cycles, kernel_group_lead
@@ -125,14 +123,7 @@ def test_a_program_for_an_engine_without_products_is_one_of_before():
 
 def compare_seed(name, seed):
     """Compare golden, isa and rtl on a random network; return whether the engine runs it."""
-    rng = np.random.default_rng(seed)
-    graph, inputs = random_network(rng, ENGINES[name], layers=3, only=Product)
-    try:
-        program = compiled(rng, ENGINES[name], graph, inputs)
-    except (UnsupportedError, EngineLimitError):
-        return False
-    verify(program, inputs)
-    return True
+    return verified(np.random.default_rng(seed), ENGINES[name], Product)
 
 
 @pytest.mark.slow

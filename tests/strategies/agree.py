@@ -10,11 +10,12 @@ import numpy as np
 from tests.strategies.operators import Inputs, random_network
 from tilewright.api.compile import compile_graph
 from tilewright.api.simulate import simulate
+from tilewright.api.verify import verify
 from tilewright.compiler import ir
 from tilewright.compiler.ir import Graph
-from tilewright.compiler.schedule import Objective
+from tilewright.compiler.schedule import EngineLimitError, Objective
 from tilewright.compiler.winograd.terms import tilings
-from tilewright.errors import Error
+from tilewright.errors import Error, UnsupportedError
 from tilewright.isa import EngineConfig
 from tilewright.program import Program
 from tilewright.sim.timing import MemoryTiming
@@ -36,6 +37,17 @@ class Outcome:
     elements: int = 0
     wrong: int = 0
     refused: str | None = None
+
+
+def verified(rng: np.random.Generator, config: EngineConfig, operator: type[ir.Op]) -> bool:
+    """Compare golden, isa and rtl on a network with the operator; return whether it is run."""
+    graph, inputs = random_network(rng, config, layers=3, only=operator)
+    try:
+        program = compiled(rng, config, graph, inputs)
+    except (UnsupportedError, EngineLimitError):
+        return False
+    verify(program, inputs)
+    return True
 
 
 def random_algorithms(rng: np.random.Generator, graph: Graph) -> Mapping[str, str]:

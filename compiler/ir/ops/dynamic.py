@@ -145,11 +145,7 @@ def _pixels_are_taps(op: "DynamicConv2d", types: Types) -> str | None:
 @rule("bias")
 def _bias_of_channels(op: "DynamicConv2d", types: Types) -> str | None:
     """There is one int32 bias per output channel."""
-    k = types[op.weight].shape[0]
-    if op.bias.shape != (k,):
-        return f"shape {op.bias.shape} for {k} channels"
-    largest = int(op.bias[np.abs(op.bias).argmax()])
-    return f"bias {largest}" if abs(largest) >= 1 << 31 else None
+    return rules.wrong_bias(op.bias, types[op.weight].shape[0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from tilewright.compiler.ir.shapes import window_shape
 from tilewright.compiler.quantized.ops.base import Op, Padding, Pair
 from tilewright.compiler.quantized.types import GraphError, Shape
 
@@ -65,14 +66,8 @@ class DynamicConv(Op):
         alike = self.groups == 1 or self.groups == c == k
         if not alike or height * width * self.groups != taps * c:
             raise GraphError(f"{self.name}: weights {inputs[1]} do not fit {inputs[0]}")
-        ends = (self.padding[:2], self.padding[2:])
-        rows, columns = (
-            (n + sum(p) - d * (r - 1) - 1) // s + 1
-            for n, p, d, r, s in zip(
-                size, ends, self.dilation, self.kernel, self.stride, strict=True
-            )
-        )
-        return k, rows, columns
+        pixels = size[0], size[1]
+        return k, *window_shape(pixels, self.kernel, self.stride, self.padding, self.dilation)
 
     def evaluate(self, *inputs: Tensor) -> Tensor:
         """Convolve each image with its own kernels."""

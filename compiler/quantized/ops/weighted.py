@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from tilewright.compiler.ir.shapes import window_shape
 from tilewright.compiler.quantized.ops.base import Op, Padding, Pair
 from tilewright.compiler.quantized.types import GraphError, Shape
 from tilewright.nn.deformable import square_offsets
@@ -53,19 +54,15 @@ class Conv(Weighted):
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Shape of the output."""
-        c, *size = inputs[0]
+        c, height, width = inputs[0]
         k, per_group, *kernel = self.weight.shape
         if per_group * self.groups != c or k % self.groups:
             raise GraphError(
                 f"{self.name}: weights {tuple(self.weight.shape)} in {self.groups} groups do not "
                 f"fit {c} channels"
             )
-        ends = (self.padding[:2], self.padding[2:])
-        rows, columns = (
-            (n + sum(p) - d * (r - 1) - 1) // s + 1
-            for n, p, d, r, s in zip(size, ends, self.dilation, kernel, self.stride, strict=True)
-        )
-        return k, rows, columns
+        taps = kernel[0], kernel[1]
+        return k, *window_shape((height, width), taps, self.stride, self.padding, self.dilation)
 
     def evaluate(self, *inputs: Tensor) -> Tensor:
         """Convolve."""

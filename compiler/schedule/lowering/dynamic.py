@@ -13,18 +13,17 @@ from tilewright.compiler.schedule.array.dynamic import MapWeights, PixelRun, pix
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.array.section import Section
 from tilewright.compiler.schedule.array.weights import Weights
-from tilewright.compiler.schedule.limits import EngineLimitError
 from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.factors import check_factors
 from tilewright.compiler.schedule.lowering.table import lowering
 from tilewright.compiler.schedule.lowering.turned import Turned, in_order, turned
 from tilewright.compiler.schedule.order.offsets import grouped_order
-from tilewright.errors import UnsupportedError
 from tilewright.isa.layout import FeatureMapLayout
 
 
 def matmul(ctx: Context, op: MatMul) -> None:
     """Emit a convolution of one tap whose kernels are pixels, or channels, of a value."""
-    _check(ctx, op)
+    check_factors(ctx, op.name, op.input, op.weight, "weights")
     rows = ctx.config.rows
     channels, kernels = (ctx.values[v].shape[0] for v in (op.input, op.output))
     per_group, outputs = channels // op.groups, kernels // op.groups
@@ -61,7 +60,7 @@ def matmul(ctx: Context, op: MatMul) -> None:
 
 def dynamic_conv(ctx: Context, op: DynamicConv2d) -> None:
     """Emit a convolution, dense or row by row, whose kernels are pixels of a value."""
-    _check(ctx, op)
+    check_factors(ctx, op.name, op.input, op.weight, "weights")
     rows = ctx.config.rows
     (channels, *_), taps = ctx.values[op.input].shape, op.kernel[0] * op.kernel[1]
     if op.groups > 1:
@@ -98,22 +97,6 @@ def dynamic_conv(ctx: Context, op: DynamicConv2d) -> None:
         macs=taps * channels // op.groups * ctx.values[op.output].numel,
     )
     ctx.emit(_with_runs(plain, _map_runs(ctx, weight, pieces)))
-
-
-def _check(ctx: Context, op: MatMul | DynamicConv2d) -> None:
-    """Refuse what the engine does not multiply."""
-    source, weight = ctx.values[op.input], ctx.values[op.weight]
-    if ctx.config.weight_bits != 8:
-        raise EngineLimitError(
-            f"{op.name}: a product of two tensors needs weight_bits=8, not {ctx.config.weight_bits}"
-        )
-    if source.zero_point or weight.zero_point or weight.qmax > 127:
-        raise UnsupportedError(
-            op.name,
-            f"zero points {source.zero_point} and {weight.zero_point} and weights up to "
-            f"{weight.qmax}: the engine multiplies without zero points, by weights up to 127",
-            "Use symmetric quantizers, and for the weights a signed one or one of 7 bits.",
-        )
 
 
 def _none(n_kg: int, steps: int, rows: int) -> NDArray[np.int16]:

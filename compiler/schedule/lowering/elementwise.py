@@ -23,6 +23,7 @@ from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.array.windows import Operand
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowering.context import Context, keep
+from tilewright.compiler.schedule.lowering.factors import check_factors
 from tilewright.compiler.schedule.lowering.pooling import check_maximum
 from tilewright.compiler.schedule.lowering.table import lowering
 from tilewright.errors import UnsupportedError
@@ -35,18 +36,7 @@ def rescale(ctx: Context, op: Rescale) -> None:
 
 def gate(ctx: Context, op: Gate) -> None:
     """Emit a depthwise operation whose weights are loaded from a feature map."""
-    source, factor = ctx.values[op.input], ctx.values[op.gate]
-    if ctx.config.weight_bits != 8:
-        raise EngineLimitError(
-            f"{op.name}: a product of two tensors needs weight_bits=8, not {ctx.config.weight_bits}"
-        )
-    if source.zero_point or factor.zero_point or factor.qmax > 127:
-        raise UnsupportedError(
-            op.name,
-            f"zero points {source.zero_point} and {factor.zero_point} and factors up to "
-            f"{factor.qmax}: the engine multiplies without zero points, by factors up to 127",
-            "Use symmetric quantizers, and for the factors a signed one or one of 7 bits.",
-        )
+    check_factors(ctx, op.name, op.input, op.gate, "factors")
     gate, order = op.gate, ctx.view(op.input).order
     stored = ctx.view(gate)
     if (stored.parts, stored.first) != ((gate,), 0) or not np.array_equal(stored.order, order):

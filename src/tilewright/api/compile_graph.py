@@ -134,12 +134,12 @@ def _cycles(assembly: Assembly, timing: CycleModel) -> int:
 
 
 def check_options(
-    owner: str, target: object, objective: object, algorithms: object, batch: object
+    owner: str, target: object, objective: object, algorithms: object, batch: int
 ) -> None:
     """Refuse arguments of other types, naming the verb that has them."""
     require_target(owner, target)
     require_choice(owner, "objective", objective, get_args(Objective))
     require_type(owner, "algorithms", algorithms, Mapping)
     require_type(owner, "batch", batch, int)
-    if not isinstance(batch, int) or not 1 <= batch <= MAX_BATCH:
+    if not 1 <= batch <= MAX_BATCH:
         raise Error(f"{owner}: batch must be in 1..{MAX_BATCH}, not {batch}")

@@ -3,13 +3,13 @@
 import functools
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 import tilewright as tw
+from tests.compiler.importers.on_engine import check_on_engine
 
 SEED = 4711
 ENGINE = tw.EngineConfig(rows=4, cols=4, weight_depth=4096, act_depth=2048, tables=2)
@@ -163,13 +163,4 @@ def test_float_code_runs_on_the_engine(kind) -> None:
     torch.manual_seed(SEED)
     body, parts = KINDS[kind]
     model, images = Block(body, **parts).eval(), torch.randn(4, 3, 8, 8)
-    quantized = tw.quantize(model, [images])
-    program = tw.compile(quantized, images, tw.Target(engine=ENGINE))
-    with torch.no_grad():
-        expected = model(images[:1]).numpy()
-    results = [tw.simulate(program, images[:1], backend=name) for name in ("golden", "isa")]
-    assert np.array_equal(results[0].outputs[0], results[1].outputs[0])
-    have = results[0].dequantized()[0]
-    assert have.shape == expected.shape
-    ratio = 10 * np.log10((expected**2).sum() / ((expected - have) ** 2).sum())
-    assert ratio > 27, f"{kind}, seed {SEED}: {ratio:.1f} dB\n{quantized}"
+    check_on_engine(model, images, ENGINE, 27, f"{kind}, seed {SEED}")

@@ -6,13 +6,13 @@ The graph is held against the module for all of them, and the integers for some.
 import functools
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 import tilewright as tw
+from tests.compiler.importers.on_engine import check_on_engine
 from tilewright.compiler.importers.export import import_module, outputs_of, prove, prove_equal
 from tilewright.compiler.quantized.passes import balanced, normalized, prepared
 
@@ -206,16 +206,7 @@ def test_graph_is_the_module(kind) -> None:
 @pytest.mark.parametrize("kind", ON_THE_ENGINE)
 def test_idiom_runs_on_the_engine(kind) -> None:
     model, images = block_of(kind)
-    quantized = tw.quantize(model, [images])
-    program = tw.compile(quantized, images, tw.Target(engine=ENGINE))
-    with torch.no_grad():
-        expected = model(images[:1]).numpy()
-    results = [tw.simulate(program, images[:1], backend=name) for name in ("golden", "isa")]
-    assert np.array_equal(results[0].outputs[0], results[1].outputs[0])
-    have = results[0].dequantized()[0]
-    assert have.shape == expected.shape
-    ratio = 10 * np.log10((expected**2).sum() / ((expected - have) ** 2).sum())
-    assert ratio > 25, f"{kind}, seed {SEED}: {ratio:.1f} dB\n{quantized}"
+    check_on_engine(model, images, ENGINE, 25, f"{kind}, seed {SEED}")
 
 
 @pytest.mark.parametrize(
