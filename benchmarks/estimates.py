@@ -35,7 +35,7 @@ import tilewright.estimation
 from tilewright.boards.families import get_family
 from tilewright.boards.family import Family
 from tilewright.boards.flow.netlist import Netlist, read_netlist
-from tilewright.boards.flow.synthesis import cell_counts, named_for_abc, synthesis_script
+from tilewright.boards.flow.synthesis import cell_counts, named_for_abc, synthesis_passes
 from tilewright.boards.flow.tools import Tools
 from tilewright.estimation.cells import OPTIONS, value_of
 from tilewright.estimation.terms import ROOMS, room_of, terms
@@ -181,7 +181,7 @@ def synthesized(config: EngineConfig) -> dict[str, Any]:
         directory = Path(name)
         text = component_rtlil(Engine(config), TOP)
         write_text(directory / "engine.il", named_for_abc(text))
-        run_yosys(synthesis_script("engine.il", TOP, family).split("; "), directory)
+        run_yosys(synthesis_passes("engine.il", TOP, family), directory)
         record: dict[str, Any] = {"cells": cell_counts(directory / "stat.json", family)}
         record["modules"] = by_module(text, read_netlist(directory / "netlist.json"), family)
         sites = family.pack(Tools(directory, lambda line: None))

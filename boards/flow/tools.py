@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tilewright.errors import Error
+from tilewright.hdl.yosys import YosysError, run_yosys
 
-__all__ = ["ROUNDS", "YOSYS_LOG", "FlowError", "Progress", "Tools"]
+__all__ = ["ROUNDS", "FlowError", "Progress", "Tools"]
 
 Progress = Callable[[str], None]
 
-#: Written by Yosys itself: what it prints after ABC is lost in WebAssembly.
-YOSYS_LOG = "yosys.txt"
 #: A router that moves wires of late paths is given up after so many rounds.
 ROUNDS = 300
 _ROUND = re.compile(r" iter=(\d+) .* overused=(\d+) .* tmgfail=(\d+)")
@@ -79,11 +79,24 @@ class Tools:
                 process.kill()
                 raise
         if process.returncode:
-            if not log.stat().st_size:  # Yosys writes its own
-                log = self.directory / YOSYS_LOG
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise FlowError(f"{name} failed; the end of {log}:\n{tail}")
         return True
+
+    def yosys(self, passes: Sequence[str]) -> None:
+        """Run Yosys's passes on an empty design.
+
+        Raises
+        ------
+        FlowError
+            If one fails.
+        """
+        self._progress("yosys ...")
+        self.commands.append(f"yosys -p {shlex.quote('; '.join(passes))}")
+        try:
+            run_yosys(passes, self.directory)
+        except YosysError as error:
+            raise FlowError(str(error)) from None
 
     def _goes_on(self, count: str, conflicts: str, late: str) -> bool:
         """Report a round of the router now and then; return whether there may be another one."""

