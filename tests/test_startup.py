@@ -1,8 +1,10 @@
 """What is imported, and when: help is there at once, public names are there when asked for."""
 
 import ast
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +84,59 @@ def test_type_checkers_see_what_python_sees():
         assert alias.name == alias.asname
         seen[alias.name] = statement.module.removeprefix("tilewright.")
     assert seen == tw._MODULES
+
+
+#: What the packages of pyproject's extras are imported as.
+EXTRAS = (
+    *("onnx", "onnxruntime", "onnxscript", "onnxoptimizer", "qonnx", "tflite", "ai_edge_litert"),
+    *("altair", "vl_convert", "optuna", "dask", "distributed", "sklearn", "torchao"),
+)
+WITHOUT_EXTRAS = f"""
+import sys
+for name in {EXTRAS}:
+    sys.modules[name] = None
+import torch
+import tilewright as tw
+for name in tw.__all__:
+    getattr(tw, name)
+"""
+
+
+def run_without_extras(code):
+    """Return what code prints where none of the extras is installed."""
+    command = [sys.executable, "-c", WITHOUT_EXTRAS + textwrap.dedent(code)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+def test_a_network_in_pytorch_needs_no_extra():
+    *_, last = run_without_extras("""
+        net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+        x = torch.randn(8, 3, 6, 6)
+        program = tw.compile(tw.quantize(net, [x]), x[:1], tw.Target.from_board("ulx3s-12f"))
+        golden, isa = (tw.simulate(program, x[:1], backend=name) for name in ("golden", "isa"))
+        print((golden.outputs[0] == isa.outputs[0]).all())
+    """)
+    assert last == "True"
+
+
+def test_what_needs_an_extra_says_which():
+    lines = run_without_extras("""
+        net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+        x = torch.randn(8, 3, 6, 6)
+        quantized = tw.quantize(net, [x])
+        program = tw.compile(quantized, x[:1], tw.Target.from_board("ulx3s-12f"))
+        for use in (
+            lambda: tw.read_onnx("net.onnx"),
+            lambda: tw.read_tflite("net.tflite"),
+            lambda: tw.explore(quantized, x[:1], board="ulx3s-12f"),
+            lambda: tw.report(program, "page.html"),
+        ):
+            try:
+                use()
+            except tw.Error as error:
+                print("error:", error)
+    """)
+    wanted = re.findall(r"pip install 'tilewright\[(\w+)\]'", "\n".join(lines))
+    assert wanted == ["onnx", "tflite", "explore", "report"]

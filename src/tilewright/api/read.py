@@ -11,7 +11,6 @@ from torch import nn
 
 from tilewright import files
 from tilewright.compiler.importers.hosted import Host, has_host_parts
-from tilewright.compiler.importers.tflite import import_tflite
 from tilewright.compiler.quantized.to_integer import check_integers
 from tilewright.errors import Error, require_choice
 from tilewright.quantization.model import QuantizedModel
@@ -56,7 +55,7 @@ def read_onnx(
     try:
         from tilewright.compiler.importers.onnx import import_file, session_of
     except ImportError as error:
-        raise Error(f"reading {path} needs {error.name}: pip install 'tilewright[onnx]'") from error
+        raise _not_installed(path, error, "onnx") from error
     require_choice("read_onnx", "host", host, get_args(Host))
     # What cannot become integers is an error here, with its name, and not when it is compiled.
     imported = import_file(path, input_shapes, host, check_integers)
@@ -86,12 +85,20 @@ def read_tflite(path: PathLike, *, host: Host = "edges") -> QuantizedModel:
     UnsupportedError  Naming the layer that is not taken, and a rewrite that is.
     Error  If it is no TFLite file, is damaged, or the package ``tflite`` is not installed.
     """
+    try:
+        from tilewright.compiler.importers.tflite import import_tflite
+    except ImportError as error:
+        raise _not_installed(path, error, "tflite") from error
     require_choice("read_tflite", "host", host, get_args(Host))
     imported = import_tflite(files.read_bytes(path, MAX_BYTES), name=Path(path).stem, host=host)
     check_integers(imported.graph)
     graph = imported.graph
     count = len(graph.outputs if graph.tail is None else graph.tail.results)
     return QuantizedModel(graph, single=count == 1, host=imported.host)
+
+
+def _not_installed(path: PathLike, error: ImportError, extra: str) -> Error:
+    return Error(f"reading {path} needs {error.name}: pip install 'tilewright[{extra}]'")
 
 
 def opened(model: nn.Module | PathLike, *, host: Host = "edges") -> nn.Module:
