@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := $(VENV)/.demo
-# Modules are compiled when they are first imported: most never are.
+# The demo's packages are compiled when they are first imported: most modules never are.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -54,4 +55,5 @@ $(DEMO): pyproject.toml constraints.txt | check-tools
 
 $(STAMP): $(DEMO)
 	$(PIP) --no-build-isolation -e '.[test,dev]'
+	$(BIN)/python -m compileall -q -q -j 0 $(VENV)/lib || true  # some are for other Pythons
 	touch $@
