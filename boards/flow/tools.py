@@ -13,12 +13,14 @@ from pathlib import Path
 from tilewright.errors import Error
 from tilewright.hdl.yosys import YosysError, run_yosys
 
-__all__ = ["ROUNDS", "FlowError", "Progress", "Tools"]
+__all__ = ["ROUNDS", "STALLED", "FlowError", "Progress", "Tools"]
 
 Progress = Callable[[str], None]
 
-#: A router that moves wires of late paths is given up after so many rounds.
+#: A router that moves wires of late paths is given up after so many rounds, or when these and wires
+#: in conflict, together, have not become fewer for so many.
 ROUNDS = 300
+STALLED = 50
 _ROUND = re.compile(r" iter=(\d+) .* overused=(\d+) .* tmgfail=(\d+)")
 
 
@@ -42,6 +44,7 @@ class Tools:
     def __init__(self, directory: Path, progress: Progress) -> None:
         self.directory, self._progress = directory, progress
         self.commands: list[str] = []
+        self._best = (0, 0)  # what was left to do when it was least, and in which round
 
     def run(self, name: str, *arguments: str) -> bool:
         """Run a tool; return whether it came to an end: a router may be given up.
@@ -100,6 +103,9 @@ class Tools:
 
     def _goes_on(self, count: str, conflicts: str, late: str) -> bool:
         """Report a round of the router now and then; return whether there may be another one."""
-        if int(count) % 10 == 0:
-            self._progress(f"  round {count}: {conflicts} wires in conflict, {late} paths late")
-        return int(count) < ROUNDS
+        done, left = int(count), int(conflicts) + int(late)
+        if done % 10 == 0:
+            self._progress(f"  round {done}: {conflicts} wires in conflict, {late} paths late")
+        if done == 1 or left < self._best[0]:
+            self._best = (left, done)
+        return done < ROUNDS and done - self._best[1] < STALLED

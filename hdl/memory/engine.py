@@ -60,6 +60,7 @@ class SDRAMEngine(wiring.Component):
         m.submodules.share = share = HostShare(
             data_width=self._config.bus_width,
             flying=max(self._config.outstanding, Writer.PENDING),
+            masks=self._parameters.masks,
         )
         wiring.connect(m, engine.m_axi, share.engine)
         wiring.connect(m, wiring.flipped(self.host), share.host)

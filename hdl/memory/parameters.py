@@ -23,6 +23,7 @@ class SDRAMParameters:
     buffer_beats : int, power of two, 4..256; beats read or written that can wait; pieces have
         half as many at most
     pad_latency : int, cycles that registers at the pins take, there and back
+    masks : bool, the chip's pins ``dqm`` are there, by which bytes stay as they are
 
     Raises
     ------
@@ -35,6 +36,7 @@ class SDRAMParameters:
     data_width: int
     buffer_beats: int = 64
     pad_latency: int = 0
+    masks: bool = True
 
     def __post_init__(self) -> None:
         beats = self.buffer_beats

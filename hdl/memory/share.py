@@ -21,6 +21,8 @@ class HostShare(wiring.Component):
     ----------
     data_width : int, bits of the bus
     flying : int, at least the bursts of the engine that are under way in one direction
+    masks : bool, the memory can write some bytes of a beat; if not, what the host writes is put
+        into the beat that is there, which is read before
 
     Members
     -------
@@ -29,9 +31,10 @@ class HostShare(wiring.Component):
     host : In(HostPort)
     """
 
-    def __init__(self, *, data_width: int, flying: int) -> None:
+    def __init__(self, *, data_width: int, flying: int, masks: bool = True) -> None:
         self._data_width = data_width
         self._flying = flying
+        self._masks = masks
         super().__init__(
             {
                 "engine": In(AXI4(data_width=data_width)),
@@ -49,7 +52,9 @@ class HostShare(wiring.Component):
         # What comes is not for the engine: as long and a cycle longer, so that it is a register of
         # its own, near the engine.
         hidden = Signal()
-        reads, writes = Signal(range(self._flying + 1)), Signal(range(self._flying + 1))
+        reading, writing = (
+            Signal(range(self._flying + 1), name=name) for name in ("reads", "writes")
+        )
         address_sent, data_sent = Signal(), Signal()
         # The host may be far away. What it asks for stays, and is not used before WAIT is over.
         write, addr, given = (
@@ -58,11 +63,20 @@ class HostShare(wiring.Component):
         )
         m.d.sync += [write.eq(host.write), addr.eq(host.addr), given.eq(host.data)]
         lane = addr[2:size]
+        words = self._data_width // 32
+        if self._masks:
+            writes, beat = write, Cat(*[given] * words)
+            strobe = 0xF << 4 * lane if words > 1 else 0xF
+        else:
+            there = Signal()  # the beat is, with the host's word in it
+            beat = Signal(self._data_width, reset_less=True)
+            writes, strobe = write & there, ~0
+        wanted = {"ar": ~writes, "aw": writes}
 
         shown = {prefix: Signal(name=f"{prefix}_shown") for prefix in ("ar", "aw")}  # not taken yet
-        for prefix, count, ended, wanted in (
-            ("ar", reads, engine.rvalid & engine.rready & engine.rlast, ~write),
-            ("aw", writes, engine.bvalid & engine.bready, write),
+        for prefix, count, ended in (
+            ("ar", reading, engine.rvalid & engine.rready & engine.rlast),
+            ("aw", writing, engine.bvalid & engine.bready),
         ):
             valid, ready = getattr(engine, f"{prefix}valid"), getattr(engine, f"{prefix}ready")
             out_valid, taken = getattr(axi, f"{prefix}valid"), getattr(axi, f"{prefix}ready")
@@ -70,7 +84,7 @@ class HostShare(wiring.Component):
             m.d.comb += [
                 opened.eq(~closed | shown[prefix]),
                 ready.eq(taken & opened),
-                out_valid.eq(Mux(ours, wanted & ~address_sent, valid & opened)),
+                out_valid.eq(Mux(ours, wanted[prefix] & ~address_sent, valid & opened)),
                 getattr(axi, f"{prefix}addr").eq(
                     Mux(ours, addr & ~((1 << size) - 1), getattr(engine, f"{prefix}addr"))
                 ),
@@ -80,14 +94,13 @@ class HostShare(wiring.Component):
                 shown[prefix].eq(valid & opened & ~taken),
                 count.eq(count + (valid & ready) - ended),
             ]
-            with m.If(ours & wanted & taken):
+            with m.If(ours & wanted[prefix] & taken):
                 m.d.sync += address_sent.eq(1)
 
-        words = self._data_width // 32
         m.d.comb += [
-            axi.wvalid.eq(Mux(ours, write & ~data_sent, engine.wvalid)),
-            axi.wdata.eq(Mux(ours, Cat(*[given] * words), engine.wdata)),
-            axi.wstrb.eq(Mux(ours, 0xF << 4 * lane if words > 1 else 0xF, engine.wstrb)),
+            axi.wvalid.eq(Mux(ours, writes & ~data_sent, engine.wvalid)),
+            axi.wdata.eq(Mux(ours, beat, engine.wdata)),
+            axi.wstrb.eq(Mux(ours, strobe, engine.wstrb)),
             axi.wlast.eq(ours | engine.wlast),
             axi.rready.eq(ours | engine.rready),
             axi.bready.eq(ours | engine.bready),
@@ -106,7 +119,7 @@ class HostShare(wiring.Component):
                     m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.sync += [address_sent.eq(0), data_sent.eq(0)]
-                with m.If((reads == 0) & (writes == 0) & ~shown["ar"] & ~shown["aw"]):
+                with m.If((reading == 0) & (writing == 0) & ~shown["ar"] & ~shown["aw"]):
                     m.d.sync += [ours.eq(1), hidden.eq(1)]
                     m.next = "HOST"
             with m.State("HOST"):
@@ -116,8 +129,15 @@ class HostShare(wiring.Component):
                 with m.If(axi.rvalid | axi.bvalid):
                     m.d.sync += [ours.eq(0), closed.eq(0)]
                     m.next = "DONE"
+                if not self._masks:
+                    with m.If(write & axi.rvalid):
+                        m.d.sync += [ours.eq(0), closed.eq(1), there.eq(1), beat.eq(axi.rdata)]
+                        m.d.sync += (beat.word_select(lane, 32) if words > 1 else beat).eq(given)
+                        m.next = "WAIT"
             with m.State("DONE"):
                 m.d.comb += host.ready.eq(1)
                 m.d.sync += hidden.eq(0)
+                if not self._masks:
+                    m.d.sync += there.eq(0)
                 m.next = "ENGINE"
         return m

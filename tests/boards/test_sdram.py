@@ -23,9 +23,29 @@ ULX3S = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["ulx3s-12f", "ulx3s-85f"])
-def test_pins_are_those_of_the_schematics(name):
-    assert get_board(name).sdram.pins == {pin: tuple(s.split()) for pin, s in ULX3S.items()}
+#: Source: Icepi Zero's schematics, version 1.3.
+ICEPI_ZERO = {
+    "clk": "A3", "cke": "B4", "cs_n": "B12", "ras_n": "A12", "cas_n": "B13", "we_n": "A13",
+    "ba": "A11 B11", "dqm": "B14 B3", "a": "B10 A9 B9 A8 B8 A7 B7 A6 B6 A5 A10 B5 A4",
+    "dq": "B16 C14 C16 C15 D16 A15 B15 A14 A2 B2 E2 D1 C2 C1 C3 B1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "pins"),
+    [("ulx3s-12f", ULX3S), ("ulx3s-85f", ULX3S), ("icepi-zero", ICEPI_ZERO)],
+)
+def test_pins_are_those_of_the_schematics(name, pins):
+    assert get_board(name).sdram.pins == {pin: tuple(s.split()) for pin, s in pins.items()}
+
+
+def test_a_chip_whose_masks_are_grounded_has_none():
+    board = get_board("colorlight-i9")
+    parameters = board.sdram.parameters(clock_mhz=board.clock_mhz, data_width=64)
+    assert not parameters.masks
+    pads = SDRAMPads(board.sdram, get_family("ecp5"))
+    assert "sdram_dqm" not in component_rtlil(pads, "top", pads=pads.ports)
+    assert get_board("ulx3s-12f").sdram.parameters(clock_mhz=100.0, data_width=32).masks
 
 
 def test_boards_carry_their_memory():
@@ -87,6 +107,17 @@ class Clocks(wiring.Component):
         family = get_family(self._board.family)
         family.pll(m, self._board, Signal(), ClockSignal(), Signal(), ClockSignal("sdram"))
         return m
+
+
+def test_a_clock_that_is_no_multiple_closes_the_loop_by_another_output():
+    board = replace(get_board("ulx3s-12f"), clock_mhz=775 / 7)
+    text = component_rtlil(Clocks(board), "top")
+    values = dict(re.findall(r"parameter \\(CLK\w+|FEEDBK_PATH) (?:signed )?(\S+)", text))
+    assert values["FEEDBK_PATH"] == '"CLKOS2"'
+    names = ("I", "FB", "OP", "OS", "OS2")
+    assert [values[f"CLK{name}_DIV"] for name in names] == ["1", "1", "7", "7", "31"]
+    connected = dict(re.findall(r"connect \\(CLK\w+) (\S+)", text))
+    assert connected["CLKFB"] == connected["CLKOS2"] != connected["CLKOP"]
 
 
 @pytest.mark.parametrize(("phase", "eighths"), [(180.0, 20), (90.0, 10), (0.0, 0)])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tilewright.boards.families.ecp5 import DEVICES, ECP5, pll_dividers
+from tilewright.boards.families.ecp5 import DEVICES, ECP5, Dividers, pll_dividers
 from tilewright.boards.family import Part
 from tilewright.errors import Error
 
@@ -36,15 +36,31 @@ def test_part_of_another_family_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("clock", "reference", "feedback", "divider"),
-    [(50.0, 1, 2, 12), (75.0, 1, 3, 8), (87.5, 2, 7, 7), (112.5, 2, 9, 5)],
+    ("oscillator", "clock", "reference", "feedback", "compared", "divider"),
+    [
+        (25.0, 50.0, 1, 2, 12, 12),
+        (25.0, 75.0, 1, 3, 8, 8),
+        (25.0, 87.5, 2, 7, 7, 7),
+        (25.0, 112.5, 2, 9, 5, 5),
+        # Not a number of times the input: the loop is closed by another output.
+        (25.0, 110.0, 1, 11, 2, 5),
+        (25.0, 775 / 7, 1, 1, 31, 7),
+        (50.0, 110.0, 5, 11, 5, 5),
+    ],
 )
-def test_pll_makes_the_clock_from_the_oscillator(clock, reference, feedback, divider):
-    assert pll_dividers(25.0, clock) == (reference, feedback, divider)
-    assert 25.0 / reference * feedback == clock
-    assert 400 <= clock * divider <= 800
+def test_pll_makes_the_clock_from_the_oscillator(
+    oscillator, clock, reference, feedback, compared, divider
+):
+    assert pll_dividers(oscillator, clock) == Dividers(
+        reference=reference, feedback=feedback, compared=compared, divider=divider
+    )
+    loop = oscillator / reference * feedback * compared
+    assert loop == pytest.approx(clock * divider)
+    assert 400 <= loop <= 800
+    assert oscillator / reference >= 10
+    assert loop / compared <= 400
 
 
 def test_clock_that_no_pll_makes_is_refused():
-    with pytest.raises(Error, match=r"no PLL makes 110.0 MHz from 25.0 MHz"):
-        pll_dividers(25.0, 110.0)
+    with pytest.raises(Error, match=r"no PLL makes 111.0 MHz from 25.0 MHz"):
+        pll_dividers(25.0, 111.0)
