@@ -52,9 +52,7 @@ class HostShare(wiring.Component):
         # What comes is not for the engine: as long and a cycle longer, so that it is a register of
         # its own, near the engine.
         hidden = Signal()
-        reading, writing = (
-            Signal(range(self._flying + 1), name=name) for name in ("reads", "writes")
-        )
+        reading, writing = Signal(range(self._flying + 1)), Signal(range(self._flying + 1))
         address_sent, data_sent = Signal(), Signal()
         # The host may be far away. What it asks for stays, and is not used before WAIT is over.
         write, addr, given = (
@@ -63,14 +61,8 @@ class HostShare(wiring.Component):
         )
         m.d.sync += [write.eq(host.write), addr.eq(host.addr), given.eq(host.data)]
         lane = addr[2:size]
-        words = self._data_width // 32
-        if self._masks:
-            writes, beat = write, Cat(*[given] * words)
-            strobe = 0xF << 4 * lane if words > 1 else 0xF
-        else:
-            there = Signal()  # the beat is, with the host's word in it
-            beat = Signal(self._data_width, reset_less=True)
-            writes, strobe = write & there, ~0
+        there = Signal()  # without masks: the beat is, with the host's word in it
+        writes, beat, strobe = self._written(write, given, lane, there)
         wanted = {"ar": ~writes, "aw": writes}
 
         shown = {prefix: Signal(name=f"{prefix}_shown") for prefix in ("ar", "aw")}  # not taken yet
@@ -97,21 +89,7 @@ class HostShare(wiring.Component):
             with m.If(ours & wanted[prefix] & taken):
                 m.d.sync += address_sent.eq(1)
 
-        m.d.comb += [
-            axi.wvalid.eq(Mux(ours, writes & ~data_sent, engine.wvalid)),
-            axi.wdata.eq(Mux(ours, beat, engine.wdata)),
-            axi.wstrb.eq(Mux(ours, strobe, engine.wstrb)),
-            axi.wlast.eq(ours | engine.wlast),
-            axi.rready.eq(ours | engine.rready),
-            axi.bready.eq(ours | engine.bready),
-            engine.wready.eq(axi.wready & ~ours),
-            engine.rvalid.eq(axi.rvalid & ~hidden),
-            engine.bvalid.eq(axi.bvalid & ~hidden),
-        ]
-        m.d.comb += [
-            getattr(engine, name).eq(getattr(axi, name))
-            for name in ("rdata", "rresp", "rlast", "rid", "bresp", "bid")
-        ]
+        self._connect_beats(m, ours, hidden, writes & ~data_sent, beat, strobe)
         with m.FSM():
             with m.State("ENGINE"):
                 with m.If(host.valid):
@@ -125,14 +103,14 @@ class HostShare(wiring.Component):
             with m.State("HOST"):
                 with m.If(axi.wready):
                     m.d.sync += data_sent.eq(1)
-                m.d.sync += host.o.eq(axi.rdata.word_select(lane, 32) if words > 1 else axi.rdata)
+                m.d.sync += host.o.eq(self._word(axi.rdata, lane))
                 with m.If(axi.rvalid | axi.bvalid):
                     m.d.sync += [ours.eq(0), closed.eq(0)]
                     m.next = "DONE"
                 if not self._masks:
                     with m.If(write & axi.rvalid):
                         m.d.sync += [ours.eq(0), closed.eq(1), there.eq(1), beat.eq(axi.rdata)]
-                        m.d.sync += (beat.word_select(lane, 32) if words > 1 else beat).eq(given)
+                        m.d.sync += self._word(beat, lane).eq(given)
                         m.next = "WAIT"
             with m.State("DONE"):
                 m.d.comb += host.ready.eq(1)
@@ -141,3 +119,33 @@ class HostShare(wiring.Component):
                     m.d.sync += there.eq(0)
                 m.next = "ENGINE"
         return m
+
+    def _word(self, beat, lane):
+        """Return the host's word of a beat."""
+        return beat.word_select(lane, 32) if self._data_width > 32 else beat
+
+    def _written(self, write, given, lane, there):
+        """Return if the host writes now (without masks, when ``there``), the beat, its strobes."""
+        if not self._masks:
+            return write & there, Signal(self._data_width, name="beat", reset_less=True), ~0
+        words = self._data_width // 32
+        return write, Cat(*[given] * words), 0xF << 4 * lane if words > 1 else 0xF
+
+    def _connect_beats(self, m, ours, hidden, gives, beat, strobe):
+        """Connect beats and answers: the engine's, or the host's, which ``gives`` a ``beat``."""
+        engine, axi = self.engine, self.axi
+        m.d.comb += [
+            axi.wvalid.eq(Mux(ours, gives, engine.wvalid)),
+            axi.wdata.eq(Mux(ours, beat, engine.wdata)),
+            axi.wstrb.eq(Mux(ours, strobe, engine.wstrb)),
+            axi.wlast.eq(ours | engine.wlast),
+            axi.rready.eq(ours | engine.rready),
+            axi.bready.eq(ours | engine.bready),
+            engine.wready.eq(axi.wready & ~ours),
+            engine.rvalid.eq(axi.rvalid & ~hidden),
+            engine.bvalid.eq(axi.bvalid & ~hidden),
+        ]
+        m.d.comb += [
+            getattr(engine, name).eq(getattr(axi, name))
+            for name in ("rdata", "rresp", "rlast", "rid", "bresp", "bid")
+        ]
