@@ -152,6 +152,12 @@ class CycleModel:
         self, commands: Mapping[Unit, Sequence[Command]], addresses: Mapping[Unit, int], boot: Fetch
     ) -> int:
         """Return the cycles of a whole program."""
+        return self.events(commands, addresses, boot).cycles
+
+    def events(
+        self, commands: Mapping[Unit, Sequence[Command]], addresses: Mapping[Unit, int], boot: Fetch
+    ) -> Events:
+        """Return when each command of a program starts and ends; parameters as of :meth:`run`."""
         config = self.config
 
         def read(fetch: Fetch) -> Sequence[Fetched]:
@@ -159,7 +165,7 @@ class CycleModel:
             first = (fetch.address - addresses[unit]) // config.command_bytes(unit)
             return commands[unit][first : first + fetch.count]
 
-        return Events(config, self.memory, read, boot).complete().cycles
+        return Events(config, self.memory, read, boot).complete()
 
 
 def _fixed(config: EngineConfig, memory: SDRAM) -> MemoryTiming:

@@ -14,6 +14,6 @@
 ``assemble``  all of it: a graph as a memory image
 """
 
-from tilewright.compiler.codegen.assemble import Assembly, assemble
+from tilewright.compiler.codegen.assemble import Assembly, Draft, assemble, drafts
 
-__all__ = ["Assembly", "assemble"]
+__all__ = ["Assembly", "Draft", "assemble", "drafts"]

@@ -73,8 +73,6 @@ def assemble(
     objective: Objective = "time",
     algorithms: Mapping[str, str] = AUTOMATIC,
     images: int = 1,
-    *,
-    few: int = FEW,
 ) -> Assembly:
     """Generate the program of a graph for one engine.
 
@@ -85,12 +83,36 @@ def assemble(
     timing : Timing, exact, of the engine with its memory
     objective, algorithms : as for :func:`tilewright.compile`
     images : that the program runs, each with values of its own
-    few : int, how many schedules are compared at most; of one, no cycles are counted
 
     Raises
     ------
     VerifyError, UnsupportedError, EngineLimitError
         If the graph is wrong, has an operator or a type that the engine lacks, or does not fit.
+    """
+    made = drafts(graph, config, timing, objective, algorithms, images, few=FEW)
+    # Of programs that are too large there are no cycles.
+    fitting = [draft for draft in made if draft.fits(config)] or made[:1]
+    draft = fitting[0]
+    if len(fitting) > 1:
+        per_byte = CYCLES_PER_BYTE[objective]
+        draft = min(fitting, key=lambda d: d.cost(timing, per_byte))
+    return draft.finished(config, images)
+
+
+def drafts(
+    graph: Graph,
+    config: EngineConfig,
+    timing: Timing,
+    objective: Objective,
+    algorithms: Mapping[str, str],
+    images: int = 1,
+    *,
+    few: int,
+) -> list[Draft]:
+    """Return the commands of the few schedules that the search finds best.
+
+    Parameters and errors are those of :func:`assemble`; ``few``: how many schedules at most, and
+    beside them the best one with an end that may be sooner.
     """
     graph.verify()
     rounded = round_convolutions(graph, config, algorithms)
@@ -107,18 +129,11 @@ def assemble(
     close = [s for s in schedules if s.weighed <= CLOSE * schedules[0].weighed]
     sooner = schedules[0].sooner_done()
     close += [] if sooner is None else [sooner]
-    drafts = [_Draft.of(lowered, schedule, config, known, images) for schedule in close]
-    # Of programs that are too large there are no cycles.
-    fitting = [d for d in drafts if d.size(config) <= 1 << config.addr_width] or drafts[:1]
-    per_byte = CYCLES_PER_BYTE[objective]
-    draft = fitting[0]
-    if len(fitting) > 1:
-        draft = min(fitting, key=lambda d: d.cost(timing, per_byte))
-    return draft.finished(config, images)
+    return [Draft.of(lowered, schedule, config, known, images) for schedule in close]
 
 
 @dataclass(frozen=True)
-class _Draft:
+class Draft:
     """The commands of a schedule, before they are bytes."""
 
     lowered: LoweredGraph
@@ -135,7 +150,7 @@ class _Draft:
         config: EngineConfig,
         known: WeightImages,
         images: int,
-    ) -> _Draft:
+    ) -> Draft:
         """Generate the commands of a schedule."""
         plans = [choice.plan for choice in schedule.choices]
         verify_schedule(lowered, plans)
@@ -152,11 +167,37 @@ class _Draft:
         """Return the bytes of memory that the program takes."""
         return align(self.streams.end(config), 4096)
 
+    def fits(self, config: EngineConfig) -> bool:
+        """Return whether the engine can address all of the program."""
+        return self.size(config) <= 1 << config.addr_width
+
+    @property
+    def traffic(self) -> int:
+        """Bytes to and from memory, without those of commands."""
+        return sum(choice.cost.traffic for choice in self.schedule.choices)
+
     def cost(self, timing: Timing, per_byte: float) -> float:
         """Return the cycles of the program, with a byte to or from memory as so many."""
         streams = self.streams
         cycles = timing.run(streams.commands, streams.addresses, streams.boot)
-        return cycles + per_byte * sum(choice.cost.traffic for choice in self.schedule.choices)
+        return cycles + per_byte * self.traffic
+
+    def check_size(self, config: EngineConfig, images: int = 1) -> None:
+        """Refuse a program that is more than the engine can address.
+
+        Raises
+        ------
+        EngineLimitError
+            With the width that would do.
+        """
+        if not self.fits(config):
+            size = self.size(config)
+            of = f" of {images} images" if images > 1 else ""
+            fewer = ", or a smaller batch" if images > 1 else ""
+            raise EngineLimitError(
+                f"weights, feature maps{of} and commands take {size} bytes; "
+                f"{at_least(config, 'addr_width', (size - 1).bit_length())}{fewer}"
+            )
 
     def finished(self, config: EngineConfig, images: int) -> Assembly:
         """Return the program as bytes in memory.
@@ -167,16 +208,9 @@ class _Draft:
             If they are more than the engine can address.
         """
         lowered, memory, streams = self.lowered, self.memory, self.streams
-        size = self.size(config)
-        if size > 1 << config.addr_width:  # before commands are encoded, which name the addresses
-            of = f" of {images} images" if images > 1 else ""
-            fewer = ", or a smaller batch" if images > 1 else ""
-            raise EngineLimitError(
-                f"weights, feature maps{of} and commands take {size} bytes; "
-                f"{at_least(config, 'addr_width', (size - 1).bit_length())}{fewer}"
-            )
+        self.check_size(config, images)  # before commands are encoded, which name the addresses
         commands = np.frombuffer(streams.image(config), np.uint8)
-        image = np.zeros(size, np.uint8)
+        image = np.zeros(self.size(config), np.uint8)
         image[: self.constants.size] = self.constants.image()
         for op in lowered.graph.constants:
             (value,) = op.outputs

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from tilewright.compiler.codegen import Assembly, assemble
 from tilewright.compiler.ir import Graph, ResultView, choose_multipliers, side_by_side
-from tilewright.compiler.schedule import AUTOMATIC, Objective, rounding_errors, view
+from tilewright.compiler.schedule import AUTOMATIC, LoweredGraph, Objective, rounding_errors, view
 from tilewright.errors import Error, require_choice, require_type
 from tilewright.isa import Unit
 from tilewright.program import LayerInfo, Program
@@ -61,25 +61,6 @@ def compile_graph(
     return replace(program, schedule=view(assembly.choices, target.engine, errors))
 
 
-def compile_for_search(
-    graph: Graph, target: Target, objective: Objective, algorithms: Mapping[str, str]
-) -> Program:
-    """Compile an integer graph in a fraction of the time, and compute no value.
-
-    Of the schedules that cost about as much, the one with the least estimate is taken, where
-    :func:`compile_graph` compares them as whole programs: it is up to 1 % slower than that one.
-
-    Raises
-    ------
-    Error
-        As :func:`compile_graph`.
-    """
-    graph = choose_multipliers(graph, target.engine.multiplier_width)
-    timing = CycleModel(target.engine, target.memory)
-    assembly = assemble(graph, target.engine, timing, objective, algorithms, few=1)
-    return _program(assembly, assembly.lowered.graph, target)
-
-
 def _program(
     assembly: Assembly,
     graph: Graph,
@@ -91,10 +72,6 @@ def _program(
 ) -> Program:
     """Return the program of a graph, whose schedule does not say yet what rounding changes."""
     streams = assembly.streams
-    macs = [0] * len(graph.layers)
-    for stage in assembly.lowered.stages:
-        for op in stage.ops:
-            macs[op.layer] += op.macs // (batch if in_columns else 1)
     ends = [op.output for op in graph.inputs] + [op.input for op in graph.outputs]
 
     def shapes(names: Iterable[str]) -> tuple[tuple[int, ...], ...]:
@@ -109,9 +86,7 @@ def _program(
         addresses={value: assembly.feature_maps[value].address for value in ends},
         orders={value: tuple(map(int, assembly.lowered.orders[value])) for value in ends},
         pixels=assembly.lowered.pixels,
-        layers=tuple(
-            LayerInfo(op.name, op.kind, count) for op, count in zip(graph.layers, macs, strict=True)
-        ),
+        layers=layer_infos(graph, assembly.lowered, batch if in_columns else 1),
         schedule=view(assembly.choices, target.engine, {}),
         rounded_biases=(),
         input_shapes=shapes(op.output for op in graph.inputs)
@@ -125,6 +100,17 @@ def _program(
         else results,
         batch=batch,
         in_columns=in_columns,
+    )
+
+
+def layer_infos(graph: Graph, lowered: LoweredGraph, images: int = 1) -> tuple[LayerInfo, ...]:
+    """Return the layers of a graph, which was lowered for so many images side by side."""
+    macs = [0] * len(graph.layers)
+    for stage in lowered.stages:
+        for op in stage.ops:
+            macs[op.layer] += op.macs // images
+    return tuple(
+        LayerInfo(op.name, op.kind, count) for op, count in zip(graph.layers, macs, strict=True)
     )
 
 

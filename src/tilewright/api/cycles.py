@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tilewright.api.result import LayerResult
-from tilewright.isa import Fetch, Unit
+from tilewright.isa import EngineConfig, Fetch, Unit
 from tilewright.program import LayerInfo, Program
 from tilewright.sim.events import Event, Events, Replay
 from tilewright.sim.fetched import memory_reader
@@ -42,14 +42,27 @@ def layer_results(
     program: Program, events: Mapping[Unit, Sequence[Event]]
 ) -> tuple[LayerResult, ...]:
     """Return each layer's share of a run."""
-    stats = layer_stats(program.engine, len(program.layers), events)
+    return results_of_layers(program.engine, program.layers, program.batch, events)
+
+
+def results_of_layers(
+    config: EngineConfig,
+    layers: Sequence[LayerInfo],
+    batch: int,
+    events: Mapping[Unit, Sequence[Event]],
+) -> tuple[LayerResult, ...]:
+    """Return each layer's share of a run of ``batch`` images."""
+    stats = layer_stats(config, len(layers), events)
     return tuple(
-        _layer_result(program, info, stat) for info, stat in zip(program.layers, stats, strict=True)
+        _layer_result(config.multipliers, info, stat, batch)
+        for info, stat in zip(layers, stats, strict=True)
     )
 
 
-def _layer_result(program: Program, info: LayerInfo, stats: LayerStats) -> LayerResult:
-    peak, macs = program.engine.multipliers * stats.cycles, info.macs * program.batch
+def _layer_result(
+    multipliers: int, info: LayerInfo, stats: LayerStats, batch: int
+) -> LayerResult:
+    peak, macs = multipliers * stats.cycles, info.macs * batch
     return LayerResult(
         name=info.name,
         kind=info.kind,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
 
-from tilewright.api.cycles import events_of, layer_results
+from tilewright.api.cycles import events_of, results_of_layers
 from tilewright.api.result import LayerResult
 from tilewright.boards import get_board
 from tilewright.errors import require_type
@@ -17,8 +18,10 @@ from tilewright.estimation.energy import Energy, energy_of
 from tilewright.estimation.figures import Figure, Unknown
 from tilewright.estimation.resources import Resources, resources_of
 from tilewright.isa import Unit
-from tilewright.program import AnyProgram, HostedProgram, Program
+from tilewright.program import AnyProgram, HostedProgram, LayerInfo, Program
+from tilewright.sim.events import Events
 from tilewright.sim.report import bytes_moved
+from tilewright.target import Target
 
 __all__ = ["Estimate", "HostedEstimate", "estimate"]
 
@@ -186,9 +189,21 @@ def estimate(program: AnyProgram) -> Estimate | HostedEstimate:
     require_type("estimate", "program", program, Program, HostedProgram)
     if isinstance(program, HostedProgram):
         return HostedEstimate(program, tuple(map(estimate, program.programs)))
-    config, target = program.engine, program.target
-    events = events_of(program)
-    layers = layer_results(program, events.by_unit)
+    return estimated(program.target, program.layers, events_of(program), program.batch)
+
+
+def estimated(
+    target: Target, infos: Sequence[LayerInfo], events: Events, batch: int = 1
+) -> Estimate:
+    """Return what commands cost that run on a target like this.
+
+    Parameters
+    ----------
+    infos : of the layers of which the commands are
+    events : of a whole run, of ``batch`` images
+    """
+    config = target.engine
+    layers = results_of_layers(config, infos, batch, events.by_unit)
     cycles = events.cycles
     moved = [bytes_moved(config, event.command) for unit in Unit for event in events.by_unit[unit]]
     read, written = (sum(column) for column in zip(*moved, strict=True))
@@ -203,12 +218,12 @@ def estimate(program: AnyProgram) -> Estimate | HostedEstimate:
     buffers = config.act_bytes + config.weight_bytes + config.out_bytes + config.offset_bytes
     milliseconds = cycles / target.clock_mhz / 1e3
     peak = config.multipliers * cycles
-    per = "image" if program.batch == 1 else f"{program.batch} images"
+    per = "image" if batch == 1 else f"{batch} images"
     clock = f"{target.clock_mhz:g} MHz"
     return Estimate(
         cycles=Figure.exact(cycles, f"cycles/{per}", "cycle model"),
         latency=Figure.exact(milliseconds, f"ms/{per}", clock),
-        rate=_rate(program.batch, milliseconds, clock),
+        rate=_rate(batch, milliseconds, clock),
         utilization=Figure.exact(macs / peak, "of peak", "cycle model"),
         read=Figure.exact(read, f"bytes/{per}", "commands"),
         written=Figure.exact(written, f"bytes/{per}", "commands"),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tilewright.api.compile import captured_model
 from tilewright.api.read import opened
 from tilewright.boards import get_board
-from tilewright.compiler.ir import Graph, run
+from tilewright.compiler.ir import Graph, choose_multipliers, run
 from tilewright.errors import Error, require_choice, require_type
 from tilewright.exploration.evaluate import UNITS
 from tilewright.exploration.points import Exploration
@@ -78,7 +78,7 @@ def explore(
     Error
         If the file is of another search, nothing can be compiled, or a package is not installed.
     """
-    get_board(board)
+    width = get_board(board).engine.multiplier_width
     for name, number in (("evaluations", evaluations), ("jobs", jobs), ("seed", seed)):
         require_type("explore", name, number, int)
     if not objectives or len(set(objectives)) < len(objectives):
@@ -92,8 +92,9 @@ def explore(
     networks = dict(model) if isinstance(model, Mapping) else {8: model}
     if not networks or not set(networks) <= {4, 8}:
         raise Error("explore: networks must be by the bits of their weights, 8 or 4")
+    # Multipliers have the width of the board's engine in all of them: they are chosen once.
     graphs = {
-        bits: captured_model(opened(network), example_inputs).graph
+        bits: choose_multipliers(captured_model(opened(network), example_inputs).graph, width)
         for bits, network in networks.items()
     }
     named = tuple(objectives)

@@ -71,12 +71,11 @@ def evaluate(
     ----------
     graphs : the network by its weights' bits
     """
-    from tilewright.api.compile_graph import compile_for_search
-    from tilewright.api.estimate import estimate
+    from tilewright.api.searched import searched
 
     (objective,) = (name for name in get_args(Objective) if name == choice.objective)
     try:
-        program = compile_for_search(
+        found = searched(
             graphs[choice.weight_bits],
             target_of(board, choice),
             objective,
@@ -84,5 +83,4 @@ def evaluate(
         )
     except Error as error:
         return Outcome({}, str(error))
-    found = estimate(program)
     return Outcome({n: OBJECTIVES[n][1](found) for n in objectives if n in OBJECTIVES})
