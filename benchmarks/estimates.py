@@ -6,7 +6,8 @@ r"""Resources of many small engines by Yosys, and how well they are estimated.
 ``synthesize`` draws engines by a seed and synthesizes them out of context, one after another, with
 Yosys as a library; records go to ``results/resources.json``, from which a run that was interrupted
 goes on. ``fit`` finds what estimates multiply terms by (:mod:`tilewright.estimation.cells`), and
-prints how far they are from engines that were held out.
+prints how far they are from engines that were held out; so it does with clocks
+(:mod:`benchmarks.clocks`).
 """
 
 from __future__ import annotations
@@ -103,8 +104,6 @@ OF: dict[str, dict[str, tuple[Any, ...]]] = {
         "bus_width": (32, 32, 64),
     },
 }  # fmt: skip
-#: Engines that no coefficient has seen, at most.
-HELD_OUT = 12
 #: Drawn, of a family, for anything to be fitted.
 FEWEST = 8
 #: Keeps terms that say the same from large coefficients of either.
@@ -256,27 +255,6 @@ def synthesize(
         )
 
 
-def apart(family: str, engines: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
-    """Return the engines that coefficients are fitted to, and those that they are judged by.
-
-    The latter are half of those drawn, ``HELD_OUT`` at most. Of the ECP5, as long as few are
-    drawn, those of ``benchmarks.synthesis``: a board's engine, it with one parameter changed, and
-    a larger board's.
-    """
-    if family == "ecp5" and len(engines) < 2 * HELD_OUT:
-        options, board = (json.loads((RESULTS.parent / f"{name}.json").read_text())
-                          for name in ("options-yosys", "ulx3s-85f-yosys"))  # fmt: skip
-        others = [
-            {"config": options["engine"] | one["change"], "cells": one["resources"]}
-            for one in options["options"]
-        ]
-        return engines, [*others, {"config": board["engine"], "cells": board["resources"]}]
-    count = min(HELD_OUT, len(engines) // 2)
-    held = {(2 * k + 1) * len(engines) // (2 * count) for k in range(count)}
-    seen = [engine for i, engine in enumerate(engines) if i not in held]
-    return seen, [engines[i] for i in sorted(held)]
-
-
 def by_room(record: dict[str, Any], kind: str) -> dict[str, float]:
     """Return an engine's cells of a kind, by the rooms of estimates."""
     rooms = dict.fromkeys(ROOMS.values(), 0.0)
@@ -320,34 +298,62 @@ def off(costs: dict[str, dict[str, float]], record: dict[str, Any], kind: str) -
     return value / record["cells"][kind] - 1
 
 
+def left_out(records: list[dict[str, Any]], kind: str) -> list[tuple[float, dict[str, Any]]]:
+    """Return each engine's error by coefficients that are fitted to all others, with its record.
+
+    Of an engine with an option that no other one has, there is no estimate.
+    """
+    found = []
+    for index, record in enumerate(records):
+        others = records[:index] + records[index + 1 :]
+        config = EngineConfig.from_fields(record["config"])
+        if not any(OPTIONS[option](config) for option in unseen(others)):
+            found.append((off(coefficients(others, kind), record, kind), record))
+    return found
+
+
 @app.command()
-def fit(source: Annotated[Path, typer.Option(help="Records.")] = RESULTS) -> None:
+def fit(
+    source: Annotated[Path, typer.Option(help="Records.")] = RESULTS,
+    verbose: Annotated[bool, typer.Option(help="Print every engine's errors.")] = False,
+) -> None:
     """Fit coefficients, print their errors, and keep both."""
-    records = read(source)
-    table = Table("family", "cells", "fitted to", "median", "worst", "held out", "median", "worst")
+    families = read(source)["families"]
+    table = Table("family", "cells", "engines", "as fitted: median", "worst", "held out", "median",
+                  "worst")  # fmt: skip
     kept: dict[str, Any] = {}
-    for family, of in records["families"].items():
-        names = get_family(family).cells
+    for family, of in families.items():
+        names, engines = get_family(family).cells, of["engines"]
         assert names is not None
-        if len(of["engines"]) < FEWEST:
+        if len(engines) < FEWEST:
             continue
-        seen, others = apart(family, of["engines"])
         for kind in (names.look_up, names.carry, names.flip_flop):
-            costs = coefficients(seen, kind)
-            errors = [sorted(abs(off(costs, e, kind)) for e in group) for group in (seen, others)]
-            figures = [(median(group), max(group)) for group in errors]
+            costs = coefficients(engines, kind)
+            judged = left_out(engines, kind)
+            shares = [
+                [abs(off(costs, engine, kind)) for engine in engines],
+                [abs(share) for share, _ in judged],
+            ]
+            figures = [(median(group), max(group)) for group in shares]
             kept.setdefault(family, {})[kind] = {
                 "coefficients": costs,
                 "median": round(figures[1][0], 5),
                 "worst": round(figures[1][1], 5),
-                "engines": len(seen),
-                "held_out": len(others),
-                "unseen": unseen(seen),
+                "engines": len(engines),
+                "held_out": len(judged),
+                "unseen": unseen(engines),
             }
-            shares = [[f"{share:.1%}" for share in pair] for pair in figures]
-            table.add_row(family, kind, str(len(seen)), *shares[0], str(len(others)), *shares[1])
+            cells = [[f"{share:.1%}" for share in pair] for pair in figures]
+            table.add_row(family, kind, str(len(engines)), *cells[0], str(len(judged)), *cells[1])
+            for share, record in judged if verbose else ():
+                config = EngineConfig.from_fields(record["config"])
+                has = ", ".join(name for name, test in OPTIONS.items() if test(config))
+                console.print(f"{kind} {config.rows} x {config.cols} {has}: {share:+.1%}")
     console.print(table)
     write_json(COEFFICIENTS, {"source": source.name, "families": kept})
+    from benchmarks.clocks import keep  # which has its engines from here
+
+    keep()
 
 
 if __name__ == "__main__":

@@ -51,5 +51,11 @@ def test_advice_and_groups_of_a_program(capsys, program):
     shown = invoke("estimate", program, "--advise", "--groups", tw.load(program).layers[0].name)
     assert "bus_width" in shown
     assert "best" in shown
-    found = refused(capsys, "estimate", program, "--groups", "nothing")
+
+
+def test_groups_of_no_layer_are_refused_before_anything_is_written(capsys, program, tmp_path):
+    """The error came behind the tables, and files were there."""
+    path = tmp_path / "estimate.json"
+    found = refused(capsys, "estimate", program, "--groups", "nothing", "--json", path)
     assert "no convolution is named 'nothing'" in found
+    assert not path.exists()

@@ -90,7 +90,7 @@ class Estimate:
         self._loaded: dict[tuple[str, int, Area], int] = {}
         self._places: dict[tuple[Stage, str, Area], tuple[int, int]] = {}
         self._made: dict[_Results, _Made] = {}
-        self._stored: dict[tuple[Stage, tuple[Block, ...], Area], tuple[int, int]] = {}
+        self._stored: dict[tuple[Stage, int, Area], tuple[int, int]] = {}
         self._work: dict[tuple[Stage, Area], int] = {}
         self._around: dict[tuple[Stage, tuple[Block, ...], Area, bool, bool], int] = {}
 
@@ -321,25 +321,31 @@ class Estimate:
 
     def _stores(self, stage: Stage, blocks: tuple[Block, ...], area: Area) -> tuple[int, int]:
         """Return the cycles of all stores of an area, and of the last of them."""
-        key = (stage, blocks, area)
+        cycles = sum(
+            self._block_stores(stage, n_kg, area)[0] * count
+            for n_kg, count in Counter(block.n_kg for block in blocks).items()
+        )
+        return cycles, self._block_stores(stage, blocks[-1].n_kg, area)[1]
+
+    def _block_stores(self, stage: Stage, n_kg: int, area: Area) -> tuple[int, int]:
+        """Return the cycles of all stores of a block's results, and of the last of them."""
+        key = (stage, n_kg, area)
         known = self._stored.get(key)
         if known is None:
             op, layout = stage.ops[0], self._lowered.layout(stage.output)
+            most = op.chunk(self._config, Chunk(area.rows, n_kg, area.width), stored=True)
+            unit = op.row_unit(self._config, most)
             cycles = last = 0
-            for block in blocks:
-                whole = Chunk(area.rows, block.n_kg, area.width)
-                most = op.chunk(self._config, whole, stored=True)
-                unit = op.row_unit(self._config, most)
-                for left in range(area.left, area.right, most.columns):
-                    right = min(left + most.columns, area.right)
-                    for groups, times in _parts(block.n_kg, most.n_kg):
-                        for height, count in _parts(area.rows, most.rows, unit):
-                            part = Area(0, height, left, right)
-                            last = sum(
-                                self._timing.results(run.times, run.stride, run.rows, part.width)
-                                for run in runs(layout, Block(0, groups), part, in_order=True)
-                            )
-                            cycles += last * times * count
+            for left in range(area.left, area.right, most.columns):
+                right = min(left + most.columns, area.right)
+                for groups, times in _parts(n_kg, most.n_kg):
+                    for height, count in _parts(area.rows, most.rows, unit):
+                        part = Area(0, height, left, right)
+                        last = sum(
+                            self._timing.results(run.times, run.stride, run.rows, part.width)
+                            for run in runs(layout, Block(0, groups), part, in_order=True)
+                        )
+                        cycles += last * times * count
             known = self._stored[key] = cycles, last
         return known
 
@@ -394,15 +400,17 @@ class Estimate:
         ``inside`` : it reads what the stage before has made.
         """
         config, gaps = self._config, self._timing.gaps
-        cycles = 0
+        cycles, sizes = 0, Counter(cut.n_kg for cut in cuts)
         for op in stage.ops:
             commands = leads = 0
-            for cut in cuts:
-                whole = Chunk(area.rows, cut.n_kg, area.width)
+            for n_kg, count in sizes.items():
+                whole = Chunk(area.rows, n_kg, area.width)
                 most = op.chunk(config, whole, stored=stored)
-                chunks = -(-area.rows // most.rows) * -(-area.width // most.columns)
-                commands += chunks * -(-cut.n_kg // most.n_kg)
-                leads += chunks * cut.n_kg
+                chunks = -(-area.rows // most.rows) * -(-area.width // most.columns) * count
+                commands += chunks * -(-n_kg // most.n_kg)
+                leads += chunks * n_kg
+            if n_kg != cuts[-1].n_kg:
+                most = op.chunk(config, whole._replace(n_kg=cuts[-1].n_kg), stored=stored)
             cycles -= self._saved(op, area, most)
             commands = max(commands, len(op.sections))
             fenced = commands if op.windows.waits else int(inside and op is stage.ops[0])

@@ -96,6 +96,12 @@ def estimate(
         raise Error("--advise and --groups are of a program without parts for the host")
     from tilewright.api.estimate import HostedEstimate
 
+    # What may be refused comes before anything is printed or written.
+    asked: list[Table] = []
+    if isinstance(program, tw.Program) and groups is not None:
+        asked.append(groups_table(tw.group_sizes(program, groups)))
+    if isinstance(program, tw.Program) and advise:
+        asked.insert(0, advice_table(tw.advise(program, **how)))
     found = tw.estimate(program)
     parts = found.parts if isinstance(found, HostedEstimate) else (found,)
     console.print(figures_table(found))
@@ -105,10 +111,8 @@ def estimate(
     if csv_path is not None:
         texts = [layers_csv(part).split("\n", 1) for part in parts]
         files.write_text(csv_path, texts[0][0] + "\n" + "".join(lines for _, lines in texts))
-    if isinstance(program, tw.Program) and advise:
-        console.print(advice_table(tw.advise(program, **how)))
-    if isinstance(program, tw.Program) and groups is not None:
-        console.print(groups_table(tw.group_sizes(program, groups)))
+    for table in asked:
+        console.print(table)
 
 
 def figures_table(found: Estimate | HostedEstimate) -> Table:

@@ -1,14 +1,20 @@
 """The clock that a board's system reaches: as systems that were placed and routed did.
 
-Few were, so that this is a range around them and no formula: wires decide, and how long they are
-depends on how full the FPGA is. What is fuller than any that was routed has no figure.
+``benchmarks/estimates.py`` keeps them in ``routed.json``. Routers stop at the clock that is asked
+for, so that systems of a family that were routed differ by a few per cent, whatever is in them:
+what they say is a range, and how full an FPGA may be. What is fuller than any that was routed has
+no figure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from importlib.resources import files
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
 from tilewright.boards import Board
 from tilewright.estimation.figures import Figure, Unknown
@@ -17,7 +23,7 @@ from tilewright.isa import EngineConfig
 if TYPE_CHECKING:
     from tilewright.estimation.resources import Site
 
-__all__ = ["ROUTED", "Routed", "clock_of"]
+__all__ = ["Routed", "alike", "clock_of", "left_out", "typical"]
 
 
 @dataclass(frozen=True)
@@ -26,42 +32,57 @@ class Routed:
 
     Parameters
     ----------
-    name : str
+    name : str, of its board, and of its engine if that is another
+    family : str, of FPGAs
+    pipelined : bool, its engine is
+    sdram : bool, its memory is the board's; else block RAM
     fmax_mhz : float
     shares : part of each kind of sites in use
     """
 
     name: str
+    family: str
+    pipelined: bool
+    sdram: bool
     fmax_mhz: float
     shares: Mapping[str, float]
 
 
-#: By family, and whether the engine is pipelined. docs/synthesis.md and docs/ice40.md have them.
-ROUTED: dict[tuple[str, bool], tuple[Routed, ...]] = {
-    ("ecp5", True): (
-        Routed(
-            "ulx3s-12f",
-            114.2,
-            {"TRELLIS_COMB": 8888 / 24288, "DP16KD": 12 / 56, "MULT18X18D": 14 / 28},
-        ),
-        Routed(
-            "ulx3s-85f",
-            114.7,
-            {"TRELLIS_COMB": 33230 / 83640, "DP16KD": 110 / 208, "MULT18X18D": 144 / 156},
-        ),
-    ),
-    ("ice40", False): (
-        Routed(
-            "icebreaker",
-            34.9,
-            {"ICESTORM_LC": 4802 / 5280, "SB_RAM40_4K": 15 / 30, "SB_MAC16": 6 / 8},
-        ),
-    ),
-}
 #: Fuller by so much than one that was routed still counts as alike: estimates are off by that.
 MORE = 1.15
-#: Half of the range: seeds of one system differ by 4 %, placers and routers by 5 %.
+#: Half of the range at least: seeds of one system differ by 4 %, placers and routers by 5 %.
 SHARE = 0.1
+
+
+@cache
+def _routed() -> tuple[Routed, ...]:
+    text = files("tilewright.estimation").joinpath("routed.json").read_text()
+    record: dict[str, Any] = json.loads(text)
+    return tuple(Routed(**system) for system in record["systems"])
+
+
+def alike(
+    systems: Sequence[Routed], family: str, *, pipelined: bool, sdram: bool
+) -> tuple[Routed, ...]:
+    """Return the systems that say something of others of a kind."""
+    kind = family, pipelined, sdram
+    return tuple(s for s in systems if (s.family, s.pipelined, s.sdram) == kind)
+
+
+def typical(systems: Sequence[Routed]) -> float:
+    """Return the frequency of systems that are alike, in MHz."""
+    return median(system.fmax_mhz for system in systems)
+
+
+def left_out(systems: Sequence[Routed]) -> list[float]:
+    """Return how far each system is from what those like it say, as a share of its frequency."""
+    found = []
+    for one in systems:
+        like = alike(systems, one.family, pipelined=one.pipelined, sdram=one.sdram)
+        others = [system for system in like if system is not one]
+        if others:
+            found.append(abs(typical(others) / one.fmax_mhz - 1))
+    return found
 
 
 def clock_of(
@@ -70,12 +91,16 @@ def clock_of(
     """Return the frequency that a board's system with this engine reaches, in MHz."""
     if board is None:
         return Unknown("MHz", "it depends on the FPGA, and the target has no board")
-    routed = ROUTED.get((board.family, config.pipelined), ())
-    if not routed:
+    sdram = board.sdram is not None
+    systems = alike(_routed(), board.family, pipelined=config.pipelined, sdram=sdram)
+    if not systems:
         kind = "" if config.pipelined else " with pipelined=False"
-        return Unknown("MHz", f"no engine{kind} was routed on an FPGA of the family {board.family}")
+        memory = " and an SDRAM" if sdram else ""
+        return Unknown(
+            "MHz", f"no engine{kind}{memory} was routed on an FPGA of the family {board.family}"
+        )
     for kind in sites:
-        most = max(system.shares.get(kind, 1.0) for system in routed)
+        most = max(system.shares.get(kind, 0.0) for system in systems)
         share = sites[kind].share
         if share is None or share > MORE * most:
             taken = "unknown" if share is None else f"{share:.0%}"
@@ -83,8 +108,13 @@ def clock_of(
                 "MHz",
                 f"{kind} in use: {taken}, and of the fullest system that was routed {most:.0%}",
             )
-    slowest = min(routed, key=lambda system: system.fmax_mhz)
-    names = ", ".join(f"{system.name} {system.fmax_mhz:g} MHz" for system in routed)
+    names = ", ".join(f"{system.name} {system.fmax_mhz:.1f} MHz" for system in systems)
+    memory = " with their SDRAM" if sdram else ""
+    errors = left_out(systems)
+    judged = f"; each by the others: {max(errors):.1%} off at worst" if errors else ""
     return Figure.within(
-        slowest.fmax_mhz, SHARE, "MHz", f"systems that were routed: {names}; asked for their clock"
+        typical(systems),
+        max([SHARE, *errors]),
+        "MHz",
+        f"systems{memory} that were routed, asked for their clock: {names}{judged}",
     )

@@ -1,0 +1,154 @@
+r"""Clocks of systems that were placed and routed, and how well others are told from them.
+
+    python -m benchmarks.clocks route [--board ulx3s-12f] [--count 12] [--minutes 30]
+    python -m benchmarks.clocks keep
+
+``route`` places and routes a board's whole system with small engines, those of
+:mod:`benchmarks.estimates` that fit it, one after another; records go to ``results/routed.json``,
+from which a run that was interrupted goes on. ``keep`` (and ``benchmarks.estimates fit``) hands
+them, and the boards' own systems, to estimates, and prints how far each is from what the others
+say of it.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import tilewright as tw
+import tilewright.estimation
+from benchmarks.estimates import drawn
+from tilewright.boards import get_board
+from tilewright.estimation.clock import Routed, left_out
+from tilewright.estimation.resources import resources_of
+from tilewright.files import write_json
+from tilewright.isa import EngineConfig
+
+RESULTS = Path(__file__).parent / "results"
+RECORDS = RESULTS / "routed.json"
+KEPT = Path(tilewright.estimation.__file__).with_name("routed.json")
+#: Of the sites that an FPGA has, at most: what is fuller may not route.
+FULL = 0.8
+#: Pins of a system with an SDRAM are more than these.
+_PINS = 20
+#: What nextpnr calls sites that have the name of their primitive elsewhere.
+_SITES = {"ICESTORM_RAM": "SB_RAM40_4K", "ICESTORM_DSP": "SB_MAC16"}
+
+app = typer.Typer(add_completion=False)
+console = Console()
+
+
+def read() -> list[dict[str, Any]]:
+    """Return the records of systems that were routed for their clock."""
+    record: dict[str, Any] = json.loads(RECORDS.read_text())
+    systems: list[dict[str, Any]] = record["systems"]
+    return systems
+
+
+def systems() -> list[Routed]:
+    """Return all systems that were routed: the boards' own, and those of ``route``."""
+    boards = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*-nextpnr.json"))]
+    own = [record for record in boards if record.get("fmax_mhz") and "board" in record]
+    return [_routed(record) for record in (*own, *read())]
+
+
+def _routed(record: dict[str, Any]) -> Routed:
+    board, config = get_board(record["board"]), EngineConfig.from_fields(record["engine"])
+    changed = {
+        name: value for name, value in asdict(config).items()
+        if value != getattr(board.engine, name)
+    }  # fmt: skip
+    name = board.name
+    if {"rows", "cols"} & changed.keys():
+        name += f" with {config.rows} x {config.cols}"
+    elif changed.keys() - {"products"}:
+        name += " with " + ", ".join(f"{key}={value}" for key, value in changed.items())
+    if record["utilization"] is None:  # an earlier record: of what is in it there is an estimate
+        sites = resources_of(config, board).sites
+        shares = {kind: site.share for kind, site in sites.items() if site.share is not None}
+        sdram = board.sdram is not None
+    else:
+        used = record["utilization"]
+        shares = {
+            _SITES.get(kind, kind): n["used"] / n["available"] for kind, n in used.items()
+        }
+        sdram = used.get("TRELLIS_IO", {"used": 0})["used"] > _PINS
+    return Routed(
+        name=name,
+        family=board.family,
+        pipelined=config.pipelined,
+        sdram=sdram,
+        fmax_mhz=round(float(record["fmax_mhz"]), 2),
+        shares={kind: round(share, 4) for kind, share in shares.items()},
+    )
+
+
+@app.command()
+def keep() -> None:
+    """Hand the systems to estimates, and print how far each is from what the others say."""
+    routed = systems()
+    write_json(KEPT, {"systems": [asdict(system) for system in routed]})
+    table = Table("system", "family", "SDRAM", "MHz")
+    for system in routed:
+        memory = "yes" if system.sdram else "no"
+        table.add_row(system.name, system.family, memory, f"{system.fmax_mhz:.1f}")
+    console.print(table)
+    if errors := left_out(routed):
+        console.print(
+            f"each of {len(errors)} by others like it: {median(errors):.1%} off in the median, "
+            f"{max(errors):.1%} at worst"
+        )
+
+
+@app.command()
+def route(
+    board: Annotated[str, typer.Option(help="Whose system.")] = "ulx3s-12f",
+    count: Annotated[int, typer.Option(help="Systems in all.")] = 12,
+    minutes: Annotated[float, typer.Option(help="Stop after so many.")] = 30.0,
+) -> None:
+    """Place and route a board with small engines, those that are missing."""
+    own, begin = get_board(board), time.monotonic()
+    for config in _engines(own.name, count):
+        records = read()
+        if any(r["board"] == board and r["engine"] == asdict(config) for r in records):
+            continue
+        if time.monotonic() - begin > 60 * minutes:
+            break
+        target = replace(tw.Target.from_board(board), engine=config)
+        with tempfile.TemporaryDirectory() as name:
+            try:
+                result = tw.synthesize(target, name, place_and_route=True)
+            except tw.Error as error:
+                console.print(f"{config.rows} x {config.cols}: {error}", highlight=False)
+                continue
+        made = {"board": board, "engine": asdict(config), **json.loads(result.to_json())}
+        write_json(RECORDS, {"systems": [*records, made]})
+        console.print(f"{config.rows} x {config.cols}: {result.fmax_mhz:.1f} MHz", highlight=False)
+
+
+def _engines(board: str, count: int) -> list[EngineConfig]:
+    """Return so many of the engines that are drawn for estimates, those that fit a board."""
+    own, found = get_board(board), []
+    for config in drawn(own.family, 4 * count):
+        fitted = replace(config, addr_width=own.engine.addr_width)
+        sites = resources_of(fitted, own).sites.values()
+        if all(site.share is not None and site.share < FULL for site in sites):
+            try:
+                replace(tw.Target.from_board(board), engine=fitted)
+            except tw.Error:  # the bus of an SDRAM has few widths
+                continue
+            found.append(fitted)
+    return found[:count]
+
+
+if __name__ == "__main__":
+    app()
