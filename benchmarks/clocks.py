@@ -78,9 +78,7 @@ def _routed(record: dict[str, Any]) -> Routed:
         sdram = board.sdram is not None
     else:
         used = record["utilization"]
-        shares = {
-            _SITES.get(kind, kind): n["used"] / n["available"] for kind, n in used.items()
-        }
+        shares = {_SITES.get(kind, kind): n["used"] / n["available"] for kind, n in used.items()}
         sdram = used.get("TRELLIS_IO", {"used": 0})["used"] > _PINS
     return Routed(
         name=name,

@@ -107,7 +107,15 @@ OF: dict[str, dict[str, tuple[Any, ...]]] = {
 #: Drawn, of a family, for anything to be fitted.
 FEWEST = 8
 #: Keeps terms that say the same from large coefficients of either.
-RIDGE = 1e-5
+RIDGE = 3e-6
+#: Rooms between which names tell cells apart badly: a unit's command may be its queue's.
+TOGETHER = (
+    {"compute", "queues", "feeder", "sampler", "partial", "drain", "requantize"},
+    {"activations", "weights", "results"},
+    {"load", "store", "control"},
+)
+#: How much a room counts by itself.
+ALONE = 0.3
 #: Of modules within modules that are told apart.
 LEVELS = 3
 
@@ -264,25 +272,32 @@ def by_room(record: dict[str, Any], kind: str) -> dict[str, float]:
 
 
 def coefficients(records: list[dict[str, Any]], kind: str) -> dict[str, dict[str, float]]:
-    """Return cells for one of each term, none of them negative, room by room.
+    """Return cells for one of each term, none of them negative.
 
-    An engine counts by its error as a share of all its cells of the kind.
+    An engine counts by its error as a share of all its cells of the kind, and so do those of
+    ``TOGETHER`` and, less, its rooms': a name may put cells on the other side of a border.
     """
-    found = {}
     of_engines = [terms(EngineConfig.from_fields(record["config"])) for record in records]
+    names = [(room, name) for room, of in of_engines[0].items() for name in of]
+    x = np.array([[engine[room][name] for room, name in names] for engine in of_engines])
+    counted = [by_room(record, kind) for record in records]
     totals = np.array([record["cells"][kind] for record in records], float)
-    for room in of_engines[0]:
-        names = list(of_engines[0][room])
-        x = np.array([[engine[room][name] for name in names] for engine in of_engines])
-        y = np.array([by_room(record, kind)[room] for record in records])
-        scale = np.where(x.max(axis=0) > 0, x.max(axis=0), 1.0)
-        rows = np.vstack([x / scale / totals[:, None], RIDGE * np.eye(len(names))])
-        values, _ = nnls(rows, np.concatenate([y / totals, np.zeros(len(names))]))
-        found[room] = {
-            name: float(f"{value / size:.5g}")
-            for name, value, size in zip(names, values, scale, strict=True)
-            if value > 0
-        }
+    scale = np.where(x.max(axis=0) > 0, x.max(axis=0), 1.0)
+    groups = [(set(of_engines[0]), 1.0), *((rooms, 1.0) for rooms in TOGETHER)]
+    groups += [({room}, ALONE) for room in of_engines[0]]
+    left, right = [], []
+    for rooms, weight in groups:
+        inside = np.array([room in rooms for room, _ in names])
+        cells = np.array([sum(engine[room] for room in rooms) for engine in counted])
+        left.append(weight * x / scale * inside / totals[:, None])
+        right.append(weight * cells / totals)
+    left.append(RIDGE * np.eye(len(names)))
+    right.append(np.zeros(len(names)))
+    values, _ = nnls(np.vstack(left), np.concatenate(right), maxiter=100 * len(names))
+    found: dict[str, dict[str, float]] = {room: {} for room in of_engines[0]}
+    for (room, name), value, size in zip(names, values, scale, strict=True):
+        if value > 0:
+            found[room][name] = float(f"{value / size:.5g}")
     return {room: costs for room, costs in found.items() if costs}
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from tilewright.api.compile_graph import check_options, compile_graph
 from tilewright.api.estimate import Estimate, estimate
+from tilewright.compiler.ir import Conv2d, ConvTranspose2d, DeformConv2d, Graph, Linear
 from tilewright.compiler.schedule import AUTOMATIC, Objective
 from tilewright.errors import Error, require_type
 from tilewright.estimation.advice import Advice, Costs, changes
@@ -15,6 +18,8 @@ from tilewright.program import Program
 from tilewright.progress import ProgressCallback, Steps
 
 __all__ = ["advise"]
+
+_WEIGHTED = (Conv2d, ConvTranspose2d, DeformConv2d, Linear)
 
 
 def advise(
@@ -27,8 +32,9 @@ def advise(
     """Return what a program would cost if one parameter of its engine were another.
 
     Each change compiles the network again: buffers of twice and half their depth, a bus twice as
-    wide, twice as many requantizers, tiles of results, words that rows share. What saves most comes
-    first; what is named is what a program compiled for that engine has less.
+    wide, twice as many requantizers, tiles of results, words that rows share, weights of 4 bits
+    (cut to them: what they cost depends on no value). What saves most comes first; what is named is
+    what a program compiled for that engine has less.
 
     Parameters
     ----------
@@ -44,10 +50,12 @@ def advise(
     check_options("advise", program.target, objective, algorithms, program.batch)
     before = _costs(estimate(program))
 
+    narrow = _narrow(program.graph)
+
     def costs_on(engine: EngineConfig) -> Costs:
         target = replace(program.target, engine=engine)
         again = compile_graph(
-            program.graph,
+            program.graph if engine.weight_bits == program.engine.weight_bits else narrow,
             target,
             objective=objective,
             algorithms=algorithms,
@@ -72,6 +80,17 @@ def advise(
                 found.append(Advice(name, value, before, None, str(error)))
             steps.advance()
     return tuple(sorted(found, key=lambda a: -sum(a.saved.values()) if a.after else 1.0))
+
+
+def _narrow(graph: Graph) -> Graph:
+    """Return a graph whose weights have 4 bits at most; those that were not zero are not."""
+    ops = []
+    for op in graph.ops:
+        if isinstance(op, _WEIGHTED) and op.weight_bits > 4:
+            weight = np.where(op.weight, np.sign(op.weight), 0)
+            op = replace(op, weight=weight, weight_bits=4)
+        ops.append(op)
+    return replace(graph, ops=tuple(ops))
 
 
 def _costs(found: Estimate) -> Costs:

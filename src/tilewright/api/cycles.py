@@ -59,9 +59,7 @@ def results_of_layers(
     )
 
 
-def _layer_result(
-    multipliers: int, info: LayerInfo, stats: LayerStats, batch: int
-) -> LayerResult:
+def _layer_result(multipliers: int, info: LayerInfo, stats: LayerStats, batch: int) -> LayerResult:
     peak, macs = multipliers * stats.cycles, info.macs * batch
     return LayerResult(
         name=info.name,

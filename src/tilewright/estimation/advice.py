@@ -97,6 +97,7 @@ def changes(config: EngineConfig) -> list[tuple[str, EngineConfig, str]]:
         ("tables", max(1, config.tables), {}),
         ("partial_depth", tiles, widths),
         ("shared_words", True, {}),
+        ("weight_bits", 4, {}),
     ):
         same = config.requantizer_count if name == "requantizers" else getattr(config, name)
         if value == same:
@@ -106,7 +107,10 @@ def changes(config: EngineConfig) -> list[tuple[str, EngineConfig, str]]:
             get_family(config.dsp).check(changed)
         except ConfigError:
             continue
-        found.append((name, changed, _difference(config, changed)))
+        note = _difference(config, changed)
+        if name == "weight_bits":
+            note += "; weights have to be quantized to 4 bits"
+        found.append((name, changed, note))
     return found
 
 
