@@ -85,7 +85,9 @@ def test_what_is_not_known_is_said_and_in_no_sum(program):
 def test_the_clock_of_flip_flops_that_are_not_known_is_no_zero(monkeypatch):
     """As if no synthesis had had words that rows share."""
     fit = Fit({}, 0.01, 0.1, 8, 8, ("shared_words",))
-    monkeypatch.setattr(cells, "_fits", lambda: {"ecp5": dict.fromkeys(("LUT4", "CCU2C", "TRELLIS_FF"), fit)})
+    monkeypatch.setattr(
+        cells, "_fits", lambda: {"ecp5": dict.fromkeys(("LUT4", "CCU2C", "TRELLIS_FF"), fit)}
+    )
     engine = replace(ENGINES["4x4-bus64"], shared_words=True)
     graph, _ = random_network(np.random.default_rng(3), engine, (5, 6))
     energy = estimate(compile_graph(graph, Target(engine=engine))).energy
