@@ -120,6 +120,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "device.md": {"link": lambda: markdown_table(link.rows(figures("link.json")))},
     "synthesis.md": {
         "ulx3s-12f": lambda: board_table("ulx3s-12f"),
+        "icepi-zero": lambda: board_table("icepi-zero"),
         "ulx3s-85f": lambda: board_table("ulx3s-85f"),
         "options": lambda: markdown_table(
             synthesis.option_rows(figures("options-yosys.json")["options"])
