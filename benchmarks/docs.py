@@ -121,6 +121,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "synthesis.md": {
         "ulx3s-12f": lambda: board_table("ulx3s-12f"),
         "icepi-zero": lambda: board_table("icepi-zero"),
+        "colorlight-i9": lambda: board_table("colorlight-i9"),
         "ulx3s-85f": lambda: board_table("ulx3s-85f"),
         "options": lambda: markdown_table(
             synthesis.option_rows(figures("options-yosys.json")["options"])

@@ -20,7 +20,7 @@ Progress = Callable[[str], None]
 #: A router that moves wires of late paths is given up after so many rounds, or when these and wires
 #: in conflict, together, have not become fewer for so many.
 ROUNDS = 300
-STALLED = 50
+STALLED = 100
 _ROUND = re.compile(r" iter=(\d+) .* overused=(\d+) .* tmgfail=(\d+)")
 
 
