@@ -26,6 +26,7 @@ BOARD = "ulx3s-12f"
 SPACE = Space(
     rows=(2, 4), cols=(2, 3), rows_per_requantizer=(1, 4), act_depth=(512,), weight_depth=(512,),
     out_depth=(256,), bus_width=(32,), tables=(0,), partial_depth=(0,), objective=("time",),
+    smallest=0,
 )  # fmt: skip
 OBJECTIVES = ("latency", "area")
 
@@ -140,6 +141,15 @@ def test_what_cannot_be_or_does_not_fit_is_not_compiled(graphs):
     assert {p.choice.engine.act_depth for p in found.points} == {512}
     chosen = space.of(get_board(BOARD).engine, (8,)) | {"act_depth": 65536}
     assert misfit(BOARD, choice_of(get_board(BOARD).engine, chosen)) > 1
+
+
+def test_engines_smaller_than_a_share_of_the_boards_are_not_tried(graphs):
+    found = run(graphs, search(space=replace(SPACE, smallest=0.5)), 4)
+    own = get_board(BOARD).engine.multipliers
+    assert {p.choice.engine.multipliers >= own / 2 for p in found.points} == {True}
+    assert any(p.choice.engine.multipliers < own for p in found.points)
+    with pytest.raises(tw.Error, match=r"smallest must be in 0\.\.1"):
+        Space(smallest=2)
 
 
 def test_a_space_that_is_used_up_ends_the_search(graphs):

@@ -72,6 +72,7 @@ class Search:
         self.last_refusal = ""
         self._base = get_board(board).engine
         self._dimensions = space.dimensions(weight_bits)
+        self._fewest = space.smallest * self._base.multipliers
         if storage is not None:
             storage.parent.mkdir(parents=True, exist_ok=True)
         self.study: Study = optuna.create_study(
@@ -88,7 +89,11 @@ class Search:
             constant_liar=True,
             n_startup_trials=20,
         )
-        self._claim(json.dumps([board, objectives, self._dimensions, question], sort_keys=True))
+        self._claim(
+            json.dumps(
+                [board, objectives, self._dimensions, space.smallest, question], sort_keys=True
+            )
+        )
         self._known: dict[str, Outcome] = {}
         self._take_up(space.of(self._base, weight_bits))
 
@@ -189,7 +194,9 @@ class Search:
             target_of(self.board, choice)
         except Error:
             return None
-        return choice if misfit(self.board, choice) <= 0 else None
+        if choice.engine.multipliers < self._fewest or misfit(self.board, choice) > 0:
+            return None
+        return choice
 
     def _changed(self, under_way: set[str]) -> dict[str, int | str] | None:
         """Return one of the best so far with a few other values, that is usable."""

@@ -56,6 +56,8 @@ class Space:
         13 bits
     objective : of the schedule
     algorithm : "auto", "direct"
+    smallest : multipliers of the array at least, as a share of those of the board's own engine. Small
+        engines are slow, and so is the search for them: they run many commands
     """
 
     rows: tuple[int, ...] = (4, 8, 16, 32)
@@ -69,16 +71,21 @@ class Space:
     partial_depth: tuple[int, ...] = (0, 512)
     objective: tuple[str, ...] = ("time", "traffic", "energy")
     algorithm: tuple[str, ...] = ("auto",)
+    smallest: float = 0.5
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if not getattr(self, field.name):
+            if isinstance(values := getattr(self, field.name), tuple) and not values:
                 raise Error(f"Space: {field.name} must have at least one value")
+        if not 0 <= self.smallest <= 1:
+            raise Error(f"Space: smallest must be in 0..1, not {self.smallest!r}")
 
     def dimensions(self, weight_bits: tuple[int, ...]) -> dict[str, tuple[int | str, ...]]:
         """Return the values by parameter, those with but one too."""
         named: dict[str, tuple[int | str, ...]] = {
-            field.name: getattr(self, field.name) for field in fields(self)
+            field.name: values
+            for field in fields(self)
+            if isinstance(values := getattr(self, field.name), tuple)
         }
         return named | {"weight_bits": weight_bits}
 
