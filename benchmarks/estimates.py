@@ -105,7 +105,7 @@ OF: dict[str, dict[str, tuple[Any, ...]]] = {
     },
 }  # fmt: skip
 #: Drawn, of a family, for anything to be fitted.
-FEWEST = 8
+FEWEST = 6
 #: Keeps terms that say the same from large coefficients of either.
 RIDGE = 3e-6
 #: Rooms between which names tell cells apart badly: a unit's command may be its queue's.
@@ -114,6 +114,8 @@ TOGETHER = (
     {"activations", "weights", "results"},
     {"load", "store", "control"},
 )
+#: What records do not say of themselves that are of the hardware before it.
+EARLIER = {"products": False}
 #: How much a room counts by itself.
 ALONE = 0.3
 #: Of modules within modules that are told apart.
@@ -271,26 +273,54 @@ def by_room(record: dict[str, Any], kind: str) -> dict[str, float]:
     return rooms
 
 
-def coefficients(records: list[dict[str, Any]], kind: str) -> dict[str, dict[str, float]]:
+def whole(family: str) -> list[dict[str, Any]]:
+    """Return other syntheses of a family, of which the cells of a whole engine are known.
+
+    Of the ECP5 those of ``benchmarks.synthesis``: a board's engine, it with one parameter changed,
+    and a larger board's; of the iCE40 those of ``benchmarks.ice40``. They tell what one parameter
+    does, and what a large engine has.
+    """
+    if family == "ice40":
+        engines = json.loads((RESULTS.parent / "ice40.json").read_text())
+        return [{"config": EARLIER | one["config"], "cells": one["resources"]} for one in engines]
+    options, board = (
+        json.loads((RESULTS.parent / f"{name}.json").read_text())
+        for name in ("options-yosys", "ulx3s-85f-yosys")
+    )
+    changed = [
+        {"config": EARLIER | options["engine"] | one["change"], "cells": one["resources"]}
+        for one in options["options"]
+    ]
+    return [*changed, {"config": EARLIER | board["engine"], "cells": board["resources"]}]
+
+
+def coefficients(
+    records: list[dict[str, Any]], others: list[dict[str, Any]], kind: str
+) -> dict[str, dict[str, float]]:
     """Return cells for one of each term, none of them negative.
 
     An engine counts by its error as a share of all its cells of the kind, and so do those of
     ``TOGETHER`` and, less, its rooms': a name may put cells on the other side of a border.
+
+    Parameters
+    ----------
+    others : records of which all cells are known, and not those of their rooms
     """
-    of_engines = [terms(EngineConfig.from_fields(record["config"])) for record in records]
+    every = [*records, *others]
+    of_engines = [terms(EngineConfig.from_fields(record["config"])) for record in every]
     names = [(room, name) for room, of in of_engines[0].items() for name in of]
     x = np.array([[engine[room][name] for room, name in names] for engine in of_engines])
     counted = [by_room(record, kind) for record in records]
-    totals = np.array([record["cells"][kind] for record in records], float)
+    totals = np.array([record["cells"][kind] for record in every], float)
     scale = np.where(x.max(axis=0) > 0, x.max(axis=0), 1.0)
-    groups = [(set(of_engines[0]), 1.0), *((rooms, 1.0) for rooms in TOGETHER)]
-    groups += [({room}, ALONE) for room in of_engines[0]]
-    left, right = [], []
+    groups = [*((rooms, 1.0) for rooms in TOGETHER), *(({room}, ALONE) for room in of_engines[0])]
+    shares = x / scale / totals[:, None]
+    left, right = [shares], [np.ones(len(every))]
     for rooms, weight in groups:
         inside = np.array([room in rooms for room, _ in names])
         cells = np.array([sum(engine[room] for room in rooms) for engine in counted])
-        left.append(weight * x / scale * inside / totals[:, None])
-        right.append(weight * cells / totals)
+        left.append(weight * shares[: len(records)] * inside)
+        right.append(weight * cells / totals[: len(records)])
     left.append(RIDGE * np.eye(len(names)))
     right.append(np.zeros(len(names)))
     values, _ = nnls(np.vstack(left), np.concatenate(right), maxiter=100 * len(names))
@@ -313,17 +343,19 @@ def off(costs: dict[str, dict[str, float]], record: dict[str, Any], kind: str) -
     return value / record["cells"][kind] - 1
 
 
-def left_out(records: list[dict[str, Any]], kind: str) -> list[tuple[float, dict[str, Any]]]:
-    """Return each engine's error by coefficients that are fitted to all others, with its record.
+def left_out(
+    records: list[dict[str, Any]], others: list[dict[str, Any]], kind: str
+) -> list[tuple[float, dict[str, Any]]]:
+    """Return each engine's error by coefficients that are fitted to all but it, with its record.
 
     Of an engine with an option that no other one has, there is no estimate.
     """
     found = []
     for index, record in enumerate(records):
-        others = records[:index] + records[index + 1 :]
+        rest = records[:index] + records[index + 1 :]
         config = EngineConfig.from_fields(record["config"])
-        if not any(OPTIONS[option](config) for option in unseen(others)):
-            found.append((off(coefficients(others, kind), record, kind), record))
+        if not any(OPTIONS[option](config) for option in unseen([*rest, *others])):
+            found.append((off(coefficients(rest, others, kind), record, kind), record))
     return found
 
 
@@ -338,13 +370,13 @@ def fit(
                   "worst")  # fmt: skip
     kept: dict[str, Any] = {}
     for family, of in families.items():
-        names, engines = get_family(family).cells, of["engines"]
+        names, engines, others = get_family(family).cells, of["engines"], whole(family)
         assert names is not None
         if len(engines) < FEWEST:
             continue
         for kind in (names.look_up, names.carry, names.flip_flop):
-            costs = coefficients(engines, kind)
-            judged = left_out(engines, kind)
+            costs = coefficients(engines, others, kind)
+            judged = left_out(engines, others, kind)
             shares = [
                 [abs(off(costs, engine, kind)) for engine in engines],
                 [abs(share) for share, _ in judged],
@@ -354,12 +386,19 @@ def fit(
                 "coefficients": costs,
                 "median": round(figures[1][0], 5),
                 "worst": round(figures[1][1], 5),
-                "engines": len(engines),
+                "engines": len(engines) + len(others),
                 "held_out": len(judged),
-                "unseen": unseen(engines),
+                "unseen": unseen([*engines, *others]),
             }
             cells = [[f"{share:.1%}" for share in pair] for pair in figures]
-            table.add_row(family, kind, str(len(engines)), *cells[0], str(len(judged)), *cells[1])
+            table.add_row(
+                family,
+                kind,
+                str(len(engines) + len(others)),
+                *cells[0],
+                str(len(judged)),
+                *cells[1],
+            )
             for share, record in judged if verbose else ():
                 config = EngineConfig.from_fields(record["config"])
                 has = ", ".join(name for name, test in OPTIONS.items() if test(config))

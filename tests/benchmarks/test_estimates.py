@@ -1,10 +1,25 @@
 """Engines that are synthesized for estimates have every option, each in some of them."""
 
+import json
 from collections import Counter
+from dataclasses import asdict
 
 import pytest
 
-from benchmarks.estimates import FAMILIES, ROUND, VALUES, drawn
+from benchmarks.estimates import (
+    COEFFICIENTS,
+    FAMILIES,
+    RESULTS,
+    ROUND,
+    VALUES,
+    coefficients,
+    drawn,
+    left_out,
+    off,
+    read,
+    whole,
+)
+from tilewright.estimation.terms import ROOMS, terms
 
 #: In each round at least so many engines have it, and so many do not.
 SOME = 3
@@ -45,3 +60,40 @@ def test_every_round_has_engines_with_and_without_each_option(family, number):
 def test_a_longer_campaign_begins_with_the_engines_of_a_shorter_one(family):
     assert drawn(family, 30)[:10] == drawn(family, 10)
     assert len(set(drawn(family, 2 * ROUND))) == 2 * ROUND
+
+
+def made(engines, kind="cells"):
+    """Return records in which each term of ``terms`` costs two cells, of rooms told apart."""
+    records = []
+    for config in engines:
+        rooms = {room: 2 * sum(of.values()) for room, of in terms(config).items()}
+        modules = {start: {kind: rooms[room]} for start, room in ROOMS.items() if room in rooms}
+        seen = set()
+        for start, room in ROOMS.items():  # a room of several modules is counted once
+            if room in seen:
+                modules[start] = {kind: 0}
+            seen.add(room)
+        cells = {kind: sum(rooms.values())}
+        records.append({"config": asdict(config), "modules": modules, "cells": cells})
+    return records
+
+
+def test_a_fit_finds_what_cells_were_made_of_and_judges_each_engine_by_the_others():
+    records = made(drawn("ecp5", 30))
+    found = coefficients(records[:20], records[20:25], "cells")
+    assert max(abs(off(found, record, "cells")) for record in records[25:]) < 0.05
+    assert [record for _, record in left_out(records[:3], records[3:], "cells")] == records[:3]
+    # An engine that is unlike the others shows when it is judged.
+    records[1]["cells"]["cells"] *= 2
+    errors = [abs(share) for share, _ in left_out(records[:3], records[3:], "cells")]
+    assert errors[1] > 0.4 > max(errors[0], errors[2])
+
+
+@pytest.mark.parametrize("kind", ["LUT4", "TRELLIS_FF"])
+def test_look_up_tables_and_flip_flops_of_twelve_engines_are_within_four_per_cent(kind):
+    fit = json.loads(COEFFICIENTS.read_text())["families"]["ecp5"][kind]
+    assert fit["held_out"] >= 12
+    assert fit["median"] <= 0.04
+    assert fit["worst"] <= 0.1
+    engines = read(RESULTS)["families"]["ecp5"]["engines"]
+    assert fit["engines"] == len(engines) + len(whole("ecp5"))

@@ -42,8 +42,8 @@ class Fit:
     Parameters
     ----------
     coefficients : cells for one of each term
-    median, worst : errors on engines that were held out, as shares
-    engines, held_out : int, how many engines it was fitted to and judged by
+    median, worst : errors of engines, each by a fit to all others, as shares
+    engines, held_out : int, how many engines it was fitted to, and how many were judged so
     unseen : of ``OPTIONS``, those that no engine had that it was fitted to
     """
 
@@ -77,7 +77,7 @@ def value_of(coefficients: Coefficients, of_rooms: Mapping[str, Mapping[str, flo
 def fitted(config: EngineConfig, family: str, kind: str) -> Figure | Unknown:
     """Return how many cells of a kind an engine has, alone.
 
-    The range is that of the worst of the engines that were held out.
+    The range is that of the worst of the engines that were judged by the others.
     """
     fit = _fits().get(family, {}).get(kind)
     if fit is None:
@@ -87,8 +87,8 @@ def fitted(config: EngineConfig, family: str, kind: str) -> Figure | Unknown:
             return Unknown("cells", f"no synthesis of an engine with {option} is kept")
     value = value_of(fit.coefficients, terms(config))
     basis = (
-        f"fitted to {fit.engines} syntheses; on {fit.held_out} others {fit.median:.1%} off in the "
-        f"median, {fit.worst:.1%} at worst"
+        f"fitted to {fit.engines} syntheses; {fit.held_out} of them, each by the others: "
+        f"{fit.median:.1%} off in the median, {fit.worst:.1%} at worst"
     )
     return Figure.within(round(value), fit.worst, "cells", basis)
 

@@ -15,6 +15,7 @@ from tilewright.hdl.load.kernels import KernelTransform
 from tilewright.isa import EngineConfig, Unit
 from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS, KernelStep
 from tilewright.isa.tiles import MAX_TILE_ROWS
+from tilewright.isa.widths import act_addr_width, out_addr_width
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def memories(config: EngineConfig) -> Iterator[DeclaredMemory]:
     for unit in Unit:
         words = config.command_bytes(unit) // config.bus_bytes
         yield DeclaredMemory("commands", 1, config.queue_depth * words, config.bus_width)
+    yield DeclaredMemory("places", 1, 32 if config.offset_depth else 16, _place_width(config))
     if config.partial_depth:
         width = MAX_TILE_ROWS * config.acc_width
         yield DeclaredMemory("sums", config.requantizer_count, config.partial_depth, width)
@@ -76,6 +78,12 @@ def _columns(
         yield DeclaredMemory(name, count * whole, depth, column)
     if rest:
         yield DeclaredMemory(name, count, depth, rest)
+
+
+def _place_width(config: EngineConfig) -> int:
+    """Return the bits that tell where a pass's results go, which wait until it is captured."""
+    pixels = config.cols.bit_length()
+    return act_addr_width(config) + out_addr_width(config) + pixels + 1 + config.shared_words
 
 
 def array_multipliers(config: EngineConfig) -> int:

@@ -56,8 +56,8 @@ class Space:
         13 bits
     objective : of the schedule
     algorithm : "auto", "direct"
-    smallest : multipliers of the array at least, as a share of those of the board's own engine. Small
-        engines are slow, and so is the search for them: they run many commands
+    smallest : multipliers of the array at least, as a share of those of the board's own engine.
+        Small engines are slow, and so is the search for them: they run many commands
     """
 
     rows: tuple[int, ...] = (4, 8, 16, 32)
