@@ -25,7 +25,7 @@ from rich.table import Table
 
 import tilewright as tw
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
-from tilewright.estimation.energies import Cause
+from tilewright.estimation.energies import INFO, Cause
 from tilewright.estimation.terms import room_of
 from tilewright.files import write_json
 
@@ -141,27 +141,30 @@ def measure(name: str) -> dict[str, Any]:
     }
 
 
+def rows(record: dict[str, Any]) -> list[list[str]]:
+    """Return the cells of a table of parts, heads first, of what ``main`` writes."""
+    table = [["part", "bits that switch for each", "layers' median", "farthest layer"]]
+    for part, causes in PARTS.items():
+        found = [layer["bits"][part] / layer["events"][part] for layer in record["layers"]]
+        middle = float(np.median(found))
+        far = max(max(found) / middle, middle / min(found))
+        event = INFO[causes[0]].counted
+        table.append([part, event, f"{middle:.1f}", f"{far:.2f} times"])
+    return table
+
+
 def main(
     json: Annotated[Path | None, typer.Option(help="Also write the figures here.")] = None,
 ) -> None:
     """Print bits for each event, layer by layer."""
-    records = [measure(name) for name in LAYERS]
-    table = Table("layer", *PARTS)
-    rates: dict[str, list[float]] = {part: [] for part in PARTS}
-    for record in records:
-        cells = []
-        for part in PARTS:
-            rates[part].append(record["bits"][part] / record["events"][part])
-            cells.append(f"{rates[part][-1]:.1f}")
-        table.add_row(record["layer"], *cells)
-    middles = {part: float(np.median(found)) for part, found in rates.items()}
-    table.add_row("at most off the median", *(
-        f"{max(max(found) / middles[part], middles[part] / min(found)):.2f} times"
-        for part, found in rates.items()
-    ))  # fmt: skip
+    record = {"layers": [measure(name) for name in LAYERS]}
+    heads, *cells = rows(record)
+    table = Table(*heads)
+    for row in cells:
+        table.add_row(*row)
     Console().print(table)
     if json is not None:
-        write_json(json, {"layers": records, "median": middles})
+        write_json(json, record)
 
 
 if __name__ == "__main__":

@@ -90,15 +90,25 @@ def _routed(record: dict[str, Any]) -> Routed:
     )
 
 
+def rows(record: dict[str, Any]) -> list[list[str]]:
+    """Return the cells of the table of systems, heads first, of what ``keep`` keeps."""
+    table = [["system", "family", "SDRAM", "MHz"]]
+    for system in record["systems"]:
+        memory = "yes" if system["sdram"] else "no"
+        table.append([system["name"], system["family"], memory, f"{system['fmax_mhz']:.1f}"])
+    return table
+
+
 @app.command()
 def keep() -> None:
     """Hand the systems to estimates, and print how far each is from what the others say."""
     routed = systems()
-    write_json(KEPT, {"systems": [asdict(system) for system in routed]})
-    table = Table("system", "family", "SDRAM", "MHz")
-    for system in routed:
-        memory = "yes" if system.sdram else "no"
-        table.add_row(system.name, system.family, memory, f"{system.fmax_mhz:.1f}")
+    record = {"systems": [asdict(system) for system in routed]}
+    write_json(KEPT, record)
+    heads, *cells = rows(record)
+    table = Table(*heads)
+    for row in cells:
+        table.add_row(*row)
     console.print(table)
     if errors := left_out(routed):
         console.print(

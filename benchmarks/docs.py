@@ -19,9 +19,12 @@ import typer
 import tilewright as tw
 from benchmarks import (
     accuracy,
+    activity,
     array,
     boards,
+    clocks,
     deformable,
+    estimates,
     ice40,
     link,
     mlperf_tiny,
@@ -116,6 +119,11 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "quantize.md": {
         "accuracy": lambda: markdown_table(accuracy.rows(figures("accuracy.json")["networks"])),
         "quantizers": lambda: markdown_table(quantizers.rows(figures("quantizers.json"))),
+    },
+    "estimate.md": {
+        "cells": lambda: markdown_table(estimates.rows(json.loads(estimates.KEPT.read_text()))),
+        "clocks": lambda: markdown_table(clocks.rows(json.loads(clocks.KEPT.read_text()))),
+        "activity": lambda: markdown_table(activity.rows(figures("activity.json"))),
     },
     "device.md": {"link": lambda: markdown_table(link.rows(figures("link.json")))},
     "synthesis.md": {

@@ -49,7 +49,7 @@ from tilewright.isa import EngineConfig
 
 RESULTS = Path(__file__).parent / "results" / "resources.json"
 FAMILIES = ("ecp5", "ice40")
-COEFFICIENTS = Path(tilewright.estimation.__file__).with_name("coefficients.json")
+KEPT = Path(tilewright.estimation.__file__).with_name("coefficients.json")
 SEED = 21
 #: Engines in which every value of a parameter is drawn once at least.
 ROUND = 24
@@ -359,6 +359,24 @@ def left_out(
     return found
 
 
+def rows(record: dict[str, Any]) -> list[list[str]]:
+    """Return the cells of the table of errors, heads first, of what ``fit`` keeps."""
+    heads = [
+        "family",
+        "cells",
+        "fitted to",
+        "judged by the others",
+        "off in the median",
+        "at worst",
+    ]
+    table = [heads]
+    for family, of in record["families"].items():
+        for kind, fit in of.items():
+            counts = [str(fit["engines"]), str(fit["held_out"])]
+            table.append([family, kind, *counts, f"{fit['median']:.1%}", f"{fit['worst']:.1%}"])
+    return table
+
+
 @app.command()
 def fit(
     source: Annotated[Path, typer.Option(help="Records.")] = RESULTS,
@@ -404,7 +422,7 @@ def fit(
                 has = ", ".join(name for name, test in OPTIONS.items() if test(config))
                 console.print(f"{kind} {config.rows} x {config.cols} {has}: {share:+.1%}")
     console.print(table)
-    write_json(COEFFICIENTS, {"source": source.name, "families": kept})
+    write_json(KEPT, {"source": source.name, "families": kept})
     from benchmarks.clocks import keep  # which has its engines from here
 
     keep()
