@@ -20,6 +20,8 @@ from tilewright.compiler.importers.onnx.file import ModelFile, label, read_model
 from tilewright.compiler.importers.onnx.float32 import with_float32_factors
 from tilewright.compiler.importers.onnx.hosting import OF_THE_ENGINE
 from tilewright.compiler.importers.onnx.importer import Shapes, Walk
+from tilewright.compiler.importers.onnx.offsets import with_fine_offsets
+from tilewright.compiler.importers.onnx.tables import with_float32_tables
 from tilewright.compiler.quantized.graph import Graph
 from tilewright.compiler.quantized.passes import normalized, prepared, strictly_given
 from tilewright.errors import Error, UnsupportedError
@@ -104,7 +106,8 @@ def _built(model: ModelFile, shapes: Shapes, host: Host, forced: Reasons) -> Gra
     if not model.quantized:
         normalized(prepared(graph))  # refuses what tw.quantize would
         return graph
-    return with_float32_factors(strictly_given(graph))
+    own = with_fine_offsets(strictly_given(graph))
+    return with_float32_tables(with_float32_factors(own))
 
 
 def _to_host(model: ModelFile, error: UnsupportedError, forced: Reasons) -> Reasons:
