@@ -15,6 +15,7 @@ from tilewright.compiler.importers.onnx.tensors import MAX_ELEMENTS, Array
 from tilewright.compiler.importers.onnx.values import Scaled, Value
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import View
+from tilewright.compiler.quantized.ops import IndexArray
 
 _SYMMETRIC = (
     "Quantize weights to signed integers around zero, as onnxruntime's quantize_static does with "
@@ -30,15 +31,18 @@ def conv(call: Call) -> View:
 
 def convolved(call: Call, x: View, weight: Value, bias: Array | None) -> View:
     """Convolve by the node's attributes."""
-    w, scale, bits = weights(call, weight, 0)
+    groups = call.integer("group", 1)
+    w, scale, bits = weights(call, weight, 0, wide=True)
     if w.ndim == 5:
+        narrow(call, w, scale)
         return volumes.convolved(call, x, w, _bias(call, bias, len(w)), scale, bits)
     image, spatial = as_image(call, x, w.ndim)
+    if groups >= 1 and image.shape[0] == groups * w.shape[1]:
+        image, w = in_two(call, image, w, scale, groups)
     w = w if spatial == 2 else w[:, :, None]
     kernel = _kernel(call, w, spatial)
     stride, dilation = pairs(call, "strides", spatial), pairs(call, "dilations", spatial)
     padding = padding_of(call, image.shape[1:], kernel, stride, dilation, spatial)
-    groups = call.integer("group", 1)
     _check_groups(call, image.shape[0], w.shape[1], len(w), groups)
     result = call.builder.conv(
         call.where, image, w, _bias(call, bias, len(w)), stride, padding, dilation, groups, scale,
@@ -129,14 +133,13 @@ def gemm(call: Call) -> View:
         call.refuse("Gemm with transA=1", "Keep the batch as the first dimension: transA=0.")
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     turned = call.integer("transB", 0) == 0
-    w, scale, bits = weights(call, call.value(1), 1 if turned else 0)
-    w, scale = (w.T if turned else w) * alpha, None if scale is None else scale * abs(alpha)
+    w, scale, bits = weights(call, call.value(1), 1 if turned else 0, wide=True)
+    x, w = _in_two_columns(call, call.tensor(0), w.T if turned else w, scale)
+    w, scale = w * alpha, None if scale is None else scale * abs(alpha)
     bias = call.optional(2, "a bias")
     if bias is not None:
         bias = np.broadcast_to(bias, (1, len(w)))[0] * beta
-    return call.builder.linear(
-        call.where, call.tensor(0), w, _bias(call, bias, len(w)), scale, bits
-    )
+    return call.builder.linear(call.where, x, w, _bias(call, bias, len(w)), scale, bits)
 
 
 @handles("MatMul")
@@ -156,7 +159,7 @@ def multiplied(call: Call, a: Value, b: Value, bias: Array | None) -> View:
     x, value = (b, a) if left else (a, b)
     if not isinstance(x, View):
         call.refuse(f"{call.operator} of integers", "Put DequantizeLinear before it.")
-    w, scale, bits = weights(call, value, -2 if left else -1)
+    w, scale, bits = weights(call, value, -2 if left else -1, wide=True)
     shape = tuple(w.shape)
     while w.ndim > 2 and w.shape[0] == 1:
         w = w[0]
@@ -171,7 +174,7 @@ def multiplied(call: Call, a: Value, b: Value, bias: Array | None) -> View:
         )
     turned = (*range(rank - 2), rank - 1, rank - 2)
     rows = call.builder.transposed(x, turned) if left else x
-    w = w if left else w.T
+    rows, w = _in_two_columns(call, rows, w if left else w.T, scale)
     y = call.builder.linear(call.where, rows, w, _bias(call, bias, len(w)), scale, bits)
     if left:
         return call.builder.transposed(y, turned)
@@ -200,12 +203,15 @@ def batch_norm(call: Call) -> View:
 # What layers share.
 
 
-def weights(call: Call, value: Value, axis: int) -> tuple[Tensor, Tensor | None, int]:
+def weights(
+    call: Call, value: Value, axis: int, *, wide: bool = False
+) -> tuple[Tensor, Tensor | None, int]:
     """Return weights in reals, and of quantized ones the scale of each output channel and bits.
 
     Parameters
     ----------
     axis : int, of the output channels
+    wide : whether integers may lie in -255..255 around their zero point, see ``in_two``
     """
     if isinstance(value, np.ndarray):
         if value.dtype.kind != "f":
@@ -222,7 +228,7 @@ def weights(call: Call, value: Value, axis: int) -> tuple[Tensor, Tensor | None,
             "The engine keeps weights in its program: compute them from constants only.",
         )
     low, high = int(value.integers.min()), int(value.integers.max())
-    if low < -128 or high > 127:
+    if (low < -128 or high > 127) and not (wide and -255 <= low <= high <= 255):
         call.refuse(f"weights of {low}..{high} around their zero point", _SYMMETRIC)
     scale, rank = value.scale, value.integers.ndim
     if scale.ndim and (rank < 2 or value.axis != axis % rank):
@@ -233,8 +239,57 @@ def weights(call: Call, value: Value, axis: int) -> tuple[Tensor, Tensor | None,
         )
     count = value.integers.shape[axis] if rank > 1 else 1
     each = torch.from_numpy(np.broadcast_to(scale, (count,)).copy())
-    bits = next(b for b in range(2, 9) if -(1 << (b - 1)) <= low and high < 1 << (b - 1))
+    bits = next((b for b in range(2, 9) if -(1 << (b - 1)) <= low and high < 1 << (b - 1)), 8)
     return torch.from_numpy(value.real), each, bits
+
+
+def narrow(call: Call, w: Tensor, scale: Tensor | None) -> None:
+    """Refuse weights of more than 8 bits."""
+    if scale is not None and _rest(w, scale) is not None:
+        call.refuse("weights beyond -128..127 around their zero point", _SYMMETRIC)
+
+
+def in_two(
+    call: Call, x: View, w: Tensor, scale: Tensor | None, groups: int
+) -> tuple[View, Tensor]:
+    """Return an image and weights (K, C / groups, ...) of 8 bits.
+
+    Where uint8 weights lie around a zero point of their own, channels are read twice: once with as
+    much of each weight as 8 bits hold, once with the rest.
+    """
+    rest = None if scale is None else _rest(w, scale)
+    if rest is None:
+        return x, w
+
+    def twice(places: list[IndexArray]) -> IndexArray:
+        apart = places[0].reshape(groups, -1, *x.shape[1:])
+        return np.concatenate([apart, apart], 1).reshape(-1, *x.shape[1:])
+
+    return call.builder.move([x], twice), torch.cat([w - rest, rest], 1)
+
+
+def _in_two_columns(call: Call, x: View, w: Tensor, scale: Tensor | None) -> tuple[View, Tensor]:
+    """As ``in_two``, of (..., F) and a matrix (K, F)."""
+    rest = None if scale is None else _rest(w, scale)
+    if rest is None:
+        return x, w
+    source = x
+    if len(x.shape) == 1 and x.index is None and len(x.sources) == 1:  # whole channels
+        source = View(x.sources, call.builder.shape(x.sources[0]))
+    axis = 0 if len(x.shape) == 1 else -1
+    y = call.builder.move([source], lambda places: np.concatenate([places[0], places[0]], axis))
+    if len(x.shape) == 1:
+        # A linear layer adds up the weights of an element that a view has twice.
+        y = call.builder.reshaped(call.builder.settled(call.where, y), (w.shape[1] * 2,))
+    return y, torch.cat([w - rest, rest], 1)
+
+
+def _rest(w: Tensor, scale: Tensor) -> Tensor | None:
+    """Return what weights have beyond 8 bits, or None."""
+    column = scale.reshape(-1, *(1,) * (w.ndim - 1))
+    integers = torch.round(w / column)
+    rest = integers - integers.clamp(-128, 127)
+    return rest * column if bool(rest.any()) else None
 
 
 def _bias(call: Call, bias: Array | None, count: int) -> Tensor | None:

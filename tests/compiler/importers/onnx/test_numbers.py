@@ -1,0 +1,135 @@
+"""Where float64 would give other integers than onnxruntime; and batches that nodes have in them."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper
+
+import tilewright as tw
+from tests.compiler.importers.onnx.build import quantizers, save, weights
+from tests.compiler.importers.onnx.roads import by_runtime, differences
+
+SHAPE = (4, 6, 5)
+
+
+def between(folder, nodes, constants, before, after, shape=SHAPE):
+    """Write a model of nodes from a to b, on the grids ``before`` and ``after``."""
+    (a, first), (y, last) = quantizers("a", "x", *before), quantizers("y", "b", *after)
+    return save(folder, [*a, *nodes, *y], shape, {**first, **constants, **last})
+
+
+def all_steps(scale, zero):
+    """Images that have every integer of a grid."""
+    steps = np.resize(np.arange(-128, 128) - int(zero), (3, *SHAPE))
+    return (steps * np.float32(scale)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("operator", "before", "after"),
+    [
+        ("Floor", (0.0125, np.int8(0)), (0.05, np.int8(-20))),  # 80 steps are 1.0 in float32
+        ("Sign", (0.05, np.int8(0)), (2 / 255, np.int8(0))),  # 127.5 in float32
+        ("Ceil", (0.1, np.int8(5)), (0.13, np.int8(3))),
+        ("Sigmoid", (0.05, np.int8(0)), (1 / 255, np.int8(-128))),
+    ],
+)
+def test_functions_are_computed_in_float32(operator, before, after, tmp_path):
+    # Behind a convolution, results of Sign were off by 3.
+    node = helper.make_node(operator, ["a"], ["b"], name="function")
+    path = between(tmp_path, [node], {}, before, after)
+    different, total, _ = differences(path, all_steps(*before))
+    assert different == 0, f"{different} of {total}"
+
+
+def test_a_batch_norm_between_quantizers_has_fine_offsets(tmp_path):
+    # With 64 for every weight, 4 of 1000 elements were off by one.
+    rng = np.random.default_rng(5)
+    channels = 64
+    constants = {
+        "scale": rng.uniform(0.5, 1.5, channels), "offset": rng.standard_normal(channels),
+        "mean": rng.standard_normal(channels), "variance": rng.uniform(0.5, 2, channels),
+    }  # fmt: skip
+    node = helper.make_node("BatchNormalization", ["a", *constants], ["b"], name="norm")
+    constants = {k: v.astype(np.float32) for k, v in constants.items()}
+    before, after = (0.0371, np.int8(3)), (0.0523, np.int8(-7))
+    path = between(tmp_path, [node], constants, before, after, (channels, 16, 16))
+    steps = np.broadcast_to(np.arange(-128, 128).reshape(1, 1, 16, 16) - 3, (1, channels, 16, 16))
+    different, total, largest = differences(path, (steps * np.float32(0.0371)).astype(np.float32))
+    assert largest <= 1
+    assert different <= 3, f"{different} of {total}"
+
+
+BAKED = {
+    "reshape": [helper.make_node("Reshape", ["c", "one"], ["y"])],
+    "flatten": [helper.make_node("Flatten", ["c"], ["y"], axis=0)],
+    "resize": [helper.make_node("Resize", ["c", "", "", "sizes"], ["y"], mode="nearest")],
+    "matrix": [
+        helper.make_node("Reshape", ["c", "one"], ["f"]),
+        helper.make_node("Gemm", ["f", "g"], ["y"]),
+    ],
+}
+
+
+@pytest.mark.parametrize("case", BAKED)
+def test_a_batch_of_one_in_the_nodes(case, tmp_path):
+    # "Folding constants changed its results by inf": onnxruntime was given several images at once.
+    rng = np.random.default_rng(3)
+    constants = {
+        "w": rng.standard_normal((4, 4, 3, 3)).astype(np.float32) / 5, "one": np.array([1, -1]),
+        "sizes": np.array([1, 4, 12, 10]), "g": rng.standard_normal((120, 3)).astype(np.float32),
+    }  # fmt: skip
+    conv = helper.make_node("Conv", ["x", "w"], ["c"], pads=[1] * 4)
+    used = {name for node in BAKED[case] for name in node.input} | {"w"}
+    chosen = {k: v for k, v in constants.items() if k in used}
+    path = save(tmp_path, [conv, *BAKED[case]], SHAPE, chosen)
+    images = torch.randn(4, *SHAPE, generator=torch.Generator().manual_seed(0))
+    network = tw.quantize(str(path), [images])
+    engine = tw.EngineConfig(rows=2, cols=2)
+    program = tw.compile(network, None, tw.Target(engine=engine))
+    (have,) = tw.simulate(program, images.numpy(), backend="golden").dequantized()
+    parts = [by_runtime(str(path), image[None].numpy())[0] for image in images]
+    wanted = np.concatenate(parts)
+    assert np.abs(have.reshape(wanted.shape) - wanted).max() < 0.1 * np.abs(wanted).max()
+
+
+# What ``quantize_static`` and PyTorch's exporter write besides their defaults.
+
+
+def axes_of_weights(axis, turned):
+    """A matrix whose scales are along an axis, counted from the end, by Gemm or MatMul."""
+    rng = np.random.default_rng(axis + 9)
+    shape = (5, 12) if turned else (12, 5)
+    nodes, constants = weights(
+        "w", rng.integers(-127, 128, shape).astype(np.int8), rng.uniform(0.002, 0.01, 5), axis
+    )
+    layer = (
+        helper.make_node("Gemm", ["a", "w"], ["b"], name="layer", transB=1)
+        if turned
+        else helper.make_node("MatMul", ["a", "w"], ["b"], name="layer")
+    )
+    return [*nodes, layer], constants
+
+
+@pytest.mark.parametrize(("axis", "turned"), [(0, True), (-2, True), (1, False), (-1, False)])
+def test_scales_of_weights_along_any_name_of_their_axis(axis, turned, tmp_path):
+    nodes, constants = axes_of_weights(axis, turned)
+    path = between(tmp_path, nodes, constants, (0.0371, np.int8(3)), (0.0923, np.int8(-7)), (12,))
+    images = np.random.default_rng(1).standard_normal((20, 12)).astype(np.float32)
+    assert differences(path, images)[0] == 0
+
+
+@pytest.mark.parametrize("kind", [onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE])
+def test_quantizers_of_other_floats(kind, tmp_path):
+    floats = helper.tensor_dtype_to_np_dtype(kind)
+    nodes, constants = axes_of_weights(0, True)
+    path = between(tmp_path, nodes, constants, (0.0371, np.int8(3)), (0.0923, np.int8(-7)), (12,))
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    model.opset_import[0].version = 21
+    for tensor in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.dtype == np.float32:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array.astype(floats), tensor.name))
+    onnx.save(model, path)
+    assert tw.read_onnx(path).graph
