@@ -24,6 +24,7 @@ _ACTIVATIONS: Mapping[int, tuple[float | None, float | None]] = {
     2: (-1.0, 1.0),
     3: (0.0, 6.0),
 }
+_IN_BLOCKS = ("CONV_2D", "DEPTHWISE_CONV_2D", "BATCH_TO_SPACE_ND")
 _RETRAIN = "Convert the network anew with int8 weights and activations."
 
 
@@ -78,6 +79,8 @@ class Call:
     file : File
     views : tensors so far, by number: as the file has them, pixels before channels, no batch
     builder : of the graph
+    blocks : of pixels that SPACE_TO_BATCH_ND took apart, by number of the tensors; their views are
+        whole, and a convolution between both operators has a dilation
     """
 
     where: str
@@ -85,6 +88,7 @@ class Call:
     file: File
     views: Mapping[int, View]
     builder: Builder
+    blocks: dict[int, tuple[int, int]]
 
     def refuse(self, what: str, remedy: str) -> NoReturn:
         """Refuse the operator."""
@@ -118,6 +122,11 @@ class Call:
             self.refuse(
                 f"{self.op.kind} reads {tensor.name}, which is {reason}",
                 "Only tensors that come from the network's inputs can be read there.",
+            )
+        if self.op.inputs[place] in self.blocks and self.op.kind not in _IN_BLOCKS:
+            self.refuse(
+                f"{self.op.kind} between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND",
+                "Only convolutions are taken there; convert the network anew, with dilation.",
             )
         return view
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from tilewright.compiler.importers.tflite.call import Call, grid_of, within
+from dataclasses import replace
+
+import numpy as np
+
+from tilewright.compiler.importers.tflite.call import Call, float64, grid_of, within
 from tilewright.compiler.importers.tflite.movement import same_grid
 from tilewright.compiler.quantized.graph import View
 from tilewright.compiler.quantized.ops.elementwise import BinaryFunction
+from tilewright.compiler.quantized.types import Quantization
 
 
 def add(call: Call) -> View:
@@ -27,6 +32,23 @@ def maximum(call: Call) -> View:
     """MAXIMUM: two tensors on one grid, which is the result's."""
     same_grid(call, 0, 1)
     return call.quantized(_of_two(call, "maximum"), call.grid)
+
+
+def minimum(call: Call) -> View:
+    """MINIMUM: the maximum of integers counted down, on one grid, which is the result's."""
+    same_grid(call, 0, 1)
+    shape, grid = call.broadcast(), call.grid
+    turned = replace(grid, zero_point=-1 - grid.zero_point)
+    own = replace(call, where=f"{call.where}.turned")
+    operands = [_turned(own, call.map(place, shape), grid, turned) for place in (0, 1)]
+    most = call.builder.binary(own.where, "maximum", *operands)
+    return _turned(call, own.quantized(most, turned), turned, grid)
+
+
+def _turned(call: Call, x: View, own: Quantization, grid: Quantization) -> View:
+    """Return -1 - i for every integer i of a tensor, which is on the grid ``own``."""
+    values = float64(-(np.arange(-128, 128) - own.zero_point) * own.scale)
+    return call.quantized(call.builder.table(call.where, x, own, values), grid)
 
 
 def _binary(call: Call, function: BinaryFunction) -> View:

@@ -42,6 +42,10 @@ def _log_softmax(call: Call, x: str, y: str, constants: Constants) -> Nodes:
     return [helper.make_node("LogSoftmax", [x], [y], axis=-1)]
 
 
+def _l2_norm(call: Call, x: str, y: str, constants: Constants) -> Nodes:
+    return [helper.make_node("LpNormalization", [x], [y], axis=-1, p=2)]
+
+
 def _arg_max(call: Call, x: str, y: str, constants: Constants) -> Nodes:
     axis = int(call.constant(1, "INT32", "INT64").reshape(-1)[0])
     return [helper.make_node("ArgMax", [x], [y], axis=axis, keepdims=0)]
@@ -64,6 +68,7 @@ def _identity(call: Call, x: str, y: str, constants: Constants) -> Nodes:
 #: What the host computes, by the schema's names; of some operators what the engine has not.
 HOST: Mapping[str, Callable[[Call, str, str, Constants], Nodes]] = {
     "ARG_MAX": _arg_max,
+    "L2_NORMALIZATION": _l2_norm,
     "LOG_SOFTMAX": _log_softmax,
     "SOFTMAX": _softmax,
     "TRANSPOSE": _transpose,

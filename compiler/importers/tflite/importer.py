@@ -48,11 +48,12 @@ def import_tflite(data: bytes, *, name: str = "network", host: Host = "edges") -
     builder = Builder()
     hosting = Hosting(builder, file)
     views: dict[int, View] = {}
+    blocks: dict[int, tuple[int, int]] = {}
     for number in file.inputs:
         views[number] = _input(builder, file.tensors[number])
     for place, op in enumerate(file.operators):
         if place not in left:
-            call = Call(_layer_name(file, place), op, file, views, builder)
+            call = Call(_layer_name(file, place), op, file, views, builder, blocks)
             _add(call, hosting, views, host)
     ends = [i for place in left for i in file.operators[place].inputs if i in views]
     returned = dict.fromkeys([*file.outputs, *sorted(ends)])
@@ -62,6 +63,8 @@ def import_tflite(data: bytes, *, name: str = "network", host: Host = "edges") -
             results.append(hosting.hosted[i])
         elif i in views:
             results.append(_channels_first(builder, views[i]))
+    if any(i in blocks for i in returned):
+        raise FormatError("the TFLite file has a result of pixels in blocks")
     if not results:
         raise FormatError("the TFLite file computes none of its outputs")
     outputs, tail = hosting.tail(results)

@@ -16,6 +16,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from tilewright.compiler.importers.tflite.call import Call, grid_of
 from tilewright.compiler.importers.tflite.windows import kernel_of, padding, stride
+from tilewright.compiler.ir.types import make_requantize
 from tilewright.compiler.quantized.fixed_point import FIRST_ROUNDING, mean_multiplier
 from tilewright.compiler.quantized.types import Quantization
 
@@ -195,10 +196,31 @@ def extreme(call: Call, x: str, y: str, constants: Constants) -> list[NodeProto]
     return emit.nodes
 
 
+def prelu(call: Call, x: str, y: str, constants: Constants) -> list[NodeProto]:
+    """PRELU: what is negative times its channel's slope, by factors of its own."""
+    emit, grid, out = Emitter(call, y, constants), grid_of(call.where, call.tensor(0)), call.grid
+    own = grid_of(call.where, call.tensor(1))
+    slopes = call.constant(1, "INT8").astype(np.int64) - own.zero_point
+    above = np.float32(grid.scale) / np.float32(out.scale)
+    below = np.float32(grid.scale) * np.float32(own.scale) / np.float32(out.scale)
+    points = emit.op("Sub", emit.integers(x, grid), _integer(grid.zero_point))
+    negative = emit.op("Less", points, _integer(0))
+    low = emit.scaled(emit.op("Mul", points, slopes), *_factor(float(below)))
+    value = emit.op("Where", negative, low, emit.scaled(points, *_factor(float(above))))
+    return emit.finished(emit.op("Add", value, _integer(out.zero_point)), out)
+
+
+def _factor(ratio: float) -> tuple[int, int]:
+    """Return the multiplier and shift of a factor."""
+    whole = make_requantize([ratio], 31, 0, 0, 0, "double")
+    return whole.multiplier[0], whole.shift[0]
+
+
 #: By the schema's names.
 KERNELS: Mapping[str, Any] = {
     "AVERAGE_POOL_2D": average_pool,
     "MEAN": mean,
+    "PRELU": prelu,
     "REDUCE_MAX": extreme,
     "REDUCE_MIN": extreme,
     "RESIZE_BILINEAR": resize_bilinear,

@@ -50,7 +50,7 @@ def pad(call: Call) -> View:
     """PAD, PADV2: the zero point around a tensor."""
     same_grid(call, 0)
     if call.has(2) and int(call.constant(2, "INT8").reshape(-1)[0]) != call.grid.zero_point:
-        call.refuse("padding with a value that is not zero", "Pad with zero.")
+        return _padded_with(call, call.map(2, (1,)))
     return _padded(call, "constant")
 
 
@@ -60,17 +60,31 @@ def mirror_pad(call: Call) -> View:
     return _padded(call, "symmetric" if call.option("Mode") else "reflect")
 
 
+def _padded_with(call: Call, value: View) -> View:
+    """Pad with a constant, which is a tensor of its own."""
+    pairs = _ends(call)
+    return call.builder.move(
+        [call.view(0), value],
+        lambda places: np.pad(places[0], pairs, constant_values=places[1].item()),
+    )
+
+
 def _padded(call: Call, mode: str) -> View:
+    view, pairs = call.view(0), _ends(call)
+    if mode != "constant":
+        return call.builder.move([view], lambda places: np.pad(places[0], pairs, mode=mode))  # type: ignore[call-overload]
+    return call.builder.move([view], lambda places: np.pad(places[0], pairs, constant_values=-1))
+
+
+def _ends(call: Call) -> list[tuple[int, int]]:
+    """Return how many elements are added before and behind each axis."""
     view = call.view(0)
     ends = call.constant(1, "INT32", "INT64")
     if ends.shape != (len(view.shape) + 1, 2) or ends.min() < 0 or ends[0].any():
         call.refuse(f"padding {ends.tolist()} of {(1, *view.shape)}", "It is zero or more.")
     if ends.max() > 1 << 12:
         call.refuse(f"padding {ends.tolist()}", "It is at most 4096.")
-    pairs = [(int(a), int(b)) for a, b in ends[1:]]
-    if mode != "constant":
-        return call.builder.move([view], lambda places: np.pad(places[0], pairs, mode=mode))  # type: ignore[call-overload]
-    return call.builder.move([view], lambda places: np.pad(places[0], pairs, constant_values=-1))
+    return [(int(a), int(b)) for a, b in ends[1:]]
 
 
 def slice_(call: Call) -> View:
@@ -191,6 +205,49 @@ def broadcast_to(call: Call) -> View:
     """BROADCAST_TO: a tensor in a larger shape."""
     same_grid(call, 0)
     return call.map(0, call.broadcast())
+
+
+def space_to_batch(call: Call) -> View:
+    """SPACE_TO_BATCH_ND: pads; blocks of pixels are a dilation of the convolution behind it."""
+    same_grid(call, 0)
+    view, block, ends = call.view(0), _pair_of(call, 1), call.constant(2, "INT32", "INT64")
+    if len(view.shape) != 3 or ends.shape != (2, 2) or not 0 <= ends.min() <= ends.max() <= 4096:
+        call.refuse(f"padding {ends.tolist()} of {(1, *view.shape)}", "It is of rows and columns.")
+    pairs = [(int(a), int(b)) for a, b in ends]
+    sizes = [n + sum(p) for n, p in zip(view.shape, pairs, strict=False)]
+    if any(n % b for n, b in zip(sizes, block, strict=True)):
+        call.refuse(f"blocks of {block} in {tuple(sizes)} pixels", "One divides the other.")
+    call.blocks[call.op.outputs[0]] = block
+    return call.builder.move(
+        [view], lambda places: np.pad(places[0], [*pairs, (0, 0)], constant_values=-1)
+    )
+
+
+def batch_to_space(call: Call) -> View:
+    """BATCH_TO_SPACE_ND: cuts off rows and columns."""
+    same_grid(call, 0)
+    view, block, ends = call.view(0), _pair_of(call, 1), call.constant(2, "INT32", "INT64")
+    if call.blocks.get(call.op.inputs[0]) != block:
+        call.refuse(
+            f"blocks of {block} that no SPACE_TO_BATCH_ND has taken apart",
+            "Both operators belong around a convolution.",
+        )
+    if ends.shape != (2, 2) or ends.min() < 0:
+        call.refuse(f"a cut of {ends.tolist()}", "It is of rows and columns.")
+    first, last = (tuple(int(n) for n in ends[:, i]) for i in (0, 1))
+    rows, columns = (slice(a, n - b) for a, b, n in zip(first, last, view.shape, strict=False))
+    y = call.builder.move([view], lambda places: places[0][rows, columns])
+    if y.shape != call.broadcast():
+        call.refuse(f"{call.op.kind} that gives {y.shape}", "The file is damaged.")
+    return y
+
+
+def _pair_of(call: Call, place: int) -> tuple[int, int]:
+    """Return a block of rows and columns."""
+    block = _whole(call, place)
+    if len(block) != 2 or not 1 <= min(block) <= max(block) <= 256:
+        call.refuse(f"{call.op.kind} with blocks of {block}", "They are of rows and columns.")
+    return block[0], block[1]
 
 
 def resize_nearest(call: Call) -> View:

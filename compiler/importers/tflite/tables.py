@@ -48,6 +48,53 @@ def tanh(call: Call) -> View:
     return _of_floats(call, np.tanh)
 
 
+def exp(call: Call) -> View:
+    """EXP."""
+    return _of_floats(call, np.exp)
+
+
+def gelu(call: Call) -> View:
+    """GELU, by the error function or by tanh."""
+    if call.option("Approximate"):
+        return _of_floats(call, _gelu_by_tanh)
+    half, root = np.float32(0.5), np.float32(math.sqrt(0.5))
+    erf = np.vectorize(math.erf, otypes=[np.float32])
+    return _of_floats(call, lambda x: half * x * (np.float32(1) + erf(x * root)))
+
+
+def _gelu_by_tanh(x: FloatArray) -> FloatArray:
+    half, one, cubic = np.float32(0.5), np.float32(1), np.float32(0.044715)
+    slope = np.float32(math.sqrt(2 / math.pi))
+    result: FloatArray = half * x * (one + np.tanh(slope * (x + cubic * x * x * x)))
+    return result
+
+
+def log(call: Call) -> View:
+    """LOG; of what is not positive the least there is."""
+
+    def function(x: FloatArray) -> FloatArray:
+        return np.where(x > 0, np.log(np.maximum(x, np.float32(1e-30))), np.float32(-1e9))
+
+    return _of_floats(call, function)
+
+
+def absolute(call: Call) -> View:
+    """ABS, scaled where grids differ."""
+    source, grid = grid_of(call.where, call.tensor(0)), call.grid
+    sizes = np.abs(np.arange(-128, 128, dtype=np.int64) - source.zero_point)
+    factor = float(np.float32(source.scale) / np.float32(grid.scale))
+    return _table(call, sizes if factor == 1 else scaled(sizes, factor))
+
+
+def negative(call: Call) -> View:
+    """NEG, on one grid around zero: its kernel takes the integers for numbers."""
+    source, grid = grid_of(call.where, call.tensor(0)), call.grid
+    if source != grid or grid.zero_point:
+        call.refuse("NEG on grids with a zero point", "Use 0 - x.")
+    points = np.arange(-128, 128, dtype=np.int64)
+    return _table(call, np.where(points == -128, -128, -points))
+
+
 def leaky_relu(call: Call) -> View:
     """LEAKY_RELU: what is negative is scaled."""
     source, grid = grid_of(call.where, call.tensor(0)), call.grid

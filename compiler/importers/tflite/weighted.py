@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from tilewright.compiler.importers.tflite.call import Call, float64, grid_of
-from tilewright.compiler.importers.tflite.windows import dilation, padding, stride
+from tilewright.compiler.importers.tflite.windows import dilation, kept_apart, padding, stride
+from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import View
 
 FloatArray = npt.NDArray[np.float64]
@@ -70,7 +72,7 @@ def conv(call: Call) -> View:
         x.shape[0] // per_group,
         float64(scales),
     )
-    return call.channels_last(call.quantized(y))
+    return kept_apart(call, call.channels_last(call.quantized(y)))
 
 
 def depthwise(call: Call) -> View:
@@ -95,7 +97,7 @@ def depthwise(call: Call) -> View:
         channels,
         float64(scales),
     )
-    return call.channels_last(call.quantized(y))
+    return kept_apart(call, call.channels_last(call.quantized(y)))
 
 
 def transpose_conv(call: Call) -> View:
@@ -133,7 +135,7 @@ def transpose_conv(call: Call) -> View:
 
 
 def fully_connected(call: Call) -> View:
-    """FULLY_CONNECTED: a matrix times all elements."""
+    """FULLY_CONNECTED: a matrix times all elements, or times each of several vectors."""
     if call.option("WeightsFormat"):
         call.refuse("shuffled weights", "Convert the network anew, for no processor in particular.")
     x = call.view(0)
@@ -142,19 +144,24 @@ def fully_connected(call: Call) -> View:
         call.refuse(f"weights of {shape} for {x.shape}", "They are (kernels, features).")
     kernels, features = shape
     weight, scales, accumulators, bias = _weights(call, 0, kernels)
-    if math.prod(x.shape) != features:
-        call.refuse(
-            f"{math.prod(x.shape) // features} vectors in one image",
-            "Use a convolution with a kernel of one pixel, which rounds in another way.",
-        )
+    rest = x.shape[:-1]
+    if math.prod(x.shape) == features:
+        x, rest = call.builder.reshaped(x, (features,)), ()
+    elif x.shape[-1] != features:
+        call.refuse(f"vectors across {x.shape}", f"The last axis has {features} elements.")
+    before = len(call.builder.ops)
     y = call.builder.linear(
         call.where,
-        call.builder.reshaped(x, (features,)),
+        x,
         float64(weight * scales[:, None]),
         None if bias is None else float64(bias * accumulators),
         float64(scales),
     )
-    wanted = call.result.shape[1:]
-    if math.prod(wanted) != kernels:
-        call.refuse(f"a result of {call.result.shape}", f"It has {kernels} elements.")
+    call.builder.ops[before:] = [
+        replace(op, once=True) if isinstance(op, q.Conv) and not op.moves else op
+        for op in call.builder.ops[before:]
+    ]
+    wanted = call.result.shape[1:] if call.result.shape[0] == 1 else (*rest, kernels)
+    if math.prod(wanted) != math.prod(rest) * kernels:
+        call.refuse(f"a result of {call.result.shape}", f"Its vectors have {kernels} elements.")
     return call.builder.reshaped(call.quantized(y), wanted)

@@ -21,7 +21,19 @@ def stride(call: Call) -> Pair:
 
 def dilation(call: Call) -> Pair:
     """Return the dilation of an operator, (vertical, horizontal)."""
-    return _positive(call, "dilation", ("DilationHFactor", "DilationWFactor"), 1)
+    rows, columns = _positive(call, "dilation", ("DilationHFactor", "DilationWFactor"), 1)
+    block = call.blocks.get(call.op.inputs[0], (1, 1))
+    return rows * block[0], columns * block[1]
+
+
+def kept_apart(call: Call, view: View) -> View:
+    """Note that a convolution's result is of pixels in blocks, as its operand is."""
+    block = call.blocks.get(call.op.inputs[0])
+    if block is not None:
+        if stride(call) != (1, 1):
+            call.refuse("a stride between pixels in blocks", "Use a convolution with dilation.")
+        call.blocks[call.op.outputs[0]] = block
+    return view
 
 
 def _positive(call: Call, what: str, names: tuple[str, str], default: int) -> Pair:
@@ -40,11 +52,13 @@ def padding(call: Call, size: Sequence[int], kernel: Pair) -> Padding:
         call.refuse(f"padding {how}", "It is SAME or VALID.")
     steps = stride(call)
     apart = dilation(call) if hasattr(call.op.options, "DilationHFactor") else (1, 1)
+    block = call.blocks.get(call.op.inputs[0], (1, 1))
     ends: list[int] = []
-    for n, k, s, d in zip(size, kernel, steps, apart, strict=True):
-        # As little as can be, the odd pixel at the end.
-        total = max(0, ((n - 1) // s) * s + (k - 1) * d + 1 - n)
-        ends += [total // 2, total - total // 2]
+    for n, k, s, d, b in zip(size, kernel, steps, apart, block, strict=True):
+        # As little as can be, the odd pixel at the end; of each pixel in a block.
+        own = n // b
+        total = max(0, ((own - 1) // s) * s + (k - 1) * (d // b) + 1 - own)
+        ends += [total // 2 * b, (total - total // 2) * b]
     return ends[0], ends[1], ends[2], ends[3]
 
 

@@ -38,7 +38,7 @@ class Conv(Weighted):
     """Convolution; ``weight`` (K, C / groups, R, S).
 
     ``moves``: weights are zeros and ones that pick one element for each result, which so keeps
-    its grid.
+    its grid. ``once``: as a matrix over several vectors, whose sums TFLite rounds once.
     """
 
     stride: Pair
@@ -46,6 +46,7 @@ class Conv(Weighted):
     dilation: Pair
     groups: int
     moves: bool = False
+    once: bool = False
 
     @property
     def keeps_grid(self) -> bool:  # type: ignore[override]

@@ -24,6 +24,7 @@ from tilewright.compiler.quantized.to_integer.folding import Folded, ratio_or_ex
 from tilewright.compiler.quantized.to_integer.values import (
     AddSource,
     GateSource,
+    ConvSource,
     LinearSource,
     Pending,
     PoolSource,
@@ -281,7 +282,7 @@ def fold(x: Pending, source: WeightedSource, grid: Quantization) -> Folded:
     bias = np.rint(exact).astype(np.int64)
     low, high = weighted_range(weight, bias, source.x.type)
     factors = [float(scale) / grid.scale for scale in x.scale]
-    if isinstance(source, LinearSource):
+    if isinstance(source, LinearSource) or (isinstance(source, ConvSource) and source.once):
         scale = fully_connected(x.where, factors, low, high, grid)
         left = np.zeros(len(bias), np.int64)
     else:

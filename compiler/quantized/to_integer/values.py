@@ -62,7 +62,7 @@ class Quantized:
 
 @dataclass(frozen=True)
 class ConvSource:
-    """Convolution of ``x`` with integer weights."""
+    """Convolution of ``x`` with integer weights; ``once`` as in ``ops.Conv``."""
 
     x: Quantized
     weight: Weight
@@ -70,6 +70,7 @@ class ConvSource:
     padding: Padding
     dilation: Pair
     groups: int
+    once: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def weighted(op: q.Weighted, inputs: list[Quantized]) -> Pending:
     source: WeightedSource
     match op:
         case q.Conv():
-            source = ConvSource(x, weight, op.stride, op.padding, op.dilation, op.groups)
+            source = ConvSource(x, weight, op.stride, op.padding, op.dilation, op.groups, op.once)
             kernel = (integers.shape[2], integers.shape[3])
             pixels = window_shape(size, kernel, op.stride, op.padding, op.dilation)
         case q.ConvTranspose():
