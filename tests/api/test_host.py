@@ -97,6 +97,17 @@ def test_the_report_says_what_the_host_does_and_what_crosses(program):
     assert 0 < figures["host share"].value < 0.2
 
 
+def test_the_page_and_advice_are_of_all_parts(program, tmp_path):
+    # Both were refused: "it has parts for the host, too".
+    text = tw.report(program, tmp_path / "page.html").read_text()
+    assert "network: the host" in text
+    assert "network, part 2" in text
+    assert "Softmax" in text
+    advice = tw.advise(program)
+    whole = tw.estimate(program).figures["cycles"].value
+    assert {a.before.cycles for a in advice} == {whole}
+
+
 def test_the_middle_is_refused_unless_asked_for(network, tmp_path):
     path = detector(tmp_path)
     with pytest.raises(tw.UnsupportedError, match=r'attend: Softmax.*host="anywhere"'):

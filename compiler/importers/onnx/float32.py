@@ -1,8 +1,9 @@
 """Factors between grids as onnxruntime computes them: in float32.
 
-It multiplies a layer's sums by ``(x_scale * w_scale) / y_scale``, rounded to float32 at each step.
-Exact factors give other integers in some 5 of a million elements; these give the same in all but
-those where its product of the sum and the factor, in float32 again, is rounded across a boundary.
+It multiplies a layer's sums by ``(x_scale * w_scale) / y_scale``, rounded to float32 at each step,
+and the product is one of float32 again. Exact factors give other integers in some 5 of a million
+elements. These are the factors in float32, moved by less than 2**-23 so that each sum whose product
+is rounded onto a tie, or across one, goes the way that onnxruntime's goes.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tilewright.compiler.quantized import Graph, Quantization
 from tilewright.compiler.quantized import ops as q
+
+_NEAR = 2.0**-23
+"""How far, of itself, a product in float32 may be from the exact one."""
 
 
 def with_float32_factors(graph: Graph) -> Graph:
@@ -30,7 +35,7 @@ def _changed(graph: Graph, op: q.Op, readers: dict[str, list[q.Op]]) -> q.Op:
     if before is None or behind is None or not np.array_equal(scale.astype(np.float32), scale):
         return op  # with a batch norm in it, say, which onnxruntime computes in floats
     product = np.float32(before.scale) * scale.astype(np.float32)
-    factor = (product / np.float32(behind.scale)).astype(np.float64)
+    factor = _moved(op, before, behind, product / np.float32(behind.scale))
     new = factor * behind.scale / before.scale
     ratio = torch.from_numpy(new / scale)
     return replace(
@@ -39,6 +44,33 @@ def _changed(graph: Graph, op: q.Op, readers: dict[str, list[q.Op]]) -> q.Op:
         bias=op.bias * ratio,
         weight_scale=torch.from_numpy(new),
     )
+
+
+def _moved(
+    op: q.Weighted, before: Quantization, behind: Quantization, factor: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return factors (K,) with which every reachable sum is rounded as its product in float32."""
+    assert op.weight_scale is not None
+    scale = op.weight_scale.numpy()
+    weight = np.rint(op.weight.reshape(len(scale), -1).numpy() / scale[:, None])
+    bias = np.rint(op.bias.numpy() / (scale * before.scale))
+    ends = np.array([before.qmin, before.qmax]) - before.zero_point
+    reach = np.sort(weight[..., None] * ends, axis=-1).sum(axis=1) + bias[:, None]
+    result = factor.astype(np.float64)
+    between = np.arange(behind.qmin, behind.qmax) - behind.zero_point + 0.5
+    for k, own in enumerate(factor):
+        exact = float(own)
+        sums = np.rint(between / exact)
+        near = (np.abs(sums * exact - between) <= _NEAR * np.abs(between)) & (sums != 0)
+        near &= (reach[k, 0] <= sums) & (sums <= reach[k, 1])
+        sums, steps = sums[near], between[near]
+        above = np.rint(sums.astype(np.float32) * own) > steps
+        bounds = steps / sums  # factors that make ties
+        least = bounds[above == (sums > 0)].max(initial=exact * (1 - _NEAR))
+        most = bounds[above != (sums > 0)].min(initial=exact * (1 + _NEAR))
+        if least < most and not least < exact < most:
+            result[k] = (least + most) / 2
+    return result
 
 
 def _grid_behind(graph: Graph, op: q.Op, readers: dict[str, list[q.Op]]) -> Quantization | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,8 @@ from tilewright.compiler.schedule import AUTOMATIC, Objective
 from tilewright.errors import Error, require_type
 from tilewright.estimation.advice import Advice, Costs, changes
 from tilewright.isa import EngineConfig
-from tilewright.program import Program
+from tilewright.program import AnyProgram, HostedProgram, Program
+from tilewright.program.hosted import engine_parts
 from tilewright.progress import ProgressCallback, Steps
 
 __all__ = ["advise"]
@@ -23,7 +24,7 @@ _WEIGHTED = (Conv2d, ConvTranspose2d, DeformConv2d, Linear)
 
 
 def advise(
-    program: Program,
+    program: AnyProgram,
     *,
     objective: Objective = "time",
     algorithms: Mapping[str, str] = AUTOMATIC,
@@ -38,6 +39,7 @@ def advise(
 
     Parameters
     ----------
+    program : with parts for the host, the engine's programs count together
     objective, algorithms : those with which the program was compiled
     progress : called with the changes done and all; by default a bar appears on a terminal
 
@@ -46,22 +48,25 @@ def advise(
     Error
         If the program was compiled with others: what is saved would not be the engine's.
     """
-    require_type("advise", "program", program, Program)
+    require_type("advise", "program", program, Program, HostedProgram)
     check_options("advise", program.target, objective, algorithms, program.batch)
-    before = _costs(estimate(program))
-
-    narrow = _narrow(program.graph)
+    parts = engine_parts(program)
+    before = _costs([estimate(part) for part in parts])
 
     def costs_on(engine: EngineConfig) -> Costs:
         target = replace(program.target, engine=engine)
-        again = compile_graph(
-            program.graph if engine.weight_bits == program.engine.weight_bits else narrow,
-            target,
-            objective=objective,
-            algorithms=algorithms,
-            batch=program.batch,
-        )
-        return _costs(estimate(again))
+        same = engine.weight_bits == program.engine.weight_bits
+        again = [
+            compile_graph(
+                part.graph if same else _narrow(part.graph),
+                target,
+                objective=objective,
+                algorithms=algorithms,
+                batch=part.batch,
+            )
+            for part in parts
+        ]
+        return _costs([estimate(part) for part in again])
 
     engines = changes(program.engine)
     found = []
@@ -93,10 +98,11 @@ def _narrow(graph: Graph) -> Graph:
     return replace(graph, ops=tuple(ops))
 
 
-def _costs(found: Estimate) -> Costs:
+def _costs(found: Sequence[Estimate]) -> Costs:
+    """Return what the engine's programs take together."""
     return Costs(
-        cycles=found.cycles.value,
-        bytes=found.read.value + found.written.value,
-        energy=found.energy.total.value,
-        unknown=frozenset(found.energy.unknown),
+        cycles=sum(one.cycles.value for one in found),
+        bytes=sum(one.read.value + one.written.value for one in found),
+        energy=sum(one.energy.total.value for one in found),
+        unknown=frozenset(name for one in found for name in one.energy.unknown),
     )

@@ -26,8 +26,9 @@ from tilewright.cli.options import (
     SetOption,
     parse_algorithms,
 )
-from tilewright.cli.tables import console, host_lines
+from tilewright.cli.tables import console
 from tilewright.cli.targets import chosen_target
+from tilewright.program.hosted import host_lines
 
 
 class Show(StrEnum):

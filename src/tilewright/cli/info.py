@@ -11,7 +11,8 @@ from rich.table import Table
 import tilewright as tw
 from tilewright.cli.files import write_json
 from tilewright.cli.options import JsonOption, ProgramArgument
-from tilewright.cli.tables import console, host_lines
+from tilewright.cli.tables import console
+from tilewright.program.hosted import host_lines
 
 if TYPE_CHECKING:
     from tilewright.compiler.ir import TensorType

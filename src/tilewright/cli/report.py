@@ -30,11 +30,11 @@ def report(
     ] = None,
 ) -> None:
     """Write a page about programs: where time and energy go, layer by layer."""
-    named: dict[str, tw.Program] = {}
+    named: dict[str, tw.Program | tw.HostedProgram] = {}
     for path in programs:
         if path.stem in named:
             raise Error(f"{path}: there are two programs of the name {path.stem!r}")
-        named[path.stem] = tw.Program.load(path)
+        named[path.stem] = tw.load(path)
     front = () if search is None else tw.Exploration.load(search).points
     with console.status("report"):
         tw.report(named, output, front=front)

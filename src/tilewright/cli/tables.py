@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,7 +17,6 @@ from rich.progress import (
 from rich.table import Table
 
 if TYPE_CHECKING:
-    import tilewright as tw
     from tilewright.api.result import LayerResult
 
 console = Console()
@@ -58,18 +57,3 @@ def layer_table(layers: Iterable[LayerResult]) -> Table:
             stalls or "-",
         )
     return table
-
-
-def host_lines(program: tw.HostedProgram) -> Iterator[str]:
-    """Say what the host computes, what share of all that is, and what crosses."""
-    macs = sum(layer.macs for layer in program.layers)
-    own = program.host_operations
-    yield (
-        f"{len(program.programs)} programs; the host: some {own:,} operations, "
-        f"{own / (own + macs):.1%} of all"
-    )
-    for name, model in program.models:
-        yield f"{name}: {model}, some {model.operations:,} operations"
-    for x in program.crossings:
-        way = "to" if x.to_host else "from"
-        yield f"{x.name}: {x.elements:,} elements of {x.bits} bits {way} the host"

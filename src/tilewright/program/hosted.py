@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -317,6 +317,21 @@ AnyProgram: TypeAlias = Program | HostedProgram
 def engine_parts(program: AnyProgram) -> Sequence[Program]:
     """Return the programs of the engine."""
     return (program,) if isinstance(program, Program) else program.programs
+
+
+def host_lines(program: HostedProgram) -> Iterator[str]:
+    """Say what the host computes, what share of all that is, and what crosses."""
+    macs = sum(layer.macs for layer in program.layers)
+    own = program.host_operations
+    yield (
+        f"{len(program.programs)} programs; the host: some {own:,} operations, "
+        f"{own / (own + macs):.1%} of all"
+    )
+    for name, model in program.models:
+        yield f"{name}: {model}, some {model.operations:,} operations"
+    for x in program.crossings:
+        way = "to" if x.to_host else "from"
+        yield f"{x.name}: {x.elements:,} elements of {x.bits} bits {way} the host"
 
 
 def _images(x: HostedInput, item: Any) -> Array:

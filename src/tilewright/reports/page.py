@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import combinations
@@ -52,13 +52,18 @@ _CHARTS = (
 
 
 def page(
-    shown: Sequence[Analysis], front: Sequence[Point] = (), *, title: str = "Tilewright"
+    shown: Sequence[Analysis],
+    front: Sequence[Point] = (),
+    *,
+    title: str = "Tilewright",
+    hosts: Mapping[str, Sequence[str]] = {},
 ) -> str:
     """Return a page about one program, or several side by side.
 
     Parameters
     ----------
     front : engines of a search, to be shown beside them
+    hosts : by a network's name, lines about what the host computes of it
 
     Raises
     ------
@@ -70,6 +75,9 @@ def page(
     charts, front_chart = _drawing()
     specs: dict[str, dict[str, Any]] = {}
     parts = [f"<h1>{_text(title)}</h1>"]
+    for name, lines in hosts.items():
+        listed = "".join(f"<li>{_text(line)}</li>" for line in lines)
+        parts.append(_section(f"{name}: the host", "", f"<ul>{listed}</ul>"))
     if len(shown) > 1:
         parts.append(_section("Side by side", "", _comparison(shown)))
     for index, one in enumerate(shown):
