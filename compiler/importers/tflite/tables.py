@@ -65,8 +65,7 @@ def gelu(call: Call) -> View:
 def _gelu_by_tanh(x: FloatArray) -> FloatArray:
     half, one, cubic = np.float32(0.5), np.float32(1), np.float32(0.044715)
     slope = np.float32(math.sqrt(2 / math.pi))
-    result: FloatArray = half * x * (one + np.tanh(slope * (x + cubic * x * x * x)))
-    return result
+    return (half * x * (one + np.tanh(slope * (x + cubic * x * x * x)))).astype(np.float32)
 
 
 def log(call: Call) -> View:
