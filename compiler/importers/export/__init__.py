@@ -9,7 +9,15 @@ supported), ``proof`` (the graph beside the module).
 """
 
 from tilewright.compiler.importers.export.importer import Imported, import_module
-from tilewright.compiler.importers.export.proof import outputs_of, prove, prove_equal
+from tilewright.compiler.importers.export.proof import TOLERANCE, outputs_of, prove, prove_equal
 from tilewright.compiler.importers.export.trace import own_copy
 
-__all__ = ["Imported", "import_module", "outputs_of", "own_copy", "prove", "prove_equal"]
+__all__ = [
+    "TOLERANCE",
+    "Imported",
+    "import_module",
+    "outputs_of",
+    "own_copy",
+    "prove",
+    "prove_equal",
+]

@@ -66,15 +66,20 @@ def prove(model: nn.Module, imported: Imported, images: Sequence[Tensor]) -> Non
     )
 
 
-def prove_equal(graph: Graph, wanted: Sequence[Tensor], images: Sequence[Tensor]) -> None:
+def prove_equal(
+    graph: Graph,
+    wanted: Sequence[Tensor],
+    images: Sequence[Tensor],
+    tolerance: float = TOLERANCE,
+) -> None:
     """Compare a graph after its passes with the module's results.
 
     Raises
     ------
-    Error  If they differ by more than ``TOLERANCE``.
+    Error  If they differ by more than ``tolerance``.
     """
     worst = _worst(wanted, results(graph, images))
-    if not worst <= TOLERANCE:
+    if not worst <= tolerance:
         raise Error(
             f"{graph.name}: folding constants and batch norms changed its results by {worst:.2g} "
             "of their power. Please report this; look for weights of very different sizes"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from onnx import NodeProto
+from onnx import NodeProto, TensorProto
 
 from tilewright.compiler.host.check import HOST_OPERATORS, STANDARD
 from tilewright.compiler.importers.hosted import Host
@@ -48,11 +48,13 @@ class Imported:
     graph : in reals; of a quantized model, with the grids that it says, and integers for all of it
     quantized : whether the model is
     outputs : names of its results
+    half : whether it has floats of 16 bits
     """
 
     graph: Graph
     quantized: bool
     outputs: tuple[str, ...]
+    half: bool
 
 
 def import_file(
@@ -81,7 +83,9 @@ def import_file(
         raise
     except MemoryError as error:
         raise Error(f"{path}: it takes more memory than there is") from error
-    return Imported(graph, model.quantized, model.outputs)
+    kinds = {tensor.data_type for tensor in model.initializers.values()}
+    half = not kinds.isdisjoint((TensorProto.FLOAT16, TensorProto.BFLOAT16))
+    return Imported(graph, model.quantized, model.outputs, half)
 
 
 def _graph(model: ModelFile, shapes: Shapes, host: Host, check: Check) -> Graph:

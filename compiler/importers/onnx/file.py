@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -109,9 +110,31 @@ def _checked(path: Path, model: ModelProto) -> ModelFile:
         folder.check(tensor)
     inputs = tuple(value for value in graph.input if value.name not in initializers)
     outputs = tuple(value.name for value in graph.output)
+    nodes = _in_order(nodes)
     _check_order([v.name for v in inputs], initializers, nodes, outputs)
     name = graph.name or path.stem
     return ModelFile(name, opset, inputs, outputs, nodes, initializers, folder)
+
+
+def _in_order(nodes: Sequence[NodeProto]) -> Sequence[NodeProto]:
+    """Return nodes behind those whose results they read, as onnxruntime does; in a cycle, as is."""
+    writers = {name: i for i, node in enumerate(nodes) for name in node.output if name}
+    waits = [{writers[n] for n in node.input if n in writers} for node in nodes]
+    readers: dict[int, list[int]] = {}
+    for i, own in enumerate(waits):
+        for j in own:
+            readers.setdefault(j, []).append(i)
+    ready = [i for i, own in enumerate(waits) if not own]
+    heapq.heapify(ready)
+    result: list[NodeProto] = []
+    while ready:
+        i = heapq.heappop(ready)
+        result.append(nodes[i])
+        for j in readers.get(i, ()):
+            waits[j].discard(i)
+            if not waits[j]:
+                heapq.heappush(ready, j)
+    return result if len(result) == len(nodes) else nodes
 
 
 def _check_order(

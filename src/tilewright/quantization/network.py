@@ -18,11 +18,19 @@ class FloatNetwork(nn.Module):
     ----------
     graph : what was made of the file, in reals
     run : the file itself, as its own runtime computes it: arguments (N, ...) to results
+    half : whether it computes in floats of 16 bits, which are less like the graph's
     """
 
-    def __init__(self, graph: Graph, run: Callable[[Sequence[Tensor]], list[Tensor]]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        run: Callable[[Sequence[Tensor]], list[Tensor]],
+        *,
+        half: bool = False,
+    ) -> None:
         super().__init__()
         self.graph = graph
+        self.half = half
         self._run = run
         self.eval()
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tilewright.compiler.importers.export import (
+    TOLERANCE,
     import_module,
     outputs_of,
     own_copy,
@@ -43,6 +44,7 @@ from tilewright.quantization.weights import quantize_weights, with_bias
 
 Batch = tuple[Tensor, ...]
 _PROVED_IMAGES = 8
+_OF_HALVES = 1e-2  # float16 has 11 bits
 _PART = 32
 """Images that are compared at a time: all tensors of both networks are held."""
 
@@ -150,7 +152,7 @@ def quantize_with_report(
             weight_bits=weight_bits,
             activation_bits=activation_bits,
         )
-        prove_equal(real, original, images)
+        prove_equal(real, original, images, _tolerance(own))
         seen = observe(real, batches, steps.advance)
         real = with_copies(real, {name: h.maximum for name, h in seen.items()})
         for op in real.ops:
@@ -197,7 +199,7 @@ def _graph_of(
     if isinstance(own, FloatNetwork):
         given = own.graph
         check_parts(given, host)
-        prove_equal(given, original, images)
+        prove_equal(given, original, images, _tolerance(own))
     else:
         imported = import_module(own, images, host)
         prove(own, imported, images)
@@ -215,8 +217,13 @@ def _graph_of(
             f"{given.name}: rewriting its graph failed with {type(error).__name__}: "
             f"{error}. Please report this; quantizing its parts apart shows which one it is"
         ) from error
-    prove_equal(graph, original, images)
+    prove_equal(graph, original, images, _tolerance(own))
     return graph
+
+
+def _tolerance(own: nn.Module) -> float:
+    """How far the graph may be from the model, in reals."""
+    return _OF_HALVES if isinstance(own, FloatNetwork) and own.half else TOLERANCE
 
 
 def _least_snr_db(bits: int) -> float:

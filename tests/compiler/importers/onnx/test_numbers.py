@@ -119,17 +119,20 @@ def test_scales_of_weights_along_any_name_of_their_axis(axis, turned, tmp_path):
     assert differences(path, images)[0] == 0
 
 
-@pytest.mark.parametrize("kind", [onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE])
-def test_quantizers_of_other_floats(kind, tmp_path):
-    floats = helper.tensor_dtype_to_np_dtype(kind)
-    nodes, constants = axes_of_weights(0, True)
-    path = between(tmp_path, nodes, constants, (0.0371, np.int8(3)), (0.0923, np.int8(-7)), (12,))
-    model = onnx.load(path)
-    model.graph.input[0].type.tensor_type.elem_type = kind
-    model.opset_import[0].version = 21
-    for tensor in model.graph.initializer:
-        array = onnx.numpy_helper.to_array(tensor)
-        if array.dtype == np.float32:
-            tensor.CopyFrom(onnx.numpy_helper.from_array(array.astype(floats), tensor.name))
-    onnx.save(model, path)
-    assert tw.read_onnx(path).graph
+def test_floats_of_16_bits_and_nodes_in_any_order(tmp_path):
+    # "Changed its results by 0.00026 of their power", and "written behind it": as
+    # onnxruntime's converter to float16 writes files.
+    rng = np.random.default_rng(3)
+    w = (rng.standard_normal((4, 4, 3, 3)) / 5).astype(np.float16)
+    nodes = [
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("Conv", ["h", "w"], ["c"], pads=[1] * 4),
+        helper.make_node("Cast", ["x"], ["h"], to=onnx.TensorProto.FLOAT16),
+        helper.make_node("Cast", ["r"], ["y"], to=onnx.TensorProto.FLOAT),
+    ]
+    path = save(tmp_path, nodes, SHAPE, {"w": w})
+    images = torch.randn(4, *SHAPE, generator=torch.Generator().manual_seed(0))
+    network = tw.quantize(str(path), [images])
+    (have,) = network.graph.results(network.graph.values([images.double()]))
+    (wanted,) = by_runtime(str(path), images.numpy())
+    assert np.abs(have.numpy() - wanted).max() < 0.05 * np.abs(wanted).max()

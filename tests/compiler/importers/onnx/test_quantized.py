@@ -53,6 +53,22 @@ def unsigned_weights():
     return [*nodes, helper.make_node("Conv", ["a", "w"], ["c"], name="conv")], constants
 
 
+def zero_points(channels, **attributes):
+    w = integers(6, channels, 3, 3, kind=np.uint8, low=0, high=255)
+    nodes, constants = weights("w", w, 0.010371)
+    constants["w.zero"] = np.uint8(3)
+    layer = helper.make_node("Conv", ["a", "w"], ["c"], name="conv", **attributes)
+    return [*nodes, layer], constants
+
+
+def zero_points_of_matrix():
+    nodes, constants = weights("w", integers(5, 320, kind=np.uint8, low=0, high=255), 0.003)
+    constants["w.zero"] = np.uint8(200)
+    flatten = helper.make_node("Flatten", ["a"], ["f"], name="flatten")
+    layer = helper.make_node("Gemm", ["f", "w"], ["c"], name="gemm", transB=1)
+    return [flatten, *nodes, layer], constants
+
+
 def gemm():
     nodes, constants = weights("w", integers(5, 320), 0.003)
     flatten = helper.make_node("Flatten", ["a"], ["f"], name="flatten")
@@ -102,6 +118,9 @@ HONOURED = {
     "SAME_LOWER": lambda: conv(integers(6, 4, 2, 4), auto_pad="SAME_LOWER", strides=[2, 3]),
     "bias": biased,
     "uint8 weights around 128": unsigned_weights,
+    "uint8 weights around 3": lambda: zero_points(4),
+    "uint8 weights around 3, groups": lambda: zero_points(2, group=2),
+    "uint8 matrix around 200": lambda: zero_points_of_matrix(),
     "Gemm": gemm,
     "MatMul, scales per column": matmul,
     "MaxPool": lambda: one("MaxPool", kernel_shape=[3, 2], strides=[2, 2], ceil_mode=1),
@@ -221,10 +240,11 @@ def unrounded():
     return [*nodes, last, helper.make_node("Identity", ["d"], ["e"])], constants
 
 
-def zero_points():
-    nodes, constants = unsigned_weights()
+def transposed_with_zero_points():
+    nodes, constants = weights("w", integers(4, 6, 3, 3, kind=np.uint8, low=0, high=255), 0.01)
     constants["w.zero"] = np.uint8(3)
-    return nodes, constants
+    layer = helper.make_node("ConvTranspose", ["a", "w"], ["c"], name="conv")
+    return [*nodes, layer], constants
 
 
 def wrong_axis():
@@ -246,7 +266,7 @@ REFUSED = {
     "dynamic": (dynamic, "dynamic", "quantize_static, not quantize_dynamic"),
     "another scale": (reinterpreted, "again", "the scale 0.2 and zero point 0 of integers"),
     "activations per channel": (per_channel, "q", "one scale per tensor for activations"),
-    "zero point of weights": (zero_points, "conv", "around their zero point"),
+    "zero point of weights": (transposed_with_zero_points, "conv", "around their zero point"),
     "scales of input channels": (wrong_axis, "conv", "scales along axis 1"),
     "a scale that is none": (bad_scale, "w", "not finite and positive"),
     "weights in floats": (float_weights, "conv", "weights that are not quantized"),
