@@ -5,7 +5,7 @@ from __future__ import annotations
 from tilewright.compiler.ir.arithmetic import IntArray, requantize
 from tilewright.compiler.ir.types import FIRST_ROUNDING, make_requantize
 
-__all__ = ["FIRST_ROUNDING", "mean_multiplier", "scaled"]
+__all__ = ["FIRST_ROUNDING", "mean_multiplier", "multiplier_of", "scaled"]
 
 _ENOUGH = 1 << 40
 
@@ -16,12 +16,18 @@ def scaled(x: IntArray, factor: float) -> IntArray:
     return requantize(x.reshape(1, -1), scale).reshape(x.shape)
 
 
+def multiplier_of(ratio: float) -> tuple[int, int]:
+    """Return multiplier and shift of a factor."""
+    whole = make_requantize([ratio], 31, 0, 0, 0, "double")
+    return whole.multiplier[0], whole.shift[0]
+
+
 def mean_multiplier(ratio: float, count: int) -> tuple[int, int]:
     """Return multiplier and shift with which TFLite's mean scales a sum of ``count`` elements.
 
     The kernel has the multiplier of the scales' ``ratio``, and divides that by the count, towards
     zero; so it may have fewer than 31 bits.
     """
-    whole = make_requantize([ratio], 31, 0, 0, 0, "double")
-    more = min(count.bit_length() - 1, 2 * FIRST_ROUNDING + 1 - whole.shift[0])
-    return (whole.multiplier[0] << more) // count, whole.shift[0] + more
+    multiplier, shift = multiplier_of(ratio)
+    more = min(count.bit_length() - 1, 2 * FIRST_ROUNDING + 1 - shift)
+    return (multiplier << more) // count, shift + more

@@ -110,7 +110,7 @@ def _checked(path: Path, model: ModelProto) -> ModelFile:
         folder.check(tensor)
     inputs = tuple(value for value in graph.input if value.name not in initializers)
     outputs = tuple(value.name for value in graph.output)
-    nodes = _in_order(nodes)
+    nodes = tuple(_in_order(nodes))
     _check_order([v.name for v in inputs], initializers, nodes, outputs)
     name = graph.name or path.stem
     return ModelFile(name, opset, inputs, outputs, nodes, initializers, folder)

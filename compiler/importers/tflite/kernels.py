@@ -16,8 +16,11 @@ from onnx import NodeProto, TensorProto, helper
 
 from tilewright.compiler.importers.tflite.call import Call, grid_of
 from tilewright.compiler.importers.tflite.windows import kernel_of, padding, stride
-from tilewright.compiler.ir.types import make_requantize
-from tilewright.compiler.quantized.fixed_point import FIRST_ROUNDING, mean_multiplier
+from tilewright.compiler.quantized.fixed_point import (
+    FIRST_ROUNDING,
+    mean_multiplier,
+    multiplier_of,
+)
 from tilewright.compiler.quantized.types import Quantization
 
 Constants = MutableMapping[str, "np.generic | NDArray[Any]"]
@@ -205,15 +208,9 @@ def prelu(call: Call, x: str, y: str, constants: Constants) -> list[NodeProto]:
     below = np.float32(grid.scale) * np.float32(own.scale) / np.float32(out.scale)
     points = emit.op("Sub", emit.integers(x, grid), _integer(grid.zero_point))
     negative = emit.op("Less", points, _integer(0))
-    low = emit.scaled(emit.op("Mul", points, slopes), *_factor(float(below)))
-    value = emit.op("Where", negative, low, emit.scaled(points, *_factor(float(above))))
+    low = emit.scaled(emit.op("Mul", points, slopes), *multiplier_of(float(below)))
+    value = emit.op("Where", negative, low, emit.scaled(points, *multiplier_of(float(above))))
     return emit.finished(emit.op("Add", value, _integer(out.zero_point)), out)
-
-
-def _factor(ratio: float) -> tuple[int, int]:
-    """Return the multiplier and shift of a factor."""
-    whole = make_requantize([ratio], 31, 0, 0, 0, "double")
-    return whole.multiplier[0], whole.shift[0]
 
 
 #: By the schema's names.

@@ -61,7 +61,7 @@ def read_onnx(
     imported = import_file(path, input_shapes, host, check_integers)
     if not imported.quantized:
         run = session_of(path, alone=has_host_parts(imported.graph))
-        return FloatNetwork(imported.graph, run, half=imported.half)
+        return FloatNetwork(imported.graph, run, rounds=imported.half)
     return QuantizedModel(imported.graph, single=len(imported.outputs) == 1)
 
 

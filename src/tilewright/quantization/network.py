@@ -18,7 +18,7 @@ class FloatNetwork(nn.Module):
     ----------
     graph : what was made of the file, in reals
     run : the file itself, as its own runtime computes it: arguments (N, ...) to results
-    half : whether it computes in floats of 16 bits, which are less like the graph's
+    rounds : whether it computes in floats of 16 bits, which are less like the graph's
     """
 
     def __init__(
@@ -26,11 +26,11 @@ class FloatNetwork(nn.Module):
         graph: Graph,
         run: Callable[[Sequence[Tensor]], list[Tensor]],
         *,
-        half: bool = False,
+        rounds: bool = False,
     ) -> None:
         super().__init__()
         self.graph = graph
-        self.half = half
+        self.rounds = rounds
         self._run = run
         self.eval()
 

@@ -223,7 +223,7 @@ def _graph_of(
 
 def _tolerance(own: nn.Module) -> float:
     """How far the graph may be from the model, in reals."""
-    return _OF_HALVES if isinstance(own, FloatNetwork) and own.half else TOLERANCE
+    return _OF_HALVES if isinstance(own, FloatNetwork) and own.rounds else TOLERANCE
 
 
 def _least_snr_db(bits: int) -> float:
