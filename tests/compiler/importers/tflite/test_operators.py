@@ -283,7 +283,7 @@ SHAPES = [(1, 4, 4, 2)] * 2
     [
         (one_op("AVERAGE_POOL_2D", "Pool2DOptions", SHAPES, [(0.1, 0)] * 2, **POOL),
          "average pool with padding"),
-        (one_op("CEIL", None, SHAPES, [(0.1, 0)] * 2), "the operator CEIL. Taken are ADD"),
+        (one_op("CEIL", None, SHAPES, [(0.1, 0)] * 2), "the operator CEIL. Taken are ABS"),
         (one_op("RELU", None, SHAPES, [(0.1, 128)] * 2, (np.uint8, np.uint8)), "is uint8"),
         (one_op("RELU", None, SHAPES, [(0.1, 0), ([0.1, 0.2], 0)]), "2 scales, not one"),
         (one_op("RESHAPE", "ReshapeOptions", [(1, 4), (2, 2)], [(0.1, 0)] * 2), "The batch stays"),
