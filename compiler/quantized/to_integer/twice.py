@@ -23,8 +23,8 @@ from tilewright.compiler.quantized.fixed_point import mean_multiplier, scaled
 from tilewright.compiler.quantized.to_integer.folding import Folded, ratio_or_explain
 from tilewright.compiler.quantized.to_integer.values import (
     AddSource,
-    GateSource,
     ConvSource,
+    GateSource,
     LinearSource,
     Pending,
     PoolSource,
