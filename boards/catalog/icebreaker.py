@@ -22,7 +22,6 @@ ICEBREAKER = Board.from_platform(
         requantizers=1,
         acc_width=24,
         multiplier_width=12,
-        tables=1,
         products=False,
         act_depth=128,
         weight_depth=256,
