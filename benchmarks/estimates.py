@@ -105,7 +105,7 @@ OF: dict[str, dict[str, tuple[Any, ...]]] = {
     },
 }  # fmt: skip
 #: Drawn, of a family, for anything to be fitted.
-FEWEST = 6
+FEWEST = 5
 #: Keeps terms that say the same from large coefficients of either.
 RIDGE = 3e-6
 #: Rooms between which names tell cells apart badly: a unit's command may be its queue's.

@@ -72,6 +72,8 @@ class Family(ABC):
     bitstream: ClassVar[str]
     cells: ClassVar[CellNames | None] = None
     logic: ClassVar[str] = ""
+    #: By how much `logic_sites` is off, as a share.
+    logic_error: ClassVar[float] = 0.02
 
     @abstractmethod
     def part(self, device: str, package: str, speed: str | None) -> Part:

@@ -31,6 +31,8 @@ OPTIONS: Mapping[str, Callable[[EngineConfig], bool]] = {
     "pipelined": lambda c: c.pipelined,
     "pipelined=False": lambda c: not c.pipelined,
 }
+#: Engines of which the worst says how wrong an estimate may be; its error where there are fewer.
+MANY, FEW_SHARE = 12, 0.15
 #: By room and term.
 Coefficients = Mapping[str, Mapping[str, float]]
 
@@ -77,7 +79,8 @@ def value_of(coefficients: Coefficients, of_rooms: Mapping[str, Mapping[str, flo
 def fitted(config: EngineConfig, family: str, kind: str) -> Figure | Unknown:
     """Return how many cells of a kind an engine has, alone.
 
-    The range is that of the worst of the engines that were judged by the others.
+    The range is that of the worst of the engines that were judged by the others; where these are
+    few, ``FEW_SHARE`` at least.
     """
     fit = _fits().get(family, {}).get(kind)
     if fit is None:
@@ -90,7 +93,8 @@ def fitted(config: EngineConfig, family: str, kind: str) -> Figure | Unknown:
         f"fitted to {fit.engines} syntheses; {fit.held_out} of them, each by the others: "
         f"{fit.median:.1%} off in the median, {fit.worst:.1%} at worst"
     )
-    return Figure.within(round(value), fit.worst, "cells", basis)
+    share = fit.worst if fit.held_out >= MANY else max(fit.worst, FEW_SHARE)
+    return Figure.within(round(value), share, "cells", basis)
 
 
 def systems_share(config: EngineConfig, board: Board) -> dict[str, int]:

@@ -143,4 +143,5 @@ def _logic(
     if value is None or low is None or high is None:
         return fitted(config, family.name, family.logic)
     basis = "look-up tables, carries, memories"
-    return Figure(round(value), 0.98 * low, 1.02 * high, "sites", basis)
+    low, high = (1 - family.logic_error) * low, (1 + family.logic_error) * high
+    return Figure(round(value), low, high, "sites", basis)

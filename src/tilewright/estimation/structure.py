@@ -17,6 +17,10 @@ from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS, Kerne
 from tilewright.isa.tiles import MAX_TILE_ROWS
 from tilewright.isa.widths import act_addr_width, out_addr_width
 
+#: Bits of a product for which there is a multiplier; narrower ones are look-up tables. Source: Yosys,
+#: techlibs/ice40/synth_ice40.cc.
+LEAST_PRODUCT = {"ice40": 11}
+
 
 @dataclass(frozen=True)
 class DeclaredMemory:
@@ -103,7 +107,9 @@ def multipliers(config: EngineConfig) -> int:
     count = array_multipliers(config)
     count += config.requantizer_count * parts_of_products(config)
     if config.partial_depth:
-        count += 2  # steps from row to row of a tile's results
+        # Steps from row to row of a tile's results, as wide as addresses.
+        widths = act_addr_width(config), out_addr_width(config)
+        count += sum(width >= LEAST_PRODUCT.get(config.dsp, 0) for width in widths)
     if config.offset_depth and config.cols & (config.cols - 1):
         count += 1  # columns divided by lanes
     return count
