@@ -17,8 +17,8 @@ from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS, Kerne
 from tilewright.isa.tiles import MAX_TILE_ROWS
 from tilewright.isa.widths import act_addr_width, out_addr_width
 
-#: Bits of a product for which there is a multiplier; narrower ones are look-up tables. Source: Yosys,
-#: techlibs/ice40/synth_ice40.cc.
+#: Bits of a product for which there is a multiplier; narrower ones are look-up tables. Source:
+#: Yosys, techlibs/ice40/synth_ice40.cc.
 LEAST_PRODUCT = {"ice40": 11}
 
 
