@@ -17,6 +17,7 @@ OWN = {
     "sim/rtl/runtime.py",
     "boards/flow/tools.py",
     "hdl/verilog.py",
+    "hdl/yosys.py",
     "src/tilewright/cache.py",
     "src/tilewright/files.py",
     "benchmarks/startup.py",
