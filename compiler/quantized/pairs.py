@@ -34,11 +34,10 @@ def combined(builder: Builder, where: str, function: BinaryFunction, a: View, b:
         result = _as_they_are(builder, where, function, a, b, inner)
     else:
         names = [
-            builder.realized(where, _operand(builder, weighs, x, layout, inner))
-            for x, weighs in (
-                (a, _weighs(builder, function, a, b)),
-                (b, _weighs(builder, function, b, a)),
+            builder.realized(
+                where, _operand(builder, _weighs(builder, function, x), x, layout, inner)
             )
+            for x in (a, b)
         ]
         output = builder.emit(
             q.Binary(where, (names[0], names[1]), builder.unique(where), function)
@@ -88,12 +87,10 @@ def _leading(
     return lead, found
 
 
-def _weighs(
-    builder: Builder, function: BinaryFunction, factor: View, other: View
-) -> tuple[bool, bool]:
+def _weighs(builder: Builder, function: BinaryFunction, factor: View) -> tuple[bool, bool]:
     """Whether one factor per pixel and one per channel need not be repeated."""
-    grids = [[builder.tensors[n].quantization for n in x.sources] for x in (factor, other)]
-    return function == "mul", function == "mul" and may_weigh(*grids)
+    grids = [builder.tensors[n].quantization for n in factor.sources]
+    return function == "mul", function == "mul" and may_weigh(grids)
 
 
 def _operand(

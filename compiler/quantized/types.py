@@ -121,16 +121,12 @@ class TensorInfo:
     quantization: Quantization | None = None
 
 
-def may_weigh(
-    factors: Sequence[Quantization | None], others: Sequence[Quantization | None]
-) -> bool:
-    """Whether factors of channels can be loaded as weights; None are grids that are chosen later.
+def may_weigh(factors: Sequence[Quantization | None]) -> bool:
+    """Whether factors of channels can be loaded as weights.
 
     Parameters
     ----------
-    factors : grids of the tensors whose elements they are
-    others : grids of what they multiply
+    factors : grids of the tensors whose elements they are; None are grids that are chosen later
     """
-    known = [grid for grid in (*factors, *others) if grid is not None]
-    largest = max((grid.qmax for grid in factors if grid is not None), default=0)
-    return largest <= _LARGEST_WEIGHT and not any(grid.zero_point for grid in known)
+    known = [grid for grid in factors if grid is not None]
+    return all(grid.qmax <= _LARGEST_WEIGHT and not grid.zero_point for grid in known)

@@ -156,8 +156,6 @@ def random_network(rng, config, size):
             continue
         elif kind == "gate":
             # Squeeze: the mean of each channel, and a layer that mixes them.
-            if x.zero_point or not x.signed:
-                continue
             ops += gate_of(rng, config, name, source, output, values)
             read |= {source, f"{output}.mean", f"{output}.gate"}
             continue

@@ -20,6 +20,8 @@ from tilewright.compiler.quantized.graph import View
 from tilewright.compiler.quantized.reductions import reduce
 from tilewright.compiler.quantized.views import index_of
 
+_MOST_MATRICES = 32
+"""Constant ones that are multiplied one by one."""
 NOTHING = -50.0
 """Masks with less than this leave nothing of an element."""
 
@@ -129,11 +131,35 @@ def _unmasked(builder: Builder, where: str, x: View) -> tuple[View, torch.Tensor
     return View((scores,), x.shape, x.index), keep
 
 
+def _by_pixel(builder: Builder, where: str, vector: View, matrix: View) -> View | None:
+    """Return matrices as maps like those of vectors, if each pixel has one of its own."""
+    layout, rank = builder.layout(vector), len(vector.shape)
+    lead = [d for d in range(rank - 2) if vector.shape[d] > 1]
+    if (
+        layout is None
+        or [d for d in layout.order[layout.channels :] if vector.shape[d] > 1] != lead
+    ):
+        return None
+    if math.prod(layout.pixels) == 1 or math.prod(vector.shape[:-2]) != math.prod(layout.pixels):
+        return None
+    order = [rank - 2, rank - 1, *range(rank - 2)]
+    turned = builder.transposed(matrix, order)
+    maps = builder.reshaped(turned, (math.prod(matrix.shape[-2:]), *layout.pixels))
+    own = View((builder.realized(where, maps),), maps.shape)
+    return builder.transposed(builder.reshaped(own, turned.shape), np.argsort(order).tolist())
+
+
 def multiplied(builder: Builder, where: str, a: View, b: View) -> View:
     """Return the matrix product of (..., n, c) and (..., c, m)."""
     rank = len(a.shape)
     lead, (n, c), m = a.shape[:-2], a.shape[-2:], b.shape[-1]
     groups, swapped = math.prod(lead), _order(rank, rank - 1, rank - 2)
+    if m == 1 != n and (own := _by_pixel(builder, where, b, a)) is not None:
+        product = builder.binary(where, "mul", own, builder.transposed(b, swapped))
+        return reduce(builder, where, product, "sum", [rank - 1], True)
+    if n == 1 != m and (own := _by_pixel(builder, where, a, b)) is not None:
+        product = builder.binary(where, "mul", builder.transposed(a, swapped), own)
+        return reduce(builder, where, product, "sum", [rank - 2], True)
     a_turned, b_turned = (builder.transposed(x, swapped) for x in (a, b))
     left, left_turned = _maps(builder, a, groups * n), _maps(builder, a_turned, groups * c)
     right, right_turned = _maps(builder, b, groups * c), _maps(builder, b_turned, groups * m)
@@ -175,6 +201,13 @@ def matrices(call: Call, a: Any, b: Any) -> View:
         turned = _order(rank, rank - 1, rank - 2)
         x = builder.linear(call.where, builder.transposed(b, turned), a.reshape(a.shape[-2:]), None)
         return builder.transposed(x, turned)
+    if isinstance(b, torch.Tensor) and math.prod(b.shape[:-2]) <= _MOST_MATRICES:
+        return _by_constants(call, call.tensor(a), b)
+    if isinstance(a, torch.Tensor) and math.prod(a.shape[:-2]) <= _MOST_MATRICES:
+        y = call.tensor(b)
+        turned = _order(len(y.shape), len(y.shape) - 1, len(y.shape) - 2)
+        x = _by_constants(call, builder.transposed(y, turned), a.transpose(-1, -2))
+        return builder.transposed(x, turned)
     x, y = call.tensor(a), call.tensor(b)
     if min(len(x.shape), len(y.shape)) > 1:
         lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
@@ -185,6 +218,21 @@ def matrices(call: Call, a: Any, b: Any) -> View:
             "Give both at least two dimensions besides the batch.",
         )
     return multiplied(call.builder, call.where, x, y)
+
+
+def _by_constants(call: Call, x: View, weight: torch.Tensor) -> View:
+    """Return the products of matrices with as many constant ones."""
+    builder = call.builder
+    w = call.image(weight) if weight.ndim > len(x.shape) else weight
+    lead = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
+    x, w = _broadcast(builder, x, (*lead, *x.shape[-2:])), w.broadcast_to(*lead, *w.shape[-2:])
+    flat = builder.reshaped(x, (math.prod(lead), *x.shape[-2:]))
+    parts = []
+    for place, own in enumerate(w.reshape(-1, *w.shape[-2:])):
+        one = builder.reshaped(builder.taken(flat, [place], 0), flat.shape[1:])
+        parts.append(builder.linear(call.where, one, own.T, None))
+    stacked = builder.move(parts, np.stack)
+    return builder.reshaped(stacked, (*lead, *stacked.shape[1:]))
 
 
 def _broadcast(builder: Builder, x: View, shape: tuple[int, ...]) -> View:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tilewright.compiler.quantized.build import Builder
 from tilewright.compiler.quantized.graph import View
+from tilewright.compiler.quantized.ops import Padding
 from tilewright.errors import UnsupportedError
 
 
@@ -107,8 +108,36 @@ class Folded:
     outer: int
 
 
+@dataclass(frozen=True, eq=False)
+class Fringed:
+    """An image, or a sequence as one, with what is less than anything around it.
+
+    Only maxima read it.
+    """
+
+    view: View
+    padding: Padding
+
+
+@dataclass(frozen=True, eq=False)
+class Complex:
+    """A complex tensor: parts are Views, Folded or constants; ``imag`` 0.0 of what was real."""
+
+    real: Value
+    imag: Value
+
+
+def holds(x: Any, *kinds: type) -> bool:
+    """Whether arguments hold a value of some kinds."""
+    if isinstance(x, dict):
+        x = list(x.values())
+    return isinstance(x, kinds) or (
+        isinstance(x, list | tuple) and any(holds(v, *kinds) for v in x)
+    )
+
+
 Value = Any
-"""A View, Folded, a constant tensor, a number, a string, None, Absent, or a list of them."""
+"""A View, Folded, Fringed, a complex value, a constant, a string, None, Absent, or a list."""
 Handler = Callable[..., Value]
 HANDLERS: dict[str, Handler] = {}
 """By ATen's name without overload; called with the call and the arguments in schema order."""

@@ -3,6 +3,9 @@
 Windows, heads, frames or groups that are images of their own, ``(N * 4, C, H, W)``, and sequences
 ``(L, N, C)``, belong to one image each. Of one image such a tensor has one dimension fewer than
 ``(N, ...)`` would: what an operator does to the others, it does here with that one among them.
+
+Of a module that is traced with one image, as its author's runs with no more, a tensor that has lost
+its batch is one image's part as it is.
 """
 
 from __future__ import annotations
@@ -35,26 +38,43 @@ _LAST = {"linear": 1, "addmm": 1, "matmul": 2, "bmm": 2, "scaled_dot_product_att
 _REMEDY = "Keep the batch as the first dimension."
 
 
-def holds_folded(x: Any) -> bool:
-    """Whether arguments hold a tensor of which the batch is not the first dimension."""
-    if isinstance(x, dict):
-        return any(map(holds_folded, x.values()))
-    return isinstance(x, Folded) or (isinstance(x, list | tuple) and any(map(holds_folded, x)))
+def outranked(name: str, args: Sequence[Any], keywords: dict[str, Any]) -> bool:
+    """Whether a constant has more dimensions than the tensors that it is combined with.
+
+    Of a tensor (N, ...) the batch is not the first dimension of the result then.
+    """
+    if _short(name) not in _ALIGN:
+        return False
+    values = _flat([*args, *keywords.values()])
+    ranks = [len(v.shape) + 1 for v in values if isinstance(v, View)]
+    return max((v.ndim for v in values if isinstance(v, Tensor)), default=0) > max(ranks, default=0)
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("aten.").removesuffix("_")
 
 
 def folded(call: Call, target: Any, args: Sequence[Any], keywords: dict[str, Any]) -> Value:
     """Call the handler of an operator, some of whose arguments are Folded."""
-    name = call.operator.removeprefix("aten.").removesuffix("_")
+    name = _short(call.operator)
     handler = HANDLERS[call.operator]
     values = arguments(target, tuple(args), keywords)
     if name == "conv2d" and not isinstance(values[1], Tensor):
         return handler(call, *values)
     first = values[0]
     if name in (*_POOLS, *_CONVOLUTIONS, *_NORMS, *_GROUPS):
+        if call.batch == 1 and isinstance(first, Folded) and _is_alone(name, first):
+            one = handler(call, first.view, *values[1:])
+            return _mapped(call, lambda v: Folded(v, 0, 1), one)
         if not isinstance(first, Folded) or first.axis != 0:
             call.refuse(f"{name} of a tensor whose batch is not the first dimension", _REMEDY)
         return _by_image(call, name, handler, first, values)
     return _lifted(call, target, name, handler, values)
+
+
+def _is_alone(name: str, x: Folded) -> bool:
+    """Whether a tensor is what an operator takes for one image, without a batch."""
+    return len(x.view.shape) == (2 if name.endswith("1d") else 3) and "norm" not in name
 
 
 def _by_image(
@@ -97,50 +117,57 @@ def _lifted(
     call: Call, target: Any, name: str, handler: Callable[..., Value], values: list[Any]
 ) -> Value:
     """Call a handler with one image's tensors, which have as many dimensions as the batch's."""
+    builder = call.builder
     known = [v for v in _flat(values) if isinstance(v, Folded | View)]
-    ranks = [len(v.view.shape) if isinstance(v, Folded) else len(v.shape) + 1 for v in known]
-    like = next(v for v in known if isinstance(v, Folded))
+    folds = [
+        v if isinstance(v, Folded) else Folded(builder.reshaped(v, (1, *v.shape)), 0, 1)
+        for v in known
+    ]
+    like = next((f for v, f in zip(known, folds, strict=True) if v is f), folds[0])
+    ranks = [len(f.view.shape) for f in folds]
+    if name in _ALIGN:
+        ranks += [v.ndim for v in _flat(values) if isinstance(v, Tensor)]
     rank = max(ranks)
     axis = like.axis - len(like.view.shape) + rank
-    for v, own in zip(known, ranks, strict=True):
-        fold = v if isinstance(v, Folded) else Folded(v, 0, 1)
-        if fold.axis - own + rank != axis or fold.outer != like.outer:
+    for fold in folds if call.batch > 1 else ():
+        if fold.axis - len(fold.view.shape) + rank != axis or fold.outer != like.outer:
             call.refuse(f"{name} of tensors whose batches are different dimensions", _REMEDY)
-    count = like.view.shape[like.axis]
+    count = like.view.shape[like.axis] if call.batch > 1 else 1
     dims: list[int] = []
     for place, argument in enumerate(target._schema.arguments):
         if argument.name in ("dim", "dims") and place < len(values):
             given = values[place]
-            if given is None and argument.default_value is None:
+            if given is None and argument.default_value is None and call.batch > 1:
                 call.refuse(f"{name} over the batch", "Name the dimensions of the images.")
             listed = list(given) if isinstance(given, list | tuple) else [given]
+            listed = list(range(rank)) if given is None else listed
             dims = [d % rank for d in listed]
-            if axis in dims:
+            if axis in dims and call.batch > 1:
                 call.refuse(f"{name} over the batch", "Take it over dimensions of the images.")
-            values[place] = (
-                [d + 1 for d in dims] if isinstance(given, list | tuple) else dims[0] + 1
-            )
+            values[place] = dims[0] + 1 if isinstance(given, int) else [d + 1 for d in dims]
     taken = len(values[1]) if name in ("layer_norm", "rms_norm") else _LAST.get(name, 0)
     if name in ("matmul", "bmm") and any(isinstance(v, Tensor) for v in values[:2]):
         # Rows, or columns, of the other one may be images.
         fits = axis != (rank - 1 if isinstance(values[1], Tensor) else rank - 2)
     else:
         fits = axis < rank - taken
-    if not fits:
+    if not fits and call.batch > 1:
         call.refuse(f"{name} over the batch", _REMEDY)
 
     def own_value(v: Any) -> Any:
-        if isinstance(v, Folded):
-            return v.view
-        if isinstance(v, View):
-            return call.builder.reshaped(v, (1, *v.shape))
-        if isinstance(v, Tensor) and name in _ALIGN and v.ndim >= rank - axis:
+        if isinstance(v, Folded | View):
+            view = v.view if isinstance(v, Folded) else builder.reshaped(v, (1, *v.shape))
+            more = rank - len(view.shape) if name in _ALIGN else 0
+            return builder.reshaped(view, (*(1,) * more, *view.shape))
+        if call.batch > 1 and isinstance(v, Tensor) and name in _ALIGN and v.ndim >= rank - axis:
             return _of_image(call, v, axis - rank, count, like.outer)
         return [own_value(x) for x in v] if isinstance(v, list) else v
 
     result = handler(call, *map(own_value, values))
 
     def back(v: View) -> Folded:
+        if call.batch == 1:
+            return Folded(v, 0, 1)
         gone = sum(d < axis for d in dims) if len(v.shape) < rank else 0
         return Folded(v, axis - gone, like.outer)
 
@@ -166,7 +193,7 @@ def _mapped(call: Call, function: Callable[[View], Folded], result: Value) -> Va
     if not isinstance(result, View):
         return result
     fold = function(result)
-    if fold.axis == 0 and fold.view.shape[0] == 1:
+    if fold.axis == 0 and fold.view.shape[:1] == (1,):
         return call.builder.reshaped(fold.view, fold.view.shape[1:])
     return fold
 
@@ -177,6 +204,8 @@ def _flat(value: Any) -> list[Any]:
 
 def full(x: Folded, images: Sequence[Tensor]) -> Tensor:
     """Put tensors of one image each together as the batch has them."""
+    if len(images) == 1:
+        return images[0]
     place, count = x.axis, x.view.shape[x.axis]
     shape = list(images[0].shape)
     apart = [*shape[:place], x.outer, count // x.outer, *shape[place + 1 :]]
@@ -187,6 +216,8 @@ def full(x: Folded, images: Sequence[Tensor]) -> Tensor:
 
 def parted(y: Tensor, batch: int) -> list[tuple[int, int, Tensor]]:
     """Return the ways in which a tensor may hold a batch: axis, outer, and images (N, ...)."""
+    if batch == 1:
+        return [(0, 1, y[None])]
     found = []
     for axis, size in enumerate(y.shape):
         if size % batch:
@@ -197,6 +228,4 @@ def parted(y: Tensor, batch: int) -> list[tuple[int, int, Tensor]]:
             images = y.reshape(shape).movedim(axis + 1, 0)
             own = (*y.shape[:axis], count, *y.shape[axis + 1 :])
             found.append((axis, outer, images.reshape(batch, *own)))
-            if batch == 1:
-                return found
     return found

@@ -61,12 +61,15 @@ class Hosting(Region):
             return not isinstance(read[-1], Tensor)
         return not any(_holds(v, View) for v in read)
 
-    def add(self, node: fx.Node, reason: UnsupportedError | None = None) -> Any:
+    def add(
+        self, node: fx.Node, reason: UnsupportedError | None = None, *, allowed: bool = False
+    ) -> Any:
         """Keep a node for the host; returns its value.
 
         Parameters
         ----------
         reason : why the engine does not compute it; None of what reads what is on the host
+        allowed : whatever it is, it may be the first one there
 
         Raises
         ------
@@ -77,7 +80,7 @@ class Hosting(Region):
         reason = inner[0] if inner else reason
         assert reason is not None
         name = name_of(node.target).rpartition(".")[2]
-        first = not inner and name not in OF_THE_HOST
+        first = not inner and not allowed and name not in OF_THE_HOST
         if first or name.startswith(_OF_THE_ENGINE) or not _holds_input(node, self.values):
             raise reason
         if node.target is operator.getitem:

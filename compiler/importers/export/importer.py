@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,22 +23,32 @@ from tilewright.compiler.importers.export.call import (
     HANDLERS,
     Absent,
     Call,
+    Complex,
     Folded,
+    Fringed,
     Value,
     arguments,
+    holds,
     name_of,
 )
-from tilewright.compiler.importers.export.folded import folded, holds_folded
+from tilewright.compiler.importers.export.folded import folded, outranked
 from tilewright.compiler.importers.export.hosting import OF_THE_HOST, Hosting
-from tilewright.compiler.importers.export.movement import MOVING, SHAPING, move
+from tilewright.compiler.importers.export.movement import JOINING, MOVING, SHAPING, move
 from tilewright.compiler.importers.export.remedies import remedy_for
+from tilewright.compiler.importers.export.spectral import (
+    Spectrum,
+    with_complex,
+)
 from tilewright.compiler.importers.export.trace import Trace, overwritten, trace, where
+from tilewright.compiler.importers.export.windows import MAXIMA
 from tilewright.compiler.importers.hosted import Host, Hosted
 from tilewright.compiler.quantized.build import Builder
 from tilewright.compiler.quantized.graph import Graph, View
 from tilewright.compiler.quantized.types import GraphError
 from tilewright.errors import Error, UnsupportedError
 
+_COMPUTED = (View, Folded, Fringed, Complex, Spectrum)
+"""What depends on the inputs, on the engine."""
 _IGNORED = ("_assert", "_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range")
 
 
@@ -57,19 +68,33 @@ class Imported:
     views: dict[fx.Node, View]
 
 
-def import_module(model: nn.Module, images: Sequence[Tensor], host: Host = "edges") -> Imported:
+def import_module(
+    model: nn.Module, images: Sequence[Tensor], host: Host = "edges", *, apart: bool = False
+) -> Imported:
     """Turn a module in evaluation mode and in float32 into a graph.
 
     Parameters
     ----------
     images : one tensor (N, ...) per argument
     host : where the host may compute what the engine has not
+    apart : the host concatenates parts of results
 
     Raises
     ------
     UnsupportedError  Naming the layer, the operator and a way out.
     """
-    exported = trace(model, images, _is_known)
+    try:
+        return _imported(trace(model, images, _is_known), host, apart)
+    except UnsupportedError as error:
+        if any(len(x) > 1 for x in images):
+            raise
+        try:  # a module for one image at a time, to which the batch is nothing
+            return _imported(trace(model, images, _is_known, batches=[1]), host, apart)
+        except UnsupportedError:
+            raise error from None
+
+
+def _imported(exported: Trace, host: Host, apart: bool) -> Imported:
     builder = Builder()
     values: dict[fx.Node, Value] = dict(exported.constants)
     views: dict[fx.Node, View] = {}
@@ -84,7 +109,10 @@ def import_module(model: nn.Module, images: Sequence[Tensor], host: Host = "edge
         if node.op == "output":
             results = node.args[0]
         elif node.op == "call_function":
-            values[node] = _placed(exported, hosting, values, node, host)
+            if apart and _ends(node) and name_of(node.target) in JOINING:
+                values[node] = hosting.add(node, _shared(node), allowed=True)
+            else:
+                values[node] = _placed(exported, hosting, values, node, host)
             if (written := overwritten(node)) is not None:
                 values[written] = values[node]
         if isinstance(values.get(node), View):
@@ -124,7 +152,7 @@ def _placed(
     """Add what a node becomes: operators of the engine, or what the host computes."""
     if hosting.stays(node):
         return hosting.add(node)
-    computed = any(_holds_view(values[n]) for n in node.all_input_nodes)
+    computed = any(holds(values[n], *_COMPUTED) for n in node.all_input_nodes)
     if computed and _is_flag(node) and host != "never":
         reason = UnsupportedError(
             where(node), "a result of true and false", "Return the numbers that are compared."
@@ -141,6 +169,20 @@ def _placed(
             raise
         hosting.state = state
         return hosting.add(node, error if isinstance(error, UnsupportedError) else None)
+
+
+def _ends(node: fx.Node) -> bool:
+    """Whether a node's elements are only moved before the model returns them."""
+    return all(
+        user.op == "output" or (name_of(user.target) in MOVING and _ends(user))
+        for user in node.users
+    )
+
+
+def _shared(node: fx.Node) -> UnsupportedError:
+    return UnsupportedError(
+        where(node), "parts of a result of very different sizes", "Return them apart."
+    )
 
 
 def _is_flag(node: fx.Node) -> bool:
@@ -161,27 +203,44 @@ def _step(exported: Trace, builder: Builder, values: dict[fx.Node, Value], node:
         raise UnsupportedError(
             absent.where, f"{absent.what}, which {where(node)} reads", remedy_for("")
         )
-    if not _holds_view((args, keywords)):
-        with torch.no_grad():
-            return node.target(*args, **keywords)  # type: ignore[operator]
     call = Call(builder, where(node), name, exported.batch)
+    return _applied(call, node.target, args, keywords)
+
+
+def _applied(call: Call, target: Any, args: Sequence[Any], keywords: dict[str, Any]) -> Value:
+    """Return what an operator makes of values."""
+    if not holds((args, keywords), *_COMPUTED):
+        with torch.no_grad():
+            return target(*args, **keywords)
+    name = call.operator
     handler = HANDLERS.get(name)
     if handler is None and name not in MOVING:
         raise UnsupportedError(
             call.where, f"{name.removeprefix('aten.')} cannot be quantized", remedy_for(name)
         )
     try:
+        if holds((args, keywords), Complex, Spectrum):
+            return with_complex(call, target, args, keywords, partial(_real, call))
+        if name not in MAXIMA and holds((args, keywords), Fringed):
+            call.refuse("what is not a maximum, of padding with -inf", remedy_for("pad"))
         if handler is None:
-            return move(call, node.target, args, keywords)
-        if holds_folded((args, keywords)) and name not in SHAPING:
-            return folded(call, node.target, args, keywords)
-        return handler(call, *arguments(node.target, tuple(args), keywords))
+            return move(call, target, args, keywords)
+        if name not in SHAPING and (
+            holds((args, keywords), Folded) or outranked(name, args, keywords)
+        ):
+            return folded(call, target, args, keywords)
+        return handler(call, *arguments(target, tuple(args), keywords))
     except UnsupportedError:
         raise
     except Exception as error:  # whatever it is, the user learns which layer it is about
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         short = name.removeprefix("aten.")
         raise UnsupportedError(call.where, f"{short}: {reason}", remedy_for(name)) from error
+
+
+def _real(call: Call, target: Any, *args: Any, **keywords: Any) -> Value:
+    """Call another operator on behalf of one."""
+    return _applied(replace(call, operator=name_of(target)), target, args, keywords)
 
 
 def _absent(x: Any) -> Absent | None:
@@ -197,14 +256,6 @@ def _known(values: dict[fx.Node, Value], x: Any) -> Any:
     if isinstance(x, fx.Node):
         return values[x]
     return [_known(values, v) for v in x] if isinstance(x, list | tuple) else x
-
-
-def _holds_view(x: Any) -> bool:
-    if isinstance(x, dict):
-        return any(map(_holds_view, x.values()))
-    return isinstance(x, View | Folded) or (
-        isinstance(x, list | tuple) and any(map(_holds_view, x))
-    )
 
 
 def _outputs(values: dict[fx.Node, Value], results: Sequence[Any]) -> list[View | Hosted]:

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tilewright.compiler.importers.export.call import Call, Folded, handles
+from tilewright.compiler.importers.export.call import Call, Complex, Folded, Fringed, handles
 from tilewright.compiler.importers.export.folded import full, parted
+from tilewright.compiler.importers.export.remedies import remedy_for
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import View
 from tilewright.compiler.quantized.views import joined, moved
@@ -40,10 +41,12 @@ MOVING = frozenset(
 """ATen operators whose result consists of elements of their arguments, and zeros."""
 
 
+_LEAST = -1e4
+"""Padding with less than this is for maxima only: no grid has it beside other values."""
 _FILLING = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
 SHAPING = frozenset(f"aten.{name}" for name in _FILLING)
 """ATen operators to which of a tensor only the shape matters."""
-_JOINING = ("cat", "concat", "concatenate", "stack", "hstack", "vstack")
+JOINING = tuple(f"aten.{n}" for n in ("cat", "concat", "concatenate", "stack", "hstack", "vstack"))
 _WRITING = ("slice_scatter", "select_scatter", "copy")
 
 
@@ -57,6 +60,8 @@ def move(call: Call, target: Any, args: Sequence[Any], keywords: dict[str, Any])
     if name.endswith("dropout"):
         return [args[0], None] if name == "native_dropout" else args[0]
     args, keywords, value = _filled(call, name, args, keywords)
+    if value < _LEAST:
+        return _fringed(call, *args[:2])
     views: list[View] = []
 
     def collect(x: Any) -> Any:
@@ -71,7 +76,10 @@ def move(call: Call, target: Any, args: Sequence[Any], keywords: dict[str, Any])
     if name in _WRITING:  # constants are written, too
         args = [call.tensor(x) if isinstance(x, Tensor) else x for x in args]
     args = [collect(x) for x in args]
-    if name in _JOINING and len({call.builder.shape(n)[1:] for v in views for n in v.sources}) > 1:
+    if (
+        call.operator in JOINING
+        and len({call.builder.shape(n)[1:] for v in views for n in v.sources}) > 1
+    ):
         views = [call.builder.settled(call.where, v) if _repeats(call, v) else v for v in views]
     sizes = call.builder.sizes()
     base, indices = joined(views, sizes)
@@ -123,16 +131,27 @@ def _filled(
         value = value if mode == "constant" else None
     if not value:
         return args, keywords, 0.0
-    if not math.isfinite(value):
-        call.refuse(
-            f"padding with the value {value}",
-            "Pad in the pooling layer (padding=, ceil_mode=), or with zeros behind a ReLU.",
-        )
+    if value == math.inf:
+        call.refuse(f"padding with the value {value}", remedy_for("pad"))
     x = args[0]
+    if value < _LEAST:
+        return args, keywords, float(value)
     view = x.view if isinstance(x, Folded) else x
     less = call.builder.function(call.where, view, q.Apply("sub", (q.X, float(value))))
     args[0] = replace(x, view=less) if isinstance(x, Folded) else less
     return args, keywords, float(value)
+
+
+def _fringed(call: Call, x: Any, pads: Sequence[int]) -> Fringed:
+    """Return an image, or a sequence, with less than any number around it."""
+    view = call.tensor(x)
+    sides = [*pads, *(0,) * (4 - len(pads))]
+    if len(view.shape) not in (2, 3) or len(sides) > 4 or min(sides) < 0:
+        call.refuse("padding with -inf of other dimensions than pixels", remedy_for("pad"))
+    if len(view.shape) == 2:
+        view = call.builder.reshaped(view, (view.shape[0], 1, view.shape[1]))
+    left, right, top, bottom = sides
+    return Fringed(view, (top, bottom, left, right))
 
 
 def _view(call: Call, y: Tensor, base: View, total: int, sizes: dict[str, int]) -> View | Folded:
@@ -141,12 +160,13 @@ def _view(call: Call, y: Tensor, base: View, total: int, sizes: dict[str, int]) 
         steps = total * torch.arange(call.batch).reshape(-1, *(1,) * first.ndim)
         expected = torch.where(first >= 0, first + steps, -1)
         if int(first.max()) < total and torch.equal(images, expected):
-            alone = axis == 0 and first.shape[0] == 1
+            alone = axis == 0 and first.shape[:1] == (1,)
             own = moved(View(base.sources, ()), (first[0] if alone else first).numpy(), sizes)
             return own if alone else Folded(own, axis, outer)
     call.refuse(
         f"{call.operator} that mixes the images of a batch",
-        "Keep the batch a dimension of its own, and images apart.",
+        "Keep the batch a dimension of its own, and images apart; or calibrate with one image at a "
+        "time, if the network takes no more.",
     )
 
 
@@ -154,6 +174,8 @@ def _view(call: Call, y: Tensor, base: View, total: int, sizes: dict[str, int]) 
 def converted(call: Call, x: Any, *rest: Any) -> Any:
     """Disappears between floating types."""
     kinds = [r for r in rest if isinstance(r, torch.dtype)]
+    if any(kind.is_complex for kind in kinds):
+        return Complex(x, 0.0)
     if any(not kind.is_floating_point for kind in kinds):
         call.refuse(f"a conversion to {kinds[0]}", "Keep tensors in floating point.")
     return x

@@ -15,6 +15,7 @@ _REMEDIES = {
     "topk": "Leave it out of the model that is quantized: compute it on the host.",
     "sort": "Leave it out of the model that is quantized: compute it on the host.",
     "where": "Write it with functions of one tensor, such as torch.clamp or torch.relu.",
+    "pad": "Pad in the pooling layer (padding=, ceil_mode=), or with zeros behind a ReLU.",
     "grid_sampler_2d": "Use tilewright.nn.DeformConv2d, which samples at offsets.",
 }
 

@@ -75,11 +75,17 @@ def own_copy(model: nn.Module) -> nn.Module:
 
 
 def trace(
-    model: nn.Module, images: Sequence[Tensor], known: Callable[[fx.Node], bool] = bool
+    model: nn.Module,
+    images: Sequence[Tensor],
+    known: Callable[[fx.Node], bool] = bool,
+    batches: Sequence[int] = (BATCH, 1),
 ) -> Trace:
     """Export a module that :func:`own_copy` made, on inputs like ``images`` (N, ...).
 
-    ``known``: operators that are left whole; others become what PyTorch makes of them.
+    Parameters
+    ----------
+    known : operators that are left whole; others become what PyTorch makes of them
+    batches : numbers of images, of which the first that the module runs with is taken
 
     Raises
     ------
@@ -87,7 +93,7 @@ def trace(
     """
     name = type(model).__name__
     failure: Exception | None = None
-    for batch in (BATCH, 1):
+    for batch in batches:
         sample = tuple(torch.cat([x[:1]] * batch).detach().contiguous().clone() for x in images)
         try:
             program = _export(model, sample, known)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilewright.compiler.importers.export.call import Absent, Call, handles
+from tilewright.compiler.importers.export.call import Absent, Call, Fringed, handles
 from tilewright.compiler.importers.export.windows import (
     average,
     average_to,
@@ -93,7 +93,8 @@ def max_pool3d(
     volume, k, pads, apart = _volume(call, x), _triple(kernel), _triple(padding), _triple(dilation)
     step = _triple(stride) if stride else k
     builder, slices = call.builder, volume.shape[1]
-    image = maximum(call, volumes.flat(builder, volume), k[1:], step[1:], pads[1:], apart[1:], ceil)
+    flat = Fringed(volumes.flat(builder, volume), (0, 0, 0, 0))
+    image = maximum(call, flat, k[1:], step[1:], pads[1:], apart[1:], ceil)
     more = beyond(slices, k[0], step[0], pads[0], apart[0]) if ceil else 0
     made = (slices + 2 * pads[0] + more - apart[0] * (k[0] - 1) - 1) // step[0] + 1
     pooled = volumes.deep(builder, image, slices)

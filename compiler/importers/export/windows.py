@@ -11,10 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tilewright.compiler.importers.export.call import Absent, Call, handles, pair
+from tilewright.compiler.importers.export.call import Absent, Call, Fringed, handles, pair
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.graph import View
 from tilewright.compiler.quantized.reductions import Reduction, reduce
+
+MAXIMA = ("aten.max_pool1d", "aten.max_pool2d", "aten.max_pool2d_with_indices")
+"""ATen operators that read what is Fringed."""
 
 
 def _image(call: Call, x: Any) -> View:
@@ -44,9 +47,9 @@ def max_pool2d(
     call: Call, x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
 ) -> View:
     """Becomes MaxPool."""
-    image = _image(call, x)
+    fringe = x if isinstance(x, Fringed) else Fringed(_image(call, x), (0, 0, 0, 0))
     step = pair(kernel) if not stride else pair(stride)
-    return maximum(call, image, pair(kernel), step, pair(padding), pair(dilation), ceil)
+    return maximum(call, fringe, pair(kernel), step, pair(padding), pair(dilation), ceil)
 
 
 @handles("max_pool2d_with_indices")
@@ -65,23 +68,24 @@ def max_pool1d(
     k = (1, pair(kernel)[0])
     step = k if not stride else (1, pair(stride)[0])
     apart = (1, pair(dilation)[0])
-    line = _line(call, x)
+    line = x if isinstance(x, Fringed) else Fringed(_line(call, x), (0, 0, 0, 0))
     return _to_line(call, maximum(call, line, k, step, (0, pair(padding)[0]), apart, ceil))
 
 
 def maximum(
-    call: Call, x: View, kernel: q.Pair, stride: q.Pair, padding: q.Pair, dilation: q.Pair,
+    call: Call, x: Fringed, kernel: q.Pair, stride: q.Pair, padding: q.Pair, dilation: q.Pair,
     ceil: bool,
 ) -> View:  # fmt: skip
     """Take the maxima of an image's windows."""
-    pads = list(_padding(padding))
+    pads = [a + b for a, b in zip(_padding(padding), x.padding, strict=True)]
     if ceil:
         for axis in (0, 1):
+            size = x.view.shape[1 + axis] + sum(x.padding[2 * axis : 2 * axis + 2])
             pads[2 * axis + 1] += beyond(
-                x.shape[1 + axis], kernel[axis], stride[axis], padding[axis], dilation[axis]
+                size, kernel[axis], stride[axis], padding[axis], dilation[axis]
             )
     own = (pads[0], pads[1], pads[2], pads[3])
-    return call.builder.max_pool(call.where, x, kernel, stride, own, dilation)
+    return call.builder.max_pool(call.where, x.view, kernel, stride, own, dilation)
 
 
 def beyond(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:

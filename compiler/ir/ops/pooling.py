@@ -1,4 +1,3 @@
-# ruff: noqa: D401 - docstrings of rules state them to the user
 """Maxima and sums of windows."""
 
 from dataclasses import dataclass
@@ -25,11 +24,15 @@ from tilewright.compiler.ir.types import Requantize
 
 
 @rule("padding")
-def _padding_inside_kernel(op: "MaxPool2d", types: Types) -> str | None:
-    """Padding is at most half the kernel, so that every window holds a real element."""
-    limit = [op.kernel[0] // 2] * 2 + [op.kernel[1] // 2] * 2
-    if any(p > m for p, m in zip(op.padding, limit, strict=True)):
-        return f"padding {op.padding} with kernel {op.kernel}"
+def _windows_hold_elements(op: "MaxPool2d", types: Types) -> str | None:
+    """Every window holds an element of the input."""
+    _, *sizes = types[op.input].shape
+    _, *counts = op.shape(types)
+    for axis, (size, count) in enumerate(zip(sizes, counts, strict=True)):
+        first = np.arange(count) * op.stride[axis] - op.padding[2 * axis]
+        taps = first[:, None] + np.arange(op.kernel[axis]) * op.dilation[axis]
+        if not ((taps >= 0) & (taps < size)).any(axis=1).all():
+            return f"padding {op.padding} with kernel {op.kernel}"
     return None
 
 
@@ -48,7 +51,7 @@ class MaxPool2d(Unary, Moving):
         rules.stride_positive,
         rules.dilation_positive,
         rules.padding_not_negative,
-        _padding_inside_kernel,
+        _windows_hold_elements,
         rules.window_fits,
         rules.shape_agrees,
         rules.keeps_type,

@@ -56,10 +56,18 @@ def scaled_sums(graph: Graph) -> Graph:
     So a term is not rounded after it is scaled, nor is the sum before it is.
     """
     uses, rewrite = graph.uses(), Rewrite(graph)
+    made: set[str] = set()
     for op in graph.ops:
         op = rewrite.current(op)
-        if isinstance(op, q.Conv) and _is_line(op) and _into_sum(rewrite, op, uses):
-            continue
+        if isinstance(op, q.Conv) and _is_line(op):
+            before = rewrite.by_output.get(op.inputs[0])
+            if isinstance(before, q.Conv) and before.output in made and uses[before.output] == 1:
+                _into_weights(rewrite, op, before)
+                made.add(op.output)
+                continue
+            if _into_sum(rewrite, op, uses):
+                made.add(op.output)
+                continue
         if not (isinstance(op, q.Binary) and op.function == "add" and op.shared is None):
             rewrite.emit(op)
             continue
@@ -77,7 +85,15 @@ def scaled_sums(graph: Graph) -> Graph:
         weight = torch.stack([one if x is None else x.weight.flatten() for x in lines], 1)
         bias = sum((x.bias for x in lines if x is not None), torch.zeros_like(one))
         _emit_sum(rewrite, op, names, weight, bias)
+        made.add(op.output)
     return rewrite.finished()
+
+
+def _into_weights(rewrite: Rewrite, op: q.Conv, before: q.Conv) -> None:
+    """Scale a sum of scaled terms by its weights."""
+    rewrite.ops.remove(before)
+    bias = before.bias * op.weight.flatten() + op.bias
+    rewrite.emit(replace(before, output=op.output, weight=before.weight * op.weight, bias=bias))
 
 
 def _into_sum(rewrite: Rewrite, op: q.Conv, uses: Counter[str]) -> bool:

@@ -203,7 +203,7 @@ class StoredWeights(WeightSource):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GateWeights(StoredWeights):
-    """A value of one pixel, whose words are the last weight word of each kernel group.
+    """A value of one pixel, whose words are all weight words of each kernel group.
 
     Parameters
     ----------
@@ -222,8 +222,10 @@ class GateWeights(StoredWeights):
         yield from self._copies(config, block)
         word = 0
         for kg in block.kernel_groups:
-            word += self.kernel_words(config, kg)
-            yield PixelLoad(self.gate, kg, (0, 0), 1, word - 1)
+            word += config.param_words
+            for _ in range(self.section_of[kg].steps):
+                yield PixelLoad(self.gate, kg, (0, 0), 1, word)
+                word += 1
 
 
 class WeightFields(TypedDict):

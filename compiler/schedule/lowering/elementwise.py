@@ -17,6 +17,7 @@ from tilewright.compiler.ir import (
     Rescale,
     TensorType,
 )
+from tilewright.compiler.schedule.array.centred import CentredWindows
 from tilewright.compiler.schedule.array.product import FactorWindows
 from tilewright.compiler.schedule.array.reduction import Largest
 from tilewright.compiler.schedule.array.stage import Stage
@@ -36,8 +37,14 @@ def rescale(ctx: Context, op: Rescale) -> None:
 
 def gate(ctx: Context, op: Gate) -> None:
     """Emit a depthwise operation whose weights are loaded from a feature map."""
-    check_factors(ctx, op.name, op.input, op.gate, "factors")
-    gate, order = op.gate, ctx.view(op.input).order
+    check_factors(ctx, op.name, op.input, op.gate, "factors", centred=True)
+    source, kind = op.input, ctx.values[op.input]
+    if kind.zero_point and not (kind.signed and -128 <= -kind.zero_point < 128):
+        source = _with_other_sign(ctx, op, source)  # whose zero point has a byte
+    windows = ctx.windows(source)
+    if (zero := ctx.values[source].zero_point) != 0:
+        windows = CentredWindows(operands=windows.operands, type=windows.type, pad=-zero)
+    gate, order = op.gate, ctx.view(source).order
     stored = ctx.view(gate)
     if (stored.parts, stored.first) != ((gate,), 0) or not np.array_equal(stored.order, order):
         gate = ctx.fresh(f"{op.output}.arranged")
@@ -45,12 +52,13 @@ def gate(ctx: Context, op: Gate) -> None:
     ctx.per_channel(
         op.name,
         op.kind,
-        ctx.windows(op.input),
+        windows,
         op.output,
         op.requantize,
-        taps=1,
+        taps=windows.kernel[0],
         bias=0,
         order=order,
+        macs=ctx.values[op.output].numel,
         gate=gate,
     )
 
@@ -137,7 +145,7 @@ def _roles(ctx: Context, op: Product, operands: list[str]) -> tuple[str, str]:
     return x, factor
 
 
-def _with_other_sign(ctx: Context, op: Product, value: str) -> str:
+def _with_other_sign(ctx: Context, op: Gate | Product, value: str) -> str:
     """Return the same elements as bytes of the other sign, a copy."""
     kind, name = ctx.values[value], ctx.fresh(f"{op.output}.bytes")
     moved = 128 if kind.signed else -128

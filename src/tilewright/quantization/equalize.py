@@ -23,12 +23,15 @@ from tilewright.compiler.quantized import Graph
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.ops.elementwise import evaluate
 from tilewright.quantization.grids import fused_tensors, gate_of, grid_groups
+from tilewright.quantization.observe import real_values
 
 Variables = npt.NDArray[np.int64]
 _EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEVELS = (-4, -3, -2, -1.5, -1, -0.5, 0.5, 1, 1.5, 2, 3, 4)
 _WORTH = 0.9
 """Share of the predicted noise that factors must leave, at most, to be worth having."""
+_STEPS, _BETTER, _MOST_MADE = (-1, -0.5, 0.5, 1), 0.98, 32
+"""Steps for the channels of one layer alone, what each must leave, and layers that are tried."""
 _LARGEST = 1e4
 _DEAD = 1e-3
 """Of a tensor's average power: channels with less count as if they had this much."""
@@ -58,13 +61,12 @@ def channels_of(
     power: dict[str, Tensor] = {}
     negative: dict[str, bool] = dict.fromkeys(graph.tensors, False)
     for batch in batches:
-        with torch.no_grad():
-            for name, x in graph.values(batch).items():
-                high = x.abs().amax((0, 2, 3)).double()
-                mean = x.double().square().mean((0, 2, 3)) / len(batches)
-                largest[name] = torch.maximum(largest[name], high) if name in largest else high
-                power[name] = power[name] + mean if name in power else mean
-                negative[name] |= bool((x < 0).any())
+        for name, x in real_values(graph, batch).items():
+            high = x.abs().amax((0, 2, 3)).double()
+            mean = x.double().square().mean((0, 2, 3)) / len(batches)
+            largest[name] = torch.maximum(largest[name], high) if name in largest else high
+            power[name] = power[name] + mean if name in power else mean
+            negative[name] |= bool((x < 0).any())
         advance()
     return {name: Channels(largest[name], power[name], negative[name]) for name in graph.tensors}
 
@@ -265,9 +267,11 @@ class _Noise:
         self.activation_levels = (1 << activation_bits) - 1
         self.fused = fused_tensors(graph)
         self.readers: dict[str, list[_Reader]] = {name: [] for name in graph.tensors}
+        self.layers: set[str] = set()
         for op in graph.ops:
             if isinstance(op, q.Weighted) and not getattr(op, "moves", False):
                 self.readers[op.inputs[0]].append(_Reader.of(op, channels))
+                self.layers.add(op.output)
 
     def sizes(self, component: _Component) -> tuple[Tensor, Tensor]:
         """Largest value and largest weight, as a share of its kernel's, of each variable."""
@@ -279,6 +283,11 @@ class _Noise:
             for reader in self.readers[name]:
                 np.maximum.at(weights, variables, reader.shares.numpy())
         return torch.from_numpy(values), torch.from_numpy(weights)
+
+    def made(self, component: _Component) -> list[Tensor]:
+        """Variables of each tensor that a layer of its own makes, at most ``_MOST_MADE``."""
+        names = [n for names in component.groups for n in names if n in self.layers]
+        return [torch.from_numpy(np.unique(self.tied.of[n])) for n in names[:_MOST_MADE]]
 
     def of(self, component: _Component, factors: Tensor) -> float:
         """Noise over signal, summed over the layers that read a component's tensors."""
@@ -386,4 +395,11 @@ def _chosen(
         new = tried(chosen[free] * 2.0**exponent)
         if (found := noise.of(component, new)) < least:
             best, least = new, found
+    for own in noise.made(component):  # a layer beside the others
+        some = own[torch.isin(own, free)]
+        for exponent in _STEPS if len(some) else ():
+            new = best.clone()
+            new[some] = (new[some] * 2.0**exponent).clamp(1 / _LARGEST, _LARGEST)
+            if (found := noise.of(component, new)) < _BETTER * least:
+                best, least = new, found
     return best.numpy() if least < worth else factors

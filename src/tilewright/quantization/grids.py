@@ -126,8 +126,8 @@ def choose_grids(
 
     Operands of additions and concatenations share one, and what is moved has that of its source. It
     is signed if one of its tensors can be negative, and then has a zero point where that is better;
-    factors of channels and what they multiply have none, nor has one of two maps in a product, nor
-    what is multiplied by computed weights, nor these.
+    factors of channels have none, nor has one of two maps in a product, nor what is multiplied by
+    computed weights, nor these.
 
     Parameters
     ----------
@@ -221,9 +221,7 @@ def _special(graph: Graph, seen: Mapping[str, Histogram]) -> dict[str, str]:
             centred = min(op.inputs, key=lambda name: _eccentricity(seen[name]))
             result.setdefault(centred, "multiplied")
         elif isinstance(op, q.Binary) and op.function == "mul":
-            factor = gate_of(graph, op)
-            result.update({name: "multiplied" for name in op.inputs if name not in result})
-            result[factor] = "factor"
+            result[gate_of(graph, op)] = "factor"
     return result
 
 

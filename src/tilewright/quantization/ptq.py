@@ -39,7 +39,12 @@ from tilewright.quantization.grids import choose_grids, with_copies
 from tilewright.quantization.model import QuantizedModel
 from tilewright.quantization.network import FloatNetwork
 from tilewright.quantization.observe import evened, observe, spreads
-from tilewright.quantization.report import Comparison, QuantizationReport, check_signal
+from tilewright.quantization.report import (
+    Comparison,
+    QuantizationReport,
+    SharedGridError,
+    check_signal,
+)
 from tilewright.quantization.weights import quantize_weights, with_bias
 
 Batch = tuple[Tensor, ...]
@@ -143,9 +148,63 @@ def quantize_with_report(
     _check_shapes(own, batches)
     images = tuple(x[:_PROVED_IMAGES] for x in batches[0])
     original = outputs_of(own, images)
-    squares = weight_bits <= 4 if squares is None else squares
-    real = _graph_of(own, original, images, host, squares=squares)
-    with Steps("Calibrating", 4 * len(batches), progress) as steps:
+    settings = _Settings(
+        weight_bits=weight_bits,
+        activation_bits=activation_bits,
+        power_of_two=power_of_two,
+        squares=weight_bits <= 4 if squares is None else squares,
+        least_snr_db=(
+            _least_snr_db(min(weight_bits, activation_bits))
+            if least_snr_db is None
+            else least_snr_db
+        ),
+        host=host,
+        progress=progress,
+    )
+    try:
+        return _quantized(own, batches, original, settings)
+    except SharedGridError as error:
+        if host == "never" or isinstance(own, FloatNetwork):
+            raise
+        try:
+            return _quantized(own, batches, original, settings, apart=True)
+        except Error:
+            raise error from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """What was asked for; fields as the parameters of :func:`quantize`."""
+
+    weight_bits: int
+    activation_bits: int
+    power_of_two: bool
+    squares: bool
+    least_snr_db: float
+    host: Host
+    progress: ProgressCallback | None
+
+
+def _quantized(
+    own: nn.Module,
+    batches: Sequence[Batch],
+    original: Sequence[Tensor],
+    settings: _Settings,
+    *,
+    apart: bool = False,
+) -> Quantized:
+    """Quantize a network, and measure it.
+
+    Parameters
+    ----------
+    original : its results for the first images
+    apart : parts of a result leave the engine each by itself
+    """
+    images = tuple(x[:_PROVED_IMAGES] for x in batches[0])
+    activation_bits, weight_bits = settings.activation_bits, settings.weight_bits
+    power_of_two = settings.power_of_two
+    real = _graph_of(own, original, images, settings, apart=apart)
+    with Steps("Calibrating", 4 * len(batches), settings.progress) as steps:
         real, factors = equalized(
             real,
             channels_of(real, batches, steps.advance),
@@ -174,10 +233,7 @@ def quantize_with_report(
             for part in zip(*(torch.split(x, _PART) for x in batch), strict=True):
                 comparison.add(outputs_of(own, part), part)
             steps.advance()
-    least = (
-        _least_snr_db(min(weight_bits, activation_bits)) if least_snr_db is None else least_snr_db
-    )
-    check_signal(graph, comparison.seen(), least)
+    check_signal(graph, comparison.seen(), settings.least_snr_db)
     return Quantized(QuantizedModel(graph, single=_returns_one(own, images)), comparison.report())
 
 
@@ -193,20 +249,20 @@ def _own(model: nn.Module | str | os.PathLike[str], host: Host) -> nn.Module:
 
 
 def _graph_of(
-    own: nn.Module, original: Sequence[Tensor], images: Batch, host: Host, *, squares: bool
+    own: nn.Module, original: Sequence[Tensor], images: Batch, settings: _Settings, *, apart: bool
 ) -> Graph:
     """Return operators that the engine has, in reals, proved to be the model."""
     if isinstance(own, FloatNetwork):
         given = own.graph
-        check_parts(given, host)
+        check_parts(given, settings.host)
         prove_equal(given, original, images, _tolerance(own))
     else:
-        imported = import_module(own, images, host)
+        imported = import_module(own, images, settings.host, apart=apart)
         prove(own, imported, images)
         given = imported.graph
     try:
         graph = evened(prepared(with_crossings(given)), images)
-        if squares:
+        if settings.squares:
             factors = [name for op in maps_multiplied(graph) for name in op.inputs]
             graph = lower_products(graph, spreads(graph, factors, images))
         graph = scaled_sums(normalized(graph))

@@ -21,6 +21,10 @@ _FINE = 10.0
 """dB by which a layer's inputs must be better than its output for it to be the one at fault."""
 
 
+class SharedGridError(Error):
+    """Part of a result has too little of the grid that all its parts share."""
+
+
 @dataclass(frozen=True)
 class LayerAccuracy:
     """Accuracy of one quantized tensor.
@@ -236,7 +240,8 @@ def check_signal(graph: Graph, ratios: dict[str, float | None], least_db: float)
 
     Raises
     ------
-    Error  Naming the first layer below ``least_db`` whose inputs are better by far.
+    Error  Naming the first layer below ``least_db`` whose inputs are better by far; a
+    SharedGridError if it is a part of a result.
     """
     readers = graph.readers()
     results = {name for view in graph.outputs for name in view.sources}
@@ -252,7 +257,8 @@ def check_signal(graph: Graph, ratios: dict[str, float | None], least_db: float)
         if all(r is None or r > own + _FINE for r in inputs):
             parts = [v for v in graph.outputs if op.output in v.sources and len(v.sources) > 1]
             apart = "Return it as a result of its own: the parts of a result share one grid. Or c"
-            raise Error(
+            kind = SharedGridError if parts else Error
+            raise kind(
                 f"{op.name}: {own:.1f} dB are left of its signal, and its inputs are better. "
                 f"{apart if parts else 'C'}alibrate on more images, use more bits, look for "
                 "channels of very different sizes, or accept it with "
