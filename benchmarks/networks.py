@@ -61,7 +61,8 @@ def quantized(name: str, bits: int) -> tuple[Graph, NDArray[np.int64]]:
 def quantized_network(network: Network, bits: int) -> tuple[Graph, NDArray[np.int64]]:
     """As :func:`quantized`, of a network in any size."""
     images = network.images(1)
-    model = tw.quantize(network.build(), network.calibration(2, 4), weight_bits=bits)
+    together = min(4, max(1, 2**21 // images[0].numel()))  # large ones take memory
+    model = tw.quantize(network.build(), network.calibration(2, together), weight_bits=bits)
     graph = captured_model(model, images).graph
     kind = graph.values[graph.inputs[0].output]
     integers = np.rint(images.double().numpy() / kind.scale + kind.zero_point)

@@ -64,6 +64,9 @@ class Assembly:
 #: Schedules that are compared as whole programs, if they cost at most so much more than the best:
 #: how units overlap is worth up to a thousandth.
 FEW, CLOSE = 5, 1.003
+#: They are as many as move so many bytes together: every burst of each is walked through, and where
+#: one program moves as much, the seconds are better spent elsewhere.
+COMPARED_BYTES = 3 << 26
 
 
 def assemble(
@@ -129,7 +132,8 @@ def drafts(
     close = [s for s in schedules if s.weighed <= CLOSE * schedules[0].weighed]
     sooner = schedules[0].sooner_done()
     close += [] if sooner is None else [sooner]
-    return [Draft.of(lowered, schedule, config, known, images) for schedule in close]
+    count = max(1, COMPARED_BYTES // max(1, schedules[0].traffic))
+    return [Draft.of(lowered, schedule, config, known, images) for schedule in close[:count]]
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,7 @@ class Draft:
     @property
     def traffic(self) -> int:
         """Bytes to and from memory, without those of commands."""
-        return sum(choice.cost.traffic for choice in self.schedule.choices)
+        return self.schedule.traffic
 
     def cost(self, timing: Timing, per_byte: float) -> float:
         """Return the cycles of the program, with a byte to or from memory as so many."""

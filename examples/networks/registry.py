@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from examples.networks.convnext import ConvNeXt
 from examples.networks.depth import FastDepth
 from examples.networks.detection import SSD
+from examples.networks.efficientnet import EfficientNetB0
+from examples.networks.fast_segmentation import FastSCNN
 from examples.networks.initialize import initialize, random_images
 from examples.networks.keyword_spotting import DSCNN
 from examples.networks.mobilenet import MobileNetV1, MobileNetV2, MobileNetV3Small
@@ -19,7 +21,9 @@ from examples.networks.resnet import Bottleneck, ResNet
 from examples.networks.segmentation import AtrousPyramid, UNet
 from examples.networks.shufflenet import ShuffleNetV2
 from examples.networks.superresolution import ESPCN
+from examples.networks.vgg import VGG16
 from examples.networks.volumes import R2Plus1D, STUNet
+from examples.networks.yolo import YOLO
 
 
 @dataclass(frozen=True)
@@ -80,5 +84,12 @@ NETWORKS: dict[str, Network] = {
     "fastdepth": Network(FastDepth, (3, 224, 224)),
     "ssd_mobilenet_v1": Network(SSD, (3, 320, 320)),
     "stunet": Network(STUNet, (1, 16, 64, 64)),
+    "vgg16": Network(VGG16, (3, 224, 224)),
+    "efficientnet_b0": Network(EfficientNetB0, (3, 224, 224)),
+    "yolo": Network(YOLO, (3, 320, 320)),
+    # 1080 rows, and eight more for a size that halves five times.
+    "fast_scnn": Network(FastSCNN, (3, 1088, 1920)),
+    # To 1080 rows.
+    "espcn_1080": Network(ESPCN, (1, 360, 640)),
     "r2plus1d": Network(R2Plus1D, (3, 8, 56, 56)),
 }

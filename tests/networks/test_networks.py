@@ -32,6 +32,11 @@ REDUCED = {
     "atrous_pyramid": (1 / 8, (32, 32), 25),
     "fastdepth": (1 / 8, (32, 32), 14),
     "ssd_mobilenet_v1": (1 / 8, (64, 64), 9),
+    "vgg16": (1 / 16, (32, 32), 16),
+    "efficientnet_b0": (1 / 4, (32, 32), 10),
+    "yolo": (1 / 2, (64, 64), 10),
+    "fast_scnn": (1 / 4, (64, 64), 14),
+    "espcn_1080": (1 / 4, (9, 14), 25),
     "stunet": (1 / 4, (16, 16), 16),
     "r2plus1d": (1 / 4, (16, 16), 16),
 }
@@ -74,6 +79,9 @@ def test_networks_are_the_published_ones():
         "mobilenet_v3_small": 2.54,
         "shufflenet_v2": 2.28,
         "convnext_femto": 5.22,
+        "vgg16": 138.37,
+        "efficientnet_b0": 5.29,
+        "yolo": 3.16,
     }
     for name, expected in millions.items():
         model = NETWORKS[name].architecture()

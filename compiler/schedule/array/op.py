@@ -162,7 +162,11 @@ class ArrayOp:
             if unit <= chunk.rows < whole.rows:
                 chunk = chunk._replace(rows=chunk.rows // unit * unit)
             return chunk
-        return chunk._replace(columns=cut_at(config, chunk.columns, self.result.step[1]))
+        columns = cut_at(config, chunk.columns, self.result.step[1])
+        if stored and columns * self.reduction.tile_rows > config.out_depth:
+            # Of results far apart, what is cut off need not begin with one; tiles always fit.
+            columns = cut_at(config, chunk.columns, 1)
+        return chunk._replace(columns=columns)
 
     def row_unit(self, config: EngineConfig, most: Chunk) -> int:
         """Return the rows of which a command has whole ones, unless it is the last.

@@ -54,6 +54,11 @@ class Schedule:
     choices: tuple[Choice, ...] = ()
     weighed: float = 0.0
 
+    @property
+    def traffic(self) -> int:
+        """Bytes to and from memory, without those of commands."""
+        return sum(choice.cost.traffic for choice in self.choices)
+
     def sooner_done(self) -> Schedule | None:
         """Return the same with less to compute once all weights are there, or None.
 
