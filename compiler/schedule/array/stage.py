@@ -157,9 +157,12 @@ def _reaches(found: Iterable[tuple[tuple[int, int, int], tuple[int, int]]]) -> _
 
 def _read(reaches: _Reaches, size: int, start: int, stop: int) -> tuple[int, int]:
     """Return what results ``start .. stop - 1`` read along an axis of ``size`` pixels."""
-    firsts, ends = [], []
-    for (stride, step, offset), (above, below) in reaches.items():
-        low, high = -(-(start - offset) // step), -(-(stop - offset) // step)
-        firsts.append(low * stride + above)
-        ends.append((high - 1) * stride + below if high > low else firsts[-1])
-    return clipped(size, min(firsts), max(ends))
+    spans = [
+        (low * stride + above, (high - 1) * stride + below, high > low)
+        for (stride, step, offset), (above, below) in reaches.items()
+        for low, high in [(-(-(start - offset) // step), -(-(stop - offset) // step))]
+    ]
+    if some := [span for span in spans if span[2]]:
+        return clipped(size, min(first for first, _, _ in some), max(end for _, end, _ in some))
+    first = min(first for first, _, _ in spans)
+    return clipped(size, first, first)

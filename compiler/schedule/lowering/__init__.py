@@ -3,6 +3,7 @@
 ``context``      what lowering knows of a network, and what all operators are made of
 ``convolution``  convolutions, in tiles or not, and fully connected layers
 ``transposed``   transposed convolutions
+``far``          windows and results too far apart for a command, one by one
 ``deformable``   windows that are put together from samples
 ``dynamic``      sums whose weights another layer computes
 ``turned``       values turned so that pixels are channels, for those

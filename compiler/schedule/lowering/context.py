@@ -26,6 +26,7 @@ from tilewright.compiler.schedule.array.weights import (
 )
 from tilewright.compiler.schedule.array.windows import JoinedWindows, Operand, Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
+from tilewright.compiler.schedule.lowering.far import near
 from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.order.channels import (
     ChannelOrder,
@@ -250,7 +251,7 @@ class Context:
 
     def emit(self, *ops: ArrayOp) -> None:
         """Append a stage."""
-        self.stages.append(Stage(ops))
+        self.stages.append(Stage(tuple(part for op in ops for part in near(op))))
 
     def algorithm(self, name: str) -> str:
         """Return what was asked for a layer: "auto", "direct" or tiles."""
