@@ -50,6 +50,7 @@ def layer(rng, kind, channels, size, stride):
         (ir.MaxPool2d, (40, 80), (20, 19)),
         (ir.ConvTranspose2d, (3, 4), (8, 9)),
         (ir.ConvTranspose2d, (2, 5), (1, 16)),
+        (ir.ConvTranspose2d, (1, 1), (40, 50)),  # one result each: nothing is apart
     ],
 )
 def test_layers_far_apart(kind, size, stride, engine):

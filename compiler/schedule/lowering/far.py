@@ -33,7 +33,8 @@ def near(op: ArrayOp) -> list[ArrayOp]:
     axes = [
         axis
         for axis, stride in enumerate(op.windows.stride)
-        if stride > MOST_STRIDE or (axis == 1 and op.result.step[1] > MOST_STEP)
+        if len(_places(op, axis)) > 1
+        and (stride > MOST_STRIDE or (axis == 1 and op.result.step[1] > MOST_STEP))
     ]
     count = prod(op.result.step) * prod(len(_places(op, axis)) for axis in axes)
     if axes and count > MOST_OPERATIONS:
