@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tilewright.errors import Error
-from tilewright.hdl.yosys import YosysError, run_yosys
 
 __all__ = ["ROUNDS", "STALLED", "FlowError", "Progress", "Tools"]
 
@@ -94,6 +93,8 @@ class Tools:
         FlowError
             If one fails.
         """
+        from tilewright.hdl.yosys import YosysError, run_yosys  # hdl brings Amaranth
+
         self._progress("yosys ...")
         self.commands.append(f"yosys -p {shlex.quote('; '.join(passes))}")
         try:

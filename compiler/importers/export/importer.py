@@ -271,6 +271,10 @@ def _outputs(values: dict[fx.Node, Value], results: Sequence[Any]) -> list[View 
                 "a result of which the batch is not the first dimension",
                 "Permute it to (N, ...) at the model's end.",
             )
+        if isinstance(value, Fringed):
+            raise UnsupportedError(
+                where(result), "padding with -inf, which the network returns", remedy_for("pad")
+            )
         if isinstance(value, Tensor):
             raise UnsupportedError(
                 label, "a result that does not depend on the inputs", "Leave it out."

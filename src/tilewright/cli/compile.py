@@ -28,7 +28,6 @@ from tilewright.cli.options import (
 )
 from tilewright.cli.tables import console
 from tilewright.cli.targets import chosen_target
-from tilewright.program.hosted import host_lines
 
 
 class Show(StrEnum):
@@ -98,5 +97,7 @@ def compile(
         for name, rounding in part.rounded_layers.items():
             console.print(f"  {name}: kernels rounded, {rounding}")
     if isinstance(program, tw.HostedProgram):
+        from tilewright.program.hosted import host_lines
+
         for line in host_lines(program):
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)

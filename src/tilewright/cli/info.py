@@ -12,7 +12,6 @@ import tilewright as tw
 from tilewright.cli.files import write_json
 from tilewright.cli.options import JsonOption, ProgramArgument
 from tilewright.cli.tables import console
-from tilewright.program.hosted import host_lines
 
 if TYPE_CHECKING:
     from tilewright.compiler.ir import TensorType
@@ -127,4 +126,6 @@ def _lines(program: tw.Program | tw.HostedProgram, record: Mapping[str, Any]) ->
     if program.batch > 1:
         yield f"batch: {program.batch} images a run"
     if isinstance(program, tw.HostedProgram):
+        from tilewright.program.hosted import host_lines
+
         yield from host_lines(program)
