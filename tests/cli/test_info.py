@@ -24,7 +24,7 @@ def test_info_says_what_a_program_takes_and_gives(pair, tmp_path):
     assert record["memory"] == {**asdict(loaded.target.memory), "bytes": loaded.image.size}
     assert record["layers"] == [asdict(layer) for layer in loaded.layers]
     assert "(N, 2, 5)" in output
-    assert "engine: 4 x 4, 112.5 MHz on ulx3s-85f" in output
-    assert f"memory: {loaded.image.size:,} bytes; chip IS42S16160G-7, clock_mhz 112.5" in output
+    assert "engine: 4 x 4, 106.25 MHz on ulx3s-85f" in output
+    assert f"memory: {loaded.image.size:,} bytes; chip IS42S16160G-7, clock_mhz 106.25" in output
     for layer in loaded.layers:
         assert f"{layer.macs:,}" in output
