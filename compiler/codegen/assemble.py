@@ -215,7 +215,7 @@ class Draft:
         self.check_size(config, images)  # before commands are encoded, which name the addresses
         commands = np.frombuffer(streams.image(config), np.uint8)
         image = np.zeros(self.size(config), np.uint8)
-        image[: self.constants.size] = self.constants.image()
+        self.constants.write(image)
         for op in lowered.graph.constants:
             (value,) = op.outputs
             data = lowered.layout(value).pack(op.values)

@@ -82,14 +82,16 @@ class Constants:
     def add(self, data: NDArray[np.uint8]) -> Region:
         """Append bytes and return where they lie."""
         region = Region(self.size, data.size)
-        padding = align(data.size, PAGE) - data.size
-        self._chunks += [data, np.zeros(padding, np.uint8)]
-        self.size += data.size + padding
+        self._chunks.append(data)
+        self.size += align(data.size, PAGE)
         return region
 
-    def image(self) -> NDArray[np.uint8]:
-        """Return all bytes."""
-        return np.concatenate(self._chunks) if self._chunks else np.zeros(0, np.uint8)
+    def write(self, memory: NDArray[np.uint8]) -> None:
+        """Write all bytes to the start of a memory that holds zeros."""
+        place = 0
+        for chunk in self._chunks:
+            memory[place : place + chunk.size] = chunk
+            place += align(chunk.size, PAGE)
 
 
 def place_feature_maps(

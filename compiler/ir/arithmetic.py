@@ -8,6 +8,8 @@ import numpy.typing as npt
 from tilewright.compiler.ir.types import FIRST_ROUNDING, Ratio, Requantize, TensorType, VerifyError
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
+Integers: TypeAlias = npt.NDArray[np.signedinteger[Any]]
+"""Weights, mostly of 8 bits: what is computed from them must be widened first."""
 T = TypeVar("T", bound="np.generic[Any]")
 
 _LOW = 16  # low bits of M that are multiplied apart, so that no product overflows int64
@@ -92,14 +94,22 @@ def window(
     ]
 
 
-def fits_float64(weight: IntArray, x: IntArray) -> bool:
+def sums_by_sign(weight: Integers) -> tuple[IntArray, IntArray]:
+    """Return the sums (K,) of positive and of negative weights (K, ...)."""
+    flat = weight.reshape(weight.shape[0], -1)
+    positive = np.maximum(flat, 0).sum(axis=1, dtype=np.int64)
+    return positive, np.minimum(flat, 0).sum(axis=1, dtype=np.int64)
+
+
+def fits_float64(weight: Integers, x: IntArray) -> bool:
     """Return whether products of (K, ...) weights with x are exact in float64: 53 bits."""
-    most = int(np.abs(weight).reshape(weight.shape[0], -1).sum(axis=1).max())
+    positive, negative = sums_by_sign(weight)
+    most = int((positive - negative).max())
     return most * int(np.abs(x).max()) < 1 << 53
 
 
 def weighted_range(
-    weight: IntArray, bias: IntArray, input_type: TensorType
+    weight: Integers, bias: IntArray, input_type: TensorType
 ) -> tuple[IntArray, IntArray]:
     """Range of ``sum(w * (q - zero_point)) + bias`` per output channel.
 
@@ -108,9 +118,7 @@ def weighted_range(
     weight : (K, ...)
     bias : (K,)
     """
-    flat = weight.reshape(weight.shape[0], -1)
-    positive = np.maximum(flat, 0).sum(axis=1)
-    negative = np.minimum(flat, 0).sum(axis=1)
+    positive, negative = sums_by_sign(weight)
     low = input_type.qmin - input_type.zero_point
     high = input_type.qmax - input_type.zero_point
     return positive * low + negative * high + bias, positive * high + negative * low + bias

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from tilewright.compiler.ir.arithmetic import IntArray, requantize
+from tilewright.compiler.ir.arithmetic import IntArray, Integers, requantize
 from tilewright.compiler.ir.types import Requantize, TensorType
 
 Pair: TypeAlias = tuple[int, int]
@@ -51,7 +51,10 @@ class Op:
     name: str
 
     def __post_init__(self) -> None:
-        """Own every array: int64, contiguous, read-only; one that is already is shared."""
+        """Own every array: contiguous, read-only; one that is already is shared.
+
+        Weights are int8 where they are in its range, for there are many; all else is int64.
+        """
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, np.ndarray):
@@ -59,13 +62,19 @@ class Op:
                     raise TypeError(
                         f"{self.name}: {field.name} must be integers, not {value.dtype}"
                     )
+                kind = np.int8 if field.name == "weight" and _are_bytes(value) else np.int64
                 flags = value.flags
                 frozen = flags.c_contiguous and flags.owndata and not flags.writeable
-                if frozen and value.dtype == np.int64:
+                if frozen and value.dtype == kind:
                     continue
-                own = np.array(value, dtype=np.int64, order="C")
+                own = np.array(value, dtype=kind, order="C")
                 own.flags.writeable = False
                 object.__setattr__(self, field.name, own)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Own every array in the process that an operator was sent to, too."""
+        self.__dict__.update(state)
+        self.__post_init__()
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -108,6 +117,12 @@ class Op:
 
     def __hash__(self) -> int:
         return hash((self.kind, self.name, self.inputs, self.outputs))
+
+
+def _are_bytes(array: Integers) -> bool:
+    if array.dtype == np.int8 or not array.size:
+        return True
+    return bool(array.min() >= -128 and array.max() <= 127)
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from tilewright.compiler.ir.arithmetic import IntArray
+from tilewright.compiler.ir.arithmetic import IntArray, Integers
 from tilewright.compiler.ir.op import Accumulating, Biased, Op, Padding, Pair, Rule, Types
 from tilewright.compiler.ir.types import Requantize, TensorType, VerifyError
 
@@ -42,7 +42,7 @@ def check_op(op: Op, types: Types) -> None:
 
 class _Weighted(Protocol):
     input: str
-    weight: IntArray
+    weight: Integers
     weight_bits: int
     bias: IntArray
 

@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tilewright.compiler.ir.arithmetic import IntArray
+from tilewright.compiler.ir.arithmetic import IntArray, Integers
 from tilewright.compiler.ir.graph import Graph
 from tilewright.compiler.ir.op import Names, Op, OptionalName, Padding, Pair
 from tilewright.compiler.ir.ops import OPS
@@ -131,7 +131,7 @@ def _ends(name: str, value: Requantize) -> list[tuple[str, object]]:
     return [(f"{name}.{f.name}", item) for f, item in items if item != f.default]
 
 
-def _print_array(array: IntArray) -> str:
+def _print_array(array: Integers) -> str:
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
     width = next(w for w in (8, 16, 32, 64) if -(1 << (w - 1)) <= low and high < 1 << (w - 1))
     data = zlib.compress(array.astype(f"<i{width // 8}").tobytes(), 9)
@@ -285,7 +285,7 @@ class _Parser:
         elif field.type == Rounding:
             expected = str
         else:
-            expected = np.ndarray if field.type == IntArray else tuple
+            expected = np.ndarray if field.type in (IntArray, Integers) else tuple
         if type(value) is not expected:
             self.fail(f"{key} must be of type {expected.__name__}, not {type(value).__name__}")
         if expected is tuple:
@@ -310,7 +310,7 @@ class _Parser:
         self.check_range(values)
         return values if isinstance(value, list) else value
 
-    def array(self, dtype: str, shape: str, data: str) -> IntArray:
+    def array(self, dtype: str, shape: str, data: str) -> Integers:
         sizes = self.integers(self.json(shape))
         self.count(math.prod(sizes))
         kind = np.dtype(dtype).newbyteorder("<")
@@ -320,6 +320,6 @@ class _Parser:
             raw = unpacker.decompress(base64.b64decode(data, validate=True), size + 1)
             if len(raw) != size or not unpacker.eof:
                 raise ValueError(f"it has not {size} bytes")
-            return np.frombuffer(raw, kind).astype(np.int64, copy=False).reshape(sizes)
+            return np.frombuffer(raw, kind).astype(dtype, copy=False).reshape(sizes)
         except (binascii.Error, zlib.error, ValueError) as error:
             self.fail(f"damaged array: {error}")

@@ -6,7 +6,14 @@ from typing import ClassVar
 import numpy as np
 
 from tilewright.compiler.ir import rules
-from tilewright.compiler.ir.arithmetic import IntArray, fits_float64, pad, weighted_range, window
+from tilewright.compiler.ir.arithmetic import (
+    IntArray,
+    Integers,
+    fits_float64,
+    pad,
+    weighted_range,
+    window,
+)
 from tilewright.compiler.ir.op import (
     Biased,
     Op,
@@ -56,7 +63,7 @@ class Conv2d(Unary, Biased):
         rules.accumulator_fits,
     )
 
-    weight: IntArray
+    weight: Integers
     weight_bits: int
     bias: IntArray
     stride: Pair
@@ -112,6 +119,10 @@ def convolve(op: "Conv2d", x: IntArray, x_type: TensorType) -> IntArray:
     return result + op.bias[:, None, None]
 
 
+_AT_ONCE = 1 << 22
+"""Weights of a fully connected layer that are int64 at once."""
+
+
 @rule("weight")
 def _weight_shape(op: "Linear", types: Types) -> str | None:
     """Weights have the shape (K, C * H * W)."""
@@ -143,7 +154,7 @@ class Linear(Unary, Biased):
         rules.accumulator_fits,
     )
 
-    weight: IntArray
+    weight: Integers
     weight_bits: int
     bias: IntArray
     requantize: Requantize
@@ -170,8 +181,13 @@ class Linear(Unary, Biased):
 
     def accumulate(self, values: Values, types: Types) -> IntArray:
         """Return the (K, H, W) accumulator, bias included."""
-        x = values[self.input] - types[self.input].zero_point
-        acc: IntArray = self.weight @ x.reshape(-1) + self.bias
+        x = values[self.input].reshape(-1) - types[self.input].zero_point
+        kernels = max(1, _AT_ONCE // self.weight.shape[1])
+        parts = [
+            self.weight[first : first + kernels].astype(np.int64) @ x
+            for first in range(0, len(self.weight), kernels)
+        ]
+        acc: IntArray = np.concatenate(parts) + self.bias
         return acc[:, None, None]
 
     def accumulator(self, types: Types) -> tuple[IntArray, IntArray]:

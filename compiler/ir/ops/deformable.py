@@ -9,6 +9,7 @@ import numpy as np
 from tilewright.compiler.ir import rules
 from tilewright.compiler.ir.arithmetic import (
     IntArray,
+    Integers,
     requantize,
     weighted_range,
 )
@@ -120,7 +121,7 @@ class DeformConv2d(Biased):
     offset: str
     mask: OptionalName
     output: str
-    weight: IntArray
+    weight: Integers
     weight_bits: int
     bias: IntArray
     stride: Pair

@@ -7,7 +7,13 @@ from typing import ClassVar
 import numpy as np
 
 from tilewright.compiler.ir import rules
-from tilewright.compiler.ir.arithmetic import IntArray, fits_float64, weighted_range, window
+from tilewright.compiler.ir.arithmetic import (
+    IntArray,
+    Integers,
+    fits_float64,
+    weighted_range,
+    window,
+)
 from tilewright.compiler.ir.op import (
     Biased,
     Padding,
@@ -83,7 +89,7 @@ class ConvTranspose2d(Unary, Biased):
         rules.accumulator_fits,
     )
 
-    weight: IntArray
+    weight: Integers
     weight_bits: int
     bias: IntArray
     stride: Pair

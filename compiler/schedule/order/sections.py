@@ -38,7 +38,8 @@ def dense_sections(
     only the channels that exist.
     """
     reads = support(order, out_order, groups, used)
-    by_slot = weight.astype(np.int16)[out_order][:, order % weight.shape[1]]
+    kind = np.int8 if weight.dtype == np.int8 else np.int16
+    by_slot = weight[out_order].astype(kind, copy=False)[:, order % weight.shape[1]]
     by_slot[~reads] = 0
     own = np.any((by_slot != 0).reshape(-1, rows, *by_slot.shape[1:]), axis=1)
     none = ~np.any(reads.reshape(len(own), -1), axis=1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.ir import TensorType
+from tilewright.compiler.ir.arithmetic import sums_by_sign
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE, Objective
@@ -107,8 +108,7 @@ def inexact(
     kernel_bits = bits_for(int(kernels.min()), int(kernels.max()))
     if kernel_bits > config.kernel_width:
         return at_least(config, "kernel_width", kernel_bits)
-    flat = weight.reshape(len(weight), -1)
-    positive, negative = np.maximum(flat, 0).sum(1), np.minimum(flat, 0).sum(1)
+    positive, negative = sums_by_sign(weight)
     sum_bits = bits_for(
         int((positive * low + negative * high).min()), int((positive * high + negative * low).max())
     )

@@ -1,5 +1,6 @@
 """Every operator of the reference against torch.nn.functional on integer-valued float64."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from tilewright.compiler import ir
-from tilewright.compiler.ir.arithmetic import requantize
+from tilewright.compiler.ir.arithmetic import fits_float64, requantize
+from tilewright.compiler.ir.rules import weights_fit
 from tilewright.errors import Error
 
 torch.set_num_threads(1)
@@ -297,6 +299,39 @@ def test_add_and_rescale(seed) -> None:
         values = shared if o is op else real(a, ta)
         assert values.min() >= lo.min()
         assert values.max() <= hi.max()
+
+
+def linear(weight: np.ndarray) -> ir.Linear:
+    """Return a layer whose results are its sums, of a grid that is wide enough."""
+    channels = len(weight)
+    one = ir.Requantize((1,) * channels, (0,) * channels, 0, -(2**31), 2**31 - 1)
+    return ir.Linear("fc", "x", "y", weight, 8, np.zeros(channels, np.int64), one)
+
+
+def test_weights_are_bytes_and_their_sums_are_not() -> None:
+    layer = linear(np.full((3, 700), -128))
+    assert layer.weight.dtype == np.int8
+    types = {"x": ir.TensorType((700, 1, 1), 8, False, 1.0, 3)}
+    low, high = layer.accumulator(types)
+    assert low.tolist() == [-128 * 252 * 700] * 3
+    assert high.tolist() == [128 * 3 * 700] * 3
+    x = np.full((700, 1, 1), 255)
+    assert layer.accumulate({"x": x}, types).ravel().tolist() == low.tolist()
+    assert fits_float64(layer.weight, np.array([2**53 // (128 * 700)]))
+    assert not fits_float64(layer.weight, np.array([2**53 // (128 * 700) + 1]))
+
+
+def test_weights_beyond_a_byte_are_kept_and_refused() -> None:
+    layer = linear(np.array([[1, 128]]))
+    assert layer.weight.tolist() == [[1, 128]]
+    assert "1..128 in 8 bits" in str(weights_fit.check(layer, {}))
+
+
+def test_arrays_are_read_only_in_another_process_too() -> None:
+    layer = pickle.loads(pickle.dumps(linear(np.array([[1, -2]]))))
+    assert layer == linear(np.array([[1, -2]]))
+    assert not layer.weight.flags.writeable
+    assert not layer.bias.flags.writeable
 
 
 def test_convolution_beyond_float64_is_exact() -> None:
