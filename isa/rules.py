@@ -62,7 +62,7 @@ from tilewright.isa.widths import (
 from tilewright.isa.words import WORD_RULES
 
 #: Commands that one run may have, so that every run of an executor ends.
-MAX_COMMANDS = 1 << 17
+MAX_COMMANDS = 1 << 20
 
 #: Words that one load or store may move.
 MAX_WORDS = 1 << 22

@@ -33,6 +33,7 @@ from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE
 from tilewright.compiler.schedule.verify import verify_schedule
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
+from tilewright.isa.rules import MAX_COMMANDS
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ FEW, CLOSE = 5, 1.003
 #: They are as many as move so many bytes together: every burst of each is walked through, and where
 #: one program moves as much, the seconds are better spent elsewhere.
 COMPARED_BYTES = 3 << 26
+#: Nor more commands together, of which a small engine has many for large maps.
+COMPARED_COMMANDS = 1 << 17
 
 
 def assemble(
@@ -132,8 +135,12 @@ def drafts(
     close = [s for s in schedules if s.weighed <= CLOSE * schedules[0].weighed]
     sooner = schedules[0].sooner_done()
     close += [] if sooner is None else [sooner]
-    count = max(1, COMPARED_BYTES // max(1, schedules[0].traffic))
-    return [Draft.of(lowered, schedule, config, known, images) for schedule in close[:count]]
+    made = [Draft.of(lowered, close[0], config, known, images)]
+    count = min(
+        COMPARED_BYTES // max(1, schedules[0].traffic), COMPARED_COMMANDS // made[0].streams.count
+    )
+    made += [Draft.of(lowered, schedule, config, known, images) for schedule in close[1:count]]
+    return made
 
 
 @dataclass(frozen=True)
@@ -172,8 +179,8 @@ class Draft:
         return align(self.streams.end(config), 4096)
 
     def fits(self, config: EngineConfig) -> bool:
-        """Return whether the engine can address all of the program."""
-        return self.size(config) <= 1 << config.addr_width
+        """Return whether the engine can address all of the program, and run it to its end."""
+        return self.size(config) <= 1 << config.addr_width and self.streams.count <= MAX_COMMANDS
 
     @property
     def traffic(self) -> int:
@@ -187,17 +194,22 @@ class Draft:
         return cycles + per_byte * self.traffic
 
     def check_size(self, config: EngineConfig, images: int = 1) -> None:
-        """Refuse a program that is more than the engine can address.
+        """Refuse a program that is more than the engine can address, or has too many commands.
 
         Raises
         ------
         EngineLimitError
             With the width that would do.
         """
-        if not self.fits(config):
-            size = self.size(config)
-            of = f" of {images} images" if images > 1 else ""
-            fewer = ", or a smaller batch" if images > 1 else ""
+        size, commands = self.size(config), self.streams.count
+        of = f" of {images} images" if images > 1 else ""
+        fewer = ", or a smaller batch" if images > 1 else ""
+        if commands > MAX_COMMANDS:
+            raise EngineLimitError(
+                f"the program{of} has {commands} commands, at most {MAX_COMMANDS} are possible; "
+                f"take an engine with more act_depth, weight_depth or cols{fewer}"
+            )
+        if size > 1 << config.addr_width:
             raise EngineLimitError(
                 f"weights, feature maps{of} and commands take {size} bytes; "
                 f"{at_least(config, 'addr_width', (size - 1).bit_length())}{fewer}"

@@ -35,6 +35,11 @@ class Streams:
         address = self.addresses[Unit.LOAD]
         return Fetch(address=address, unit=int(Unit.LOAD), count=self.boot_count)
 
+    @property
+    def count(self) -> int:
+        """How many commands there are."""
+        return sum(map(len, self.commands.values()))
+
     def end(self, config: EngineConfig) -> int:
         """Return the first byte behind all streams."""
         return max(

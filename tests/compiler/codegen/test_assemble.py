@@ -1,6 +1,7 @@
 """A graph as a whole program."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -9,10 +10,14 @@ import tilewright as tw
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_networks import random_network
 from tilewright.compiler import ir
+from tilewright.compiler.codegen import drafts
 from tilewright.compiler.schedule import EngineLimitError, Schedule
 from tilewright.isa import Unit
 from tilewright.isa.layout import moved_bytes
+from tilewright.sim.model import CycleModel
 
+#: The module, which the package's function of that name hides.
+ASSEMBLE = import_module("tilewright.compiler.codegen.assemble")
 #: One that reads weights at half the rate at which its array takes them.
 ENGINE = tw.EngineConfig(rows=16, cols=7, weight_depth=4096)
 
@@ -49,3 +54,24 @@ def test_of_several_programs_that_are_all_too_large_the_size_is_said(addr_width)
     graph, _ = random_network(np.random.default_rng(5), config, (20, 20))
     with pytest.raises(EngineLimitError, match="addr_width must be at least"):
         tw.compile_graph(graph, tw.Target(engine=config))
+
+
+def test_more_commands_than_a_program_may_have_are_refused_before_they_are_encoded(monkeypatch):
+    """Such a program was compiled, and then could be neither saved nor run."""
+    graph, target = connected(128, 1200), tw.Target(engine=ENGINE)
+    program = tw.compile_graph(graph, target)
+    commands = sum(len(program.commands(unit)) for unit in Unit)
+    monkeypatch.setattr(ASSEMBLE, "MAX_COMMANDS", commands)
+    tw.compile_graph(graph, target)
+    monkeypatch.setattr(ASSEMBLE, "MAX_COMMANDS", 10)
+    with pytest.raises(EngineLimitError, match="commands, at most 10 are possible; take an engine"):
+        tw.compile_graph(graph, target)
+
+
+def test_of_many_commands_no_second_program_is_made(monkeypatch):
+    graph, timing = connected(128, 1200), CycleModel(ENGINE, tw.MemoryTiming())
+    graph = ir.choose_multipliers(graph, ENGINE.multiplier_width)
+    made = drafts(graph, ENGINE, timing, "time", {}, few=5)
+    assert len(made) > 1
+    monkeypatch.setattr(ASSEMBLE, "COMPARED_COMMANDS", made[0].streams.count)
+    assert len(drafts(graph, ENGINE, timing, "time", {}, few=5)) == 1
