@@ -33,7 +33,6 @@ from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE
 from tilewright.compiler.schedule.verify import verify_schedule
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
-from tilewright.isa.rules import MAX_COMMANDS
 
 
 @dataclass(frozen=True)
@@ -179,8 +178,8 @@ class Draft:
         return align(self.streams.end(config), 4096)
 
     def fits(self, config: EngineConfig) -> bool:
-        """Return whether the engine can address all of the program, and run it to its end."""
-        return self.size(config) <= 1 << config.addr_width and self.streams.count <= MAX_COMMANDS
+        """Return whether the engine can address all of the program."""
+        return self.size(config) <= 1 << config.addr_width
 
     @property
     def traffic(self) -> int:
@@ -194,22 +193,17 @@ class Draft:
         return cycles + per_byte * self.traffic
 
     def check_size(self, config: EngineConfig, images: int = 1) -> None:
-        """Refuse a program that is more than the engine can address, or has too many commands.
+        """Refuse a program that is more than the engine can address.
 
         Raises
         ------
         EngineLimitError
             With the width that would do.
         """
-        size, commands = self.size(config), self.streams.count
-        of = f" of {images} images" if images > 1 else ""
-        fewer = ", or a smaller batch" if images > 1 else ""
-        if commands > MAX_COMMANDS:
-            raise EngineLimitError(
-                f"the program{of} has {commands} commands, at most {MAX_COMMANDS} are possible; "
-                f"take an engine with more act_depth, weight_depth or cols{fewer}"
-            )
-        if size > 1 << config.addr_width:
+        if not self.fits(config):
+            size = self.size(config)
+            of = f" of {images} images" if images > 1 else ""
+            fewer = ", or a smaller batch" if images > 1 else ""
             raise EngineLimitError(
                 f"weights, feature maps{of} and commands take {size} bytes; "
                 f"{at_least(config, 'addr_width', (size - 1).bit_length())}{fewer}"

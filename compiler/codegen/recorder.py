@@ -9,7 +9,10 @@ from tilewright.compiler.schedule import ArrayOp, EngineLimitError
 from tilewright.compiler.schedule.array.area import Run
 from tilewright.isa import Command, Compute, Deform, EngineConfig, Unit
 from tilewright.isa.commands import changed
+from tilewright.isa.rules import MAX_COMMANDS
 
+#: There is at most one fetch for each.
+MOST = MAX_COMMANDS // 2
 #: What the fields of a compute command may be: name, least, most, meaning.
 _RANGES = tuple((f.name, *f.range, f.doc) for f in (*Compute.FIELDS, *Compute.OPTIONS))
 
@@ -52,12 +55,20 @@ class Recorder:
             }
         )
 
+    def _add(self, entry: Entry) -> None:
+        if len(self.entries) == MOST:
+            raise EngineLimitError(
+                f"the program has more than {MOST} commands; take an engine with more cols, "
+                "act_depth, weight_depth or out_depth, a smaller image, or a smaller batch"
+            )
+        self.entries.append(entry)
+
     def append(self, command: Command, reads: list[Span], writes: list[Span]) -> None:
         """Append a command of the load or store unit, or a Deform."""
         unit = command.UNIT
         after = self._hazards.access(unit, self._counts[unit], reads, writes)
         self._counts[unit] += 1
-        self.entries.append(Entry(command, after))
+        self._add(Entry(command, after))
         if isinstance(command, Deform):
             self._compute_end.append(self._compute_end[-1])
 
@@ -101,7 +112,7 @@ class Recorder:
                 )
         self._compute_end.append(self._compute_end[-1] + cycles)
         self._counts[Unit.COMPUTE] += 1
-        self.entries.append(Entry(command, after))
+        self._add(Entry(command, after))
 
     def memory_span(self, address: int, run: Run) -> Span:
         """Return what a run from an address on touches of memory."""

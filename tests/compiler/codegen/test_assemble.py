@@ -56,15 +56,11 @@ def test_of_several_programs_that_are_all_too_large_the_size_is_said(addr_width)
         tw.compile_graph(graph, tw.Target(engine=config))
 
 
-def test_more_commands_than_a_program_may_have_are_refused_before_they_are_encoded(monkeypatch):
+def test_too_many_commands_are_refused_before_there_are_more(monkeypatch):
     """Such a program was compiled, and then could be neither saved nor run."""
     graph, target = connected(128, 1200), tw.Target(engine=ENGINE)
-    program = tw.compile_graph(graph, target)
-    commands = sum(len(program.commands(unit)) for unit in Unit)
-    monkeypatch.setattr(ASSEMBLE, "MAX_COMMANDS", commands)
-    tw.compile_graph(graph, target)
-    monkeypatch.setattr(ASSEMBLE, "MAX_COMMANDS", 10)
-    with pytest.raises(EngineLimitError, match="commands, at most 10 are possible; take an engine"):
+    monkeypatch.setattr("tilewright.compiler.codegen.recorder.MOST", 10)
+    with pytest.raises(EngineLimitError, match="more than 10 commands; take an engine with more"):
         tw.compile_graph(graph, target)
 
 
