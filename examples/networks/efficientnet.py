@@ -2,45 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from functools import partial
+
+from torch import nn
 
 from examples.networks.layers import classifier, convolution, scaled
-
-
-class Excitation(nn.Module):
-    """Squeeze and excitation, of a fourth as many channels as the block's input has."""
-
-    def __init__(self, channels: int, middle: int) -> None:
-        super().__init__()
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.reduce, self.expand = nn.Conv2d(channels, middle, 1), nn.Conv2d(middle, channels, 1)
-        self.activation, self.gate = nn.SiLU(), nn.Sigmoid()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the scaled feature map."""
-        return x * self.gate(self.expand(self.activation(self.reduce(self.pool(x)))))
-
-
-class MBConv(nn.Module):
-    """An inverted residual with squeeze and excitation."""
-
-    def __init__(
-        self, inputs: int, outputs: int, *, expansion: int, kernel: int, stride: int
-    ) -> None:
-        super().__init__()
-        wide = inputs * expansion
-        expand = [convolution(inputs, wide, activation=nn.SiLU)] if expansion > 1 else []
-        self.body = nn.Sequential(
-            *expand,
-            convolution(wide, wide, kernel, stride=stride, groups=wide, activation=nn.SiLU),
-            Excitation(wide, inputs // 4),
-            convolution(wide, outputs, activation=None),
-        )
-        self.shortcut = stride == 1 and inputs == outputs
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the block's feature map."""
-        return x + self.body(x) if self.shortcut else self.body(x)
+from examples.networks.mobilenet import InvertedResidual, SqueezeExcite
 
 
 class EfficientNetB0(nn.Sequential):
@@ -64,8 +31,19 @@ class EfficientNetB0(nn.Sequential):
             outputs = scaled(base, width)
             for block in range(count):
                 stride = first if block == 0 else 1
+                excite = partial(
+                    SqueezeExcite, middle=channels // 4, activation=nn.SiLU, gate=nn.Sigmoid
+                )
                 layers.append(
-                    MBConv(channels, outputs, expansion=expansion, kernel=kernel, stride=stride)
+                    InvertedResidual(
+                        channels,
+                        outputs,
+                        wide=channels * expansion,
+                        stride=stride,
+                        kernel=kernel,
+                        activation=nn.SiLU,
+                        excite=excite,
+                    )
                 )
                 channels = outputs
         last = scaled(1280, width)

@@ -50,9 +50,8 @@ class FastSCNN(nn.Module):
         for base, count, stride in self.STAGES:
             outputs = scaled(base, width)
             for block in range(count):
-                layers.append(
-                    InvertedResidual(channels, outputs, expansion=6, stride=1 if block else stride)
-                )
+                step = 1 if block else stride
+                layers.append(InvertedResidual(channels, outputs, wide=6 * channels, stride=step))
                 channels = outputs
         self.context = nn.Sequential(*layers, PyramidPooling(channels))
         self.up = nn.Upsample(scale_factor=4, mode="bilinear")

@@ -6,6 +6,8 @@ Howard et al., 2019, arXiv:1905.02244, table 2.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from examples.networks.layers import classifier, convolution, scaled, separable
@@ -32,15 +34,31 @@ class MobileNetV1(nn.Sequential):
 
 
 class InvertedResidual(nn.Module):
-    """Expands, filters each channel, projects; a shortcut where the shape stays."""
+    """Expands, filters each channel, projects; a shortcut where the shape stays.
 
-    def __init__(self, inputs: int, outputs: int, *, expansion: int, stride: int) -> None:
+    Parameters
+    ----------
+    wide : channels between; as many as ``inputs`` are not expanded
+    excite : makes, of so many channels, what scales them before they are projected
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        wide: int,
+        stride: int,
+        kernel: int = 3,
+        activation: type[nn.Module] = nn.ReLU6,
+        excite: Callable[[int], nn.Module] | None = None,
+    ) -> None:
         super().__init__()
-        wide = inputs * expansion
-        expand = [convolution(inputs, wide, activation=nn.ReLU6)] if expansion > 1 else []
+        expand = [convolution(inputs, wide, activation=activation)] if wide != inputs else []
         self.body = nn.Sequential(
             *expand,
-            convolution(wide, wide, 3, stride=stride, groups=wide, activation=nn.ReLU6),
+            convolution(wide, wide, kernel, stride=stride, groups=wide, activation=activation),
+            *([] if excite is None else [excite(wide)]),
             convolution(wide, outputs, activation=None),
         )
         self.shortcut = stride == 1 and inputs == outputs
@@ -71,9 +89,8 @@ class MobileNetV2(nn.Sequential):
             outputs = scaled(base, width)
             for block in range(count):
                 stride = first if block == 0 else 1
-                layers.append(
-                    InvertedResidual(channels, outputs, expansion=expansion, stride=stride)
-                )
+                wide = channels * expansion
+                layers.append(InvertedResidual(channels, outputs, wide=wide, stride=stride))
                 channels = outputs
         last = scaled(1280, max(width, 1.0))
         layers.append(convolution(channels, last, activation=nn.ReLU6))
@@ -81,51 +98,34 @@ class MobileNetV2(nn.Sequential):
 
 
 class SqueezeExcite(nn.Module):
-    """Scales every channel by a function of all channels' means."""
+    """Scales every channel by a function of all channels' means.
 
-    def __init__(self, channels: int) -> None:
+    Parameters
+    ----------
+    middle : channels between; None: a fourth
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        middle: int | None = None,
+        *,
+        activation: type[nn.Module] = nn.ReLU,
+        gate: type[nn.Module] = nn.Hardsigmoid,
+    ) -> None:
         super().__init__()
-        middle = scaled(channels, 0.25)
+        middle = scaled(channels, 0.25) if middle is None else middle
         self.gate = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Conv2d(channels, middle, 1),
-            nn.ReLU(),
+            activation(),
             nn.Conv2d(middle, channels, 1),
-            nn.Hardsigmoid(),
+            gate(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scaled feature map."""
         return x * self.gate(x)
-
-
-class BottleneckV3(nn.Module):
-    """An inverted residual with a kernel of any size and, maybe, squeeze and excitation."""
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        *,
-        kernel: int,
-        wide: int,
-        excite: bool,
-        activation: type[nn.Module],
-        stride: int,
-    ) -> None:
-        super().__init__()
-        expand = [convolution(inputs, wide, activation=activation)] if wide != inputs else []
-        self.body = nn.Sequential(
-            *expand,
-            convolution(wide, wide, kernel, stride=stride, groups=wide, activation=activation),
-            *([SqueezeExcite(wide)] if excite else []),
-            convolution(wide, outputs, activation=None),
-        )
-        self.shortcut = stride == 1 and inputs == outputs
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the block's feature map."""
-        return x + self.body(x) if self.shortcut else self.body(x)
 
 
 class MobileNetV3Small(nn.Sequential):
@@ -152,14 +152,14 @@ class MobileNetV3Small(nn.Sequential):
         for kernel, wide, base, excite, swish, stride in self.BLOCKS:
             outputs = scaled(base, width)
             layers.append(
-                BottleneckV3(
+                InvertedResidual(
                     channels,
                     outputs,
-                    kernel=kernel,
                     wide=scaled(wide, width),
-                    excite=excite,
-                    activation=nn.Hardswish if swish else nn.ReLU,
                     stride=stride,
+                    kernel=kernel,
+                    activation=nn.Hardswish if swish else nn.ReLU,
+                    excite=SqueezeExcite if excite else None,
                 )
             )
             channels = outputs
