@@ -7,11 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from tilewright.errors import Error
-from tilewright.isa import EngineConfig
+from tilewright.isa import Compute, EngineConfig
 from tilewright.isa.config import ConfigError
 
-MAX_STEP = 7
-"""Pixels from one result to the next, at most: what a command's ``dst_step`` holds."""
+
+def _most(*names: str) -> int:
+    """Return the largest value that fields of the compute command hold, each of them."""
+    return min(field.range[1] for field in Compute.FIELDS if field.name in names)
+
+
+#: What a command can say, at most: pixels from one result to the next, input rows or columns from
+#: one window to the next, and from one tap to the next.
+MAX_STEP = _most("dst_step")
+MAX_STRIDE = _most("stride_x", "oy_dy")
+MAX_DILATION = _most("s_dx", "r_dy")
 
 #: Buffers are rings: their depths are powers of two, up to this one.
 _MOST_LOG2 = 16

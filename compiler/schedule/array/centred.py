@@ -7,10 +7,8 @@ from functools import cached_property
 
 from tilewright.compiler.schedule.array.windows import WindowFields, Windows
 from tilewright.compiler.schedule.array.work import Chunk, Work
+from tilewright.compiler.schedule.limits import MAX_DILATION
 from tilewright.isa import EngineConfig
-
-#: Input rows from one kernel row to the next, the most that a command says.
-_BEYOND = (1 << 6) - 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,7 +20,7 @@ class CentredWindows(Windows):
     """
 
     kernel: tuple[int, int] = (2, 1)
-    dilation: tuple[int, int] = (_BEYOND, 1)
+    dilation: tuple[int, int] = (MAX_DILATION, 1)
 
     @cached_property
     def reach(self) -> tuple[int, int]:
@@ -32,7 +30,7 @@ class CentredWindows(Windows):
     def at_once(self, config: EngineConfig, chunk: Chunk) -> Chunk:
         """Return how much of some results can be computed together."""
         chunk = super().at_once(config, chunk)
-        return chunk._replace(rows=min(chunk.rows, _BEYOND))
+        return chunk._replace(rows=min(chunk.rows, MAX_DILATION))
 
     def rows_above(self, work: Work) -> int:
         """Return the rows from which a command counts."""

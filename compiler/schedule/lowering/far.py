@@ -10,11 +10,9 @@ from dataclasses import replace
 from math import prod
 
 from tilewright.compiler.schedule.array.op import ArrayOp
+from tilewright.compiler.schedule.limits import MAX_STEP, MAX_STRIDE
 from tilewright.errors import UnsupportedError
 
-#: Input rows, or pixels, from one window to the next that a command can say; and pixels from one
-#: result to the next, of which rows have any number.
-MOST_STRIDE, MOST_STEP = 15, 7
 #: Operations of a layer, at most: each is some commands.
 MOST_OPERATIONS = 1024
 
@@ -34,14 +32,14 @@ def near(op: ArrayOp) -> list[ArrayOp]:
         axis
         for axis, stride in enumerate(op.windows.stride)
         if len(_places(op, axis)) > 1
-        and (stride > MOST_STRIDE or (axis == 1 and op.result.step[1] > MOST_STEP))
+        and (stride > MAX_STRIDE or (axis == 1 and op.result.step[1] > MAX_STEP))
     ]
     count = prod(op.result.step) * prod(len(_places(op, axis)) for axis in axes)
     if axes and count > MOST_OPERATIONS:
         raise UnsupportedError(
             op.name,
             f"windows {_pair(op.windows.stride)} pixels apart and results {_pair(op.result.step)}: "
-            f"beyond {MOST_STRIDE} and {MOST_STEP} they are computed one by one, at most "
+            f"beyond {MAX_STRIDE} and {MAX_STEP} they are computed one by one, at most "
             f"{MOST_OPERATIONS} of them, not {count}",
             "Use two layers with strides whose product it is.",
         )

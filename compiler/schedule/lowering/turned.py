@@ -16,11 +16,10 @@ from tilewright.compiler.schedule.array.dynamic import Taps, TurnWindows, one_ke
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.array.section import Section
 from tilewright.compiler.schedule.array.windows import Operand
-from tilewright.compiler.schedule.limits import MAX_STEP
+from tilewright.compiler.schedule.limits import MAX_DILATION, MAX_STEP
 from tilewright.compiler.schedule.lowering.context import Context, Pair
 from tilewright.compiler.schedule.order.channels import ChannelOrder
 from tilewright.compiler.schedule.order.offsets import grouped_order
-from tilewright.compiler.schedule.order.taps import MAX_DILATION
 from tilewright.isa import EngineConfig
 
 

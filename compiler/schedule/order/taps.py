@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: Input rows or columns from tap to tap that a command can say.
-MAX_DILATION = 63
+from tilewright.compiler.schedule.limits import MAX_DILATION
 
 
 @dataclass(frozen=True)
