@@ -185,7 +185,7 @@ def pixels(net: Net, count: int) -> tuple[int, int]:
 
 def matmul(net: Net, source: str) -> None:
     kind = net.values[source]
-    if net.config.weight_bits < 8 and not net.chance(0.1):
+    if (kind.zero_point or net.config.weight_bits < 8) and not net.chance(0.1):
         raise VerifyError("engines refuse it")
     channels, transposed = kind.shape[0], net.chance(0.5)
     groups = 1 if net.chance(0.5) else net.one_of([n for n in range(1, 9) if channels % n == 0])
@@ -201,7 +201,7 @@ def matmul(net: Net, source: str) -> None:
 
 def dynamic(net: Net, source: str) -> None:
     kind = net.values[source]
-    if net.config.weight_bits < 8 and not net.chance(0.1):
+    if (kind.zero_point or net.config.weight_bits < 8) and not net.chance(0.1):
         raise VerifyError("engines refuse it")
     channels, window = kind.shape[0], net.window()
     taps = window["kernel"][0] * window["kernel"][1]
