@@ -84,6 +84,9 @@ def _moved(rewrite: Rewrite, op: q.Move, uses: dict[str, int]) -> str:
     taps = find_taps(index, shape)
     if taps is not None:
         return _convolved(rewrite, where, source, taps, index.shape[0])
+    if (factor := _repetition(index)) != (1, 1):
+        fewer = replace(op, index=index[:, :: factor[0], :: factor[1]])
+        return _repeated(rewrite, where, _moved(rewrite, fewer, {}), factor)
     return _by_axis(rewrite, where, source, index, whole)
 
 
@@ -166,6 +169,20 @@ def _repeats(index: IndexArray, whole: IndexArray) -> q.Pair | None:
     factor = rows // h, columns // w
     full = whole.repeat(factor[0], 1).repeat(factor[1], 2)
     return factor if np.array_equal(full, index) and _steps(factor) is not None else None
+
+
+def _repetition(index: IndexArray) -> q.Pair:
+    """Return by which factors the pixels of a move are repeated, the largest there are."""
+    factor = [1, 1]
+    for axis in (1, 2):
+        for n in range(index.shape[axis], 1, -1):
+            if index.shape[axis] % n or _steps((n, 1)) is None:
+                continue
+            one = index[:, ::n] if axis == 1 else index[:, :, ::n]
+            if np.array_equal(one.repeat(n, axis), index):
+                factor[axis - 1] = n
+                break
+    return factor[0], factor[1]
 
 
 def _steps(factor: q.Pair) -> list[q.Pair] | None:

@@ -54,7 +54,13 @@ def lower(
     for ctx.layer, op in enumerate(graph.layers):
         if isinstance(op, Accumulating):
             ctx.check_accumulator(op)
-        _LOWERINGS[type(op)](ctx, op)
+        try:
+            _LOWERINGS[type(op)](ctx, op)
+        except MemoryError as error:
+            raise EngineLimitError(
+                f"{op.name}: to arrange its weights takes more memory than there is; give it smaller "
+                "feature maps or fewer channels"
+            ) from error
     pixels = _narrow_inputs(ctx) | {alias: ctx.values[alias].shape[0] for alias in ctx.aliases}
     return LoweredGraph(
         graph, config, ctx.values, ctx.orders, pixels, ctx.aliases, tuple(ctx.stages)
