@@ -58,7 +58,7 @@ def lower(
             _LOWERINGS[type(op)](ctx, op)
         except MemoryError as error:
             raise EngineLimitError(
-                f"{op.name}: to arrange its weights takes more memory than there is; give it smaller "
+                f"{op.name}: its weights take more memory than there is; give it smaller "
                 "feature maps or fewer channels"
             ) from error
     pixels = _narrow_inputs(ctx) | {alias: ctx.values[alias].shape[0] for alias in ctx.aliases}
