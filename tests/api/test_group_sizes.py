@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 import tilewright as tw
+from tests.cli.run import invoke
+from tests.compiler.importers.onnx.build import save
+from tests.compiler.importers.onnx.test_on_host import ENGINE, SHAPE, between, node
 from tests.cosim.engines import ENGINES
 from tilewright.api.group_sizes import GroupSize, best_group_size
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
@@ -52,3 +55,19 @@ def test_what_is_no_convolution_is_refused():
         tw.group_sizes(program, "other")
     with pytest.raises(tw.Error, match="must be Program"):
         tw.group_sizes(3, "layer")
+
+
+def test_a_convolution_of_a_part(tmp_path):
+    """As of the program that the part is, of a file with an operator of the host in its middle."""
+    nodes, constants = between([node("LRN", "r", size=3)])
+    path = save(tmp_path, nodes, SHAPE, constants)
+    target = tw.Target(engine=ENGINE)
+    program = tw.compile(path, None, target, host="anywhere")
+    assert isinstance(program, tw.HostedProgram)
+    names = [op.name for p in program.programs for op in p.graph.layers if isinstance(op, Conv2d)]
+    assert len(names) == len(program.programs) == 2
+    for part, layer in zip(program.programs, names, strict=True):
+        assert tw.group_sizes(program, layer) == tw.group_sizes(part, layer)
+    invoke("estimate", program.save(tmp_path / "net.tw"), "--groups", names[1])
+    with pytest.raises(tw.Error, match=f"no convolution is named 'other'; there are {names[0]}"):
+        tw.group_sizes(program, "other")

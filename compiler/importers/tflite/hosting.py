@@ -66,7 +66,7 @@ def _identity(call: Call, x: str, y: str, constants: Constants) -> Nodes:
 
 
 #: What the host computes, by the schema's names; of some operators what the engine has not.
-HOST: Mapping[str, Callable[[Call, str, str, Constants], Nodes]] = {
+HOST: Mapping[str, Callable[..., Nodes]] = {
     "ARG_MAX": _arg_max,
     "L2_NORMALIZATION": _l2_norm,
     "LOG_SOFTMAX": _log_softmax,
@@ -74,6 +74,8 @@ HOST: Mapping[str, Callable[[Call, str, str, Constants], Nodes]] = {
     "TRANSPOSE": _transpose,
     **KERNELS,
 }
+#: Of these, what reads two tensors.
+OF_TWO = ("BATCH_MATMUL", "SQUARED_DIFFERENCE")
 #: What stays there behind these.
 _BEHIND = {
     "DEQUANTIZE": _identity,
@@ -107,9 +109,12 @@ class Hosting(Region):
         ------
         UnsupportedError  ``reason``, if it is nothing for the host either.
         """
-        number, source = call.op.outputs[0], self.hosted.get(call.op.inputs[0])
-        result, reason = call.result, reason if source is None else source.reason
+        number, inputs = call.op.outputs[0], call.op.inputs
+        sources = [self.hosted[i] for i in inputs[:2] if i in self.hosted]
+        result, reason = call.result, sources[0].reason if sources else reason
         if not result.shape or result.shape[0] != 1 or 0 in result.shape:
+            raise reason
+        if call.op.kind in OF_TWO and (call.is_constant(0) or call.is_constant(1)):
             raise reason
         floats = call.op.kind != "ARG_MAX"
         grid = grid_of(call.where, result) if floats and result.kind != "FLOAT32" else None
@@ -133,21 +138,23 @@ class Hosting(Region):
         views: dict[str, View] = {}
         done: set[str] = set()
 
+        def operand(call: Call, place: int) -> str:
+            number = call.op.inputs[place]
+            if number in self.hosted:
+                return visit(str(number))
+            views.setdefault(f"in{number}", call.view(place))
+            return f"in{number}"
+
         def visit(name: str) -> str:
             if name in done:
                 return name
             done.add(name)
             call = self._calls[name]
-            number = call.op.inputs[0]
-            if number in self.hosted:
-                source = visit(str(number))
-            else:
-                source = f"in{number}"
-                views.setdefault(source, call.view(0))
+            sources = [operand(call, place) for place in range(2 if call.op.kind in OF_TWO else 1)]
             emit = HOST.get(call.op.kind) or _BEHIND[call.op.kind]
             grid = self.hosted[int(name)].grid
             own = name if grid is None else f"{name}.real"
-            graph.node.extend(emit(call, source, own, constants))
+            graph.node.extend(emit(call, *sources, own, constants))
             if grid is not None:
                 constants[f"{name}.scale"] = np.float32(grid.scale)
                 constants[f"{name}.zero"] = np.int8(grid.zero_point)

@@ -14,6 +14,12 @@ from tilewright.compiler.quantized.graph import Graph, View
 from tilewright.compiler.quantized.passes import given
 from tilewright.errors import UnsupportedError
 
+#: What to do instead of operators whose results in int8 are not those of their reals.
+_UNDEFINED = {
+    "SUM": "Its kernel takes integers below zero for large ones; use MEAN, times the count.",
+    "SQRT": "Its kernel is off by steps; use RSQRT, and MUL by what it reads.",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Imported:
@@ -147,6 +153,8 @@ def _short(name: str) -> str:
 
 
 def _remedy(kind: str) -> str:
+    if kind in _UNDEFINED:
+        return _UNDEFINED[kind]
     if kind in HOST or kind in LEFT_OUT:
         return 'It is left to the host with host="edges", where it is last.'
     return f"Taken are {', '.join(sorted(OPERATORS))}."

@@ -186,6 +186,38 @@ def mean(call: Call, x: str, y: str, constants: Constants) -> list[NodeProto]:
     return emit.finished(emit.op("Add", result, _integer(out.zero_point)), out)
 
 
+def product(call: Call, a: str, b: str, y: str, constants: Constants) -> list[NodeProto]:
+    """BATCH_MATMUL of two tensors: sums of integers, rounded as those of convolutions."""
+    emit, out = Emitter(call, y, constants), call.grid
+    grids = [grid_of(call.where, call.tensor(place)) for place in (0, 1)]
+    factors = []
+    for x, grid, place, name in zip((a, b), grids, (0, 1), ("AdjX", "AdjY"), strict=True):
+        points = emit.op("Sub", emit.integers(x, grid), _integer(grid.zero_point))
+        if call.option(name):
+            order = [*range(len(call.tensor(place).shape))]
+            points = emit.op("Transpose", points, perm=[*order[:-2], order[-1], order[-2]])
+        factors.append(points)
+    ratio = float(np.float32(grids[0].scale)) * float(np.float32(grids[1].scale)) / out.scale
+    value = emit.scaled(emit.op("MatMul", *factors), *multiplier_of(ratio))
+    return emit.finished(emit.op("Add", value, _integer(out.zero_point)), out)
+
+
+def squared_difference(call: Call, a: str, b: str, y: str, constants: Constants) -> list[NodeProto]:
+    """SQUARED_DIFFERENCE: both on one finer scale, then the square on the result's."""
+    emit, out = Emitter(call, y, constants), call.grid
+    grids = [grid_of(call.where, call.tensor(place)) for place in (0, 1)]
+    common, fine = 2 * max(grid.scale for grid in grids), 1 << 7
+    sides = []
+    for x, grid in zip((a, b), grids, strict=True):
+        points = emit.op("Sub", emit.integers(x, grid), _integer(grid.zero_point))
+        points = emit.op("Mul", points, _integer(fine))
+        sides.append(emit.scaled(points, *multiplier_of(grid.scale / common)))
+    apart = emit.op("Sub", *sides)
+    square, ratio = emit.op("Mul", apart, apart), common * common / (fine * fine * out.scale)
+    value = emit.scaled(square, *multiplier_of(ratio))
+    return emit.finished(emit.op("Add", value, _integer(out.zero_point)), out)
+
+
 def extreme(call: Call, x: str, y: str, constants: Constants) -> list[NodeProto]:
     """REDUCE_MAX, REDUCE_MIN: on one grid."""
     emit, shape = Emitter(call, y, constants), call.tensor(0).shape
@@ -216,10 +248,12 @@ def prelu(call: Call, x: str, y: str, constants: Constants) -> list[NodeProto]:
 #: By the schema's names.
 KERNELS: Mapping[str, Any] = {
     "AVERAGE_POOL_2D": average_pool,
+    "BATCH_MATMUL": product,
     "MEAN": mean,
     "PRELU": prelu,
     "REDUCE_MAX": extreme,
     "REDUCE_MIN": extreme,
     "RESIZE_BILINEAR": resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": resize_nearest,
+    "SQUARED_DIFFERENCE": squared_difference,
 }

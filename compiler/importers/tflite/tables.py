@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from tilewright.compiler.importers.tflite.call import Call, grid_of
-from tilewright.compiler.quantized.fixed_point import scaled
+from tilewright.compiler.quantized.fixed_point import inverse_root, scaled
 from tilewright.compiler.quantized.graph import View
 
 FloatArray = npt.NDArray[np.float32]
@@ -57,9 +57,9 @@ def gelu(call: Call) -> View:
     """GELU, by the error function or by tanh."""
     if call.option("Approximate"):
         return _of_floats(call, _gelu_by_tanh)
-    half, root = np.float32(0.5), np.float32(math.sqrt(0.5))
-    erf = np.vectorize(math.erf, otypes=[np.float32])
-    return _of_floats(call, lambda x: half * x * (np.float32(1) + erf(x * root)))
+    half, root = np.float32(0.5), np.float32(-math.sqrt(0.5))
+    erfc = np.vectorize(math.erfc, otypes=[np.float32])
+    return _of_floats(call, lambda x: half * x * erfc(x * root))
 
 
 def _gelu_by_tanh(x: FloatArray) -> FloatArray:
@@ -75,6 +75,18 @@ def log(call: Call) -> View:
         return np.where(x > 0, np.log(np.maximum(x, np.float32(1e-30))), np.float32(-1e9))
 
     return _of_floats(call, function)
+
+
+def rsqrt(call: Call) -> View:
+    """RSQRT: 1 / sqrt(x), by the kernel's iteration; of zero the most there is."""
+    source, grid = grid_of(call.where, call.tensor(0)), call.grid
+    if source.zero_point != source.qmin:
+        call.refuse("RSQRT of what may be negative", "Its kernel stops there; clip with RELU.")
+    results = [grid.qmax - grid.zero_point]
+    factor = float(np.float32(1 / (math.sqrt(np.float32(source.scale)) * np.float32(grid.scale))))
+    wide = np.array([inverse_root(i, 20) for i in range(1, 256)], np.int64)
+    results += scaled(wide, factor / (1 << 20)).tolist()
+    return _table(call, np.array(results))
 
 
 def absolute(call: Call) -> View:

@@ -165,3 +165,18 @@ def fully_connected(call: Call) -> View:
     if math.prod(wanted) != math.prod(rest) * kernels:
         call.refuse(f"a result of {call.result.shape}", f"Its vectors have {kernels} elements.")
     return call.builder.reshaped(call.quantized(y), wanted)
+
+
+def batch_matmul(call: Call) -> View:
+    """BATCH_MATMUL by a constant matrix, whose sums are rounded as those of convolutions."""
+    shape, weight = call.tensor(1).shape, call.constant(1, "INT8").astype(np.int64)
+    own = grid_of(call.where, call.tensor(1))
+    if own.zero_point or call.option("AdjX") or math.prod(shape[:-2]) != 1 or len(shape) < 2:
+        call.refuse("BATCH_MATMUL by several matrices, or with a zero point", "Use one matrix.")
+    matrix = weight.reshape(shape[-2:])
+    matrix = matrix if call.option("AdjY") else matrix.T
+    x, scales = call.view(0), np.full(len(matrix), own.scale)
+    if x.shape[-1] != matrix.shape[1]:
+        call.refuse(f"weights of {shape} for {x.shape}", "The last axis has as many elements.")
+    y = call.builder.linear(call.where, x, float64(matrix * own.scale), None, float64(scales))
+    return call.builder.reshaped(call.quantized(y, call.grid), call.broadcast())

@@ -16,7 +16,8 @@ from tilewright.api.compile_graph import compile_graph
 from tilewright.api.estimate import estimate
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output
 from tilewright.errors import Error, require_type
-from tilewright.program import Program
+from tilewright.program import AnyProgram, HostedProgram, Program
+from tilewright.program.hosted import engine_parts
 from tilewright.progress import ProgressCallback, Steps
 
 __all__ = ["GroupSize", "best_group_size", "group_sizes"]
@@ -51,7 +52,7 @@ class GroupSize:
 
 
 def group_sizes(
-    program: Program, layer: str, *, progress: ProgressCallback | None = None
+    program: AnyProgram, layer: str, *, progress: ProgressCallback | None = None
 ) -> tuple[GroupSize, ...]:
     """Return what a layer costs with groups of 1, 2, 4 ... channels, up to all of them.
 
@@ -59,7 +60,7 @@ def group_sizes(
 
     Parameters
     ----------
-    layer : str, of the program, a convolution over an image
+    layer : str, of the program or one of its parts, a convolution over an image
     progress : called with the sizes done and all; by default a bar appears on a terminal
 
     Raises
@@ -67,12 +68,14 @@ def group_sizes(
     Error
         If there is no such convolution, or it fits the engine in no way.
     """
-    require_type("group_sizes", "program", program, Program)
-    op = next((op for op in program.graph.layers if op.name == layer), None)
-    if not isinstance(op, Conv2d):
-        names = [op.name for op in program.graph.layers if isinstance(op, Conv2d)]
+    require_type("group_sizes", "program", program, Program, HostedProgram)
+    layers = [(part, op) for part in engine_parts(program) for op in part.graph.layers]
+    convolutions = {op.name: (part, op) for part, op in layers if isinstance(op, Conv2d)}
+    if layer not in convolutions:
+        names = list(convolutions)
         raise Error(f"no convolution is named {layer!r}; there are {', '.join(names) or 'none'}")
-    channels = program.graph.values[op.input].shape[0]
+    part, op = convolutions[layer]
+    channels = part.graph.values[op.input].shape[0]
     most = gcd(channels, len(op.weight))
     # Sizes that double, and the layer's own.
     doubled = (1 << i for i in range(most.bit_length()))
@@ -82,7 +85,7 @@ def group_sizes(
     with Steps("Changing the groups", len(sizes), progress) as steps:
         for size in sizes:
             try:
-                alone = compile_graph(_alone(program.graph, op, channels // size), program.target)
+                alone = compile_graph(_alone(part.graph, op, channels // size), part.target)
             except Error as error:
                 refusal = str(error)
             else:

@@ -92,13 +92,11 @@ def estimate(
         model, examples = load_network(network, host.value)
         with console.status("compile"):
             program = tw.compile(model, examples, target, host=host.value, batch=batch, **how)
-    if groups is not None and isinstance(program, tw.HostedProgram):
-        raise Error("--groups is of a program without parts for the host")
     from tilewright.api.estimate import HostedEstimate
 
     # What may be refused comes before anything is printed or written.
     asked: list[Table] = []
-    if isinstance(program, tw.Program) and groups is not None:
+    if groups is not None:
         asked.append(groups_table(tw.group_sizes(program, groups)))
     if advise:
         asked.insert(0, advice_table(tw.advise(program, **how)))
