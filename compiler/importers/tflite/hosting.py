@@ -77,7 +77,7 @@ HOST: Mapping[str, Callable[..., Nodes]] = {
 #: Of these, what reads two tensors.
 OF_TWO = ("BATCH_MATMUL", "SQUARED_DIFFERENCE")
 #: What stays there behind these.
-_BEHIND = {
+_BEHIND: Mapping[str, Callable[..., Nodes]] = {
     "DEQUANTIZE": _identity,
     "EXPAND_DIMS": _reshape,
     "QUANTIZE": _identity,
