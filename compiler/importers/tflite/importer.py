@@ -16,7 +16,7 @@ from tilewright.errors import UnsupportedError
 
 #: What to do instead of operators whose results in int8 are not those of their reals.
 _UNDEFINED = {
-    "SUM": "Its kernel takes integers below zero for large ones; use MEAN, times the count.",
+    "SUM": "Its kernel is wrong where integers are below zero; use MEAN, times the count.",
     "SQRT": "Its kernel is off by steps; use RSQRT, and MUL by what it reads.",
 }
 
