@@ -2,6 +2,8 @@
 
 import tilewright as tw
 from tests.cli.run import invoke, refused
+from tests.compiler.importers.onnx.build import save
+from tests.compiler.importers.onnx.test_on_host import SHAPE, between, node
 
 
 def test_a_search_and_a_page_about_it(quantized, program, tmp_path):
@@ -25,3 +27,9 @@ def test_two_programs_of_one_name_and_other_files_are_refused(capsys, program, t
     found = refused(capsys, "report", program, "--search", program, "-o", page)
     assert "is not what `explore` writes" in found
     assert not page.exists()
+
+
+def test_a_network_with_a_part_for_the_host_in_its_middle_is_refused(capsys, tmp_path):
+    nodes, constants = between([node("LRN", "r", size=3)])
+    text = refused(capsys, "explore", save(tmp_path, nodes, SHAPE, constants))
+    assert "lrn.m: a part for the host between parts for the engine" in text

@@ -15,7 +15,8 @@ from tilewright.api.compile import captured_model
 from tilewright.api.read import opened
 from tilewright.boards import get_board
 from tilewright.compiler.ir import Graph, choose_multipliers, run
-from tilewright.errors import Error, require_choice, require_type
+from tilewright.compiler.quantized import ops as q
+from tilewright.errors import Error, UnsupportedError, require_choice, require_type
 from tilewright.exploration.evaluate import UNITS
 from tilewright.exploration.points import Exploration
 from tilewright.exploration.search import Search
@@ -23,6 +24,7 @@ from tilewright.exploration.space import Space
 from tilewright.exploration.workers import workers
 from tilewright.program.inputs import quantize
 from tilewright.progress import ProgressCallback, Steps
+from tilewright.quantization.model import QuantizedModel
 
 __all__ = ["explore"]
 
@@ -94,7 +96,7 @@ def explore(
         raise Error("explore: networks must be by the bits of their weights, 8 or 4")
     # Multipliers have the width of the board's engine in all of them: they are chosen once.
     graphs = {
-        bits: choose_multipliers(captured_model(opened(network), example_inputs).graph, width)
+        bits: choose_multipliers(_integers(opened(network), example_inputs), width)
         for bits, network in networks.items()
     }
     named = tuple(objectives)
@@ -122,6 +124,22 @@ def explore(
             f"{search.last_refusal}"
         )
     return found
+
+
+def _integers(model: Any, example_inputs: Any) -> Graph:
+    """Return the integer graph of a network, all of which an engine computes."""
+    parts = (
+        [op for op in model.graph.ops if isinstance(op, q.Host)]
+        if isinstance(model, QuantizedModel)
+        else []
+    )
+    if parts:
+        raise UnsupportedError(
+            parts[0].name,
+            "a part for the host between parts for the engine, whose time a search does not know",
+            'Compare a few engines: tw.compile(..., host="anywhere") and tw.estimate.',
+        )
+    return captured_model(model, example_inputs).graph
 
 
 def _fingerprint(graphs: Mapping[int, Graph]) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 import tilewright as tw
 from tilewright.cli.files import load_network
-from tilewright.cli.options import DEFAULT_BOARD
+from tilewright.cli.options import DEFAULT_BOARD, Host
 from tilewright.cli.tables import console, progress_bar
 from tilewright.estimation.figures import plain
 
@@ -60,10 +60,10 @@ def explore(
     ] = None,
 ) -> None:
     """Search for engines that fit a board and that no other one beats."""
-    model, examples = load_network(network)
+    model, examples = load_network(network, Host.anywhere.value)
     networks = {8: model}
     if four_bits is not None:
-        networks[4], _ = load_network(four_bits)
+        networks[4], _ = load_network(four_bits, Host.anywhere.value)
     with progress_bar() as bar:
         task = bar.add_task("explore", total=evaluations)
         found = tw.explore(
