@@ -141,16 +141,6 @@ ORDERS: dict[str, tuple[Callable[..., object], dict[str, object]]] = {
         lambda m, x: F.fold(F.unfold(x, 3, padding=1, stride=2), (4, 4), 3, padding=1, stride=2),
         {},
     ),
-    # Six rounds of transposed convolutions and tens of gigabytes, of 72 channels of 6 x 6.
-    "windows of what was enlarged": (
-        lambda m, x: (
-            F.unfold(F.interpolate(x, scale_factor=2), 3, dilation=2, padding=2)
-            .unflatten(1, (-1, 9))
-            .amax(1)
-            .unflatten(2, (8, 8))
-        ),
-        {},
-    ),
     "padding of ones": (lambda m, x: m.conv(F.pad(x, (1, 0, 1, 2), value=1.0)), CONV),
     "written in place": (lambda m, x: m.conv(shifted(x)), CONV),
     "antialiased": (
@@ -194,7 +184,6 @@ KINDS = BATCHES | ORDERS | FUNCTIONS
 ON_THE_ENGINE = [
     "windows", "norm of tokens", "heads first", "stacked", "own weights", "channels become pixels",
     "one factor per channel, by a sequence", "anchors", "padding of ones", "where",
-    "windows of what was enlarged",
 ]  # fmt: skip
 
 
