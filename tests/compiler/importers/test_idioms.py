@@ -141,6 +141,13 @@ ORDERS: dict[str, tuple[Callable[..., object], dict[str, object]]] = {
         lambda m, x: F.fold(F.unfold(x, 3, padding=1, stride=2), (4, 4), 3, padding=1, stride=2),
         {},
     ),
+    # Was put in order element by element, for which CARAFE's memory did not suffice.
+    "windows of what was enlarged": (
+        lambda m, x: m.fc(
+            F.unfold(F.interpolate(x, scale_factor=2), 3, dilation=2, padding=2).view(-1, 72, 8, 8)
+        ),
+        {"fc": nn.Conv2d(72, 5, 1)},
+    ),
     "padding of ones": (lambda m, x: m.conv(F.pad(x, (1, 0, 1, 2), value=1.0)), CONV),
     "written in place": (lambda m, x: m.conv(shifted(x)), CONV),
     "antialiased": (
@@ -184,6 +191,7 @@ KINDS = BATCHES | ORDERS | FUNCTIONS
 ON_THE_ENGINE = [
     "windows", "norm of tokens", "heads first", "stacked", "own weights", "channels become pixels",
     "one factor per channel, by a sequence", "anchors", "padding of ones", "where",
+    "windows of what was enlarged",
 ]  # fmt: skip
 
 
