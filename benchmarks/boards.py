@@ -7,8 +7,9 @@ For each network of ``examples.networks``, quantized after training and compiled
 SDRAM behind its controller where it has one; the same with a memory that answers every cycle, which
 shows where memory binds; bytes to and from memory a cycle; a core's seconds and the peak memory of
 the compilation. Full size for engines of 100 multipliers and more, a quarter of the width at
-64 x 64 for smaller ones. Outputs of an image are compared with golden for reduced sizes. What is
-done stays in ``benchmarks/results/boards.json``; the same command goes on where it was.
+64 x 64 for smaller ones, and a 32nd at 32 x 32 where memory is small, too. Outputs of an image are
+compared with golden for reduced sizes. What is done stays in ``benchmarks/results/boards.json``;
+the same command goes on where it was.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from tilewright.files import write_json
 
 FULL_SIZE = 100  # multipliers
 SMALL, WIDTH = (64, 64), 0.25
+LITTLE_MEMORY = 1 << 20  # bytes
+TINY, TINY_WIDTH = (32, 32), 1 / 32
 
 
 INTRODUCTION = (
@@ -53,8 +56,10 @@ def sized(name: str, target: tw.Target) -> Network:
     network = NETWORKS[name]
     if target.engine.rows * target.engine.cols >= FULL_SIZE:
         return network
-    size = tuple(min(a, b) for a, b in zip(network.input_shape[-2:], SMALL, strict=True))
-    return network.reduced(width=min(network.width, WIDTH), size=(size[0], size[1]))
+    little = 1 << target.engine.addr_width <= LITTLE_MEMORY
+    most, width = (TINY, TINY_WIDTH) if little else (SMALL, WIDTH)
+    size = tuple(min(a, b) for a, b in zip(network.input_shape[-2:], most, strict=True))
+    return network.reduced(width=min(network.width, width), size=(size[0], size[1]))
 
 
 def run(board: str, name: str) -> dict[str, Any]:

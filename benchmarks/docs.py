@@ -115,7 +115,10 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "detector": detector_table,
     },
     "winograd.md": {"networks": tiles_table},
-    "ice40.md": {"engine": lambda: markdown_table(ice40.rows(figures("ice40.json")))},
+    "ice40.md": {
+        "icebreaker": lambda: board_table("icebreaker"),
+        "engine": lambda: markdown_table(ice40.rows(figures("ice40.json"))),
+    },
     "quantize.md": {
         "accuracy": lambda: markdown_table(accuracy.rows(figures("accuracy.json")["networks"])),
         "quantizers": lambda: markdown_table(quantizers.rows(figures("quantizers.json"))),

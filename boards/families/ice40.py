@@ -19,6 +19,7 @@ __all__ = ["FAMILIES", "ICE40"]
 
 DEVICE = "up5k"  # the only one with SB_MAC16 and SB_SPRAM256KA that boards have
 PACKAGES = ("sg48", "uwg30")
+ENABLED = 6  # flip-flops that an enable of theirs is worth while for
 
 
 class ICE40(Family):
@@ -90,8 +91,12 @@ class ICE40(Family):
         return {"ICESTORM_LC": 5280, "SB_RAM40_4K": 30, "SB_MAC16": 8}
 
     def synthesis(self) -> str:
-        """Return Yosys's command."""
-        return "synth_ice40 -device u -dsp -dff"
+        """Return Yosys's command.
+
+        The eight cells of a tile share an enable: enables of few flip-flops leave cells that
+        nothing can be placed into, and cost none as look-up tables in the flip-flops' own cells.
+        """
+        return f"synth_ice40 -device u -dsp -dff -dffe_min_ce_use {ENABLED}"
 
     def resource(self, cell_type: str) -> str:
         """Count flip-flops of all kinds together."""
