@@ -130,8 +130,8 @@ def page(records: Sequence[dict[str, Any]]) -> str:
         engine = board.engine
         about = (
             f"{engine.rows} x {engine.cols} multipliers at {board.clock_mhz:g} MHz, "
-            f"{engine.act_bytes / 1024:.0f} KiB of activations, "
-            f"{engine.weight_bytes / 1024:.0f} KiB of weights, {engine.bus_width}-bit bus; "
+            f"{engine.act_bytes / 1024:g} KiB of activations, "
+            f"{engine.weight_bytes / 1024:g} KiB of weights, {engine.bus_width}-bit bus; "
             f"{board.memory}."
         )
         lines += [
