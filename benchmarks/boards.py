@@ -5,11 +5,11 @@
 For each network of ``examples.networks``, quantized after training and compiled for the board
 (``tw.Target.from_board``): cycles of one image by the cycle model, whose memory is the board's
 SDRAM behind its controller where it has one; the same with a memory that answers every cycle, which
-shows where memory binds; bytes to and from memory a cycle; a core's seconds and the peak memory of
-the compilation. Full size for engines of 100 multipliers and more, a quarter of the width at
-64 x 64 for smaller ones, and a 32nd at 32 x 32 where memory is small, too. Outputs of an image are
-compared with golden for reduced sizes. What is done stays in ``benchmarks/results/boards.json``;
-the same command goes on where it was.
+shows where memory binds; bytes to and from memory a cycle; a core's seconds of compilation. Full
+size for engines of 100 multipliers and more, a quarter of the width at 64 x 64 for smaller ones,
+and a 32nd at 32 x 32 where memory is small, too. Outputs of an image are compared with golden for
+reduced sizes. What is done stays in ``benchmarks/results/boards.json``; the same command goes on
+where it was.
 """
 
 from __future__ import annotations
@@ -86,7 +86,6 @@ def run(board: str, name: str) -> dict[str, Any]:
         "images_per_second": target.clock_mhz * 1e6 / record["cycles"],
         "program_bytes": int(program.image.size),
         "compile_seconds": record["compile_seconds"],
-        "peak_bytes": record["peak_bytes"],
         "compared": network is not NETWORKS[name],
     }
 
@@ -95,7 +94,7 @@ def rows(records: Sequence[dict[str, Any]], board: str) -> list[list[str]]:
     """Return a board's table."""
     head = [
         "network", "input", "MACs", "cycles", "of the array's peak", "with an ideal memory",
-        "bytes a cycle", "images a second", "compile", "peak memory",
+        "bytes a cycle", "images a second", "compile",
     ]  # fmt: skip
     table = [head]
     for r in records:
@@ -113,7 +112,6 @@ def rows(records: Sequence[dict[str, Any]], board: str) -> list[list[str]]:
                 f"{r['memory_bytes'] / r['cycles']:.2f}",
                 f"{r['images_per_second']:,.1f}",
                 f"{r['compile_seconds']:.1f} s",
-                f"{r['peak_bytes'] / 1e6:,.0f} MB",
             ]
         )
     return table
