@@ -123,7 +123,7 @@ def change(members, edit):
         (lambda m: m.update(boot_count=2**63), "boot_count"),
         (lambda m: m.update(boot_count=0), "boot_count"),
         (lambda m: m.update(boot_count=2), "load command 2 is not fetched|fetches"),
-        (lambda m: m["streams"].update(load=[0, 1 << 20]), "streams.load"),
+        (lambda m: m["streams"].update(load=[0, (1 << 20) + 1]), "streams.load"),
         (lambda m: m["streams"].update(store=[m["streams"]["store"][0], 9]), "store command"),
         (lambda m: m["engine"].update(rows=8.0), "engine.rows"),
         (lambda m: m["engine"].update(rows=True), "rows must be int, not True"),
