@@ -62,7 +62,7 @@ def check_directory(file: IO[bytes], counts: Container[int]) -> None:
     mark, _, _, here, entries, directory, _, comment = _END.unpack(data[-_END.size :])
     large = data[:4] == b"PK\x06\x07"  # a second directory, for archives beyond 4 GiB
     if mark != b"PK\x05\x06" or comment or large or here != entries or directory > _MAX_DIRECTORY:
-        raise ProgramError("it is not a Tilewright program: that is what `tilewright compile` writes")
+        raise ProgramError("it is not a Tilewright program: `tilewright compile` writes them")
     if entries not in counts:
         raise ProgramError(f"it has {entries} members")
 
