@@ -64,8 +64,9 @@ class Assembly:
 #: Schedules that are compared as whole programs, if they cost at most so much more than the best:
 #: how units overlap is worth up to a thousandth.
 FEW, CLOSE = 5, 1.003
-#: They are as many as move so many bytes together: every burst of each is walked through, and where
-#: one program moves as much, the seconds are better spent elsewhere.
+#: They are as many as move so many bytes together: every burst of each is walked through. ResNet-50
+#: on ulx3s-85f takes 5 s with one program, 17 with two, 26 with three, 42 with all five, and 0.36,
+#: 0.39, 0.39 % fewer cycles than with one.
 COMPARED_BYTES = 3 << 26
 #: Nor more commands together, of which a small engine has many for large maps.
 COMPARED_COMMANDS = 1 << 17
