@@ -47,7 +47,7 @@ INTRODUCTION = (
     "memory to memory, commands included, by the cycle model. Engines of less than 100 multipliers "
     "have networks of a quarter of the width, and those with less than 1 MiB of memory of a 32nd: "
     "a row says how many products are left. That the RTL takes the same, the SDRAM's "
-    " controller and chip included, is what the tests hold it to, and [Programs on "
+    "controller and chip included, is what the tests hold it to, and [Programs on "
     "boards](device.md). An ideal memory answers every cycle: what is lost to it is lost by the "
     "memory. No board has run any of it yet."
 )
