@@ -15,7 +15,8 @@ import tilewright as tw
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_networks import random_network
 from tilewright.api.searched import searched
-from tilewright.boards import get_board
+from tilewright.boards import BOARDS, get_board
+from tilewright.estimation import clock
 from tilewright.exploration.evaluate import evaluate, misfit
 from tilewright.exploration.points import Exploration, front_of
 from tilewright.exploration.search import Search
@@ -25,8 +26,8 @@ from tilewright.exploration.workers import workers
 BOARD = "ulx3s-12f"
 SPACE = Space(
     rows=(2, 4), cols=(2, 3), rows_per_requantizer=(1, 4), act_depth=(512,), weight_depth=(512,),
-    out_depth=(256,), bus_width=(32,), tables=(0,), partial_depth=(0,), objective=("time",),
-    smallest=0,
+    out_depth=(256,), bus_width=(32,), tables=(0,), shared_words=(False,), partial_depth=(0,),
+    objective=("time",), smallest=0,
 )  # fmt: skip
 OBJECTIVES = ("latency", "area")
 
@@ -37,9 +38,12 @@ def graphs():
     return {8: graph}
 
 
-def search(storage=None, space=SPACE, board=BOARD, question="q"):
+def search(storage=None, space=SPACE, question="q", errors=None):
     path = None if storage is None else Path(storage)
-    return Search(board, OBJECTIVES, space, (8,), question, storage=path, seed=1, errors={})
+    objectives = OBJECTIVES + ("error",) * bool(errors)
+    return Search(
+        BOARD, objectives, space, (8,), question, storage=path, seed=1, errors=errors or {}
+    )
 
 
 def run(graphs, one, evaluations):
@@ -64,7 +68,7 @@ def test_values_are_the_estimates_and_the_boards_own_engine_is_first(graphs):
     assert found.default is found.points[0]
     assert len({point.name for point in found.points}) == len(found.points) == 6
     for point in found.points:
-        assert misfit(BOARD, point.choice) <= 0
+        assert not misfit(BOARD, point.choice)
         target = replace(tw.Target.from_board(BOARD), engine=point.choice.engine)
         found_again = searched(graphs[8], target, "time", {"*": "auto"})
         assert point.values["latency, ms"] == found_again.latency.value
@@ -99,6 +103,10 @@ def test_a_search_goes_on_where_it_was(graphs, tmp_path):
     assert len(found.points) == 5
     with pytest.raises(tw.Error, match="choose another file"):
         search(path, question="another network")
+    judged = tmp_path / "judged.db"
+    search(judged, errors={8: 0.25})
+    with pytest.raises(tw.Error, match="choose another file"):
+        search(judged, errors={8: 0.5})
 
 
 KILLED = """
@@ -140,7 +148,34 @@ def test_what_cannot_be_or_does_not_fit_is_not_compiled(graphs):
     found = run(graphs, search(space=space), 4)
     assert {p.choice.engine.act_depth for p in found.points} == {512}
     chosen = space.of(get_board(BOARD).engine, (8,)) | {"act_depth": 65536}
-    assert misfit(BOARD, choice_of(get_board(BOARD).engine, chosen)) > 1
+    assert "DP16KD: " in misfit(BOARD, choice_of(get_board(BOARD).engine, chosen))
+
+
+@pytest.mark.parametrize("board", sorted(BOARDS.all()))
+def test_every_boards_own_engine_is_in_its_space_and_fits(board):
+    """The ULX3S-85F had eight tables, the space none or two: it was not tried."""
+    own = get_board(board).engine
+    chosen = Space.around(own).of(own, (8,))
+    assert choice_of(own, chosen).engine.digest == own.digest
+    assert not misfit(board, choice_of(own, chosen))
+
+
+def test_what_does_not_reach_the_clock_or_is_fuller_than_any_routed_is_no_choice(monkeypatch):
+    board = get_board(BOARD)
+    own = choice_of(board.engine, SPACE.of(board.engine, (8,)))
+
+    def routed(mhz, share):
+        kinds = dict.fromkeys(("TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D", "DP16KD"), share)
+        system = clock.Routed("a board", "ecp5", True, True, mhz, kinds)
+        monkeypatch.setattr(clock, "_routed", lambda: (system,))
+        return misfit(BOARD, own)
+
+    assert routed(board.clock_mhz, 0.9) == ""
+    assert "MHz at most, and the board's clock has 112.5" in routed(board.clock_mhz * 0.9, 0.9)
+    assert "of the fullest system that was routed 10%" in routed(board.clock_mhz, 0.1)
+    # Nothing is known against engines where none of their kind was routed.
+    monkeypatch.setattr(clock, "_routed", tuple)
+    assert misfit(BOARD, own) == ""
 
 
 def test_engines_smaller_than_a_share_of_the_boards_are_not_tried(graphs):

@@ -61,7 +61,7 @@ def explore(
         left), "traffic", and "error", the share of ``labelled`` images whose label is not the
         largest output; less is better
     evaluations : engines that are compiled for, in all; those that do not fit are not counted
-    space : values that parameters may have; the default if None
+    space : values that parameters may have; ``Space.around`` the board's engine if None
     labelled : (inputs, labels) as for :func:`tilewright.evaluate`, for "error"; it is the same for
         all engines of one network, whose results are exact
     storage : a file of SQLite: what is known is in it at once, and the same search goes on from
@@ -80,7 +80,7 @@ def explore(
     Error
         If the file is of another search, nothing can be compiled, or a package is not installed.
     """
-    width = get_board(board).engine.multiplier_width
+    own = get_board(board).engine
     for name, number in (("evaluations", evaluations), ("jobs", jobs), ("seed", seed)):
         require_type("explore", name, number, int)
     if not objectives or len(set(objectives)) < len(objectives):
@@ -96,7 +96,7 @@ def explore(
         raise Error("explore: networks must be by the bits of their weights, 8 or 4")
     # Multipliers have the width of the board's engine in all of them: they are chosen once.
     graphs = {
-        bits: choose_multipliers(_integers(opened(network), example_inputs), width)
+        bits: choose_multipliers(_integers(opened(network), example_inputs), own.multiplier_width)
         for bits, network in networks.items()
     }
     named = tuple(objectives)
@@ -104,7 +104,7 @@ def explore(
     search = Search(
         board,
         named,
-        Space() if space is None else space,
+        Space.around(own) if space is None else space,
         tuple(sorted(graphs)),
         _fingerprint(graphs),
         storage=None if storage is None else Path(storage),
@@ -122,6 +122,8 @@ def explore(
         raise Error(
             f"none of {search.done} engines that fit {board} can run the network; the last one: "
             f"{search.last_refusal}"
+            if search.done
+            else f"no engine of the space fits {board}; the last one: {search.last_misfit}"
         )
     return found
 

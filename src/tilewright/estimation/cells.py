@@ -100,15 +100,16 @@ def fitted(config: EngineConfig, family: str, kind: str) -> Figure | Unknown:
 def systems_share(config: EngineConfig, board: Board) -> dict[str, int]:
     """Return the cells of a board's system beside the engine: memory controller, link.
 
-    Of the ULX3S-12F's, whose system and engine were synthesized both (docs/synthesis.md). Block
-    RAMs: beats of the bus that wait, in both ways, and two of the link.
+    With an SDRAM of the ULX3S-12F's, without of the iCEBreaker's, whose systems and engines were
+    synthesized both (docs/synthesis.md, docs/ice40.md). Block RAMs with an SDRAM: beats of the bus
+    that wait, in both ways, and two of the link.
     """
-    if board.sdram is None:
-        return {}
     family = get_family(board.family)
-    if family.cells is None:
+    if (names := family.cells) is None:
         return {}
-    names = family.cells
+    if board.sdram is None:
+        link = {names.look_up: 665, names.carry: 111, names.flip_flop: 272, names.block: 1}
+        return link if family.name == "ice40" else {}
     waiting = family.memory_cells(64, config.bus_width).get(names.block, 0)
     return {
         names.look_up: 1297,

@@ -23,7 +23,7 @@ from tilewright.isa import EngineConfig
 if TYPE_CHECKING:
     from tilewright.estimation.resources import Site
 
-__all__ = ["Routed", "alike", "clock_of", "left_out", "typical"]
+__all__ = ["Routed", "alike", "clock_of", "left_out", "routed_like", "typical"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,12 @@ def alike(
     return tuple(s for s in systems if (s.family, s.pipelined, s.sdram) == kind)
 
 
+def routed_like(config: EngineConfig, board: Board) -> tuple[Routed, ...]:
+    """Return the systems that were routed and say something of a board's system with an engine."""
+    sdram = board.sdram is not None
+    return alike(_routed(), board.family, pipelined=config.pipelined, sdram=sdram)
+
+
 def typical(systems: Sequence[Routed]) -> float:
     """Return the frequency of systems that are alike, in MHz."""
     return median(system.fmax_mhz for system in systems)
@@ -91,8 +97,7 @@ def clock_of(
     """Return the frequency that a board's system with this engine reaches, in MHz."""
     if board is None:
         return Unknown("MHz", "it depends on the FPGA, and the target has no board")
-    sdram = board.sdram is not None
-    systems = alike(_routed(), board.family, pipelined=config.pipelined, sdram=sdram)
+    sdram, systems = board.sdram is not None, routed_like(config, board)
     if not systems:
         kind = "" if config.pipelined else " with pipelined=False"
         memory = " and an SDRAM" if sdram else ""

@@ -85,9 +85,13 @@ def _columns(
 
 
 def _place_width(config: EngineConfig) -> int:
-    """Return the bits that tell where a pass's results go, which wait until it is captured."""
-    pixels = config.cols.bit_length()
-    return act_addr_width(config) + out_addr_width(config) + pixels + 1 + config.shared_words
+    """Return the bits that tell where a pass's results go, which wait until it is captured.
+
+    Whether it is the last row is used with tiles of results alone.
+    """
+    addresses = act_addr_width(config) + out_addr_width(config)
+    flags = (config.partial_depth > 0) + config.shared_words
+    return addresses + config.cols.bit_length() + flags
 
 
 def array_multipliers(config: EngineConfig) -> int:

@@ -10,6 +10,8 @@ from tilewright.boards import get_board
 from tilewright.compiler.ir import Graph
 from tilewright.compiler.schedule.objective import Objective
 from tilewright.errors import Error
+from tilewright.estimation.clock import routed_like
+from tilewright.estimation.figures import Unknown
 from tilewright.estimation.resources import resources_of
 from tilewright.exploration.space import Choice
 from tilewright.target import Target
@@ -56,10 +58,26 @@ def target_of(board: str, choice: Choice) -> Target:
     return Target(engine=choice.engine, memory=own.memory, clock_mhz=own.clock_mhz, board=board)
 
 
-def misfit(board: str, choice: Choice) -> float:
-    """Return by what share the engine is too large for the board's FPGA; 0 if it fits."""
-    sites = resources_of(choice.engine, get_board(board)).sites.values()
-    return max((site.share - 1 for site in sites if site.share is not None), default=0.0)
+def misfit(board: str, choice: Choice) -> str:
+    """Return why the board cannot have the engine, by estimate; "" if it fits and routes.
+
+    It fits if there are as many sites of each kind. It routes if a system about as full was routed,
+    and the board's clock is in the range of what such systems reach. Where no system of the kind
+    was routed, nothing is known against it.
+    """
+    own = get_board(board)
+    resources = resources_of(choice.engine, own)
+    for kind, site in resources.sites.items():
+        if isinstance(site.used, Unknown):
+            return f"{kind}: {site.used.reason}"
+        if site.used.value > site.available:
+            return f"{kind}: {site.used.value:,.0f} of {site.available:,}"
+    fmax = resources.fmax
+    if isinstance(fmax, Unknown):
+        return fmax.reason if routed_like(choice.engine, own) else ""
+    if fmax.high < own.clock_mhz:
+        return f"{fmax.high:.1f} MHz at most, and the board's clock has {own.clock_mhz:g}"
+    return ""
 
 
 def evaluate(

@@ -69,7 +69,7 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._optuna = optuna
         self.board, self.objectives, self._errors = board, objectives, errors
-        self.last_refusal = ""
+        self.last_refusal = self.last_misfit = ""
         self._base = get_board(board).engine
         self._dimensions = space.dimensions(weight_bits)
         self._fewest = space.smallest * self._base.multipliers
@@ -89,11 +89,9 @@ class Search:
             constant_liar=True,
             n_startup_trials=20,
         )
-        self._claim(
-            json.dumps(
-                [board, objectives, self._dimensions, space.smallest, question], sort_keys=True
-            )
-        )
+        about = [board, get_board(board).clock_mhz, self._base.digest, question]
+        asked = [objectives, self._dimensions, space.smallest, sorted(errors.items())]
+        self._claim(json.dumps([about, asked], sort_keys=True))
         self._known: dict[str, Outcome] = {}
         self._take_up(space.of(self._base, weight_bits))
 
@@ -194,7 +192,10 @@ class Search:
             target_of(self.board, choice)
         except Error:
             return None
-        if choice.engine.multipliers < self._fewest or misfit(self.board, choice) > 0:
+        if choice.engine.multipliers < self._fewest:
+            return None
+        if reason := misfit(self.board, choice):
+            self.last_misfit = f"{choice.name}: {reason}"
             return None
         return choice
 

@@ -37,6 +37,7 @@ class Choice:
         parts = [f"{e.rows}x{e.cols}", f"act {e.act_depth}", f"weights {e.weight_depth}"]
         parts += [f"out {e.out_depth}", f"bus {e.bus_width}", f"requantizers {e.requantizer_count}"]
         parts += [f"tables {e.tables}"] * bool(e.tables)
+        parts += ["shared words"] * e.shared_words
         parts += [f"tiles {e.partial_depth}"] * bool(e.partial_depth)
         parts += [self.objective] * (self.objective != "time")
         parts += [f"{self.weight_bits} bits"] * (self.weight_bits != 8)
@@ -46,12 +47,13 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """The values that each parameter may have; what is left out keeps the board's.
+    """The values that each parameter may have; what is not among them keeps the board's.
 
     Parameters
     ----------
     rows, cols, act_depth, weight_depth, out_depth, bus_width, tables : of :class:`EngineConfig`
     rows_per_requantizer : rows that share a requantizer
+    shared_words : of :class:`EngineConfig`
     partial_depth : 0, or partial sums for tiles of results (Winograd); with them come operands of
         13 bits
     objective : of the schedule
@@ -68,6 +70,7 @@ class Space:
     out_depth: tuple[int, ...] = (256, 512, 1024)
     bus_width: tuple[int, ...] = (32, 64, 128)
     tables: tuple[int, ...] = (0, 2)
+    shared_words: tuple[bool, ...] = (False, True)
     partial_depth: tuple[int, ...] = (0, 512)
     objective: tuple[str, ...] = ("time", "traffic", "energy")
     algorithm: tuple[str, ...] = ("auto",)
@@ -80,6 +83,14 @@ class Space:
         if not 0 <= self.smallest <= 1:
             raise Error(f"Space: smallest must be in 0..1, not {self.smallest!r}")
 
+    @classmethod
+    def around(cls, engine: EngineConfig) -> Space:
+        """Return the default space, with the values of an engine beside those it has."""
+        default = cls()
+        values = {name: getattr(default, name) for name in _OF_ENGINES}
+        own = _chosen(engine)
+        return cls(**{name: tuple(sorted({*of, own[name]})) for name, of in values.items()})
+
     def dimensions(self, weight_bits: tuple[int, ...]) -> dict[str, tuple[int | str, ...]]:
         """Return the values by parameter, those with but one too."""
         named: dict[str, tuple[int | str, ...]] = {
@@ -91,15 +102,23 @@ class Space:
 
     def of(self, engine: EngineConfig, bits: tuple[int, ...]) -> dict[str, int | str] | None:
         """Return an engine as a choice of this space; None if it has other values."""
-        chosen: dict[str, int | str] = {
-            name: getattr(engine, name)
-            for name in ("rows", "cols", "act_depth", "weight_depth", "out_depth", "bus_width",
-                         "tables", "partial_depth")
-        }  # fmt: skip
-        chosen["rows_per_requantizer"] = engine.rows // engine.requantizer_count
+        chosen: dict[str, int | str] = dict(_chosen(engine))
         chosen |= {"objective": "time", "algorithm": "auto", "weight_bits": max(bits)}
         values = self.dimensions(bits)
         return chosen if all(chosen[name] in values[name] for name in values) else None
+
+
+#: Of an engine: its parameters, and one that follows from two.
+_OF_ENGINES = (
+    "rows", "cols", "rows_per_requantizer", "act_depth", "weight_depth", "out_depth", "bus_width",
+    "tables", "shared_words", "partial_depth",
+)  # fmt: skip
+
+
+def _chosen(engine: EngineConfig) -> dict[str, int]:
+    """Return an engine's value of each of ``_OF_ENGINES``."""
+    per = {"rows_per_requantizer": engine.rows // engine.requantizer_count}
+    return {name: per[name] if name in per else getattr(engine, name) for name in _OF_ENGINES}
 
 
 def choice_of(base: EngineConfig, chosen: Mapping[str, int | str]) -> Choice:

@@ -20,6 +20,12 @@ __all__ = ["charts", "front_chart"]
 Rows = Sequence[Mapping[str, Any]]
 #: As much as a page of so many layers needs.
 _ROW = 14
+#: Of counts: as many labels as there is room for, all as far from each other.
+_AXIS: Mapping[str, Any] = {
+    "labelExpr": "format(datum.value, '~s')",
+    "labelOverlap": "parity",
+    "tickCount": alt.ExprRef("max(3, floor(width / 90))"),
+}
 
 
 def charts(shown: Analysis) -> dict[str, dict[str, Any]]:
@@ -118,7 +124,7 @@ def _stack(rows: Rows, unit: str, causes: Sequence[str], layers: int) -> Any:
         alt.Chart(_data(rows))
         .mark_bar()
         .encode(
-            x=alt.X(f"sum({unit}):Q").title(unit).axis(format="~s"),
+            x=alt.X(f"sum({unit}):Q").title(unit).axis(**_AXIS),
             y=alt.Y("layer:N", sort=alt.EncodingSortField("at", op="min", order="ascending")).title(
                 None
             ),
@@ -142,7 +148,7 @@ def _timeline(shown: Analysis) -> Any:
         alt.Chart(_data(rows))
         .mark_rect()
         .encode(
-            x=alt.X("start:Q").title("cycle").scale(nice=False).axis(format="~s", grid=False),
+            x=alt.X("start:Q").title("cycle").scale(nice=False).axis(**_AXIS, grid=False),
             x2="end:Q",
             y=alt.Y("unit:N", sort=["load", "compute", "store"]).title(None),
             color=alt.Color("busy:Q").scale(scheme="viridis", domain=[0, 1]).title("busy")
@@ -168,7 +174,7 @@ def _buffers(shown: Analysis) -> Any:
         alt.Chart(_data(rows))
         .mark_rect()
         .encode(
-            x=alt.X("start:Q").title("cycle").scale(nice=False).axis(format="~s", grid=False),
+            x=alt.X("start:Q").title("cycle").scale(nice=False).axis(**_AXIS, grid=False),
             x2="end:Q",
             y=alt.Y("buffer:N").title(None),
             color=alt.Color("in use:Q").scale(scheme="viridis", domain=[0, 1])

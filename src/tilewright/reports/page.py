@@ -231,7 +231,7 @@ def _figures(one: Analysis) -> str:
         else:
             value = f"{plain(figure.value, 6)} {figure.unit}"
             rows.append([name, value, figure.error_text(), figure.basis])
-    return _table(["figure", "value", "error", "source"], rows, numbers=(1, 2))
+    return _table(["figure", "value", "error", "source"], rows, numbers=(1, 2), said=True)
 
 
 def _costs(one: Analysis) -> str:
@@ -247,22 +247,30 @@ def _costs(one: Analysis) -> str:
         uj = plain(total.value)
         rows.append([cause, plain(count), INFO[cause].counted, price, uj, cost.basis])
     heads = ["cause", "count", "of what", "pJ each", "uJ a run", "source"]
-    return _table(heads, rows, numbers=(1, 3, 4))
+    return _table(heads, rows, numbers=(1, 3, 4), said=True)
 
 
 def _table(
-    heads: Sequence[str], rows: Sequence[Sequence[object]], numbers: Iterable[int] = ()
+    heads: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    numbers: Iterable[int] = (),
+    *,
+    said: bool = False,
 ) -> str:
+    """Return a table; ``said``: with sentences, of which a phone shows a cell on each line."""
     right = set(numbers)
 
     def cells(tag: str, row: Sequence[object]) -> str:
-        return "".join(f'<{tag}{" class=n" if i in right else ""}>{_text(c)}</{tag}>'
-                       for i, c in enumerate(row))  # fmt: skip
+        named = [f' data-head="{_text(head)}"' if said and tag == "td" else "" for head in heads]
+        return "".join(
+            f"<{tag}{' class=n' if i in right else ''}{named[i]}>{_text(c)}</{tag}>"
+            for i, c in enumerate(row)
+        )
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return (
-        f'<div class="wide"><table><thead><tr>{cells("th", heads)}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<div class="wide"><table{" class=said" if said else ""}>'
+        f"<thead><tr>{cells('th', heads)}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

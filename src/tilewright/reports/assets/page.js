@@ -43,6 +43,15 @@
   }
   dark.addEventListener("change", () => charts.filter((node) => drawn.has(node)).forEach(draw));
   addEventListener("beforeprint", all);
+  // Legends have as many columns as there is room for: a phone may be turned.
+  let width = innerWidth, later;
+  addEventListener("resize", () => {
+    clearTimeout(later);
+    later = setTimeout(() => {
+      if (innerWidth !== width) charts.filter((node) => drawn.get(node)).forEach(draw);
+      width = innerWidth;
+    }, 200);
+  });
 
   for (const table of document.querySelectorAll("table.sortable")) {
     const heads = [...table.tHead.rows[0].cells];
