@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from tilewright.errors import Error
 from tilewright.estimation.advice import widths_of_tiles
@@ -87,9 +88,11 @@ class Space:
     def around(cls, engine: EngineConfig) -> Space:
         """Return the default space, with the values of an engine beside those it has."""
         default = cls()
-        values = {name: getattr(default, name) for name in _OF_ENGINES}
-        own = _chosen(engine)
-        return cls(**{name: tuple(sorted({*of, own[name]})) for name, of in values.items()})
+        values: dict[str, Any] = {
+            name: tuple(sorted({*getattr(default, name), value}))
+            for name, value in _chosen(engine).items()
+        }
+        return replace(default, **values)
 
     def dimensions(self, weight_bits: tuple[int, ...]) -> dict[str, tuple[int | str, ...]]:
         """Return the values by parameter, those with but one too."""
