@@ -5,7 +5,8 @@
 For each network of ``examples.networks``, quantized after training and compiled for the board
 (``tw.Target.from_board``): cycles of one image by the cycle model, whose memory is the board's
 SDRAM behind its controller where it has one; the same with a memory that answers every cycle, which
-shows where memory binds; bytes to and from memory a cycle; a core's seconds of compilation. Full
+shows where memory binds; bytes to and from memory a cycle; images a second of a batch of four,
+whose weights are loaded once where they stay; a core's seconds of compilation. Full
 size for engines of 100 multipliers and more, a quarter of the width at 64 x 64 for smaller ones,
 and a 32nd at 32 x 32 where memory is small, too. Outputs of an image are compared with golden for
 reduced sizes. What is done stays in ``benchmarks/results/boards.json``; the same command goes on
@@ -33,12 +34,14 @@ from examples.networks.registry import Network
 from tilewright.api.cycles import events_of
 from tilewright.api.verify import compare_outputs
 from tilewright.boards import BOARDS
+from tilewright.compiler.ir import Graph
 from tilewright.files import write_json
 
 FULL_SIZE = 100  # multipliers
 SMALL, WIDTH = (64, 64), 0.25
 LITTLE_MEMORY = 1 << 20  # bytes
 TINY, TINY_WIDTH = (32, 32), 1 / 32
+BATCH = 4
 
 
 INTRODUCTION = (
@@ -49,7 +52,8 @@ INTRODUCTION = (
     "a row says how many products are left. That the RTL takes the same, the SDRAM's "
     "controller and chip included, is what the tests hold it to, and [Programs on "
     "boards](device.md). An ideal memory answers every cycle: what is lost to it is lost by the "
-    "memory. No board has run any of it yet."
+    f"memory. A batch is of {BATCH} images, whose weights are loaded once where that takes fewer "
+    "cycles ([Batches](batch.md)). No board has run any of it yet."
 )
 
 
@@ -81,22 +85,32 @@ def run(board: str, name: str) -> dict[str, Any]:
             tw.simulate(program, image),
         )
     ideal = replace(program, target=replace(target, memory=tw.MemoryTiming(1, 1)))
+    rate = target.clock_mhz * 1e6
     return {
         **common,
         **{key: record[key] for key in ("macs", "cycles", "utilization", "memory_bytes")},
         "ideal_cycles": events_of(ideal).cycles,
-        "images_per_second": target.clock_mhz * 1e6 / record["cycles"],
+        "images_per_second": rate / record["cycles"],
+        "batch_per_second": batch_rate(graph, target, rate),
         "program_bytes": int(program.image.size),
         "compile_seconds": record["compile_seconds"],
         "compared": network is not NETWORKS[name],
     }
 
 
+def batch_rate(graph: Graph, target: tw.Target, rate: float) -> float | None:
+    """Return the images a second of a batch, at so many cycles a second; None: it is too large."""
+    try:
+        return BATCH * rate / events_of(tw.compile_graph(graph, target, batch=BATCH)).cycles
+    except tw.Error:
+        return None
+
+
 def rows(records: Sequence[dict[str, Any]], board: str) -> list[list[str]]:
     """Return a board's table."""
     head = [
         "network", "input", "MACs", "cycles", "of the array's peak", "with an ideal memory",
-        "bytes a cycle", "images a second", "compile",
+        "bytes a cycle", "images a second", "in a batch", "compile",
     ]  # fmt: skip
     table = [head]
     for r in records:
@@ -113,6 +127,7 @@ def rows(records: Sequence[dict[str, Any]], board: str) -> list[list[str]]:
                 f"{ideal:.1%}",
                 f"{r['memory_bytes'] / r['cycles']:.2f}",
                 f"{r['images_per_second']:,.1f}",
+                "-" if r["batch_per_second"] is None else f"{r['batch_per_second']:,.1f}",
                 f"{r['compile_seconds']:.1f} s",
             ]
         )

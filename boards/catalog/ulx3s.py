@@ -14,7 +14,7 @@ ULX3S_85F = Board.from_platform(
     ULX3S_85F_Platform,
     name="ulx3s-85f",
     family="ecp5",
-    clock_mhz=106.25,  # nextpnr reaches 108.3: docs/synthesis.md
+    clock_mhz=106.25,  # which nextpnr reaches: docs/synthesis.md
     host_link="USB serial (FT231X)",
     baud=3_000_000,
     loader="ulx3s",
@@ -27,6 +27,7 @@ ULX3S_85F = Board.from_platform(
         weight_depth=8192,
         out_depth=1024,
         tables=8,
+        shared_words=True,
         bus_width=64,
         dsp="ecp5",
     ),

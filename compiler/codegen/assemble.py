@@ -67,7 +67,7 @@ FEW, CLOSE = 5, 1.003
 #: They are as many as move so many bytes together: every burst of each is walked through. ResNet-50
 #: on ulx3s-85f takes 5 s with one program, 17 with two, 26 with three, 42 with all five, and 0.36,
 #: 0.39, 0.39 % fewer cycles than with one.
-COMPARED_BYTES = 3 << 26
+COMPARED_BYTES = 1 << 27
 #: Nor more commands together, of which a small engine has many for large maps.
 COMPARED_COMMANDS = 1 << 17
 

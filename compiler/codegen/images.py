@@ -113,7 +113,7 @@ def place_feature_maps(
             last_use[lowered.stored(value)] = index
     graph = lowered.graph
     ends = [name for op in (*graph.inputs, *graph.constants) for name in op.outputs]
-    ends += [op.input for op in graph.outputs]
+    ends += [lowered.stored(op.input) for op in graph.outputs]
     for value in ends:
         first_use[value], last_use[value] = -1, len(plans)
 

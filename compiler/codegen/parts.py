@@ -210,7 +210,7 @@ class PartRunner:
         last = min(first + cols, work.columns[1]) - 1
         begin, step = windows.column_reach[0], windows.dilation[1]
         low, high = clipped(
-            windows.type.shape[2],
+            (0, windows.type.shape[2]),
             first * windows.stride[1] + begin + columns.start * step,
             last * windows.stride[1] + begin + (columns.stop - 1) * step + 1,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tilewright.compiler.ir import Graph, TensorType
+from tilewright.compiler.schedule.array.area import PhasedLayout
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.order.channels import ChannelOrder
 from tilewright.isa import EngineConfig
@@ -17,7 +18,8 @@ class LoweredGraph:
     """Stages in execution order, and the types and channel orders of all values they touch.
 
     ``orders``: of stored values; ``pixels``: bytes of a pixel in memory, of those that have fewer
-    than ``rows``; ``aliases``: values that are the bytes of others in memory, read otherwise.
+    than ``rows``; ``aliases``: values that are the bytes of others in memory, read otherwise;
+    ``phases``: of values whose rows are counted by phases, how many rows those of one lie apart.
     """
 
     graph: Graph
@@ -26,6 +28,7 @@ class LoweredGraph:
     orders: dict[str, ChannelOrder]
     pixels: dict[str, int]
     aliases: dict[str, str]
+    phases: dict[str, int]
     stages: tuple[Stage, ...]
 
     def layout(self, value: str) -> FeatureMapLayout:
@@ -34,7 +37,10 @@ class LoweredGraph:
         if known is None:
             shape, order = self.values[value].shape, tuple(self.orders[value])
             pixel = self.pixels.get(value, 0)
-            known = FeatureMapLayout(self.config, *shape, order=order, pixel=pixel)
+            if step := self.phases.get(value):
+                known = PhasedLayout(self.config, *shape, order, pixel, step)
+            else:
+                known = FeatureMapLayout(self.config, *shape, order, pixel)
             self._layouts[value] = known
         return known
 

@@ -47,7 +47,8 @@ def verify_lowered(lowered: LoweredGraph) -> None:
         for op in stage.ops:
             _verify_op(op, stage, groups)
     for output in graph.outputs:
-        _demand(output.input in written, output.name, f"nothing writes {output.input!r}")
+        stored = lowered.stored(output.input)
+        _demand(stored in written, output.name, f"nothing writes {output.input!r}")
 
 
 def _verify_op(op: ArrayOp, stage: Stage, groups: int) -> None:

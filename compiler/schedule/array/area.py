@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from tilewright.compiler.schedule.array.section import Block
@@ -29,6 +30,21 @@ class Area(NamedTuple):
     def width(self) -> int:
         """How many columns."""
         return self.right - self.left
+
+
+@dataclass(frozen=True)
+class PhasedLayout(FeatureMapLayout):
+    """Bytes of a feature map whose rows are counted by phases.
+
+    First every ``row_step``-th row from 0 on, then those from 1 on, and so on.
+    """
+
+    row_step: int = 1
+
+    def phases(self) -> list[range]:
+        """Return the rows of each phase, as they lie in memory, in the order of counting."""
+        count = min(self.row_step, self.height)
+        return [range(phase, self.height, self.row_step) for phase in range(count)]
 
 
 class Run(NamedTuple):
@@ -71,6 +87,9 @@ def runs(
     """
     row, group = layout.row_bytes, layout.group_bytes
     size = layout.columns_bytes(area.left, area.right)
+    if isinstance(layout, PhasedLayout):
+        yield from _phased_runs(layout, groups, area, in_order=in_order)
+        return
     address = groups.kg * group + area.start * row + area.left * layout.pixel_bytes
     if area.width == layout.width:
         yield Run(address, groups.n_kg, group, area.rows, row, 0, 0, True)
@@ -80,3 +99,25 @@ def runs(
     else:
         for n in range(groups.n_kg):
             yield Run(address + n * group, area.rows, row, 1, size, n, 0, False)
+
+
+def _phased_runs(
+    layout: PhasedLayout, groups: Block, area: Area, *, in_order: bool
+) -> Iterator[Run]:
+    """Yield what :func:`runs` does, phase by phase."""
+    row, group = layout.row_bytes, layout.group_bytes
+    size = layout.columns_bytes(area.left, area.right)
+    before = 0
+    for phase in layout.phases():
+        low, high = (min(max(y - before, 0), len(phase)) for y in (area.start, area.stop))
+        mine, above = phase[low:high], before + low - area.start
+        before += len(phase)
+        address = groups.kg * group + area.left * layout.pixel_bytes
+        if mine and len(mine) <= groups.n_kg and not in_order:
+            for n, y in enumerate(mine):
+                yield Run(address + y * row, groups.n_kg, group, 1, size, 0, above + n, True)
+        elif mine:
+            address += mine[0] * row
+            for n in range(groups.n_kg):
+                at = address + n * group
+                yield Run(at, len(mine), mine.step * row, 1, size, n, above, False)

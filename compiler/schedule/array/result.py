@@ -67,6 +67,7 @@ class Result:
     type : TensorType of the whole value
     step, offset : (vertical, horizontal); the results are the value's rows ``offset + i * step``,
         and its columns likewise: a phase of a transposed convolution
+    most : of these rows; None for all that the value has
     zero_point, qmin, qmax : int
     table : (256,) uint8, what each result's byte is replaced by, or None
     """
@@ -75,6 +76,7 @@ class Result:
     type: TensorType
     step: tuple[int, int] = (1, 1)
     offset: tuple[int, int] = (0, 0)
+    most: int | None = None
     zero_point: int
     qmin: int
     qmax: int
@@ -82,11 +84,11 @@ class Result:
 
     def own_rows(self, start: int, stop: int) -> tuple[int, int]:
         """Return which of its rows lie in rows ``start .. stop - 1`` of the value."""
-        return _own(start, stop, self.step[0], self.offset[0])
+        return own_results(start, stop, self.step[0], self.offset[0], self.most)
 
     def own_columns(self, left: int, right: int) -> tuple[int, int]:
         """Return which of its columns lie in columns ``left .. right - 1`` of the value."""
-        return _own(left, right, self.step[1], self.offset[1])
+        return own_results(left, right, self.step[1], self.offset[1])
 
     def words(self, config: EngineConfig, left: int, right: int) -> int:
         """Return the words of ``cols`` results that columns ``left .. right - 1`` take in a row."""
@@ -152,6 +154,14 @@ class Result:
         return self.offset[1] + work.columns[0] * self.step[1]
 
 
-def _own(start: int, stop: int, step: int, offset: int) -> tuple[int, int]:
-    """Return which of ``offset, offset + step, ...`` are in ``start .. stop - 1``."""
-    return -(-(start - offset) // step), -(-(stop - offset) // step)
+def own_results(
+    start: int, stop: int, step: int, offset: int, most: int | None = None
+) -> tuple[int, int]:
+    """Return which of ``offset, offset + step, ...`` are in ``start .. stop - 1``.
+
+    ``most`` : there are no more of them; None if only the range ends them.
+    """
+    first, end = -(-(start - offset) // step), -(-(stop - offset) // step)
+    if most is None:
+        return first, end
+    return min(max(first, 0), most), min(max(end, 0), most)

@@ -9,13 +9,18 @@ from typing import TypeAlias
 
 from tilewright.compiler.ir import TensorType
 from tilewright.compiler.schedule.array.op import ArrayOp
+from tilewright.compiler.schedule.array.result import own_results
 from tilewright.compiler.schedule.array.section import Block
 from tilewright.compiler.schedule.array.weights import WeightSource
 from tilewright.compiler.schedule.array.windows import Operand, clipped
 from tilewright.isa import EngineConfig
 
-_Reaches: TypeAlias = "dict[tuple[int, int, int], tuple[int, int]]"
-"""From stride, and step and offset of the results, to where result 0 reads, as (first, end)."""
+_Reaches: TypeAlias = "dict[tuple[_Own, int, tuple[int, int]], tuple[int, int]]"
+"""From which results are an operation's, their stride and what bounds the input, to where result 0
+reads, as (first, end)."""
+
+_Own: TypeAlias = tuple[int, int, int | None]
+"""Step and offset of results, and the most there are, if they are not all that a value has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +77,11 @@ class Stage:
         """Rows of results that are computed together."""
         return self.ops[0].reduction.tile_rows
 
+    def computing(self, rows: int) -> list[ArrayOp]:
+        """Return the operations that have results among so many rows."""
+        own = ((op, op.result.own_rows(0, rows)) for op in self.ops)
+        return [op for op, (first, end) in own if first < end]
+
     @cached_property
     def output_type(self) -> TensorType:
         """Type of the value written."""
@@ -93,7 +103,7 @@ class Stage:
         return {}
 
     def _rows_read(self, start: int, stop: int) -> tuple[int, int]:
-        return _read(self._row_reaches, self.ops[0].windows.type.shape[1], start, stop)
+        return _read(self._row_reaches, start, stop)
 
     def input_columns(self, left: int, right: int) -> tuple[int, int]:
         """Return the input columns that output columns ``left .. right - 1`` read, at least one.
@@ -101,7 +111,7 @@ class Stage:
         Where only padding is read, that is the nearest column.
         """
         width = self.ops[0].windows.type.shape[2]
-        first, end = _read(self._column_reaches, width, left, right)
+        first, end = _read(self._column_reaches, left, right)
         first = min(first, width - 1)
         return first, max(end, first + 1)
 
@@ -109,7 +119,14 @@ class Stage:
     def _row_reaches(self) -> _Reaches:
         """Input rows from and to which operations of the same rows of results read."""
         return _reaches(
-            ((op.windows.stride[0], op.result.step[0], op.result.offset[0]), op.windows.reach)
+            (
+                (
+                    (op.result.step[0], op.result.offset[0], op.result.most),
+                    op.windows.stride[0],
+                    op.windows.bounds,
+                ),
+                op.windows.reach,
+            )
             for op in self.ops
         )
 
@@ -118,7 +135,11 @@ class Stage:
         """The same of columns."""
         return _reaches(
             (
-                (op.windows.stride[1], op.result.step[1], op.result.offset[1]),
+                (
+                    (op.result.step[1], op.result.offset[1], None),
+                    op.windows.stride[1],
+                    (0, op.windows.type.shape[2]),
+                ),
                 op.windows.column_reach,
             )
             for op in self.ops
@@ -146,7 +167,9 @@ class Stage:
         return sum(source.size_bytes(config) for source in self.sources)
 
 
-def _reaches(found: Iterable[tuple[tuple[int, int, int], tuple[int, int]]]) -> _Reaches:
+def _reaches(
+    found: Iterable[tuple[tuple[_Own, int, tuple[int, int]], tuple[int, int]]],
+) -> _Reaches:
     """Return the hull of the reaches of each kind."""
     result: _Reaches = {}
     for key, (first, end) in found:
@@ -155,14 +178,15 @@ def _reaches(found: Iterable[tuple[tuple[int, int, int], tuple[int, int]]]) -> _
     return result
 
 
-def _read(reaches: _Reaches, size: int, start: int, stop: int) -> tuple[int, int]:
-    """Return what results ``start .. stop - 1`` read along an axis of ``size`` pixels."""
-    spans = [
-        (low * stride + above, (high - 1) * stride + below, high > low)
-        for (stride, step, offset), (above, below) in reaches.items()
-        for low, high in [(-(-(start - offset) // step), -(-(stop - offset) // step))]
-    ]
-    if some := [span for span in spans if span[2]]:
-        return clipped(size, min(first for first, _, _ in some), max(end for _, end, _ in some))
-    first = min(first for first, _, _ in spans)
-    return clipped(size, first, first)
+def _read(reaches: _Reaches, start: int, stop: int) -> tuple[int, int]:
+    """Return what results ``start .. stop - 1`` read along an axis of the input."""
+    spans: list[tuple[int, int]] = []
+    nothing: list[tuple[int, int]] = []
+    for (own, stride, bounds), (above, below) in reaches.items():
+        low, high = own_results(start, stop, *own)
+        read = clipped(bounds, low * stride + above, (high - 1) * stride + below)
+        (spans if high > low else nothing).append(read)
+    if spans:
+        return min(first for first, _ in spans), max(end for _, end in spans)
+    first = min(first for first, _ in nothing)
+    return first, first

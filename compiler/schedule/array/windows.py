@@ -95,6 +95,8 @@ class Windows:
     kernel, stride, dilation : (vertical, horizontal)
     padding : (top, left); negative where the first window begins inside the input
     pad : int, what stands for pixels outside the input
+    band : rows of the input that are read, as (first, end), which are all there are to windows;
+        None for all of them
     """
 
     operands: tuple[Operand, ...]
@@ -104,6 +106,7 @@ class Windows:
     dilation: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
     pad: int = 0
+    band: tuple[int, int] | None = None
 
     #: Rows on chip are read two at a time: a ring has an even number of an odd number of words.
     pairs_of_rows: ClassVar[bool] = False
@@ -146,9 +149,14 @@ class Windows:
         return self.planes
 
     @cached_property
+    def bounds(self) -> tuple[int, int]:
+        """Rows of the input outside of which there is padding, as (first, end)."""
+        return self.band or (0, self.type.shape[1])
+
+    @cached_property
     def reach(self) -> tuple[int, int]:
         """Rows of the input that row 0 of the results reads, as (first, end)."""
-        first = -self.padding[0]
+        first = self.bounds[0] - self.padding[0]
         return first, first + (self.kernel[0] - 1) * self.dilation[0] + 1
 
     @cached_property
@@ -163,7 +171,7 @@ class Windows:
         Rows outside the input are left out; nothing to compute, or padding only, is an empty range
         inside the input.
         """
-        return clipped(self.type.shape[1], *self.unclipped(first, end))
+        return clipped(self.bounds, *self.unclipped(first, end))
 
     def unclipped(self, first: int, end: int) -> tuple[int, int]:
         """Return what :meth:`input_rows` does, with rows outside the input."""
@@ -173,11 +181,11 @@ class Windows:
 
     def part_rows(self, first: int, end: int, kernel_rows: range) -> tuple[int, int]:
         """Return what :meth:`input_rows` does, for some rows of the kernel only."""
-        return clipped(self.type.shape[1], *self.unclipped_part(first, end, kernel_rows))
+        return clipped(self.bounds, *self.unclipped_part(first, end, kernel_rows))
 
     def unclipped_part(self, first: int, end: int, kernel_rows: range) -> tuple[int, int]:
         """Return what :meth:`part_rows` does, with rows outside the input."""
-        step, top = self.stride[0], -self.padding[0]
+        step, top = self.stride[0], self.bounds[0] - self.padding[0]
         low = first * step + top + kernel_rows.start * self.dilation[0]
         high = (end - 1) * step + top + (kernel_rows.stop - 1) * self.dilation[0] + 1
         return low, high if end > first else low
@@ -227,8 +235,8 @@ class Windows:
 
         Of a large input, so much that a command can count the rows and columns that it reads.
         """
-        _, height, width = self.type.shape
-        if max(height, width) <= _MOST_PIXELS:
+        _, _, width = self.type.shape
+        if max(self._height, width) <= _MOST_PIXELS:
             return chunk
         (top, bottom), (left, right) = self.reach, self.column_reach
         rows = (_MOST_PIXELS - bottom + top) // self.stride[0]
@@ -237,11 +245,16 @@ class Windows:
         columns = chunk.columns if chunk.columns <= columns else cut_at(config, columns, 1)
         return chunk._replace(rows=min(chunk.rows, rows), columns=columns)
 
+    @property
+    def _height(self) -> int:
+        first, end = self.bounds
+        return end - first
+
     def rows_above(self, work: Work) -> int:
         """Return the rows from which a command counts: 0, unless it could not count them all."""
-        if self.type.shape[1] <= _MOST_PIXELS:
+        if self._height <= _MOST_PIXELS:
             return 0
-        return max(0, work.first * self.stride[0] + self.reach[0])
+        return max(0, work.first * self.stride[0] - self.padding[0])
 
     def too_large(
         self, words: int, rings: Mapping[str, Ring], config: EngineConfig
@@ -265,7 +278,7 @@ class Windows:
             "n_s": kernel[1],
             "stride_x": self.stride[1],
             "act_base": ring.base + (work.cg - ring.first) * ring.words + skipped,
-            "act_row": ring.offset(y0),
+            "act_row": ring.offset(self.bounds[0] + y0),
             "act_ring": ring.words,
             "kg_step": self.planes * ring.words if per_group else 0,
             "cg_step": self.group_step(work),
@@ -274,7 +287,7 @@ class Windows:
             "y0": y0 - above,
             "oy_dy": self.stride[0],
             "r_dy": self.dilation[0],
-            "in_h": min(self.type.shape[1] - above, _MOST_PIXELS),
+            "in_h": min(self._height - above, _MOST_PIXELS),
             "x0": x0,
             "x0_word": x0 // config.cols,
             "x0_lane": x0 % config.cols,
@@ -340,6 +353,7 @@ class JoinedWindows(Windows):
         return steps.pop()
 
 
-def clipped(size: int, first: int, end: int) -> tuple[int, int]:
-    """Return which of ``first .. end - 1`` are in ``0 .. size - 1``, as (first, end)."""
-    return min(max(first, 0), size), min(max(end, 0), size)
+def clipped(bounds: tuple[int, int], first: int, end: int) -> tuple[int, int]:
+    """Return which of ``first .. end - 1`` are within bounds, (first, end) as what is returned."""
+    low, high = bounds
+    return min(max(first, low), high), min(max(end, low), high)

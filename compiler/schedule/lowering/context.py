@@ -75,8 +75,7 @@ class Context:
         timing: Timing,
     ) -> None:
         self.config, self.objective, self.timing = config, objective, timing
-        self.algorithms = algorithms
-        self.graph = graph
+        self.algorithms, self.graph = algorithms, graph
         self.ranges = value_ranges(graph.ops, graph.values)
         self.values = dict(graph.values)
         self.stages: list[Stage] = []
@@ -84,10 +83,11 @@ class Context:
         self.orders: dict[str, ChannelOrder] = {}
         self.views: dict[str, View] = {}
         self.aliases: dict[str, str] = {}  # values that are the bytes of others in memory
+        self.pixels: dict[str, int] = {}  # those with other pixels: their bytes
+        self.phases: dict[str, int] = {}  # those whose rows are counted by phases: their step
         self.results = {op.input for op in graph.outputs}
-        for graph_input in graph.inputs:
-            self.orders[graph_input.output] = self.natural(graph_input.output)
-        for value in (value for op in graph.constants for value in op.outputs):
+        given = (*graph.inputs, *graph.constants)
+        for value in (value for op in given for value in op.outputs):
             self.orders[value] = self.natural(value)
         for op in graph.ops:
             for value in op.outputs:

@@ -21,6 +21,7 @@ from tilewright.compiler.schedule.array.weights import Weights, WeightSource
 from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.phases import by_phases
 from tilewright.compiler.schedule.lowering.table import lowering
 from tilewright.compiler.schedule.order.channels import (
     ChannelOrder,
@@ -67,7 +68,7 @@ def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d", algorithm: str | None =
         plain, weight, ctx.config, ctx.objective, ctx.algorithm(op.name), ctx.timing
     )
     if chosen is None:
-        ctx.emit(plain)
+        ctx.emit(*by_phases(ctx, plain))
         return
     tiling, at_load = ordered(chosen[0]), chosen[1]
     kernels = tiling.transform_kernels(weight)

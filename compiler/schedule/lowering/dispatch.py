@@ -61,9 +61,10 @@ def lower(
                 f"{op.name}: its weights take more memory than there is; give it smaller "
                 "feature maps or fewer channels"
             ) from error
-    pixels = _narrow_inputs(ctx) | {alias: ctx.values[alias].shape[0] for alias in ctx.aliases}
+    pixels = _narrow_inputs(ctx) | ctx.pixels
+    stages = tuple(ctx.stages)
     return LoweredGraph(
-        graph, config, ctx.values, ctx.orders, pixels, ctx.aliases, tuple(ctx.stages)
+        graph, config, ctx.values, ctx.orders, pixels, ctx.aliases, ctx.phases, stages
     )
 
 

@@ -108,7 +108,7 @@ def _by_bytes(ctx: Context, name: str, output: str, source: str, groups: int, si
     shape = size, len(ctx.orders[part]) // rows, pixels * count
     ctx.values[values] = replace(ctx.values[part], shape=shape)
     ctx.orders[values] = ctx.natural(values)
-    ctx.aliases[values] = part
+    ctx.aliases[values], ctx.pixels[values] = part, size
     taps = tuple(Taps(view.first, first * count, 1, rows) for first in range(0, pixels, rows))
     return _turn(ctx, name, values, pixels, (len(view.order) // rows, rows), taps, (1, count))
 

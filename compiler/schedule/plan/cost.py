@@ -401,7 +401,7 @@ class Estimate:
         """
         config, gaps = self._config, self._timing.gaps
         cycles, sizes = 0, Counter(cut.n_kg for cut in cuts)
-        for op in stage.ops:
+        for op in stage.computing(area.rows):
             commands = leads = 0
             for n_kg, count in sizes.items():
                 whole = Chunk(area.rows, n_kg, area.width)
