@@ -51,6 +51,7 @@ def test_what_is_fuller_than_any_or_of_another_kind_is_unknown():
     board = get_board("ulx3s-85f")
     full = {"TRELLIS_COMB": Site(Figure.exact(80_000, "sites", "here"), 83_640)}
     assert isinstance(clock_of(board.engine, board, full), Unknown)
-    slow = clock_of(replace(board.engine, pipelined=False, requantizers=8), board, {})
+    engine = replace(board.engine, pipelined=False, requantizers=8, shared_words=False)
+    slow = clock_of(engine, board, {})
     assert isinstance(slow, Unknown)
     assert "pipelined=False" in slow.reason
