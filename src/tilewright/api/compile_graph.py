@@ -6,9 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, get_args
 
+from tilewright.boards import get_board
 from tilewright.compiler.codegen import Assembly, assemble
 from tilewright.compiler.ir import Graph, ResultView, choose_multipliers, side_by_side
-from tilewright.compiler.schedule import AUTOMATIC, LoweredGraph, Objective, rounding_errors, view
+from tilewright.compiler.schedule import (
+    AUTOMATIC,
+    EngineLimitError,
+    LoweredGraph,
+    Objective,
+    rounding_errors,
+    view,
+)
 from tilewright.errors import Error, require_choice, require_type
 from tilewright.isa import Unit
 from tilewright.program import LayerInfo, Program
@@ -38,7 +46,8 @@ def compile_graph(
     Raises
     ------
     Error
-        Naming the layer, if the graph is wrong or the engine cannot run it.
+        Naming the layer, if the graph is wrong or the engine cannot run it; if the board's memory
+        is too small, by how much.
     """
     require_type("compile_graph", "graph", graph, Graph)
     check_options("compile_graph", target, objective, algorithms, batch)
@@ -54,6 +63,7 @@ def compile_graph(
             wide = None
     computed = assembly.lowered.graph if wide is None else graph
     program = _program(assembly, computed, target, input_shapes, results, batch, wide is not None)
+    _check_memory(program)
     if program.graph is graph:
         return program
     arrays = program.quantize(program.random_image() if examples is None else examples)
@@ -101,6 +111,19 @@ def _program(
         batch=batch,
         in_columns=in_columns,
     )
+
+
+def _check_memory(program: Program) -> None:
+    """Refuse a program that is larger than its board's memory."""
+    board, size = program.target.board, int(program.image.size)
+    room = size if board is None else get_board(board).memory_bytes
+    if size > room:
+        raise EngineLimitError(
+            f"{program.graph.name}: weights, feature maps and commands take {size:,} bytes, "
+            f"{size - room:,} more than the {room:,} of {board}'s memory: take a board with more, "
+            "a narrower network, smaller images or a smaller batch, or to simulate it only, a "
+            "target without a board"
+        )
 
 
 def layer_infos(graph: Graph, lowered: LoweredGraph, images: int = 1) -> tuple[LayerInfo, ...]:
