@@ -1,9 +1,11 @@
 """Engines that no other one beats; a search that was killed goes on, and loses nothing."""
 
+import os
 import pickle
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -214,6 +216,59 @@ def test_wrong_arguments_are_refused(graphs):
     ):
         with pytest.raises(tw.Error, match=match):
             tw.explore(net, None, **{"board": BOARD} | arguments)
+
+
+WORKING = """
+import os, pickle, sys
+from tests.exploration.test_search import BOARD, OBJECTIVES, search
+from tilewright.exploration.workers import workers
+
+if __name__ == "__main__":
+    graphs = pickle.load(open(sys.argv[1], "rb"))
+    with workers(graphs, BOARD, OBJECTIVES, 2, None) as at_work:
+        search().run(2, at_work, lambda done, total: None)
+        print(*at_work._pool._processes, flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(not Path("/proc").exists(), reason="no /proc")
+def test_workers_end_with_a_search_that_is_killed(graphs, tmp_path):
+    """They waited for work for ever, some 280 MB each."""
+    network, script = tmp_path / "graphs", tmp_path / "working.py"
+    network.write_bytes(pickle.dumps(graphs))
+    script.write_text(WORKING)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    arguments = [sys.executable, script, network]
+    with subprocess.Popen(
+        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        children = [Path("/proc") / pid for pid in process.stdout.readline().split()]
+        assert len(children) == 2
+        assert all(child.exists() for child in children)
+        process.kill()
+    until = time.monotonic() + 30
+    while any(child.exists() for child in children):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_what_a_search_has_found_is_read_from_its_file(graphs, tmp_path):
+    found = run(graphs, search(tmp_path / "search.db"), 3)
+    assert Exploration.load(tmp_path / "search.db") == found
+    for name, fill in (("empty.db", b""), ("text.db", b"SQLite format 3\0 or not"), ("a.db", None)):
+        if fill is not None:
+            (tmp_path / name).write_bytes(fill)
+        with pytest.raises(tw.Error, match=name):
+            Exploration.load(tmp_path / name)
+
+
+def test_a_file_that_cannot_be_a_searchs_is_refused(tmp_path):
+    (tmp_path / "text.db").write_text("hello")
+    for path in (tmp_path / "text.db", tmp_path, tmp_path / "text.db" / "search.db"):
+        with pytest.raises(tw.Error, match="cannot be a search's file"):
+            search(path)
 
 
 @pytest.mark.exhaustive

@@ -41,7 +41,7 @@ def evaluate(
 ) -> None:
     """Measure a program's accuracy on labelled images."""
     loaded = tw.load(program)
-    data = read_labelled(loaded, inputs)
+    data = read_labelled(loaded.input_names, inputs)
     with progress_bar() as bar:
         task = bar.add_task(backend.value, total=None)
         result = tw.evaluate(

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 import tilewright as tw
-from tilewright.cli.files import load_network
+from tilewright.cli.files import load_network, read_labelled
 from tilewright.cli.options import DEFAULT_BOARD, Host
 from tilewright.cli.tables import console, progress_bar
 from tilewright.estimation.figures import plain
@@ -27,7 +27,7 @@ def explore(
         str,
         typer.Option(
             metavar="NAME,NAME",
-            help="What engines are compared by; also traffic.",
+            help="What engines are compared by; also traffic, and error with --labelled.",
         ),
     ] = _OBJECTIVES,
     evaluations: Annotated[
@@ -40,6 +40,13 @@ def explore(
             "--four-bits",
             metavar="NETWORK",
             help="The network with 4-bit weights, of which an engine may have either.",
+        ),
+    ] = None,
+    labelled: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For error: .npz file of `inputs` and `labels`, as `evaluate` takes it.",
         ),
     ] = None,
     storage: Annotated[
@@ -64,6 +71,8 @@ def explore(
     networks = {8: model}
     if four_bits is not None:
         networks[4], _ = load_network(four_bits, Host.anywhere.value)
+    names = getattr(getattr(model, "graph", None), "inputs", ("inputs",))
+    data = None if labelled is None else read_labelled(tuple(names), labelled)
     with progress_bar() as bar:
         task = bar.add_task("explore", total=evaluations)
         found = tw.explore(
@@ -72,6 +81,7 @@ def explore(
             board=board,
             objectives=tuple(objectives.split(",")),
             evaluations=evaluations,
+            labelled=data,
             storage=storage,
             jobs=jobs,
             scheduler=scheduler,

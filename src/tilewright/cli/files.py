@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +72,7 @@ def read_batches(network: tw.FloatNetwork, path: Path, size: int = 16) -> list[t
         arrays = {names[0]: arrays["inputs"]}
     if set(arrays) != set(names):
         raise Error(
-            f"{path} has the arrays {_listed(arrays)}; the network takes {', '.join(names)}"
+            f"{path} has the arrays {_listed(arrays)}; the program takes {', '.join(names)}"
         )
     tensors = []
     for name in names:
@@ -178,11 +178,11 @@ def read_inputs(program: tw.Program | tw.HostedProgram, path: Path | None) -> An
     arrays = read_arrays(path)
     if LABELS not in program.input_names:
         arrays.pop(LABELS, None)
-    return _by_name(program, arrays, path)
+    return _by_name(program.input_names, arrays, path)
 
 
-def read_labelled(program: tw.Program | tw.HostedProgram, path: Path) -> tuple[Any, Any]:
-    """Return inputs and labels from a .npz file.
+def read_labelled(names: Sequence[str], path: Path) -> tuple[Any, Any]:
+    """Return inputs, of these names, and labels from a .npz file.
 
     Raises
     ------
@@ -195,14 +195,11 @@ def read_labelled(program: tw.Program | tw.HostedProgram, path: Path) -> tuple[A
     if LABELS not in arrays:
         raise Error(f"{path} has no array {LABELS!r}; it has {_listed(arrays)}")
     labels = arrays.pop(LABELS)
-    return _by_name(program, arrays, path), labels
+    return _by_name(names, arrays, path), labels
 
 
-def _by_name(
-    program: tw.Program | tw.HostedProgram, arrays: dict[str, Any], path: Path
-) -> list[Any]:
+def _by_name(names: Sequence[str], arrays: dict[str, Any], path: Path) -> list[Any]:
     """Return arrays in the order of the inputs; of one input, the name may be ``inputs``."""
-    names = program.input_names
     if len(names) == 1 and list(arrays) == ["inputs"]:
         return list(arrays.values())
     for name in names:

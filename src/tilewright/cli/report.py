@@ -25,7 +25,8 @@ def report(
         typer.Option(
             "--search",
             metavar="FILE",
-            help="Also show the engines of a search: what `explore` wrote with --json.",
+            help="Also show the engines of a search: what `explore` wrote with --json, or keeps "
+            "with --storage.",
         ),
     ] = None,
 ) -> None:

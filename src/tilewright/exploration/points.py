@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tilewright import files
@@ -16,7 +17,7 @@ from tilewright.isa.config import ConfigError
 
 __all__ = ["Exploration", "Point", "front_of"]
 
-_MAX_BYTES = 1 << 26
+_MAX_BYTES, _SQLITE = 1 << 26, b"SQLite format 3\0"
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,17 @@ class Exploration:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Exploration:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote, or what a search has found so far from its file.
 
         Raises
         ------
         Error
             If the file is something else.
         """
+        if _is_database(path):
+            from tilewright.exploration.search import stored
+
+            return stored(Path(path))
         try:
             record = json.loads(files.read_bytes(path, _MAX_BYTES))
             points = tuple(_point(entry) for entry in record["points"])
@@ -109,6 +114,13 @@ class Exploration:
             return cls(str(record["board"]), objectives, points, int(record["refused"]))
         except (ValueError, TypeError, KeyError, AttributeError, ConfigError) as error:
             raise Error(f"{path} is not what `explore` writes: {error!r}") from error
+
+
+def _is_database(path: str | os.PathLike[str]) -> bool:
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
 
 
 def _point(entry: Mapping[str, Any]) -> Point:

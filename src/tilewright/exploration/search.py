@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,11 @@ from tilewright.exploration.workers import Workers
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
-__all__ = ["Search"]
+__all__ = ["Search", "stored"]
 
 #: Choices that are looked at for one that has not been tried and fits, before there is none.
 PATIENCE = 400
-_REFUSED, _QUESTION = "refused", "question"
+_REFUSED, _QUESTION, _STUDY = "refused", "question", "tilewright"
 
 
 class Search:
@@ -62,25 +62,15 @@ class Search:
         seed: int,
         errors: Mapping[int, float],
     ) -> None:
-        try:
-            import optuna
-        except ImportError as error:
-            raise Error("a search needs optuna: pip install 'tilewright[explore]'") from error
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.study: Study = _opened(storage, objectives)
+        import optuna
+
         self._optuna = optuna
         self.board, self.objectives, self._errors = board, objectives, errors
         self.last_refusal = self.last_misfit = ""
         self._base = get_board(board).engine
         self._dimensions = space.dimensions(weight_bits)
         self._fewest = space.smallest * self._base.multipliers
-        if storage is not None:
-            storage.parent.mkdir(parents=True, exist_ok=True)
-        self.study: Study = optuna.create_study(
-            study_name="tilewright",
-            storage=None if storage is None else f"sqlite:///{storage.resolve()}",
-            directions=["minimize"] * len(objectives),
-            load_if_exists=True,
-        )
         seeds = zlib.crc32(f"{seed} {len(self.study.trials)}".encode())
         self._random = random.Random(seeds)
         self.study.sampler = optuna.samplers.TPESampler(
@@ -92,7 +82,6 @@ class Search:
         about = [board, get_board(board).clock_mhz, self._base.digest, question]
         asked = [objectives, self._dimensions, space.smallest, sorted(errors.items())]
         self._claim(json.dumps([about, asked], sort_keys=True))
-        self._known: dict[str, Outcome] = {}
         self._take_up(space.of(self._base, weight_bits))
 
     def _claim(self, question: str) -> None:
@@ -117,11 +106,7 @@ class Search:
                 self.study.tell(trial.number, state=states.FAIL)
                 if len(trial.params) == len(self._dimensions):
                     self.study.enqueue_trial(trial.params)
-            elif _REFUSED in trial.user_attrs:
-                self._known[_key(trial.params)] = Outcome({}, trial.user_attrs[_REFUSED])
-            elif trial.state == states.COMPLETE:
-                values = dict(zip(self.objectives, trial.values, strict=True))
-                self._known[_key(trial.params)] = Outcome(values)
+        self._known = _outcomes(self.study, self.objectives)
         if own is not None and not self.study.trials:
             for chosen in (own, *self._beside(own)):
                 self.study.enqueue_trial(dict(chosen))
@@ -230,25 +215,88 @@ class Search:
 
     def result(self) -> Exploration:
         """Return what is known."""
-        own = self._base
-        choices, refused = [], 0
-        for text, outcome in self._known.items():
-            if outcome.refused:
-                refused += 1
-                continue
-            choices.append((choice_of(own, json.loads(text)), outcome.values))
-        named = [f"{name}, {UNITS[name]}" for name in self.objectives]
-        rows = [[values[name] for name in self.objectives] for _, values in choices]
-        points = tuple(
-            Point(
-                choice,
-                dict(zip(named, row, strict=True)),
-                front,
-                board=choice.engine.digest == own.digest and choice.objective == "time",
-            )
-            for (choice, _), row, front in zip(choices, rows, front_of(rows), strict=True)
+        return _found(self.board, self.objectives, self._known)
+
+
+def stored(path: Path) -> Exploration:
+    """Return what is in a search's file, be the search over or not.
+
+    Raises
+    ------
+    Error
+        If it is no such file, or the board's engine is another one by now.
+    """
+    study = _opened(path, None)
+    try:
+        (board, _, digest, _), (objectives, *_) = json.loads(study.user_attrs[_QUESTION])
+    except (KeyError, ValueError, TypeError) as error:
+        raise Error(f"{path} is no search's file, or of an earlier version") from error
+    if get_board(board).engine.digest != digest:
+        raise Error(f"{path}: {board} has another engine by now")
+    return _found(board, tuple(objectives), _outcomes(study, objectives))
+
+
+def _opened(storage: Path | None, objectives: Sequence[str] | None) -> Study:
+    """Return the study in a file or in memory; with ``objectives``, a new one if there is none."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise Error("a search needs optuna: pip install 'tilewright[explore]'") from error
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    address = None if storage is None else f"sqlite:///{storage.resolve()}"
+    try:
+        if objectives is None:
+            return optuna.load_study(study_name=_STUDY, storage=address)
+        if storage is not None:
+            storage.parent.mkdir(parents=True, exist_ok=True)
+        return optuna.create_study(
+            study_name=_STUDY,
+            storage=address,
+            directions=["minimize"] * len(objectives),
+            load_if_exists=True,
         )
-        return Exploration(self.board, tuple(named), points, refused)
+    except (OSError, KeyError, RuntimeError, optuna.exceptions.OptunaError,
+            SQLAlchemyError) as error:  # fmt: skip
+        reason = str(error).split("\n")[0]
+        raise Error(f"{storage} cannot be a search's file: {reason}") from error
+
+
+def _outcomes(study: Study, objectives: Sequence[str]) -> dict[str, Outcome]:
+    """Return what is known of each choice."""
+    known: dict[str, Outcome] = {}
+    for trial in study.get_trials(deepcopy=False):
+        if _REFUSED in trial.user_attrs:
+            known[_key(trial.params)] = Outcome({}, trial.user_attrs[_REFUSED])
+        elif trial.values is not None:
+            values = dict(zip(objectives, trial.values, strict=True))
+            known[_key(trial.params)] = Outcome(values)
+    return known
+
+
+def _found(board: str, objectives: Sequence[str], known: Mapping[str, Outcome]) -> Exploration:
+    """Return engines with their names and objectives with their units."""
+    own = get_board(board).engine
+    choices, refused = [], 0
+    for text, outcome in known.items():
+        if outcome.refused:
+            refused += 1
+            continue
+        choices.append((choice_of(own, json.loads(text)), outcome.values))
+    named = [f"{name}, {UNITS[name]}" for name in objectives]
+    rows = [[values[name] for name in objectives] for _, values in choices]
+    points = tuple(
+        Point(
+            choice,
+            dict(zip(named, row, strict=True)),
+            front,
+            board=choice.engine.digest == own.digest and choice.objective == "time",
+        )
+        for (choice, _), row, front in zip(choices, rows, front_of(rows), strict=True)
+    )
+    return Exploration(board, tuple(named), points, refused)
 
 
 def _key(chosen: Mapping[str, Any]) -> str:

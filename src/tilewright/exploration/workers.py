@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from multiprocessing.connection import wait as wait_for
 from typing import Any, Protocol
 
 from tilewright.compiler.ir import Graph
@@ -77,9 +80,9 @@ class _Cluster:
         )
 
     def first(self, pending: list[Any]) -> tuple[Any, Outcome]:
-        from distributed import wait as wait_for
+        from distributed import wait as first_of
 
-        wait_for(pending, return_when="FIRST_COMPLETED")  # type: ignore[no-untyped-call]
+        first_of(pending, return_when="FIRST_COMPLETED")  # type: ignore[no-untyped-call]
         one = next(future for future in pending if future.done())
         outcome: Outcome = one.result()
         return one, outcome
@@ -125,6 +128,15 @@ def _begin(graphs: Graphs, board: str, objectives: tuple[str, ...]) -> None:
 
     torch.set_num_threads(1)
     _task = graphs, board, objectives
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End when the search is killed: its pipes stay open, since workers hold both their ends."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait_for([parent.sentinel])
+    os._exit(1)
 
 
 def _evaluate(choice: Choice) -> Outcome:
