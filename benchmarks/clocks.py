@@ -32,7 +32,7 @@ from tilewright.boards import Board, get_board
 from tilewright.boards.families import get_family
 from tilewright.boards.flow.report import REPORT, used_sites
 from tilewright.boards.flow.tools import FlowError
-from tilewright.estimation.clock import Routed, left_out
+from tilewright.estimation.clock import Routed, left_out, off
 from tilewright.estimation.figures import Figure
 from tilewright.estimation.resources import resources_of
 from tilewright.files import write_json
@@ -109,10 +109,16 @@ def _routed(record: dict[str, Any]) -> Routed:
 
 def rows(record: dict[str, Any]) -> list[list[str]]:
     """Return the cells of the table of systems, heads first, of what ``keep`` keeps."""
-    table = [["system", "family", "SDRAM", "MHz"]]
-    for system in record["systems"]:
-        memory = "yes" if system["sdram"] else "no"
-        table.append([system["name"], system["family"], memory, f"{system['fmax_mhz']:.1f}"])
+    table = [["system", "family", "SDRAM", "MHz", "by the others"]]
+    systems = [Routed(**system) for system in record["systems"]]
+    for one in systems:
+        error = off(one, systems)
+        table.append(
+            [
+                *(one.name, one.family, "yes" if one.sdram else "no", f"{one.fmax_mhz:.1f}"),
+                "-" if error is None else f"{error:+.1%}",
+            ]
+        )
     return table
 
 
@@ -127,11 +133,12 @@ def keep() -> None:
     for row in cells:
         table.add_row(*row)
     console.print(table)
-    if errors := left_out(routed):
-        console.print(
-            f"each of {len(errors)} by others like it: {median(errors):.1%} off in the median, "
-            f"{max(errors):.1%} at worst"
-        )
+    for family in sorted({system.family for system in routed}):
+        if errors := left_out([system for system in routed if system.family == family]):
+            console.print(
+                f"{family}: each of {len(errors)} systems by others like it: "
+                f"{median(errors):.1%} off in the median, {max(errors):.1%} at worst"
+            )
 
 
 @app.command()

@@ -25,6 +25,7 @@ from benchmarks import (
     clocks,
     deformable,
     estimates,
+    explored,
     ice40,
     link,
     mlperf_tiny,
@@ -127,6 +128,10 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "cells": lambda: markdown_table(estimates.rows(json.loads(estimates.KEPT.read_text()))),
         "clocks": lambda: markdown_table(clocks.rows(json.loads(clocks.KEPT.read_text()))),
         "activity": lambda: markdown_table(activity.rows(figures("activity.json"))),
+    },
+    "explore.md": {
+        "front": lambda: markdown_table(explored.front_rows(figures("explored.json"))),
+        "engine": lambda: markdown_table(explored.rows(figures("explored.json"))),
     },
     "device.md": {"link": lambda: markdown_table(link.rows(figures("link.json")))},
     "synthesis.md": {

@@ -30,8 +30,8 @@ def programs():
 
 
 @pytest.fixture(scope="module")
-def page(programs, tmp_path_factory):
-    front = [
+def front():
+    return [
         Point(
             Choice(ENGINES["4x4-bus64"], "time", 8, "auto"),
             {"latency, ms": 1.0 + i, "area, of the FPGA": 1 / (1 + i)},
@@ -39,6 +39,10 @@ def page(programs, tmp_path_factory):
         )
         for i in range(5)
     ]
+
+
+@pytest.fixture(scope="module")
+def page(programs, front, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
     return tw.report(programs, path, front=front)
 
@@ -112,7 +116,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 @pytest.mark.exhaustive
 @pytest.mark.skipif(CHROMIUM is None, reason="`apt install chromium` for it")
-def test_browser_draws_every_chart_and_sorts(page, tmp_path):
+def test_browser_draws_every_chart_sorts_and_tells_of_what_is_pointed_at(page, front, tmp_path):
     """What the page's own script does, seen from a script that is added to it."""
     check = """
     <script>addEventListener("load", async () => {
@@ -128,7 +132,18 @@ def test_browser_draws_every_chart_and_sorts(page, tmp_path):
       const cycles = () => [...table.tBodies[0].rows].map((r) => Number(r.cells[3].dataset.v));
       head.querySelector("button").click(); const down = cycles();
       head.querySelector("button").click(); const up = cycles();
+      // As a mouse does that comes to the first engine of a search.
+      const engine = document.querySelector('[data-spec^="front-"] .mark-symbol path');
+      const at = engine.getBoundingClientRect();
+      for (const kind of ["pointerover", "pointermove", "mouseover", "mousemove"]) {
+        engine.dispatchEvent(new PointerEvent(kind, {
+          bubbles: true, clientX: at.x + at.width / 2, clientY: at.y + at.height / 2,
+        }));
+      }
+      await wait(300);
+      const hover = document.querySelector(".vg-tooltip.visible")?.textContent ?? "";
       document.title = JSON.stringify({
+        hover,
         marks: charts.map((c) => c.querySelectorAll("svg path, svg rect").length), down, up,
         layers, gap: labels("gap"), energy: labels("energy"),
         wide: document.documentElement.scrollWidth <= innerWidth,
@@ -152,3 +167,6 @@ def test_browser_draws_every_chart_and_sorts(page, tmp_path):
     assert found["up"] == sorted(found["up"])
     assert found["gap"] == found["energy"] == found["layers"], "layers in another order"
     assert found["wide"], "a phone has to scroll sideways"
+    name, value = front[0].name, plain(front[0].values["latency, ms"])
+    assert name in found["hover"], found["hover"]
+    assert value in found["hover"], found["hover"]

@@ -23,7 +23,7 @@ from tilewright.isa import EngineConfig
 if TYPE_CHECKING:
     from tilewright.estimation.resources import Site
 
-__all__ = ["Routed", "alike", "clock_of", "left_out", "routed_like", "typical"]
+__all__ = ["Routed", "alike", "clock_of", "left_out", "off", "routed_like", "typical"]
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,17 @@ def typical(systems: Sequence[Routed]) -> float:
     return median(system.fmax_mhz for system in systems)
 
 
+def off(one: Routed, systems: Sequence[Routed]) -> float | None:
+    """Return how far off others like a system say it is, as a share; None if there are none."""
+    like = alike(systems, one.family, pipelined=one.pipelined, sdram=one.sdram)
+    others = [system for system in like if system is not one]
+    return typical(others) / one.fmax_mhz - 1 if others else None
+
+
 def left_out(systems: Sequence[Routed]) -> list[float]:
     """Return how far each system is from what those like it say, as a share of its frequency."""
-    found = []
-    for one in systems:
-        like = alike(systems, one.family, pipelined=one.pipelined, sdram=one.sdram)
-        others = [system for system in like if system is not one]
-        if others:
-            found.append(abs(typical(others) / one.fmax_mhz - 1))
-    return found
+    found = (off(one, systems) for one in systems)
+    return [abs(error) for error in found if error is not None]
 
 
 def clock_of(

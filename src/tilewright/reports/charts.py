@@ -186,19 +186,18 @@ def _buffers(shown: Analysis) -> Any:
 
 
 def front_chart(points: Sequence[Point], x: str, y: str) -> dict[str, Any]:
-    """Return the engines that were tried, by two objectives; the front stands out."""
-    rows = [
-        {"engine": p.name, x: p.values[x], y: p.values[y], "front": p.front} | dict(p.values)
-        for p in points
-    ]
+    """Return the engines that were tried, by two objectives; front and board's own stand out."""
+    rows = [{"engine": p.name, "front": p.front, "board": p.board} | dict(p.values) for p in points]
     names = list(points[0].values)
     chart = (
         alt.Chart(_data(rows))
-        .mark_circle(size=60)
+        .mark_point(filled=True)
         .encode(
             x=alt.X(f"{x}:Q").scale(zero=False),
             y=alt.Y(f"{y}:Q").scale(zero=False),
-            opacity=alt.condition("datum.front", alt.value(0.95), alt.value(0.25)),
+            shape=alt.condition("datum.board", alt.value("diamond"), alt.value("circle")),
+            size=alt.condition("datum.board", alt.value(180), alt.value(60)),
+            opacity=alt.condition("datum.front || datum.board", alt.value(0.9), alt.value(0.25)),
             color=alt.Color("front:N").legend(None),
             tooltip=[
                 "engine:N",

@@ -278,10 +278,12 @@ def _front(front: Sequence[Point], specs: dict[str, dict[str, Any]], front_chart
     """Return the sections of a search, and add their charts."""
     names = list(front[0].values)
     parts = ["<h1>Engines</h1>"]
+    best = sum(p.front for p in front)
+    own = " The diamond is the board's own." if any(p.board for p in front) else ""
+    text = f"{best} engines of {len(front)} are beaten by no other one: the orange ones.{own}"
     for x, y in list(combinations(names, 2)) or [(names[0], names[0])]:
         key = f"front-{x}-{y}".replace(" ", "-")
         specs[key] = front_chart(front, x, y)
-        text = f"{sum(p.front for p in front)} engines of {len(front)} are beaten by no other one."
         parts.append(_section(f"{x} and {y}", text, _chart(key, f"{x} and {y}")))
     rows = [
         [p.name, *(plain(p.values[n], 5) for n in names)]
