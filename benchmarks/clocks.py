@@ -87,7 +87,7 @@ def _routed(record: dict[str, Any]) -> Routed:
     name = board.name
     if {"rows", "cols"} & changed.keys():
         name += f" with {config.rows} x {config.cols}"
-    elif changed.keys() - {"products"}:
+    elif changed:
         name += " with " + ", ".join(f"{key}={value}" for key, value in changed.items())
     if record["utilization"] is None:  # an earlier record: of what is in it there is an estimate
         sites = resources_of(config, board).sites

@@ -249,6 +249,7 @@ def _opened(storage: Path | None, objectives: Sequence[str] | None) -> Study:
     address = None if storage is None else f"sqlite:///{storage.resolve()}"
     try:
         if objectives is None:
+            assert address is not None
             return optuna.load_study(study_name=_STUDY, storage=address)
         if storage is not None:
             storage.parent.mkdir(parents=True, exist_ok=True)
