@@ -327,7 +327,8 @@ class Windows:
 class JoinedWindows(Windows):
     """Windows of several inputs of one shape, which are read like as many channel groups.
 
-    More than two must be neighbours on chip, so that they lie at one distance.
+    More than two must be neighbours on chip, so that they lie at one distance, or channel groups of
+    one value that do.
     """
 
     @property
@@ -338,7 +339,7 @@ class JoinedWindows(Windows):
     @property
     def neighbours(self) -> tuple[tuple[str, str], ...]:
         """Values that must lie on chip one right behind the other."""
-        if len(self.operands) == 2:
+        if len(self.operands) == 2 or len({operand.parts for operand in self.operands}) == 1:
             return super().neighbours
         return tuple(pairwise(part for operand in self.operands for part in operand.parts))
 

@@ -78,8 +78,8 @@ class Context:
         self.algorithms, self.graph = algorithms, graph
         self.ranges = value_ranges(graph.ops, graph.values)
         self.values = dict(graph.values)
-        self.stages: list[Stage] = []
-        self.layer = 0
+        self.stages, self.layer = list[Stage](), 0
+        self.wanted: dict[str, ChannelOrder] = {}  # orders in which values had better be computed
         self.orders: dict[str, ChannelOrder] = {}
         self.views: dict[str, View] = {}
         self.aliases: dict[str, str] = {}  # values that are the bytes of others in memory

@@ -17,10 +17,11 @@ from tilewright.compiler.schedule.array.tiles import (
     TileSum,
     TileWindows,
 )
-from tilewright.compiler.schedule.array.weights import Weights, WeightSource
+from tilewright.compiler.schedule.array.weights import Arrangement, Weights, WeightSource
 from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.members import members
 from tilewright.compiler.schedule.lowering.phases import by_phases
 from tilewright.compiler.schedule.lowering.table import lowering
 from tilewright.compiler.schedule.order.channels import (
@@ -29,7 +30,12 @@ from tilewright.compiler.schedule.order.channels import (
     natural_order,
     nonzero,
 )
-from tilewright.compiler.schedule.order.sections import copy_sections, share_channels, support
+from tilewright.compiler.schedule.order.sections import (
+    copy_sections,
+    dense_sections,
+    share_channels,
+    support,
+)
 from tilewright.compiler.schedule.order.taps import useful_taps
 from tilewright.compiler.schedule.tiles.choose import channel_shares, check_tiles, choose_tiling
 from tilewright.compiler.winograd.integer import bits_for
@@ -68,6 +74,9 @@ def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d", algorithm: str | None =
         plain, weight, ctx.config, ctx.objective, ctx.algorithm(op.name), ctx.timing
     )
     if chosen is None:
+        cycles = sum(s.n_kg * plain.pass_cycles(ctx.config, s) for s in plain.sections)
+        if (found := members(ctx, op, weight, windows, cycles)) is not None:
+            plain = layer.arranged(*found, macs)
         ctx.emit(*by_phases(ctx, plain))
         return
     tiling, at_load = ordered(chosen[0]), chosen[1]
@@ -192,7 +201,17 @@ class _Layer:
     def operation(self, windows: Windows, weight: NDArray[np.int64], macs: int) -> ArrayOp:
         """Return the convolution, or a term of it, with a (K, C / groups, R, S) kernel."""
         op, ctx = self.op, self.ctx
-        arrangement = ctx.weighted(op.input, weight, op.groups, self.used)
+        wanted, order = ctx.wanted.get(op.output), ctx.view(op.input).order
+        if wanted is None:
+            arrangement = ctx.weighted(op.input, weight, op.groups, self.used)
+        else:
+            sections = dense_sections(weight, 1, order, wanted, ctx.config.rows, self.used)
+            arrangement = ctx.dense(sections, wanted)
+        return self.arranged(windows, arrangement, macs)
+
+    def arranged(self, windows: Windows, arrangement: Arrangement, macs: int) -> ArrayOp:
+        """Return the convolution, or a term of it, with weights as they are arranged."""
+        op, ctx = self.op, self.ctx
         return ctx.operation(
             op.name,
             self.kind,

@@ -19,6 +19,7 @@ from tilewright.compiler.schedule.lowering import (
     transposed,
 )
 from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.members import wanted_orders
 from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.tiles.choose import AUTOMATIC
 from tilewright.compiler.schedule.timing import Timing
@@ -51,6 +52,7 @@ def lower(
             f"are {', '.join(convolutions)}"
         )
     ctx = Context(graph, config, objective, algorithms, timing)
+    wanted_orders(ctx)
     for ctx.layer, op in enumerate(graph.layers):
         if isinstance(op, Accumulating):
             ctx.check_accumulator(op)

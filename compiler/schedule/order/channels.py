@@ -77,6 +77,13 @@ def multiplied_order(groups: int, per_group: int, kernels: int, rows: int) -> Ch
     return order.reshape(-1)
 
 
+def member_order(groups: int, per_group: int, rows: int) -> ChannelOrder:
+    """Return the order with the first channels of all groups first, then the second ones."""
+    order = np.full((per_group, -(-groups // rows) * rows), -1, np.int64)
+    order[:, :groups] = np.arange(groups * per_group).reshape(groups, per_group).T
+    return order.reshape(-1)
+
+
 def nonzero(weight: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return the (K, C) pairs of channels between which (K, C, R, S) weights are not all zero."""
     kernels, channels = weight.shape[:2]
