@@ -21,6 +21,7 @@ from tilewright.compiler.schedule import EngineLimitError
 from tilewright.isa import EngineConfig
 from tilewright.target import Target
 
+BEFORE = ("", "dense", "dense", "select", "concat")
 ENGINE = EngineConfig(rows=4, cols=3, act_depth=256, weight_depth=1024, bus_width=32)
 
 
@@ -49,14 +50,30 @@ def conv(rng, config, values, number, kernels, groups=1, kernel=(1, 1), stride=1
 
 
 def grouped(rng, config, groups, members, kernels, size, before, **window):
-    """Return a graph of a group convolution, ``before`` or not behind a dense one, and inputs."""
-    channels = int(rng.integers(1, 9)) if before else groups * members
-    values = {"x0": random_type(rng, (channels, *size))}
-    ops = [conv(rng, config, values, 0, groups * members)] if before else []
-    ops.append(conv(rng, config, values, len(ops), groups * kernels, groups, **window))
-    last = f"x{len(ops)}"
+    """Return a graph of a group convolution, and inputs.
+
+    ``before`` : what it reads: "", the input; "dense", a dense convolution; "select", channels of
+        the input, each as often as there are members; "concat", the input and more of it
+    """
+    channels = groups * members
+    some = {"": channels, "dense": int(rng.integers(1, 9)), "select": groups}
+    x = random_type(rng, (some.get(before, channels - groups), *size))
+    values, ops = {"x0": x}, []
+    if before == "dense":
+        ops.append(conv(rng, config, values, 0, channels))
+    elif before:
+        values["x1"] = replace(x, shape=(channels, *size))
+        chosen = np.repeat(np.arange(groups), members)
+        if before == "concat":
+            values["more"] = replace(x, shape=(groups, *size))
+            ops.append(ir.SelectChannels("more", "x0", "more", np.arange(groups)))
+            ops.append(ir.Concat("concat", ("x0", "more"), "x1"))
+        else:
+            ops.append(ir.SelectChannels("select", "x0", "x1", chosen))
+    number = len(values) - 1 - ("more" in values)
+    ops.append(conv(rng, config, values, number, groups * kernels, groups, **window))
+    last = f"x{number + 1}"
     graph = ir.Graph("grouped", values, (ir.Input("i", "x0"), *ops, ir.Output("o", last)))
-    x = values["x0"]
     return graph, [rng.integers(x.qmin, x.qmax + 1, (1, *x.shape))]
 
 
@@ -78,7 +95,7 @@ def random_case(seed):
     groups, members, kernels = (int(n) for n in rng.integers([2, 2, 1], [20, 7, 4]))
     size = tuple(int(n) for n in rng.integers(3, 14, 2))
     graph, inputs = grouped(
-        rng, config, groups, members, kernels, size, bool(rng.random() < 0.6), **window
+        rng, config, groups, members, kernels, size, str(rng.choice(BEFORE)), **window
     )
     try:
         return compile_graph(graph, Target(engine=config)), inputs
@@ -93,12 +110,21 @@ def test_group_convolutions_of_few_results(seed):
         assert not compare(*case).wrong, seed
 
 
+@pytest.mark.parametrize(("act_depth", "kernel"), [(64, 3), (128, 3), (128, 5), (256, 5)])
+def test_members_of_several_values_that_do_not_fit_together(act_depth, kernel):
+    """Blocks have a channel group or two of each value on chip, at other distances."""
+    config, rng = replace(ENGINE, act_depth=act_depth), np.random.default_rng(kernel)
+    case = grouped(rng, config, 12, 4, 1, (9, 9), "select", kernel=(kernel, kernel))
+    program = compile_graph(case[0], Target(engine=config))
+    assert not compare(program, case[1]).wrong
+
+
 @pytest.mark.parametrize("kernels", [1, 2])
 def test_members_of_all_groups_are_added_up_at_once(kernels):
     """MetaMixer's layers of three channels to one took nine times as long."""
     rng = np.random.default_rng(kernels)
     window = {"kernel": (3, 3)}
-    graph, inputs = grouped(rng, ENGINE, 16, 3, kernels, (12, 12), True, **window)
+    graph, inputs = grouped(rng, ENGINE, 16, 3, kernels, (12, 12), "dense", **window)
     program = compile_graph(graph, Target(engine=ENGINE))
     verify(program, inputs)
     taps, words = 3 * 9, 12 * 4 * 4 * kernels  # 12 rows of 4 words, 4 kernel groups of results

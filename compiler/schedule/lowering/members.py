@@ -38,11 +38,12 @@ def members(
     config, source = ctx.config, op.input
     arrangement = _arrangement(ctx, op.groups, weight)
     order = member_order(op.groups, per_group, config.rows)
-    there, channels = ctx.view(source).order, ctx.values[source].shape[0]
+    there, channels = ctx.view(source), ctx.values[source].shape[0]
     own = _cycles(ctx, arrangement.sections, per_group * windows.parts(config))
     pixels, results = (h * w for _, h, w in (ctx.values[v].shape for v in (source, op.output)))
-    if not np.array_equal(there, order):
-        copied = _cycles(ctx, copy_sections(channels, there, order, config.rows), 1)
+    # Of several stored values, a block would have some groups each on chip, at other distances.
+    if len(there.parts) > 1 or not np.array_equal(there.order, order):
+        copied = _cycles(ctx, copy_sections(channels, there.order, order, config.rows), 1)
         if own * results + copied * pixels >= most * results:
             return None
         source = ctx.fresh(f"{op.output}.members")
