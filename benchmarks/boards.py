@@ -127,7 +127,7 @@ def rows(records: Sequence[dict[str, Any]], board: str) -> list[list[str]]:
                 f"{ideal:.1%}",
                 f"{r['memory_bytes'] / r['cycles']:.2f}",
                 f"{r['images_per_second']:,.1f}",
-                "-" if r["batch_per_second"] is None else f"{r['batch_per_second']:,.1f}",
+                f"{r['batch_per_second']:,.1f}" if r.get("batch_per_second") else "-",
                 f"{r['compile_seconds']:.1f} s",
             ]
         )
