@@ -109,6 +109,16 @@ def input_shape(value: ValueInfoProto) -> tuple[int, ...]:
     return tuple(int(d.dim_value) if d.HasField("dim_value") else 0 for d in dims)
 
 
+def described(value: ValueInfoProto) -> tuple[str, tuple[int | None, ...] | None]:
+    """Return the element type of a value, and its shape as far as it is known."""
+    kind = value.type.tensor_type
+    names = {number: str(name).lower() for name, number in TensorProto.DataType.items()}
+    shape = None
+    if kind.HasField("shape"):
+        shape = tuple(int(d.dim_value) or None for d in kind.shape.dim[:MAX_RANK])
+    return names.get(kind.elem_type, "undefined"), shape
+
+
 def _check_tensor(tensor: TensorProto) -> None:
     shape = tuple(tensor.dims)
     if tensor.data_location != TensorProto.DEFAULT or tensor.external_data:

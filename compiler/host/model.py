@@ -57,6 +57,11 @@ class HostModel:
         return len(self._model.graph.input), len(self._model.graph.output)
 
     @cached_property
+    def results(self) -> tuple[tuple[str, tuple[int | None, ...] | None], ...]:
+        """Element type and shape of each result for one image; None is what depends on values."""
+        return tuple(map(_imported().described, self._model.graph.output))
+
+    @cached_property
     def operators(self) -> tuple[tuple[str, str], ...]:
         """Kind and name of each operator."""
         return tuple((str(n.op_type), str(n.name)) for n in self._model.graph.node)

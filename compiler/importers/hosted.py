@@ -171,15 +171,16 @@ def check_parts(graph: Graph, host: Host) -> None:
     """
     parts = [op for op in graph.ops if isinstance(op, q.Host)]
     between = middle(graph)
+    least = "anywhere" if between else "edges"
     if host == "never" and (parts or graph.tail is not None):
         where, model = (parts[0].name, parts[0].model) if parts else ("results", graph.tail.model)  # type: ignore[union-attr]
         raise UnsupportedError(
-            where, f"a part of the network for the {model}", 'Compile it with host="edges".'
+            where, f"{model} is a part of the network", f'Compile it with host="{least}".'
         )
     if host == "edges" and between:
         raise UnsupportedError(
             between[0].name,
-            f"a part in the middle of the network for the {between[0].model}",
+            f"{between[0].model} is in the middle of the network",
             'Compile it with host="anywhere".',
         )
 

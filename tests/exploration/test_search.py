@@ -14,6 +14,7 @@ import pytest
 from distributed import LocalCluster
 
 import tilewright as tw
+from tests.compiler.importers.tflite.files import File
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_networks import random_network
 from tilewright.api.searched import searched
@@ -43,8 +44,9 @@ def graphs():
 def search(storage=None, space=SPACE, question="q", errors=None):
     path = None if storage is None else Path(storage)
     objectives = OBJECTIVES + ("error",) * bool(errors)
+    base = get_board(BOARD).engine
     return Search(
-        BOARD, objectives, space, (8,), question, storage=path, seed=1, errors=errors or {}
+        BOARD, base, objectives, space, (8,), question, storage=path, seed=1, errors=errors or {}
     )
 
 
@@ -285,3 +287,18 @@ def test_a_cluster_finds_the_same_values(graphs):
     for point in one.result().points:
         own = evaluate(graphs, BOARD, point.choice, OBJECTIVES)
         assert list(own.values.values()) == list(point.values.values())
+
+
+def test_engines_for_a_tflite_file_round_as_it_does(tmp_path):
+    # None fitted: all rounded half to even, as the board's own does.
+    file = File()
+    x, y = file.tensor((1, 2, 2, 3), 0.02, 3), file.tensor((1, 2, 2, 4), 0.05, -5)
+    w = file.tensor((4, 1, 1, 3), [0.01] * 4, data=np.arange(12).reshape(4, 1, 1, 3))
+    bias = file.tensor((4,), [0.0002] * 4, data=np.arange(4), dtype=np.int32)
+    file.op("CONV_2D", [x, w, bias], [y], "Conv2DOptions", strideW=1, strideH=1)
+    path = tmp_path / "net.tflite"
+    path.write_bytes(file.data([x], [y]))
+    found = tw.explore(path, None, board=BOARD, space=SPACE, evaluations=2)
+    assert len(found.points) == 2
+    assert {p.choice.engine.rounding for p in found.points} == {"double"}
+    assert found.default is None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, TensorProto, TypeProto, ValueInfoProto
 
+from tilewright.compiler.host.check import HOST_OPERATORS
 from tilewright.compiler.importers.hosted import Host, Hosted
 from tilewright.compiler.importers.onnx import (  # noqa: F401 - they register handlers
     elementwise,
@@ -146,7 +147,7 @@ class Walk:
             self._on_engine(node, inputs)
         except UnsupportedError as error:
             if self.host == "never":
-                raise
+                raise _for_the_host(node, error) from None
             self.hosting.state = state
             results = self.hosting.add(node, inputs, error)
             self.values.update(zip(node.output, results, strict=True))
@@ -226,6 +227,14 @@ class Walk:
                 name, "a result that does not depend on the inputs", "Leave it out."
             )
         return value
+
+
+def _for_the_host(node: NodeProto, error: UnsupportedError) -> UnsupportedError:
+    """Return the error with the host as a way out, if the host has the operator."""
+    if node.domain not in STANDARD or node.op_type not in HOST_OPERATORS:
+        return error
+    remedy = f'{error.remedy} Or let the host compute it, at the network\'s ends: host="edges".'
+    return UnsupportedError(error.where, error.what, remedy)
 
 
 _OF_WEIGHTS = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")

@@ -6,7 +6,7 @@ _DEFAULT = "Cut the model before it, or write it with operators of docs/onnx.md.
 _DYNAMIC = (
     "Scales must be constants: use onnxruntime.quantization.quantize_static, not quantize_dynamic."
 )
-_HOST = "Leave it to the host: cut the model there."
+_BEFORE = "Cut the model before it."
 _QONNX = (
     "Convert it: qonnx.util.convert, `qonnx-convert --output-style qcdq model.onnx`, or export "
     "with brevitas.export.export_onnx_qcdq."
@@ -15,9 +15,9 @@ _REMEDIES = {
     "DynamicQuantizeLinear": _DYNAMIC, "MatMulInteger": _DYNAMIC, "ConvInteger": _DYNAMIC,
     "com.microsoft.DynamicQuantizeMatMul": _DYNAMIC,
     "com.microsoft.MatMulIntegerToFloat": _DYNAMIC,
-    "Softmax": f"The largest element stays the largest without it. {_HOST}",
-    "LogSoftmax": f"The largest element stays the largest without it. {_HOST}",
-    "ArgMax": _HOST, "TopK": _HOST, "NonMaxSuppression": _HOST,
+    "Softmax": "The largest element stays the largest without it.",
+    "LogSoftmax": "The largest element stays the largest without it.",
+    "ArgMax": _BEFORE, "TopK": _BEFORE, "NonMaxSuppression": _BEFORE,
     "LayerNormalization": "Use BatchNormalization, which folds into the convolution before it.",
     "GroupNormalization": "Use BatchNormalization, which folds into the convolution before it.",
     "InstanceNormalization": "Use BatchNormalization, which folds into the convolution before it.",

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from tilewright.api.compile import captured_model
 from tilewright.api.read import opened
 from tilewright.boards import get_board
-from tilewright.compiler.ir import Graph, choose_multipliers, run
+from tilewright.compiler.ir import Graph, Requantize, choose_multipliers, run
 from tilewright.compiler.quantized import ops as q
 from tilewright.errors import Error, UnsupportedError, require_choice, require_type
 from tilewright.exploration.evaluate import UNITS
 from tilewright.exploration.points import Exploration
 from tilewright.exploration.search import Search
-from tilewright.exploration.space import Space
+from tilewright.exploration.space import Space, rounding_twice
 from tilewright.exploration.workers import workers
 from tilewright.program.inputs import quantize
 from tilewright.progress import ProgressCallback, Steps
@@ -50,7 +50,8 @@ def explore(
 
     Engines are compared by what programs cost on them, behind the board's memory and at its clock:
     cycles from when commands run alone, energy and area by estimate (:func:`tilewright.estimate`).
-    The board's own engine is tried first, where the space has it.
+    The board's own engine is tried first, where the space has it. Engines for a TFLite file round
+    as its reference kernels do, whatever the board's own does.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def explore(
     Error
         If the file is of another search, nothing can be compiled, or a package is not installed.
     """
-    own = get_board(board).engine
+    own = base = get_board(board).engine
     for name, number in (("evaluations", evaluations), ("jobs", jobs), ("seed", seed)):
         require_type("explore", name, number, int)
     if not objectives or len(set(objectives)) < len(objectives):
@@ -94,15 +95,16 @@ def explore(
     networks = dict(model) if isinstance(model, Mapping) else {8: model}
     if not networks or not set(networks) <= {4, 8}:
         raise Error("explore: networks must be by the bits of their weights, 8 or 4")
-    # Multipliers have the width of the board's engine in all of them: they are chosen once.
-    graphs = {
-        bits: choose_multipliers(_integers(opened(network), example_inputs), own.multiplier_width)
-        for bits, network in networks.items()
-    }
+    whole = {bits: _integers(opened(net), example_inputs) for bits, net in networks.items()}
+    if any(map(_rounds_twice, whole.values())):
+        base = rounding_twice(base)
+    # Multipliers have one width in all of them: they are chosen once.
+    graphs = {b: choose_multipliers(graph, base.multiplier_width) for b, graph in whole.items()}
     named = tuple(objectives)
     errors = {} if labelled is None else {b: _error(g, *labelled) for b, g in graphs.items()}
     search = Search(
         board,
+        base,
         named,
         Space.around(own) if space is None else space,
         tuple(sorted(graphs)),
@@ -139,9 +141,15 @@ def _integers(model: Any, example_inputs: Any) -> Graph:
         raise UnsupportedError(
             parts[0].name,
             "a part for the host between parts for the engine, whose time a search does not know",
-            'Compare a few engines: tw.compile(..., host="anywhere") and tw.estimate.',
+            'Compare a few engines: compile for each with host="anywhere", and estimate.',
         )
     return captured_model(model, example_inputs).graph
+
+
+def _rounds_twice(graph: Graph) -> bool:
+    """Whether a network's results are rounded as TFLite's reference kernels do it."""
+    steps = [v for op in graph.ops for v in vars(op).values() if isinstance(v, Requantize)]
+    return any(step.rounding != "half_even" and step.rounds for step in steps)
 
 
 def _fingerprint(graphs: Mapping[int, Graph]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, NoReturn
 
@@ -92,5 +93,6 @@ def main(run: Callable[[], None] = _run) -> None:
 
 def _fail(text: str, code: int) -> NoReturn:
     text = " ".join(f"error: {text}".split("\n"))
+    text = re.sub(r'\bhost="(\w+)"', r"--host \1", text)  # an argument of functions
     Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
     raise SystemExit(code) from None

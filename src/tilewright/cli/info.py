@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,10 @@ def describe(program: tw.Program) -> dict[str, Any]:
 def describe_parts(program: tw.HostedProgram) -> dict[str, Any]:
     """Return what `info` shows of a program with parts for the host, as JSON has it."""
     parts = [describe(part) for part in program.programs]
-    outputs: list[dict[str, Any]] = [{"name": name} for name in program.result_names]
+    outputs = [
+        {"name": name, **result}
+        for name, result in zip(program.result_names, _hosted_results(program), strict=True)
+    ]
     return {
         "inputs": [{"name": x.name, "shape": list(x.shape)} for x in program.inputs],
         "outputs": outputs,
@@ -78,6 +81,22 @@ def describe_parts(program: tw.HostedProgram) -> dict[str, Any]:
     }
 
 
+def _hosted_results(program: tw.HostedProgram) -> Iterable[dict[str, Any]]:
+    """Type and shape of each result; of what is ``batched`` without the batch."""
+    own = [
+        {"type": "float", "shape": list(gather.view.shape), "batched": True}
+        for gather in program.outputs
+    ]
+    if program.tail is None:
+        return own
+    tail = program.tail
+    by_host: list[dict[str, Any]] = []
+    for (kind, shape), batched in zip(tail.model.results, tail.batched, strict=True):
+        dims = None if shape is None else list(shape[1:] if batched else shape)
+        by_host.append({"type": kind, "shape": dims, "batched": batched})
+    return [own[i] if i >= 0 else by_host[-1 - i] for i in tail.results]
+
+
 def _tensor(name: str, shape: tuple[int, ...], kind: TensorType) -> dict[str, Any]:
     return {
         "name": name,
@@ -92,9 +111,9 @@ def _tensor(name: str, shape: tuple[int, ...], kind: TensorType) -> dict[str, An
 def _tensors(what: str, entries: Iterable[Mapping[str, Any]]) -> Table:
     table = Table(what, "shape", "type", "scale", "zero point")
     for x in entries:
-        shape = f"({', '.join(map(str, ('N', *x['shape'])))})" if "shape" in x else "the host's"
+        shape = _shape(x["shape"], x.get("batched", True))
         if "bits" not in x:
-            table.add_row(x["name"], shape, "float", "", "")
+            table.add_row(x["name"], shape, x.get("type", "float"), "", "")
             continue
         sign = "" if x["signed"] else "u"
         table.add_row(
@@ -105,6 +124,14 @@ def _tensors(what: str, entries: Iterable[Mapping[str, Any]]) -> Table:
             f"{x['zero_point']}",
         )
     return table
+
+
+def _shape(dims: Sequence[int | None] | None, batched: bool) -> str:
+    """Return a shape as text; what depends on values is different for each image."""
+    if dims is None:
+        return "any, for each image"
+    shown = ["?" if n is None else str(n) for n in dims]
+    return f"({', '.join(['N', *shown])})" if batched else f"({', '.join(shown)}) for each image"
 
 
 def _lines(program: tw.Program | tw.HostedProgram, record: Mapping[str, Any]) -> Iterable[str]:

@@ -73,7 +73,12 @@ def quantize(
     result.model.save(output)
     console.print(result.report)
     write_json(json_path, json.loads(result.report.to_json()))
-    console.print(f"{output}: next, tilewright compile {output}", highlight=False, soft_wrap=True)
+    from tilewright.compiler.importers.hosted import middle
+
+    option = " --host anywhere" if middle(result.model.graph) else ""
+    console.print(
+        f"{output}: next, tilewright compile {output}{option}", highlight=False, soft_wrap=True
+    )
 
 
 def _loaded(model: str, inputs: Path | None, host: str) -> tuple[Any, Any]:

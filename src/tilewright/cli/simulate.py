@@ -74,7 +74,9 @@ def simulate(
     if output is not None:
         write_outputs(result, output)
     if result.cycles is None:
-        console.print(f"{len(result.outputs[0])} images; this executor does not count cycles")
+        count = len(result.outputs[0])
+        images = "1 image" if count == 1 else f"{count:,} images"
+        console.print(f"{images}; this executor does not count cycles")
     else:
         console.print(layer_table(result.layers))
         rate = loaded.batch * loaded.target.clock_mhz * 1e6 / result.cycles

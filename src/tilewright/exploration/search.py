@@ -17,8 +17,9 @@ from tilewright.boards import get_board
 from tilewright.errors import Error
 from tilewright.exploration.evaluate import UNITS, Outcome, misfit, target_of
 from tilewright.exploration.points import Exploration, Point, front_of
-from tilewright.exploration.space import Choice, Space, choice_of
+from tilewright.exploration.space import Choice, Space, choice_of, rounding_twice
 from tilewright.exploration.workers import Workers
+from tilewright.isa import EngineConfig
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -36,6 +37,7 @@ class Search:
     Parameters
     ----------
     board : str
+    base : engine of which the search changes parameters; the board's own, but for its rounding
     objectives : names in ``UNITS``
     space : Space
     weight_bits : of the networks that there are
@@ -53,6 +55,7 @@ class Search:
     def __init__(
         self,
         board: str,
+        base: EngineConfig,
         objectives: tuple[str, ...],
         space: Space,
         weight_bits: tuple[int, ...],
@@ -68,7 +71,7 @@ class Search:
         self._optuna = optuna
         self.board, self.objectives, self._errors = board, objectives, errors
         self.last_refusal = self.last_misfit = ""
-        self._base = get_board(board).engine
+        self._base = base
         self._dimensions = space.dimensions(weight_bits)
         self._fewest = space.smallest * self._base.multipliers
         seeds = zlib.crc32(f"{seed} {len(self.study.trials)}".encode())
@@ -215,7 +218,7 @@ class Search:
 
     def result(self) -> Exploration:
         """Return what is known."""
-        return _found(self.board, self.objectives, self._known)
+        return _found(self.board, self._base, self.objectives, self._known)
 
 
 def stored(path: Path) -> Exploration:
@@ -231,9 +234,11 @@ def stored(path: Path) -> Exploration:
         (board, _, digest, _), (objectives, *_) = json.loads(study.user_attrs[_QUESTION])
     except (KeyError, ValueError, TypeError) as error:
         raise Error(f"{path} is no search's file, or of an earlier version") from error
-    if get_board(board).engine.digest != digest:
+    own = get_board(board).engine
+    base = {engine.digest: engine for engine in (own, rounding_twice(own))}.get(digest)
+    if base is None:
         raise Error(f"{path}: {board} has another engine by now")
-    return _found(board, tuple(objectives), _outcomes(study, objectives))
+    return _found(board, base, tuple(objectives), _outcomes(study, objectives))
 
 
 def _opened(storage: Path | None, objectives: Sequence[str] | None) -> Study:
@@ -277,7 +282,9 @@ def _outcomes(study: Study, objectives: Sequence[str]) -> dict[str, Outcome]:
     return known
 
 
-def _found(board: str, objectives: Sequence[str], known: Mapping[str, Outcome]) -> Exploration:
+def _found(
+    board: str, base: EngineConfig, objectives: Sequence[str], known: Mapping[str, Outcome]
+) -> Exploration:
     """Return engines with their names and objectives with their units."""
     own = get_board(board).engine
     choices, refused = [], 0
@@ -285,7 +292,7 @@ def _found(board: str, objectives: Sequence[str], known: Mapping[str, Outcome]) 
         if outcome.refused:
             refused += 1
             continue
-        choices.append((choice_of(own, json.loads(text)), outcome.values))
+        choices.append((choice_of(base, json.loads(text)), outcome.values))
     named = [f"{name}, {UNITS[name]}" for name in objectives]
     rows = [[values[name] for name in objectives] for _, values in choices]
     points = tuple(

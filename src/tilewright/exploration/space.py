@@ -124,6 +124,11 @@ def _chosen(engine: EngineConfig) -> dict[str, int]:
     return {name: per[name] if name in per else getattr(engine, name) for name in _OF_ENGINES}
 
 
+def rounding_twice(engine: EngineConfig) -> EngineConfig:
+    """Return an engine with the rounding that TFLite files need."""
+    return replace(engine, rounding="double", multiplier_width=31)
+
+
 def choice_of(base: EngineConfig, chosen: Mapping[str, int | str]) -> Choice:
     """Return the engine of a choice.
 
