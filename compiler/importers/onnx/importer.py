@@ -73,6 +73,7 @@ class Walk:
         """
         for value in self.model.inputs:
             self._input(value)
+        self._check_operators()
         last = {name: i for i, node in enumerate(self.model.nodes) for name in node.input}
         for i, node in enumerate(self.model.nodes):
             self._step(node)
@@ -92,6 +93,13 @@ class Walk:
             raise UnsupportedError(self.model.name, str(error), remedy_for("", "")) from error
         self.hosting.check(graph, self.host)
         return graph
+
+    def _check_operators(self) -> None:
+        """Refuse what neither engine nor host has, before what only leads to it is."""
+        for node in self.model.nodes:
+            others = {*HOST_OPERATORS, *FOLDED, "Constant"} if node.domain in STANDARD else ()
+            if handler_of(node, HANDLERS) is None and node.op_type not in others:
+                raise _without_way(node)
 
     def _input(self, value: ValueInfoProto) -> None:
         kind: TypeProto.Tensor = value.type.tensor_type
@@ -201,9 +209,7 @@ class Walk:
                 )
         handler = handler_of(node, HANDLERS)
         if handler is None:
-            call.refuse(
-                f"{node.op_type} has no way to the engine", remedy_for(node.domain, node.op_type)
-            )
+            raise _without_way(node)
         if any(a.ref_attr_name for a in node.attribute):
             call.refuse("an attribute that refers to a function's", "Inline functions.")
         scaled = all(isinstance(v, Scaled | np.ndarray) or v is None for v in call.inputs)
@@ -227,6 +233,11 @@ class Walk:
                 name, "a result that does not depend on the inputs", "Leave it out."
             )
         return value
+
+
+def _without_way(node: NodeProto) -> UnsupportedError:
+    what = f"{node.op_type} has no way to the engine"
+    return UnsupportedError(label(node), what, remedy_for(node.domain, node.op_type))
 
 
 def _for_the_host(node: NodeProto, error: UnsupportedError) -> UnsupportedError:

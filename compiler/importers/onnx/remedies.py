@@ -7,6 +7,7 @@ _DYNAMIC = (
     "Scales must be constants: use onnxruntime.quantization.quantize_static, not quantize_dynamic."
 )
 _BEFORE = "Cut the model before it."
+_UNROLL = "Quantize the PyTorch module instead, tw.quantize(module, batches): steps are unrolled."
 _QONNX = (
     "Convert it: qonnx.util.convert, `qonnx-convert --output-style qcdq model.onnx`, or export "
     "with brevitas.export.export_onnx_qcdq."
@@ -22,8 +23,7 @@ _REMEDIES = {
     "GroupNormalization": "Use BatchNormalization, which folds into the convolution before it.",
     "InstanceNormalization": "Use BatchNormalization, which folds into the convolution before it.",
     "If": "Decide it when the model is exported.", "Loop": "Unroll it.", "Scan": "Unroll it.",
-    "LSTM": "Recurrent layers are not for the engine.",
-    "GRU": "Recurrent layers are not for the engine.",
+    "LSTM": _UNROLL, "GRU": _UNROLL, "RNN": _UNROLL,
     "com.microsoft.FusedConv": "Save the model at ORT_ENABLE_BASIC, without fused operators.",
     "BitShift": "Use integers behind quantizers only.",
 }  # fmt: skip

@@ -38,7 +38,7 @@ def convolved(call: Call, x: View, weight: Value, bias: Array | None) -> View:
         return volumes.convolved(call, x, w, _bias(call, bias, len(w)), scale, bits)
     image, spatial = as_image(call, x, w.ndim)
     if groups >= 1 and image.shape[0] == groups * w.shape[1]:
-        image, w = in_two(call, image, w, scale, groups)
+        image, w = in_parts(call, image, w, scale, groups)
     w = w if spatial == 2 else w[:, :, None]
     kernel = _kernel(call, w, spatial)
     stride, dilation = pairs(call, "strides", spatial), pairs(call, "dilations", spatial)
@@ -134,7 +134,7 @@ def gemm(call: Call) -> View:
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     turned = call.integer("transB", 0) == 0
     w, scale, bits = weights(call, call.value(1), 1 if turned else 0, wide=True)
-    x, w = _in_two_columns(call, call.tensor(0), w.T if turned else w, scale)
+    x, w = _in_columns(call, call.tensor(0), w.T if turned else w, scale)
     w, scale = w * alpha, None if scale is None else scale * abs(alpha)
     bias = call.optional(2, "a bias")
     if bias is not None:
@@ -174,7 +174,7 @@ def multiplied(call: Call, a: Value, b: Value, bias: Array | None) -> View:
         )
     turned = (*range(rank - 2), rank - 1, rank - 2)
     rows = call.builder.transposed(x, turned) if left else x
-    rows, w = _in_two_columns(call, rows, w if left else w.T, scale)
+    rows, w = _in_columns(call, rows, w if left else w.T, scale)
     y = call.builder.linear(call.where, rows, w, _bias(call, bias, len(w)), scale, bits)
     if left:
         return call.builder.transposed(y, turned)
@@ -211,7 +211,7 @@ def weights(
     Parameters
     ----------
     axis : int, of the output channels
-    wide : whether integers may lie in -255..255 around their zero point, see ``in_two``
+    wide : whether integers may lie in -255..255 around their zero point, see ``in_parts``
     """
     if isinstance(value, np.ndarray):
         if value.dtype.kind != "f":
@@ -245,51 +245,55 @@ def weights(
 
 def narrow(call: Call, w: Tensor, scale: Tensor | None) -> None:
     """Refuse weights of more than 8 bits."""
-    if scale is not None and _rest(w, scale) is not None:
+    if len(_parts(w, scale)) > 1:
         call.refuse("weights beyond -128..127 around their zero point", _SYMMETRIC)
 
 
-def in_two(
+def in_parts(
     call: Call, x: View, w: Tensor, scale: Tensor | None, groups: int
 ) -> tuple[View, Tensor]:
     """Return an image and weights (K, C / groups, ...) of 8 bits.
 
     Where uint8 weights lie around a zero point of their own, channels are read twice: once with as
-    much of each weight as 8 bits hold, once with the rest.
+    much of each weight as 8 bits hold, once with the rest; thrice for 255, which two bytes are not.
     """
-    rest = None if scale is None else _rest(w, scale)
-    if rest is None:
+    parts = _parts(w, scale)
+    if len(parts) == 1:
         return x, w
 
-    def twice(places: list[IndexArray]) -> IndexArray:
+    def again(places: list[IndexArray]) -> IndexArray:
         apart = places[0].reshape(groups, -1, *x.shape[1:])
-        return np.concatenate([apart, apart], 1).reshape(-1, *x.shape[1:])
+        return np.concatenate([apart] * len(parts), 1).reshape(-1, *x.shape[1:])
 
-    return call.builder.move([x], twice), torch.cat([w - rest, rest], 1)
+    return call.builder.move([x], again), torch.cat(parts, 1)
 
 
-def _in_two_columns(call: Call, x: View, w: Tensor, scale: Tensor | None) -> tuple[View, Tensor]:
-    """As ``in_two``, of (..., F) and a matrix (K, F)."""
-    rest = None if scale is None else _rest(w, scale)
-    if rest is None:
+def _in_columns(call: Call, x: View, w: Tensor, scale: Tensor | None) -> tuple[View, Tensor]:
+    """As ``in_parts``, of (..., F) and a matrix (K, F)."""
+    parts = _parts(w, scale)
+    if len(parts) == 1:
         return x, w
     source = x
     if len(x.shape) == 1 and x.index is None and len(x.sources) == 1:  # whole channels
         source = View(x.sources, call.builder.shape(x.sources[0]))
     axis = 0 if len(x.shape) == 1 else -1
-    y = call.builder.move([source], lambda places: np.concatenate([places[0], places[0]], axis))
+    y = call.builder.move([source], lambda places: np.concatenate([places[0]] * len(parts), axis))
     if len(x.shape) == 1:
         # A linear layer adds up the weights of an element that a view has twice.
-        y = call.builder.reshaped(call.builder.settled(call.where, y), (w.shape[1] * 2,))
-    return y, torch.cat([w - rest, rest], 1)
+        y = call.builder.reshaped(call.builder.settled(call.where, y), (w.shape[1] * len(parts),))
+    return y, torch.cat(parts, 1)
 
 
-def _rest(w: Tensor, scale: Tensor) -> Tensor | None:
-    """Return what weights have beyond 8 bits, or None."""
+def _parts(w: Tensor, scale: Tensor | None) -> list[Tensor]:
+    """Return weights of 8 bits whose sum weights are; those in reals as they are."""
+    if scale is None:
+        return [w]
     column = scale.reshape(-1, *(1,) * (w.ndim - 1))
-    integers = torch.round(w / column)
-    rest = integers - integers.clamp(-128, 127)
-    return rest * column if bool(rest.any()) else None
+    rest, parts = torch.round(w / column), []
+    while not parts or bool(rest.any()):
+        parts.append(rest.clamp(-128, 127))
+        rest = rest - parts[-1]
+    return [w] if len(parts) == 1 else [part * column for part in parts]
 
 
 def _bias(call: Call, bias: Array | None, count: int) -> Tensor | None:

@@ -82,12 +82,21 @@ def product(where: str, a: Quantized, b: Quantized) -> Pending:
     """Return a product of two tensors, of which one may have one pixel or one channel."""
     shape = max(a.type.shape, b.type.shape, key=math.prod)
     source: GateSource | ProductSource = ProductSource(a, b)
-    if a.type.shape[1:] == (1, 1) != b.type.shape[1:]:
-        source = GateSource(b, a)  # one factor per channel
-    elif b.type.shape[1:] == (1, 1):
-        source = GateSource(a, b)
+    pixels = a.type.shape[1:], b.type.shape[1:]
+    if pixels == ((1, 1), (1, 1)):  # either may be the factors, or neither
+        if _is_factor(b):
+            source = GateSource(a, b)
+        elif _is_factor(a):
+            source = GateSource(b, a)
+    elif (1, 1) in pixels:
+        source = GateSource(b, a) if pixels[0] == (1, 1) else GateSource(a, b)
     scale = np.full(shape[0], a.type.scale * b.type.scale)
     return Pending(where, source, shape, scale, np.zeros(shape[0]), False)
+
+
+def _is_factor(x: Quantized) -> bool:
+    """Whether the engine multiplies channels by a tensor's elements."""
+    return x.type.zero_point == 0 and x.type.qmax <= 127
 
 
 def sum_of(where: str, a: Quantized, b: Quantized, shared: Quantization | None = None) -> Pending:

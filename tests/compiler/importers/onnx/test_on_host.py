@@ -136,6 +136,18 @@ def squeezed(signed):
     return between(middle, {**c0, **c1}, scale=0.02713)
 
 
+def pixel_by_pixel():
+    """Return a SiLU of one pixel, whose factors have zero points too."""
+    g, c0 = quantizers("g", "p", 0.0311, np.int8(4))
+    s, c1 = quantizers("s", "t", 1 / 255, np.int8(-128))
+    h, c2 = quantizers("h", "u", 0.0137, np.int8(-60))
+    middle = [
+        node("GlobalAveragePool", "r", out="p"), *g, node("Sigmoid", "g", out="t"), *s,
+        node("Mul", "g", "s", out="u"), *h, node("Mul", "r", "h"),
+    ]  # fmt: skip
+    return between(middle, {**c0, **c1, **c2}, scale=0.02713)
+
+
 def from_the_left():
     w, constants = weights("k", integers(4, 4), 0.00617)
     names = {"flat": [0, 4, -1], "image": [0, 4, 6, 10]}
@@ -172,6 +184,7 @@ ENGINES = {
     "Mul by columns": lambda: added(integers(10), "Mul"),
     "squeeze and excite, int8": lambda: squeezed(True),
     "squeeze and excite, uint8": lambda: squeezed(False),
+    "SiLU of one pixel": pixel_by_pixel,
     "MatMul from the left": from_the_left,
     "dilated ConvTranspose": dilated,
     "MaxPool, ceil_mode beyond half a window": lambda: between(

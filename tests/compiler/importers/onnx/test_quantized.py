@@ -53,10 +53,11 @@ def unsigned_weights():
     return [*nodes, helper.make_node("Conv", ["a", "w"], ["c"], name="conv")], constants
 
 
-def zero_points(channels, **attributes):
+def zero_points(channels, zero=3, **attributes):
     w = integers(6, channels, 3, 3, kind=np.uint8, low=0, high=255)
     nodes, constants = weights("w", w, 0.010371)
-    constants["w.zero"] = np.uint8(3)
+    constants["w.zero"] = np.uint8(zero)
+    constants["w.q"].flat[:2] = 0, 255  # which two bytes are not
     layer = helper.make_node("Conv", ["a", "w"], ["c"], name="conv", **attributes)
     return [*nodes, layer], constants
 
@@ -120,6 +121,8 @@ HONOURED = {
     "uint8 weights around 128": unsigned_weights,
     "uint8 weights around 3": lambda: zero_points(4),
     "uint8 weights around 3, groups": lambda: zero_points(2, group=2),
+    "uint8 weights around 0": lambda: zero_points(4, 0),
+    "uint8 weights around 255, groups": lambda: zero_points(2, 255, group=2),
     "uint8 matrix around 200": lambda: zero_points_of_matrix(),
     "Gemm": gemm,
     "MatMul, scales per column": matmul,
