@@ -22,10 +22,10 @@ STANDARD = ("", "ai.onnx")
 #: numbers, or loops.
 HOST_OPERATORS = frozenset(
     """
-    Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool Cast CastLike Ceil
-    Celu Clip Compress Concat Constant ConstantOfShape Cos Cosh CumSum DepthToSpace
-    DequantizeLinear Div Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor Gather
-    GatherElements GatherND Gelu GlobalAveragePool GlobalLpPool GlobalMaxPool Greater
+    Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization
+    Cast CastLike Ceil Celu Clip Compress Concat Constant ConstantOfShape Cos Cosh CumSum
+    DepthToSpace DequantizeLinear Div Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor
+    Gather GatherElements GatherND Gelu GlobalAveragePool GlobalLpPool GlobalMaxPool Greater
     GreaterOrEqual GridSample GroupNormalization HardSigmoid HardSwish Hardmax Identity
     InstanceNormalization IsInf IsNaN LayerNormalization LRN LeakyRelu Less LessOrEqual Log
     LogSoftmax LpNormalization LpPool MatMul Max MaxPool Mean MeanVarianceNormalization Min Mish

@@ -20,6 +20,7 @@ from tilewright.compiler.importers.onnx.file import ModelFile, label, read_model
 from tilewright.compiler.importers.onnx.float32 import with_float32_factors
 from tilewright.compiler.importers.onnx.hosting import OF_THE_ENGINE
 from tilewright.compiler.importers.onnx.importer import Shapes, Walk
+from tilewright.compiler.importers.onnx.norms import norms_of
 from tilewright.compiler.importers.onnx.offsets import with_fine_offsets
 from tilewright.compiler.importers.onnx.tables import with_float32_tables
 from tilewright.compiler.quantized.graph import Graph
@@ -89,7 +90,9 @@ def import_file(
 
 
 def _graph(model: ModelFile, shapes: Shapes, host: Host, check: Check) -> Graph:
-    forced: dict[str, UnsupportedError] = {}
+    asked = host == "anywhere" and not model.quantized
+    forced = norms_of(model.nodes) if asked else {}
+    tried: dict[str, UnsupportedError] = {}
     while True:
         try:
             graph = _built(model, shapes, host, forced)
@@ -100,8 +103,9 @@ def _graph(model: ModelFile, shapes: Shapes, host: Host, check: Check) -> Graph:
             # One that the host could have, but may not in the middle, says so.
             asks = 'host="anywhere"' in error.remedy
             more = {} if host == "never" or asks else _to_host(model, error, forced)
-            if not more or len(forced) > _MAX_FORCED:
-                raise error if asks else next(iter(forced.values()), error) from None
+            if not more or len(tried) > _MAX_FORCED:
+                raise error if asks else next(iter(tried.values()), error) from None
+            tried |= more
             forced |= more
 
 

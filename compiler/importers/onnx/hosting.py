@@ -20,6 +20,7 @@ from onnx.shape_inference import infer_shapes
 from tilewright.compiler.host import HostModel
 from tilewright.compiler.host.check import HOST_OPERATORS, STANDARD
 from tilewright.compiler.importers.hosted import Hosted, Region
+from tilewright.compiler.importers.onnx.call import HANDLERS, handler_of
 from tilewright.compiler.importers.onnx.tensors import Array
 from tilewright.compiler.importers.onnx.values import Known, Scaled, Stored
 from tilewright.compiler.quantized.build import Builder
@@ -59,6 +60,8 @@ class Hosting(Region):
         """Whether a node goes on with what is on the host."""
         if not any(isinstance(v, Hosted) for v in inputs) or node.op_type in OF_THE_ENGINE:
             return False
+        if not _is_hostable(node) and handler_of(node, HANDLERS) is not None:
+            return node.op_type == "Dropout" and len(node.input) < 3  # which does nothing
         if node.op_type == "MatMul":
             return not isinstance(inputs[1], np.ndarray | Scaled)
         rounded = all(v.grid is not None for v in inputs if isinstance(v, Hosted))
@@ -78,11 +81,12 @@ class Hosting(Region):
         ------
         UnsupportedError  ``reason``, if it is nothing for the host either.
         """
+        if node.op_type == "Dropout" and reason is None:
+            return [inputs[0], *[None] * (len(node.output) - 1)]
         inner = [v.reason for v in inputs if isinstance(v, Hosted)]
         reason = inner[0] if inner else reason
         assert reason is not None
-        hostable = node.domain in STANDARD and node.op_type in HOST_OPERATORS
-        if not hostable or any(isinstance(v, Stored) for v in inputs):
+        if not _is_hostable(node) or any(isinstance(v, Stored) for v in inputs):
             raise reason
         copy = NodeProto.FromString(node.SerializeToString())
         copy.domain = ""
@@ -178,7 +182,10 @@ class Hosting(Region):
         for record in order:
             copy = NodeProto.FromString(record.proto.SerializeToString())
             for place, value in enumerate(record.inputs):
-                if value is None or isinstance(value, Hosted):
+                if value is None:
+                    continue
+                if isinstance(value, Hosted):
+                    copy.input[place] = value.name
                     continue
                 if id(value) not in known:
                     known[id(value)] = f"in{len(known)}"
@@ -190,6 +197,10 @@ class Hosting(Region):
         graph.output.extend(ValueInfoProto(name=name) for name in names)
         found = infer_shapes(self._model(graph), data_prop=True)
         return HostModel(found.SerializeToString()), views
+
+
+def _is_hostable(node: NodeProto) -> bool:
+    return node.domain in STANDARD and node.op_type in HOST_OPERATORS
 
 
 def _declare(graph: GraphProto, name: str, value: Known) -> None:

@@ -196,17 +196,17 @@ class Walk:
         standard = node.domain in STANDARD
         if standard and node.op_type == "Constant":
             return constant_of(call)
-        constants = [v for v in call.inputs if not isinstance(v, View | Stored)]
-        arrays = [v for v in constants if v is None or isinstance(v, np.ndarray)]
-        folds = standard and node.op_type in FOLDED and len(arrays) == len(call.inputs)
-        if folds:
-            return fold(call, arrays)
         for name, value in zip(node.input, call.inputs, strict=True):
             if name and value is None:
                 call.refuse(
                     f"{node.op_type} reads {name!r}, a second result that is not computed",
                     "Use the first result only.",
                 )
+        constants = [v for v in call.inputs if not isinstance(v, View | Stored)]
+        arrays = [v for v in constants if v is None or isinstance(v, np.ndarray)]
+        folds = standard and node.op_type in FOLDED and len(arrays) == len(call.inputs)
+        if folds:
+            return fold(call, arrays)
         handler = handler_of(node, HANDLERS)
         if handler is None:
             raise _without_way(node)
@@ -228,6 +228,9 @@ class Walk:
             if value.grid is None:
                 raise UnsupportedError(name, "a result without a scale", "Dequantize it.")
             return self.builder.quantized(name, value.view, value.grid)
+        if value is None:
+            what = "a second result of an operator, which is not computed"
+            raise UnsupportedError(name, what, "Leave it out.")
         if not isinstance(value, View):
             raise UnsupportedError(
                 name, "a result that does not depend on the inputs", "Leave it out."

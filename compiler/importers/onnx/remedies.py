@@ -33,5 +33,7 @@ def remedy_for(domain: str, operator: str) -> str:
     """Return what to do instead of an operator."""
     if "qonnx" in domain or "brevitas" in domain or domain == "finn.custom_op.general":
         return _QONNX
+    if operator.startswith("QLinear"):
+        return "Quantize with quant_format=QuantFormat.QDQ, whose operators are standard ones."
     key = operator if domain in ("", "ai.onnx") else f"{domain}.{operator}"
     return _REMEDIES.get(key, _DEFAULT)

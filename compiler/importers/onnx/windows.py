@@ -155,11 +155,12 @@ def reduction(call: Call) -> View:
     return reduce(call.builder, call.where, x, _REDUCTIONS[call.operator], over, keep)
 
 
-@handles("Resize", "Upsample")
+@handles("Resize")
 def resize(call: Call) -> Value:
-    """Becomes a move (nearest), Bilinear by whole factors, or Resample."""
-    x = call.tensor(0)
-    mode = call.text("mode", "nearest")
+    """Becomes a move (nearest, also of integers), Bilinear by whole factors, or Resample."""
+    value, mode = call.value(0), call.text("mode", "nearest")
+    moved = isinstance(value, Stored) and mode == "nearest"
+    x = value.view if isinstance(value, Stored) and moved else call.tensor(0)
     if mode not in ("nearest", "linear"):
         call.refuse(f"Resize with mode={mode!r}", "Use nearest or linear.")
     if call.integer("antialias", 0) or call.integers("axes") is not None:
@@ -178,7 +179,8 @@ def resize(call: Call) -> Value:
     ]
     if mode == "nearest":
         index = [_nearest(call, p, n, nearest) for p, n in zip(places, x.shape, strict=True)]
-        return call.builder.move([x], lambda arrays: arrays[0][np.ix_(*index)])
+        result = call.builder.move([x], lambda arrays: arrays[0][np.ix_(*index)])
+        return replace(value, view=result) if isinstance(value, Stored) else result
     if (
         len(x.shape) < 2
         or size[:-2] != x.shape[:-2]
@@ -203,8 +205,7 @@ def resize(call: Call) -> Value:
 
 def _target(call: Call, x: View) -> tuple[tuple[int, ...], list[float]]:
     """Shape of the result and factors, without the batch."""
-    place = 1 if call.operator == "Upsample" else 2
-    scales, sizes = call.optional(place, "scales"), None
+    scales, sizes = call.optional(2, "scales"), None
     if call.value(3) is not None:
         sizes = call.sizes(3, "sizes")
     rank = len(x.shape) + 1

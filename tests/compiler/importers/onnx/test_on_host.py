@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from onnx import helper
 
 import tilewright as tw
 from tests.compiler.importers.onnx.build import quantizers, save, weights
 from tests.compiler.importers.onnx.roads import by_runtime
+from tilewright.compiler.quantized import ops as q
 
 SHAPE = (4, 6, 10)
 ENGINE = tw.EngineConfig(rows=4, cols=4, multiplier_width=31, tables=1)
@@ -55,7 +57,18 @@ def matrix():
     return middle, {**constants, **more, **last}
 
 
+def dropped():
+    """Return what the host has not beside what it has: Dropout does nothing, batch norms stay."""
+    names = {k: np.abs(RNG.standard_normal(4)).astype(np.float32) for k in "ijkl"}
+    middle = [
+        node("LRN", "r", size=3, out="lrn"), node("Dropout", "lrn", out="drop"),
+        node("BatchNormalization", "drop", *"ijkl"),
+    ]  # fmt: skip
+    return between(middle, names, scale=0.0531371)
+
+
 MIDDLE = {
+    "Dropout": dropped,
     "Softmax": lambda: between([node("Softmax", "r", axis=1)]),
     "LRN": lambda: between([node("LRN", "r", size=3)]),
     "MatMul of tokens behind a norm": lambda: between(*matrix()),
@@ -200,3 +213,25 @@ def test_on_the_engine(case, tmp_path):
     apart, program = compared(tmp_path, *ENGINES[case](), "never")
     assert isinstance(program, tw.Program)
     assert apart <= 1e-6
+
+
+def test_a_norm_of_several_operators_is_the_hosts(tmp_path):
+    # Its variance was put on a grid of 8 bits: -6 dB were left.
+    constants = {"w": RNG.standard_normal((8, 4, 1, 1)), "v": RNG.standard_normal((4, 8, 1, 1))}
+    constants |= {"two": 2.0, "e": 1e-5}
+    constants = {name: np.asarray(value, np.float32) for name, value in constants.items()}
+    nodes = [
+        node("Conv", "x", "w", out="c"), node("ReduceMean", "c", out="a", axes=[1]),
+        node("Sub", "c", "a", out="d"), node("Pow", "d", "two", out="p"),
+        node("ReduceMean", "p", out="b", axes=[1]), node("Add", "b", "e", out="f"),
+        node("Sqrt", "f", out="g"), node("Div", "d", "g", out="n"),
+        node("Conv", "n", "v", out="y"),
+    ]  # fmt: skip
+    path = save(tmp_path, nodes, SHAPE, constants)
+    x = RNG.standard_normal((8, *SHAPE)).astype(np.float32)
+    network = tw.quantize(path, [torch.from_numpy(x)], host="anywhere")
+    (wanted,) = by_runtime(str(path), x)
+    noise = network(torch.from_numpy(x)).numpy() - wanted
+    assert 10 * np.log10((wanted**2).sum() / (noise**2).sum()) > 25
+    (part,) = [op for op in network.graph.ops if isinstance(op, q.Host)]
+    assert len(part.model.operators) == 7

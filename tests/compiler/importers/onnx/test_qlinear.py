@@ -78,6 +78,12 @@ def gemm():
     return [flat, layer], {"w": integers(5, 192), "b": bias}, "c"
 
 
+def enlarged():
+    sizes = {"sizes": np.float32([1, 1, 2, 3])}
+    layer = node("Resize", ["xq", "", "sizes"], domain="", mode="nearest")
+    return [layer], sizes, "x"
+
+
 def one(kind, result="c", **attributes):
     inputs = ["xq", *scale("x"), *scale(result)]
     return lambda: ([node(kind, inputs, **attributes)], {}, result)
@@ -89,6 +95,7 @@ CASES = {
     "QGemm": gemm,
     "QLinearAdd": lambda: two("QLinearAdd"),
     "QLinearConcat": concat,
+    "Resize": enlarged,
     "QLinearSigmoid": one("QLinearSigmoid", "z"),
     "QLinearLeakyRelu": one("QLinearLeakyRelu", alpha=0.2),
     "QLinearAveragePool": one("QLinearAveragePool", kernel_shape=[3, 3], strides=[2, 1]),
