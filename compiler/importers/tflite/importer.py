@@ -29,10 +29,12 @@ class Imported:
     ----------
     graph : every tensor with its grid; pixels behind channels, (C, H, W), inputs and results too
     host : operators that the host computes, as (kind, name), in order; those of LEFT_OUT last
+    left_out : those of LEFT_OUT
     """
 
     graph: Graph
     host: tuple[tuple[str, str], ...]
+    left_out: tuple[tuple[str, str], ...]
 
 
 def import_tflite(data: bytes, *, name: str = "network", host: Host = "edges") -> Imported:
@@ -61,8 +63,8 @@ def import_tflite(data: bytes, *, name: str = "network", host: Host = "edges") -
         if place not in left:
             call = Call(_layer_name(file, place), op, file, views, builder, blocks)
             _add(call, hosting, views, host)
-    ends = [i for place in left for i in file.operators[place].inputs if i in views]
-    returned = dict.fromkeys([*file.outputs, *sorted(ends)])
+    ends = [i for place in sorted(left) for i in file.operators[place].inputs if i in views]
+    returned = dict.fromkeys([*file.outputs, *ends])
     results: list[View | Hosted] = []
     for i in returned:
         if i in hosting.hosted:
@@ -77,7 +79,7 @@ def import_tflite(data: bytes, *, name: str = "network", host: Host = "edges") -
     graph = replace(builder.graph(name, outputs, "double"), tail=tail)
     hosting.check(graph, host)
     kinds = [(file.operators[i].kind, _layer_name(file, i)) for i in sorted(left)]
-    return Imported(given(graph), (*hosting.kinds, *kinds))
+    return Imported(given(graph), (*hosting.kinds, *kinds), tuple(kinds))
 
 
 def _add(call: Call, hosting: Hosting, views: dict[int, View], host: Host) -> None:

@@ -94,7 +94,7 @@ def read_tflite(path: PathLike, *, host: Host = "edges") -> QuantizedModel:
     check_integers(imported.graph)
     graph = imported.graph
     count = len(graph.outputs if graph.tail is None else graph.tail.results)
-    return QuantizedModel(graph, single=count == 1, host=imported.host)
+    return QuantizedModel(graph, single=count == 1, host=imported.host, left_out=imported.left_out)
 
 
 def _not_installed(path: PathLike, error: ImportError, extra: str) -> Error:

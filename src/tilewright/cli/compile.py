@@ -96,6 +96,13 @@ def compile(
             console.print(f"  {name}: bias rounded, by at most {error:.2g} LSB of the output")
         for name, rounding in part.rounded_layers.items():
             console.print(f"  {name}: kernels rounded, {rounding}")
+    for kind, name in getattr(net, "left_out", ()):
+        console.print(
+            f"  {name}: {kind} is left out, results are what it reads",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     if isinstance(program, tw.HostedProgram):
         from tilewright.program.hosted import host_lines
 

@@ -33,15 +33,21 @@ class QuantizedModel(nn.Module):
     graph : every tensor with its grid
     single : whether the original returns one tensor, and not a tuple
     host : operators of a TFLite file that the host computes, as (kind, name); not saved
+    left_out : those of them that are left out, at the end: results are what they would read
     """
 
     def __init__(
-        self, graph: Graph, *, single: bool, host: tuple[tuple[str, str], ...] = ()
+        self,
+        graph: Graph,
+        *,
+        single: bool,
+        host: tuple[tuple[str, str], ...] = (),
+        left_out: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__()
         self.graph = graph
         self.single = single
-        self.host = host
+        self.host, self.left_out = host, left_out
         self.eval()
 
     def forward(self, *inputs: Tensor) -> Result | tuple[Result, ...]:
