@@ -289,7 +289,7 @@ def _parts(w: Tensor, scale: Tensor | None) -> list[Tensor]:
     if scale is None:
         return [w]
     column = scale.reshape(-1, *(1,) * (w.ndim - 1))
-    rest, parts = torch.round(w / column), []
+    rest, parts = torch.round(w / column), list[Tensor]()
     while not parts or bool(rest.any()):
         parts.append(rest.clamp(-128, 127))
         rest = rest - parts[-1]

@@ -231,11 +231,7 @@ class Context:
             raise EngineLimitError(
                 f'{name}: its results are rounded "{requantize.rounding}", and the engine rounds '
                 f'"{self.config.rounding}": take one with rounding="{wanted}"'
-                + (
-                    " and multiplier_width=31 (--set rounding=double --set multiplier_width=31)"
-                    if wanted == "double"
-                    else ""
-                )
+                + (" and multiplier_width=31 (each by --set)" if wanted == "double" else "")
             )
         width = requantize.multiplier_width
         if width > self.config.multiplier_width:
