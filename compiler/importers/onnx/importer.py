@@ -239,8 +239,9 @@ class Walk:
 
 
 def _without_way(node: NodeProto) -> UnsupportedError:
-    what = f"{node.op_type} has no way to the engine"
-    return UnsupportedError(label(node), what, remedy_for(node.domain, node.op_type))
+    domain, operator = str(node.domain), str(node.op_type)  # bytes, where they are no text
+    what = f"{operator} has no way to the engine"
+    return UnsupportedError(label(node), what, remedy_for(domain, operator))
 
 
 def _for_the_host(node: NodeProto, error: UnsupportedError) -> UnsupportedError:
