@@ -1,13 +1,16 @@
 """Networks through the driver on simulated boards: elements, cycles, the line.
 
-    python -m benchmarks.devices [--only ulx3s-12f/digits,...] [--images 2] [--output FILE]
+    python -m benchmarks.devices [--only ulx3s-12f/digits,...] [--folder FOLDER] [--output FILE]
 
 Each board's whole system runs in Verilator: its serial line bit by bit, the link's frames, the
 engine, the SDRAM's controller, and a chip at its pins that checks every rule. The driver is the
-one for real boards. Every output element is compared with golden, and with the board's own SDRAM
-every command's cycles with the prediction. Images a second are those of the engine at the board's
-clock, and with the line at its baud rate. What is done stays in the file; the same command goes on
-where it was. Ends with 1 if anything differs.
+one for real boards; the line's bits are four clock cycles long, so that the simulation is over
+sooner, and nothing else is changed. Every output element is compared with golden, and with the
+board's own SDRAM every command's cycles with the prediction: the first image alone, the others
+sent while one is computed. FOLDER has kws, ic and vww.tflite of MLPerf Tiny, which run on the
+board's engine with TFLite's rounding; without it, those that the examples have. A run "over a bad
+line" has 1 % of all bytes flipped and 1 % dropped, both ways. What is done stays in the file; the
+same command goes on where it was. Ends with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -15,97 +18,185 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Annotated, Any
 
-import torch
+import numpy as np
 import typer
 from rich.console import Console
 
 import tilewright as tw
-from benchmarks.output import markdown_table
+from benchmarks.mlperf_tiny import board_target
 from examples import digits
+from examples.mlperf_tiny.networks import MODELS, images
+from examples.mlperf_tiny.reference import channels_first
 from examples.networks.registry import NETWORKS
+from tests.boards.link.channel import Faults
+from tilewright.api.simulated import SIMULATED_DIVISOR, simulated_board
 from tilewright.boards import get_board
+from tilewright.boards.link.host import HostLink
+from tilewright.boards.link.transport import Line
+from tilewright.device import Device
 from tilewright.files import write_json
+from tilewright.program import AnyProgram
+from tilewright.program.hosted import engine_parts
 
-Made = tuple[torch.nn.Module, torch.Tensor]
+RESULT = Path(__file__).parent / "results/devices.json"
+BAD = Faults(flipped=0.01, dropped=0.01)
+#: Cycles without a byte after which the host does something else: 50 bytes of the line's.
+SILENT = 2_000
+
+Made = tuple[AnyProgram, Any]
 
 
-def trained_digits() -> Made:
+def trained_digits(target: tw.Target, folder: Path, count: int) -> Made:
     """Return the digits network and test images."""
-    return digits.trained(), digits.digits()[2]
+    inputs = digits.digits()[2][:count]
+    return tw.compile(digits.trained(), inputs[:1], target), inputs
 
 
-def network(name: str) -> Callable[[], Made]:
-    """Return what makes a network of the examples, quantized, and images for it."""
-
-    def make() -> Made:
-        entry = NETWORKS[name]
-        return tw.quantize(entry.build(), entry.calibration()), entry.images(2)
-
-    return make
+def example(name: str, target: tw.Target, folder: Path, count: int) -> Made:
+    """Return a network of the examples, quantized, and random images."""
+    entry = NETWORKS[name]
+    inputs = entry.images(count)
+    return tw.compile(tw.quantize(entry.build(), entry.calibration()), inputs[:1], target), inputs
 
 
-RUNS: dict[str, Callable[[], Made]] = {
-    "ulx3s-12f/digits": trained_digits,
-    "icebreaker/digits": trained_digits,
-    "ulx3s-85f/digits": trained_digits,
-    "ulx3s-85f/ds_cnn": network("ds_cnn"),
-    "ulx3s-85f/mobilenet_v1_025": network("mobilenet_v1_025"),
+def mlperf_tiny(name: str, target: tw.Target, folder: Path, count: int) -> Made:
+    """Return a network of MLPerf Tiny and images, noise and smooth in turns."""
+    path = folder / f"{name}.tflite"
+    if not path.is_file():
+        raise tw.Error(f"there is no {path}: --folder names where MLPerf Tiny's files are")
+    model = tw.read_tflite(path)
+    return tw.compile(model, None, target), np.stack(
+        [
+            channels_first(image).reshape(model.graph.input_shapes[0])
+            for image in images(path, count)
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A network on a board.
+
+    Parameters
+    ----------
+    make : program and inputs, by target, folder and number of images
+    double : the board's engine rounds as TFLite does
+    bad : its line is not to be trusted
+    images : if it must be few
+    """
+
+    make: Callable[[tw.Target, Path, int], Made]
+    double: bool = False
+    bad: bool = False
+    images: int = 3
+
+
+RUNS: Mapping[str, Run] = {
+    "icebreaker/digits": Run(trained_digits),
+    "ulx3s-12f/digits": Run(trained_digits),
+    "icepi-zero/digits": Run(trained_digits),
+    "colorlight-i9/digits": Run(trained_digits),
+    "ulx3s-85f/digits": Run(trained_digits),
+    "ulx3s-85f/ds_cnn": Run(partial(example, "ds_cnn")),
+    "ulx3s-85f/mobilenet_v1_025": Run(partial(example, "mobilenet_v1_025")),
+    **{
+        f"ulx3s-85f/{name}.tflite": Run(partial(mlperf_tiny, name), double=True)
+        for name in ("kws", "ic", "vww")
+    },
+    "ulx3s-12f/digits over a bad line": Run(trained_digits, bad=True),
 }
 
 
-def measure(name: str, images: int) -> dict[str, Any]:
+class BadLine:
+    """A line with faults both ways."""
+
+    def __init__(self, line: Line, faults: Faults, seed: int) -> None:
+        self._line, self._faults, self._rng = line, faults, Random(seed)
+
+    def write(self, data: bytes, /) -> int:
+        """Send what is left of bytes."""
+        self._line.write(self._faults.apply(data, self._rng))
+        return len(data)
+
+    def read(self, size: int, /) -> bytes:
+        """Return what is left of bytes that come."""
+        return bytes(self._faults.apply(self._line.read(size), self._rng))
+
+
+def measure(name: str, folder: Path, count: int) -> dict[str, Any]:
     """Run a network on a board."""
-    board, what = name.split("/")
-    model, inputs = RUNS[name]()
-    program = tw.compile(model, inputs[:1], tw.Target.from_board(board))
+    run = RUNS[name]
+    board_name, network = name.split("/")
+    target = board_target(board_name) if run.double else tw.Target.from_board(board_name)
+    board = replace(get_board(board_name), engine=target.engine)
+    program, inputs = run.make(target, folder, count or run.images)
     start = time.monotonic()
-    with tw.connect(f"sim:{board}") as device:
+    line = simulated_board(board, timeout_cycles=SILENT if run.bad else 10 * SILENT)
+    began = time.monotonic()
+    link = HostLink(BadLine(line, BAD, 0) if run.bad else line, patience=0.0)
+    with Device(link, name=name, trace=line) as device:
         device.load(program)
-        before = device.link.statistics.frames
-        checked = device.verify(inputs[:images])
-        frames = device.link.statistics.frames - before
-    clock = program.target.clock_mhz
-    line = sum(program.layout(op.output).size_bytes for op in program.graph.inputs)
+        checked = device.verify(inputs)
+        elapsed = line.elapsed
+        statistics = device.link.statistics
+    parts = engine_parts(program)
+    sent = sum(part.layout(op.output).size_bytes for part in parts for op in part.graph.inputs)
     return {
         "name": name,
-        "network": what,
-        "board": board,
-        "memory": get_board(board).memory,
-        "memory_bytes": int(program.image.size),
-        "images": images,
+        "network": network,
+        "board": board_name,
+        "memory": board.memory,
+        "engine": f"{board.engine.rows} x {board.engine.cols}, rounds "
+        + ("as TFLite" if run.double else "once"),
+        "program_bytes": sum(int(part.image.size) for part in parts),
+        "images": len(inputs),
         "elements": checked.elements,
         "commands": checked.commands,
         "cycles": checked.cycles,
-        "images_per_second": None if checked.cycles is None else clock * 1e6 / checked.cycles,
-        "line_images_per_second": get_board(board).baud / 10 / (1.07 * line),
-        "frames": frames,
-        "seconds": round(time.monotonic() - start),
+        "clock_mhz": target.clock_mhz,
+        "baud": board.baud,
+        "line_bytes_an_image": sent,
+        "cycles_a_bit": SIMULATED_DIVISOR,
+        "simulated_cycles": elapsed,
+        "frames": statistics.frames,
+        "sent_again": statistics.frames - statistics.requests,
+        "build_seconds": round(began - start),
+        "seconds": round(time.monotonic() - began),
     }
 
 
 def rows(figures: Any) -> list[list[str]]:
     """Return the figures as a table's rows."""
     head = [
-        "board", "network", "memory", "elements, all golden's", "commands, all as predicted",
-        "cycles", "images a second, engine", "at most over the line",
+        "board", "network", "engine", "images", "elements = golden", "commands as predicted",
+        "cycles an image", "images a second, engine", "at most over the line", "frames",
+        "of these again", "simulated cycles", "seconds",
     ]  # fmt: skip
     lines = [head]
     for run in figures["runs"]:
-        rate = run["images_per_second"]
+        cycles = run["cycles"]
         lines.append(
             [
                 run["board"],
                 run["network"],
-                run["memory"],
+                run["engine"],
+                f"{run['images']:,}",
                 f"{run['elements']:,}",
-                f"{run['commands']:,}" if run["commands"] else "not predicted",
-                "" if run["cycles"] is None else f"{run['cycles']:,}",
-                "" if rate is None else f"{rate:,.0f}",
-                f"{run['line_images_per_second']:,.0f}",
+                f"{run['commands']:,}" if run["commands"] else "no prediction",
+                "" if cycles is None else f"{cycles:,}",
+                "" if cycles is None else f"{run['clock_mhz'] * 1e6 / cycles:,.0f}",
+                f"{run['baud'] / 10 / (1.07 * run['line_bytes_an_image']):,.0f}",
+                f"{run['frames']:,}",
+                f"{run['sent_again']:,}",
+                f"{run['simulated_cycles']:,}",
+                f"{run['seconds']:,}",
             ]
         )
     return lines
@@ -113,8 +204,9 @@ def rows(figures: Any) -> list[list[str]]:
 
 def main(
     only: Annotated[str, typer.Option(help="BOARD/NETWORK, several with commas.")] = "",
-    images: Annotated[int, typer.Option(help="Images of each.")] = 2,
-    output: Annotated[Path, typer.Option(help="Figures as JSON.")] = Path("build/devices.json"),
+    folder: Annotated[Path, typer.Option(help="Of MLPerf Tiny's files.")] = MODELS,
+    images: Annotated[int, typer.Option(help="Images of each, if not its own number.")] = 0,
+    output: Annotated[Path, typer.Option(help="Figures as JSON.")] = RESULT,
 ) -> None:
     """Run all that is not in the file yet."""
     console = Console()
@@ -127,17 +219,17 @@ def main(
             continue
         with console.status(name):
             try:
-                done[name] = measure(name, images)
+                done[name] = measure(name, folder, images)
             except tw.Error as error:
                 console.print(f"{name}: {error}", style="red")
                 failed = True
                 continue
         figures = {
-            "command": "python -m benchmarks.devices",
+            "command": "python -m benchmarks.devices --folder FOLDER",
             "runs": [done[known] for known in RUNS if known in done],
         }
         write_json(output, figures)
-        console.print(markdown_table(rows(figures)), markup=False, soft_wrap=True)
+        console.print(name, done[name], markup=False, soft_wrap=True)
     if failed:
         sys.exit(1)
 

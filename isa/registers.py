@@ -32,33 +32,94 @@ class Status(enum.IntEnum):
 
 
 @dataclass(frozen=True)
+class RegisterField:
+    """Bits of a register.
+
+    Parameters
+    ----------
+    name : str
+    low, width : int, bits
+    doc : str, meaning
+    write_one_to_clear : bool
+    """
+
+    name: str
+    low: int
+    width: int
+    doc: str
+    write_one_to_clear: bool = False
+
+    @property
+    def place(self) -> str:
+        """The bits, for people."""
+        high = self.low + self.width - 1
+        return f"bit {self.low}" if self.width == 1 else f"bits {high}:{self.low}"
+
+
+@dataclass(frozen=True)
 class Register:
-    """One register: byte offset, access and meaning."""
+    """One register.
+
+    Parameters
+    ----------
+    name : str
+    offset : int, bytes
+    access : "RO", "WO" or "RW"
+    doc : str, meaning
+    fields : where it is not one number, its parts; the other bits are zero
+    """
 
     name: str
     offset: int
     access: str
     doc: str
+    fields: tuple[RegisterField, ...] = ()
+
+    @property
+    def meaning(self) -> str:
+        """Meaning of the whole, parts included."""
+        parts = "; ".join(f"{field.place} {field.doc}" for field in self.fields)
+        return ": ".join(filter(None, (self.doc, parts)))
 
 
 REGISTERS = (
-    Register("ID", 0x00, "RO", "IDENTITY"),
-    Register("VERSION", 0x04, "RO", "ISA_VERSION"),
-    Register("DIGEST", 0x08, "RO", "EngineConfig.digest"),
+    Register("ID", 0x00, "RO", "identity of a Tilewright engine, 0x54575254"),
+    Register("VERSION", 0x04, "RO", "version of the commands (ISA_VERSION)"),
+    Register("DIGEST", 0x08, "RO", "digest of the engine's parameters (EngineConfig.digest)"),
     Register(
         "CONTROL",
         0x0C,
         "WO",
-        "bit 0 start (when idle or done); bit 1 soft reset (waits until the bus is quiet; memory "
-        "contents stay); bit 2 stop",
+        "what the engine is to do",
+        (
+            RegisterField("START", 0, 1, "start (when idle or done)"),
+            RegisterField(
+                "RESET", 1, 1, "soft reset (waits until the bus is quiet; memory contents stay)"
+            ),
+            RegisterField("STOP", 2, 1, "stop"),
+        ),
     ),
     Register(
         "STATUS",
         0x10,
         "RO",
-        "bits 7:0 Status; bits 9:8 unit and bits 31:16 index of the command at fault",
+        "how far the engine is",
+        (
+            RegisterField("CODE", 0, 8, "Status"),
+            RegisterField("UNIT", 8, 2, "unit of the command at fault"),
+            RegisterField("INDEX", 16, 16, "index of the command at fault"),
+        ),
     ),
-    Register("INTERRUPT", 0x14, "RW", "bit 0 pending, write 1 to clear; bit 1 enable"),
+    Register(
+        "INTERRUPT",
+        0x14,
+        "RW",
+        "the interrupt",
+        (
+            RegisterField("PENDING", 0, 1, "pending, write 1 to clear", write_one_to_clear=True),
+            RegisterField("ENABLE", 1, 1, "enable"),
+        ),
+    ),
     Register("BASE", 0x18, "RW", "byte address added to every address in commands, 4 KiB aligned"),
     Register("PROGRAM", 0x1C, "RW", "byte offset from BASE of the first load commands"),
     Register("COUNT", 0x20, "RW", "load commands in the first fetch, 1..queue_depth"),

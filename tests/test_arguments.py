@@ -72,6 +72,8 @@ WRONG_CALLS = {
     "compile_graph: graph must be Graph": lambda: tw.compile_graph(3, tw.Target()),
     "generate_verilog: target must be Target": lambda: tw.generate_verilog(3, "build"),
     "generate_verilog: directory must be": lambda: tw.generate_verilog(tw.Target(), 3),
+    "write_integration: target must be Target": lambda: tw.write_integration(3, "build"),
+    "write_integration: directory must be": lambda: tw.write_integration(tw.Target(), 3),
     "synthesize: target must be": lambda: tw.synthesize(None, "build"),
     "simulate: program must be Program": lambda: tw.simulate("net.tw", None),
     "verify: program must be Program": lambda: tw.verify("net.tw", None),

@@ -71,7 +71,7 @@ def registers_page() -> str:
     lines = ["# Registers", "", _NOTE, "AXI4-Lite, 32 bits each.", ""]
     lines += ["| offset | register | access | meaning |", "|---|---|---|---|"]
     for r in REGISTERS:
-        lines.append(f"| `0x{r.offset:02X}` | `{r.name}` | {r.access} | {_markdown(r.doc)} |")
+        lines.append(f"| `0x{r.offset:02X}` | `{r.name}` | {r.access} | {_markdown(r.meaning)} |")
     lines += ["", "## Status codes", "", "| code | name | an error |", "|---|---|---|"]
     for status in Status:
         error = "yes" if status.is_error else "no"

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from tilewright.errors import UnsupportedError as UnsupportedError
     from tilewright.exploration.points import Exploration as Exploration
     from tilewright.exploration.space import Space as Space
+    from tilewright.integration import Integration as Integration
+    from tilewright.integration import write_integration as write_integration
     from tilewright.isa import EngineConfig as EngineConfig
     from tilewright.program import HostedProgram as HostedProgram
     from tilewright.program import Program as Program
@@ -61,6 +63,7 @@ _MODULES = {
     "Evaluation": "api.evaluate",
     "Exploration": "exploration.points",
     "FloatNetwork": "quantization",
+    "Integration": "integration",
     "LayerAccuracy": "quantization",
     "MemoryTiming": "sim.timing",
     "SDRAM": "sim.timing",
@@ -93,6 +96,7 @@ _MODULES = {
     "simulate": "api.simulate",
     "synthesize": "api.build",
     "verify": "api.verify",
+    "write_integration": "integration",
 }
 _PACKAGES = ("boards", "compiler", "hdl", "isa", "nn", "sim")
 

@@ -9,9 +9,12 @@ from tilewright.hdl.verilog import engine_verilog
 
 def test_verilog_of_a_programs_own_engine(small, tmp_path):
     output = invoke("verilog", small, "-o", tmp_path)
-    (path,) = tmp_path.iterdir()
-    assert path.name in output
-    assert path.read_text() == engine_verilog(tw.Program.load(small).engine)
+    for path in tmp_path.iterdir():
+        assert path.name in output
+    assert len(list(tmp_path.iterdir())) == 5
+    assert (tmp_path / "tilewright_engine.v").read_text() == engine_verilog(
+        tw.Program.load(small).engine
+    )
 
 
 @pytest.mark.parametrize("command", ["verilog", "synth"])
@@ -22,7 +25,7 @@ def test_options_choose_the_target(monkeypatch, small, tmp_path, command):
         seen.append(target)
         raise tw.Error(f"{folder}")
 
-    verb = {"verilog": "generate_verilog", "synth": "synthesize"}[command]
+    verb = {"verilog": "write_integration", "synth": "synthesize"}[command]
     monkeypatch.setattr(tw, verb, stop)
     file = tmp_path / "engine.toml"
     file.write_text("rows = 2\ncols = 3\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilewright.boards import get_board
+from tilewright.boards import Board
 from tilewright.boards.system import TOP, simulated_verilog
 from tilewright.sim.rtl import SimulatedBoard
 from tilewright.sim.timing import SDRAM
@@ -14,21 +14,21 @@ SIMULATED_DIVISOR = 4
 
 
 def simulated_board(
-    name: str, *, divisor: int = SIMULATED_DIVISOR, timeout_cycles: int = 20_000_000
+    board: Board, *, divisor: int = SIMULATED_DIVISOR, timeout_cycles: int = 20_000_000
 ) -> SimulatedBoard:
-    """Return a board of ``tilewright.boards.BOARDS``, switched on: engine, memory, host link.
+    """Return a board, switched on: engine, memory, host link.
 
     Parameters
     ----------
+    board : Board, one of ``tilewright.boards.BOARDS`` or one with another engine
     divisor : int, at least 4, clock cycles per bit of its serial line
     timeout_cycles : int, without a byte, after which a read gives up
 
     Raises
     ------
     Error
-        If there is no such board, or a tool is missing or fails.
+        If a tool is missing or fails.
     """
-    board = get_board(name)
     sdram = board.sdram
     return SimulatedBoard(
         board.engine,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tilewright.boards import BOARDS
+from tilewright.boards import BOARDS, get_board
 from tilewright.boards.link.host import HostLink, LinkError
 from tilewright.device.driver import Device
 from tilewright.errors import Error, require_type
@@ -37,7 +37,7 @@ def connect(address: str) -> Device:
     if kind == "sim" and rest:
         from tilewright.api.simulated import simulated_board  # needs a C++ compiler
 
-        line = simulated_board(rest, timeout_cycles=_SILENT_CYCLES)
+        line = simulated_board(get_board(rest), timeout_cycles=_SILENT_CYCLES)
         return Device(HostLink(line, patience=0.0), name=address, trace=line)
     boards = ", ".join(BOARDS.all())
     raise Error(f"a device is serial:PORT or sim:BOARD ({boards}), not {address!r}")
