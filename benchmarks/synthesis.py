@@ -2,11 +2,14 @@
 
     python -m benchmarks.synthesis board [--board ulx3s-85f] [--place-and-route]
     python -m benchmarks.synthesis options
+    python -m benchmarks.synthesis check [--only icebreaker,ulx3s-12f]
 
 ``board`` builds a board's engine alone, out of context: its AXI ports stay ports. With
 ``--place-and-route``, engine, memory and host link go all the way to a bitstream. ``options``
 builds a small board's engine, and that engine with one parameter changed, for each of ``OPTIONS``:
-what a parameter costs is the difference.
+what a parameter costs is the difference. ``check`` has Yosys make each board's whole system anew,
+without place and route, and ends with 1 if its cells are not those of the record: a bitstream in
+the records is then not today's.
 
 Each prints a table and writes JSON to ``results/``, with the commands and the versions of the
 tools; ``--markdown`` also writes the table as a page's section.
@@ -26,6 +29,8 @@ from rich.table import Table
 
 import tilewright as tw
 from benchmarks.output import markdown_table
+from tilewright.boards import BOARDS, get_board
+from tilewright.boards.flow.synthesis import system_cells
 from tilewright.files import write_json, write_text
 
 RESULTS = Path(__file__).parent / "results"
@@ -143,6 +148,24 @@ def options(work: Work = WORK, output: Output = RESULTS, markdown: Markdown = No
     save(output / "options-yosys.json", {"engine": asdict(base_engine), "options": records})
     if markdown is not None:
         write_text(markdown, markdown_table(rows))
+
+
+@app.command()
+def check(
+    only: Annotated[str, typer.Option(help="Boards, several with commas.")] = "",
+    work: Work = WORK,
+    output: Output = RESULTS,
+) -> None:
+    """Compare the cells of each board's system with those of its record."""
+    stale = False
+    for name in only.split(",") if only else BOARDS.all():
+        path = output / f"{name}-nextpnr.json"
+        recorded = json.loads(path.read_text())["resources"] if path.exists() else None
+        cells = system_cells(get_board(name), work / "check" / name)
+        same = cells == recorded
+        stale |= not same
+        console.print(name, cells, "as recorded" if same else f"not as recorded: {recorded}")
+    raise typer.Exit(1 if stale else 0)
 
 
 if __name__ == "__main__":

@@ -121,12 +121,9 @@ def synthesize(
         progress(f"{cached}: up to date")
         return found
 
-    source = directory / f"{top}.il"
     text = named_for_abc(text)
-    write_text(source, text)
     tools = Tools(directory, progress)
-    tools.yosys(synthesis_passes(source.name, top, family))
-    resources = cell_counts(directory / "stat.json", family)
+    resources = _to_netlist(text, top, family, tools)
     netlist = read_netlist(directory / "netlist.json")
     places = marked_places(text, top)
     if family.prepare(netlist, places, board if place_and_route else None):
@@ -142,6 +139,35 @@ def synthesize(
     result = Synthesis(resources, utilization, fmax, bitstream, versions, tuple(tools.commands))
     write_json(cached, {"key": key, **json.loads(result.to_json())})
     return result
+
+
+def system_cells(
+    board: Board, directory: Path, *, progress: Progress = lambda line: None
+) -> dict[str, int]:
+    """Return the cells of a board's whole system as Yosys counts them, before place and route.
+
+    Parameters
+    ----------
+    directory : where the netlist goes
+
+    Raises
+    ------
+    FlowError
+        If a tool fails.
+    """
+    from tilewright.boards.system import TOP, system_rtlil
+
+    directory.mkdir(parents=True, exist_ok=True)
+    text = named_for_abc(system_rtlil(board))
+    return _to_netlist(text, TOP, get_family(board.family), Tools(directory, progress))
+
+
+def _to_netlist(text: str, top: str, family: Family, tools: Tools) -> dict[str, int]:
+    """Have Yosys write ``netlist.json`` into the tools' folder; return the cells."""
+    source = tools.directory / f"{top}.il"
+    write_text(source, text)
+    tools.yosys(synthesis_passes(source.name, top, family))
+    return cell_counts(tools.directory / "stat.json", family)
 
 
 def named_for_abc(text: str) -> str:
