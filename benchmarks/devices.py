@@ -9,8 +9,9 @@ sooner, and nothing else is changed. Every output element is compared with golde
 board's own SDRAM every command's cycles with the prediction: the first image alone, the others
 sent while one is computed. FOLDER has kws, ic and vww.tflite of MLPerf Tiny, which run on the
 board's engine with TFLite's rounding; without it, those that the examples have. A run "over a bad
-line" has 1 % of all bytes flipped and 1 % dropped, both ways. What is done stays in the file; the
-same command goes on where it was. Ends with 1 if anything differs.
+line" has 1 % of all bytes flipped and 1 % dropped, both ways. What is done stays in the file as long
+as the board has the same engine; the same command goes on where it was. Ends with 1 if anything
+differs.
 """
 
 from __future__ import annotations
@@ -133,11 +134,17 @@ class BadLine:
         return bytes(self._faults.apply(self._line.read(size), self._rng))
 
 
+def target_of(name: str) -> tw.Target:
+    """Return the target of a run."""
+    board = name.split("/")[0]
+    return board_target(board) if RUNS[name].double else tw.Target.from_board(board)
+
+
 def measure(name: str, folder: Path, count: int) -> dict[str, Any]:
     """Run a network on a board."""
     run = RUNS[name]
     board_name, network = name.split("/")
-    target = board_target(board_name) if run.double else tw.Target.from_board(board_name)
+    target = target_of(name)
     board = replace(get_board(board_name), engine=target.engine)
     program, inputs = run.make(target, folder, count or run.images)
     start = time.monotonic()
@@ -158,6 +165,7 @@ def measure(name: str, folder: Path, count: int) -> dict[str, Any]:
         "memory": board.memory,
         "engine": f"{board.engine.rows} x {board.engine.cols}, rounds "
         + ("as TFLite" if run.double else "once"),
+        "digest": board.engine.digest,
         "program_bytes": sum(int(part.image.size) for part in parts),
         "images": len(inputs),
         "copies": run.copies,
@@ -216,10 +224,10 @@ def main(
     console = Console()
     names = only.split(",") if only else list(RUNS)
     known = json.loads(output.read_text())["runs"] if output.exists() else []
-    done = {run["name"]: run for run in known}
+    done = {run["name"]: run for run in known if run["name"] in RUNS}
     failed = False
     for name in names:
-        if name in done:
+        if name in done and done[name]["digest"] == target_of(name).engine.digest:
             continue
         with console.status(name):
             try:

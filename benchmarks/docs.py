@@ -24,6 +24,7 @@ from benchmarks import (
     boards,
     clocks,
     deformable,
+    devices,
     estimates,
     explored,
     ice40,
@@ -33,6 +34,7 @@ from benchmarks import (
     points,
     quantizers,
     sampling,
+    sdram,
     streams,
     synthesis,
     winograd,
@@ -133,7 +135,14 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "front": lambda: markdown_table(explored.front_rows(figures("explored.json"))),
         "engine": lambda: markdown_table(explored.rows(figures("explored.json"))),
     },
-    "device.md": {"link": lambda: markdown_table(link.rows(figures("link.json")))},
+    "device.md": {
+        "devices": lambda: markdown_table(devices.rows(figures("devices.json"))),
+        "link": lambda: markdown_table(link.rows(figures("link.json"))),
+    },
+    "sdram.md": {
+        "traffic": lambda: markdown_table(sdram.traffic_rows(figures("sdram.json"))),
+        "cells": lambda: markdown_table(sdram.cell_rows(figures("sdram-nextpnr.json"))),
+    },
     "synthesis.md": {
         "ulx3s-12f": lambda: board_table("ulx3s-12f"),
         "icepi-zero": lambda: board_table("icepi-zero"),

@@ -148,9 +148,22 @@ def record_of(name: str, parameters: SDRAMParameters, traffic: Traffic) -> dict[
     }
 
 
+def cell_rows(record: dict[str, Any]) -> list[list[str]]:
+    """Return cells and clocks as a table's rows, heads first."""
+    rates = [f"{rate:.1f} (seed {seed})" for seed, rate in record["fmax_mhz"].items()]
+    rows = [["cells", "of the controller alone"]]
+    rows += [[name, f"{count:,}"] for name, count in record["cells"].items() if count]
+    return [*rows, ["MHz between registers", ", ".join(rates)]]
+
+
 def traffic_rows(record: dict[str, Any]) -> list[list[str]]:
     """Return the cells of a table, heads first."""
-    rows = [["traffic", "bursts", "bytes read", "bytes written", "bytes a cycle", "MB/s"]]
+    rows = [
+        [
+            *("traffic", "bursts", "bytes read", "bytes written", "bytes a cycle", "MB/s"),
+            "bytes a cycle that the engine asks for",
+        ]
+    ]
     for entry in record["traffic"]:
         rate = entry["bytes_per_cycle"]
         rows.append(
@@ -159,6 +172,7 @@ def traffic_rows(record: dict[str, Any]) -> list[list[str]]:
                 *(f"{entry[key]:,}" for key in ("bursts", "read", "written")),
                 f"{rate:.2f}",
                 f"{rate * record['clock_mhz']:.0f}",
+                f"{entry['demand']:.2f}" if "demand" in entry else "",
             ]
         )
     return rows

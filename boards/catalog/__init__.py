@@ -1,7 +1,9 @@
 """The boards: a module for each maker's board, with its variants.
 
-``icebreaker``  iCEBreaker, iCE40UP5K
-``ulx3s``       ULX3S, ECP5, two sizes
+``colorlight_i9``  Colorlight i9, ECP5 with a memory of 32 bits
+``icebreaker``     iCEBreaker, iCE40UP5K
+``icepi_zero``     Icepi Zero, ECP5
+``ulx3s``          ULX3S, ECP5, two sizes
 
 A module lists its boards in ``BOARDS``; docs/howto/board.md says how to add one.
 """

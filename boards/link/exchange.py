@@ -35,6 +35,10 @@ WINDOW = 64
 #: if only damaged frames do.
 ATTEMPTS, DAMAGED_ATTEMPTS = 60, 1000
 _AROUND = OVERHEAD + 6  # bytes of a request that are no payload
+#: Frames by which the board waits for a number that is not on its way, until it is clear that it
+#: does not count with us: a line that is bad repeats old ones, but not as often.
+_STRANGE = 10
+_AGAIN = ": plug the board in, connect and load the program again"
 _FORGET = 1 << 14  # bytes after which what was lost counts half
 
 
@@ -170,7 +174,7 @@ class Exchange:
         sent = 0  # requests on their way end here
         on_way = 0  # bytes of them
         resent: int | None = None  # the request that was asked for, and sent again
-        silent, attempts, heard = 0.0, 0, False
+        silent, attempts, heard, strange = 0.0, 0, False, 0
         while len(replies) < len(requests):
             while sent < len(requests) and sent - len(replies) < WINDOW:
                 frame = requests[sent].encode((first + sent) & 0xFF)
@@ -194,6 +198,8 @@ class Exchange:
                         self.statistics.out_of_order += 1
                         self._lost += 1
                         sent = len(replies)
+                elif kind == Answer.EXPECTED:
+                    strange += 1
                 elif kind == Answer.DONE and len(replies) <= place < sent:
                     self._skip(requests, replies, place)
                     if (
@@ -208,7 +214,7 @@ class Exchange:
                         self._lost += 1
             on_way = sum(len(x.payload) + _AROUND for x in requests[len(replies) : sent])
             if len(replies) > done:
-                silent, attempts, heard, resent = 0.0, 0, False, None
+                silent, attempts, heard, resent, strange = 0.0, 0, False, None, 0
                 progress(len(replies) - done)
             else:
                 silent += time.monotonic() - before
@@ -217,14 +223,19 @@ class Exchange:
                 attempts += 1
                 self.statistics.timeouts += 1
                 self._lost += 1
-                self._give_up(attempts, limit, heard)
+                self._give_up(attempts, limit, heard, strange)
         self._sequence = (first + len(requests)) & 0xFF
         self.statistics.requests += len(requests)
         return replies
 
     @staticmethod
-    def _give_up(attempts: int, limit: int, heard: bool) -> None:
+    def _give_up(attempts: int, limit: int, heard: bool, strange: int) -> None:
         """Raise when there is no hope left."""
+        if attempts > limit and strange >= _STRANGE:
+            raise LinkError(
+                "the board waits for another request than those that were sent: it was reset, or "
+                "somebody else uses it: connect and load the program again"
+            )
         if attempts > limit and (not heard or limit < ATTEMPTS):
             raise LinkError(
                 f"no answer after {limit} attempts: is the board configured with a Tilewright "
@@ -250,14 +261,14 @@ class Exchange:
         try:
             self._line.write(frame)
         except OSError as error:
-            raise LinkError(f"the line is gone: {error}") from error
+            raise LinkError(f"the line is gone: {error}{_AGAIN}") from error
 
     def _receive(self, requests: Sequence[Request], done: int, sent: int) -> bytes:
         expected = sum(x.reply_bytes + OVERHEAD + 2 for x in requests[done:sent])
         try:
             return self._line.read(expected)
         except OSError as error:
-            raise LinkError(f"the line is gone: {error}") from error
+            raise LinkError(f"the line is gone: {error}{_AGAIN}") from error
 
 
 def _distance(number: int, other: int) -> int:

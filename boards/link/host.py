@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
+from pathlib import Path
 
 import serial
 
@@ -11,7 +13,7 @@ from tilewright.boards.link.frames import BLOCK, Operation, Request
 from tilewright.boards.link.transport import Line
 from tilewright.isa.registers import OFFSET
 
-__all__ = ["HostLink", "LinkError"]
+__all__ = ["HostLink", "LinkError", "ports_here"]
 
 Progress = Callable[[int], None]
 #: Requests after which the size of blocks is chosen anew: on a good line, and on a bad one.
@@ -19,6 +21,27 @@ _BATCH, _SHORT_BATCH = 64, 8
 #: A block of more than so many bytes is tried a few times, then blocks of half as many.
 _SMALL, _FEW_ATTEMPTS = 16, 6
 _READ_TIMEOUT = 0.02  # seconds; a serial port's, above the latency timer of its chip
+
+
+def _reason(error: Exception) -> str:
+    """Return why a port does not open, and what to do."""
+    number = getattr(error, "errno", None)
+    text = str(error)
+    if number == errno.ENOENT:
+        return f"there is no such port{ports_here()}"
+    if number == errno.EACCES:
+        return "permission denied: sudo usermod -aG dialout $USER, and log in again"
+    if number in (errno.EAGAIN, errno.EBUSY) or "exclusively lock" in text:
+        return "another program uses it: wait for it, or end it"
+    if number == errno.ENOTTY or "Could not configure" in text:
+        return f"it is no serial port{ports_here()}"
+    return f"{text}{ports_here()}"
+
+
+def ports_here() -> str:
+    """Return the serial ports that there are, for a message."""
+    ports = sorted(str(path) for path in Path("/dev").glob("tty[UA][SC][BM]*"))
+    return f"; ports here: {', '.join(ports)}" if ports else "; there is none here: plug a board in"
 
 
 class HostLink:
@@ -53,7 +76,7 @@ class HostLink:
         try:
             line = serial.Serial(port, baud, timeout=_READ_TIMEOUT, exclusive=True)
         except (serial.SerialException, ValueError) as error:
-            raise LinkError(f"cannot open {port}: {error}") from error
+            raise LinkError(f"cannot open {port}: {_reason(error)}") from error
         try:
             return cls(line, attempts=attempts)
         except LinkError:

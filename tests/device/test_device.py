@@ -11,6 +11,7 @@ from tilewright.boards.link.host import HostLink
 from tilewright.device import Device, DeviceError
 from tilewright.isa import ISA_VERSION, Unit
 from tilewright.isa.registers import IDENTITY, OFFSET, Status
+from tilewright.sim.errors import ExecutionError
 
 CLEAN = Faults()
 
@@ -28,7 +29,19 @@ class ModelBoard(Board):
             "CYCLES": 4711,
             **identity,
         }
-        self.registers.update({OFFSET[name]: value for name, value in said.items()})
+        self._identity = {OFFSET[name]: value for name, value in said.items()}
+        self.registers.update(self._identity)
+        self.frames, self.reset_at, self.memory_stays = 0, None, True
+
+    def feed(self, data):
+        """Take a frame; before one of them, the board is reset."""
+        if self.frames == self.reset_at:
+            self.registers = dict(self._identity)
+            if not self.memory_stays:
+                self.memory[:] = np.random.default_rng(self.frames).bytes(len(self.memory))
+            self._expected, self._session = 0, 0
+        self.frames += 1
+        return super().feed(data)
 
     def wrote(self, offset, word):
         if offset == OFFSET["INTERRUPT"]:
@@ -38,11 +51,14 @@ class ModelBoard(Board):
         base = self.registers[OFFSET["BASE"]]
         self.runs.append(base)
         image = np.frombuffer(bytes(self.memory[base : base + self.program.image.size]), np.uint8)
-        image = image.copy()
-        if self.status is Status.DONE:
-            run_isa(self.program, image, lambda share: None)
+        image, status = image.copy(), self.status
+        if status is Status.DONE:
+            try:
+                run_isa(self.program, image, lambda share: None)
+            except ExecutionError:
+                status = Status.BAD_COMMAND
         self.memory[base : base + image.size] = image.tobytes()
-        self.registers[OFFSET["STATUS"]] = self.status | Unit.STORE << 8 | 5 << 16
+        self.registers[OFFSET["STATUS"]] = status | Unit.STORE << 8 | 5 << 16
         self.registers[OFFSET["INTERRUPT"]] = 1
 
 
@@ -90,6 +106,35 @@ def test_a_run_computes_a_batch(program, copies):
     assert len(board.runs) == 3
 
 
+#: Frames apart: all in the long run.
+EACH = pytest.param(1, marks=pytest.mark.exhaustive)
+
+
+@pytest.mark.parametrize("memory_stays", [True, False])
+@pytest.mark.parametrize("step", [13, EACH])
+def test_a_board_that_is_reset_at_any_time_gives_no_wrong_result(program, memory_stays, step):
+    """It confirms what it does not do, until it and the host happen to count alike again."""
+    expected = program.reference(images(program, 3))[0]
+
+    def run(reset_at):
+        board, device = connected(program)
+        board.reset_at, board.memory_stays = reset_at, memory_stays
+        device.load(program)
+        for _ in range(2):
+            result = device.run(images(program, 3))
+            np.testing.assert_array_equal(result.outputs[0], expected, f"reset at {reset_at}")
+        return board.frames
+
+    refused = []
+    for reset_at in range(1, run(None), step):
+        try:
+            run(reset_at)
+        except tw.Error as error:
+            refused.append(f"at {reset_at}: {error}")
+    assert refused
+    assert [said for said in refused if "load the program again" not in said] == []
+
+
 def test_weights_stay_on_the_board(program):
     _, device = connected(program)
     device.load(program)
@@ -110,6 +155,7 @@ def test_weights_stay_on_the_board(program):
         ({"memory_bytes": 1024}, r"takes [\d,]+ bytes of memory, the board has 1,024"),
         ({"status": Status.READ_ERROR}, "stopped with READ_ERROR at store command 5: load"),
         ({"status": 75}, "STATUS holds 75, which no engine does"),
+        ({"status": Status.IDLE}, "the engine stopped with IDLE"),
     ],
 )
 def test_a_board_that_is_not_the_programs_is_refused(program, board, match):

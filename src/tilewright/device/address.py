@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tilewright.boards import BOARDS, get_board
-from tilewright.boards.link.host import HostLink, LinkError
+from tilewright.boards.link.host import HostLink, LinkError, ports_here
 from tilewright.device.driver import Device
 from tilewright.errors import Error, require_type
 
@@ -53,9 +51,7 @@ def _open(port: str) -> HostLink:
             if "no answer" not in str(error) and "damaged" not in str(error):
                 raise
     tried = ", ".join(f"{rate:,}" for rate in rates)
-    ports = sorted(str(path) for path in Path("/dev").glob("tty[UA][SC][BM]*"))
-    there = f"; ports here: {', '.join(ports)}" if ports else ""
     raise LinkError(
         f"nothing on {port} answers at {tried} baud: is the board powered, and configured "
-        f"(tilewright flash)?{there}"
+        f"(tilewright flash)?{ports_here()}"
     )

@@ -80,6 +80,7 @@ class Device:
         self._program: AnyProgram | None = None
         self._places: tuple[tuple[int, ...], ...] = ((0,),)  # of each program, of each copy
         self._bases: tuple[int, ...] = (0,)  # of the copies of the one that runs
+        self._told: tuple[int, int] = (0, 0)  # PROGRAM and COUNT, which a reset would clear
         self.counters: Mapping[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -139,11 +140,32 @@ class Device:
         self._places = tuple(
             tuple(start + starts[-1] * i for i in range(count)) for start in starts[:-1]
         )
+        self._tell(parts[0])
         with Steps("Loading", count * sum(map(len, images)), _steps(progress)) as steps:
             for image, bases in zip(images, self._places, strict=True):
                 for base in bases:
                     self._link.write_memory(base, image, steps.advance)
+        self._check_told()
         self._program = program
+
+    def _tell(self, program: Program) -> None:
+        """Write where a program's first commands are, and how many.
+
+        Nothing else writes these registers. So while they hold what was written, the board has not
+        been reset or configured anew since: after that it may confirm what it does not do, and its
+        memory holds anything.
+        """
+        self._told = (program.streams[Unit.LOAD][0], program.boot_count)  # at least one
+        self._link.write_registers(PROGRAM=self._told[0], COUNT=self._told[1])
+
+    def _check_told(self) -> None:
+        found = self._link.read_registers("PROGRAM", "COUNT")
+        if tuple(found) != self._told:
+            self._program = None
+            raise DeviceError(
+                f"{self._name}: the board was reset, or configured anew, or somebody else uses it: "
+                "load the program again"
+            )
 
     def _check_engine(self, program: Program) -> None:
         identity, version, digest = self._link.read_registers("ID", "VERSION", "DIGEST")
@@ -199,6 +221,9 @@ class Device:
         """Run one of the programs that were loaded."""
         self._bases = self._places[number]
         arrays = program.quantize(inputs)
+        if isinstance(self._program, HostedProgram):
+            self._check_told()
+            self._tell(program)
         count = len(arrays[0])
         images = program.batches(arrays)
         with Steps("Running", count, _steps(progress)) as steps:
@@ -211,6 +236,7 @@ class Device:
             for some, result in zip(images[1:], others(program, images[1:]), strict=True):
                 outputs.append(result)
                 steps.advance(len(some[0]))
+        self._check_told()
         columns = [np.concatenate(column)[:count] for column in zip(*outputs, strict=True)]
         stacked = program.presented(columns)
         layers = layer_results(program, replayed(program, starts, dones)) if starts else ()
@@ -286,7 +312,7 @@ class Device:
 
     def _one(self, program: Program, image: _Tensors) -> _Tensors:
         self._send(program, 0, image)
-        self._start(program, 0)
+        self._start(0)
         self._wait()
         return self._receive(program, 0)
 
@@ -299,7 +325,7 @@ class Device:
         for index, image in enumerate(images):
             if index == 0:
                 self._send(program, 0, image)
-            self._start(program, index)
+            self._start(index)
             if index > 0:
                 yield self._receive(program, index - 1)
             if index + 1 < len(images):
@@ -331,12 +357,10 @@ class Device:
             results.append(program.unpack(op.input, np.frombuffer(data, np.uint8)[:size]))
         return results
 
-    def _start(self, program: Program, index: int) -> None:
+    def _start(self, index: int) -> None:
         self._link.write_registers(
             INTERRUPT=_FINISHED,
             BASE=self._bases[index % len(self._bases)],
-            PROGRAM=program.streams[Unit.LOAD][0],
-            COUNT=program.boot_count,
             CONTROL=_START,
         )
 
@@ -347,6 +371,8 @@ class Device:
             pending, status = self._link.read_registers("INTERRUPT", "STATUS")
             if pending & _FINISHED:
                 break
+            if status & 0xFF == Status.IDLE:
+                self._check_told()
             if time.monotonic() > limit and self._trace is None:
                 raise DeviceError(
                     f"{self._name}: the engine is still running after {_TIMEOUT:g} s: reset the "
@@ -355,6 +381,7 @@ class Device:
         code = status & 0xFF
         if code == Status.DONE:
             return
+        self._check_told()
         self._link.write_registers(CONTROL=_RESET)
         if code not in list(Status):
             raise DeviceError(
