@@ -9,9 +9,9 @@ sooner, and nothing else is changed. Every output element is compared with golde
 board's own SDRAM every command's cycles with the prediction: the first image alone, the others
 sent while one is computed. FOLDER has kws, ic and vww.tflite of MLPerf Tiny, which run on the
 board's engine with TFLite's rounding; without it, those that the examples have. A run "over a bad
-line" has 1 % of all bytes flipped and 1 % dropped, both ways. What is done stays in the file as long
-as the board has the same engine; the same command goes on where it was. Ends with 1 if anything
-differs.
+line" has 1 % of all bytes flipped and 1 % dropped, both ways. What is done stays in the file as
+long as the board has the same engine; the same command goes on where it was. Ends with 1 if
+anything differs.
 """
 
 from __future__ import annotations
@@ -134,6 +134,13 @@ class BadLine:
         return bytes(self._faults.apply(self._line.read(size), self._rng))
 
 
+def engine_name(engine: tw.EngineConfig) -> str:
+    """Return what an engine is, for people."""
+    words = ", shared words" if engine.shared_words else ""
+    as_tflite = ", as TFLite" if engine.rounding == "double" else ""
+    return f"{engine.rows} x {engine.cols}{words}{as_tflite}"
+
+
 def target_of(name: str) -> tw.Target:
     """Return the target of a run."""
     board = name.split("/")[0]
@@ -163,8 +170,7 @@ def measure(name: str, folder: Path, count: int) -> dict[str, Any]:
         "network": network,
         "board": board_name,
         "memory": board.memory,
-        "engine": f"{board.engine.rows} x {board.engine.cols}, rounds "
-        + ("as TFLite" if run.double else "once"),
+        "engine": engine_name(board.engine),
         "digest": board.engine.digest,
         "program_bytes": sum(int(part.image.size) for part in parts),
         "images": len(inputs),

@@ -29,9 +29,9 @@ COLORLIGHT_I9 = Board(
     host_link="USB serial of the extension board (DAPLink)",
     loader="colorlight-i9",
     memory="8 MiB SDRAM, 32 bits",
-    # Or ESMT's M12L64322A. The cycles of this one at 106.25 MHz leave that one tRCD, tRP and tWR of
-    # 18.8 ns, tRAS of 47 and tRC and tRFC of 65.9; LiteDRAM has 15, 15, 15, 40 and 55 of it, and the
-    # data sheet's revision 1.7 a tWR of 12 ns for grade 6. Masks and selection are grounded.
+    # Or ESMT's M12L64322A. The cycles of this one at 106.25 MHz leave that one tRCD, tRP and tWR
+    # of 18.8 ns, tRAS of 47 and tRC and tRFC of 65.9; LiteDRAM has 15, 15, 15, 40 and 55 of it, and
+    # the data sheet's revision 1.7 a tWR of 12 ns for grade 6. Masks and selection are grounded.
     sdram=BoardSDRAM(
         chip="EM638325-6", pins={pin: tuple(sites.split()) for pin, sites in _SDRAM.items()}
     ),

@@ -48,6 +48,15 @@ def test_a_chip_whose_masks_are_grounded_has_none():
     assert get_board("ulx3s-12f").sdram.parameters(clock_mhz=100.0, data_width=32).masks
 
 
+def test_the_colorlights_other_chip_has_time_enough():
+    """Source: LiteDRAM, litedram/modules.py, M12L64322A."""
+    board = get_board("colorlight-i9")
+    cycles = board.sdram.parameters(clock_mhz=board.clock_mhz, data_width=64).cycles
+    needed = {"rcd": 15, "rp": 15, "wr": 15, "ras": 40, "rc": 55, "rfc": 55, "rrd": 10}
+    for name, ns in needed.items():
+        assert getattr(cycles, name) * 1000 / board.clock_mhz >= ns, name
+
+
 def test_boards_carry_their_memory():
     board = get_board("ulx3s-12f")
     assert board.memory_bytes == 32 << 20
