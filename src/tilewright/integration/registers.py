@@ -86,7 +86,8 @@ def c_header(text: str) -> str:
         If PeakRDL does not understand the map.
     """
     from peakrdl_cheader.exporter import CHeaderExporter  # half a second
-    from systemrdl import RDLCompileError, RDLCompiler
+    from systemrdl.compiler import RDLCompiler
+    from systemrdl.messages import RDLCompileError
 
     with tempfile.TemporaryDirectory(prefix="tilewright-") as name:
         source, header = Path(name) / f"{MAP}.rdl", Path(name) / f"{MAP}.h"
