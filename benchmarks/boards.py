@@ -42,6 +42,7 @@ SMALL, WIDTH = (64, 64), 0.25
 LITTLE_MEMORY = 1 << 20  # bytes
 TINY, TINY_WIDTH = (32, 32), 1 / 32
 BATCH = 4
+MOST_IN_BATCHES = 1 << 24  # bytes of a program: four images' maps would not fit any memory
 
 
 INTRODUCTION = (
@@ -91,7 +92,9 @@ def run(board: str, name: str) -> dict[str, Any]:
         **{key: record[key] for key in ("macs", "cycles", "utilization", "memory_bytes")},
         "ideal_cycles": events_of(ideal).cycles,
         "images_per_second": rate / record["cycles"],
-        "batch_per_second": batch_rate(graph, target, rate),
+        "batch_per_second": batch_rate(graph, target, rate)
+        if program.image.size < MOST_IN_BATCHES
+        else None,
         "program_bytes": int(program.image.size),
         "compile_seconds": record["compile_seconds"],
         "compared": network is not NETWORKS[name],
