@@ -52,7 +52,9 @@ INTRODUCTION = (
     "have networks of a quarter of the width, and those with less than 1 MiB of memory of a 32nd: "
     "a row says how many products are left. That the RTL takes the same, the SDRAM's "
     "controller and chip included, is what the tests hold it to, and [Programs on "
-    "boards](device.md). An ideal memory answers every cycle: what is lost to it is lost by the "
+    "boards](device.md); but for the iCEBreaker, whose memory takes two cycles a beat, one burst "
+    "at a time: the model has one of 20 cycles to the first beat in its place. An ideal memory "
+    "answers every cycle: what is lost to it is lost by the "
     f"memory. A batch is of {BATCH} images, whose weights are loaded once where that takes fewer "
     "cycles ([Batches](batch.md)). No board has run any of it yet."
 )
