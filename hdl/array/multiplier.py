@@ -1,6 +1,6 @@
 """Multipliers with their registers, as the family has them."""
 
-from amaranth.hdl import Const, Module, Shape, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -160,7 +160,8 @@ class WideMultiplier(wiring.Component):
     """Multiply a signed operand by an unsigned one of up to twice a multiplier's width.
 
     Splits both at the family's ``operand_width`` into :class:`Multiplier` products and adds them in
-    one more stage, or two.
+    one more stage, or two. Four products are three numbers, since the first and the last lie side
+    by side; these and ``more`` become two before the only carry chain.
 
     Parameters
     ----------
@@ -214,7 +215,7 @@ class WideMultiplier(wiring.Component):
             high = value[split:]
             return [(value[:split], 0), (high.as_signed() if is_signed else high, split)]
 
-        total = Const(0) if self._more is None else self.more << self._more
+        products = []
         for i, (a, a_shift) in enumerate(parts(self.a, True)):
             for k, (b, b_shift) in enumerate(parts(self.b, False)):
                 part = Multiplier(
@@ -225,8 +226,25 @@ class WideMultiplier(wiring.Component):
                 product = Signal.like(part.p, reset_less=True, name=f"product_{i}_{k}")
                 domain = m.d.sync if self._pipelined else m.d.comb
                 domain += product.eq(part.p)
-                total = total + (product << (a_shift + b_shift))
+                products.append((product, a_shift + b_shift))
         p = Signal.like(self.p, reset_less=True)
-        m.d.sync += p.eq(total)
+        m.d.sync += p.eq(self._sum(m, products))
         m.d.comb += self.p.eq(p)
         return m
+
+    def _sum(self, m, products):
+        """Return the sum of products, each with its place, and of what is added to them."""
+        numbers = [product << place for product, place in products]
+        if len(products) < 4:
+            return sum(numbers, Const(0) if self._more is None else self.more << self._more)
+        low, _, _, high = (product for product, _ in products)
+        x, y, z = (Signal.like(self.p, name=f"number_{name}") for name in "xyz")
+        m.d.comb += [x.eq(Cat(low, high)), y.eq(numbers[1]), z.eq(numbers[2])]
+        # Bit by bit, three numbers are a sum and twice a carry.
+        ones, twos = x ^ y ^ z, ((x & y) | (x & z) | (y & z)) << 1
+        if self._more is not None:
+            # Once more above its place, and there no carry arrives.
+            at = self._more
+            above, carried = ones[at:] ^ twos[at:], ones[at:] & twos[at:]
+            ones, twos = Cat(ones[:at], above), Cat(twos[:at], self.more, carried)
+        return ones[: len(self.p)] + twos[: len(self.p)]
