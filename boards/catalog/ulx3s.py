@@ -37,7 +37,7 @@ ULX3S_12F = Board.from_platform(
     ULX3S_12F_Platform,
     name="ulx3s-12f",
     family="ecp5",
-    clock_mhz=112.5,  # nextpnr reaches 116.3: docs/synthesis.md
+    clock_mhz=112.5,  # nextpnr reaches 113.3: docs/synthesis.md
     host_link="USB serial (FT231X)",
     baud=3_000_000,
     loader="ulx3s",
