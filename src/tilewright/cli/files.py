@@ -72,7 +72,7 @@ def read_batches(network: tw.FloatNetwork, path: Path, size: int = 16) -> list[t
         arrays = {names[0]: arrays["inputs"]}
     if set(arrays) != set(names):
         raise Error(
-            f"{path} has the arrays {_listed(arrays)}; the program takes {', '.join(names)}"
+            f"{path} has the arrays {_listed(arrays)}; the network takes {', '.join(names)}"
         )
     tensors = []
     for name in names:
