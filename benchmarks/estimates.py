@@ -36,11 +36,16 @@ import tilewright.estimation
 from tilewright.boards.families import get_family
 from tilewright.boards.family import Family
 from tilewright.boards.flow.netlist import Netlist, read_netlist
-from tilewright.boards.flow.synthesis import cell_counts, named_for_abc, synthesis_passes
+from tilewright.boards.flow.synthesis import (
+    cell_counts,
+    named_for_abc,
+    synthesis_passes,
+    write_design,
+)
 from tilewright.boards.flow.tools import Tools
 from tilewright.estimation.cells import OPTIONS, value_of
 from tilewright.estimation.terms import ROOMS, room_of, terms
-from tilewright.files import write_json, write_text
+from tilewright.files import write_json
 from tilewright.hdl.engine import Engine
 from tilewright.hdl.families import get_family as get_hdl_family
 from tilewright.hdl.verilog import TOP, component_rtlil
@@ -198,7 +203,7 @@ def synthesized(config: EngineConfig) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         text = component_rtlil(Engine(config), TOP)
-        write_text(directory / "engine.il", named_for_abc(text))
+        write_design(directory, "engine.il", named_for_abc(text), family)
         # ABC's check of its own results takes longer than all else on some engines.
         unchecked = "scratchpad -set abc9.verify false"
         run_yosys([unchecked, *synthesis_passes("engine.il", TOP, family)], directory)

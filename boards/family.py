@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from amaranth.hdl import IOPort, Module, Signal, Value
@@ -62,6 +63,7 @@ class Family(ABC):
     packages : tools on PyPI, for the versions
     resources : cells to report
     bitstream : how a bitstream's name ends
+    libraries : files that synthesis reads, beside the design
     cells : what ``resources`` are, or None: then resources cannot be estimated
     logic : kind of sites that look-up tables, flip-flops and carries share
     """
@@ -70,6 +72,7 @@ class Family(ABC):
     packages: ClassVar[tuple[str, ...]]
     resources: ClassVar[tuple[str, ...]]
     bitstream: ClassVar[str]
+    libraries: ClassVar[tuple[Path, ...]] = ()
     cells: ClassVar[CellNames | None] = None
     logic: ClassVar[str] = ""
     #: By how much `logic_sites` is off, as a share.
@@ -96,8 +99,8 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def synthesis(self) -> str:
-        """Return Yosys's command, to which the top module and the output are added."""
+    def synthesis(self, top: str) -> list[str]:
+        """Return Yosys's passes from a design, whose top module is given, to ``netlist.json``."""
 
     def resource(self, cell_type: str) -> str:
         """Return under which of ``resources`` a type of cells is counted."""

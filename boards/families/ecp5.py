@@ -175,9 +175,9 @@ class ECP5(Family):
         if board.clock_mhz != board.oscillator_mhz:
             pll_dividers(board.oscillator_mhz, board.clock_mhz)
 
-    def synthesis(self) -> str:
+    def synthesis(self, top: str) -> list[str]:
         """Return Yosys's command."""
-        return "synth_ecp5"
+        return [f"synth_ecp5 -top {top} -json netlist.json"]
 
     def prepare(self, netlist: Netlist, places: Mapping[str, Place], board: Board | None) -> bool:
         """Say how block RAMs are read and, on a board, where cells go and how wires may run."""

@@ -90,13 +90,14 @@ class ICE40(Family):
         """Return the sites of an iCE40UP5K."""
         return {"ICESTORM_LC": 5280, "SB_RAM40_4K": 30, "SB_MAC16": 8}
 
-    def synthesis(self) -> str:
+    def synthesis(self, top: str) -> list[str]:
         """Return Yosys's command.
 
         The eight cells of a tile share an enable: enables of few flip-flops leave cells that
         nothing can be placed into, and cost none as look-up tables in the flip-flops' own cells.
         """
-        return f"synth_ice40 -device u -dsp -dff -dffe_min_ce_use {ENABLED}"
+        options = f"-device u -dsp -dff -dffe_min_ce_use {ENABLED}"
+        return [f"synth_ice40 {options} -top {top} -json netlist.json"]
 
     def resource(self, cell_type: str) -> str:
         """Count flip-flops of all kinds together."""

@@ -29,6 +29,7 @@ __all__ = [
     "named_for_abc",
     "synthesis_passes",
     "synthesize",
+    "write_design",
 ]
 
 
@@ -164,9 +165,8 @@ def system_cells(
 
 def _to_netlist(text: str, top: str, family: Family, tools: Tools) -> dict[str, int]:
     """Have Yosys write ``netlist.json`` into the tools' folder; return the cells."""
-    source = tools.directory / f"{top}.il"
-    write_text(source, text)
-    tools.yosys(synthesis_passes(source.name, top, family))
+    write_design(tools.directory, f"{top}.il", text, family)
+    tools.yosys(synthesis_passes(f"{top}.il", top, family))
     return cell_counts(tools.directory / "stat.json", family)
 
 
@@ -175,14 +175,23 @@ def named_for_abc(text: str) -> str:
     return re.sub(r"(?<!\S)\\\S*", lambda name: name[0].translate(_BRACKETS), text)
 
 
+def write_design(directory: Path, name: str, text: str, family: Family) -> None:
+    """Write RTLIL, and beside it what the family's passes read."""
+    write_text(directory / name, text)
+    for library in family.libraries:
+        write_text(directory / library.name, library.read_text())
+
+
 def synthesis_passes(source: str, top: str, family: Family) -> list[str]:
-    """Return Yosys's passes from a file of RTLIL to ``netlist.json`` and ``stat.json``."""
+    """Return Yosys's passes from a file of RTLIL to ``netlist.json`` and ``stat.json``.
+
+    They run where :func:`write_design` has written it.
+    """
     # A memory would give the old word when a word is read while it is written. No such word is used
     # (tests/hdl/test_collisions.py), and where block RAM has none, keeping it costs registers.
     reads = "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
     steps = [f"read_rtlil {source}", f"setparam -set COLLISION_X_MASK 1'1 {reads}"]
-    steps += [f"{family.synthesis()} -top {top} -json netlist.json"]
-    return [*steps, "tee -o stat.json stat -json"]
+    return [*steps, *family.synthesis(top), "tee -o stat.json stat -json"]
 
 
 def sources(family: Family) -> str:

@@ -171,7 +171,25 @@ CHIPS = {
             rrd_ns=12.0,
             wr_ns=12.1,
             refreshes=4096,
-            source="Etron, EM638325 data sheet, -6; the chip in GW2AR-18 is of its size",
+            source="Etron, EM638325 data sheet, -6",
+        ),
+        SDRAMChip(
+            name="GW2AR-18",
+            data_width=32,
+            row_width=11,
+            column_width=8,
+            cas_latency=3,
+            max_clock_mhz=143.0,
+            rcd_ns=21.0,
+            rp_ns=21.0,
+            ras_ns=49.0,
+            rc_ns=70.0,
+            rfc_ns=70.0,
+            rrd_ns=15.0,
+            wr_ns=20.0,
+            refreshes=4096,
+            source="Gowin, DS226, GW2AR series data sheet, for the size of the die in the package; "
+            "it has no times: each is the longest of Etron's EM638325-7 and of the chips above",
         ),
     )
 }

@@ -30,21 +30,30 @@ FACTS = {
         25.0,
         {"clk": "P3", "uart_tx": "J17", "uart_rx": "H18", "led": "L2"},
     ),
+    "tang-nano-20k": (
+        Part(device="GW2AR-LV18", package="QN88", speed_grade=8),
+        27.0,
+        {"clk": "4", "uart_tx": "69", "uart_rx": "70", "led": "15"},
+    ),
 }
-ACTIVE_LOW = ("icebreaker", "colorlight-i9")
+# amaranth-boards does not have them.
+OWN = ("colorlight-i9", "tang-nano-20k")
+ACTIVE_LOW = ("icebreaker", "colorlight-i9", "tang-nano-20k")
 # Of each FPGA: kbits of a block RAM, block RAMs, 18 x 18 or 16 x 16 multipliers. Source: Lattice
-# FPGA-DS-02012, ECP5 and ECP5-5G family data sheet; FPGA-DS-02008, iCE40 UltraPlus data sheet.
+# FPGA-DS-02012, ECP5 and ECP5-5G family data sheet; FPGA-DS-02008, iCE40 UltraPlus data sheet;
+# Gowin DS226, GW2AR series data sheet.
 CAPACITY = {
     "85k": (18, 208, 156),
     "45k": (18, 108, 72),
     "25k": (18, 56, 28),
     "12k": (18, 32, 28),
     "up5k": (4, 30, 8),
+    "GW2AR-LV18": (18, 46, 48),
 }
 
 
 def test_unknown_board_names_those_there_are():
-    there = "colorlight-i9, icebreaker, icepi-zero, ulx3s-12f, ulx3s-85f"
+    there = "colorlight-i9, icebreaker, icepi-zero, tang-nano-20k, ulx3s-12f, ulx3s-85f"
     with pytest.raises(Error, match=f"no board 'nexys'; there are {there}"):
         get_board("nexys")
 
@@ -61,7 +70,7 @@ def test_facts_of_amaranth_boards_are_those_of_the_schematics(name):
     board = get_board(name)
     assert (board.part, board.oscillator_mhz, board.pins) == FACTS[name]
     assert board.active_low == (("led",) if name in ACTIVE_LOW else ())
-    if name != "colorlight-i9":  # amaranth-boards does not have it
+    if name not in OWN:
         assert board.source.startswith("amaranth-boards, amaranth_boards.")
 
 
@@ -77,8 +86,8 @@ def test_facts_of_amaranth_boards_are_those_of_the_schematics(name):
         ({"source": ""}, "source must be said"),
         ({"family": "gowin"}, "dsp of its engine must be 'gowin' or 'inferred', not 'ecp5'"),
         (
-            {"family": "gowin", "engine": EngineConfig()},
-            "no family of FPGAs 'gowin'; there are ecp5, ice40",
+            {"family": "cyclone", "engine": EngineConfig()},
+            "no family of FPGAs 'cyclone'; there are ecp5, gowin, ice40",
         ),
         ({"part": Part(device="up5k", package="sg48")}, "device must be one of 12k, 25k, 45k, 85k"),
         (

@@ -60,7 +60,7 @@ def test_what_no_synthesis_says_is_unknown_and_no_zero():
 
 
 def test_boards_own_engines_fit_their_fpgas():
-    for name in ("ulx3s-12f", "ulx3s-85f", "icebreaker"):
+    for name in ("ulx3s-12f", "ulx3s-85f", "icebreaker", "tang-nano-20k"):
         board = get_board(name)
         assert not resources_of(board.engine, board).misfits
 

@@ -66,7 +66,7 @@ def test_made_up_family_goes_from_a_board_to_verilog_and_cells(tmp_path):
 @pytest.mark.usefixtures("ecp6")
 def test_made_up_family_is_among_those_there_are():
     assert get_board("made-up").family == "ecp6"
-    with pytest.raises(Error, match="there are ecp5, ecp6, ice40, inferred"):
+    with pytest.raises(Error, match="there are ecp5, ecp6, gowin, ice40, inferred"):
         hdl_families.get_family("ecp7")
 
 

