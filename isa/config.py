@@ -121,7 +121,7 @@ class EngineConfig:
     outstanding : int, 1..16
         Read bursts in flight.
     dsp : str
-        Family of FPGAs whose primitives are used: "ecp5", "ice40" or another module of
+        Family of FPGAs whose primitives are used: "ecp5", "gowin", "ice40" or another module of
         :mod:`tilewright.hdl.families`, which may narrow the ranges above; "inferred" leaves them to
         synthesis. No command depends on it.
 

@@ -1,6 +1,7 @@
 """How a family of FPGAs is synthesized, placed, routed and packed: one module for each family.
 
 ``ecp5``   Lattice ECP5
+``gowin``  Gowin GW2AR
 ``ice40``  Lattice iCE40 UltraPlus
 
 What a family provides to the hardware is in :mod:`tilewright.hdl.families`, by the same names.

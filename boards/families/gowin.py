@@ -180,7 +180,9 @@ class Gowin(Family):
                 "o_CLKOUTP": behind,
             }
         zeros = {"FBDSEL": 6, "IDSEL": 6, "ODSEL": 6, "PSDA": 4, "DUTYDA": 4, "FDLY": 4}
-        zeros |= {"CLKFB": 1, "RESET": 1, "RESET_P": 1}
+        # CLKFB, which serves only an external loop, stays open: nextpnr would search for a clock
+        # from every pin that is zero, for minutes.
+        zeros |= {"RESET": 1, "RESET_P": 1}
         m.submodules.pll = Instance(
             "rPLL",
             p_DEVICE="GW2AR-18C",

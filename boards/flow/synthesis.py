@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tilewright.boards.board import Board
@@ -91,7 +91,8 @@ def synthesize(
     Raises
     ------
     FlowError
-        If a tool fails, a clock misses its frequency, or there is no board to place on.
+        If a tool fails or is not installed, a clock misses its frequency, or there is no board to
+        place on.
     Error
         If the family is not known, or the engine is not for the board's.
     """
@@ -114,7 +115,7 @@ def synthesize(
         top, text = TOP, engine_rtlil(config)
     # Where a signal was declared does not change what is built.
     essence = re.sub(r"attribute \\src .*\n", "", text)
-    versions = {name: version(name) for name in family.packages}
+    versions = _versions(family)
     depends_on = f"{essence}{versions}{board}{place_and_route}{sources(family)}"
     key = hashlib.sha256(depends_on.encode()).hexdigest()
     cached = directory / f"{top}.json"
@@ -168,6 +169,15 @@ def _to_netlist(text: str, top: str, family: Family, tools: Tools) -> dict[str, 
     write_design(tools.directory, f"{top}.il", text, family)
     tools.yosys(synthesis_passes(f"{top}.il", top, family))
     return cell_counts(tools.directory / "stat.json", family)
+
+
+def _versions(family: Family) -> dict[str, str]:
+    try:
+        return {name: version(name) for name in family.packages}
+    except PackageNotFoundError as error:
+        raise FlowError(
+            f"{family.name} needs {error.name}: pip install 'tilewright[{family.name}]'"
+        ) from error
 
 
 def named_for_abc(text: str) -> str:

@@ -59,7 +59,7 @@ class Tools:
         log = self.directory / f"{name}.log"
         log.unlink(missing_ok=True)
         with (
-            log.open("x") as file,
+            log.open("x", buffering=1) as file,
             subprocess.Popen(
                 [str(Path(scripts) / name), *arguments],
                 cwd=self.directory,

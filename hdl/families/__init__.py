@@ -3,6 +3,7 @@
 ``generic``   what every family has: plain descriptions that synthesis makes the best of; the base
               of the others, and the questions that they answer
 ``ecp5``      Lattice ECP5
+``gowin``     Gowin GW2A and GW2AR
 ``ice40``     Lattice iCE40 UltraPlus
 
 An engine's ``dsp`` is the name of its family. Components ask the family for a multiplier, copies
