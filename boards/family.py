@@ -18,7 +18,10 @@ from tilewright.hdl.lib.place import Place
 if TYPE_CHECKING:
     from tilewright.boards.board import Board
 
-__all__ = ["CellNames", "Family", "Part"]
+__all__ = ["CellNames", "Family", "Part", "mapped_memory"]
+
+#: Block RAMs of 18 Kbit that Yosys uses: words, and bits of each.
+BLOCKS = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,3 +195,24 @@ class Family(ABC):
 
     def _no_pads(self) -> Error:
         return Error(f"no pads of the family {self.name!r} are known: its boards have no SDRAM")
+
+
+def mapped_memory(depth: int, width: int, *, block: str, distributed: str) -> dict[str, int]:
+    """Return block RAMs of 18 Kbit, or 16 x 4 bits of look-up tables each, whichever cost less.
+
+    Source: Yosys, memory_libmap, techlibs/lattice and techlibs/gowin: a block RAM costs 128 and 16
+    x 4 bits 4; multiplexers behind banks, and decoders before them, half of one for each bit.
+
+    Parameters
+    ----------
+    block, distributed : names of the cells
+    """
+    banks, columns = -(-depth // 16), -(-width // 4)
+    soft = 4 * banks * columns + ((banks - 1) * (width + 1)) / 2
+
+    def cost(words: int, bits: int) -> tuple[float, int]:
+        deep, wide = -(-depth // words), -(-width // bits)
+        return 128 * deep * wide + (deep - 1) * (width + 1) / 2, deep * wide
+
+    least, blocks = min(cost(*shape) for shape in BLOCKS)
+    return {distributed: banks * columns} if soft < least else {block: blocks}

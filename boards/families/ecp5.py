@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from amaranth.hdl import ClockSignal, Const, Instance, IOPort, Module, Signal, Value
 
-from tilewright.boards.family import CellNames, Family, Part
+from tilewright.boards.family import CellNames, Family, Part, mapped_memory
 from tilewright.boards.flow.floorplan import floorplan
 from tilewright.boards.flow.netlist import Netlist
 from tilewright.boards.flow.outreg import absorb_output_registers
@@ -89,8 +89,6 @@ DEVICES = {
         blocks=13, left=7, multipliers=(10, 34, 58), memories=(22, 46, 70, 82), logic=83640
     ),
 }
-#: Block RAMs that Yosys uses: words, and bits of each.
-BLOCKS = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 
 
 class ECP5(Family):
@@ -130,20 +128,8 @@ class ECP5(Family):
         )
 
     def memory_cells(self, depth: int, width: int) -> dict[str, int]:
-        """Return block RAMs, or 16 x 4 bits of look-up tables each, whichever cost less.
-
-        Source: Yosys, memory_libmap and techlibs/lattice: a block RAM costs 128 and 16 x 4 bits 4;
-        multiplexers behind banks, and decoders before them, half of one for each bit.
-        """
-        banks, columns = -(-depth // 16), -(-width // 4)
-        soft = 4 * banks * columns + ((banks - 1) * (width + 1)) / 2
-
-        def cost(words: int, bits: int) -> tuple[float, int]:
-            deep, wide = -(-depth // words), -(-width // bits)
-            return 128 * deep * wide + (deep - 1) * (width + 1) / 2, deep * wide
-
-        least, blocks = min(cost(*shape) for shape in BLOCKS)
-        return {"TRELLIS_DPR16X4": banks * columns} if soft < least else {"DP16KD": blocks}
+        """Return block RAMs or look-up tables; see :func:`mapped_memory`."""
+        return mapped_memory(depth, width, block="DP16KD", distributed="TRELLIS_DPR16X4")
 
     def logic_sites(self, cells: Mapping[str, float]) -> float:
         """Return the sites of kind TRELLIS_COMB.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from amaranth.hdl import ClockSignal, Const, Instance, IOPort, Module, Signal, Value
 
-from tilewright.boards.family import CellNames, Family, Part
+from tilewright.boards.family import CellNames, Family, Part, mapped_memory
 from tilewright.boards.flow.report import REPORT, late_clocks, slowest_clock
 from tilewright.boards.flow.tools import Tools
 from tilewright.errors import Error
@@ -32,8 +33,6 @@ SPEED_GRADES = (8,)
 #: Block RAMs, for Yosys.
 MEMORIES = Path(__file__).with_suffix(".txt")
 _STEP = 22.5  # degrees, of the PLL's second output
-#: Words of 18 Kbit, and bits of each, as Yosys uses them.
-BLOCKS = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 _LUTS = ("LUT1", "LUT2", "LUT3", "LUT4")
 _BLOCK_KINDS = ("SDPB", "SDPX9B", "DPB", "DPX9B", "SP", "SPX9")
 
@@ -71,27 +70,16 @@ class Gowin(Family):
 
     def part(self, device: str, package: str, speed: str | None) -> Part:
         """Return a GW2AR, by parts of Gowin's number; see :class:`Family`."""
-        if device not in DEVICES or speed is None or not speed.startswith("C"):
+        match = re.fullmatch(r"C(\d)/I\d", speed or "")
+        if device not in DEVICES or match is None:
             raise Error(
                 f"{device} of speed {speed} is no GW2AR: it must be {', '.join(DEVICES)} of C8/I7"
             )
-        return Part(device=device, package=package, speed_grade=int(speed[1 : speed.index("/")]))
+        return Part(device=device, package=package, speed_grade=int(match[1]))
 
     def memory_cells(self, depth: int, width: int) -> dict[str, int]:
-        """Return block RAMs, or 16 x 4 bits of look-up tables each, whichever cost less.
-
-        Source: Yosys, memory_libmap and techlibs/gowin: a block RAM costs 128 and 16 x 4 bits 4;
-        multiplexers behind banks, and decoders before them, half of one for each bit.
-        """
-        banks, columns = -(-depth // 16), -(-width // 4)
-        soft = 4 * banks * columns + ((banks - 1) * (width + 1)) / 2
-
-        def cost(words: int, bits: int) -> tuple[float, int]:
-            deep, wide = -(-depth // words), -(-width // bits)
-            return 128 * deep * wide + (deep - 1) * (width + 1) / 2, deep * wide
-
-        least, blocks = min(cost(*shape) for shape in BLOCKS)
-        return {"RAM16SDP4": banks * columns} if soft < least else {"BSRAM": blocks}
+        """Return block RAMs or look-up tables; see :func:`mapped_memory`."""
+        return mapped_memory(depth, width, block="BSRAM", distributed="RAM16SDP4")
 
     def sites(self, part: Part) -> dict[str, int]:
         """Return the sites of a GW2AR-18. Source: Gowin DS226, GW2AR series data sheet."""
@@ -172,7 +160,7 @@ class Gowin(Family):
     ) -> None:
         """Add an rPLL; see :class:`Family`."""
         dividers = pll_dividers(board.oscillator_mhz, board.clock_mhz)
-        second = {}
+        second: dict[str, str | Value] = {}
         if behind is not None:
             assert board.sdram is not None
             second = {
