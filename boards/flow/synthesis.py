@@ -103,6 +103,7 @@ def synthesize(
         family = get_family(board.family)
     else:
         family = get_family(DEFAULT_FAMILY if config.dsp == AnyFamily.name else config.dsp)
+    versions = _versions(family)
     directory.mkdir(parents=True, exist_ok=True)
     if place_and_route:
         from tilewright.boards.system import TOP, system_rtlil
@@ -115,7 +116,6 @@ def synthesize(
         top, text = TOP, engine_rtlil(config)
     # Where a signal was declared does not change what is built.
     essence = re.sub(r"attribute \\src .*\n", "", text)
-    versions = _versions(family)
     depends_on = f"{essence}{versions}{board}{place_and_route}{sources(family)}"
     key = hashlib.sha256(depends_on.encode()).hexdigest()
     cached = directory / f"{top}.json"

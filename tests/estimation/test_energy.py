@@ -10,12 +10,12 @@ from tests.cosim.random_networks import random_network
 from tilewright.api.compile import compile_graph
 from tilewright.api.cycles import events_of
 from tilewright.api.estimate import estimate
-from tilewright.boards import BOARDS
+from tilewright.boards import BOARDS, get_board
 from tilewright.estimation import cells
 from tilewright.estimation.board import costs_of
 from tilewright.estimation.cells import Fit
 from tilewright.estimation.counts import CAUSES, counts
-from tilewright.estimation.energies import INFO, Cause
+from tilewright.estimation.energies import ENERGIES, INFO, Cause
 from tilewright.estimation.figures import Figure, Unknown
 from tilewright.isa import Compute, Unit
 from tilewright.sim.report import bytes_moved
@@ -99,7 +99,7 @@ def test_the_clock_of_flip_flops_that_are_not_known_is_no_zero(monkeypatch):
 def test_every_cost_of_a_board_has_a_source(board):
     for cause, cost in costs_of(Target.from_board(board)).items():
         if isinstance(cost, Unknown):
-            assert INFO[cause].where == "memory"
+            assert INFO[cause].where == "memory" or get_board(board).family not in ENERGIES
             assert cost.reason
             continue
         assert cost.unit == "pJ"
