@@ -107,6 +107,7 @@ RUNS: Mapping[str, Run] = {
     "ulx3s-12f/digits": Run(trained_digits),
     "icepi-zero/digits": Run(trained_digits),
     "colorlight-i9/digits": Run(trained_digits),
+    "tang-nano-20k/digits": Run(trained_digits),
     "ulx3s-85f/digits": Run(trained_digits),
     "ulx3s-85f/ds_cnn": Run(partial(example, "ds_cnn")),
     "ulx3s-85f/mobilenet_v1_025": Run(partial(example, "mobilenet_v1_025"), copies=1),
