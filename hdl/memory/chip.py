@@ -188,8 +188,8 @@ CHIPS = {
             rrd_ns=15.0,
             wr_ns=20.0,
             refreshes=4096,
-            source="Gowin, DS226, GW2AR series data sheet, for the size of the die in the package; "
-            "it has no times: each is the longest of Etron's EM638325-7 and of the chips above",
+            source="assumed: no times of the die in the package are published; each is as long as "
+            "the longest of the chips above, or longer",
         ),
     )
 }
