@@ -73,12 +73,14 @@ class Energy:
 
 def _sum(parts: list[Figure | Unknown]) -> Figure:
     figures = [part for part in parts if isinstance(part, Figure)]
+    left_out = len(parts) - len(figures)
+    more = f"; {left_out} causes without a figure are left out" if left_out else ""
     return Figure(
         sum(figure.value for figure in figures),
         sum(figure.low for figure in figures),
         sum(figure.high for figure in figures),
         "uJ",
-        "counts of the cycle model, times an energy for each cause",
+        f"counts of the cycle model, times an energy for each cause{more}",
     )
 
 
