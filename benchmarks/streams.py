@@ -25,16 +25,16 @@ BOARD = "ulx3s-85f"
 #: Images a run. Fourteen fill two words of seven columns.
 BATCHES: Mapping[str, Sequence[int]] = {"ad": (1, 14, 16)}
 ANY = (1, 4, 16)
-WAYS = ("its SDRAM", "ideal", "ideal, 16 requantizers, shared words")
+WAYS = ("its SDRAM", "ideal", "ideal, 16 requantizers")
 
 
 def targets() -> Iterator[tuple[str, tw.Target]]:
     """Yield the board's engine behind its own memory, and behind one that answers every cycle.
 
-    And with as many requantizers as rows and words that rows share, as the board's has not.
+    And with as many requantizers as rows, as the board's has not.
     """
     own = board_target(BOARD)
-    engine = replace(own.engine, requantizers=None, shared_words=True)
+    engine = replace(own.engine, requantizers=None)
     yield WAYS[0], own
     for way, config in ((WAYS[1], own.engine), (WAYS[2], engine)):
         yield way, tw.Target(engine=config, clock_mhz=own.clock_mhz)
@@ -81,7 +81,7 @@ def section(record: Mapping[str, Any]) -> str:
 Programs that compute several images a run ([Streams of images](batch.md)), by
 `python -m benchmarks.streams FOLDER`, at {record["clock_mhz"]:g} MHz on the ULX3S-85F's engine of
 16 x 7: as above behind its SDRAM, and behind a memory that answers every cycle; then there with 16
-requantizers and [shared words](decisions/0027-shared-words.md), which the board's engine has not.
+requantizers, which the board's engine has not.
 Shares of the peak count what is multiplied: vww has channels whose weights are all zero, which take
 no time, and of its 7.49 M products an image 3.99 M are left.
 
