@@ -39,7 +39,7 @@ def members(
     arrangement = _arrangement(ctx, op.groups, weight)
     order = member_order(op.groups, per_group, config.rows)
     there, channels = ctx.view(source), ctx.values[source].shape[0]
-    own = _cycles(ctx, arrangement.sections, per_group * windows.parts(config))
+    own = _cycles(ctx, arrangement.sections, weight[0].size * windows.parts(config))
     pixels, results = (h * w for _, h, w in (ctx.values[v].shape for v in (source, op.output)))
     # Of several stored values, a block would have some groups each on chip, at other distances.
     if len(there.parts) > 1 or not np.array_equal(there.order, order):
@@ -100,9 +100,9 @@ def _gain(ctx: Context, op: Conv2d, channels: int) -> int:
     return max(0, saved) * height * width
 
 
-def _cycles(ctx: Context, sections: Iterable[Section], windows: int) -> int:
-    """Return the cycles of the array for a word of results; ``windows`` : accesses of a tap."""
-    least = max(ctx.config.drain_cycles, windows)
+def _cycles(ctx: Context, sections: Iterable[Section], accesses: int) -> int:
+    """Return the cycles of the array for a word of results; ``accesses`` : to a lane."""
+    least = max(ctx.config.drain_cycles, accesses)
     return sum(section.n_kg * max(section.steps, least) for section in sections)
 
 
