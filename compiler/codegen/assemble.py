@@ -199,14 +199,15 @@ class Draft:
         Raises
         ------
         EngineLimitError
-            With the width that would do.
+            With the bytes that are too many, and the width that would do.
         """
         if not self.fits(config):
-            size = self.size(config)
+            size, room = self.size(config), 1 << config.addr_width
             of = f" of {images} images" if images > 1 else ""
             fewer = ", or a smaller batch" if images > 1 else ""
             raise EngineLimitError(
-                f"weights, feature maps{of} and commands take {size} bytes; "
+                f"weights, feature maps{of} and commands take {size:,} bytes, {size - room:,} more "
+                f"than the engine addresses; "
                 f"{at_least(config, 'addr_width', (size - 1).bit_length())}{fewer}"
             )
 

@@ -1,5 +1,6 @@
 """A graph as a whole program."""
 
+import re
 from dataclasses import replace
 from importlib import import_module
 
@@ -52,8 +53,11 @@ def test_of_several_programs_that_are_all_too_large_the_size_is_said(addr_width)
     """Schedules are compared by cycles, and those of too large a program cannot be counted."""
     config = replace(ENGINES["4x4-bus64"], addr_width=addr_width)
     graph, _ = random_network(np.random.default_rng(5), config, (20, 20))
-    with pytest.raises(EngineLimitError, match="addr_width must be at least"):
+    said = r"take ([\d,]+) bytes, ([\d,]+) more than the engine addresses; .*addr_width must be at"
+    with pytest.raises(EngineLimitError, match=said) as error:
         tw.compile_graph(graph, tw.Target(engine=config))
+    size, over = (int(n.replace(",", "")) for n in re.search(said, str(error.value)).groups())
+    assert size - over == 1 << addr_width
 
 
 def test_too_many_commands_are_refused_before_there_are_more(monkeypatch):
