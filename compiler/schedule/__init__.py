@@ -19,13 +19,13 @@ from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.array.windows import Operand
 from tilewright.compiler.schedule.limits import EngineLimitError
 from tilewright.compiler.schedule.lowered import LoweredGraph
-from tilewright.compiler.schedule.lowering.dispatch import lower
+from tilewright.compiler.schedule.lowering.dispatch import lower, with_algorithms
 from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.plan.cost import Estimate
 from tilewright.compiler.schedule.plan.group import Group
 from tilewright.compiler.schedule.plan.search import Choice, Schedule, search
 from tilewright.compiler.schedule.plan.strips import Plan
-from tilewright.compiler.schedule.tiles.choose import AUTOMATIC
+from tilewright.compiler.schedule.tiles.choose import AUTOMATIC, ROUNDED
 from tilewright.compiler.schedule.tiles.rounded import (
     RoundingError,
     round_convolutions,
@@ -36,6 +36,7 @@ from tilewright.compiler.schedule.view import GroupView, view
 
 __all__ = [
     "AUTOMATIC",
+    "ROUNDED",
     "ArrayOp",
     "Block",
     "Choice",
@@ -57,4 +58,5 @@ __all__ = [
     "rounding_errors",
     "search",
     "view",
+    "with_algorithms",
 ]

@@ -14,6 +14,8 @@ import pytest
 from distributed import LocalCluster
 
 import tilewright as tw
+from tests.api.test_group_sizes import CHANNELS
+from tests.api.test_group_sizes import graph as grouped_graph
 from tests.compiler.importers.tflite.files import File
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_networks import random_network
@@ -41,9 +43,9 @@ def graphs():
     return {8: graph}
 
 
-def search(storage=None, space=SPACE, question="q", errors=None):
+def search(storage=None, space=SPACE, question="q", errors=None, objectives=OBJECTIVES):
     path = None if storage is None else Path(storage)
-    objectives = OBJECTIVES + ("error",) * bool(errors)
+    objectives += ("error",) * bool(errors)
     base = get_board(BOARD).engine
     return Search(
         BOARD, base, objectives, space, (8,), question, storage=path, seed=1, errors=errors or {}
@@ -51,7 +53,7 @@ def search(storage=None, space=SPACE, question="q", errors=None):
 
 
 def run(graphs, one, evaluations):
-    with workers(graphs, BOARD, OBJECTIVES, 1, None) as at_work:
+    with workers(graphs, BOARD, one.objectives, 1, None) as at_work:
         one.run(evaluations, at_work, lambda done, total: None)
     return one.result()
 
@@ -304,3 +306,24 @@ def test_engines_for_a_tflite_file_round_as_it_does(tmp_path):
     assert len(found.points) == 2
     assert {p.choice.engine.rounding for p in found.points} == {"double"}
     assert found.default is None
+
+
+def test_layers_algorithms_and_sizes_of_groups_are_chosen_too():
+    """What they cost is what the network with such groups costs, compiled so."""
+    rng = np.random.default_rng(3)
+    space = replace(
+        SPACE, rows=(4,), cols=(3,), rows_per_requantizer=(4,),
+        algorithms={"layer": ("auto", "direct")}, group_channels=(0, 1, 16),
+    )  # fmt: skip
+    objectives = ("latency", "energy_per_mac")
+    found = run({8: grouped_graph(4, rng)}, search(space=space, objectives=objectives), 9)
+    seen = {(p.choice.group_channels, p.choice.algorithms["layer"]): p for p in found.points}
+    assert sorted(seen) == [(n, a) for n in (0, 1, 16) for a in ("auto", "direct")]
+    for (channels, algorithm), point in seen.items():
+        graph = grouped_graph(CHANNELS // (channels or 8), rng)
+        own = searched(graph, tw.Target.from_board(BOARD), "time", {"layer": algorithm})
+        assert point.values["latency, ms"] == own.latency.value
+        macs = own.layers[0].macs
+        assert point.values["energy_per_mac, pJ"] == own.energy.total.value * 1e6 / macs
+    assert "groups of 16" in seen[16, "direct"].name
+    assert "layer=direct" in seen[16, "direct"].name

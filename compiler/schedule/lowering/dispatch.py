@@ -45,7 +45,7 @@ def lower(
     EngineLimitError
         If a multiplier is wider than the engine's.
     """
-    convolutions = [op.name for op in graph.layers if type(op) in _WITH_ALGORITHMS]
+    convolutions = with_algorithms(graph)
     if unknown := set(algorithms) - {*convolutions, "*"}:
         raise EngineLimitError(
             f"an algorithm is given for {min(unknown)!r}, which is no convolution's name; there "
@@ -68,6 +68,11 @@ def lower(
     return LoweredGraph(
         graph, config, ctx.values, ctx.orders, pixels, ctx.aliases, ctx.phases, stages
     )
+
+
+def with_algorithms(graph: Graph) -> list[str]:
+    """Return the names of the layers of which it can be said how they are computed."""
+    return [op.name for op in graph.layers if type(op) in _WITH_ALGORITHMS]
 
 
 def _narrow_inputs(ctx: Context) -> dict[str, int]:

@@ -16,8 +16,10 @@ from tilewright.api.read import opened
 from tilewright.boards import get_board
 from tilewright.compiler.ir import Graph, Requantize, choose_multipliers, run
 from tilewright.compiler.quantized import ops as q
+from tilewright.compiler.schedule import ROUNDED, with_algorithms
 from tilewright.errors import Error, UnsupportedError, require_choice, require_type
 from tilewright.exploration.evaluate import UNITS
+from tilewright.exploration.groups import regrouped
 from tilewright.exploration.points import Exploration
 from tilewright.exploration.search import Search
 from tilewright.exploration.space import Space, rounding_twice
@@ -59,8 +61,9 @@ def explore(
         weights, 8 and 4, of which one is chosen
     board : str, a board's name
     objectives : of "latency", "energy", "area" (of the kind of sites of which the FPGA has least
-        left), "traffic", and "error", the share of ``labelled`` images whose label is not the
-        largest output; less is better
+        left), "traffic", "energy_per_mac" (where ``space`` has sizes of groups: small ones take
+        less energy, large ones less for each product), and "error", the share of ``labelled``
+        images whose label is not the largest output; less is better
     evaluations : engines that are compiled for, in all; those that do not fit are not counted
     space : values that parameters may have; ``Space.around`` the board's engine if None
     labelled : (inputs, labels) as for :func:`tilewright.evaluate`, for "error"; it is the same for
@@ -100,13 +103,15 @@ def explore(
         base = rounding_twice(base)
     # Multipliers have one width in all of them: they are chosen once.
     graphs = {b: choose_multipliers(graph, base.multiplier_width) for b, graph in whole.items()}
+    space = Space.around(own) if space is None else space
+    _check_space(space, graphs, judged=labelled is not None)
     named = tuple(objectives)
     errors = {} if labelled is None else {b: _error(g, *labelled) for b, g in graphs.items()}
     search = Search(
         board,
         base,
         named,
-        Space.around(own) if space is None else space,
+        space,
         tuple(sorted(graphs)),
         _fingerprint(graphs),
         storage=None if storage is None else Path(storage),
@@ -128,6 +133,27 @@ def explore(
             else f"no engine of the space fits {board}; the last one: {search.last_misfit}"
         )
     return found
+
+
+def _check_space(space: Space, graphs: Mapping[int, Graph], *, judged: bool) -> None:
+    """Refuse what a space asks of layers that no network has, or that changes results."""
+    if judged and any(space.group_channels):
+        raise Error(
+            "explore: the error of a network with other groups is not known before it is trained: "
+            'leave out "error", or group_channels'
+        )
+    for graph in graphs.values():
+        for channels in filter(None, space.group_channels):
+            regrouped(graph, channels)
+        names = with_algorithms(graph)
+        if unknown := set(space.algorithms) - set(names):
+            raise Error(
+                f"explore: algorithms names {min(unknown)!r}, which is no convolution; there are "
+                f"{', '.join(names) or 'none'}"
+            )
+    for layer, values in space.algorithms.items():
+        if rounded := [value for value in values if value.endswith(ROUNDED)]:
+            raise Error(f"explore: {layer}={rounded[0]} changes results: compile with it")
 
 
 def _integers(model: Any, example_inputs: Any) -> Graph:

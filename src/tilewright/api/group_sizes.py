@@ -7,15 +7,14 @@ Design 2020): groups of as many channels throughout a network, of the size that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import gcd
-
-import numpy as np
 
 from tilewright.api.compile_graph import compile_graph
 from tilewright.api.estimate import estimate
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output
 from tilewright.errors import Error, require_type
+from tilewright.exploration.groups import grouped
 from tilewright.program import AnyProgram, HostedProgram, Program
 from tilewright.program.hosted import engine_parts
 from tilewright.progress import ProgressCallback, Steps
@@ -109,8 +108,6 @@ def best_group_size(found: Sequence[GroupSize]) -> GroupSize:
 
 def _alone(graph: Graph, op: Conv2d, groups: int) -> Graph:
     """Return a graph of one layer, with as many groups, whose values do not matter."""
-    channels = graph.values[op.input].shape[0] // groups
-    weight = np.ones((len(op.weight), channels, *op.kernel), np.int64)
-    layer = replace(op, weight=weight, groups=groups)
+    layer = grouped(graph, op, groups)
     values = {name: graph.values[name] for name in (op.input, op.output)}
     return Graph("alone", values, (Input("input", op.input), layer, Output("output", op.output)))

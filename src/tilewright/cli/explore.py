@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +15,7 @@ import tilewright as tw
 from tilewright.cli.files import load_network, read_labelled
 from tilewright.cli.options import DEFAULT_BOARD, Host
 from tilewright.cli.tables import console, progress_bar
+from tilewright.errors import Error
 from tilewright.estimation.figures import plain
 
 if TYPE_CHECKING:
@@ -27,7 +31,8 @@ def explore(
         str,
         typer.Option(
             metavar="NAME,NAME",
-            help="What engines are compared by; also traffic, and error with --labelled.",
+            help="What engines are compared by; also traffic, energy_per_mac, and error with "
+            "--labelled.",
         ),
     ] = _OBJECTIVES,
     evaluations: Annotated[
@@ -40,6 +45,14 @@ def explore(
             "--four-bits",
             metavar="NETWORK",
             help="The network with 4-bit weights, of which an engine may have either.",
+        ),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE,VALUE",
+            help="Values that a parameter of the engine, or group_channels or algorithm, may have; "
+            "with LAYER:algorithm=auto,direct those of a layer. May be repeated.",
         ),
     ] = None,
     labelled: Annotated[
@@ -81,6 +94,7 @@ def explore(
             board=board,
             objectives=tuple(objectives.split(",")),
             evaluations=evaluations,
+            space=parse_space(board, vary or []),
             labelled=data,
             storage=storage,
             jobs=jobs,
@@ -95,6 +109,44 @@ def explore(
     )
     if json_path is not None:
         found.save(json_path)
+
+
+def parse_space(board: str, texts: list[str]) -> tw.Space:
+    """Read NAME=VALUE,VALUE, of the space around a board's engine."""
+    space = tw.Space.around(tw.Target.from_board(board).engine)
+    varied = [f.name for f in fields(space) if isinstance(getattr(space, f.name), tuple)]
+    layers: dict[str, tuple[str, ...]] = {}
+    values: dict[str, tuple[int | str | bool, ...]] = {}
+    for text in texts:
+        name, _, listed = text.rpartition("=")
+        layer, _, rest = name.rpartition(":")
+        if layer and rest == "algorithm":
+            layers[layer] = tuple(split_algorithms(listed))
+            continue
+        kind = type(getattr(space, name)[0]) if name in varied else None
+        if kind is None or not listed:
+            raise Error(
+                f"{text!r} must be NAME=VALUE,VALUE of {', '.join(varied)}, or "
+                "LAYER:algorithm=VALUE,VALUE"
+            )
+        try:
+            values[name] = tuple(_READERS[kind](value) for value in split_algorithms(listed))
+        except (KeyError, ValueError) as error:
+            raise Error(f"{text!r}: values of {name} are {_KINDS[kind]}") from error
+    return replace(space, algorithms=layers, **values)  # type: ignore[arg-type]
+
+
+def split_algorithms(text: str) -> list[str]:
+    """Split at commas that are in no brackets, as in auto,F(4x2,3x3)."""
+    return re.split(r",(?![^(]*\))", text)
+
+
+_KINDS: dict[type, str] = {bool: "true or false", int: "integers", str: "names"}
+_READERS: dict[type, Callable[[str], int | str | bool]] = {
+    bool: {"true": True, "false": False}.__getitem__,
+    int: int,
+    str: str,
+}
 
 
 def front_table(found: Exploration) -> Table:

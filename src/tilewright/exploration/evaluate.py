@@ -13,6 +13,7 @@ from tilewright.errors import Error
 from tilewright.estimation.clock import routed_like
 from tilewright.estimation.figures import Unknown
 from tilewright.estimation.resources import resources_of
+from tilewright.exploration.groups import regrouped
 from tilewright.exploration.space import Choice
 from tilewright.target import Target
 
@@ -27,10 +28,15 @@ def _area(found: Estimate) -> float:
     return max((s.share for s in found.resources.sites.values() if s.share is not None), default=0)
 
 
+def _energy_per_mac(found: Estimate) -> float:
+    return found.energy.total.value * 1e6 / sum(layer.macs for layer in found.layers)
+
+
 #: By name, with its unit: what of an estimate it is. Less is better in all.
 OBJECTIVES: dict[str, tuple[str, Callable[[Estimate], float]]] = {
     "latency": ("ms", lambda e: e.latency.value),
     "energy": ("mJ", lambda e: e.energy.total.value / 1e3),
+    "energy_per_mac": ("pJ", _energy_per_mac),
     "area": ("of the FPGA", _area),
     "traffic": ("MB", lambda e: (e.read.value + e.written.value) / 1e6),
 }
@@ -92,12 +98,13 @@ def evaluate(
     from tilewright.api.searched import searched
 
     (objective,) = (name for name in get_args(Objective) if name == choice.objective)
+    graph = graphs[choice.weight_bits]
     try:
         found = searched(
-            graphs[choice.weight_bits],
+            regrouped(graph, choice.group_channels) if choice.group_channels else graph,
             target_of(board, choice),
             objective,
-            {"*": choice.algorithm},
+            choice.algorithms,
         )
     except Error as error:
         return Outcome({}, str(error))

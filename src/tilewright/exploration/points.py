@@ -82,7 +82,8 @@ class Exploration:
                     "engine": asdict(point.choice.engine),
                     "objective": point.choice.objective,
                     "weight_bits": point.choice.weight_bits,
-                    "algorithm": point.choice.algorithm,
+                    "algorithms": dict(point.choice.algorithms),
+                    "group_channels": point.choice.group_channels,
                     "values": dict(point.values),
                     "front": point.front,
                     "board": point.board,
@@ -128,7 +129,8 @@ def _point(entry: Mapping[str, Any]) -> Point:
         EngineConfig.from_fields(entry["engine"]),
         str(entry["objective"]),
         int(entry["weight_bits"]),
-        str(entry["algorithm"]),
+        {str(layer): str(algorithm) for layer, algorithm in entry["algorithms"].items()},
+        int(entry["group_channels"]),
     )
     values = {str(name): float(value) for name, value in entry["values"].items()}
     return Point(choice, values, bool(entry["front"]), bool(entry["board"]))

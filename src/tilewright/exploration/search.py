@@ -178,7 +178,8 @@ class Search:
         try:
             choice = choice_of(self._base, chosen)
             target_of(self.board, choice)
-        except Error:
+        except Error as error:
+            self.last_misfit = str(error)
             return None
         if choice.engine.multipliers < self._fewest:
             return None

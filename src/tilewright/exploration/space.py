@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, get_args
 
+from tilewright.compiler.schedule.objective import Objective
 from tilewright.errors import Error
 from tilewright.estimation.advice import widths_of_tiles
 from tilewright.hdl.families import get_family
@@ -23,13 +24,15 @@ class Choice:
     engine : EngineConfig
     objective : "time", "traffic" or "energy", of the schedule
     weight_bits : int, which of the networks that were given
-    algorithm : "auto" or "direct", of all layers
+    algorithms : of layers by name, "*" of all others, as for :func:`tilewright.compile`
+    group_channels : int, input channels of a group in all convolutions with groups; 0: its own
     """
 
     engine: EngineConfig
     objective: str
     weight_bits: int
-    algorithm: str
+    algorithms: Mapping[str, str]
+    group_channels: int = 0
 
     @property
     def name(self) -> str:
@@ -42,7 +45,9 @@ class Choice:
         parts += [f"tiles {e.partial_depth}"] * bool(e.partial_depth)
         parts += [self.objective] * (self.objective != "time")
         parts += [f"{self.weight_bits} bits"] * (self.weight_bits != 8)
-        parts += [self.algorithm] * (self.algorithm != "auto")
+        layers = {n: a for n, a in self.algorithms.items() if a != "auto"}
+        parts += [a if n == "*" else f"{n}={a}" for n, a in layers.items()]
+        parts += [f"groups of {self.group_channels}"] * bool(self.group_channels)
         return ", ".join(parts)
 
 
@@ -58,7 +63,10 @@ class Space:
     partial_depth : 0, or partial sums for tiles of results (Winograd); with them come operands of
         13 bits
     objective : of the schedule
-    algorithm : "auto", "direct"
+    algorithm : "auto", "direct", of all layers that are not in ``algorithms``
+    algorithms : what layers may have, by name, as for :func:`tilewright.compile`
+    group_channels : input channels that groups may have, in all convolutions with groups, depthwise
+        ones too; 0: as they are. Another network, which is not trained: it has costs and no error
     smallest : multipliers of the array at least, as a share of those of the board's own engine.
         Small engines are slow, and so is the search for them: they run many commands
     """
@@ -75,12 +83,20 @@ class Space:
     partial_depth: tuple[int, ...] = (0, 512)
     objective: tuple[str, ...] = ("time", "traffic", "energy")
     algorithm: tuple[str, ...] = ("auto",)
+    algorithms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    group_channels: tuple[int, ...] = (0,)
     smallest: float = 0.5
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if isinstance(values := getattr(self, field.name), tuple) and not values:
-                raise Error(f"Space: {field.name} must have at least one value")
+        for name, values in self._tuples().items():
+            if not values:
+                raise Error(f"Space: {name} must have at least one value")
+        if unknown := set(self.objective) - set(get_args(Objective)):
+            raise Error(
+                f"Space: objective must be of {', '.join(get_args(Objective))}, not {unknown.pop()}"
+            )
+        if min(self.group_channels) < 0:
+            raise Error(f"Space: group_channels must be 0 or more, not {self.group_channels}")
         if not 0 <= self.smallest <= 1:
             raise Error(f"Space: smallest must be in 0..1, not {self.smallest!r}")
 
@@ -96,21 +112,25 @@ class Space:
 
     def dimensions(self, weight_bits: tuple[int, ...]) -> dict[str, tuple[int | str, ...]]:
         """Return the values by parameter, those with but one too."""
-        named: dict[str, tuple[int | str, ...]] = {
-            field.name: values
-            for field in fields(self)
-            if isinstance(values := getattr(self, field.name), tuple)
-        }
-        return named | {"weight_bits": weight_bits}
+        return self._tuples() | {"weight_bits": weight_bits}
+
+    def _tuples(self) -> dict[str, tuple[int | str, ...]]:
+        named = {each.name: getattr(self, each.name) for each in fields(self)}
+        named |= {f"{_LAYER}{layer}": values for layer, values in self.algorithms.items()}
+        return {name: values for name, values in named.items() if isinstance(values, tuple)}
 
     def of(self, engine: EngineConfig, bits: tuple[int, ...]) -> dict[str, int | str] | None:
         """Return an engine as a choice of this space; None if it has other values."""
         chosen: dict[str, int | str] = dict(_chosen(engine))
-        chosen |= {"objective": "time", "algorithm": "auto", "weight_bits": max(bits)}
+        chosen |= {"objective": "time", "algorithm": "auto", "group_channels": 0}
+        chosen |= {f"{_LAYER}{layer}": "auto" for layer in self.algorithms}
+        chosen["weight_bits"] = max(bits)
         values = self.dimensions(bits)
         return chosen if all(chosen[name] in values[name] for name in values) else None
 
 
+#: What the names of a layer's dimension begin with.
+_LAYER = "algorithm of "
 #: Of an engine: its parameters, and one that follows from two.
 _OF_ENGINES = (
     "rows", "cols", "rows_per_requantizer", "act_depth", "weight_depth", "out_depth", "bus_width",
@@ -143,6 +163,7 @@ def choice_of(base: EngineConfig, chosen: Mapping[str, int | str]) -> Choice:
     """
     numbers = {name: value for name, value in chosen.items() if isinstance(value, int)}
     per, bits = numbers.pop("rows_per_requantizer"), numbers.pop("weight_bits")
+    group_channels = numbers.pop("group_channels")
     rows, tiles = numbers["rows"], numbers["partial_depth"] > 0 and bits == 8
     engine = EngineConfig.from_fields(
         {
@@ -155,4 +176,6 @@ def choice_of(base: EngineConfig, chosen: Mapping[str, int | str]) -> Choice:
         }
     )
     get_family(engine.dsp).check(engine)
-    return Choice(engine, str(chosen["objective"]), bits, str(chosen["algorithm"]))
+    layers = {n.removeprefix(_LAYER): str(v) for n, v in chosen.items() if n.startswith(_LAYER)}
+    algorithms = {"*": str(chosen["algorithm"])} | layers
+    return Choice(engine, str(chosen["objective"]), bits, algorithms, group_channels)
