@@ -40,12 +40,9 @@ def quantize_linear(call: Call) -> Value:
     x = call.value(0)
     if isinstance(x, View):
         return Stored(x, grid_of(call, scale, zero, bits, signed), bits, signed)
-    real = call.constant(0, "a tensor to quantize").astype(np.float64)
-    ends = Quantization(1.0, 0, bits, signed)
-    steps = real / _along(call, scale, axis, real.ndim)
+    real, ends = call.constant(0, "a tensor to quantize"), Quantization(1.0, 0, bits, signed)
+    steps = _steps(call, real, _along(call, scale, axis, real.ndim))
     integers = np.rint(steps) + _along(call, zero, axis, real.ndim)
-    if not np.isfinite(integers).all():
-        call.refuse("a constant that is not finite", "Check the model's weights.")
     return np.asarray(integers.clip(ends.qmin, ends.qmax).astype(np.int8 if signed else np.uint8))
 
 
@@ -107,7 +104,8 @@ def quant(call: Call) -> Value:
             float(scale.reshape(-1)[0]), int(zero.reshape(-1)[0]), int(bits), signed, low, high
         )
         return call.builder.quantized(call.where, x, grid)
-    integers = np.rint(call.constant(0, "a tensor") / scale + zero).clip(low, high) - zero
+    steps = _steps(call, call.constant(0, "a tensor"), scale)
+    integers = np.rint(steps + zero).clip(low, high) - zero
     if bits > 8:  # a bias
         result: Array = integers * scale
         return result
@@ -117,6 +115,21 @@ def quant(call: Call) -> Value:
     return Scaled(
         integers.astype(np.int64), scale.reshape(-1 if axes else ()), axes[0] if axes else 0
     )
+
+
+def _steps(call: Call, real: Array, scale: Array) -> Array:
+    """Return a constant in steps of its grid.
+
+    The division is one of float32, as in onnxruntime and in QONNX's own conversion: of weights that
+    were integers of another grid before, some are ties, which float64 sees on one side.
+    """
+    if not np.isfinite(real).all():
+        call.refuse("a constant that is not finite", "Check the model's weights.")
+    with np.errstate(over="ignore"):  # beyond any integer, and clipped
+        narrow = scale.astype(np.float32)
+        check_scale(call, narrow)
+        result: Array = real.astype(np.float32) / narrow
+    return result
 
 
 def quantized(call: Call, view: View, scale: Array, zero: Array, kind: str) -> Stored:

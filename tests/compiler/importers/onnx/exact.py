@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import torch
 from onnx import NodeProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -30,10 +31,24 @@ def evaluate(model: onnx.ModelProto, x: Array, given: Mapping[str, Array] = {}) 
             inputs[2] = np.rint(inputs[2] / step) * step
         if node.op_type == "DequantizeLinear":
             scales[node.output[0]] = inputs[1].astype(np.float64)
-        result = _KERNELS[node.op_type](inputs, own, node)
+        if node.op_type in _MOVES and node.input[0] in scales:
+            scales[node.output[0]] = scales[node.input[0]]
+        if node.op_type in _KERNELS:
+            result = _KERNELS[node.op_type](inputs, own, node)
+        else:  # what only moves elements, or computes a constant
+            result = _moved(inputs, node)
         found[node.output[0]] = result
         values[node.output[0]] = given.get(node.output[0], result)
     return found
+
+
+def _moved(inputs: Any, node: NodeProto) -> Array:
+    if node.op_type not in _MOVES:
+        raise NotImplementedError(f"{node.name}: {node.op_type} in float64")
+    names = [name for name in node.input if name]
+    present = [array for array in inputs if array is not None]
+    (result,) = ReferenceEvaluator(node).run(None, dict(zip(names, present, strict=True)))
+    return np.asarray(result)
 
 
 def _along(values: Array, rank: int, axis: int) -> Array:
@@ -46,7 +61,8 @@ def _along(values: Array, rank: int, axis: int) -> Array:
 def _quantize(i: Any, own: Any, node: NodeProto) -> Array:
     x, scale, zero = i
     axis, ends = own.get("axis", 1), np.iinfo(zero.dtype)
-    rounded = np.rint(x / _along(scale, x.ndim, axis)) + _along(zero, x.ndim, axis)
+    # Constants are of the type that they have in the file: float32, as for any tool that folds.
+    rounded = np.rint(x / _along(scale, x.ndim, axis).astype(x.dtype)) + _along(zero, x.ndim, axis)
     return rounded.clip(ends.min, ends.max).astype(zero.dtype)
 
 
@@ -90,6 +106,10 @@ _KERNELS: Mapping[str, Callable[[Any, Any, NodeProto], Array]] = {
     "ReduceMean": lambda i, own, node: i[0].mean((2, 3), keepdims=bool(own.get("keepdims", 1))),
     "Relu": lambda i, own, node: i[0].clip(0),
 }
+_MOVES = (
+    "Cast", "Concat", "ConstantOfShape", "Flatten", "Pad", "Reshape", "Slice", "Squeeze",
+    "Transpose", "Unsqueeze",
+)  # fmt: skip
 
 
 def noise_by_layer(path: Path, images: Array) -> tuple[int, int]:

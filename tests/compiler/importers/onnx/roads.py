@@ -5,10 +5,6 @@ elements of each; seeds go up from ``--seed``.
 """
 
 import argparse
-import contextlib
-import io
-import logging
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +14,7 @@ import torch
 from torch import nn
 
 import tilewright as tw
+from tests.compiler.importers.onnx import convert
 from tests.compiler.importers.onnx.exact import evaluate, noise_by_layer
 from tilewright.compiler.ir import choose_multipliers
 from tilewright.compiler.ir.inputs import quantize_input
@@ -50,75 +47,14 @@ def plain(seed):
     return Plain().eval(), torch.randn(64, *SHAPE)
 
 
-def quiet(function, *args, **options):
-    """Call what prints and warns, without that."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            return function(*args, **options)
-        finally:
-            logging.disable(logging.NOTSET)
-
-
-def float_file(folder, seed=0):
-    """Export the plain network in floats."""
-    model, images = plain(seed)
-    path = folder / "float.onnx"
-    names = {"x": {0: "n"}, "y": {0: "n"}, "z": {0: "n"}}
-    quiet(
-        torch.onnx.export, model, (images[:1],), path, dynamo=False, input_names=["x"],
-        output_names=["y", "z"], dynamic_axes=names, opset_version=17,
-    )  # fmt: skip
-    return path, images
-
-
 def by_onnxruntime(folder, seed=0, activations="QInt8", form="QDQ"):
-    """``quantize_static``, weights per channel."""
-    from onnxruntime import quantization
-
-    path, images = float_file(folder, seed)
-
-    class Reader(quantization.CalibrationDataReader):
-        def __init__(self):
-            self.batches = iter([{"x": part.numpy()} for part in images.split(16)])
-
-        def get_next(self):
-            return next(self.batches, None)
-
-    result = folder / f"{form}-{activations}.onnx"
-    quiet(
-        quantization.quantize_static, path, result, Reader(), per_channel=True,
-        quant_format=getattr(quantization.QuantFormat, form),
-        activation_type=getattr(quantization.QuantType, activations),
-        weight_type=quantization.QuantType.QInt8,
-    )  # fmt: skip
-    return result
+    """``quantize_static``."""
+    return convert.static(folder, *plain(seed), ("y", "z"), activations, form)
 
 
 def by_pt2e(folder, seed=0):
-    """PT2E with XNNPACK's quantizer, exported with dynamo."""
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-    from torchao.testing.pt2e._xnnpack_quantizer import (
-        XNNPACKQuantizer,
-        get_symmetric_quantization_config,
-    )
-
-    model, images = plain(seed)
-    shapes = ({0: torch.export.Dim("n", min=1, max=1024)},)
-    exported = torch.export.export(model, (images[:2],), dynamic_shapes=shapes).module()
-    config = get_symmetric_quantization_config(is_per_channel=True)
-    prepared = prepare_pt2e(exported, XNNPACKQuantizer().set_global(config))
-    for part in images.split(16):
-        prepared(part)
-    converted = convert_pt2e(prepared)
-    program = quiet(
-        torch.onnx.export, converted, (images[:2],), dynamo=True, dynamic_shapes=shapes,
-        opset_version=18, verbose=False,
-    )  # fmt: skip
-    path = folder / "pt2e.onnx"
-    program.save(path)
-    return path
+    """PT2E."""
+    return convert.pt2e(folder, *plain(seed))
 
 
 def brevitas_network(seed, bits):
@@ -143,36 +79,13 @@ def brevitas_network(seed, bits):
 
 
 def by_brevitas(folder, seed=0, bits=4):
-    """``export_onnx_qcdq``: quantize, clip, dequantize."""
-    from brevitas.export import export_onnx_qcdq
-
-    path = folder / "qcdq.onnx"
-    model = brevitas_network(seed, bits)
-    quiet(
-        export_onnx_qcdq, model, torch.randn(1, *SHAPE), str(path), dynamo=False, opset_version=17
-    )
-    return path
+    """``export_onnx_qcdq``."""
+    return convert.qcdq(folder, brevitas_network(seed, bits), torch.randn(1, *SHAPE))
 
 
 def by_qonnx(folder, seed=0, bits=4):
-    """QONNX's own conversion; biases, of 32 bits, are constants by then."""
-    from brevitas.export import export_qonnx
-    from qonnx.core.modelwrapper import ModelWrapper
-    from qonnx.transformation.fold_constants import FoldConstantsFiltered
-    from qonnx.util.convert import convert
-
-    first, result = folder / "qonnx.onnx", folder / "qonnx_qcdq.onnx"
-    model = brevitas_network(seed, bits)
-    quiet(export_qonnx, model, torch.randn(1, *SHAPE), str(first), dynamo=False)
-    wrapper = ModelWrapper(str(first))
-    biases = FoldConstantsFiltered(lambda m, node: "bias_quant" in node.name)
-    folded = quiet(wrapper.transform, biases)
-    for value in list(folded.graph.input):  # folding leaves what nothing reads any more
-        if not folded.find_consumers(value.name):
-            folded.graph.input.remove(value)
-    folded.save(str(first))
-    quiet(convert, str(first), output_style="qcdq", output_file=str(result))
-    return result
+    """QONNX's own conversion."""
+    return convert.qonnx(folder, brevitas_network(seed, bits), torch.randn(1, *SHAPE))
 
 
 OF_INTEGERS = "onnxruntime, operators"
@@ -224,12 +137,16 @@ def golden(path, images):
     return reals.reshape(images.shape), list(zip(grids, map(np.stack, have), strict=True))
 
 
+def steps(grid, floats):
+    """Return integers of reals on a grid."""
+    return np.rint(floats / grid.scale).astype(np.int64) + grid.zero_point
+
+
 def apart(results, wanted):
     """Elements that differ from reals on the grids, all elements, and the largest difference."""
     different = total = largest = 0
     for (grid, have), floats in zip(results, wanted, strict=True):
-        steps = np.rint(floats / grid.scale).astype(np.int64) + grid.zero_point
-        distance = np.abs(steps - have.reshape(steps.shape))
+        distance = np.abs(steps(grid, floats) - have.reshape(floats.shape))
         different, total = different + int((distance > 0).sum()), total + distance.size
         largest = max(largest, int(distance.max()))
     return different, total, largest
@@ -241,14 +158,18 @@ def differences(path, images):
     return apart(results, by_runtime(str(path), images))
 
 
-def inexact(path, images):
-    """Elements that differ from the file's arithmetic in float64."""
-    images, results = golden(path, images)
+def in_float64(path, images):
+    """Return the results (N, ...) of the file's arithmetic in float64."""
     model = onnx.load(path)
     parts = [images[i : i + 1] for i in range(len(images))]  # some files take one image
     found = [evaluate(model, part) for part in parts]
-    wanted = [np.concatenate([f[o.name] for f in found]) for o in model.graph.output]
-    return apart(results, wanted)
+    return [np.concatenate([f[o.name] for f in found]) for o in model.graph.output]
+
+
+def inexact(path, images):
+    """Elements that differ from the file's arithmetic in float64."""
+    images, results = golden(path, images)
+    return apart(results, in_float64(path, images))
 
 
 def images_of(seed, count):
