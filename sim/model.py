@@ -28,7 +28,7 @@ from tilewright.sim.flights import Flights
 from tilewright.sim.timing.bursts import row_beats
 from tilewright.sim.timing.compute import compute_timing
 from tilewright.sim.timing.load import load_timing
-from tilewright.sim.timing.memory import Memory, MemoryTiming
+from tilewright.sim.timing.memory import Memory
 from tilewright.sim.timing.memory.sdram import SDRAM
 from tilewright.sim.timing.store import store_cycles
 
@@ -53,18 +53,32 @@ class CycleModel:
     ----------
     config : EngineConfig
     memory : Memory or SDRAM, behind the bus. Where its answers depend on what was asked before,
-        loads and stores by themselves are those of a memory of fixed latencies: those of its first
-        bursts. Whole programs are exact.
+        loads and stores by themselves are those of a memory of which nothing was asked. Whole
+        programs are exact.
     """
 
     def __init__(self, config: EngineConfig, memory: Memory | SDRAM) -> None:
         self.config = config
         self.memory = memory
-        self._alone = _fixed(config, memory) if isinstance(memory, SDRAM) else memory
         self.words = lru_cache(maxsize=None)(self._words)
         self.rows = lru_cache(maxsize=None)(self._rows)
         self.kernels = lru_cache(maxsize=None)(self._kernels)
         self.results = lru_cache(maxsize=None)(self._results)
+
+    @property
+    def one_port(self) -> bool:
+        """Whether loads and stores share the memory's time."""
+        return isinstance(self.memory, SDRAM)
+
+    @cached_property
+    def rate(self) -> float:
+        """Bytes a cycle of long loads."""
+        if not isinstance(self.memory, SDRAM):
+            return self.config.bus_bytes
+        few, many = (_SETTLED * times * self.config.burst_beats for times in (1, 2))
+        bytes_ = (many - few) * self.config.bus_bytes
+        words = [n * self.config.bus_bytes // self.config.rows for n in (few, many)]
+        return bytes_ / (self.words(words[1]) - self.words(words[0]))
 
     @cached_property
     def gaps(self) -> Gaps:
@@ -114,7 +128,7 @@ class CycleModel:
             store = Store(
                 address=0, groups=groups, group_stride=stride, height=height, width=width, base=0
             )
-            return store_cycles(self.config, self._alone, store) + 1
+            return self._cycles(store)
 
         size = row_beats(self.config, width) * self.config.bus_bytes
         if height == 1 and stride:
@@ -146,7 +160,18 @@ class CycleModel:
         return cycles(first) + periods * (cycles(first + period) - cycles(first))
 
     def _load(self, command: Command) -> int:
-        return load_timing(self.config, self._alone, command).done + 1
+        return self._cycles(command)
+
+    def _cycles(self, command: Command) -> int:
+        """Return the cycles of a load or a store by itself."""
+        if isinstance(self.memory, SDRAM):
+            flights = Flights(self.config, self.memory)
+            flights.start(command, 0)
+            _, timing = flights.land()
+            return timing.done + 1
+        if isinstance(command, Store):
+            return store_cycles(self.config, self.memory, command) + 1
+        return load_timing(self.config, self.memory, command).done + 1
 
     def run(
         self, commands: Mapping[Unit, Sequence[Command]], addresses: Mapping[Unit, int], boot: Fetch
@@ -166,20 +191,3 @@ class CycleModel:
             return commands[unit][first : first + fetch.count]
 
         return Events(config, self.memory, read, boot).complete()
-
-
-def _fixed(config: EngineConfig, memory: SDRAM) -> MemoryTiming:
-    """Return the fixed latencies that a chip's first bursts have, of one beat each."""
-    none = MemoryTiming(1, 1)
-    load = LoadWeights(address=0, words=1, base=0)
-    store = Store(address=0, groups=1, group_stride=0, height=1, width=1, base=0)
-    found = []
-    for command, least in (
-        (load, load_timing(config, none, load).done),
-        (store, store_cycles(config, none, store)),
-    ):
-        flights = Flights(config, memory)
-        flights.start(command, 0)
-        _, timing = flights.land()
-        found.append(max(1, timing.done - least + 1))
-    return replace(none, read_latency=found[0], write_latency=found[1])

@@ -43,7 +43,7 @@ def at_least(config: EngineConfig, parameter: str, least: int) -> str:
     parameter : of EngineConfig, an integer
     least : what a layer needs
     """
-    powers = (1 << i for i in range((least - 1).bit_length(), _MOST_LOG2 + 1))
+    powers = (1 << i for i in range((int(least) - 1).bit_length(), _MOST_LOG2 + 1))
     numbers = [least, *(n for n in powers if n > least)]
     more: Mapping[str, Any]
     for more in ({}, {"pipelined": True}):

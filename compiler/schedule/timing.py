@@ -42,6 +42,14 @@ class Timing(Protocol):
     def gaps(self) -> Gaps:
         """What lies between commands."""
 
+    @property
+    def one_port(self) -> bool:
+        """Whether loads and stores share the memory's time, as behind one SDRAM."""
+
+    @property
+    def rate(self) -> float:
+        """Bytes a cycle of long loads."""
+
     def words(self, count: int) -> int:
         """Return the cycles of a load of so many words of ``rows`` bytes."""
 

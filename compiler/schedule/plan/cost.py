@@ -126,22 +126,20 @@ class Estimate:
             compute += self._by_memory(plan) * images
         rows = loads.cycles * images
         load = rows + weight_cycles
-        slowest = max(compute, load, stored)
+        moved = load + stored if self._timing.one_port else max(load, stored)
         if not plan.ahead and plan.steps > 1:
-            slowest = max(compute + rows, load, stored)
+            compute += rows
         elif len(plan.columns.strips) > 1:
             # As if there were no room for the first rows of the next strip of columns.
-            more = loads.alone * (len(plan.columns.strips) * images - 1)
-            slowest = max(compute + more, load, stored)
-        return Cost(slowest + loads.alone + last, loads.size * images + weights + size)
+            compute += loads.alone * (len(plan.columns.strips) * images - 1)
+        return Cost(max(compute, moved) + loads.alone + last, loads.size * images + weights + size)
 
     def _in_parts(self, plan: Draft, parts: Parts) -> Cost:
         """Return what a plan of one stage costs whose sums are in parts."""
         (stage,), config, lowered = plan.group.stages, self._config, self._lowered
-        bus = config.bus_bytes
+        rate = self._timing.rate
         again = 1 if len(plan.blocks) > 1 else plan.steps
-        gap = self._timing.gaps.command
-        cycles, traffic = parts_cost(stage, parts, config, plan.columns, gap, again)
+        cycles, traffic = parts_cost(stage, parts, config, plan.columns, self._timing, again)
         cycles, traffic = cycles * plan.images, traffic * plan.images
         stores = sum(lowered.layout(v).size_bytes for v in plan.group.stores)
         last = min(stores, config.out_depth // 2 * config.rows)
@@ -150,9 +148,10 @@ class Estimate:
         if not parts.lane_slots:
             once = sum(lowered.layout(v).size_bytes for v in plan.group.loads)
             loads = once * len(plan.blocks) * plan.images
-            cycles += (once / plan.steps if plan.ahead else loads) / bus
-        slowest = max(cycles, (traffic + loads) / bus, stores / bus)
-        return Cost(slowest + last / bus, traffic + loads + stores)
+            cycles += (once / plan.steps if plan.ahead else loads) / rate
+        moved = traffic + loads
+        moved = moved + stores if self._timing.one_port else max(moved, stores)
+        return Cost(max(cycles, moved / rate) + last / rate, traffic + loads + stores)
 
     def _load_cycles(self, stage: Stage, cuts: tuple[Block, ...]) -> int:
         """Return the cycles in which blocks of weights are loaded."""

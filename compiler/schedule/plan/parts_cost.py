@@ -10,6 +10,7 @@ from tilewright.compiler.schedule.array.parts import PartWeights, part_height
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.plan.columns import ColumnCut
 from tilewright.compiler.schedule.plan.parts import Parts, Slots
+from tilewright.compiler.schedule.timing import Timing
 from tilewright.isa import EngineConfig
 from tilewright.isa.passes import kernel_group_lead, pass_span
 
@@ -23,7 +24,7 @@ def parts_cost(
     parts: Parts,
     config: EngineConfig,
     columns: ColumnCut,
-    command: int,
+    timing: Timing,
     steps: int,
 ) -> tuple[float, int]:
     """Return about the cycles of a stage whose sums are in parts, and the bytes that are loaded.
@@ -31,7 +32,7 @@ def parts_cost(
     Parameters
     ----------
     columns : strips of columns in which the stage runs
-    command : cycles that the array loses between two commands
+    timing : Timing, of the engine with its memory
     steps : strips of rows
     """
     cycles, size = 0.0, 0
@@ -43,7 +44,7 @@ def parts_cost(
         units = -(-height // rows) if parts.rows else height * words
         if not units:  # a phase of a transposed convolution that has no rows or columns
             continue
-        lead = kernel_group_lead(config, op.windows.lead_parts(config)) + command
+        lead = kernel_group_lead(config, op.windows.lead_parts(config)) + timing.gaps.command
         for section in op.sections:
             pieces = []
             for part in parts.sections[section]:
@@ -57,7 +58,7 @@ def parts_cost(
                     )
                 )
             alike = words if parts.lanes.width and not parts.rows else 1
-            time, loaded = _kernel_group(pieces, parts, config, units, alike)
+            time, loaded = _kernel_group(pieces, parts, timing.rate, units, alike)
             times = steps * len(columns.strips) * section.n_kg
             cycles += times * time
             size += times * loaded
@@ -94,13 +95,13 @@ class _Run:
 
     Parameters
     ----------
-    bus_bytes : that are loaded in a cycle
+    rate : bytes that are loaded in a cycle
     weights, lanes : what the buffers hold
     load, array : cycles after which the units are done with what they were given so far
     size : bytes loaded
     """
 
-    bus_bytes: int
+    rate: float
     weights: Slots
     lanes: Slots
     load: float = 0.0
@@ -121,7 +122,7 @@ class _Run:
             place = is_weights, slot
             used.append(place)
             if not held:
-                self.load = max(self.load, self._free.get(place, 0.0)) + size / self.bus_bytes
+                self.load = max(self.load, self._free.get(place, 0.0)) + size / self.rate
                 self.size += size
                 ready = self.load
         self.array = max(self.array, ready) + piece.cycles
@@ -129,13 +130,13 @@ class _Run:
 
 
 def _kernel_group(
-    pieces: list[_Piece], parts: Parts, config: EngineConfig, units: int, per_row: int
+    pieces: list[_Piece], parts: Parts, rate: float, units: int, per_row: int
 ) -> tuple[float, int]:
     """Return the cycles and the loaded bytes of a kernel group that has others before it.
 
     ``per_row`` : units that have the same input.
     """
-    run = _Run(config.bus_bytes, Slots(parts.weight_slots), Slots(parts.lane_slots))
+    run = _Run(rate, Slots(parts.weight_slots), Slots(parts.lane_slots))
     some = min(units, _UNITS, max(2, _PARTS // len(pieces)))
     marks = []
     for kg in range(2):

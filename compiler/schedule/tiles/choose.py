@@ -72,7 +72,7 @@ def choose_tiling(
         raise EngineLimitError(f"{plain.name}: its algorithms are {names}, not {algorithm!r}")
     if not _has_tiles(config):
         return None
-    best, least = None, _plain_cost(plain, config, objective)
+    best, least = None, _plain_cost(plain, config, objective, timing)
     for tiling in known:
         cost, at_load = _cost(tiling, plain, config, objective, timing)
         if cost >= least or _obstacle(tiling, plain, config) is not None:
@@ -193,14 +193,16 @@ def _taps(plain: ArrayOp) -> int:
     return plain.windows.kernel[0] * plain.windows.kernel[1]
 
 
-def _plain_cost(plain: ArrayOp, config: EngineConfig, objective: Objective) -> float:
+def _plain_cost(
+    plain: ArrayOp, config: EngineConfig, objective: Objective, timing: Timing
+) -> float:
     """Estimate what a layer costs without tiles."""
     _, height, width = plain.result.type.shape
     passes = height * -(-width // config.cols)
     compute = passes * sum(s.n_kg * plain.pass_cycles(config, s) for s in plain.sections)
     words = sum(s.n_kg * (config.param_words + s.steps) for s in plain.sections)
     size = words * config.rows // config.weights_per_byte
-    return max(compute, size / config.bus_bytes) + CYCLES_PER_BYTE[objective] * size
+    return max(compute, size / timing.rate) + CYCLES_PER_BYTE[objective] * size
 
 
 def _cost(
@@ -220,13 +222,13 @@ def _cost(
         return max(compute, load) + CYCLES_PER_BYTE[objective] * size
 
     size = 2 * config.rows * (parameters + channels * transform.kernels)
-    compiled = cost(size / config.bus_bytes, size)
+    compiled = cost(size / timing.rate, size)
     if not config.transform_at_load or not transform.steps:
         return compiled, False
     channel = align(taps * config.rows, config.bus_bytes)
     size = config.rows * parameters + channels * channel
-    load = config.rows * parameters / config.bus_bytes
-    load += channels * max(channel / config.bus_bytes, len(transform.steps))
+    load = config.rows * parameters / timing.rate
+    load += channels * max(channel / timing.rate, len(transform.steps))
     loaded = cost(load, size)
     return min((compiled, False), (loaded, True))
 
