@@ -3,14 +3,14 @@
     python -m benchmarks.boards [--board ulx3s-85f] [--networks resnet18,...] [--restart]
 
 For each network of ``examples.networks``, quantized after training and compiled for the board
-(``tw.Target.from_board``): cycles of one image by the cycle model, whose memory is the board's
-SDRAM behind its controller where it has one; the same with a memory that answers every cycle, which
-shows where memory binds; bytes to and from memory a cycle; images a second of a batch of four,
-whose weights are loaded once where they stay; a core's seconds of compilation. Full
-size for engines of 100 multipliers and more, a quarter of the width at 64 x 64 for smaller ones,
-and a 32nd at 32 x 32 where memory is small, too. Outputs of an image are compared with golden for
-reduced sizes. What is done stays in ``benchmarks/results/boards.json``; the same command goes on
-where it was.
+(``tw.Target.from_board``): cycles of one image by the cycle model, whose memory is the board's,
+SDRAM behind its controller or the FPGA's own; the same with a memory that answers every cycle,
+which shows where memory binds; bytes to and from memory a cycle; images a second of a batch of
+four, whose weights are loaded once where they stay; a core's seconds of compilation. Full size for
+engines of 100 multipliers and more, a quarter of the width at 64 x 64 for smaller ones, and a 32nd
+at 32 x 32 where memory is small, too. Outputs of an image are compared with golden for reduced
+sizes. What is done stays in ``benchmarks/results/boards.json``; the same command goes on where it
+was.
 """
 
 from __future__ import annotations
@@ -51,12 +51,10 @@ INTRODUCTION = (
     "memory to memory, commands included, by the cycle model. Engines of less than 100 multipliers "
     "have networks of a quarter of the width, and those with less than 1 MiB of memory of a 32nd: "
     "a row says how many products are left. That the RTL takes the same, the SDRAM's "
-    "controller and chip included, is what the tests hold it to, and [Programs on "
-    "boards](device.md); but for the iCEBreaker, whose memory takes two cycles a beat, one burst "
-    "at a time: the model has one of 20 cycles to the first beat in its place. An ideal memory "
-    "answers every cycle: what is lost to it is lost by the "
-    f"memory. A batch is of {BATCH} images, whose weights are loaded once where that takes fewer "
-    "cycles ([Batches](batch.md)). No board has run any of it yet."
+    "controller and chip included, or the FPGA's own memory, is what the tests hold it to, and "
+    "[Programs on boards](device.md). An ideal memory answers every cycle: what is lost to it is "
+    f"lost by the memory. A batch is of {BATCH} images, whose weights are loaded once where that "
+    "takes fewer cycles ([Batches](batch.md)). No board has run any of it yet."
 )
 
 

@@ -38,8 +38,7 @@ from tilewright.sim.flights import Flights
 from tilewright.sim.queues import Rounds, UnitState
 from tilewright.sim.timing.compute import ComputeTiming, compute_timing, deform_timing
 from tilewright.sim.timing.load import bootstrap_commit, fetch_beats, load_timing
-from tilewright.sim.timing.memory import Memory
-from tilewright.sim.timing.memory.sdram import SDRAM
+from tilewright.sim.timing.memory import Memory, SharedMemory
 from tilewright.sim.timing.store import store_cycles
 from tilewright.sim.waits import Waits, complete, stalls
 
@@ -85,7 +84,7 @@ class Events:
     Parameters
     ----------
     config : EngineConfig
-    timing : Memory or SDRAM, behind the bus
+    timing : Memory or SharedMemory, behind the bus
     read : what a Fetch reads. It is called when the Fetch runs, after the events before it have
         been given out: what is done with them may change what it reads.
     boot : Fetch, of the first load commands
@@ -101,7 +100,7 @@ class Events:
     def __init__(
         self,
         config: EngineConfig,
-        timing: Memory | SDRAM,
+        timing: Memory | SharedMemory,
         read: Reader,
         boot: Fetch,
         *,
@@ -115,8 +114,8 @@ class Events:
         self._boot = boot
         self._refusal: tuple[int, ExecutionError] | None = None  # the first, with its cycle
         # Where the memory's answers depend on both units: commands that are not done yet.
-        self.flights = Flights(config, timing) if isinstance(timing, SDRAM) else None
-        self._memory = None if isinstance(timing, SDRAM) else timing
+        self.flights = Flights(config, timing) if isinstance(timing, SharedMemory) else None
+        self._memory = None if isinstance(timing, SharedMemory) else timing
         self._flying: dict[Unit, tuple[Command, int, Waits]] = {}
         self._drained = 0  # when the last compute command so far is done
         self._deform: Deform | None = None  # of the next compute command
@@ -385,7 +384,7 @@ class Replay(Events):
     def __init__(
         self,
         config: EngineConfig,
-        timing: Memory | SDRAM,
+        timing: Memory | SharedMemory,
         read: Reader,
         boot: Fetch,
         *,

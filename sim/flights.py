@@ -1,7 +1,7 @@
 """Load and store commands in flight, where the memory's answers depend on both units.
 
-A memory of fixed latencies answers a command at once. Another one (:mod:`.timing.memory.sdram`) is
-asked burst by burst, by both units in turn: the memory's next choice tells which of them goes on.
+A memory of fixed latencies answers a command at once. A shared one (:mod:`.timing.memory`) is asked
+burst by burst, by both units in turn: the memory's next choice tells which of them goes on.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import TypeAlias
 
 from tilewright.isa import Command, EngineConfig, Store, Unit
 from tilewright.sim.timing.load import LoadTiming, load_bursts
-from tilewright.sim.timing.memory import Burst, Room, Served
-from tilewright.sim.timing.memory.sdram import SDRAM
+from tilewright.sim.timing.memory import Burst, Room, Served, SharedMemory
 from tilewright.sim.timing.store import store_bursts
 
 __all__ = ["Flights"]
@@ -28,7 +27,7 @@ class Flights:
     Parameters
     ----------
     config : EngineConfig
-    memory : SDRAM
+    memory : SharedMemory
 
     Attributes
     ----------
@@ -36,7 +35,7 @@ class Flights:
         commands without bursts are left out
     """
 
-    def __init__(self, config: EngineConfig, memory: SDRAM) -> None:
+    def __init__(self, config: EngineConfig, memory: SharedMemory) -> None:
         self._config = config
         self._memory = memory.run(config)
         self.activations: dict[Unit, list[int]] = {Unit.LOAD: [], Unit.STORE: []}
@@ -55,7 +54,7 @@ class Flights:
         """Start a command; return whether it has any bursts, and so is in flight."""
         if isinstance(command, Store):
             self._store = store_bursts(self._config, command, cycle)
-            self._give(self._store, next(self._store))
+            self._give(next(self._store))
             return True
         self._load = load_bursts(self._config, command, cycle)
         if self._load is None:
@@ -72,19 +71,22 @@ class Flights:
             before = self._memory.activations
             answer = self._memory.step()
             assert answer is not None
+            if isinstance(answer, Room):
+                self._fill(answer)
+                continue
             unit = Unit.STORE if answer.write else Unit.LOAD
             self._opened[unit] += self._memory.activations - before
             if answer.write:
                 assert self._store is not None
                 try:
-                    self._give(self._store, self._store.send(answer.beats[0]))
+                    self._give(self._store.send(answer.beats[0]))
                 except StopIteration as end:
                     self._store = None
                     self._landed(unit)
                     return Unit.STORE, LoadTiming(end.value, end.value)
             else:
                 assert self._load is not None
-                served = Served(answer.accepted, answer.beats)
+                served = Served(answer.accepted, answer.beats, answer.apart)
                 try:
                     burst = self._load.send(served)
                 except StopIteration as end:
@@ -103,9 +105,15 @@ class Flights:
     def _ask(self, burst: Burst) -> None:
         self._memory.read(burst.cycle, burst.address, burst.beats)
 
-    def _give(self, store: _Store, burst: Burst | Sequence[int]) -> None:
+    def _give(self, burst: Burst | Sequence[int]) -> None:
         assert isinstance(burst, Burst)
-        accepted, room = self._memory.write(burst.cycle, burst.address, burst.beats)
-        given = store.send(Room(accepted, room))
+        room = self._memory.write(burst.cycle, burst.address, burst.beats)
+        if room is not None:
+            self._fill(room)
+
+    def _fill(self, room: Room) -> None:
+        """Give the store unit's burst its beats, where there is room for them."""
+        assert self._store is not None
+        given = self._store.send(room)
         assert not isinstance(given, Burst)
         self._memory.given(given)

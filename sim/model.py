@@ -28,8 +28,7 @@ from tilewright.sim.flights import Flights
 from tilewright.sim.timing.bursts import row_beats
 from tilewright.sim.timing.compute import compute_timing
 from tilewright.sim.timing.load import load_timing
-from tilewright.sim.timing.memory import Memory
-from tilewright.sim.timing.memory.sdram import SDRAM
+from tilewright.sim.timing.memory import Memory, SharedMemory
 from tilewright.sim.timing.store import store_cycles
 
 #: One word, of one pass.
@@ -52,12 +51,12 @@ class CycleModel:
     Parameters
     ----------
     config : EngineConfig
-    memory : Memory or SDRAM, behind the bus. Where its answers depend on what was asked before,
+    memory : Memory or SharedMemory, behind the bus. Where its answers depend on what was asked before,
         loads and stores by themselves are those of a memory of which nothing was asked. Whole
         programs are exact.
     """
 
-    def __init__(self, config: EngineConfig, memory: Memory | SDRAM) -> None:
+    def __init__(self, config: EngineConfig, memory: Memory | SharedMemory) -> None:
         self.config = config
         self.memory = memory
         self.words = lru_cache(maxsize=None)(self._words)
@@ -68,12 +67,12 @@ class CycleModel:
     @property
     def one_port(self) -> bool:
         """Whether loads and stores share the memory's time."""
-        return isinstance(self.memory, SDRAM)
+        return isinstance(self.memory, SharedMemory)
 
     @cached_property
     def rate(self) -> float:
         """Bytes a cycle of long loads."""
-        if not isinstance(self.memory, SDRAM):
+        if not isinstance(self.memory, SharedMemory):
             return self.config.bus_bytes
         few, many = (_SETTLED * times * self.config.burst_beats for times in (1, 2))
         bytes_ = (many - few) * self.config.bus_bytes
@@ -164,7 +163,7 @@ class CycleModel:
 
     def _cycles(self, command: Command) -> int:
         """Return the cycles of a load or a store by itself."""
-        if isinstance(self.memory, SDRAM):
+        if isinstance(self.memory, SharedMemory):
             flights = Flights(self.config, self.memory)
             flights.start(command, 0)
             _, timing = flights.land()

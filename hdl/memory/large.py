@@ -15,7 +15,8 @@ class LargeMemory(wiring.Component):
     """All large memories as an AXI4 subordinate of 32 bits, with a second port for the host.
 
     Addresses wrap at the family's ``large_bytes``. Each memory has one port. A burst in one
-    direction ends before one in the other begins; the host's accesses come between bursts.
+    direction ends before one in the other begins; of two addresses that are shown, the one to write
+    is taken. The host's accesses come between bursts, and delay none.
 
     Parameters
     ----------
@@ -24,15 +25,26 @@ class LargeMemory(wiring.Component):
 
     Members
     -------
-    axi : In(AXI4); one burst at a time, two cycles per beat read
+    axi : In(AXI4); one burst at a time
     host : In(HostPort)
+
+    Timing
+    ------
+    Address taken in cycle t: a read's first beat is valid at ``t + READ``, the others ``READ``
+    after the one before was taken; a write's beats are taken from ``t + 1`` on, and it is confirmed
+    ``CONFIRM`` after the last one. The next address is taken in the cycle after the last beat read
+    or the confirmation, or later.
     """
+
+    DATA_WIDTH = 32
+    READ = 2
+    CONFIRM = 1
 
     def __init__(self, *, dsp):
         self._family = get_family(dsp)
         super().__init__(
             {
-                "axi": In(AXI4(data_width=32)),
+                "axi": In(AXI4(data_width=self.DATA_WIDTH)),
                 "host": In(HostPort()),
             }
         )

@@ -18,8 +18,7 @@ from tilewright.sim.effects.stores import run_store
 from tilewright.sim.errors import ExecutionError
 from tilewright.sim.events import Event, Events
 from tilewright.sim.fetched import memory_reader
-from tilewright.sim.timing.memory import Memory
-from tilewright.sim.timing.memory.sdram import SDRAM
+from tilewright.sim.timing.memory import Memory, SharedMemory
 
 
 class Machine:
@@ -29,7 +28,7 @@ class Machine:
     ----------
     config : EngineConfig
     memory : uint8 array, from the base register on; changed in place
-    timing : Memory or SDRAM
+    timing : Memory or SharedMemory
     strict : also refuse commands and contents of buffers that make no sense, though hardware takes
         them (:mod:`tilewright.isa.rules`); else do what it does
 
@@ -44,7 +43,7 @@ class Machine:
         self,
         config: EngineConfig,
         memory: NDArray[np.uint8],
-        timing: Memory | SDRAM,
+        timing: Memory | SharedMemory,
         *,
         strict: bool = False,
     ) -> None:

@@ -29,7 +29,7 @@ class MemoryOptions(ctypes.Structure):
         ("error_on_read", ctypes.c_uint32),
         ("error_on_write", ctypes.c_uint32),
         ("check_hazards", ctypes.c_uint32),
-        ("reserved", ctypes.c_uint32),
+        ("one_at_a_time", ctypes.c_uint32),
     )
 
 

@@ -38,7 +38,8 @@ ErrorOn = Literal["read", "write", "both"]
 class Latencies(Protocol):
     """The memory's latencies; see ``harness/memory.h`` for their exact meaning.
 
-    An optional attribute ``beat_interval`` (1 if absent) is the cycles from beat to beat.
+    An optional attribute ``beat_interval`` (1 if absent) is the cycles from beat to beat; another,
+    ``one_at_a_time`` (False if absent), says that a burst ends before the next address is taken.
     """
 
     @property
@@ -104,6 +105,7 @@ def _options(timing: Latencies) -> MemoryOptions:
         read_latency=timing.read_latency,
         write_latency=timing.write_latency,
         beat_interval=getattr(timing, "beat_interval", 1),
+        one_at_a_time=getattr(timing, "one_at_a_time", False),
     )
 
 

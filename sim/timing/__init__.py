@@ -10,6 +10,7 @@ A run is a longest path over these (:mod:`tilewright.sim.events`).
 """
 
 from tilewright.sim.timing.memory import MemoryTiming
+from tilewright.sim.timing.memory.large import LargeMemory
 from tilewright.sim.timing.memory.sdram import SDRAM
 
-__all__ = ["SDRAM", "MemoryTiming"]
+__all__ = ["SDRAM", "LargeMemory", "MemoryTiming"]

@@ -152,9 +152,10 @@ def _word_bursts(config: EngineConfig, load: _Load, start: int) -> Bursting:
                 served.taken, accepted = served.beats, served.beats[-1]
                 ready = accepted + 1
             else:
-                taken = []
+                taken: list[int] = []
                 for beat, cycle in enumerate(served.beats, first):
-                    accepted = max(cycle, ready)
+                    early = accepted + served.apart if taken else cycle
+                    accepted = max(cycle, ready, early)
                     spared = pace.wait if beat % block.row_beats == 0 and accepted > ready else 0
                     ready = accepted + pace.of(beat) - spared
                     taken.append(accepted)
@@ -197,6 +198,8 @@ def _kernel_bursts(config: EngineConfig, load: _Load, start: int) -> Bursting:
             last = min(first + beats, (channel + 1) * row) - 1
             if isinstance(served, Served):  # or a beat
                 asked, begin, last = served.accepted, served.beats[beat - first], beat
+                if taken:
+                    begin = max(begin, accepted + served.apart)
             begin = max(begin, accepted + 1, ready)
             if place == 0 and channel >= KernelTransform.KERNELS:
                 begin = max(begin, transformed[channel - KernelTransform.KERNELS] + 1)

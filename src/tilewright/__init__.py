@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from tilewright.quantization import quantize as quantize
     from tilewright.quantization import quantize_with_report as quantize_with_report
     from tilewright.sim.timing import SDRAM as SDRAM
+    from tilewright.sim.timing import LargeMemory as LargeMemory
     from tilewright.sim.timing import MemoryTiming as MemoryTiming
     from tilewright.target import Target as Target
 
@@ -64,6 +65,7 @@ _MODULES = {
     "Exploration": "exploration.points",
     "FloatNetwork": "quantization",
     "Integration": "integration",
+    "LargeMemory": "sim.timing",
     "LayerAccuracy": "quantization",
     "MemoryTiming": "sim.timing",
     "SDRAM": "sim.timing",

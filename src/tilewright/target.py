@@ -8,7 +8,8 @@ from tilewright.boards import get_board
 from tilewright.errors import ArgumentError, Error, require_type
 from tilewright.hdl.families import get_family
 from tilewright.isa import EngineConfig
-from tilewright.sim.timing import SDRAM, MemoryTiming
+from tilewright.sim.timing import SDRAM, LargeMemory, MemoryTiming
+from tilewright.sim.timing.memory import SharedMemory
 
 MAX_CLOCK_MHZ = 10_000
 
@@ -39,8 +40,9 @@ class Target:
     Parameters
     ----------
     engine : EngineConfig
-    memory : MemoryTiming or SDRAM
-        What simulation assumes: latencies in cycles, or a chip behind its controller.
+    memory : MemoryTiming, SDRAM or LargeMemory
+        What simulation assumes: latencies in cycles, a chip behind its controller, or the FPGA's
+        own large memories.
     clock_mhz : float
     board : str or None, a name in ``tilewright.boards.BOARDS``
 
@@ -52,17 +54,17 @@ class Target:
     """
 
     engine: EngineConfig = field(default_factory=EngineConfig)
-    memory: MemoryTiming | SDRAM = field(default_factory=MemoryTiming)
+    memory: MemoryTiming | SDRAM | LargeMemory = field(default_factory=MemoryTiming)
     clock_mhz: float = 100.0
     board: str | None = None
 
     def __post_init__(self) -> None:
         require_type("Target", "engine", self.engine, EngineConfig)
-        require_type("Target", "memory", self.memory, MemoryTiming, SDRAM)
+        require_type("Target", "memory", self.memory, MemoryTiming, SDRAM, LargeMemory)
         require_type("Target", "clock_mhz", self.clock_mhz, int, float)
         require_type("Target", "board", self.board, str, type(None))
-        if isinstance(self.memory, SDRAM):
-            self.memory.parameters(self.engine)  # or an error
+        if isinstance(self.memory, SharedMemory):
+            self.memory.run(self.engine)  # or an error
         if not 0 < self.clock_mhz <= MAX_CLOCK_MHZ:
             raise Error(
                 f"Target: clock_mhz must be above 0 and at most {MAX_CLOCK_MHZ}, not "
@@ -82,7 +84,9 @@ class Target:
             If there is no such board; the message lists those there are.
         """
         board = get_board(name)
-        memory: MemoryTiming | SDRAM = MemoryTiming()
+        memory: MemoryTiming | SDRAM | LargeMemory = MemoryTiming()
         if board.sdram is not None:
             memory = SDRAM(board.sdram.chip, board.clock_mhz, board.sdram.PAD_LATENCY)
+        elif get_family(board.engine.dsp).large_bytes:
+            memory = LargeMemory(board.engine.dsp)
         return cls(engine=board.engine, memory=memory, clock_mhz=board.clock_mhz, board=name)

@@ -60,7 +60,7 @@ struct MemoryOptions {
     uint32_t error_on_read;
     uint32_t error_on_write;
     uint32_t check_hazards;   // refuse a read and a write of the same byte that overlap in time
-    uint32_t reserved;
+    uint32_t one_at_a_time;   // 1: a burst ends before the next begins, writes go first
 };
 
 constexpr uint32_t OKAY = 0, SLVERR = 2;
@@ -117,10 +117,12 @@ public:
         beat_due = 0;
     }
 
-    const Outputs &drive(uint64_t cycle) {
+    // Whether the address of a write is shown in this cycle matters to one burst at a time.
+    const Outputs &drive(uint64_t cycle, bool write_shown) {
         now = cycle;
-        outputs.arready = !stalls(AR);
-        outputs.awready = !stalls(AW);
+        const bool busy = options.one_at_a_time && !(reads.empty() && writes.empty());
+        outputs.awready = !stalls(AW) && !busy;
+        outputs.arready = !stalls(AR) && !busy && !(options.one_at_a_time && write_shown);
         outputs.wready = !stalls(W);
         if (!outputs.rvalid && !reads.empty()) {
             const Burst &burst = reads.front();

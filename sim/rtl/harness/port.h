@@ -66,7 +66,7 @@ public:
     void set_origin(uint64_t cycle) { memory.set_origin(cycle); }
 
     void drive(Top &top, uint64_t clock) {
-        const auto &driven = memory.drive(clock);
+        const auto &driven = memory.drive(clock, top.m_axi_awvalid);
         top.m_axi_arready = driven.arready;
         top.m_axi_rvalid = driven.rvalid;
         top.m_axi_rlast = driven.rlast;

@@ -20,8 +20,9 @@ from tilewright.hdl.memory.chip import CHIPS, SDRAMChip
 from tilewright.hdl.memory.parameters import SDRAMParameters
 from tilewright.hdl.memory.pieces import Pieces
 from tilewright.isa import EngineConfig
+from tilewright.sim.timing.memory import Answer, Room
 
-__all__ = ["SDRAM", "Answer", "SDRAMRun"]
+__all__ = ["SDRAM", "SDRAMRun"]
 
 _NEVER = 1 << 62
 
@@ -60,7 +61,7 @@ class SDRAM:
             raise Error(f"SDRAM: {error}") from error
 
     def run(self, config: EngineConfig) -> SDRAMRun:
-        """Return what answers an engine's bursts in one run."""
+        """See :class:`tilewright.sim.timing.memory.SharedMemory`."""
         return SDRAMRun(self.parameters(config))
 
     def parameters(self, config: EngineConfig) -> SDRAMParameters:
@@ -86,23 +87,6 @@ class SDRAM:
                 f"not {config.burst_beats}"
             )
         return parameters
-
-
-class Answer(NamedTuple):
-    """What the controller says of a burst, in cycles.
-
-    Parameters
-    ----------
-    write : bool
-    accepted : int, in which the address was taken
-    beats : sequence of int
-        From which on each beat can be taken, of a read; in which the burst is confirmed, of a
-        write.
-    """
-
-    write: bool
-    accepted: int
-    beats: Sequence[int]
 
 
 class _Piece(NamedTuple):
@@ -211,13 +195,13 @@ class SDRAMRun:
         """Say when the answered read's beats are taken."""
         self._taken.add(cycles)
 
-    def write(self, cycle: int, address: int, beats: int) -> tuple[int, list[int]]:
+    def write(self, cycle: int, address: int, beats: int) -> Room:
         """Show a write's address from ``cycle`` on; the write before has been answered.
 
         Returns when it is accepted, and from when on each of its beats finds room.
         """
         accepted = self._take(self._writes, cycle, address, beats)
-        return accepted, self._room.some(self._given.count, beats)
+        return Room(accepted, self._room.some(self._given.count, beats))
 
     def given(self, cycles: Sequence[int]) -> None:
         """Say when the shown write's beats are given."""

@@ -23,7 +23,7 @@ from tilewright.isa.registers import IDENTITY, REGISTERS, Status
 from tilewright.program import AnyProgram, HostedProgram, Program
 from tilewright.program.hosted import engine_parts
 from tilewright.progress import Steps
-from tilewright.sim.timing import SDRAM
+from tilewright.sim.timing.memory import SharedMemory
 
 #: Registers that count something of a run.
 COUNTERS = tuple(r.name for r in REGISTERS if r.offset >= 0x40)
@@ -241,13 +241,15 @@ class Device:
         stacked = program.presented(columns)
         layers = layer_results(program, replayed(program, starts, dones)) if starts else ()
         cycles = self.counters.get("CYCLES")
+        if cycles is None and dones:  # without a counter: the run ends with the last load command
+            cycles = dones[Unit.LOAD][-1] + 1
         return Result(program, "device", stacked, cycles, layers, starts, dones, self.counters)
 
     def verify(self, inputs: Any, *, progress: Progress | None = None) -> DeviceVerification:
         """Run, and compare every element with golden, and cycles with the prediction.
 
-        Cycles are compared where the program's memory is the board's own SDRAM, whose time is
-        predicted; a simulated board tells those of every command.
+        Cycles are compared where the program's memory is the board's own, whose time is predicted,
+        and the engine counts them; a simulated board tells those of every command.
 
         Raises
         ------
@@ -287,7 +289,7 @@ class Device:
         program, expected = result.program, golden.outputs
         compare_outputs(program, golden, result)
         elements = sum(array.size for array in expected)
-        if not isinstance(program.target.memory, SDRAM) or result.cycles is None:
+        if not isinstance(program.target.memory, SharedMemory) or result.cycles is None:
             return DeviceVerification(elements, 0, None)
         events = events_of(program)
         by_unit = events.by_unit if result.starts else {}

@@ -51,6 +51,12 @@ class Chip(Strict):
     pad_latency: int
 
 
+class Large(Strict):
+    """Memories that simulation assumes; see :class:`~tilewright.sim.timing.LargeMemory`."""
+
+    dsp: str
+
+
 class Streams(Strict):
     """Byte address and number of commands, by unit."""
 
@@ -87,7 +93,7 @@ class Manifest(Strict):
     format: str
     isa_version: int
     engine: dict[Name, bool | int | Name | None]
-    memory_timing: Timing | Chip
+    memory_timing: Timing | Chip | Large
     clock_mhz: float
     board: Name | None
     streams: Streams

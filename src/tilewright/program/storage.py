@@ -28,15 +28,18 @@ from tilewright.program.manifest import (
     MAX_IMAGE_BYTES,
     MAX_MANIFEST_BYTES,
     Chip,
+    Large,
     Manifest,
+    Timing,
     read_manifest,
 )
-from tilewright.sim.timing import SDRAM, MemoryTiming
+from tilewright.sim.timing import SDRAM, LargeMemory, MemoryTiming
 from tilewright.target import Target
 
 MANIFEST, GRAPH, IMAGE = "manifest.json", "graph.txt", "memory.bin"
 #: Bytes of each member, at most.
 LIMITS = {MANIFEST: MAX_MANIFEST_BYTES, GRAPH: MAX_GRAPH_BYTES, IMAGE: MAX_IMAGE_BYTES}
+_MEMORIES = {Timing: MemoryTiming, Chip: SDRAM, Large: LargeMemory}
 #: Bytes of a program file, at most.
 MAX_PROGRAM_BYTES = sum(LIMITS.values())
 
@@ -121,10 +124,9 @@ def load_program(file: IO[bytes]) -> Program:
 
 
 def _program(manifest: Manifest, graph: Graph, image: NDArray[np.uint8]) -> Program:
-    kind = SDRAM if isinstance(manifest.memory_timing, Chip) else MemoryTiming
     target = Target(
         engine=EngineConfig.from_fields(manifest.engine),
-        memory=kind(**manifest.memory_timing.model_dump()),
+        memory=_MEMORIES[type(manifest.memory_timing)](**manifest.memory_timing.model_dump()),
         clock_mhz=manifest.clock_mhz,
         board=manifest.board,
     )

@@ -20,7 +20,7 @@ from tilewright.hdl.memory.chip import CHIPS
 from tilewright.isa import Unit
 from tilewright.program import Program
 from tilewright.sim.events import Event
-from tilewright.sim.timing import SDRAM
+from tilewright.sim.timing import SDRAM, LargeMemory
 from tilewright.target import Target
 
 __all__ = ["Analysis", "Bin", "Gap", "Held", "LayerPoint", "analyse", "bytes_per_cycle"]
@@ -113,6 +113,8 @@ def bytes_per_cycle(target: Target) -> float:
     if isinstance(target.memory, SDRAM):
         width = CHIPS[target.memory.chip].data_width / 8
         return min(width, target.engine.bus_bytes)
+    if isinstance(target.memory, LargeMemory):
+        return target.engine.bus_bytes * target.memory.beats_per_cycle(target.engine)
     return float(target.engine.bus_bytes)
 
 
