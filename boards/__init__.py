@@ -4,6 +4,9 @@
 ``catalog``   the boards: a module each, found by being there
 ``family``    what differs between families of FPGAs, and
 ``families``  the families: a module each, found by being there
+``ecp5_pll``  an ECP5's PLLs
+``sdram``     an SDRAM: which, and where its pins are; ``usb``, of a USB connector
+``pads``      what is between them and the system
 ``system``    what goes on a board: engine, memory, host link
 ``link``      the host link
 ``flow``      Yosys, nextpnr, bitstream, and what they report

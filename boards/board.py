@@ -10,17 +10,20 @@ from typing import Any, Protocol
 from tilewright.boards.families import get_family
 from tilewright.boards.family import Part
 from tilewright.boards.sdram import BoardSDRAM
+from tilewright.boards.usb import BoardUSB
 from tilewright.errors import Error
 from tilewright.hdl.families import get_family as get_hdl_family
 from tilewright.hdl.families.generic import Family as AnyFamily
 from tilewright.isa import EngineConfig
 
-__all__ = ["MEMORY_BYTES", "PORTS", "Board", "Platform"]
+__all__ = ["LINKS", "MEMORY_BYTES", "PORTS", "Board", "Platform"]
 
 #: Of block RAM, on a board that has no other memory.
 MEMORY_BYTES = 8192
 #: Of the system that goes on a board: clock, serial line, a light that shows the interrupt.
 PORTS = ("clk", "uart_tx", "uart_rx", "led")
+#: How a host reaches the system.
+LINKS = ("serial", "usb")
 #: Those of amaranth-boards that have another name here.
 _SDRAM_NAMES = {
     "clk_en": "cke",
@@ -50,11 +53,13 @@ class Board:
     clock_mhz : float, of the engine; the family's PLL makes it of the oscillator's
     pins : site of each of ``PORTS``
     active_low : ports that are inverted at their pins
-    host_link : str, for people
+    host_link : str, for people: what the serial line goes to
+    link : str, of ``LINKS``: the serial line, or the USB connector of ``usb``
     baud : int, bits a second of the host link
     loader : str, what openFPGALoader calls the board
     memory : str, for people
     sdram : BoardSDRAM or None, the memory behind the engine; None if it is the FPGA's own
+    usb : BoardUSB or None, a connector whose data lines go to the FPGA
     engine : EngineConfig; its ``dsp`` is the board's family or "inferred"
     source : str, where the facts come from
 
@@ -77,6 +82,8 @@ class Board:
     source: str
     active_low: tuple[str, ...] = ()
     sdram: BoardSDRAM | None = None
+    usb: BoardUSB | None = None
+    link: str = "serial"
     baud: int = 1_000_000
 
     def __post_init__(self) -> None:
@@ -88,11 +95,14 @@ class Board:
         for field in ("oscillator_mhz", "clock_mhz", "baud"):
             self._check(getattr(self, field) > 0, field, "above 0")
         self._check(sorted(self.pins) == sorted(PORTS), "pins", f"of {', '.join(PORTS)}")
-        sites = [*self.pins.values(), *(self.sdram.ports().values() if self.sdram else ())]
+        outside = [part for part in (self.sdram, self.usb) if part is not None]
+        sites = [*self.pins.values(), *(s for part in outside for s in part.ports().values())]
         self._check(len(set(sites)) == len(sites), "pins", "sites, another for each port")
         self._check(set(self.active_low) <= set(PORTS), "active_low", f"of {', '.join(PORTS)}")
         for field in ("host_link", "loader", "memory", "source"):
             self._check(bool(getattr(self, field)), field, "said")
+        reachable = LINKS if self.usb is not None and get_family(self.family).usb else LINKS[:1]
+        self._check(self.link in reachable, "link", " or ".join(map(repr, reachable)))
         allowed = (self.family, AnyFamily.name)
         if self.engine.dsp not in allowed:
             raise Error(
@@ -155,6 +165,11 @@ class Board:
                 chip=chip,
                 pins={_SDRAM_NAMES.get(pin, pin): tuple(names) for pin, names in sites.items()},
             )
+        usb = None
+        if ("usb", 0) in found:
+            lines = {signal.name: signal.ios[0].names[0] for signal in resource("usb").ios}
+            if "pullup" in lines:
+                usb = BoardUSB(d_p=lines["d_p"], d_n=lines["d_n"], pull_up=lines["pullup"])
         # The resource is named from the FPGA: rx is what it receives.
         line = {signal.name: signal.ios[0].names for signal in resource("uart").ios}
         return cls(
@@ -172,6 +187,7 @@ class Board:
                 "led": light.ios[0].names[0],
             },
             sdram=sdram,
+            usb=usb,
             active_low=("led",) if light.ios[0].invert else (),
             host_link=host_link,
             baud=baud,

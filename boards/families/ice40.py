@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from tilewright.boards.family import CellNames, Family, Part
-from tilewright.boards.flow.report import REPORT, slowest_clock, used_sites
+from tilewright.boards.flow.report import REPORT, engine_clock, used_sites
 from tilewright.boards.flow.tools import Tools
 from tilewright.errors import Error
 from tilewright.files import write_text
@@ -120,7 +120,7 @@ class ICE40(Family):
             *("--freq", str(board.clock_mhz), "--seed", "1", "--timing-allow-fail"),
             *("--placer-heap-beta", "0.98"),  # its default leaves more cells free than there are
         )
-        fmax = slowest_clock(tools.directory)
+        fmax = engine_clock(tools.directory)
         tools.run("yowasp-icepack", "design.asc", bitstream)
         return fmax
 

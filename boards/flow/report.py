@@ -8,7 +8,7 @@ from typing import NamedTuple, TypedDict
 
 from tilewright.boards.flow.tools import FlowError
 
-__all__ = ["REPORT", "LateClock", "late_clocks", "slowest_clock", "used_sites"]
+__all__ = ["REPORT", "LateClock", "engine_clock", "late_clocks", "used_sites"]
 
 REPORT = "report.json"
 
@@ -31,8 +31,8 @@ class _Report(TypedDict):
     utilization: dict[str, dict[str, int]]
 
 
-def slowest_clock(directory: Path, margin: float = 1.0) -> float:
-    """Return the frequency of the report's slowest clock, in MHz.
+def engine_clock(directory: Path, margin: float = 1.0) -> float:
+    """Return what the engine's clock reaches, in MHz: of all, the one that is asked most of.
 
     Parameters
     ----------
@@ -48,7 +48,9 @@ def slowest_clock(directory: Path, margin: float = 1.0) -> float:
             f"{name} reaches {achieved:.1f} MHz, not {needed:.1f}: "
             f"the critical path is in {directory / REPORT}"
         )
-    return min(clock["achieved"] for clock in _report(directory)["fmax"].values())
+    clocks = _report(directory)["fmax"].values()
+    most = max(clock["constraint"] for clock in clocks)
+    return min(clock["achieved"] for clock in clocks if clock["constraint"] == most)
 
 
 def used_sites(directory: Path) -> dict[str, dict[str, int]]:
@@ -63,7 +65,7 @@ def _report(directory: Path) -> _Report:
 
 
 def late_clocks(directory: Path, margin: float) -> list[LateClock]:
-    """Return the clocks that are too slow; ``margin`` as for :func:`slowest_clock`."""
+    """Return the clocks that are too slow; ``margin`` as for :func:`engine_clock`."""
     return [
         LateClock(name, clock["achieved"], clock["constraint"] / margin)
         for name, clock in _report(directory)["fmax"].items()

@@ -48,7 +48,7 @@ class Synthesis:
     resources : cells by Yosys, by primitive (of flip-flops, all kinds)
     utilization : sites by nextpnr, "used" and "available" of each kind in use; None where the
         family's tools do not tell without place and route
-    fmax_mhz : by nextpnr, of the slowest clock; None without place and route
+    fmax_mhz : by nextpnr, of the engine's clock; None without place and route
     bitstream : file, None without place and route
     versions : of the tools
     commands : as they were run
@@ -198,8 +198,9 @@ def synthesis_passes(source: str, top: str, family: Family) -> list[str]:
     They run where :func:`write_design` has written it.
     """
     # A memory would give the old word when a word is read while it is written. No such word is used
-    # (tests/hdl/test_collisions.py), and where block RAM has none, keeping it costs registers.
-    reads = "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i"
+    # (tests/hdl/test_collisions.py), and where block RAM has none, keeping it costs registers. Of a
+    # USB device's memories that is not known, and some have two clocks.
+    reads = "t:$memrd_v2 r:CLK_ENABLE=1 %i r:TRANSPARENCY_MASK=1'0 %i *.usb.*/t:* %d"
     steps = [f"read_rtlil {source}", f"setparam -set COLLISION_X_MASK 1'1 {reads}"]
     return [*steps, *family.synthesis(top), "tee -o stat.json stat -json"]
 

@@ -6,6 +6,7 @@ import pytest
 
 from tilewright.boards import BOARDS, get_board
 from tilewright.boards.family import Part
+from tilewright.boards.usb import BoardUSB
 from tilewright.errors import Error
 from tilewright.estimation.structure import multipliers as multipliers_of
 from tilewright.isa import EngineConfig
@@ -84,6 +85,8 @@ def test_facts_of_amaranth_boards_are_those_of_the_schematics(name):
         ({"pins": dict.fromkeys(ULX3S, "G2")}, "pins must be sites, another for each port"),
         ({"active_low": ("reset",)}, "active_low must be of clk"),
         ({"source": ""}, "source must be said"),
+        ({"link": "spi"}, "link must be 'serial' or 'usb', not 'spi'"),
+        ({"link": "usb", "usb": None}, "link must be 'serial', not 'usb'"),
         ({"family": "gowin"}, "dsp of its engine must be 'gowin' or 'inferred', not 'ecp5'"),
         (
             {"family": "cyclone", "engine": EngineConfig()},
@@ -99,6 +102,21 @@ def test_facts_of_amaranth_boards_are_those_of_the_schematics(name):
 def test_board_that_cannot_be_is_refused(fields, message):
     with pytest.raises(Error, match=message):
         replace(get_board("ulx3s-12f"), **fields)
+
+
+@pytest.mark.parametrize("name", ["ulx3s-12f", "ulx3s-85f"])
+def test_ulx3s_has_a_connector_at_the_fpga(name):
+    """US2, by the schematics."""
+    usb = get_board(name).usb
+    assert usb is not None
+    assert usb.ports() == {"usb_d_p": "D15", "usb_d_n": "E15", "usb_pull_up": "B12"}
+    assert get_board(name).link == "serial"
+
+
+def test_usb_needs_a_known_pll():
+    connector = BoardUSB(d_p="1", d_n="2", pull_up="3")
+    with pytest.raises(Error, match="icebreaker: link must be 'serial', not 'usb'"):
+        replace(get_board("icebreaker"), usb=connector, link="usb")
 
 
 def test_clock_needs_a_known_pll():

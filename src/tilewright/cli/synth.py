@@ -29,6 +29,15 @@ def synth(
             help="Also place, route and write a bitstream, for the board's whole system.",
         ),
     ] = False,
+    host_link: Annotated[
+        str | None,
+        typer.Option(
+            "--host-link",
+            metavar="serial|usb",
+            help="How a host reaches the whole system: the board's serial line (the default), or a "
+            "USB connector that goes to the FPGA.",
+        ),
+    ] = None,
 ) -> None:
     """Synthesize an engine: a program's own, a board's, or any other.
 
@@ -38,6 +47,7 @@ def synth(
         target_of(program, board, engine, settings),
         output,
         place_and_route=place_and_route,
+        link=host_link,
         progress=console.print,
     )
     table = Table("resource", "count")

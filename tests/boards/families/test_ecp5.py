@@ -2,7 +2,8 @@
 
 import pytest
 
-from tilewright.boards.families.ecp5 import DEVICES, ECP5, Dividers, pll_dividers
+from tilewright.boards.ecp5_pll import Dividers, pll_dividers, usb_dividers
+from tilewright.boards.families.ecp5 import DEVICES, ECP5
 from tilewright.boards.family import Part
 from tilewright.errors import Error
 
@@ -64,3 +65,20 @@ def test_pll_makes_the_clock_from_the_oscillator(
 def test_clock_that_no_pll_makes_is_refused():
     with pytest.raises(Error, match=r"no PLL makes 111.0 MHz from 25.0 MHz"):
         pll_dividers(25.0, 111.0)
+
+
+@pytest.mark.parametrize("oscillator", [25.0, 50.0, 12.0, 48.0, 100.0])
+def test_pll_of_usb_makes_48_mhz(oscillator):
+    dividers = usb_dividers(oscillator)
+    loop = oscillator / dividers.reference * dividers.feedback * dividers.compared
+    assert loop == pytest.approx(48 * dividers.divider)
+    assert 400 <= loop <= 800
+    assert loop / dividers.compared <= 400
+    assert 4 * dividers.divider <= 128  # a quarter is another output
+    # 25 and 50 MHz have no common divisor with 48 of 10 and more.
+    assert oscillator / dividers.reference >= (5 if oscillator in (25.0, 50.0) else 10)
+
+
+def test_oscillator_that_no_pll_makes_usb_of_is_refused():
+    with pytest.raises(Error, match=r"no PLL makes 48 MHz for USB from 26.01 MHz"):
+        usb_dividers(26.01)

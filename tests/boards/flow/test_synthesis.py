@@ -10,10 +10,12 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+import tilewright as tw
 from tilewright.boards import get_board, system
 from tilewright.boards.families import ecp5, get_family
 from tilewright.boards.flow import synthesis, tools
-from tilewright.boards.flow.synthesis import FlowError, synthesize
+from tilewright.boards.flow.netlist import read_netlist
+from tilewright.boards.flow.synthesis import FlowError, synthesize, system_cells
 from tilewright.errors import Error
 from tilewright.estimation.structure import multipliers
 from tilewright.hdl import verilog
@@ -73,6 +75,26 @@ def test_small_board_goes_to_a_bitstream(tmp_path):
     assert result.utilization["TRELLIS_IO"]["used"] == pins
     record = json.loads((tmp_path / "tilewright_system.json").read_text())
     assert record["fmax_mhz"] == result.fmax_mhz
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+@pytest.mark.synth
+def test_a_system_behind_usb_has_its_pins_and_clocks(tmp_path):
+    """Memories with two clocks go through Yosys, too."""
+    small = EngineConfig(
+        rows=2, cols=2, act_depth=16, weight_depth=16, out_depth=16, bus_width=32, queue_depth=8,
+        burst_beats=4,
+    )  # fmt: skip
+    cells = system_cells(replace(BARE, engine=small, link="usb"), tmp_path)
+    assert cells["TRELLIS_DPR16X4"] > 0
+    top = read_netlist(tmp_path / "netlist.json")["modules"][system.TOP]
+    directions = {name: port["direction"] for name, port in top["ports"].items()}
+    assert directions["usb_d_p"] == directions["usb_d_n"] == "inout"
+    assert "usb_pull_up" in directions
+    plls = [cell["parameters"] for cell in top["cells"].values() if cell["type"] == "EHXPLLL"]
+    dividers = sorted((int(p["CLKOP_DIV"], 2), int(p.get("CLKOS_DIV", "0"), 2)) for p in plls)
+    assert dividers == [(5, 0), (10, 40)]
 
 
 @pytest.mark.slow
@@ -164,6 +186,14 @@ def test_result_depends_on_the_flow_and_the_family(monkeypatch, changed):
 def test_place_and_route_needs_a_board(tmp_path):
     with pytest.raises(FlowError, match="needs a board"):
         synthesize(EngineConfig(), tmp_path, place_and_route=True)
+
+
+def test_link_is_of_a_whole_system_that_has_it(tmp_path):
+    ulx3s, icebreaker = (tw.Target.from_board(name) for name in ("ulx3s-12f", "icebreaker"))
+    with pytest.raises(Error, match="a host link is part of a board's whole system"):
+        tw.synthesize(ulx3s, tmp_path, link="usb")
+    with pytest.raises(Error, match="icebreaker: link must be 'serial', not 'usb'"):
+        tw.synthesize(icebreaker, tmp_path, place_and_route=True, link="usb")
 
 
 @pytest.mark.slow
