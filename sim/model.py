@@ -51,9 +51,9 @@ class CycleModel:
     Parameters
     ----------
     config : EngineConfig
-    memory : Memory or SharedMemory, behind the bus. Where its answers depend on what was asked before,
-        loads and stores by themselves are those of a memory of which nothing was asked. Whole
-        programs are exact.
+    memory : Memory or SharedMemory, behind the bus. Where its answers depend on what was asked
+        before, loads and stores by themselves are those of a memory of which nothing was asked.
+        Whole programs are exact.
     """
 
     def __init__(self, config: EngineConfig, memory: Memory | SharedMemory) -> None:
