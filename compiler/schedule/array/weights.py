@@ -175,13 +175,19 @@ class WeightSource(ABC):
         """Yield how a block comes into the weight buffer."""
 
     def _copies(self, config: EngineConfig, block: Block) -> Iterator[WordCopy]:
-        """Copy a block in pieces, so that the first can go where the array is already done."""
+        """Copy a block in pieces, so that the first can go where the array is already done.
+
+        Where two such blocks do not fit, one piece ends with the room beside the other block.
+        """
         words, size = self.block_words(config, block), self.word_bytes(config)
         tight = self.wide or 2 * words > config.weight_depth
         piece = max(64, config.weight_depth // (16 if tight else 4))
-        for first in range(0, words, piece):
-            count = min(piece, words - first)
-            yield WordCopy(first * size, first, count, count * size, self.wide)
+        burst = max(1, config.burst_beats * config.bus_bytes // size)
+        room = max(0, config.weight_depth - words) // burst * burst if tight else 0
+        for start, end in ((0, min(room, words)), (min(room, words), words)):
+            for first in range(start, end, piece):
+                count = min(piece, end - first)
+                yield WordCopy(first * size, first, count, count * size, self.wide)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

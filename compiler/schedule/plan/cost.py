@@ -305,6 +305,8 @@ class Estimate:
         inside : it reads what a stage of the group has made
         """
         cycles = sum(self._passes(stage, Area(0, rows[-1], *span)) for span in columns)
+        # What waits in the buffer of results while other stages run: about so much of it.
+        waits = 0.75 * self._config.out_depth * self._config.rows / self._timing.rate
         stores = last = 0
         for area, count in self._areas(plan, stage):
             around = stage, cuts, area, stored, inside
@@ -316,6 +318,7 @@ class Estimate:
             if stored:
                 each, last = self._stores(stage, cuts, area)
                 stores += each * count
+                cycles += max(0, int(each - self._passes(stage, area) - waits)) * count
         return _Made(cycles, stores, last)
 
     def _stores(self, stage: Stage, blocks: tuple[Block, ...], area: Area) -> tuple[int, int]:
