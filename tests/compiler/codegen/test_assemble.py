@@ -13,7 +13,7 @@ from tests.cosim.random_networks import random_network
 from tilewright.compiler import ir
 from tilewright.compiler.codegen import drafts
 from tilewright.compiler.schedule import EngineLimitError, Schedule
-from tilewright.isa import Unit
+from tilewright.isa import LoadWeights, Unit
 from tilewright.isa.layout import moved_bytes
 from tilewright.sim.model import CycleModel
 
@@ -75,3 +75,25 @@ def test_of_many_commands_no_second_program_is_made(monkeypatch):
     assert len(made) > 1
     monkeypatch.setattr(ASSEMBLE, "COMPARED_COMMANDS", made[0].streams.count)
     assert len(drafts(graph, ENGINE, timing, "time", {}, few=5)) == 1
+
+
+def test_a_piece_of_weights_ends_with_the_room_beside_the_block_in_use():
+    """Two blocks do not fit: what does is loaded while the first is in use, not a piece less."""
+    config = replace(ENGINES["8x7-bus64"], weight_depth=4096)
+    values = {
+        "x": ir.TensorType((256, 7, 7), 8, True, 1.0, 0),
+        "y": ir.TensorType((32, 7, 7), 8, True, 1.0, 0),
+    }
+    layer = ir.Conv2d(
+        "layer", "x", "y", np.ones((32, 256, 3, 3), np.int64), 8, np.zeros(32, np.int64), (1, 1),
+        (1, 1, 1, 1), (1, 1), 1, ir.Requantize((1,) * 32, (12,) * 32, 0, -128, 127),
+    )  # fmt: skip
+    graph = ir.Graph("net", values, (ir.Input("i", "x"), layer, ir.Output("o", "y")))
+    program = tw.compile_graph(graph, tw.Target(engine=config))
+    pieces = [c.words for c in program.commands(Unit.LOAD) if isinstance(c, LoadWeights)]
+    words = 2304 + config.param_words
+    ends = np.cumsum(pieces)
+    assert ends[-1] == 4 * words
+    burst = config.burst_beats * config.bus_bytes // config.rows
+    for block in range(4):
+        assert block * words + (4096 - words) // burst * burst in ends
