@@ -33,6 +33,7 @@ from benchmarks import (
     networks,
     points,
     quantizers,
+    roads,
     sampling,
     sdram,
     streams,
@@ -117,6 +118,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "cost": lambda: markdown_table(deformable.rows(figures("deformable.json")["layers"])),
         "detector": detector_table,
     },
+    "onnx.md": {"roads": lambda: markdown_table(roads.rows(figures("roads.json")["networks"]))},
     "winograd.md": {"networks": tiles_table},
     "ice40.md": {
         "icebreaker": lambda: board_table("icebreaker"),

@@ -84,8 +84,9 @@ class Both:
             if node.op_type != "DequantizeLinear" or name not in depends or name in found:
                 continue
             scale, zero = (constants[n] for n in node.input[1:3])
-            names, behind = [label(node) + "#2", label(node)], writers[name]
+            names, behind, padded = [label(node) + "#2", label(node)], writers[name], False
             while behind is not None and behind.op_type != "DequantizeLinear":
+                padded |= behind.op_type == "Pad"  # the reader's own, on an unchanged grid
                 names.append(label(behind))
                 behind = writers.get(next(n for n in behind.input if n in depends))
             values = self.graph.values
@@ -97,7 +98,7 @@ class Both:
             ]
             if own:
                 found[name] = own[0]
-            elif behind is not None:
+            elif behind is not None and not padded:
                 raise AssertionError(f"{name}: none of {names} has its grid")
         return found
 

@@ -9,7 +9,7 @@ from tests.compiler.importers.onnx.layers import Both, compare
 
 # Half of the channels, so that each takes some seconds; and how many layers have results.
 CASES = {
-    "quantize_static": ("ic", 16),  # residual additions on two grids
+    "quantize_static": ("ic", 14),  # residual additions on two grids
     "PT2E": ("kws", 12),
     "Brevitas": ("ic", 15),
     "QONNX": ("kws", 11),
