@@ -129,6 +129,8 @@ def published_rows() -> list[list[str]]:
 def page(record: Mapping[str, Any]) -> str:
     """Return docs/mlperf_tiny.md."""
     networks = record["networks"]
+    (images,) = {r["images"] for r in networks}
+    measured = ", ".join(r["name"] for r in networks if "quality" in r) or "none of the four"
     return f"""# MLPerf Tiny
 
 Written by `python -m benchmarks.docs` from what `python -m benchmarks.mlperf_tiny FOLDER` measured.
@@ -140,13 +142,15 @@ The four networks of the closed division, from their TFLite files as published
 ## Elements
 
 Every tensor that a layer writes, beside the reference kernels of LiteRT (`ai-edge-litert`,
-`OpResolverType.BUILTIN_REF`), on noise and on smooth inputs. Softmax, the last operator of three of
-them, is the host's and is left out. One input of each ran in RTL (an engine of 8 x 5, Verilator):
-every element and every command's cycle is that of the functional model.
+`OpResolverType.BUILTIN_REF`), on {images} inputs of each network: noise and smooth noise in turns,
+by a seed. Softmax, the last operator of three of them, is the host's and is left out. One input of
+each ran in RTL (an engine of 8 x 5, Verilator): every element and every command's cycle is that of
+the functional model.
 
 {markdown_table(rows(networks))}
-Labelled inputs are not part of this repository. `python -m examples.mlperf_tiny --inputs FOLDER`
-measures quality on `NAME.npz` files of them; since no element differs, it is that of the files.
+Accuracy or AUC on labelled inputs is measured of {measured}: they are not part of this repository.
+`python -m examples.mlperf_tiny --inputs FOLDER` measures it on `NAME.npz` files of them; since no
+element differs, it is that of the files.
 
 ## Speed
 

@@ -3,8 +3,8 @@
 It multiplies a layer's sums by ``(x_scale * w_scale) / y_scale``, rounded to float32 at each step,
 and the product is one of float32 again. Exact factors give other integers in some 5 of a million
 elements. These are the factors in float32, moved by less than 2**-23 so that each sum whose product
-is rounded onto a tie, or across one, goes the way that onnxruntime's goes. In some channels, one of
-thirty, no factor does that for all sums; it does then for those that come up most.
+is rounded onto a tie, or across one, goes the way that onnxruntime's goes. In some channels, a few
+of a hundred, no factor does that for all sums: then it does for those that come up most.
 """
 
 from __future__ import annotations

@@ -220,6 +220,22 @@ def test_integer_inputs_and_results(tmp_path):
     np.testing.assert_array_equal(tw.simulate(program, x, backend="golden").outputs[0], wanted)
 
 
+def test_padding_on_an_unchanged_grid_is_the_convolution_s(tmp_path):
+    # quantize_static and PT2E quantize what a Pad gives: it was a layer with weights of its own.
+    again, grid = quantizers("p", "padded")
+    nodes, constants = weights("w", integers(6, 4, 3, 3), 0.01)
+    nodes += [
+        helper.make_node("Pad", ["a", "ends"], ["padded"], name="pad"),
+        *again,
+        helper.make_node("Conv", ["p", "w"], ["c"], name="conv", strides=[2, 2]),
+    ]
+    ends = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    path = layered(tmp_path, nodes, {**constants, **grid, "ends": ends})
+    assert differences(path, images())[0] == 0
+    program = tw.compile(path, None, tw.Target(engine=tw.EngineConfig(rows=4, cols=4)))
+    assert [layer.name for layer in program.layers] == ["conv"]
+
+
 def dynamic():
     node = helper.make_node("DynamicQuantizeLinear", ["a"], ["c", "s", "z"], name="dynamic")
     return [node], {}
