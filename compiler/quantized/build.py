@@ -136,11 +136,8 @@ class Builder:
     # Elements.
 
     def quantized(self, where: str, view: View, grid: Quantization) -> View:
-        """Put a tensor on a grid that the network says; see the package's description.
-
-        Elements that are on it already, moved or with zeros around them, stay where they are: a
-        layer that reads them takes padding as its own.
-        """
+        """Put a tensor on a grid that the network says; see the package's description."""
+        # What is on it already, with zeros around it say, is left to the layer that reads it.
         if all(self.tensors[name].quantization == grid for name in view.sources):
             return view
         view = self.whole(where, view)
