@@ -33,7 +33,7 @@ def programs():
 def front():
     return [
         Point(
-            Choice(ENGINES["4x4-bus64"], "time", 8, "auto"),
+            Choice(ENGINES["4x4-bus64"], "time", 8, {"*": "auto"}),
             {"latency, ms": 1.0 + i, "area, of the FPGA": 1 / (1 + i)},
             front=i < 3,
         )
