@@ -30,7 +30,6 @@ import typer
 from rich.console import Console
 
 import tilewright as tw
-from benchmarks.mlperf_tiny import board_target
 from examples import digits
 from examples.mlperf_tiny.networks import MODELS, images
 from examples.mlperf_tiny.reference import channels_first
@@ -87,7 +86,6 @@ class Run:
     Parameters
     ----------
     make : program and inputs, by target, folder and number of images
-    double : the board's engine rounds as TFLite does
     bad : its line is not to be trusted
     images : if no other number is asked for
     copies : of the program on the board: with 2, images are sent while one is computed; with 1 less
@@ -95,7 +93,6 @@ class Run:
     """
 
     make: Callable[[tw.Target, Path, int], Made]
-    double: bool = False
     bad: bool = False
     images: int = 3
     copies: int = 2
@@ -111,7 +108,7 @@ RUNS: Mapping[str, Run] = {
     "ulx3s-85f/ds_cnn": Run(partial(example, "ds_cnn")),
     "ulx3s-85f/mobilenet_v1_025": Run(partial(example, "mobilenet_v1_025"), copies=1),
     **{
-        f"ulx3s-85f/{name}.tflite": Run(partial(mlperf_tiny, name), double=True, copies=copies)
+        f"ulx3s-85f-tflite/{name}.tflite": Run(partial(mlperf_tiny, name), copies=copies)
         for name, copies in (("kws", 2), ("ic", 1), ("vww", 1))
     },
     "ulx3s-12f/digits over a bad line": Run(trained_digits, bad=True),
@@ -143,8 +140,7 @@ def engine_name(engine: tw.EngineConfig) -> str:
 
 def target_of(name: str) -> tw.Target:
     """Return the target of a run."""
-    board = name.split("/")[0]
-    return board_target(board) if RUNS[name].double else tw.Target.from_board(board)
+    return tw.Target.from_board(name.split("/")[0])
 
 
 def measure(name: str, folder: Path, count: int) -> dict[str, Any]:

@@ -22,9 +22,11 @@ from tilewright.estimation.figures import known
 from tilewright.files import write_json
 
 RESULT = Path(__file__).parent / "results/mlperf_tiny.json"
-#: What of a board's engine changes, beside its rounding, so that it still fits: an ULX3S-85F has
-#: 156 multipliers, and 16 requantizers of 31 bits would take 64 of them.
-CHANGES: Mapping[str, Mapping[str, int]] = {"ulx3s-85f": {"requantizers": 8}, "ulx3s-12f": {}}
+#: What of a board's engine changes for it to round as TFLite does.
+CHANGES: Mapping[str, Mapping[str, Any]] = {
+    "ulx3s-85f-tflite": {},
+    "ulx3s-12f": {"rounding": "double", "multiplier_width": 31},
+}
 #: Small, so that its RTL is compiled in a minute.
 RTL = tw.EngineConfig(rows=8, cols=5, multiplier_width=31, rounding="double", act_depth=2048)
 
@@ -37,8 +39,7 @@ PUBLISHED: Sequence[tuple[str, Mapping[str, str]]] = (
 def board_target(board: str) -> tw.Target:
     """Return a board with an engine that rounds as TFLite does."""
     target = tw.Target.from_board(board)
-    engine = replace(target.engine, rounding="double", multiplier_width=31, **CHANGES[board])
-    return replace(target, engine=engine)
+    return replace(target, engine=replace(target.engine, **CHANGES[board]))
 
 
 def measure(network: Network, path: Path, count: int, rtl: bool) -> dict[str, Any]:
@@ -155,9 +156,9 @@ element differs, it is that of the files.
 ## Speed
 
 Cycles are the model's, exact for each board's memory; images per second at the board's clock, one
-image at a time. The engines are the boards' own with 31-bit multipliers, on the ULX3S-85F with 8
-requantizers, so that its 156 multipliers are enough; they have not been placed and routed with
-`rounding="double"`, so clocks are those of the engines that round once. Energy is
+image at a time. `ulx3s-85f-tflite` is an ULX3S-85F with an engine that rounds as TFLite does,
+placed and routed ([its page](synthesis.md)); the ULX3S-12F's is its own with 31-bit multipliers,
+which has not been routed so: its clock is that of the engine that rounds once. Energy is
 `tw.estimate`'s, whose ranges [its page](estimate.md) has.
 
 {markdown_table(board_rows(networks))}

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import tilewright as tw
-from benchmarks.mlperf_tiny import board_target
 from benchmarks.output import markdown_table
 from examples.mlperf_tiny.networks import found
 from tilewright.estimation.figures import known
 from tilewright.files import write_json
 
 RESULT = Path(__file__).parent / "results/streams.json"
-BOARD = "ulx3s-85f"
+BOARD = "ulx3s-85f-tflite"
 #: Images a run. Fourteen fill two words of seven columns.
 BATCHES: Mapping[str, Sequence[int]] = {"ad": (1, 14, 16)}
 ANY = (1, 4, 16)
@@ -33,7 +32,7 @@ def targets() -> Iterator[tuple[str, tw.Target]]:
 
     And with as many requantizers as rows, as the board's has not.
     """
-    own = board_target(BOARD)
+    own = tw.Target.from_board(BOARD)
     engine = replace(own.engine, requantizers=None)
     yield WAYS[0], own
     for way, config in ((WAYS[1], own.engine), (WAYS[2], engine)):
@@ -98,7 +97,7 @@ def main() -> None:
         for network, path in found(arguments.folder)
         for record in measure(network.name, path)
     ]
-    write_json(RESULT, {"clock_mhz": board_target(BOARD).clock_mhz, "streams": records})
+    write_json(RESULT, {"clock_mhz": tw.Target.from_board(BOARD).clock_mhz, "streams": records})
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""ULX3S, by Radiona: Lattice ECP5 with a USB serial port; two sizes of FPGA."""
+"""ULX3S, by Radiona: Lattice ECP5 with a USB serial port; two sizes of FPGA, several engines."""
+
+from dataclasses import replace
 
 from amaranth_boards.ulx3s import ULX3S_12F_Platform, ULX3S_85F_Platform
 
 from tilewright.boards.board import Board
 from tilewright.isa import EngineConfig
 
-__all__ = ["BOARDS", "ULX3S_12F", "ULX3S_85F"]
+__all__ = ["BOARDS", "ULX3S_12F", "ULX3S_85F", "ULX3S_85F_TFLITE"]
 
 #: Boards have this chip, MT48LC16M16A2 or W9825G6KH: its times are the longest of the three.
 CHIP = "IS42S16160G-7"
@@ -33,6 +35,14 @@ ULX3S_85F = Board.from_platform(
     ),
 )
 
+#: For TFLite's files, to the element: 16 requantizers of 31 bits would take 64 multipliers of 156.
+ULX3S_85F_TFLITE = replace(
+    ULX3S_85F,
+    name="ulx3s-85f-tflite",
+    clock_mhz=95.0,
+    engine=replace(ULX3S_85F.engine, requantizers=8, multiplier_width=31, rounding="double"),
+)
+
 ULX3S_12F = Board.from_platform(
     ULX3S_12F_Platform,
     name="ulx3s-12f",
@@ -58,4 +68,4 @@ ULX3S_12F = Board.from_platform(
     ),
 )
 
-BOARDS = (ULX3S_12F, ULX3S_85F)
+BOARDS = (ULX3S_12F, ULX3S_85F, ULX3S_85F_TFLITE)
