@@ -150,6 +150,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "icepi-zero": lambda: board_table("icepi-zero"),
         "colorlight-i9": lambda: board_table("colorlight-i9"),
         "ulx3s-85f": lambda: board_table("ulx3s-85f"),
+        "ulx3s-85f-tflite": lambda: board_table("ulx3s-85f-tflite"),
         "options": lambda: markdown_table(
             synthesis.option_rows(figures("options-yosys.json")["options"])
         ),
