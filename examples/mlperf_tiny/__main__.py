@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from examples.mlperf_tiny.networks import Network, found, images, labelled, quality
+from examples.mlperf_tiny.networks import Network, found, images, input_shape, labelled, quality
 from examples.mlperf_tiny.reference import channels_first, compare, integers
 from tilewright.compiler.ir import run
 from tilewright.progress import Steps
 
 
-def reached(network: Network, path: Path, folder: Path) -> float | None:
-    """Return the quality of a network on labelled inputs, through the integer graph.
+def reached(network: Network, path: Path, folder: Path) -> tuple[float, int] | None:
+    """Return the quality of a network on labelled inputs, and how many, by the integer graph.
 
     None if the folder has none.
     """
@@ -25,14 +25,16 @@ def reached(network: Network, path: Path, folder: Path) -> float | None:
     (source,), (end,) = graph.inputs, graph.outputs
     kinds = graph.values[source.output], graph.values[end.input]
     inputs, outputs = [], []
-    with Steps(network.name, len(given[0]), None) as steps:
-        for image in given[0]:
+    windows = given[0].reshape(-1, *input_shape(path))
+    with Steps(network.name, len(windows), None) as steps:
+        for image in windows:
             x = channels_first(image[None]).reshape(kinds[0].shape)
             y = run(graph, [x])[end.input]
             inputs.append(kinds[0].scale * (x - kinds[0].zero_point))
             outputs.append(kinds[1].scale * (y - kinds[1].zero_point))
             steps.advance()
-    return quality(network, np.array(inputs), np.array(outputs), given[1])
+    reals = np.array(inputs), np.array(outputs)
+    return quality(network, *reals, given[1]), len(given[1])
 
 
 def measured(network: Network, path: Path, folder: Path) -> str:
@@ -40,7 +42,7 @@ def measured(network: Network, path: Path, folder: Path) -> str:
     value = reached(network, path, folder)
     if value is None:
         return "no labelled inputs"
-    return f"{network.measure} {value:.4f}, {network.needed} needed"
+    return f"{network.measure} {value[0]:.4f} of {value[1]}, {network.needed} needed"
 
 
 def main() -> None:

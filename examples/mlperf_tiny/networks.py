@@ -55,6 +55,12 @@ def found(folder: Path | None = None) -> Iterator[tuple[Network, Path]]:
             yield network, path
 
 
+def input_shape(path: Path) -> tuple[int, ...]:
+    """Return the shape of one input as the file takes it."""
+    file = read_file(path.read_bytes())
+    return tuple(file.tensors[file.inputs[0]].shape[1:])
+
+
 def images(path: Path, count: int, seed: int = 0) -> Iterator[Int8Array]:
     """Yield inputs as the file takes them: noise, and in turns what is smooth as images are."""
     file = read_file(path.read_bytes())
@@ -72,7 +78,7 @@ def labelled(network: Network, folder: Path) -> tuple[Int8Array, npt.NDArray[np.
     """Return inputs and labels of ``NAME.npz`` in a folder, or None if it is not there.
 
     ``inputs`` (N, ...) int8 as the file takes them, ``labels`` (N,): the class, or of anomaly
-    detection 1 for an anomaly.
+    detection 1 for an anomaly; there, an input can be several, (N, windows, ...).
 
     Raises
     ------
@@ -95,11 +101,12 @@ def quality(
 ) -> float:
     """Return the share of images whose largest output is the label's, or the area under the ROC.
 
-    An anomaly's score is the mean square between input and output, both in real numbers.
+    An anomaly's score is the mean square between input and output, both in real numbers, over all
+    windows of an input.
     """
     if network.measure == "accuracy":
         return float((outputs.reshape(len(outputs), -1).argmax(1) == labels).mean())
-    scores = np.square(outputs - inputs).reshape(len(inputs), -1).mean(1)
+    scores = np.square(outputs - inputs).reshape(len(labels), -1).mean(1)
     normal, other = scores[labels == 0], scores[labels == 1]
     pairs = other[:, None] - normal[None]
     return float(((pairs > 0) + 0.5 * (pairs == 0)).mean())

@@ -3,11 +3,14 @@
 Two of the four are in examples/mlperf_tiny; all are looked for in TILEWRIGHT_MLPERF_TINY.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 import tilewright as tw
+from examples.mlperf_tiny.energyrunner import read, windows
 from examples.mlperf_tiny.networks import MODELS, found, images, labelled, quality
 from examples.mlperf_tiny.reference import compare
 from tilewright.compiler.importers.tflite.file import read_file
@@ -53,3 +56,33 @@ def test_quality_of_labelled_inputs(tmp_path):
     np.savez(tmp_path / "kws.npz", inputs=np.zeros((1, 49, 10, 1)), labels=np.zeros(1))
     with pytest.raises(Error, match="must hold inputs, in int8, and labels"):
         labelled(networks["kws"], tmp_path)
+
+
+def test_inputs_of_energyrunner_are_as_the_networks_take_them(tmp_path):
+    rng = np.random.default_rng(0)
+    features, image = rng.integers(-128, 128, 490), rng.integers(0, 256, (32, 32, 3))
+    for folder, data in (("kws01", features.astype(np.int8)), ("ic01", image.astype(np.uint8))):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.bin").write_bytes(data.tobytes())
+        (tmp_path / folder / "y_labels.csv").write_text("a.bin,12,7\n")
+    inputs, labels = read(tmp_path / "kws01", KWS)
+    np.testing.assert_array_equal(inputs, features.reshape(1, 49, 10, 1))
+    assert labels.tolist() == [7]
+    inputs, _ = read(tmp_path / "ic01", MODELS / "ic.tflite")
+    np.testing.assert_array_equal(inputs[0], image - 128)
+    (tmp_path / "ic01" / "y_labels.csv").write_text("b.bin,12,7\n")
+    with pytest.raises(Error, match=r"y_labels\.csv: 'b.bin,12,7': .*No such file"):
+        read(tmp_path / "ic01", MODELS / "ic.tflite")
+
+
+def test_an_anomalys_score_is_the_mean_of_its_windows():
+    spectrogram = np.arange(12, dtype=np.int8)
+    assert windows(spectrogram, 6, 2).tolist() == [
+        list(range(first, first + 6)) for first in (0, 2, 4, 6)
+    ]
+    network = replace(next(found(MODELS))[0], measure="AUC")
+    # Two windows each: the second input's largest error is in its second window.
+    inputs = np.zeros((4, 3))
+    outputs = np.array([[1.0, 1, 1], [1, 1, 1], [0, 0, 0], [3, 3, 3]])
+    assert quality(network, inputs, outputs, np.array([0, 1])) == 1
+    assert quality(network, inputs, outputs, np.array([1, 0])) == 0
