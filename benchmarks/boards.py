@@ -36,6 +36,7 @@ from tilewright.api.verify import compare_outputs
 from tilewright.boards import BOARDS
 from tilewright.compiler.ir import Graph
 from tilewright.files import write_json
+from tilewright.sim.model import CycleModel
 
 FULL_SIZE = 100  # multipliers
 SMALL, WIDTH = (64, 64), 0.25
@@ -137,6 +138,21 @@ def rows(records: Sequence[dict[str, Any]], board: str) -> list[list[str]]:
     return table
 
 
+def made_of(name: str) -> str:
+    """Say what a board's whole system takes, and how fast its memory is."""
+    board = BOARDS.all()[name]
+    path = RESULTS / f"{name}-nextpnr.json"
+    if path.is_file():
+        system = json.loads(path.read_text())
+        cells = ", ".join(f"{count:,} {kind}" for kind, count in system["resources"].items())
+        routed = f"Placed and routed at {system['fmax_mhz']:.1f} MHz: {cells}."
+    else:
+        routed = "Not placed and routed."
+    timing = CycleModel(board.engine, tw.Target.from_board(name).memory)
+    rate = timing.rate * board.clock_mhz
+    return f"{routed} Long loads bring {timing.rate:.2f} bytes a cycle, {rate:.0f} MB/s."
+
+
 def page(records: Sequence[dict[str, Any]]) -> str:
     """Return docs/boards.md."""
     lines = ["# Networks on boards", "", INTRODUCTION, ""]
@@ -152,13 +168,7 @@ def page(records: Sequence[dict[str, Any]]) -> str:
             f"{engine.weight_bytes / 1024:g} KiB of weights, {engine.bus_width}-bit bus; "
             f"{board.memory}."
         )
-        lines += [
-            f"## {name}",
-            "",
-            about,
-            "",
-            markdown_table(table),
-        ]
+        lines += [f"## {name}", "", about, "", made_of(name), "", markdown_table(table)]
         if refused:
             lines += ["Not on this engine:", ""]
             lines += [f"- {r['network']}: {r['refused']}" for r in refused]
