@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 import tilewright as tw
-from benchmarks.networks import quantized_network
-from examples.networks import NETWORKS
 from tests.boards.test_system import small_layer
 from tilewright.api.simulated import simulated_board
 from tilewright.boards import BOARDS, get_board
@@ -48,21 +46,3 @@ def test_a_layer_on_every_board(name):
     program = tw.compile_graph(graph, target)
     images = np.random.default_rng(3).integers(-128, 128, (3, 3, 6, 7))
     verified(board, target, program, images)
-
-
-@pytest.mark.slow
-@pytest.mark.exhaustive
-@pytest.mark.parametrize(
-    ("network", "width", "size"),
-    [
-        ("ds_cnn", 1 / 8, (16, 10)),
-        ("resnet18", 1 / 32, (16, 16)),
-        ("mobilenet_v1_025", 1 / 16, (16, 16)),
-    ],
-)
-def test_small_networks_on_a_board(network, width, size):
-    reduced = NETWORKS[network].reduced(width=width, size=size)
-    graph, image = quantized_network(reduced, 8)
-    target = tw.Target.from_board("ulx3s-12f")
-    program = tw.compile_graph(graph, target)
-    verified(get_board("ulx3s-12f"), target, program, image)
