@@ -75,9 +75,8 @@ class CycleModel:
         if not isinstance(self.memory, SharedMemory):
             return self.config.bus_bytes
         few, many = (_SETTLED * times * self.config.burst_beats for times in (1, 2))
-        bytes_ = (many - few) * self.config.bus_bytes
-        words = [n * self.config.bus_bytes // self.config.rows for n in (few, many)]
-        return bytes_ / (self.words(words[1]) - self.words(words[0]))
+        less, more = (n * self.config.bus_bytes // self.config.rows for n in (few, many))
+        return (more - less) * self.config.rows / (self.words(more) - self.words(less))
 
     @cached_property
     def gaps(self) -> Gaps:
@@ -95,7 +94,7 @@ class CycleModel:
         )
 
     def _words(self, count: int) -> int:
-        return self._load(LoadWeights(address=0, words=count, base=0))
+        return self._cycles(LoadWeights(address=0, words=count, base=0))
 
     def _rows(self, groups: int, stride: int, height: int, width: int, pixel: int) -> int:
         def of(height: int, groups: int = groups) -> LoadActivations:
@@ -114,11 +113,11 @@ class CycleModel:
         size = row_beats(self.config, width, of(height).pixel_bytes) * self.config.bus_bytes
         flying = self.config.outstanding
         if height == 1 and stride:  # parts of rows, each a group of its own
-            return self._tall(groups, size, flying, lambda rows: self._load(of(1, rows)), stride)
-        return self._tall(height, size, flying, lambda height: self._load(of(height)))
+            return self._tall(groups, size, flying, lambda rows: self._cycles(of(1, rows)), stride)
+        return self._tall(height, size, flying, lambda height: self._cycles(of(height)))
 
     def _kernels(self, channels: int, taps: int, steps: int) -> int:
-        return self._load(
+        return self._cycles(
             LoadKernels(address=0, base=0, term_step=0, steps=steps, channels=channels, taps=taps)
         )
 
@@ -157,9 +156,6 @@ class CycleModel:
             return cycles(height)
         first = height - periods * period
         return cycles(first) + periods * (cycles(first + period) - cycles(first))
-
-    def _load(self, command: Command) -> int:
-        return self._cycles(command)
 
     def _cycles(self, command: Command) -> int:
         """Return the cycles of a load or a store by itself."""

@@ -325,5 +325,6 @@ def test_layers_algorithms_and_sizes_of_groups_are_chosen_too():
         assert point.values["latency, ms"] == own.latency.value
         macs = own.layers[0].macs
         assert point.values["energy_per_mac, pJ"] == own.energy.total.value * 1e6 / macs
+    assert [key for key, point in seen.items() if point.board] == [(0, "auto")]
     assert "groups of 16" in seen[16, "direct"].name
     assert "layer=direct" in seen[16, "direct"].name

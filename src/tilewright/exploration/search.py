@@ -301,7 +301,7 @@ def _found(
             choice,
             dict(zip(named, row, strict=True)),
             front,
-            board=choice.engine.digest == own.digest and choice.objective == "time",
+            board=choice.engine.digest == own.digest and choice.plain,
         )
         for (choice, _), row, front in zip(choices, rows, front_of(rows), strict=True)
     )

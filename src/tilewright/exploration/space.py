@@ -35,6 +35,15 @@ class Choice:
     group_channels: int = 0
 
     @property
+    def plain(self) -> bool:
+        """Whether the network is compiled as without a search, and has its own groups."""
+        return (
+            self.objective == "time"
+            and set(self.algorithms.values()) == {"auto"}
+            and not self.group_channels
+        )
+
+    @property
     def name(self) -> str:
         """What tells engines of a search apart."""
         e = self.engine
