@@ -24,7 +24,7 @@ from tilewright.isa import (
 from tilewright.isa.passes import kernel_group_cycles
 from tilewright.sim.events import Events
 from tilewright.sim.fetched import Fetched
-from tilewright.sim.flights import Flights
+from tilewright.sim.timing.alone import cycles_alone
 from tilewright.sim.timing.bursts import row_beats
 from tilewright.sim.timing.compute import compute_timing
 from tilewright.sim.timing.load import load_timing
@@ -160,10 +160,7 @@ class CycleModel:
     def _cycles(self, command: Command) -> int:
         """Return the cycles of a load or a store by itself."""
         if isinstance(self.memory, SharedMemory):
-            flights = Flights(self.config, self.memory)
-            flights.start(command, 0)
-            _, timing = flights.land()
-            return timing.done + 1
+            return cycles_alone(self.config, self.memory, command)
         if isinstance(command, Store):
             return store_cycles(self.config, self.memory, command) + 1
         return load_timing(self.config, self.memory, command).done + 1

@@ -5,6 +5,7 @@
 ``load``      load commands, burst by burst
 ``compute``   compute commands, in closed form
 ``store``     store commands, burst by burst
+``alone``     either by itself, behind a memory that both share
 
 A run is a longest path over these (:mod:`tilewright.sim.events`).
 """

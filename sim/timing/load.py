@@ -63,7 +63,7 @@ class _Load:
 
 def load_timing(config: EngineConfig, memory: Memory | None, command: Command) -> LoadTiming:
     """Return the timing of a load command on an idle bus; one without bursts needs no memory."""
-    load = _load_of(config, command)
+    load = load_work(config, command)
     if load is None:
         return LoadTiming(LoadUnit.CHECK, LoadUnit.CHECK)
     assert memory is not None
@@ -83,13 +83,13 @@ def load_bursts(config: EngineConfig, command: Command, start: int) -> Bursting 
 
     Cycles are those of the run, in cycle ``start`` of which the command starts.
     """
-    load = _load_of(config, command)
+    load = load_work(config, command)
     return None if load is None else load.bursts(config, start)
 
 
 def fetch_beats(config: EngineConfig, memory: Memory, command: Fetch) -> list[int]:
     """Return the cycles from a Fetch's start in which its beats come to their queue."""
-    load = _load_of(config, command)
+    load = load_work(config, command)
     assert load is not None
     bursts, accepted = load.bursts(config), -1
     cycles: list[int] = []
@@ -105,7 +105,8 @@ def fetch_beats(config: EngineConfig, memory: Memory, command: Fetch) -> list[in
         return cycles
 
 
-def _load_of(config: EngineConfig, command: Command) -> _Load | None:
+def load_work(config: EngineConfig, command: Command) -> _Load | None:
+    """Return what of a load command its cycles depend on; None if it has no bursts."""
     match command:
         case LoadKernels():
             beats = row_beats(config, command.taps)

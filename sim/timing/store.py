@@ -9,13 +9,19 @@ from tilewright.hdl.bus.bursts import Bursts
 from tilewright.hdl.bus.writer import Writer
 from tilewright.hdl.store.unit import StoreUnit
 from tilewright.isa import EngineConfig, Store
-from tilewright.sim.timing.bursts import Block, pace_of, row_beats
+from tilewright.sim.timing.bursts import Block, Pace, pace_of, row_beats
 from tilewright.sim.timing.memory import Burst, Memory, Room, settle
 
 
 def store_cycles(config: EngineConfig, memory: Memory, command: Store) -> int:
     """Return the cycles from a store command's start to its done pulse, on an idle bus."""
     return _fixed(config, memory, _block(config, command).alike(config))
+
+
+def store_work(config: EngineConfig, command: Store) -> tuple[Block, Pace, int]:
+    """Return what of a store command its cycles depend on."""
+    block = _block(config, command)
+    return block, pace_of(config, block), StoreUnit.first_beat(config)
 
 
 def _block(config: EngineConfig, command: Store) -> Block:
@@ -63,10 +69,9 @@ def store_bursts(
     The answer to a burst is the room for its beats, that to the cycles in which they are given is
     the cycle of its confirmation.
     """
-    block = _block(config, command)
-    pace = pace_of(config, block)
+    block, pace, first_beat = store_work(config, command)
     asked = start + StoreUnit.FIRST_ADDRESS - Bursts.NEXT
-    written = start + StoreUnit.first_beat(config)
+    written = start + first_beat
     confirmed = start - 1
     confirmations: list[int] = []
     for index, (address, first, beats, added) in enumerate(block.bursts(config)):

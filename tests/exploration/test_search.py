@@ -61,12 +61,21 @@ def run(graphs, one, evaluations):
 def test_front_is_what_a_comparison_of_all_with_all_gives():
     rng = np.random.default_rng(2)
     values = rng.integers(0, 6, (60, 3)).tolist()
-    for row, front in zip(values, front_of(values), strict=True):
+    for index, (row, front) in enumerate(zip(values, front_of(values), strict=True)):
         beaten = any(
             all(a <= b for a, b in zip(other, row, strict=True)) and other != row
             for other in values
         )
-        assert front is not beaten
+        assert front is not (beaten or row in values[:index])
+    assert front_of([[1, 2], [1, 2], [2, 1], [1, 2]]) == [True, False, True, False]
+
+
+def test_one_engine_by_two_values_is_tried_once(graphs):
+    """Four rows have one requantizer, be they four or eight to one; it was on the front twice."""
+    space = replace(SPACE, rows=(4,), cols=(2, 3), rows_per_requantizer=(4, 8))
+    found = run(graphs, search(space=space), 5)
+    assert sorted(point.choice.engine.cols for point in found.points) == [2, 3]
+    assert len(found.front) == len({point.name for point in found.front})
 
 
 def test_values_are_the_estimates_and_the_boards_own_engine_is_first(graphs):

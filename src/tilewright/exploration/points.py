@@ -28,7 +28,8 @@ class Point:
     ----------
     choice : Choice
     values : by objective, less is better
-    front : bool, no other one is as good in all of them and better in one
+    front : bool, no other one is as good in all of them and better in one, nor was one that is
+        as good in all tried before
     board : bool, it is the board's own engine
     """
 
@@ -137,9 +138,18 @@ def _point(entry: Mapping[str, Any]) -> Point:
 
 
 def front_of(values: Sequence[Sequence[float]]) -> list[bool]:
-    """Return which rows no other row beats: as good in all, and better in one. Less is better."""
+    """Return which rows no other row beats: as good in all, and better in one. Less is better.
+
+    Of rows that are equal, the first.
+    """
 
     def beats(a: Sequence[float], b: Sequence[float]) -> bool:
         return all(x <= y for x, y in zip(a, b, strict=True)) and tuple(a) != tuple(b)
 
-    return [not any(beats(other, row) for other in values) for row in values]
+    first = dict[tuple[float, ...], int]()
+    for index, row in enumerate(values):
+        first.setdefault(tuple(row), index)
+    return [
+        first[tuple(row)] == index and not any(beats(other, row) for other in first)
+        for index, row in enumerate(values)
+    ]

@@ -110,6 +110,7 @@ class Search:
                 if len(trial.params) == len(self._dimensions):
                     self.study.enqueue_trial(trial.params)
         self._known = _outcomes(self.study, self.objectives)
+        self._tried = {choice_of(self._base, json.loads(key)).key for key in self._known}
         if own is not None and not self.study.trials:
             for chosen in (own, *self._beside(own)):
                 self.study.enqueue_trial(dict(chosen))
@@ -130,24 +131,24 @@ class Search:
 
     def run(self, evaluations: int, at_work: Workers, report: Callable[[int, int], None]) -> None:
         """Go on until so many choices have been evaluated in all, or none is left."""
-        pending: list[tuple[Trial, Any]] = []
+        pending: list[tuple[Trial, Choice, Any]] = []
         left = True
         while self.done < evaluations:
-            under_way = {_key(trial.params) for trial, _ in pending}
+            under_way = {choice.key for _, choice, _ in pending}
             while left and len(pending) < min(at_work.count, evaluations - self.done):
                 asked = self._ask(under_way)
                 if asked is None:
                     left = False
                     break
                 trial, choice = asked
-                pending.append((trial, at_work.submit(choice)))
-                under_way.add(_key(trial.params))
+                pending.append((trial, choice, at_work.submit(choice)))
+                under_way.add(choice.key)
             if not pending:
                 break
-            one, outcome = at_work.first([handle for _, handle in pending])
-            place = next(i for i, (_, handle) in enumerate(pending) if handle is one)
-            trial, _ = pending.pop(place)
-            self._tell(trial, outcome)
+            one, outcome = at_work.first([handle for *_, handle in pending])
+            place = next(i for i, (*_, handle) in enumerate(pending) if handle is one)
+            trial, choice, _ = pending.pop(place)
+            self._tell(trial, choice, outcome)
             report(self.done, evaluations)
 
     def _ask(self, under_way: set[str]) -> tuple[Trial, Choice] | None:
@@ -171,12 +172,14 @@ class Search:
             self.study.enqueue_trial(changed)  # which comes next, or after others that wait
 
     def _usable(self, chosen: Mapping[str, int | str], under_way: set[str]) -> Choice | None:
-        """Return a choice if it is one, has not been tried, and fits the board."""
-        key = _key(chosen)
-        if key in self._known or key in under_way:
-            return None
+        """Return a choice if it is one, has not been tried, and fits the board.
+
+        Different values may be one choice: of 4 and of 8 rows for a requantizer, 4 rows have one.
+        """
         try:
             choice = choice_of(self._base, chosen)
+            if choice.key in self._tried or choice.key in under_way:
+                return None
             target_of(self.board, choice)
         except Error as error:
             self.last_misfit = str(error)
@@ -204,7 +207,7 @@ class Search:
                 return dict(chosen)
         return None
 
-    def _tell(self, trial: Trial, outcome: Outcome) -> None:
+    def _tell(self, trial: Trial, choice: Choice, outcome: Outcome) -> None:
         """Keep what a choice costs."""
         if outcome.refused:
             self.last_refusal = outcome.refused
@@ -216,6 +219,7 @@ class Search:
                 outcome = Outcome({**outcome.values, "error": error})
             self.study.tell(trial, [outcome.values[name] for name in self.objectives])
         self._known[_key(trial.params)] = outcome
+        self._tried.add(choice.key)
 
     def result(self) -> Exploration:
         """Return what is known."""

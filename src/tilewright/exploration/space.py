@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, get_args
@@ -42,6 +43,11 @@ class Choice:
             and set(self.algorithms.values()) == {"auto"}
             and not self.group_channels
         )
+
+    @property
+    def key(self) -> str:
+        """The same of choices that are the same."""
+        return json.dumps(asdict(self), sort_keys=True)
 
     @property
     def name(self) -> str:
