@@ -32,7 +32,7 @@ def commands(rng):
 
 
 @pytest.mark.parametrize(
-    "memory,bus_width", [(SDRAM("IS42S16160G-7", 100.0), 64), (LargeMemory("ice40"), 32)]
+    ("memory", "bus_width"), [(SDRAM("IS42S16160G-7", 100.0), 64), (LargeMemory("ice40"), 32)]
 )
 def test_remembered_cycles_are_those_of_the_engine_that_asks(memory, bus_width):
     """In an order in which every engine but the first finds what the others left."""
