@@ -134,6 +134,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "activity": lambda: markdown_table(activity.rows(figures("activity.json"))),
     },
     "explore.md": {
+        "search": lambda: markdown_table(explored.search_rows(figures("explored.json"))),
         "front": lambda: markdown_table(explored.front_rows(figures("explored.json"))),
         "engine": lambda: markdown_table(explored.rows(figures("explored.json"))),
     },
