@@ -35,8 +35,9 @@ class Deformation:
     shared : channel groups of the operand that share their offsets
     offset_range : the least and the greatest offset, in units of ``2**-fraction`` pixels
     taken : the range of the vertical offsets at which samples are taken
-    positions : int, of each channel group: the taps of the kernel
+    positions : int, of each offset group: the taps of the kernel
     position_groups : channel groups of offsets and of masks
+    first : int, added to a sample's position where ``offset`` has not all of them
     """
 
     offset: str
@@ -48,6 +49,7 @@ class Deformation:
     taken: tuple[int, int]
     positions: int
     position_groups: tuple[int, int]
+    first: int = 0
 
     @property
     def offsets_taken(self) -> tuple[int, int]:
@@ -57,6 +59,10 @@ class Deformation:
     def row_words(self, config: EngineConfig, columns: int) -> int:
         """Return the words of the offset buffer for so many columns of a row: offsets or masks."""
         return max(self.position_groups) * position_words(config, columns)
+
+    def fits(self, config: EngineConfig, columns: int) -> bool:
+        """Return whether there are words for so many columns of a row."""
+        return self.row_words(config, columns) <= self.room(config)
 
     def room(self, config: EngineConfig) -> int:
         """Return the words that there are for offsets, and for masks."""
@@ -149,7 +155,8 @@ class SampledWindows(Windows):
     ) -> Deform:
         """Return the command that lets the next one sample."""
         deform, ring = self.deform, work.rings[0]
-        first = work.cg // deform.shared * deform.positions + (work.section.tap or 0)
+        first = deform.first + work.cg // deform.shared * deform.positions
+        first += work.section.tap or 0
         row, end = self.input_rows(work.first, work.end)
         offsets, masks = places[0], places[-1]
         group_step = work.rows * offsets.row_step

@@ -5,6 +5,7 @@
 ``transposed``   transposed convolutions
 ``far``          windows and results too far apart for a command, one by one
 ``deformable``   windows that are put together from samples
+``samples``      which of those samples are taken together
 ``dynamic``      sums whose weights another layer computes
 ``turned``       values turned so that pixels are channels, for those
 ``pooling``      maxima and sums of windows

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tilewright.compiler.ir import DeformConv2d
-from tilewright.compiler.ir.deformable import fraction_bits, reach
+from tilewright.compiler.ir.deformable import fraction_bits
 from tilewright.compiler.ir.op import Op
 from tilewright.compiler.schedule.array.sampled import (
-    SAMPLED,
     Deformation,
     SampledWindows,
     StackedWindows,
@@ -19,7 +18,15 @@ from tilewright.compiler.schedule.array.sampled import (
 from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.samples import (
+    Piece,
+    groups_of_positions,
+    least_columns,
+    of_positions,
+    pieces_of,
+)
 from tilewright.compiler.schedule.lowering.table import lowering
+from tilewright.compiler.schedule.order.channels import ChannelOrder, View
 from tilewright.compiler.schedule.order.offsets import (
     cut_by_offsets,
     fill,
@@ -27,17 +34,14 @@ from tilewright.compiler.schedule.order.offsets import (
     shared_groups,
 )
 from tilewright.errors import UnsupportedError
-from tilewright.isa import EngineConfig
-
-#: How a deformable layer can be computed.
-ALGORITHMS = ("auto", "direct", SAMPLED)
 
 
 def deform_conv(ctx: Context, op: DeformConv2d) -> None:
     """Emit a convolution whose windows are sampled at positions that are data.
 
     Where the rows that a window can reach fit on chip, in one operation. Else all samples are
-    taken first, a channel group after another, and are an ordinary layer's input.
+    taken first, a channel group after another, and are an ordinary layer's input; tap by tap where
+    the positions of all do not fit.
     """
     ctx.check_weights(op.name, op.weight)
     source, shared = _by_offset_groups(ctx, op)
@@ -47,10 +51,10 @@ def deform_conv(ctx: Context, op: DeformConv2d) -> None:
     groups = 1
     if not arrangement.per_group:
         groups = max(-(-s.channels // config.rows) for s in arrangement.sections)
-    classes = _classes(ctx, op, deform, groups)
+    pieces = pieces_of(ctx, op, deform, groups, len(ctx.view(source).order) // config.rows)
     windows: Windows
-    if classes:
-        source = _sampled(ctx, op, source, deform, classes)
+    if pieces:
+        source = _sampled(ctx, op, source, deform, pieces)
         sections = tuple(fill(s, taps, config.rows) for s in arrangement.sections)
         plain = ctx.windows(source)
         windows = StackedWindows(operands=plain.operands, type=plain.type, pad=plain.pad, taps=taps)
@@ -58,7 +62,7 @@ def deform_conv(ctx: Context, op: DeformConv2d) -> None:
         sections = cut_by_offsets(
             arrangement.sections, deform.shared, arrangement.per_group, config.rows, taps
         )
-        windows = _windows(ctx, op, source, deform)
+        windows = _windows(ctx, op, source, deform, Piece.of(op.kernel))
     in_type, out_type = ctx.values[op.input], ctx.values[op.output]
     ctx.emit(
         ctx.operation(
@@ -74,85 +78,103 @@ def deform_conv(ctx: Context, op: DeformConv2d) -> None:
     )
 
 
-def _windows(ctx: Context, op: DeformConv2d, source: str, deform: Deformation) -> SampledWindows:
-    """Return a layer's windows, sampled from ``source``."""
+def _windows(
+    ctx: Context, op: DeformConv2d, source: str, deform: Deformation, piece: Piece
+) -> SampledWindows:
+    """Return windows of some taps of a layer, sampled from ``source``."""
     plain = ctx.windows(source)
+    firsts = (piece.rows.start, piece.columns.start)
+    top, left = (
+        before - first * step
+        for before, first, step in zip(op.padding[::2], firsts, op.dilation, strict=True)
+    )
     return SampledWindows(
         operands=plain.operands,
         type=plain.type,
-        kernel=op.kernel,
+        kernel=(len(piece.rows), len(piece.columns)),
         stride=op.stride,
         dilation=op.dilation,
-        padding=(op.padding[0], op.padding[2]),
+        padding=(top, left),
         pad=plain.pad,
         deform=deform,
     )
 
 
-def _classes(
-    ctx: Context, op: DeformConv2d, deform: Deformation, groups: int
-) -> list[tuple[int, int]]:
-    """Return the classes of offsets in which samples are taken first; none where that is not done.
-
-    ``groups``: channel groups that a kernel group reads.
-    """
-    config, algorithm = ctx.config, ctx.algorithm(op.name)
-    if op.name in ctx.algorithms and algorithm not in ALGORITHMS:
-        raise EngineLimitError(
-            f"{op.name}: its algorithms are {', '.join(ALGORITHMS)}, not {algorithm!r}"
-        )
-    rows = _Rows.of(ctx, op, deform)
-    needed = groups * rows.words(deform.offset_range)
-    samples = groups * deform.positions * -(-ctx.values[op.output].shape[2] // config.cols)
-    fits = needed <= max(config.act_depth, samples)  # or takes less than samples do
-    if algorithm == "direct" or (fits and algorithm != SAMPLED):
-        return []
-    offsets, depth = deform.offset_range, config.act_depth
-    if classes := rows.classes(offsets, depth):
-        return classes
-    narrower = list(rows.narrower(config))
-    if algorithm != SAMPLED and any(groups * n.words(offsets) <= depth for n in narrower):
-        return []  # it fits in strips of columns
-    anyway = [offsets] if algorithm == SAMPLED else []  # the plan knows better, or says why not
-    return next((found for n in narrower if (found := n.classes(offsets, depth))), anyway)
-
-
 def _sampled(
+    ctx: Context, op: DeformConv2d, source: str, deform: Deformation, pieces: Sequence[Piece]
+) -> str:
+    """Emit the samples at all taps, piece by piece, and return their name.
+
+    They lie tap by tap for each channel group.
+    """
+    kind, taps, rows = ctx.values[source], deform.positions, ctx.config.rows
+    order = ctx.view(source).order.reshape(-1, 1, rows)
+    of_taps = np.where(order >= 0, order * taps + np.arange(taps)[:, None], -1)
+    total = ctx.fresh(f"{op.output}.samples")
+    height, width = ctx.values[op.output].shape[1:]
+    ctx.values[total] = replace(kind, shape=(kind.shape[0] * taps, height, width))
+    parts, positions = list[str](), dict[tuple[int, range], Deformation]()
+    loaded = deform.fits(ctx.config, least_columns(ctx, op))
+    for piece in pieces:
+        groups = piece.groups or range(len(order))
+        mine = piece.positions(op.kernel)
+        of_piece = replace(deform, first=mine.start)
+        if not loaded:
+            key = groups.start // deform.shared, mine
+            if key not in positions:
+                positions[key] = _some(ctx, op, deform, *key)
+            of_piece = positions[key]
+        slots = of_taps[groups.start : groups.stop, mine.start : mine.stop].reshape(-1)
+        parts.append(_piece(ctx, op, source, of_piece, piece, groups, slots))
+    ctx.views[total] = View(tuple(parts), 0, of_taps.reshape(-1))
+    return total
+
+
+def _piece(
     ctx: Context,
     op: DeformConv2d,
     source: str,
     deform: Deformation,
-    classes: Sequence[tuple[int, int]],
+    piece: Piece,
+    groups: range,
+    slots: ChannelOrder,
 ) -> str:
-    """Emit the samples at all taps, and return their name.
+    """Emit a piece's samples, whose channels of all samples are in ``slots``; return their name.
 
-    They are of the input's type, since they are rounded here as well, and lie tap by tap for each
-    channel group. Where not even one channel group's rows fit, offsets are cut into ``classes``:
-    each sample is taken in one of them, and is zero in the others; then they are added.
+    They are of the input's type, since they are rounded here as well. Where not even one channel
+    group's rows fit, offsets are cut into classes: each sample is taken in one of them, and is zero
+    in the others; then they are added.
     """
-    kind, taps, rows = ctx.values[source], deform.positions, ctx.config.rows
-    channels, (_, height, width) = kind.shape[0], ctx.values[op.output].shape
-    order = ctx.view(source).order.reshape(-1, 1, rows)
-    of_taps = np.where(order >= 0, order * taps + np.arange(taps)[:, None], -1).reshape(-1)
-    apart = ctx.apart(np.ones((len(of_taps) // rows, 1, rows), np.int16), of_taps)
+    kind, taps = ctx.values[source], len(piece.rows) * len(piece.columns)
+    held = slots >= 0
+    held[0] |= not held.any()  # a group of gaps is sampled, too, so that no other takes its place
+    order = np.where(held, np.cumsum(held) - 1, -1)
+    channels = int(held.sum())
+    apart = ctx.apart(np.ones((len(groups) * taps, 1, ctx.config.rows), np.int16), order)
     (whole,) = apart.sections
     sections = tuple(
-        replace(whole, kg=kg, cg=kg // taps, tap=kg % taps, weights=whole.weights[kg : kg + 1])
+        replace(
+            whole,
+            kg=kg,
+            cg=groups.start + kg // taps,
+            tap=kg % taps,
+            weights=whole.weights[kg : kg + 1],
+        )
         for kg in range(whole.n_kg)
     )
     total = ""
-    for number, taken in enumerate(classes):
-        samples = ctx.fresh(f"{op.output}.samples" + f".{number}" * (len(classes) > 1))
-        ctx.values[samples] = replace(kind, shape=(channels * taps, height, width))
+    for number, taken in enumerate(piece.classes):
+        samples = ctx.fresh(f"{op.output}.samples" + f".{number}" * (len(piece.classes) > 1))
+        ctx.values[samples] = replace(kind, shape=(channels, *ctx.values[op.output].shape[1:]))
         ctx.emit(
             ctx.operation(
                 f"{op.name}.samples",
                 "Sample",
-                _windows(ctx, op, source, replace(deform, taken=taken)),
+                _windows(ctx, op, source, replace(deform, taken=taken), piece),
                 replace(apart, sections=sections),
                 samples,
                 None,
-                bias=[0] * channels * taps,
+                bias=[0] * channels,
                 macs=0,
             )
         )
@@ -169,79 +191,37 @@ def _sampled(
             None,
             taps=2,
             bias=-kind.zero_point,
-            order=of_taps,
+            order=order,
             macs=0,
         )
     return total
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows that one row of positions reads, of one channel group.
+def _some(
+    ctx: Context, op: DeformConv2d, deform: Deformation, group: int, positions: range
+) -> Deformation:
+    """Emit copies of some positions of an offset group; return where samples come from then."""
+    first = group * deform.positions + positions.start
 
-    Parameters
-    ----------
-    height : of the input
-    pitch : lane words of a row on chip
-    between : rows from the first tap to the last
-    fraction : bits below the point of an offset
-    columns, reach : of the results, and what one of them reads
-    stride : columns from what one reads to the next
-    """
+    def copied(value: str, what: str, each: int) -> str:
+        kind, chosen = ctx.values[value], ctx.fresh(f"{op.output}.{what}.some")
+        low, count = first * each, len(positions) * each
+        ctx.values[chosen] = replace(kind, shape=(count, *kind.shape[1:]))
+        slots = {
+            part: np.where((order >= low) & (order < low + count), order - low, -1)
+            for part, order in ctx.view(value).by_part(ctx.orders, ctx.config.rows).items()
+        }
+        ctx.views[chosen] = View.of(slots, ctx.config.rows)
+        copy = ctx.fresh(f"{op.output}.{what}")
+        ctx.arrange(f"{op.name}.{what}", chosen, copy, ctx.natural(chosen))
+        return copy
 
-    height: int
-    pitch: int
-    between: int
-    fraction: int
-    columns: int
-    reach: int
-    stride: int
-
-    @classmethod
-    def of(cls, ctx: Context, op: DeformConv2d, deform: Deformation) -> _Rows:
-        """Return those of a layer."""
-        _, height, width = ctx.values[op.input].shape
-        between, across = ((k - 1) * d for k, d in zip(op.kernel, op.dilation, strict=True))
-        first, end = reach(deform.offset_range, deform.fraction, 0, across)
-        return cls(
-            height,
-            -(-width // ctx.config.cols) | 1,
-            between,
-            deform.fraction,
-            ctx.values[op.output].shape[2],
-            end - first,
-            op.stride[1],
-        )
-
-    def narrower(self, config: EngineConfig) -> Iterator[_Rows]:
-        """Yield rows of fewer and fewer columns of results."""
-        columns = self.columns
-        while columns > config.beat_pixels:
-            columns = max(config.beat_pixels, columns * 2 // 3)
-            read = (columns - 1) * self.stride + self.reach
-            pitch = -(-read // config.cols) | 1
-            if pitch < self.pitch:
-                yield replace(self, pitch=pitch)
-
-    def words(self, offsets: tuple[int, int]) -> int:
-        """Return the lane words of the rows that a range of offsets reaches."""
-        first, end = reach(offsets, self.fraction, 0, self.between)
-        rows = min(end - first, self.height)
-        return (rows + rows % 2) * self.pitch
-
-    def classes(self, offsets: tuple[int, int], depth: int) -> list[tuple[int, int]]:
-        """Cut a range into the fewest that ``depth`` words hold, at whole pixels; [] if none do."""
-        low, high = offsets
-        first, last = low >> self.fraction, high >> self.fraction
-        for count in range(1, last - first + 2):
-            size = -(-(last - first + 1) // count)
-            cuts = range(first + size, last + 1, size)
-            begins = [low, *(cut << self.fraction for cut in cuts)]
-            ends = [*((cut << self.fraction) - 1 for cut in cuts), high]
-            classes = list(zip(begins, ends, strict=True))
-            if max(map(self.words, classes)) <= depth:
-                return classes
-        return []
+    return replace(
+        of_positions(ctx, deform, len(positions)),
+        offset=copied(deform.offset, "offset", 2),
+        mask=None if deform.mask is None else copied(deform.mask, "mask", 1),
+        first=-group * deform.positions,
+    )
 
 
 def _by_offset_groups(ctx: Context, op: DeformConv2d) -> tuple[str, int]:
@@ -259,10 +239,9 @@ def _by_offset_groups(ctx: Context, op: DeformConv2d) -> tuple[str, int]:
 def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
     """Return where samples come from; put offsets and masks in memory in the model's order."""
     config, offsets = ctx.config, ctx.values[op.offset]
-    mask, mask_groups, mask_fraction = None, 0, 0
+    mask, mask_fraction = None, 0
     if op.mask is not None:
         masks = ctx.values[op.mask]
-        mask_groups = -(-masks.shape[0] // config.rows)
         mask_fraction = fraction_bits(masks, 1) or 0
         _, most = ctx.ranges[op.mask]
         if most > 1 << mask_fraction:
@@ -279,7 +258,7 @@ def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
                 f"{op.name}: {name.partition('_')[0]}s have {bits} bits below the point; "
                 f"{at_least(config, name, bits)}"
             )
-    deform = Deformation(
+    return Deformation(
         offset=_in_model_order(ctx, op, op.offset, "offset"),
         mask=mask,
         fraction=fraction,
@@ -288,17 +267,10 @@ def _deformation(ctx: Context, op: DeformConv2d, shared: int) -> Deformation:
         offset_range=ctx.ranges[op.offset],
         taken=(-128, 127),
         positions=op.kernel[0] * op.kernel[1],
-        position_groups=(-(-offsets.shape[0] // config.rows), mask_groups),
+        position_groups=groups_of_positions(
+            config, offsets.shape[0] // 2, masked=op.mask is not None
+        ),
     )
-    least = min(config.beat_pixels, offsets.shape[2])
-    # Offsets and masks have half of the buffer each.
-    needed = deform.row_words(config, least) << (mask is not None)
-    if needed > config.offset_depth:
-        raise EngineLimitError(
-            f"{op.name}: the offsets of {least} output pixels take {needed} words; "
-            f"{at_least(config, 'offset_depth', needed)}"
-        )
-    return deform
 
 
 def _in_model_order(ctx: Context, op: DeformConv2d, value: str, what: str) -> str:

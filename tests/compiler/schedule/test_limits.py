@@ -135,7 +135,9 @@ CASES = {
         EngineConfig(weight_bits=4), "weight_bits",
     ),
     "wide weights": lambda: Case(convolution(), EngineConfig(weight_bits=4), "weight_bits"),
-    "offsets": lambda: Case(deformable(), replace(SAMPLER, offset_depth=16), "offset_depth"),
+    "offsets": lambda: Case(
+        deformable(), replace(SAMPLER, offset_depth=16), "offset_depth", "direct"
+    ),
     "no sampler": lambda: Case(
         deformable(),
         EngineConfig(rows=4, cols=3, requantizers=2, pipelined=False, offset_depth=0),
@@ -232,7 +234,7 @@ def followed():
     results = {}
     for name, build in CASES.items():
         case = build()
-        layers = {"conv": case.algorithm} if case.algorithm != "auto" else {}
+        layers = {case.graph.layers[-1].name: case.algorithm} if case.algorithm != "auto" else {}
         results[name] = case, follow(case.graph, case.config, layers)
     patch.undo()
     return results, seen

@@ -112,11 +112,6 @@ def test_offsets_are_loaded_once_where_they_fit():
             "layer: the offsets of 2 output pixels take 10 words; .* must be at least 16, not 0",
         ),
         (
-            {"offset_depth": 16},
-            {"mask": lambda shape: TensorType(shape, 8, False, 2.0**-8, 0)},
-            "layer: .* take 20 words; .* at least 32, not 16",
-        ),
-        (
             {"offset_fraction": 3},
             {},
             "layer: offsets have 4 bits below the point; .* offset_fraction must be .* not 3",
@@ -127,8 +122,8 @@ def test_offsets_are_loaded_once_where_they_fit():
             "layer: masks have 8 bits below the point; .* mask_fraction must be .* not 7",
         ),
         (
-            {"act_depth": 16},
-            {"reach": (-128, 127)},
+            {"act_depth": 16, "cols": 2},
+            {"size": 40, "reach": (-128, 127)},
             r"layer: offsets of -8 to 7\.9375 pixels need .* rows at once, .* Or bound",
         ),
     ],
@@ -145,6 +140,7 @@ def test_engines_that_are_too_small(changes, options, message):
         ({"offset_depth": 64}, {"mask": lambda shape: TensorType(shape, 8, False, 2.0**-8, 0)}),
         ({"act_depth": 64}, {}),
         ({"act_depth": 48}, {"reach": (-16, 16)}),
+        ({"act_depth": 16}, {"reach": (-64, 64)}),
     ],
 )
 def test_rows_that_do_not_fit_are_computed_in_strips_of_columns(changes, options):
@@ -217,6 +213,27 @@ def test_rows_that_do_not_fit_are_sampled_first():
         engine = replace(ENGINE, act_depth=depth)
         program = compile_graph(layer(reach=(-64, 48)), Target(engine=engine))
         assert program.schedule[-1].layers[-1].algorithm == algorithm
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "pieces"),
+    [
+        ({"offset_depth": 16}, {"offset_groups": 2}, 4),  # two rows of taps, and one
+        ({"offset_depth": 16, "rows": 2, "bus_width": 128}, {}, 18),  # each tap
+        ({"act_depth": 20}, {"reach": (-64, 64)}, 9),  # a row of taps, offsets in three classes
+    ],
+)
+def test_positions_or_rows_that_do_not_fit_are_sampled_in_pieces(changes, options, pieces):
+    """They were refused for the buffer's size."""
+    masks = {"mask": lambda shape: TensorType(shape, 8, False, 2.0**-8, 0)}
+    graph = layer(channels=4, **masks, **options)
+    program = compile_graph(graph, Target(engine=replace(ENGINE, **changes)))
+    kinds = [view.kind for group in program.schedule for view in group.layers]
+    rng = np.random.default_rng(0)
+    types = [graph.values[op.output] for op in graph.inputs]
+    arrays = program.quantize([rng.integers(t.qmin, t.qmax + 1, (1, *t.shape)) for t in types])
+    compare_outputs(program, *(simulate(program, arrays, backend=b) for b in ("golden", "isa")))
+    assert kinds.count("Sample") == pieces
 
 
 @pytest.mark.parametrize(("rows", "offset_groups"), [(2, 2), (4, 3), (8, 4), (16, 8)])
