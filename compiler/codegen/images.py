@@ -108,7 +108,12 @@ def place_feature_maps(
     last_use: dict[str, int] = {}
     for index, plan in enumerate(plans):
         for value in plan.group.stores:
-            first_use[value] = last_use[value] = index
+            if value in lowered.rows:
+                value = lowered.stored(value)
+                first_use.setdefault(value, index)
+            else:
+                first_use[value] = index
+            last_use[value] = index
         for value in (*plan.group.loads, *plan.group.from_memory):
             last_use[lowered.stored(value)] = index
     graph = lowered.graph

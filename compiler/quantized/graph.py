@@ -151,7 +151,9 @@ class Graph:
         for name, x in zip(self.inputs, inputs, strict=True):
             keep(name, x.reshape(len(x), *self.shape(name)))
         for op in self.ops:
-            result = op.evaluate(*(values[name] for name in op.inputs))
+            read = [values[name] for name in op.inputs]
+            grid = self.tensors[op.output].quantization if quantized else None
+            result = op.evaluate(*read) if grid is None else op.evaluate_on(grid, *read)
             if not op.inputs:
                 result = result.to(next(iter(values.values())).dtype)
             keep(op.output, result if after is None else after(op, result, values))

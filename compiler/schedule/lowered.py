@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tilewright.compiler.ir import Graph, TensorType
-from tilewright.compiler.schedule.array.area import PhasedLayout
+from tilewright.compiler.schedule.array.area import PhasedLayout, RowLayout
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.order.channels import ChannelOrder
 from tilewright.isa import EngineConfig
@@ -19,7 +19,8 @@ class LoweredGraph:
 
     ``orders``: of stored values; ``pixels``: bytes of a pixel in memory, of those that have fewer
     than ``rows``; ``aliases``: values that are the bytes of others in memory, read otherwise;
-    ``phases``: of values whose rows are counted by phases, how many rows those of one lie apart.
+    ``phases``: of values whose rows are counted by phases, how many rows those of one lie apart;
+    ``rows``: of aliases that are a row of a value, which, and of how many; stages may write them.
     """
 
     graph: Graph
@@ -29,6 +30,7 @@ class LoweredGraph:
     pixels: dict[str, int]
     aliases: dict[str, str]
     phases: dict[str, int]
+    rows: dict[str, tuple[int, int]]
     stages: tuple[Stage, ...]
 
     def layout(self, value: str) -> FeatureMapLayout:
@@ -39,6 +41,9 @@ class LoweredGraph:
             pixel = self.pixels.get(value, 0)
             if step := self.phases.get(value):
                 known = PhasedLayout(self.config, *shape, order, pixel, step)
+            elif value in self.rows:
+                top, height = self.rows[value]
+                known = RowLayout(self.config, *shape, order, pixel, height, top)
             else:
                 known = FeatureMapLayout(self.config, *shape, order, pixel)
             self._layouts[value] = known
@@ -55,7 +60,17 @@ class LoweredGraph:
         """Values that operations read from memory, wherever else they are."""
         ops = (op for stage in self.stages for op in stage.ops)
         values = (value for op in ops for value in op.from_memory)
-        return frozenset((*values, *self.aliases.values()))
+        return frozenset((*values, *self.aliases.values(), *self.rows))
+
+    @cached_property
+    def written_as_rows(self) -> dict[str, frozenset[str]]:
+        """The rows, values of their own, that stages write, by the value that they are rows of."""
+        found: dict[str, frozenset[str]] = {}
+        for stage in self.stages:
+            if stage.output in self.rows:
+                whole = self.aliases[stage.output]
+                found[whole] = found.get(whole, frozenset()) | {stage.output}
+        return found
 
     def stored(self, value: str) -> str:
         """Return the value whose bytes a value has in memory: itself, unless it is an alias."""

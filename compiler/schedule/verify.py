@@ -34,15 +34,25 @@ def verify_lowered(lowered: LoweredGraph) -> None:
     """
     graph = lowered.graph
     written = {v for op in (*graph.inputs, *graph.constants) for v in op.outputs}
+    missing = {value: set(rows) for value, rows in lowered.written_as_rows.items()}
+    for value, rows in missing.items():
+        height = lowered.values[value].shape[1]
+        places = {lowered.rows[row][0] for row in rows}
+        _demand(places == set(range(height)), value, f"{len(places)} of {height} rows are written")
     for stage in lowered.stages:
         for value in (*stage.inputs, *(v for op in stage.ops for v in op.from_memory)):
             _demand(
-                lowered.stored(value) in written,
+                value in written or lowered.stored(value) in written,
                 stage.name,
                 f"reads {value!r} before it is written",
             )
         _demand(stage.output not in written, stage.name, f"writes {stage.output!r} again")
         written.add(stage.output)
+        if stage.output in lowered.rows:
+            whole = lowered.stored(stage.output)
+            missing[whole].remove(stage.output)
+            if not missing[whole]:
+                written.add(whole)
         groups = len(lowered.orders[stage.output]) // lowered.config.rows
         for op in stage.ops:
             _verify_op(op, stage, groups)

@@ -16,6 +16,7 @@ from examples.networks.efficientnet import EfficientNetB0
 from examples.networks.fast_segmentation import FastSCNN
 from examples.networks.initialize import initialize, random_images
 from examples.networks.keyword_spotting import DSCNN
+from examples.networks.lanes import SCNN
 from examples.networks.mobilenet import MobileNetV1, MobileNetV2, MobileNetV3Small
 from examples.networks.resnet import Bottleneck, ResNet
 from examples.networks.segmentation import AtrousPyramid, UNet
@@ -92,4 +93,5 @@ NETWORKS: dict[str, Network] = {
     # To 1080 rows.
     "espcn_1080": Network(ESPCN, (1, 360, 640)),
     "r2plus1d": Network(R2Plus1D, (3, 8, 56, 56)),
+    "scnn": Network(SCNN, (3, 288, 800)),
 }

@@ -76,6 +76,23 @@ def linear(net: Net, source: str) -> None:
     net.add(ir.Linear, source, any_kind(net, source), **net.weight((net.number(1, 40), size)))
 
 
+def recurrence(net: Net, source: str) -> None:
+    shape = net.values[source].shape
+    kind, output = net.kind(shape), net.fresh("v")
+    ends = net.requantize(ir.Rescale("", source, "", same(net.values[source])), kind, net.values)
+    weight = net.weight((shape[0], shape[0], 1, 2 * net.number(0, 3) + 1))
+    known = dict(net.values)
+    net.values[output] = kind  # which its sums are of
+    try:
+        net.emit(
+            ir.Recurrence, kind, input=source, output=output, columns=net.chance(0.5),
+            backwards=net.chance(0.5), requantize_input=ends, **weight,
+        )  # fmt: skip
+    except VerifyError:
+        net.values = known
+        raise
+
+
 def max_pool(net: Net, source: str) -> None:
     window = net.window()
     limits = np.repeat(window["kernel"], 2) // 2
@@ -337,6 +354,7 @@ MAKERS: Mapping[type[Op], Callable[[Net, str], None]] = {
     ir.MatMul: matmul,
     ir.ConvTranspose2d: transposed,
     ir.Linear: linear,
+    ir.Recurrence: recurrence,
     ir.MaxPool2d: max_pool,
     ir.AvgPool2d: avg_pool,
     ir.Add: add,

@@ -218,6 +218,20 @@ def own_deform_conv2d(
     )  # fmt: skip
 
 
+@handles("tilewright.recurrence")
+def recurrence(call: Call, x: Any, weight: Any, bias: Any, columns: bool, backwards: bool) -> View:
+    """Becomes Recurrence."""
+    builder, where = call.builder, call.where
+    w = call.constant(weight, "a recurrence with weights").double()
+    own = call.bias(bias)
+    own = torch.zeros(len(w), dtype=torch.float64) if own is None else own.double()
+    source = builder.realized(where, call.tensor(x))
+    name = builder.emit(
+        q.Recurrence(where, (source,), builder.unique(where), w, own, None, 8, columns, backwards)
+    )
+    return View((name,), builder.shape(name))
+
+
 @handles("torchvision.deform_conv2d")
 def torchvision_deform_conv2d(
     call: Call, x: Any, weight: Any, offset: Any, mask: Any, bias: Any, stride_h: int,

@@ -6,6 +6,7 @@
 ``deformable``   deformable convolution
 ``dynamic``      sums whose weights are another tensor
 ``transposed``   transposed convolution
+``recurrence``   slices that depend on the slice before
 ``pooling``      maxima and sums of windows
 ``elementwise``  one or two values, element by element
 ``sums``         several values, each times a whole number
@@ -44,6 +45,7 @@ from tilewright.compiler.ir.ops.movement import (
     UpsampleBilinear,
 )
 from tilewright.compiler.ir.ops.pooling import AvgPool2d, MaxPool2d
+from tilewright.compiler.ir.ops.recurrence import Recurrence
 from tilewright.compiler.ir.ops.sums import WeightedSum
 from tilewright.compiler.ir.ops.tiled import RoundedConv2d
 from tilewright.compiler.ir.ops.transposed import ConvTranspose2d
@@ -75,6 +77,7 @@ __all__ = [
     "PixelShuffle",
     "PixelUnshuffle",
     "Product",
+    "Recurrence",
     "Rescale",
     "RoundedConv2d",
     "SelectChannels",
@@ -93,6 +96,7 @@ OPS: tuple[type[Op], ...] = complete(
     MatMul,
     ConvTranspose2d,
     Linear,
+    Recurrence,
     MaxPool2d,
     AvgPool2d,
     Add,

@@ -2,7 +2,7 @@
 
 ``base`` (what they share), ``weighted`` (convolutions, matrices), ``dynamic`` (those with computed
 weights), ``elementwise`` (functions and their expressions), ``pooling``, ``movement`` (and
-constants, interpolation), ``host``.
+constants, interpolation), ``recurrence`` (slice by slice), ``host``.
 """
 
 from tilewright.compiler.quantized.ops.base import Op, Padding, Pair
@@ -39,6 +39,7 @@ from tilewright.compiler.quantized.ops.movement import (
     Upsample,
 )
 from tilewright.compiler.quantized.ops.pooling import AvgPool, MaxPool
+from tilewright.compiler.quantized.ops.recurrence import Recurrence
 from tilewright.compiler.quantized.ops.weighted import (
     Conv,
     ConvTranspose,
@@ -77,6 +78,7 @@ __all__ = [
     "Pair",
     "PixelShuffle",
     "PixelUnshuffle",
+    "Recurrence",
     "Regularized",
     "Resample",
     "Select",

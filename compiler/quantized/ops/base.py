@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from tilewright.compiler.quantized.types import Shape
+from tilewright.compiler.quantized.types import Quantization, Shape
 
 Pair: TypeAlias = tuple[int, int]
 Padding: TypeAlias = tuple[int, int, int, int]
@@ -45,6 +45,10 @@ class Op:
     def evaluate(self, *inputs: Tensor) -> Tensor:
         """Compute (N, C, H, W) from (N, C, H, W) inputs, in their floating type."""
         raise NotImplementedError
+
+    def evaluate_on(self, grid: Quantization, *inputs: Tensor) -> Tensor:
+        """Compute the same where the output is on a grid, to which it will be rounded."""
+        return self.evaluate(*inputs)
 
     def attributes(self) -> dict[str, object]:
         """Return what makes this operator different from others of its kind."""

@@ -17,6 +17,7 @@ from tilewright.compiler.quantized.to_integer import (
     dynamic,
     elementwise,
     movement,
+    recurrence,
     weighted,
     windows,
 )
@@ -130,6 +131,8 @@ def _lowered(
             return weighted.weighted(op, sources)
         case q.Weighted():
             return weighted.weighted(op, sources)
+        case q.Recurrence():
+            return recurrence.recurrence(builder, op, sources[0], grid)
         case q.MaxPool():
             return windows.max_pool(builder, op, sources[0])
         case q.AvgPool():

@@ -47,6 +47,24 @@ class PhasedLayout(FeatureMapLayout):
         return [range(phase, self.height, self.row_step) for phase in range(count)]
 
 
+@dataclass(frozen=True)
+class RowLayout(FeatureMapLayout):
+    """Bytes of one row of a feature map of ``rows_of_whole`` rows, which lie ``top`` below them."""
+
+    rows_of_whole: int = 1
+    top: int = 0
+
+    @property
+    def group_bytes(self) -> int:
+        """Bytes from one channel group to the next."""
+        return self.rows_of_whole * self.row_bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in all."""
+        return self.groups * self.row_bytes
+
+
 class Run(NamedTuple):
     """What one command moves between memory and a buffer: ``times`` times ``rows`` rows.
 
@@ -90,7 +108,8 @@ def runs(
     if isinstance(layout, PhasedLayout):
         yield from _phased_runs(layout, groups, area, in_order=in_order)
         return
-    address = groups.kg * group + area.start * row + area.left * layout.pixel_bytes
+    above = area.start + (layout.top if isinstance(layout, RowLayout) else 0)
+    address = groups.kg * group + above * row + area.left * layout.pixel_bytes
     if area.width == layout.width:
         yield Run(address, groups.n_kg, group, area.rows, row, 0, 0, True)
     elif area.rows == 1 or (area.rows <= groups.n_kg and not in_order):

@@ -8,6 +8,7 @@
 ``samples``      which of those samples are taken together
 ``dynamic``      sums whose weights another layer computes
 ``turned``       values turned so that pixels are channels, for those
+``recurrence``   slices that depend on the slice before
 ``pooling``      maxima and sums of windows
 ``elementwise``  one or two values, element by element
 ``sums``         several values, each times a whole number

@@ -80,14 +80,14 @@ class Context:
         self.values = dict(graph.values)
         self.stages, self.layer = list[Stage](), 0
         self.wanted: dict[str, ChannelOrder] = {}  # orders in which values had better be computed
-        self.orders: dict[str, ChannelOrder] = {}
+        self.orders = dict[str, ChannelOrder]()
         self.views: dict[str, View] = {}
         self.aliases: dict[str, str] = {}  # values that are the bytes of others in memory
         self.pixels: dict[str, int] = {}  # those with other pixels: their bytes
         self.phases: dict[str, int] = {}  # those whose rows are counted by phases: their step
+        self.rows: dict[str, Pair] = {}  # aliases that are a row of others: which, of how many
         self.results = {op.input for op in graph.outputs}
-        given = (*graph.inputs, *graph.constants)
-        for value in (value for op in given for value in op.outputs):
+        for value in (v for op in (*graph.inputs, *graph.constants) for v in op.outputs):
             self.orders[value] = self.natural(value)
         for op in graph.ops:
             for value in op.outputs:

@@ -15,6 +15,7 @@ from tilewright.compiler.schedule.lowering import (
     elementwise,
     movement,
     pooling,
+    recurrence,
     sums,
     transposed,
 )
@@ -66,7 +67,7 @@ def lower(
     pixels = _narrow_inputs(ctx) | ctx.pixels
     stages = tuple(ctx.stages)
     return LoweredGraph(
-        graph, config, ctx.values, ctx.orders, pixels, ctx.aliases, ctx.phases, stages
+        graph, config, ctx.values, ctx.orders, pixels, ctx.aliases, ctx.phases, ctx.rows, stages
     )
 
 
@@ -93,7 +94,9 @@ def _narrow_inputs(ctx: Context) -> dict[str, int]:
     return result
 
 
-_FAMILIES = (convolution, deformable, dynamic, transposed, pooling, elementwise, sums, movement)
+_FAMILIES = (
+    convolution, deformable, dynamic, transposed, recurrence, pooling, elementwise, sums, movement,
+)  # fmt: skip
 _LOWERINGS = {entry.kind: entry.emit for family in _FAMILIES for entry in family.LOWERINGS}
 
 #: Those of which it can be said how they are computed.

@@ -78,5 +78,7 @@ def make_group(lowered: LoweredGraph, first: int, count: int) -> Group:
     # What reads a value that is computed here comes after it.
     stores = (v for v in inside if last.get(v, -1) >= first + count or v in in_memory)
     loads = tuple(value for value in read if value not in set(inside))
-    aliased = frozenset(lowered.aliases[v] for v in loads if v in lowered.aliases)
+    stored = [lowered.stored(v) for v in loads]
+    by_rows = (lowered.written_as_rows.get(v, frozenset()) for v in stored)
+    aliased = frozenset(s for v, s in zip(loads, stored, strict=True) if v != s).union(*by_rows)
     return Group(first, stages, loads, frozenset(stores), aliased)

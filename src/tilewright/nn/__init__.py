@@ -2,7 +2,8 @@
 
 In the order in which data passes through: ``sampling`` (deformable sampling, differentiable),
 ``deformable`` (deformable convolution in floats), ``quantized`` (the same as the engine computes
-it, a Brevitas layer); ``pruning`` (weights that are zero where that saves cycles).
+it, a Brevitas layer); ``recurrence`` (slices that depend on
+the slice before); ``pruning`` (weights that are zero where that saves cycles).
 """
 
 from tilewright.nn.deformable import DeformConv2d, DeformConv2dPack
@@ -13,6 +14,7 @@ from tilewright.nn.quantized import (
     QuantMask,
     QuantOffset,
 )
+from tilewright.nn.recurrence import RecurrentConv, recurrence
 from tilewright.nn.sampling import deform_conv2d
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "QuantDeformConv2dPack",
     "QuantMask",
     "QuantOffset",
+    "RecurrentConv",
     "deform_conv2d",
     "prune",
+    "recurrence",
 ]

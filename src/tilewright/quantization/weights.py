@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ _FINEST = 2.0**-14
 """Accumulator steps in an output step, at least: finer ones would make biases overflow."""
 _LARGEST_BIAS = 1 << 28
 
+_Layer = TypeVar("_Layer", q.Weighted, q.Recurrence)
+
 
 def quantize_weights(graph: Graph, *, bits: int, power_of_two: bool) -> Graph:
     """Put the weights of every layer on a grid per output channel, as wide as its sums need.
@@ -30,11 +33,13 @@ def quantize_weights(graph: Graph, *, bits: int, power_of_two: bool) -> Graph:
             op = _quantized(graph, op, bits, power_of_two)
         elif isinstance(op, q.Weighted):
             op = replace(op, weight_scale=torch.ones(len(op.weight), dtype=torch.float64))
+        elif isinstance(op, q.Recurrence):
+            op = _quantized(graph, op, bits, power_of_two)
         ops.append(op)
     return graph.with_ops(ops)
 
 
-def _quantized(graph: Graph, op: q.Weighted, bits: int, power_of_two: bool) -> q.Weighted:
+def _quantized(graph: Graph, op: _Layer, bits: int, power_of_two: bool) -> _Layer:
     if not (bool(op.weight.isfinite().all()) and bool(op.bias.isfinite().all())):
         raise UnsupportedError(
             op.name, "weights or a bias that are not finite", "Check its parameters for NaN."
@@ -51,7 +56,8 @@ def _quantized(graph: Graph, op: q.Weighted, bits: int, power_of_two: bool) -> q
 
 def input_scale(graph: Graph, op: q.Op) -> float:
     """Scale of what a layer multiplies by its weights."""
-    grid = graph.tensors[op.inputs[0]].quantization
+    read = op.output if isinstance(op, q.Recurrence) else op.inputs[0]
+    grid = graph.tensors[read].quantization
     assert grid is not None
     return grid.scale
 

@@ -122,6 +122,22 @@ def dynamic(**kw) -> ir.DynamicConv2d:
     return ir.DynamicConv2d(**(fields | kw))
 
 
+def recurrence(**kw) -> ir.Recurrence:
+    fields = {
+        "name": "slices",
+        "input": "d",
+        "output": "slices",
+        "weight": np.ones((4, 4, 1, 3), int),
+        "weight_bits": 3,
+        "bias": np.arange(4),
+        "columns": True,
+        "backwards": False,
+        "requantize_input": scale(4),
+        "requantize": scale(4),
+    }
+    return ir.Recurrence(**(fields | kw))
+
+
 def graph(**replaced) -> ir.Graph:
     """Every operator once; ``replaced`` gives other operators by value name."""
     values = types(x=(2, 6, 6), c=(4, 6, 6), d=(4, 6, 6), m=(4, 3, 3), s=(4, 3, 3), p=(4, 1, 1))
@@ -129,7 +145,7 @@ def graph(**replaced) -> ir.Graph:
     values |= types(v=(1, 24, 12), w=(9, 8, 4), f=(9, 8, 4))
     values |= types(g=(4, 6, 6), b=(4, 12, 18), j=(6, 6, 6), r=(4, 6, 17), h=(4, 6, 6))
     values |= types(held=(2, 3, 1), n=(4, 6, 6), times=(4, 6, 6))
-    values |= types(scores=(18, 6, 6), dynamic=(4, 6, 6))
+    values |= types(scores=(18, 6, 6), dynamic=(4, 6, 6), slices=(4, 6, 6))
     values["o"] = ir.TensorType((4, 6, 6), 8, True, 0.25, 0)
     values["a"] = ir.TensorType((2, 6, 6), 8, False, 2.0**-8, 0)
     sum_type = scale(4)
@@ -165,6 +181,7 @@ def graph(**replaced) -> ir.Graph:
         "times": ir.Product("times", "c", "d", "times", scale(4)),
         "scores": ir.MatMul("scores", "d", "m", "scores", True, 2, scale(18)),
         "dynamic": dynamic(),
+        "slices": recurrence(),
         "held": ir.Constant("held", "held", np.arange(6).reshape(2, 3, 1)),
     }
     outputs = (ir.Output("out", "y"), ir.Output("aux", "m"))
@@ -199,6 +216,7 @@ def test_graph_verifies_and_knows_its_structure() -> None:
         "times",
         "scores",
         "dynamic",
+        "slices",
     ]
     assert {type(op) for op in g.ops} == set(ir.OPS)
     assert g.producers()["m"].name == "pool"
@@ -267,6 +285,12 @@ BROKEN = [
     ({"j": deform(offset_groups=2)}, r"DeformConv2d.offset, mask: .*\(4, 6, 6\), not \(8, 6, 6\)"),
     ({"j": deform(mask="o")}, "DeformConv2d.mask: .*signed, zero point 0, scale 0.25"),
     ({"j": deform(offset="a")}, "DeformConv2d.offset: .*unsigned, zero point 0, scale 0.0039"),
+    (
+        {"slices": recurrence(weight=np.ones((4, 4, 1, 2), int))},
+        r"slices: Recurrence.weight: .*odd",
+    ),
+    ({"slices": recurrence(weight=np.ones((4, 2, 1, 3), int))}, "Recurrence.weight: .*4 channels"),
+    ({"slices": recurrence(requantize_input=scale(3))}, "Recurrence.requantize_input: .*3 mult"),
     ({"m": pool(kernel=(0, 3))}, "pool: MaxPool2d.kernel: "),
     ({"m": pool(padding=(9, 2, 1, 1))}, "MaxPool2d.padding: Every window holds an element"),
     ({"p": mean(requantize=scale(4, zero_point=-4))}, "mean: AvgPool2d.requantize: "),
