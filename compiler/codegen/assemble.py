@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.codegen.ahead import loads_ahead
 from tilewright.compiler.codegen.emit import Emitter
 from tilewright.compiler.codegen.images import Constants, MemoryMap, Region, WeightImages, lay_out
 from tilewright.compiler.codegen.recorder import Recorder
@@ -135,12 +136,26 @@ def drafts(
     close = [s for s in schedules if s.weighed <= CLOSE * schedules[0].weighed]
     sooner = schedules[0].sooner_done()
     close += [] if sooner is None else [sooner]
-    made = [Draft.of(lowered, close[0], config, known, images)]
+    made = [Draft.of(lowered, close[0], config, timing, known, images)]
     count = min(
         COMPARED_BYTES // max(1, schedules[0].traffic), COMPARED_COMMANDS // made[0].streams.count
     )
-    made += [Draft.of(lowered, schedule, config, known, images) for schedule in close[1:count]]
+    made += [
+        Draft.of(lowered, schedule, config, timing, known, images) for schedule in close[1:count]
+    ]
     return made
+
+
+def _streams(recorder: Recorder, memory: MemoryMap, timing: Timing) -> Streams:
+    """Return the commands as streams, with weights loaded as early as they may be."""
+    config, entries = recorder.config, recorder.entries
+    moved = loads_ahead(entries, recorder.busy, config, timing)
+    for order in (moved, entries):
+        verify_commands(order)
+    try:
+        return build_streams(moved, config, memory.end)
+    except EngineLimitError:  # units further apart take wider counts
+        return build_streams(entries, config, memory.end)
 
 
 @dataclass(frozen=True)
@@ -159,6 +174,7 @@ class Draft:
         lowered: LoweredGraph,
         schedule: Schedule,
         config: EngineConfig,
+        timing: Timing,
         known: WeightImages,
         images: int,
     ) -> Draft:
@@ -170,8 +186,7 @@ class Draft:
         emitter = Emitter(recorder, lowered, memory, images)
         for plan in plans:
             emitter.emit(plan)
-        verify_commands(recorder.entries)
-        streams = build_streams(recorder.entries, config, memory.end)
+        streams = _streams(recorder, memory, timing)
         return cls(lowered, schedule, constants, memory, streams)
 
     def size(self, config: EngineConfig) -> int:

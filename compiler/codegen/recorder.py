@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tilewright.compiler.codegen.hazards import HazardTracker, Span
@@ -54,6 +55,11 @@ class Recorder:
                 "memory": (memory_end - memory_start) // config.bus_bytes,
             }
         )
+
+    @property
+    def busy(self) -> Sequence[int]:
+        """Cycles of the array before each compute command, at least, and after the last one."""
+        return self._compute_end
 
     def _add(self, entry: Entry) -> None:
         if len(self.entries) == MOST:

@@ -43,7 +43,8 @@ def at_least(config: EngineConfig, parameter: str, least: int) -> str:
     parameter : of EngineConfig, an integer
     least : what a layer needs
     """
-    powers = (1 << i for i in range((int(least) - 1).bit_length(), _MOST_LOG2 + 1))
+    least = int(least)  # of a graph that was made with numpy's numbers
+    powers = (1 << i for i in range((least - 1).bit_length(), _MOST_LOG2 + 1))
     numbers = [least, *(n for n in powers if n > least)]
     more: Mapping[str, Any]
     for more in ({}, {"pipelined": True}):

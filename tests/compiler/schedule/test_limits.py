@@ -273,6 +273,7 @@ def test_numbers_are_asked_for_in_one_place():
         ("act_depth", 65537, "no engine's act_depth can be 65537"),
         ("weight_depth", 65537, "no engine's weight_depth can be 65537"),
         ("acc_width", 33, "no engine's acc_width can be 33"),
+        ("act_depth", np.int64(1025), "must be at least 1025, not 1024"),
     ],
 )
 def test_numbers_that_engines_have(parameter, least, text):
