@@ -83,6 +83,22 @@ def test_page_is_whole_small_and_loads_nothing(page):
     assert not re.search(r'"(url|\$schema)":', json.dumps(tags.specs))
 
 
+def test_charts_keep_in_sight_what_they_are_about(page):
+    """Engines of the front were under those beaten, circles on the roof cut at the plot's edge."""
+    specs = Tags(page.read_text()).specs
+    chart = specs["front-latency,-ms-area,-of-the-FPGA"]
+    (rows,) = chart["datasets"].values()
+    assert [row["front"] for row in rows] == [False] * 2 + [True] * 3
+    roofline = specs["s0-roofline"]
+    highest = max(row["y"] for rows in roofline["datasets"].values() for row in rows)
+    dots = roofline["layer"][2]
+    assert dots["encoding"]["y"]["scale"]["domainMax"] > 1.2 * highest
+    for name, encoded in (("timeline", "busy"), ("buffers", "in use")):
+        colour = specs[f"s0-{name}"]["encoding"]["color"]
+        assert colour["field"] == encoded
+        assert colour["scale"]["scheme"]["extent"][0] > 0.1  # a dark page is as dark as its end
+
+
 def test_gaps_add_up_to_the_cycles(programs):
     for name, program in programs.items():
         shown = analyse(program, name)
@@ -132,7 +148,7 @@ def test_browser_draws_every_chart_sorts_and_tells_of_what_is_pointed_at(page, f
       const cycles = () => [...table.tBodies[0].rows].map((r) => Number(r.cells[3].dataset.v));
       head.querySelector("button").click(); const down = cycles();
       head.querySelector("button").click(); const up = cycles();
-      // As a mouse does that comes to the first engine of a search.
+      // As a mouse does that comes to the engine of a search that is drawn first.
       const engine = document.querySelector('[data-spec^="front-"] .mark-symbol path');
       const at = engine.getBoundingClientRect();
       for (const kind of ["pointerover", "pointermove", "mouseover", "mousemove"]) {
@@ -167,6 +183,7 @@ def test_browser_draws_every_chart_sorts_and_tells_of_what_is_pointed_at(page, f
     assert found["up"] == sorted(found["up"])
     assert found["gap"] == found["energy"] == found["layers"], "layers in another order"
     assert found["wide"], "a phone has to scroll sideways"
-    name, value = front[0].name, plain(front[0].values["latency, ms"])
+    drawn_first = next(point for point in front if not point.front)
+    name, value = drawn_first.name, plain(drawn_first.values["latency, ms"])
     assert name in found["hover"], found["hover"]
     assert value in found["hover"], found["hover"]

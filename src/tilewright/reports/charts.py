@@ -20,12 +20,15 @@ __all__ = ["charts", "front_chart"]
 Rows = Sequence[Mapping[str, Any]]
 #: As much as a page of so many layers needs.
 _ROW = 14
-#: Of counts: as many labels as there is room for, all as far from each other.
-_AXIS: Mapping[str, Any] = {
-    "labelExpr": "format(datum.value, '~s')",
+#: Of shares; the dark end stands out from a dark page, too.
+_SHARES = alt.SchemeParams(name="viridis", extent=[0.2, 1])
+#: As many labels as there is room for, all as far from each other.
+_TICKS: Mapping[str, Any] = {
     "labelOverlap": "parity",
     "tickCount": alt.ExprRef("max(3, floor(width / 90))"),
 }
+#: Of counts.
+_AXIS: Mapping[str, Any] = {"labelExpr": "format(datum.value, '~s')", **_TICKS}
 
 
 def charts(shown: Analysis) -> dict[str, dict[str, Any]]:
@@ -67,7 +70,10 @@ def _roofline(shown: Analysis) -> Any:
     x = alt.X("x:Q", scale=alt.Scale(type="log", domain=[low, high], nice=False)).title(
         "products for each byte to or from memory"
     )
-    y = alt.Y("y:Q", scale=alt.Scale(type="log", nice=False)).title("products a cycle")
+    # Circles on the roof are whole.
+    y = alt.Y("y:Q", scale=alt.Scale(type="log", nice=False, domainMax=1.5 * peak)).title(
+        "products a cycle"
+    )
     line = alt.Chart(_data(roof)).mark_line(strokeWidth=2).encode(x=x, y=y)
     dots = (
         alt.Chart(_data(points))
@@ -151,7 +157,7 @@ def _timeline(shown: Analysis) -> Any:
             x=alt.X("start:Q").title("cycle").scale(nice=False).axis(**_AXIS, grid=False),
             x2="end:Q",
             y=alt.Y("unit:N", sort=["load", "compute", "store"]).title(None),
-            color=alt.Color("busy:Q").scale(scheme="viridis", domain=[0, 1]).title("busy")
+            color=alt.Color("busy:Q").scale(scheme=_SHARES, domain=[0, 1]).title("busy")
             .legend(format="%", orient="bottom", values=[0, 0.5, 1]),
             tooltip=[
                 "unit:N",
@@ -177,7 +183,7 @@ def _buffers(shown: Analysis) -> Any:
             x=alt.X("start:Q").title("cycle").scale(nice=False).axis(**_AXIS, grid=False),
             x2="end:Q",
             y=alt.Y("buffer:N").title(None),
-            color=alt.Color("in use:Q").scale(scheme="viridis", domain=[0, 1])
+            color=alt.Color("in use:Q").scale(scheme=_SHARES, domain=[0, 1])
             .legend(format="%", orient="bottom", values=[0, 0.5, 1]),
             tooltip=["layers:N", "buffer:N", alt.Tooltip("in use:Q", format=".0%")],
         )
@@ -187,13 +193,15 @@ def _buffers(shown: Analysis) -> Any:
 
 def front_chart(points: Sequence[Point], x: str, y: str) -> dict[str, Any]:
     """Return the engines that were tried, by two objectives; front and board's own stand out."""
-    rows = [{"engine": p.name, "front": p.front, "board": p.board} | dict(p.values) for p in points]
+    # The last are drawn over the others.
+    shown = sorted(points, key=lambda p: (p.front, p.board))
+    rows = [{"engine": p.name, "front": p.front, "board": p.board} | dict(p.values) for p in shown]
     names = list(points[0].values)
     chart = (
         alt.Chart(_data(rows))
         .mark_point(filled=True)
         .encode(
-            x=alt.X(f"{x}:Q").scale(zero=False),
+            x=alt.X(f"{x}:Q").scale(zero=False).axis(**_TICKS),
             y=alt.Y(f"{y}:Q").scale(zero=False),
             shape=alt.condition("datum.board", alt.value("diamond"), alt.value("circle")),
             size=alt.condition("datum.board", alt.value(180), alt.value(60)),
