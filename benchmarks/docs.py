@@ -29,6 +29,7 @@ from benchmarks import (
     explored,
     ice40,
     link,
+    long_kernels,
     mlperf_tiny,
     networks,
     points,
@@ -119,6 +120,9 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "detector": detector_table,
     },
     "onnx.md": {"roads": lambda: markdown_table(roads.rows(figures("roads.json")["networks"]))},
+    "forms.md": {
+        "long": lambda: markdown_table(long_kernels.rows(figures("long_kernels.json")["kernels"])),
+    },
     "winograd.md": {"networks": tiles_table},
     "ice40.md": {
         "icebreaker": lambda: board_table("icebreaker"),

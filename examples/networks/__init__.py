@@ -2,8 +2,8 @@
 
 ``layers`` (what they share), ``resnet``, ``mobilenet``, ``keyword_spotting``, ``shufflenet``,
 ``convnext``, ``superresolution``, ``segmentation``, ``depth``, ``detection``, ``lanes``,
-``initialize`` (random weights and batch norm statistics of a trained network's magnitude, and random images),
-``registry`` (all of them by name).
+``initialize`` (random weights and batch norm statistics of a trained network's magnitude, and
+random images), ``registry`` (all of them by name).
 """
 
 from examples.networks.initialize import random_images
