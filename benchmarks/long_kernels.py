@@ -64,7 +64,7 @@ def in_tiles(taps: int, algorithm: str) -> int:
     )
     run = tw.simulate(program, [np.zeros((1, *values["x"].shape), np.int64)])
     assert run.cycles is not None
-    return CHANNELS * run.cycles
+    return CHANNELS * int(run.cycles)
 
 
 def rows(records: list[dict[str, Any]]) -> list[list[str]]:

@@ -121,6 +121,31 @@ def test_kernels(engine, depthwise):
     check(one(op, grid(5, 5, 6), weight, (kernels, 3, 5)), wanted, ENGINES[engine], 2)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("groups", "each", "outputs"), [(2, 3, 5), (3, 1, 2), (2, 9, 1)])
+def test_kernels_in_groups(engine, groups, each, outputs):
+    """Of channels and kernels that are no whole channel groups; one kernel for several channels."""
+    kernels, channels = groups * outputs, groups * each
+    op = DynamicConv2d(
+        "m", "a", "b", "y", np.zeros(kernels, int), (2, 3), (1, 2), (1, 0, 1, 1), (1, 1), groups,
+        scale(kernels),
+    )  # fmt: skip
+
+    def wanted(a, b):
+        padded = np.pad(a, ((0, 0), (1, 0), (1, 1)))
+        taps = b.reshape(kernels, 2, 3, each)
+        out = np.zeros((kernels, 4, 3), np.int64)
+        for k in range(kernels):
+            x = padded[k // outputs * each :][:each]
+            for r in range(2):
+                for s in range(3):
+                    out[k] += np.tensordot(taps[k, r, s], x[:, r : r + 4, s : s + 5 : 2], 1)
+        return out
+
+    graph = one(op, grid(channels, 4, 5), grid(kernels, 6, each), (kernels, 4, 3))
+    check(graph, wanted, ENGINES[engine], 8)
+
+
 @pytest.mark.parametrize("engine", ["4x3", "8x3-bytes"])
 @pytest.mark.parametrize("transposed", [False, True])
 def test_weights_that_are_views(engine, transposed):

@@ -222,13 +222,17 @@ def dynamic(net: Net, source: str) -> None:
         raise VerifyError("engines refuse it")
     channels, window = kind.shape[0], net.window()
     taps = window["kernel"][0] * window["kernel"][1]
-    depthwise = net.chance(0.5)
-    kernels = channels if depthwise else net.number(1, 2 * net.config.rows)
-    shape = kernels, *pixels(net, taps if depthwise else taps * channels)
+    groups, kernels = channels, channels
+    if net.chance(0.5):
+        groups, kernels = 1, net.number(1, 2 * net.config.rows)
+    elif net.chance(0.5):
+        groups = net.one_of([n for n in range(1, channels + 1) if channels % n == 0])
+        kernels = groups * net.number(1, 3)
+    shape = kernels, *pixels(net, taps * channels // groups)
     net.emit(
         ir.DynamicConv2d, any_kind(net, source), input=source, weight=factors(net, shape),
         output=net.fresh("v"), bias=net.rng.integers(-999, 1000, kernels),
-        groups=channels if depthwise else 1, **window,
+        groups=groups, **window,
     )  # fmt: skip
 
 

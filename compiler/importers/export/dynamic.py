@@ -29,7 +29,7 @@ def with_kernels(
         weight.view if isinstance(weight, Folded) else builder.reshaped(weight, (1, *weight.shape))
     )
     image = _image(call, x)
-    channels, own_groups = image.shape[0], groups
+    own_groups = groups
     if isinstance(x, Folded):
         own_groups, rest = divmod(groups, batch)
         if rest:
@@ -40,14 +40,9 @@ def with_kernels(
             "Fold the batch into channels and groups, or calibrate with one image at a time.",
         )
     kernels, each, rows, columns = flat.shape
-    if own_groups != 1 and not own_groups == channels == kernels:
-        call.refuse(
-            f"computed kernels in {own_groups} groups of {channels} channels",
-            "Give each channel a kernel of its own, or each kernel all channels.",
-        )
     maps = builder.realized(where, builder.reshaped(flat, (kernels * each, rows, columns)))
     taps = View((maps,), (kernels, each, rows, columns))
-    if own_groups > 1:
+    if each == 1:
         taps = builder.reshaped(taps, (kernels, rows, columns))
     else:
         taps = _beside(builder, where, taps)

@@ -127,11 +127,11 @@ class MatMul(_Dynamic):
 
 
 @rule("groups")
-def _dense_or_depthwise(op: "DynamicConv2d", types: Types) -> str | None:
-    """It is 1, or the channels of input and weights: a kernel for each channel."""
+def _groups_divide_kernels(op: "DynamicConv2d", types: Types) -> str | None:
+    """It divides the channels of input and weights."""
     c, k = types[op.input].shape[0], types[op.weight].shape[0]
-    alike = op.groups == 1 or op.groups == c == k
-    return None if alike else f"groups={op.groups}, C={c}, K={k}"
+    bad = op.groups < 1 or c % op.groups or k % op.groups
+    return f"groups={op.groups}, C={c}, K={k}" if bad else None
 
 
 @rule("weight")
@@ -153,9 +153,9 @@ class DynamicConv2d(_Dynamic, Biased):
     """Convolution of which another layer computes the kernels, for each image.
 
     ``acc = sum((w - zero_point_w) * (q - zero_point_in)) + bias``; padding holds the input's zero
-    point. Output channel k has the kernel in channel k of ``weight``, whose pixel ``t * C + c``,
-    counted row by row, is the weight of tap t, counted row by row, and input channel c; with a
-    kernel for each channel, pixel t.
+    point. Output channel k has the kernel in channel k of ``weight``, whose pixel ``t * C / groups
+    + c``, counted row by row, is the weight of tap t, counted row by row, and of input channel c of
+    the channel's group.
 
     Parameters
     ----------
@@ -164,13 +164,13 @@ class DynamicConv2d(_Dynamic, Biased):
     kernel : (R, S)
     stride, dilation : (vertical, horizontal), at least 1
     padding : (top, bottom, left, right), at least 0
-    groups : int, 1 or C
+    groups : int, divides C and K
     requantize : factor ``s_in * s_weight / s_out``, one multiplier per output channel
     """
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         rules.kernel_positive,
-        _dense_or_depthwise,
+        _groups_divide_kernels,
         _pixels_are_taps,
         _bias_of_channels,
         rules.stride_positive,
@@ -209,17 +209,15 @@ class DynamicConv2d(_Dynamic, Biased):
         k, *size = self.shape(types)
         taps = w.reshape(k, self.kernel[0], self.kernel[1], -1).astype(np.float64)
         padded = pad(x, self.padding, 0).astype(np.float64)
-        acc = np.zeros((k, *size))
+        acc = np.zeros((self.groups, k // self.groups, size[0] * size[1]))
         for r in range(self.kernel[0]):
             for s in range(self.kernel[1]):
                 origin = r * self.dilation[0], s * self.dilation[1]
                 pixels = window(padded, origin, self.stride, (size[0], size[1]))
-                weights = taps[:, r, s]
-                if self.groups == 1:
-                    acc += np.tensordot(weights, pixels, 1)
-                else:
-                    acc += weights[:, :, None] * pixels
-        return np.asarray(acc.astype(np.int64) + self.bias[:, None, None])
+                weights = taps[:, r, s].reshape(self.groups, k // self.groups, -1)
+                acc += weights @ pixels.reshape(self.groups, weights.shape[2], -1)
+        result: IntArray = acc.astype(np.int64).reshape(k, *size)
+        return result + self.bias[:, None, None]
 
     def accumulator(self, types: Types) -> tuple[IntArray, IntArray]:
         """Return the range of the accumulator, (K,) each."""

@@ -48,8 +48,8 @@ class MatMul(Op):
 class DynamicConv(Op):
     """Convolution with computed kernels, as :class:`tilewright.compiler.ir.DynamicConv2d`.
 
-    Inputs are x (C, H, W) and weights (K, h, w), with a pixel for each tap and channel, or where
-    ``groups`` is C for each tap. The result is multiplied by ``factor``, which is positive.
+    Inputs are x (C, H, W) and weights (K, h, w), with a pixel for each tap and channel of a group.
+    The result is multiplied by ``factor``, which is positive.
     """
 
     kernel: Pair
@@ -63,8 +63,8 @@ class DynamicConv(Op):
         """Shape of the output."""
         (c, *size), (k, height, width) = inputs
         taps = self.kernel[0] * self.kernel[1]
-        alike = self.groups == 1 or self.groups == c == k
-        if not alike or height * width * self.groups != taps * c:
+        divides = self.groups > 0 and c % self.groups == k % self.groups == 0
+        if not divides or height * width * self.groups != taps * c:
             raise GraphError(f"{self.name}: weights {inputs[1]} do not fit {inputs[0]}")
         pixels = size[0], size[1]
         return k, *window_shape(pixels, self.kernel, self.stride, self.padding, self.dilation)

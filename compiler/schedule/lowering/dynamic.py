@@ -59,25 +59,35 @@ def matmul(ctx: Context, op: MatMul) -> None:
 
 
 def dynamic_conv(ctx: Context, op: DynamicConv2d) -> None:
-    """Emit a convolution, dense or row by row, whose kernels are pixels of a value."""
+    """Emit a convolution, in groups or row by row, whose kernels are pixels of a value."""
     check_factors(ctx, op.name, op.input, op.weight, "weights")
     rows = ctx.config.rows
     (channels, *_), taps = ctx.values[op.input].shape, op.kernel[0] * op.kernel[1]
-    if op.groups > 1:
+    kernels, per_group = ctx.values[op.output].shape[0], channels // op.groups
+    if 1 < op.groups == channels == kernels:
         source, order = op.input, ctx.view(op.input).order
         weight = in_order(ctx, op.name, op.output, op.weight, order)
         arrangement = ctx.apart(_none(len(order) // rows, taps, rows), order)
         pieces = [(0, taps)]
     else:
-        order = ctx.natural(op.output)
-        source = in_order(ctx, op.name, op.output, op.input, ctx.natural(op.input))
+        order = grouped_order(kernels, op.groups, rows)
+        own = grouped_order(channels, op.groups, rows)
+        source = in_order(ctx, op.name, op.output, op.input, own)
         weight = in_order(ctx, op.name, op.output, op.weight, order)
-        words = _none(len(order) // rows, taps * channels, rows)
-        section = Section(kg=0, cg=0, channels=channels, weights=words)
-        arrangement = ctx.dense((section,), order)
+        together = len(order) // rows // op.groups
+        sections = tuple(
+            Section(
+                kg=group * together,
+                cg=group * (len(own) // rows // op.groups),
+                channels=per_group,
+                weights=_none(together, taps * per_group, rows),
+            )
+            for group in range(op.groups)
+        )
+        arrangement = ctx.dense(sections, order)
         pieces = [
-            (tap * channels + first, min(rows, channels - first))
-            for first in range(0, channels, rows)
+            (tap * per_group + first, min(rows, per_group - first))
+            for first in range(0, per_group, rows)
             for tap in range(taps)
         ]
     plain = ctx.operation(
@@ -94,7 +104,7 @@ def dynamic_conv(ctx: Context, op: DynamicConv2d) -> None:
         op.output,
         op.requantize,
         bias=op.bias,
-        macs=taps * channels // op.groups * ctx.values[op.output].numel,
+        macs=taps * per_group * ctx.values[op.output].numel,
     )
     ctx.emit(_with_runs(plain, _map_runs(ctx, weight, pieces)))
 
