@@ -4,7 +4,7 @@ r"""Clocks of systems that were placed and routed, and how well others are told 
     python -m benchmarks.clocks keep
 
 ``route`` places and routes a board's whole system with small engines, those of
-:mod:`benchmarks.estimates` that fit it, one after another; records go to ``results/routed.json``,
+:mod:`benchmarks.drawn` that fit it, one after another; records go to ``results/routed.json``,
 from which a run that was interrupted goes on. ``keep`` (and ``benchmarks.estimates fit``) hands
 them, and the boards' own systems, to estimates, and prints how far each is from what the others
 say of it.
@@ -27,7 +27,7 @@ from rich.table import Table
 
 import tilewright as tw
 import tilewright.estimation
-from benchmarks.estimates import SEED, drawn
+from benchmarks.drawn import SEED, drawn
 from tilewright.boards import Board, get_board
 from tilewright.boards.families import get_family
 from tilewright.boards.flow.report import REPORT, used_sites

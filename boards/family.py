@@ -70,6 +70,7 @@ class Family(ABC):
     cells : what ``resources`` are, or None: then resources cannot be estimated
     usb : a PLL that makes the clocks of a USB device is known
     logic : kind of sites that look-up tables, flip-flops and carries share
+    taken : by kind of sites, those that a cell of another kind takes of them
     """
 
     name: ClassVar[str]
@@ -80,6 +81,7 @@ class Family(ABC):
     cells: ClassVar[CellNames | None] = None
     usb: ClassVar[bool] = False
     logic: ClassVar[str] = ""
+    taken: ClassVar[Mapping[str, Mapping[str, int]]] = {}
     #: By how much `logic_sites` is off, as a share.
     logic_error: ClassVar[float] = 0.02
 

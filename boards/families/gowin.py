@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -67,6 +68,7 @@ class Gowin(Family):
         distributed="RAM16SDP4",
     )
     logic: ClassVar[str] = "LUT4"
+    taken: ClassVar[Mapping[str, Mapping[str, int]]] = {"DFF": {"RAM16SDP4": 6}}
 
     def part(self, device: str, package: str, speed: str | None) -> Part:
         """Return a GW2AR, by parts of Gowin's number; see :class:`Family`."""
@@ -80,6 +82,14 @@ class Gowin(Family):
     def memory_cells(self, depth: int, width: int) -> dict[str, int]:
         """Return block RAMs or look-up tables; see :func:`mapped_memory`."""
         return mapped_memory(depth, width, block="BSRAM", distributed="RAM16SDP4")
+
+    def logic_sites(self, cells: Mapping[str, float]) -> float:
+        """Return the sites of kind LUT4, of which nextpnr takes one for an ALU and 8 for a RAM.
+
+        Chains of ALUs have another one at most ends: as nextpnr packed the Tang Nano 20K's system,
+        15 of a hundred.
+        """
+        return cells["LUT4"] + 1.15 * cells["ALU"] + 8 * cells["RAM16SDP4"]
 
     def sites(self, part: Part) -> dict[str, int]:
         """Return the sites of a GW2AR-18. Source: Gowin DS226, GW2AR series data sheet."""

@@ -39,7 +39,7 @@ def test_exact_cells_are_those_of_the_syntheses():
 
 
 def test_every_term_is_a_finite_number_and_modules_have_rooms():
-    for board in ("ulx3s-85f", "icebreaker"):
+    for board in ("ulx3s-85f", "icebreaker", "tang-nano-20k"):
         rooms = terms(get_board(board).engine)
         assert all(value >= 0 for of in rooms.values() for value in of.values())
         for module in ("", "load.walk.x", "compute.array.mul_0", "compute.drain.requantize_3"):

@@ -33,6 +33,14 @@ OPTIONS: Mapping[str, Callable[[EngineConfig], bool]] = {
 }
 #: Engines of which the worst says how wrong an estimate may be; its error where there are fewer.
 MANY, FEW_SHARE = 12, 0.15
+#: Look-up tables, carries and flip-flops of a board's system beside its engine, by family and
+#: whether there is an SDRAM: of the ULX3S-12F, the iCEBreaker and the Tang Nano 20K, whose systems
+#: and engines were synthesized both (docs/synthesis.md, docs/ice40.md).
+_BESIDE = {
+    ("ecp5", True): (1297, 181, 1009),
+    ("ice40", False): (665, 111, 272),
+    ("gowin", True): (1327, 329, 1304),
+}
 #: By room and term.
 Coefficients = Mapping[str, Mapping[str, float]]
 
@@ -100,20 +108,16 @@ def fitted(config: EngineConfig, family: str, kind: str) -> Figure | Unknown:
 def systems_share(config: EngineConfig, board: Board) -> dict[str, int]:
     """Return the cells of a board's system beside the engine: memory controller, link.
 
-    With an SDRAM of the ULX3S-12F's, without of the iCEBreaker's, whose systems and engines were
-    synthesized both (docs/synthesis.md, docs/ice40.md). Block RAMs with an SDRAM: beats of the bus
-    that wait, in both ways, and two of the link.
+    Block RAMs with an SDRAM: beats of the bus that wait, in both ways, and two of the link.
     """
     family = get_family(board.family)
-    if (names := family.cells) is None:
+    beside = _BESIDE.get((family.name, board.sdram is not None))
+    if family.cells is None or beside is None:
         return {}
-    if board.sdram is None:
-        link = {names.look_up: 665, names.carry: 111, names.flip_flop: 272, names.block: 1}
-        return link if family.name == "ice40" else {}
-    waiting = family.memory_cells(64, config.bus_width).get(names.block, 0)
-    return {
-        names.look_up: 1297,
-        names.carry: 181,
-        names.flip_flop: 1009,
-        names.block: 2 * waiting + 2,
+    names = family.cells
+    blocks = 1
+    if board.sdram is not None:
+        blocks = 2 * family.memory_cells(64, config.bus_width).get(names.block, 0) + 2
+    return dict(zip((names.look_up, names.carry, names.flip_flop), beside, strict=True)) | {
+        names.block: blocks
     }

@@ -102,7 +102,7 @@ def clock_of(
     sdram, systems = board.sdram is not None, routed_like(config, board)
     if not systems:
         kind = "" if config.pipelined else " with pipelined=False"
-        memory = " and an SDRAM" if sdram else ""
+        memory = " beside an SDRAM" if sdram else ""
         return Unknown(
             "MHz", f"no engine{kind}{memory} was routed on an FPGA of the family {board.family}"
         )

@@ -125,9 +125,28 @@ def _sites(
         )
         for kind, figure in cells.items()
     }
-    sites = {kind: Site(whole[kind], count) for kind, count in available.items() if kind in whole}
+    sites = {
+        kind: Site(_with_taken(whole[kind], family.taken.get(kind, {}), whole), count)
+        for kind, count in available.items()
+        if kind in whole and kind != family.logic
+    }
     logic = _logic(config, family, whole)
     return {family.logic: Site(logic, available[family.logic]), **sites}
+
+
+def _with_taken(
+    own: Figure | Unknown, each: Mapping[str, int], whole: Mapping[str, Figure | Unknown]
+) -> Figure | Unknown:
+    """Return the sites of a kind with those that cells of other kinds take of them."""
+    for kind, count in each.items():
+        other = whole[kind]
+        if isinstance(own, Unknown) or isinstance(other, Unknown):
+            return own
+        value, low, high = (
+            getattr(own, end) + count * getattr(other, end) for end in ("value", "low", "high")
+        )
+        own = Figure(value, low, high, own.unit, own.basis)
+    return own
 
 
 def _logic(

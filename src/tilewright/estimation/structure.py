@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 
 from tilewright.hdl.control.counters import Counters
 from tilewright.hdl.families import get_family
@@ -17,9 +18,9 @@ from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS, Kerne
 from tilewright.isa.tiles import MAX_TILE_ROWS
 from tilewright.isa.widths import act_addr_width, out_addr_width
 
-#: Bits of a product for which there is a multiplier; narrower ones are look-up tables. Source:
-#: Yosys, techlibs/ice40/synth_ice40.cc.
-LEAST_PRODUCT = {"ice40": 11}
+#: Bits of a product for which Yosys takes a multiplier; narrower ones are look-up tables, and of
+#: Gowin's all. Source: Yosys, techlibs/ice40/synth_ice40.cc; boards/families/gowin.py.
+LEAST_PRODUCT: dict[str, float] = {"ice40": 11, "gowin": inf}
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,6 @@ def multipliers(config: EngineConfig) -> int:
         # Steps from row to row of a tile's results, as wide as addresses.
         widths = act_addr_width(config), out_addr_width(config)
         count += sum(width >= LEAST_PRODUCT.get(config.dsp, 0) for width in widths)
-    if config.offset_depth and config.cols & (config.cols - 1):
-        count += 1  # columns divided by lanes
+    if config.offset_depth:
+        count += 1  # rows of the sampler's pixels by the words of a row
     return count
