@@ -134,36 +134,49 @@ def weights_path(case: Case, fold: int) -> Path:
     """Return where weights are kept: named after all that has a say in them."""
     net = case.build()
     parts = [str(net), inspect.getsource(type(net)), str((FOLDS, BATCH, fold))]
-    parts += [inspect.getsource(code) for code in (Case, folds, train)]
+    parts += [inspect.getsource(code) for code in (Case, folds, fit, train)]
     parts += [version(name) for name in ("scikit-learn", "torch")]
     key = hashlib.sha256(repr((parts, asdict(case))).encode()).hexdigest()[:16]
     return BUILD / f"{case.name}-{fold}-{key}.pt"
 
 
-def train(case: Case, fold: int, tick: Callable[[], Any]) -> nn.Module:
-    """Return the float network, trained on digits moved by up to a pixel.
+def fit(
+    net: nn.Module, case: Case, fold: int, *, step: Callable[[], Any], tick: Callable[[], Any]
+) -> None:
+    """Train a network on digits moved by up to a pixel; leaves it in evaluation mode.
 
-    The caller's random state is kept.
+    Parameters
+    ----------
+    case : its epochs and rate, and what it takes
+    step, tick : called after every step of the optimizer, and every epoch
     """
     images, labels, _, _ = folds()[fold]
     images = functional.pad(images, (1, 1, 1, 1))
+    net.train()
+    optimizer = torch.optim.AdamW(net.parameters(), case.rate, weight_decay=0.02)
+    steps = case.epochs * -(-len(labels) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, case.rate, total_steps=steps)
+    loss = nn.CrossEntropyLoss(label_smoothing=0.05)
+    for _ in range(case.epochs):
+        for batch in torch.split(torch.randperm(len(labels)), BATCH):
+            top, left = torch.randint(3, (2,)).tolist()
+            moved = images[batch, :, top : top + 8, left : left + 8]
+            optimizer.zero_grad()
+            loss(net(case.inputs(moved)), labels[batch]).backward()
+            optimizer.step()
+            schedule.step()
+            step()
+        tick()
+    net.eval()
+
+
+def train(case: Case, fold: int, tick: Callable[[], Any]) -> nn.Module:
+    """Return the float network, trained; the caller's random state is kept."""
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(fold)
-        net = case.build().train()
-        optimizer = torch.optim.AdamW(net.parameters(), case.rate, weight_decay=0.02)
-        steps = case.epochs * -(-len(labels) // BATCH)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, case.rate, total_steps=steps)
-        loss = nn.CrossEntropyLoss(label_smoothing=0.05)
-        for _ in range(case.epochs):
-            for batch in torch.split(torch.randperm(len(labels)), BATCH):
-                top, left = torch.randint(3, (2,)).tolist()
-                moved = images[batch, :, top : top + 8, left : left + 8]
-                optimizer.zero_grad()
-                loss(net(case.inputs(moved)), labels[batch]).backward()
-                optimizer.step()
-                schedule.step()
-            tick()
-    return net.eval()
+        net = case.build()
+        fit(net, case, fold, step=lambda: None, tick=tick)
+    return net
 
 
 def trained(case: Case, fold: int, tick: Callable[[], Any] = lambda: None) -> nn.Module:

@@ -37,6 +37,7 @@ from benchmarks import (
     roads,
     sampling,
     sdram,
+    sparsity,
     streams,
     synthesis,
     winograd,
@@ -121,6 +122,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     },
     "onnx.md": {"roads": lambda: markdown_table(roads.rows(figures("roads.json")["networks"]))},
     "forms.md": {
+        "sparsity": lambda: markdown_table(sparsity.rows(figures("sparsity.json")["networks"])),
         "long": lambda: markdown_table(long_kernels.rows(figures("long_kernels.json")["kernels"])),
     },
     "winograd.md": {"networks": tiles_table},
