@@ -13,6 +13,7 @@ from tilewright.hdl.buffers.ports import lane_addresses, lane_words, lane_write,
 from tilewright.hdl.buffers.weights import WeightBuffer
 from tilewright.hdl.drain.partial import tile_layout
 from tilewright.hdl.drain.unit import Drain
+from tilewright.hdl.lib.delay import delayed
 from tilewright.hdl.lib.fanout import FanoutTree
 from tilewright.hdl.lib.skid import SkidBuffer
 from tilewright.hdl.sequence.pace import PaceSequencer
@@ -39,15 +40,6 @@ class _Parts(NamedTuple):
     feeder: WindowFeeder
     array: MacArray
     drain: Drain
-
-
-def _delayed(m, signal, cycles):
-    """Return a bit of so many cycles before."""
-    for _ in range(cycles):
-        later = Signal()
-        m.d.sync += later.eq(signal)
-        signal = later
-    return signal
 
 
 class ComputeUnit(wiring.Component):
@@ -293,17 +285,17 @@ class ComputeUnit(wiring.Component):
         if MacArray.ahead(config):
             parameters = Signal(len(weights), name="parameters", reset_less=True)
             m.d.sync += parameters.eq(weights)
-        step, first = _delayed(m, steps.step, weight_latency), steps.first & ~command.resume
+        step, first = delayed(m, steps.step, weight_latency), steps.first & ~command.resume
         m.d.comb += array.maximum.eq(command.maximum)
         if factor is None:
             m.d.comb += [array.w.eq(weights), array.valid.eq(step)]
         else:
             # Of a product, a column after the other adds what its pixel makes of it.
             ahead = weight_latency - MacArray.ahead(config)
-            early = _delayed(m, steps.step & steps.product, ahead - FanoutTree.LATENCY)
+            early = delayed(m, steps.step & steps.product, ahead - FanoutTree.LATENCY)
             m.submodules.products = rows = FanoutTree(width=1, copies=config.rows, dsp=config.dsp)
             m.d.comb += rows.i.eq(early)
-            product = _delayed(m, early, FanoutTree.LATENCY + MacArray.ahead(config))
+            product = delayed(m, early, FanoutTree.LATENCY + MacArray.ahead(config))
             column = Signal(config.cols, init=1)
             with m.If(product):
                 m.d.sync += column.eq(column.rotate_left(1))
@@ -312,7 +304,7 @@ class ComputeUnit(wiring.Component):
                 weight = weights.word_select(k, config.weight_width).as_signed()
                 m.d.comb += array.w[k].eq(Mux(rows.o[k], factor[k], weight))
             first |= steps.product & ~command.r_dy[0]
-        m.d.comb += array.first.eq(_delayed(m, first, weight_latency))
+        m.d.comb += array.first.eq(delayed(m, first, weight_latency))
         return parameters
 
     def _drain_passes(self, m, parts, command, parameters):
@@ -352,23 +344,25 @@ class ComputeUnit(wiring.Component):
             drain.i.bounds.qmin.eq(command.qmin),
             drain.i.bounds.qmax.eq(command.qmax),
             drain.acc.eq(array.acc),
-            drain.capture.eq(_delayed(m, steps.last, to_capture)),
-            drain.new_parameters.eq(_delayed(m, steps.last & steps.first_of_kg, to_capture)),
-            drain.last.eq(_delayed(m, steps.last & steps.last_of_command, to_capture)),
+            drain.capture.eq(delayed(m, steps.last, to_capture)),
+            drain.new_parameters.eq(delayed(m, steps.last & steps.first_of_kg, to_capture)),
+            drain.last.eq(delayed(m, steps.last & steps.last_of_command, to_capture)),
             drain.parameter.eq(
-                _delayed(m, steps.parameter, weight_latency - (not config.pipelined))
+                delayed(m, steps.parameter, weight_latency - (not config.pipelined))
             ),
             drain.parameter_word.eq(parameters),
         ]
         if config.pipelined:
             m.d.comb += drain.early.eq(
                 Cat(
-                    _delayed(m, steps.last, to_capture - 1),
-                    _delayed(m, steps.last & steps.first_of_kg, to_capture - 1),
-                    _delayed(m, steps.parameter, weight_latency - 1),
+                    delayed(m, steps.last, to_capture - 1),
+                    delayed(m, steps.last & steps.first_of_kg, to_capture - 1),
+                    delayed(m, steps.parameter, weight_latency - 1),
                 )
             )
         wiring.connect(m, wiring.flipped(self.table_write), drain.table_write)
+        if config.folds:
+            m.d.comb += drain.i.fold.eq(command.fold)
         if config.tables:
             m.d.comb += drain.i.table.eq(command.table)
         wiring.connect(m, wiring.flipped(self.o_act), drain.o_act)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from math import gcd
-from typing import ClassVar, Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, TypeAlias
 
 from tilewright.errors import Error, require_type
 from tilewright.isa.commands import Unit
+from tilewright.isa.ranges import RULES
 
 Rounding: TypeAlias = Literal["half_even", "double"]
 """How sums become activations: once, ties to even; or twice, as TFLite's reference kernels do."""
@@ -19,10 +20,6 @@ Rounding: TypeAlias = Literal["half_even", "double"]
 
 class ConfigError(Error):
     """An engine configuration that no hardware can be built from."""
-
-
-def _is_power_of_two(value: int) -> bool:
-    return value > 0 and value & (value - 1) == 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +59,11 @@ class EngineConfig:
     shared_words : bool
         A pass can have pixels of several rows, where rows of results are no whole words of ``cols``
         pixels. Not for windows that are sampled or summed, nor for tiles.
+    folds : int, 0..log2(requantizers)
+        How often the rows can be halved: with 1, rows of the upper half can sum other channels of
+        the outputs of the lower half, and both sums are added behind the array; with 2, rows of
+        four quarters, and so on. So an output channel group of few channels keeps all rows busy.
+        Each takes ``requantizers / 2**k`` adders and a cycle. Not with tiles (``partial_depth``).
     tables : int, 0..15
         Activation functions held at once, as tables of 256 entries behind the requantizers.
     maximum : bool
@@ -147,6 +149,7 @@ class EngineConfig:
     transform_at_load: bool = False
     partial_depth: int = 0
     shared_words: bool = False
+    folds: int = 0
     tables: int = 0
     maximum: bool = True
     products: bool = True
@@ -175,7 +178,7 @@ class EngineConfig:
             kinds = (int, type(None)) if field.name == "requantizers" else (type(field.default),)
             require_type("EngineConfig", field.name, getattr(self, field.name), *kinds)
 
-        for name, must_be, holds in _RULES:
+        for name, must_be, holds in RULES:
             if not holds(self):
                 text = must_be if isinstance(must_be, str) else must_be(self)
                 raise ConfigError(f"{name} must be {text}, not {getattr(self, name)!r}")
@@ -206,7 +209,7 @@ class EngineConfig:
     @property
     def compute_options(self) -> bool:
         """Whether compute commands have room for options."""
-        return self.partial_depth > 0 or self.shared_words
+        return self.partial_depth > 0 or self.shared_words or self.folds > 0
 
     @property
     def window_width(self) -> int:
@@ -339,108 +342,7 @@ class EngineConfig:
             del values["products"]
         if self.rounding == "half_even":
             del values["rounding"]
-        if not self.shared_words:
-            del values["shared_words"]
+        for option in ("shared_words", "folds"):
+            if not values[option]:
+                del values[option]
         return zlib.crc32(json.dumps(values, sort_keys=True).encode())
-
-
-_Holds = Callable[[EngineConfig], bool]
-_Rule = tuple[str, str | Callable[[EngineConfig], str], _Holds]
-
-
-def _in(name: str, low: int, high: int) -> _Rule:
-    return name, f"in {low}..{high}", lambda c: low <= getattr(c, name) <= high
-
-
-def _one_of(name: str, *values: int) -> _Rule:
-    *most, last = map(str, values)
-    return name, f"{', '.join(most)} or {last}", lambda c: getattr(c, name) in values
-
-
-def _depth(name: str, low: int = 16, high: int = 65536) -> _Rule:
-    def holds(config: EngineConfig) -> bool:
-        value = getattr(config, name)
-        return _is_power_of_two(value) and low <= value <= high
-
-    return name, f"a power of two in {low}..{high}", holds
-
-
-def _or_zero(rule: _Rule) -> _Rule:
-    name, must_be, holds = rule
-    return name, f"0 or {must_be}", lambda c: getattr(c, name) == 0 or holds(c)
-
-
-def _least_without_tiles(name: str, least: int) -> _Rule:
-    return (
-        name,
-        f"{least} without partial_depth or with 4-bit weights",
-        lambda c: getattr(c, name) == least or (c.weight_bits == 8 and c.partial_depth > 0),
-    )
-
-
-#: Parameter, what it must be, and whether it is. The first rule that is broken is reported.
-_RULES: tuple[_Rule, ...] = (
-    _depth("rows", 2, 64),
-    _in("cols", 2, 16),
-    (
-        "requantizers",
-        lambda c: f"a divisor of rows ({c.rows}) or None",
-        lambda c: (
-            c.requantizers is None
-            or (0 < c.requantizers <= c.rows and c.rows % c.requantizers == 0)
-        ),
-    ),
-    (
-        "requantizers",
-        lambda c: f"at most {c.rows // 2} with pipelined=False",
-        lambda c: c.pipelined or c.requantizer_count < c.rows,
-    ),
-    ("partial_depth", "0 with pipelined=False", lambda c: c.partial_depth == 0 or c.pipelined),
-    ("offset_depth", "0 with pipelined=False", lambda c: c.offset_depth == 0 or c.pipelined),
-    ("shared_words", "False with pipelined=False", lambda c: not c.shared_words or c.pipelined),
-    _one_of("weight_bits", 4, 8),
-    _in("acc_width", 16, 32),
-    _in("data_width", 9, 18),
-    _in("kernel_width", 8, 16),
-    (
-        "transform_at_load",
-        "False with a kernel_width of 8",
-        lambda c: not c.transform_at_load or c.kernel_width > 8,
-    ),
-    _or_zero(_depth("partial_depth", 2, 4096)),
-    _least_without_tiles("data_width", 9),
-    _least_without_tiles("kernel_width", 8),
-    _in("multiplier_width", 8, 31),
-    ("rounding", '"half_even" or "double"', lambda c: c.rounding in get_args(Rounding)),
-    (
-        "multiplier_width",
-        '31 with rounding="double"',
-        lambda c: c.rounding == "half_even" or c.multiplier_width == 31,
-    ),
-    _in("act_depth", 16, 65536),
-    _depth("weight_depth"),
-    _depth("out_depth"),
-    _or_zero(_depth("offset_depth")),
-    _in("offset_fraction", 0, 8),
-    _in("mask_fraction", 0, 8),
-    _in("tables", 0, 15),
-    _one_of("bus_width", 32, 64, 128),
-    _in("addr_width", 12, 32),
-    (
-        "queue_depth",
-        "a multiple of 4, in 8..256",
-        lambda c: c.queue_depth % 4 == 0 and 8 <= c.queue_depth <= 256,
-    ),
-    _in("count_width", 6, 16),
-    (
-        "burst_beats",
-        "a power of two of at most 128 beats and 2048 bytes",
-        lambda c: (
-            _is_power_of_two(c.burst_beats)
-            and c.burst_beats <= 128
-            and c.burst_beats * c.bus_bytes <= 2048
-        ),
-    ),
-    _in("outstanding", 1, 16),
-    ("dsp", "a family's name", lambda c: c.dsp.isidentifier()),
-)

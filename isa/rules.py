@@ -228,14 +228,15 @@ def _compute(
 
 _COMPUTE = (
     _compute(
-        "options that the engine has: maxima, products, partial sums, transforms, shared words or "
-        "tables",
+        "options that the engine has: maxima, products, partial sums, transforms, shared words, "
+        "folds or tables",
         lambda config, c: (
             not (c.product and not config.multiplies_maps)
             and not (c.maximum and not config.maximum)
             and not (c.partial and not config.partial_depth)
             and not (c.transform and config.data_width == 9)
             and not (c.accesses and not config.shared_words)
+            and c.fold <= config.folds
             and c.table <= config.tables
         ),
     ),

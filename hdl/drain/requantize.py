@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.array.multiplier import WideMultiplier
+from tilewright.hdl.lib.delay import delayed
 from tilewright.hdl.lib.fanout import Fanout
 
 __all__ = ["Requantize"]
@@ -119,7 +120,7 @@ class Requantize(wiring.Component):
             early, now = now, later
         if not self._twice:
             return _Shift(now, early)
-        once = self._delayed(m, self.once, until - 1)
+        once = delayed(m, self.once, until - 1)
         m.d.comb += mul.more.eq((early >= _FIRST) & ~once)
         return _Shift(now, early, once)
 
@@ -181,8 +182,8 @@ class Requantize(wiring.Component):
         if shift.once is None:
             return guard & (sticky | narrow[0])
         # Half up if the first rounding is left out, nothing if it was the only one.
-        up = self._delayed(m, (shift.early < _FIRST) & ~shift.once, 4)
-        none = self._delayed(m, (shift.early == _FIRST) & ~shift.once, 4)
+        up = delayed(m, (shift.early < _FIRST) & ~shift.once, 4)
+        none = delayed(m, (shift.early == _FIRST) & ~shift.once, 4)
         return guard & ~none & (up | sticky | ~narrow[10])
 
     def _placed(self, m, rounded, stage):
@@ -202,11 +203,3 @@ class Requantize(wiring.Component):
         o = Signal.like(self.o)
         m.d.sync += o.eq(Mux(placed < qmin, qmin[:8], Mux(placed > qmax, qmax[:8], placed[:8])))
         m.d.comb += self.o.eq(o)
-
-    def _delayed(self, m, value, cycles):
-        """Return a bit as it was some cycles ago."""
-        for _ in range(cycles):
-            later = Signal()
-            m.d.sync += later.eq(value)
-            value = later
-        return value

@@ -14,10 +14,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.buffers.ports import folded, lane_write, word_write
+from tilewright.hdl.drain.fold import Fold
 from tilewright.hdl.drain.lookup import Lookup
 from tilewright.hdl.drain.partial import PartialSums, tile_layout
 from tilewright.hdl.drain.requantize import Requantize
 from tilewright.hdl.drain.write import Written, write_results
+from tilewright.hdl.lib.delay import delayed
 from tilewright.hdl.lib.fanout import Fanout, FanoutTree
 from tilewright.hdl.lib.place import Place
 from tilewright.isa import EngineConfig
@@ -47,6 +49,8 @@ def result_layout(config):
     bounds = {"zero_point": signed(9), "qmin": signed(9), "qmax": signed(9)}
     parts = {"place": place, "target": target, "bounds": bounds}
     members = {name: data.StructLayout(part) for name, part in parts.items()}
+    if config.folds:
+        members["fold"] = range(config.folds + 1)
     if config.tables:
         members["table"] = range(config.tables + 1)
     if config.partial_depth:
@@ -100,7 +104,7 @@ class Drain(wiring.Component):
     @classmethod
     def latency(cls, config: EngineConfig) -> int:
         """Return the cycles that a result is on its way, after its turn has come."""
-        requantize = Requantize.latency(config.pipelined)
+        requantize = Requantize.latency(config.pipelined) + config.folds
         return cls.AHEAD + requantize + (Lookup.LATENCY if config.tables else 0) + 1
 
     def __init__(self, config):
@@ -190,13 +194,14 @@ class Drain(wiring.Component):
             self.early if pipelined else Cat(self.capture, self.new_parameters, self.parameter)
         )
         for k in range(rows):
-            capture, new_parameters, parameter = control.o[k]
+            capture, new_parameters, parameter = delayed(m, control.o[k], config.folds)
             word = Signal(config.weight_bits, name=f"word_{k}")
             early = config.early_parameters
             waiting = Signal(param_bits, name=f"waiting_{k}") if early else parameters[k]
             take_over = capture & new_parameters & early
             word_domain = m.d.data if pipelined else m.d.comb
-            word_domain += word.eq(self.parameter_word[k])  # its low bits
+            late = delayed(m, self.parameter_word[k], config.folds)
+            word_domain += word.eq(late)  # its low bits
             with m.If(parameter):
                 m.d.data += waiting.eq(Cat(waiting[config.weight_bits :], word))
             first = k - k % share
@@ -272,6 +277,10 @@ class Drain(wiring.Component):
         m.d.sync += [captured.eq(self.capture), coming.eq(self.i), captured_last.eq(self.last)]
         heads = [copies[i * share][0] for i in range(config.requantizer_count)]
         entering, enters, enters_last = coming, captured, captured_last
+        if config.folds:
+            heads = self._fold(m, coming, captured, heads)
+            entering = data.View(coming.shape(), delayed(m, coming.as_value(), config.folds))
+            enters, enters_last = delayed(m, Cat(captured, captured_last), config.folds)
         if config.partial_depth:
             entering, enters, enters_last = self._partial(m, coming, captured, captured_last, heads)
         left = now.complete & (now.lane == cols - 1)
@@ -279,6 +288,15 @@ class Drain(wiring.Component):
         with m.If(enters):
             m.d.sync += [now.valid.eq(1), now.lane.eq(0), row.eq(0), last.eq(enters_last)]
         return entering, enters, heads
+
+    def _fold(self, m, coming, captured, heads):
+        """Return the heads of the chains, with sums of rows added that are parts of others."""
+        m.submodules.fold = fold = Fold(self._config)
+        held = Signal.like(coming.fold, reset_less=True)
+        with m.If(captured):
+            m.d.sync += held.eq(coming.fold)
+        m.d.comb += [fold.fold.eq(held), *(fold.i[k].eq(head) for k, head in enumerate(heads))]
+        return list(fold.o)
 
     def _hold_constants(self, m, entering, enters, stages):
         """Return a function that returns constants of the pass at a stage."""

@@ -47,6 +47,11 @@ class Compute(Command):
     before, in a step of its own, as if ``segment`` were 1. No other step reads a weight, but one
     word for them all lies behind it.
 
+    With ``fold`` f, what row k has summed is what rows ``k + rows / 2**f``, ``k + 2 rows / 2**f``
+    and so on have too: behind the array, sums of the upper half of the rows are added to those of
+    the lower half, then of the lower half's upper half to its lower, f times. Rows of ``rows /
+    2**f`` on have sums that are no output channel's.
+
     With ``transform``, all ``n_r * n_s`` taps of a channel group make one window, their sum with
     ``coefficients``; the segment that follows belongs to all of them.
 
@@ -182,6 +187,12 @@ class Compute(Command):
     row_dx: int = bits(13, "then, out_w * stride_x", option=True, default=0)
     row_word: int = bits(12, "row_dx // cols", option=True, default=0)
     row_lane: int = bits(4, "row_dx mod cols", option=True, default=0)
+    fold: int = bits(
+        3,
+        "how often sums of the upper half of the rows are added to the lower half",
+        option=True,
+        default=0,
+    )
 
     @property
     def product(self) -> bool:

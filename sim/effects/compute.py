@@ -51,6 +51,7 @@ def run_compute(
         # What rows that share words leave is more than their results.
         last = wrap(config, total[-1, -config.cols :, -config.rows :])
         buffers.sums = None if shared else last
+        total = _folded(config, c, total)
         if c.partial:
             add_terms(config, c, wrap(config, total), own, buffers)
         else:
@@ -99,6 +100,18 @@ def _sums(
         passes = passes_of(config, c, sums)
         sums = pixels_of(config, c, before + np.cumsum(passes, axis=0))
     return sums
+
+
+def _folded(config: EngineConfig, c: Compute, total: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return sums with those of the upper half of the rows added to the lower half's, and again."""
+    if not c.fold:
+        return total
+    sums = total.reshape(*total.shape[:2], -1, config.rows).copy()
+    half = config.rows
+    for _ in range(c.fold):
+        half //= 2
+        sums[..., :half] += sums[..., half : 2 * half]
+    return sums.reshape(total.shape)
 
 
 def _steps(c: Compute, words: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -36,6 +36,7 @@ class Section:
     cg : int, the first channel group read, counted over the operand
     channels : int, channels reduced over, from the first of group ``cg``
     tap : the one tap of the kernel that it reads, counted row by row; None for all
+    fold : how often the rows are halved: those of a half sum other channels of the same outputs
     weights : (n_kg, steps, rows), the weight words of each kernel group
     """
 
@@ -43,6 +44,7 @@ class Section:
     cg: int
     channels: int
     tap: int | None = None
+    fold: int = 0
     weights: NDArray[np.int16]
 
     @property

@@ -238,6 +238,7 @@ class WeightFields(TypedDict):
     """What a compute command says of weights; fields of :class:`~tilewright.isa.Compute`."""
 
     segment_log2: int
+    fold: int
     segment: int
     last_segment: int
     n_kg: int
@@ -302,8 +303,9 @@ class Weights:
             segment = 1 << self.arrangement.segment_log2
             return windows.groups, segment, segment
         groups = -(-section.channels // config.rows)
-        last = section.channels - (groups - 1) * config.rows
-        return groups * windows.planes, config.rows if groups > 1 else last, last
+        width = config.rows >> section.fold
+        last = min(section.channels - (groups - 1) * config.rows, width)
+        return groups * windows.planes, width if groups > 1 else last, last
 
     def channel_groups(self, config: EngineConfig, block: Block) -> tuple[int, int]:
         """Return the channel groups of the layer's input that a block reads, as (first, end)."""
@@ -338,7 +340,8 @@ class Weights:
         """Return what the command of some work says of its weights."""
         groups, segment, last = self.segments(config, windows, work.section)
         return {
-            "segment_log2": self.arrangement.segment_log2,
+            "segment_log2": self.arrangement.segment_log2 - work.section.fold,
+            "fold": work.section.fold,
             "segment": windows.steps_before(segment),
             "last_segment": last,
             "n_kg": work.block.n_kg,

@@ -21,6 +21,7 @@ from tilewright.compiler.schedule.array.weights import Arrangement, Weights, Wei
 from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowering.context import Context
+from tilewright.compiler.schedule.lowering.folds import folded
 from tilewright.compiler.schedule.lowering.members import members
 from tilewright.compiler.schedule.lowering.phases import by_phases
 from tilewright.compiler.schedule.lowering.table import lowering
@@ -77,7 +78,7 @@ def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d", algorithm: str | None =
         cycles = sum(s.n_kg * plain.pass_cycles(ctx.config, s) for s in plain.sections)
         if (found := members(ctx, op, weight, windows, cycles)) is not None:
             plain = layer.arranged(*found, macs)
-        ctx.emit(*by_phases(ctx, plain))
+        ctx.emit(*by_phases(ctx, folded(ctx.config, plain)))
         return
     tiling, at_load = ordered(chosen[0]), chosen[1]
     kernels = tiling.transform_kernels(weight)
@@ -300,18 +301,17 @@ def linear(ctx: Context, op: Linear) -> None:
     kernel_groups = -(-len(op.weight) // ctx.config.rows)
     ctx.gather(op.name, op.input, op.output, (height, width), kernel_groups)
     arrangement = ctx.weighted(op.input, weight, 1)
-    ctx.emit(
-        ctx.operation(
-            op.name,
-            op.kind,
-            ctx.windows(op.input, kernel=(height, width)),
-            arrangement,
-            op.output,
-            op.requantize,
-            bias=op.bias - op.weight.sum(1) * in_type.zero_point,
-            macs=op.weight.size,
-        )
+    layer = ctx.operation(
+        op.name,
+        op.kind,
+        ctx.windows(op.input, kernel=(height, width)),
+        arrangement,
+        op.output,
+        op.requantize,
+        bias=op.bias - op.weight.sum(1) * in_type.zero_point,
+        macs=op.weight.size,
     )
+    ctx.emit(folded(ctx.config, layer))
 
 
 LOWERINGS = (

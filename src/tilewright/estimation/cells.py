@@ -26,6 +26,7 @@ OPTIONS: Mapping[str, Callable[[EngineConfig], bool]] = {
     "partial_depth": lambda c: c.partial_depth > 0,
     "offset_depth": lambda c: c.offset_depth > 0,
     "shared_words": lambda c: c.shared_words,
+    "folds": lambda c: c.folds > 0,
     "transform_at_load": lambda c: c.transform_at_load,
     "weight_bits=4": lambda c: c.weight_bits == 4,
     "pipelined": lambda c: c.pipelined,

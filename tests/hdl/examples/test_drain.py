@@ -1,6 +1,7 @@
 """From accumulators to results."""
 
 from tests.hdl.examples import run
+from tilewright.hdl.drain.fold import Fold
 from tilewright.hdl.drain.lookup import Lookup
 from tilewright.hdl.drain.partial import PartialSums
 from tilewright.hdl.drain.requantize import Requantize
@@ -72,6 +73,22 @@ def test_partial_sums():
                 launched = launched or bool(ctx.get(dut.launch) and not ctx.get(dut.blank))
                 await ctx.tick()
         assert totals == [11, 18]
+
+    run(dut, bench)
+
+
+def test_fold():
+    """Sums of the upper half go to the lower half, and those of its upper half to its lower."""
+    dut = Fold(EngineConfig(rows=8, cols=2, folds=2))
+
+    async def bench(ctx):
+        for row in range(8):
+            ctx.set(dut.i[row], 10**row)
+        for fold, first in ((0, 1), (1, 10001), (2, 1010101)):
+            ctx.set(dut.fold, fold)
+            await ctx.tick().repeat(2 + 1)
+            assert ctx.get(dut.o[0]) == first
+            assert ctx.get(dut.o[7]) == 10**7
 
     run(dut, bench)
 

@@ -1,0 +1,123 @@
+"""What the parameters of an engine may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from tilewright.isa.config import EngineConfig
+
+
+def is_power_of_two(value: int) -> bool:
+    """Return whether a number is 1, 2, 4 and so on."""
+    return value > 0 and value & (value - 1) == 0
+
+
+Holds: TypeAlias = "Callable[[EngineConfig], bool]"
+Rule: TypeAlias = "tuple[str, str | Callable[[EngineConfig], str], Holds]"
+
+
+def _in(name: str, low: int, high: int) -> Rule:
+    return name, f"in {low}..{high}", lambda c: low <= getattr(c, name) <= high
+
+
+def _one_of(name: str, *values: int) -> Rule:
+    *most, last = map(str, values)
+    return name, f"{', '.join(most)} or {last}", lambda c: getattr(c, name) in values
+
+
+def _depth(name: str, low: int = 16, high: int = 65536) -> Rule:
+    def holds(config: EngineConfig) -> bool:
+        value = getattr(config, name)
+        return is_power_of_two(value) and low <= value <= high
+
+    return name, f"a power of two in {low}..{high}", holds
+
+
+def _or_zero(rule: Rule) -> Rule:
+    name, must_be, holds = rule
+    return name, f"0 or {must_be}", lambda c: getattr(c, name) == 0 or holds(c)
+
+
+def _least_without_tiles(name: str, least: int) -> Rule:
+    return (
+        name,
+        f"{least} without partial_depth or with 4-bit weights",
+        lambda c: getattr(c, name) == least or (c.weight_bits == 8 and c.partial_depth > 0),
+    )
+
+
+#: Parameter, what it must be, and whether it is. The first rule that is broken is reported.
+RULES: tuple[Rule, ...] = (
+    _depth("rows", 2, 64),
+    _in("cols", 2, 16),
+    (
+        "requantizers",
+        lambda c: f"a divisor of rows ({c.rows}) or None",
+        lambda c: (
+            c.requantizers is None
+            or (0 < c.requantizers <= c.rows and c.rows % c.requantizers == 0)
+        ),
+    ),
+    (
+        "requantizers",
+        lambda c: f"at most {c.rows // 2} with pipelined=False",
+        lambda c: c.pipelined or c.requantizer_count < c.rows,
+    ),
+    ("partial_depth", "0 with pipelined=False", lambda c: c.partial_depth == 0 or c.pipelined),
+    ("offset_depth", "0 with pipelined=False", lambda c: c.offset_depth == 0 or c.pipelined),
+    ("shared_words", "False with pipelined=False", lambda c: not c.shared_words or c.pipelined),
+    (
+        "folds",
+        lambda c: f"at most log2(requantizers), {c.requantizer_count.bit_length() - 1}",
+        lambda c: 0 <= c.folds < c.requantizer_count.bit_length(),
+    ),
+    ("folds", "0 with pipelined=False", lambda c: c.folds == 0 or c.pipelined),
+    ("folds", "0 with partial_depth", lambda c: c.folds == 0 or c.partial_depth == 0),
+    _one_of("weight_bits", 4, 8),
+    _in("acc_width", 16, 32),
+    _in("data_width", 9, 18),
+    _in("kernel_width", 8, 16),
+    (
+        "transform_at_load",
+        "False with a kernel_width of 8",
+        lambda c: not c.transform_at_load or c.kernel_width > 8,
+    ),
+    _or_zero(_depth("partial_depth", 2, 4096)),
+    _least_without_tiles("data_width", 9),
+    _least_without_tiles("kernel_width", 8),
+    _in("multiplier_width", 8, 31),
+    ("rounding", '"half_even" or "double"', lambda c: c.rounding in ("half_even", "double")),
+    (
+        "multiplier_width",
+        '31 with rounding="double"',
+        lambda c: c.rounding == "half_even" or c.multiplier_width == 31,
+    ),
+    _in("act_depth", 16, 65536),
+    _depth("weight_depth"),
+    _depth("out_depth"),
+    _or_zero(_depth("offset_depth")),
+    _in("offset_fraction", 0, 8),
+    _in("mask_fraction", 0, 8),
+    _in("tables", 0, 15),
+    _one_of("bus_width", 32, 64, 128),
+    _in("addr_width", 12, 32),
+    (
+        "queue_depth",
+        "a multiple of 4, in 8..256",
+        lambda c: c.queue_depth % 4 == 0 and 8 <= c.queue_depth <= 256,
+    ),
+    _in("count_width", 6, 16),
+    (
+        "burst_beats",
+        "a power of two of at most 128 beats and 2048 bytes",
+        lambda c: (
+            is_power_of_two(c.burst_beats)
+            and c.burst_beats <= 128
+            and c.burst_beats * c.bus_bytes <= 2048
+        ),
+    ),
+    _in("outstanding", 1, 16),
+    ("dsp", "a family's name", lambda c: c.dsp.isidentifier()),
+)
