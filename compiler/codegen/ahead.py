@@ -1,8 +1,9 @@
-"""Weights, loaded while the load unit would only wait.
+"""What the load unit does while it would only wait.
 
 The load unit runs its commands in order. The first rows of a group cannot come before the group in
 front has written them, and behind those rows stood the weights of the group, which nothing but
-room in their buffer holds back. Here such loads go where the unit would be idle.
+room in their buffer holds back. Here such loads go where the unit would be idle; and commands are
+fetched before a long load, if the array needs them while it lasts.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tilewright.compiler.codegen.recorder import Entry
-from tilewright.compiler.codegen.streams import BLOCKS
+from tilewright.compiler.codegen.streams import BLOCKS, FetchBlock, replaced_by
 from tilewright.compiler.schedule import Timing
 from tilewright.isa import (
     Command,
@@ -26,11 +27,11 @@ from tilewright.isa import (
 
 def loads_ahead(
     entries: Sequence[Entry], busy: Sequence[int], config: EngineConfig, timing: Timing
-) -> list[Entry]:
+) -> list[Entry | FetchBlock]:
     """Move loads of weights, kernels and tables to where the load unit waits for something else.
 
-    Times are estimates: who has a choice compares whole programs. The order is right whatever they
-    are: such a load stays behind all that it must wait for, and behind those before it.
+    Times are estimates. The order is right whatever they are: such a load stays behind all that it
+    must wait for, and behind those before it, and so does a block of commands.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ def loads_ahead(
 
     Returns
     -------
-    the same commands; each still waits for earlier ones only
+    the same commands, each of which still waits for earlier ones only, and among them blocks of
+    compute commands that are fetched sooner than :func:`build_streams` would
     """
     order = _Order(entries, busy, config, timing)
     for position in range(len(entries)):
@@ -48,10 +50,10 @@ def loads_ahead(
 
 
 class _Move(NamedTuple):
-    """A load that goes behind another entry."""
+    """A load that goes behind another entry: its position, or a block of commands."""
 
     behind: int
-    position: int
+    what: int | FetchBlock
 
 
 class _Order:
@@ -66,6 +68,9 @@ class _Order:
     ) -> None:
         self._entries, self._busy, self._timing = entries, busy, timing
         self._block = config.queue_depth // BLOCKS
+        self._fetched = 1  # blocks of compute commands; the first is from the beginning
+        size = self._block * config.command_bytes(Unit.COMPUTE)
+        self._fetch_cycles = timing.words(-(-size // config.rows))
         self._waiting = [n for n, entry in enumerate(entries) if _moves(entry.command)]
         self._rows = [
             n
@@ -92,8 +97,8 @@ class _Order:
             return
         done, ready = self._done[unit], self._ready(entry)
         index = len(done)
-        if index % self._block == 0:
-            self._fetch(unit, index, position)
+        if unit is Unit.COMPUTE and index % self._block == 0:
+            self._fetch(index, position)
         start = max(ready, done[-1] if done else 0)
         done.append(start + self._cycles(entry.command, index))
         self._position[unit].append(position)
@@ -110,21 +115,48 @@ class _Order:
         self._take(position, position)
 
     def _take(self, position: int, where: int) -> None:
-        """Let a load happen behind the loads before it."""
+        """Let a load happen behind the loads before it, and before it fetches that cannot wait."""
         entry = self._entries[position]
-        self._free = max(self._free, self._ready(entry)) + self._cycles(entry.command)
+        cycles = self._cycles(entry.command)
+        self._fetch_before(max(self._free, self._ready(entry)) + cycles)
+        where = max(where, self._last_load)
+        if where != position:
+            self.moved.append(_Move(where, position))
+        self._free = max(self._free, self._ready(entry)) + cycles
         self._done[Unit.LOAD][self._load_number[position]] = self._free
         self._last_load = where
 
-    def _fetch(self, unit: Unit, index: int, position: int) -> None:
-        """Let loads happen before a unit's next block of commands is fetched, if it can wait."""
-        if unit is not Unit.COMPUTE:
+    def _fetch_before(self, end: float) -> None:
+        """Fetch blocks that the array needs before a cycle, if there is room for them already."""
+        done, where = self._done[Unit.COMPUTE], self._position[Unit.COMPUTE]
+        while (first := self._fetched * self._block) < len(self._busy) - 1:
+            index, room = len(done), replaced_by(self._fetched, self._block)
+            # Half a block before the array comes to it: times are estimates.
+            half = (self._busy[first - self._block] + self._busy[first]) / 2
+            needed = self._reached(index) + half - self._busy[min(index, first)]
+            if room > index or needed >= end or (room and done[room - 1] > self._free):
+                return
+            behind = max(self._last_load, where[room - 1] if room else -1)
+            self.moved.append(_Move(behind, FetchBlock(Unit.COMPUTE, self._fetched)))
+            self._free += self._fetch_cycles
+            self._last_load = behind
+            self._fetched += 1
+
+    def _fetch(self, index: int, position: int) -> None:
+        """Let loads happen before the next block of commands is fetched, if it can wait."""
+        if index // self._block + 1 < self._fetched:
             return
         later = min(index + self._block, len(self._busy) - 1)
         limit = self._reached(index) + self._busy[later] - self._busy[index]
         if self._next_rows < len(self._rows):
             limit = min(limit, self._expected(self._entries[self._rows[self._next_rows]], index))
         self._fill(position, limit)
+        if index // self._block + 1 == self._fetched:  # which is where it is fetched at the latest
+            room = replaced_by(self._fetched, self._block)
+            done = self._done[Unit.COMPUTE]
+            self._free = max(self._free, done[room - 1] if room else 0.0) + self._fetch_cycles
+            self._last_load = max(self._last_load, position - 1)
+            self._fetched += 1
 
     def _reached(self, index: int) -> float:
         """Return the cycle at which a compute command can start."""
@@ -154,9 +186,7 @@ class _Order:
             start = max(self._free, self._ready(entry))
             if start + self._cycles(entry.command) > limit:
                 return
-            where = max(behind, self._last_load)
-            self.moved.append(_Move(where, number))
-            self._take(number, where)
+            self._take(number, behind)
             self._next += 1
 
     def _behind(self, entry: Entry) -> int | None:
@@ -202,28 +232,31 @@ def _moves(command: Command) -> bool:
     return command.UNIT is Unit.LOAD and not isinstance(command, (LoadActivations, LoadOffsets))
 
 
-def _in_order(entries: Sequence[Entry], moved: Sequence[_Move]) -> list[Entry]:
+def _in_order(entries: Sequence[Entry], moved: Sequence[_Move]) -> list[Entry | FetchBlock]:
     """Return entries with some loads elsewhere, and waits for loads by their new numbers."""
     if not moved:
         return list(entries)
-    elsewhere = {move.position for move in moved}
-    keys = [(n, 0, n) for n in range(len(entries)) if n not in elsewhere]
-    keys += [(move.behind, 1 + number, move.position) for number, move in enumerate(moved)]
-    keys.sort()
+    elsewhere = {move.what for move in moved}
+    keys: list[tuple[int, int, int | FetchBlock]] = [
+        (n, 0, n) for n in range(len(entries)) if n not in elsewhere
+    ]
+    keys += [(move.behind, 1 + number, move.what) for number, move in enumerate(moved)]
+    keys.sort(key=lambda key: key[:2])
+    order = [what for *_, what in keys]
     loads = [n for n, entry in enumerate(entries) if entry.command.UNIT is Unit.LOAD]
-    ranks, count = {}, 0
-    for *_, position in keys:
-        if entries[position].command.UNIT is Unit.LOAD:
-            ranks[position] = count
-            count += 1
+    is_load = set(loads)
+    ranks = {n: rank for rank, n in enumerate(what for what in order if what in is_load)}
     # Who waited for a load waited for all before it.
     last, latest = [], -1
     for position in loads:
         latest = max(latest, ranks[position])
         last.append(latest)
-    found = []
-    for *_, position in keys:
-        command, after = entries[position]
+    found: list[Entry | FetchBlock] = []
+    for what in order:
+        if isinstance(what, FetchBlock):
+            found.append(what)
+            continue
+        command, after = entries[what]
         if Unit.LOAD in after:
             after = after | {Unit.LOAD: last[after[Unit.LOAD]]}
         found.append(Entry(command, after))

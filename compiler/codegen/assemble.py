@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tilewright.compiler.codegen.ahead import loads_ahead
 from tilewright.compiler.codegen.emit import Emitter
 from tilewright.compiler.codegen.images import Constants, MemoryMap, Region, WeightImages, lay_out
-from tilewright.compiler.codegen.recorder import Recorder
+from tilewright.compiler.codegen.recorder import Entry, Recorder
 from tilewright.compiler.codegen.streams import Streams, build_streams
 from tilewright.compiler.codegen.verify import verify_commands
 from tilewright.compiler.ir import Graph
@@ -150,8 +150,8 @@ def _streams(recorder: Recorder, memory: MemoryMap, timing: Timing) -> Streams:
     """Return the commands as streams, with weights loaded as early as they may be."""
     config, entries = recorder.config, recorder.entries
     moved = loads_ahead(entries, recorder.busy, config, timing)
-    for order in (moved, entries):
-        verify_commands(order)
+    verify_commands(entries)
+    verify_commands(entry for entry in moved if isinstance(entry, Entry))
     try:
         return build_streams(moved, config, memory.end)
     except EngineLimitError:  # units further apart take wider counts

@@ -1,15 +1,17 @@
 """Commands as three streams that the engine fetches itself.
 
 A queue of ``queue_depth`` commands is used as four blocks. A unit's block b is fetched when the
-network's first command of its block b - 1 comes up in the load stream, into the place of block
-b - 4. Every wait therefore points to commands that stand earlier in the one order in which the
-emitter wrote them, and no program can deadlock.
+network's first command of its block b - 1 comes up in the load stream, or before, into the place of
+block b - 4. Every wait therefore points to commands that stand earlier in the one order of all
+commands, and no program can deadlock.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from typing import NamedTuple
 
 from tilewright.compiler.codegen.recorder import Entry
 from tilewright.compiler.schedule import EngineLimitError
@@ -19,6 +21,18 @@ from tilewright.isa.commands import changed
 from tilewright.isa.rules import check_command
 
 BLOCKS = 4
+
+
+class FetchBlock(NamedTuple):
+    """A block of a unit's commands, fetched where this stands among the commands."""
+
+    unit: Unit
+    block: int
+
+
+def replaced_by(block: int, size: int) -> int:
+    """Return how many commands of a unit must be complete before a block has its place."""
+    return max(0, (block - BLOCKS + 1) * size)
 
 
 @dataclass(frozen=True)
@@ -59,12 +73,15 @@ class Streams:
         return b"".join(parts)
 
 
-def build_streams(entries: list[Entry], config: EngineConfig, address: int) -> Streams:
+def build_streams(
+    entries: Sequence[Entry | FetchBlock], config: EngineConfig, address: int
+) -> Streams:
     """Order commands into streams that begin at byte ``address``."""
     size = config.queue_depth // BLOCKS
     totals = dict.fromkeys(Unit, 0)
     for entry in entries:
-        totals[entry.command.UNIT] += 1
+        if isinstance(entry, Entry):
+            totals[entry.command.UNIT] += 1
 
     # Load commands beside fetches of load commands: check, end, and all other fetches.
     other_fetches = sum(-(-totals[u] // size) for u in (Unit.COMPUTE, Unit.STORE))
@@ -83,7 +100,10 @@ def build_streams(entries: list[Entry], config: EngineConfig, address: int) -> S
     for unit in (Unit.COMPUTE, Unit.STORE):
         builder.fetch(unit, 0)
     for entry in entries:
-        builder.add(entry)
+        if isinstance(entry, Entry):
+            builder.add(entry)
+        else:
+            builder.fetch(*entry)
     builder.load(End(), {unit: totals[unit] for unit in (Unit.COMPUTE, Unit.STORE)})
     builder.check_counts()
     commands = {unit: tuple(stream) for unit, stream in builder.streams.items()}
@@ -105,6 +125,7 @@ class _Builder:
         self.addresses = addresses
         self.load_blocks = load_blocks
         self.streams: dict[Unit, list[Command]] = {unit: [] for unit in Unit}
+        self.fetched = dict.fromkeys(Unit, 0)  # blocks
         self.load_positions: list[int] = []  # of the emitter's load commands, in the stream
         # How many commands of each unit are known to be complete when a command starts: what it
         # waits for, what that waited for, and what its own predecessor knew. Waiting for all of
@@ -138,10 +159,13 @@ class _Builder:
         return self._place(command, needs)
 
     def fetch(self, unit: Unit, block: int) -> None:
-        """Fetch a block of another unit, if there is one, into the place of one that is done."""
-        if block * self.size < self.totals[unit]:
-            replaced = max(0, (block - BLOCKS + 1) * self.size)
-            self.load(self._fetch_command(unit, block), {unit: replaced})
+        """Fetch a block of another unit into the place of one that is done.
+
+        Unless there is none, or it is fetched already.
+        """
+        if block * self.size < self.totals[unit] and block == self.fetched[unit]:
+            self.fetched[unit] += 1
+            self.load(self._fetch_command(unit, block), {unit: replaced_by(block, self.size)})
 
     def check_counts(self) -> None:
         """Refuse streams in which a count can be too far from what is waited for.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from tilewright.compiler.codegen.recorder import Entry
 from tilewright.compiler.schedule.verify import ScheduleFault
 from tilewright.isa import Compute, Deform, Unit
 
 
-def verify_commands(entries: Sequence[Entry]) -> None:
+def verify_commands(entries: Iterable[Entry]) -> None:
     """Check that commands wait for earlier ones only, and that each Deform leads a Compute.
 
     What a command may say by itself, :mod:`tilewright.isa.rules` checks.
