@@ -87,7 +87,7 @@ def test_weights_of_a_group_come_before_the_rows_that_it_waits_for(monkeypatch):
 
 
 def test_commands_are_fetched_before_the_weights_that_would_hold_them_up(monkeypatch):
-    """The array had no commands for a third of the time: its fetch stood behind weights."""
+    """The array had no commands for a fifth of the time: their fetch stood behind weights."""
     config = tw.EngineConfig(
         rows=8, cols=7, data_width=13, kernel_width=13, partial_depth=512, act_depth=1024,
         weight_depth=4096, queue_depth=16,
@@ -101,7 +101,7 @@ def test_commands_are_fetched_before_the_weights_that_would_hold_them_up(monkeyp
     image = program.random_image()
     ahead, late = tw.simulate(program, image), tw.simulate(before, image)
     assert ahead.layers[0].stalls["commands"] < 0.02 * ahead.cycles
-    assert ahead.cycles < 0.8 * late.cycles
+    assert ahead.cycles < 0.85 * late.cycles
     np.testing.assert_array_equal(ahead.outputs[0], program.reference(image)[0])
 
 
