@@ -70,7 +70,7 @@ def choose_tiling(
                 )
         names = ", ".join(["auto", "direct", *map(str, known)])
         raise EngineLimitError(f"{plain.name}: its algorithms are {names}, not {algorithm!r}")
-    if not _has_tiles(config):
+    if not has_tiles(config):
         return None
     best, least = None, _plain_cost(plain, config, objective, timing)
     for tiling in known:
@@ -82,7 +82,7 @@ def choose_tiling(
     return best
 
 
-def _has_tiles(config: EngineConfig) -> bool:
+def has_tiles(config: EngineConfig) -> bool:
     """Return whether an engine runs tiles at all; kernels of terms have two bytes in memory."""
     return bool(config.partial_depth) and config.data_width > 9 and config.kernel_width > 8
 
@@ -123,7 +123,7 @@ def _obstacle(tiling: Tiling, plain: ArrayOp, config: EngineConfig) -> str | Non
     _, height, width = plain.result.type.shape
     if plain.windows.dilation != (1, 1):
         return "its kernel is dilated"
-    if not _has_tiles(config):
+    if not has_tiles(config):
         return "the engine has no partial_depth, a data_width of 9 or a kernel_width of 8"
     if width % columns:
         return f"tiles of {columns} columns do not fill a width of {width}"

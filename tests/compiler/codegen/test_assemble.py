@@ -13,6 +13,7 @@ from tests.cosim.random_networks import random_network
 from tilewright.compiler import ir
 from tilewright.compiler.codegen import drafts
 from tilewright.compiler.schedule import EngineLimitError, Schedule
+from tilewright.compiler.winograd.terms import tilings
 from tilewright.isa import LoadWeights, Unit
 from tilewright.isa.layout import moved_bytes
 from tilewright.sim.model import CycleModel
@@ -97,3 +98,35 @@ def test_a_piece_of_weights_ends_with_the_room_beside_the_block_in_use():
     burst = config.burst_beats * config.bus_bytes // config.rows
     for block in range(4):
         assert block * words + (4096 - words) // burst * burst in ends
+
+
+TILES = tw.EngineConfig(
+    rows=16, cols=7, data_width=13, kernel_width=13, partial_depth=512, act_depth=1024,
+    weight_depth=4096,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernels", "size", "kernel"), [(16, 16, 11, (3, 3)), (16, 96, 10, (3, 1))]
+)
+def test_a_layer_by_itself_has_the_algorithm_of_fewest_cycles(channels, kernels, size, kernel):
+    """Without what comes before a layer's first result, tiles seemed 18 % faster than they are."""
+    rng = np.random.default_rng(0)
+    types = [ir.TensorType((n, size, size), 8, True, 1.0, 0) for n in (channels, kernels)]
+    padding = (kernel[0] // 2,) * 2 + (kernel[1] // 2,) * 2
+    layer = ir.Conv2d(
+        "layer", "x", "y", rng.integers(-128, 128, (kernels, channels, *kernel)), 8,
+        np.zeros(kernels, np.int64), (1, 1), padding, (1, 1), 1,
+        ir.Requantize((1,) * kernels, (20,) * kernels, 0, -128, 127),
+    )  # fmt: skip
+    ops = (ir.Input("i", "x"), layer, ir.Output("o", "y"))
+    graph = ir.Graph("net", dict(zip("xy", types, strict=True)), ops)
+    cycles = {}
+    for algorithm in ("auto", "direct", *map(str, tilings(kernel, (1, 1)))):
+        try:
+            program = tw.compile_graph(graph, tw.Target(engine=TILES), algorithms={"*": algorithm})
+        except EngineLimitError:
+            continue
+        cycles[algorithm] = tw.estimate(program).cycles.value
+    assert cycles.pop("auto") == min(cycles.values())
+    assert len(cycles) > 2
