@@ -1,11 +1,12 @@
-r"""Networks on arrays of any number of columns: with rows that share words of results, and without.
+r"""Networks on arrays of any shape: rows of results by themselves, in shared words, and folded.
 
     python -m benchmarks.columns [--networks resnet18,mobilenet_v2]
 
-Multiply-accumulates per multiplier and cycle of one image, by the cycle model, on arrays of which
-``cols`` divides few widths: with rows that have words of their own, and with ``shared_words``. No
-value is computed. Buffers are large, so that what is seen is the array: 256 KiB of weights, 2,340
-words a lane. Prints a table and writes ``results/columns.json``, engine by engine.
+Multiply-accumulates per multiplier and cycle of one image, by the cycle model: with rows of results
+that have words of their own, with ``shared_words``, and with ``folds`` besides. No value is
+computed. Buffers are large, so that what is seen is the array: 1 MiB of weights, 512 KiB of
+activations. Prints a table and writes ``results/columns.json``, engine by engine, so that it can be
+stopped; :mod:`benchmarks.docs` makes a page of it.
 """
 
 from __future__ import annotations
@@ -21,49 +22,60 @@ from rich.table import Table
 
 import tilewright as tw
 from benchmarks.networks import quantized_network
+from benchmarks.output import markdown_table
 from examples.networks import NETWORKS
 from examples.networks.registry import Network
 from tilewright.compiler.ir import Graph
 from tilewright.files import write_text
 
 OUTPUT = Path(__file__).parent / "results" / "columns.json"
-WEIGHT_BYTES = 1 << 18
+WEIGHT_BYTES, ACT_BYTES = 1 << 20, 1 << 19
+MEMORY = tw.MemoryTiming(20, 5)
+#: What an engine has, by the name of a column.
+KINDS: dict[str, dict[str, Any]] = {
+    "own words": {},
+    "shared words": {"shared_words": True},
+    "and folds": {"shared_words": True, "folds": 2},
+}
 
 #: Networks by name, and the arrays for each: rows, columns and bits of the bus.
-_WIDE = ((16, 7, 64), (16, 8, 64), (16, 14, 64), (16, 16, 64), (32, 7, 128), (32, 14, 128))
-_SMALL = ((16, 7, 64), (16, 16, 64))
+_WIDE = (
+    (16, 7, 64), (16, 8, 64), (16, 14, 64), (16, 16, 64), (32, 7, 128), (32, 14, 128),
+    (64, 16, 128),
+)  # fmt: skip
 CASES: dict[str, tuple[Network, tuple[tuple[int, int, int], ...]]] = {
     "resnet18": (NETWORKS["resnet18"], _WIDE),
-    "mobilenet_v2": (NETWORKS["mobilenet_v2"], _WIDE),
+    "resnet50": (NETWORKS["resnet50"], ((16, 7, 64),)),
+    "mobilenet_v2": (NETWORKS["mobilenet_v2"], _WIDE[:-1]),
     **{
         f"mobilenet_v2 @{size}": (
             replace(NETWORKS["mobilenet_v2"], input_shape=(3, size, size)),
-            _SMALL,
+            ((16, 7, 64),),
         )
-        for size in (96, 128, 160)
+        for size in (96, 128, 160, 192, 256)
     },
 }
 
 
-def engine(rows: int, cols: int, bus_width: int, *, shared_words: bool) -> tw.EngineConfig:
+def engine(rows: int, cols: int, bus_width: int, **options: Any) -> tw.EngineConfig:
     """Return an engine of an array."""
     return tw.EngineConfig(
         rows=rows,
         cols=cols,
         bus_width=bus_width,
-        act_depth=2340,
+        act_depth=ACT_BYTES // (rows * cols),
         weight_depth=WEIGHT_BYTES // rows,
+        out_depth=4096,
         tables=4,
-        shared_words=shared_words,
+        **options,
     )
 
 
 def measure(graph: Graph, array: tuple[int, int, int]) -> dict[str, Any]:
-    """Return cycles and MACs per multiplier and cycle without and with shared words."""
+    """Return cycles and MACs per multiplier and cycle of each kind of engine."""
     record: dict[str, Any] = {"array": list(array)}
-    for name, shared in (("own", False), ("shared", True)):
-        config = engine(*array, shared_words=shared)
-        target = tw.Target(engine=config, memory=tw.MemoryTiming(20, 5))
+    for name, options in KINDS.items():
+        target = tw.Target(engine=engine(*array, **options), memory=MEMORY)
         figures = tw.estimate(tw.compile_graph(graph, target))
         record[name] = {
             "cycles": round(figures.cycles.value),
@@ -74,18 +86,37 @@ def measure(graph: Graph, array: tuple[int, int, int]) -> dict[str, Any]:
 
 def rows(records: list[dict[str, Any]]) -> list[list[str]]:
     """Return the cells of the table, heads first."""
-    found = [["network", "array, bus", "own words", "shared words", "cycles, shared"]]
+    found = [["network", "array, bus", *KINDS, "cycles"]]
     for record in records:
         height, width, bus = record["array"]
         found.append(
             [
                 record["network"],
                 f"{height} x {width}, {bus} bit",
-                *(f"{100 * record[name]['utilization']:.1f} %" for name in ("own", "shared")),
-                f"{record['shared']['cycles']:,}",
+                *(f"{100 * record[name]['utilization']:.1f} %" for name in KINDS),
+                f"{record['and folds']['cycles']:,}",
             ]
         )
     return found
+
+
+def page(records: list[dict[str, Any]]) -> str:
+    """Return the page of the documentation."""
+    return (
+        "# Networks on arrays of any shape\n\n"
+        "Written by `benchmarks/columns.py`: products a multiplier and cycle of one image at 224 x "
+        "224 pixels or as said, 8 bits, from memory to memory with all commands, by the cycle "
+        f"model; {WEIGHT_BYTES >> 20} MiB of weights, {ACT_BYTES >> 10} KiB of activations, AXI "
+        f"with one beat per cycle after {MEMORY.read_latency} cycles. No board has buffers of this "
+        "size: what is seen is what the array's shape costs. *Shared words*: rows of results go on "
+        "in the same word ([0027](decisions/0027-shared-words.md)); *folds*: rows beside few "
+        "output channels sum other input channels ([0060](decisions/0060-folds.md)).\n\n"
+        + markdown_table(rows(records))
+        + "\nWhat wide arrays lose with MobileNetV2: depthwise layers, whose results leave the "
+        "array a pixel word a cycle (a pass of 3 x 3 has 9 steps, one of 16 columns takes 16 "
+        "cycles), maps of 7 x 7, whose 49 pixels take four words of 16, and the fully connected "
+        "layer, of which one column works.\n"
+    )
 
 
 def main(

@@ -23,6 +23,7 @@ from benchmarks import (
     array,
     boards,
     clocks,
+    columns,
     deformable,
     devices,
     estimates,
@@ -101,6 +102,7 @@ def detector_table() -> str:
 #: Pages that are generated whole.
 PAGES: Mapping[str, Callable[[], str]] = {
     "array.md": array_page,
+    "columns.md": lambda: columns.page(figures("columns.json")),
     "mlperf_tiny.md": lambda: "\n".join(
         (mlperf_tiny.page(figures("mlperf_tiny.json")), streams.section(figures("streams.json")))
     ),
