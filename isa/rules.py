@@ -236,7 +236,7 @@ _COMPUTE = (
             and not (c.partial and not config.partial_depth)
             and not (c.transform and config.data_width == 9)
             and not (c.accesses and not config.shared_words)
-            and c.fold <= config.folds
+            and not c.fold > config.folds > 0
             and c.table <= config.tables
         ),
     ),

@@ -17,7 +17,8 @@ class Fold(wiring.Component):
     Members
     -------
     i : In(array of requantizers signed(acc_width)); sums at the heads of the drain's chains
-    fold : In(range(folds + 1)); how often to halve
+    start : In(1); in the next cycle come the first sums of a pass
+    fold : In(range(folds + 1)); with ``start``: how often to halve those of the pass
     o : Out(array of requantizers signed(acc_width)); modulo ``2**acc_width``
 
     Timing
@@ -28,7 +29,8 @@ class Fold(wiring.Component):
     def __init__(self, config):
         self._config = config
         sums = data.ArrayLayout(signed(config.acc_width), config.requantizer_count)
-        super().__init__({"i": In(sums), "fold": In(range(config.folds + 1)), "o": Out(sums)})
+        fold = range(config.folds + 1)
+        super().__init__({"i": In(sums), "start": In(1), "fold": In(fold), "o": Out(sums)})
 
     def elaborate(self, platform):
         """Build the netlist."""
@@ -37,7 +39,8 @@ class Fold(wiring.Component):
         sums, half = [self.i[k] for k in range(config.requantizer_count)], config.requantizer_count
         # Of each halving, whether there is one, as long ago as its sums.
         folds = Signal(config.folds, name="folds_0")
-        m.d.comb += folds.eq(Cat(self.fold > level for level in range(config.folds)))
+        with m.If(self.start):
+            m.d.sync += folds.eq(Cat(self.fold > level for level in range(config.folds)))
         for level in range(config.folds):
             half //= 2
             later = [

@@ -200,8 +200,7 @@ class Drain(wiring.Component):
             waiting = Signal(param_bits, name=f"waiting_{k}") if early else parameters[k]
             take_over = capture & new_parameters & early
             word_domain = m.d.data if pipelined else m.d.comb
-            late = delayed(m, self.parameter_word[k], config.folds)
-            word_domain += word.eq(late)  # its low bits
+            word_domain += word.eq(delayed(m, self.parameter_word[k], config.folds))  # low bits
             with m.If(parameter):
                 m.d.data += waiting.eq(Cat(waiting[config.weight_bits :], word))
             first = k - k % share
@@ -292,10 +291,8 @@ class Drain(wiring.Component):
     def _fold(self, m, coming, captured, heads):
         """Return the heads of the chains, with sums of rows added that are parts of others."""
         m.submodules.fold = fold = Fold(self._config)
-        held = Signal.like(coming.fold, reset_less=True)
-        with m.If(captured):
-            m.d.sync += held.eq(coming.fold)
-        m.d.comb += [fold.fold.eq(held), *(fold.i[k].eq(head) for k, head in enumerate(heads))]
+        m.d.comb += [fold.start.eq(captured), fold.fold.eq(coming.fold)]
+        m.d.comb += [fold.i[k].eq(head) for k, head in enumerate(heads)]
         return list(fold.o)
 
     def _hold_constants(self, m, entering, enters, stages):

@@ -172,6 +172,8 @@ def _sound(config, c):
         sound &= (c.accesses == 0) | words
     elif config.compute_options:
         sound &= c.accesses == 0
+    if config.folds:
+        sound &= c.fold <= config.folds
     if config.cols < 16:  # else they would be constant
         for lane in (c.dst_lane, c.x0_lane, c.s_lane):
             sound &= lane < config.cols

@@ -50,7 +50,7 @@ class Compute(Command):
     With ``fold`` f, what row k has summed is what rows ``k + rows / 2**f``, ``k + 2 rows / 2**f``
     and so on have too: behind the array, sums of the upper half of the rows are added to those of
     the lower half, then of the lower half's upper half to its lower, f times. Rows of ``rows /
-    2**f`` on have sums that are no output channel's.
+    2**f`` on have sums that are no output channel's. An engine without folds ignores it.
 
     With ``transform``, all ``n_r * n_s`` taps of a channel group make one window, their sum with
     ``coefficients``; the segment that follows belongs to all of them.

@@ -104,7 +104,7 @@ def _sums(
 
 def _folded(config: EngineConfig, c: Compute, total: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return sums with those of the upper half of the rows added to the lower half's, and again."""
-    if not c.fold:
+    if not c.fold or not config.folds:
         return total
     sums = total.reshape(*total.shape[:2], -1, config.rows).copy()
     half = config.rows

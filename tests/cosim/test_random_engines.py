@@ -43,6 +43,9 @@ RULES = {
         ("weight_bits", "transform_at_load"), ("dsp", "data_width"), ("dsp", "kernel_width"),
         ("dsp", "transform_at_load"), ("kernel_width", "transform_at_load"),
         ("bus_width", "burst_beats"), ("multiplier_width", "rounding"),
+        ("requantizers", "folds"), ("rows", "folds"), ("pipelined", "folds"),
+        ("partial_depth", "folds"), ("data_width", "folds"), ("kernel_width", "folds"),
+        ("transform_at_load", "folds"),
     )
 }  # fmt: skip
 

@@ -38,7 +38,7 @@ DOMAINS: dict[str, Sequence[Value]] = {
     "kernel_width": (8, 9, 11, 14, 16),
     "transform_at_load": (False, True),
     "shared_words": (False, True),
-    "folds": (0, 1, 2, 6),
+    "folds": (0, 1, 2),
     "cols": (2, 3, 4, 7, 12, 16),
     "acc_width": (16, 19, 24, 28, 32),
     "tables": (0, 1, 2, 15),
@@ -175,7 +175,9 @@ def pairs_of(config: EngineConfig) -> set[Pair]:
 
 
 @cache
-def pairwise(seed: int = 0, attempts: int = 60) -> tuple[tuple[EngineConfig, ...], frozenset[Pair]]:
+def pairwise(
+    seed: int = 0, attempts: int = 120
+) -> tuple[tuple[EngineConfig, ...], frozenset[Pair]]:
     """Return configurations in which every pair of values occurs, and pairs that are impossible.
 
     Greedy: of several that have a missing pair, the one with the most missing pairs. A pair that

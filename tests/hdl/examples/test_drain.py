@@ -86,7 +86,10 @@ def test_fold():
             ctx.set(dut.i[row], 10**row)
         for fold, first in ((0, 1), (1, 10001), (2, 1010101)):
             ctx.set(dut.fold, fold)
-            await ctx.tick().repeat(2 + 1)
+            ctx.set(dut.start, 1)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            await ctx.tick().repeat(2)
             assert ctx.get(dut.o[0]) == first
             assert ctx.get(dut.o[7]) == 10**7
 
