@@ -14,7 +14,7 @@ from tilewright.compiler.codegen.images import Constants, MemoryMap, Region, Wei
 from tilewright.compiler.codegen.recorder import Entry, Recorder
 from tilewright.compiler.codegen.streams import Streams, build_streams
 from tilewright.compiler.codegen.verify import verify_commands
-from tilewright.compiler.ir import Conv2d, Graph
+from tilewright.compiler.ir import Graph
 from tilewright.compiler.schedule import (
     AUTOMATIC,
     Choice,
@@ -31,9 +31,8 @@ from tilewright.compiler.schedule import (
 )
 from tilewright.compiler.schedule.limits import at_least
 from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE
-from tilewright.compiler.schedule.tiles.choose import has_tiles
+from tilewright.compiler.schedule.tiles.alternatives import alternatives
 from tilewright.compiler.schedule.verify import verify_schedule
-from tilewright.compiler.winograd.terms import tilings
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
 
@@ -73,8 +72,6 @@ FEW, CLOSE = 5, 1.003
 COMPARED_BYTES = 1 << 27
 #: Nor more commands together, of which a small engine has many for large maps.
 COMPARED_COMMANDS = 1 << 17
-#: Convolutions of a network of which each is tried with every algorithm.
-FEW_LAYERS = 2
 
 
 def assemble(
@@ -119,22 +116,12 @@ def _otherwise(
     algorithms: Mapping[str, str],
     images: int,
 ) -> Iterator[Draft]:
-    """Yield programs of a small network in which one layer has another algorithm.
-
-    Lowering weighs algorithms layer by layer, without what comes before a layer's first result.
-    """
-    layers = [op for op in graph.layers if isinstance(op, Conv2d)]
-    if not has_tiles(config) or len(layers) > FEW_LAYERS:
-        return
-    for op in layers:
-        if algorithms.get(op.name, algorithms.get("*", "auto")) != "auto":
+    """Yield programs of a small network in which one layer has another algorithm."""
+    for other in alternatives(graph, config, algorithms):
+        try:
+            yield from drafts(graph, config, timing, objective, other, images, few=1)
+        except EngineLimitError:
             continue
-        for name in ("direct", *map(str, tilings(op.kernel, op.stride))):
-            other = {**algorithms, op.name: name}
-            try:
-                yield from drafts(graph, config, timing, objective, other, images, few=1)
-            except EngineLimitError:
-                continue
 
 
 def drafts(
