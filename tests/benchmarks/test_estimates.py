@@ -16,6 +16,7 @@ from benchmarks.estimates import (
     left_out,
     off,
     read,
+    unseen,
     whole,
 )
 from tilewright.boards.catalog.icebreaker import ICEBREAKER
@@ -141,5 +142,7 @@ def test_look_up_tables_and_flip_flops_of_twelve_engines_are_within_four_per_cen
     assert fit["held_out"] >= 12
     assert fit["median"] <= 0.04
     assert fit["worst"] <= WORST[family]
-    engines = read(RESULTS)["families"][family]["engines"]
-    assert fit["engines"] == len(engines) + len(whole(family))
+    engines = [*read(RESULTS)["families"][family]["engines"], *whole(family)]
+    assert fit["engines"] == len(engines)
+    # An option that came since then had a figure that no synthesis told.
+    assert fit["unseen"] == unseen(engines)
