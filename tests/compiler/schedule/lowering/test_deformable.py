@@ -220,7 +220,7 @@ def test_rows_that_do_not_fit_are_sampled_first():
     [
         ({"offset_depth": 16}, {"offset_groups": 2}, 4),  # two rows of taps, and one
         ({"offset_depth": 16, "rows": 2, "bus_width": 128}, {}, 18),  # each tap
-        ({"act_depth": 20}, {"reach": (-64, 64)}, 9),  # a row of taps, offsets in three classes
+        ({"act_depth": 16}, {"reach": (-64, 64)}, 27),  # a row of taps, offsets in nine classes
     ],
 )
 def test_positions_or_rows_that_do_not_fit_are_sampled_in_pieces(changes, options, pieces):
