@@ -6,24 +6,27 @@ For each network of ``examples.networks``, quantized after training and compiled
 (``tw.Target.from_board``): cycles of one image by the cycle model, whose memory is the board's,
 SDRAM behind its controller or the FPGA's own; the same with a memory that answers every cycle,
 which shows where memory binds; bytes to and from memory a cycle; images a second of a batch of
-four, whose weights are loaded once where they stay; a core's seconds of compilation. Full size for
-engines of 100 multipliers and more, a quarter of the width at 64 x 64 for smaller ones, and a 32nd
-at 32 x 32 where memory is small, too. Outputs of an image are compared with golden for reduced
-sizes. What is done stays in ``benchmarks/results/boards.json``; the same command goes on where it
-was.
+four, whose weights are loaded once where they stay; a core's seconds of compilation, and the most
+memory of the process that compiled. Full size for engines of 100 multipliers and more, a quarter of
+the width at 64 x 64 for smaller ones, and a 32nd at 32 x 32 where memory is small, too. Outputs of
+an image are compared with golden for reduced sizes. What is too large for a board's memory is
+measured with an ideal memory of any size. What is done stays in ``benchmarks/results/boards.json``;
+the same command goes on where it was.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
+import numpy as np
 import torch
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 
 import tilewright as tw
@@ -34,14 +37,17 @@ from examples.networks.registry import Network
 from tilewright.api.cycles import events_of
 from tilewright.api.verify import compare_outputs
 from tilewright.boards import BOARDS
-from tilewright.compiler.ir import Graph
+from tilewright.compiler.ir import Conv2d, ConvTranspose2d, Graph
 from tilewright.files import write_json
 from tilewright.sim.model import CycleModel
+
+T = TypeVar("T")
 
 FULL_SIZE = 100  # multipliers
 SMALL, WIDTH = (64, 64), 0.25
 LITTLE_MEMORY = 1 << 20  # bytes
 TINY, TINY_WIDTH = (32, 32), 1 / 32
+IDEAL = tw.MemoryTiming(1, 1)
 BATCH = 4
 MOST_IN_BATCHES = 1 << 24  # bytes of a program: four images' maps would not fit any memory
 
@@ -55,7 +61,8 @@ INTRODUCTION = (
     "controller and chip included, or the FPGA's own memory, is what the tests hold it to, and "
     "[Programs on boards](device.md). An ideal memory answers every cycle: what is lost to it is "
     f"lost by the memory. A batch is of {BATCH} images, whose weights are loaded once where that "
-    "takes fewer cycles ([Batches](batch.md)). No board has run any of it yet."
+    "takes fewer cycles ([Batches](batch.md)). Compilation is in seconds of one core, its memory "
+    "that of the process, PyTorch included. No board has run any of it yet."
 )
 
 
@@ -70,35 +77,62 @@ def sized(name: str, target: tw.Target) -> Network:
     return network.reduced(width=min(network.width, width), size=(size[0], size[1]))
 
 
-def run(board: str, name: str) -> dict[str, Any]:
+def quantized(board: str, name: str) -> tuple[Graph, NDArray[np.int64]]:
+    """Return a network in a board's size as an integer graph, and one input."""
+    target = tw.Target.from_board(board)
+    return quantized_network(sized(name, target), target.engine.weight_bits)
+
+
+def run(board: str, name: str, graph: Graph, image: NDArray[np.int64]) -> dict[str, Any]:
     """Compile a network for a board; meant for a process of its own."""
     target = tw.Target.from_board(board)
     network = sized(name, target)
-    graph, image = quantized_network(network, target.engine.weight_bits)
     common = {"board": board, "network": name, "input": network.input_shape}
     try:
         program, record = measure(name, graph, target)
     except tw.Error as error:
-        return {**common, "refused": str(error)}
+        return {**common, "refused": str(error), **without_board(graph, target)}
     if network is not NETWORKS[name]:
         compare_outputs(
             program,
             tw.simulate(program, image, backend="golden"),
             tw.simulate(program, image),
         )
-    ideal = replace(program, target=replace(target, memory=tw.MemoryTiming(1, 1)))
+    ideal = replace(program, target=replace(target, memory=IDEAL))
     rate = target.clock_mhz * 1e6
+    kept = ("macs", "cycles", "utilization", "memory_bytes", "compile_seconds", "peak_bytes")
     return {
         **common,
-        **{key: record[key] for key in ("macs", "cycles", "utilization", "memory_bytes")},
+        **{key: record[key] for key in kept},
         "ideal_cycles": events_of(ideal).cycles,
         "images_per_second": rate / record["cycles"],
         "batch_per_second": batch_rate(graph, target, rate)
         if program.image.size < MOST_IN_BATCHES
         else None,
         "program_bytes": int(program.image.size),
-        "compile_seconds": record["compile_seconds"],
         "compared": network is not NETWORKS[name],
+    }
+
+
+def without_board(graph: Graph, target: tw.Target) -> dict[str, Any]:
+    """Return shares of the peak with an ideal memory of any size; none if the engine has a limit.
+
+    Those of the convolutions are without the layers that have a weight for each product.
+    """
+    try:
+        program = tw.compile_graph(graph, tw.Target(engine=target.engine, memory=IDEAL))
+    except tw.Error:
+        return {}
+    found = tw.estimate(program)
+    of = {op.name for op in graph.layers if isinstance(op, Conv2d | ConvTranspose2d)}
+    layers = [layer for layer in found.layers if layer.name in of]
+    cycles = sum(layer.cycles for layer in layers)
+    size = target.engine.rows * target.engine.cols
+    return {
+        "macs": sum(layer.macs for layer in program.layers),
+        "ideal_cycles": round(found.cycles.value),
+        "ideal_utilization": found.utilization.value,
+        "ideal_convolutions": sum(layer.macs for layer in layers) / cycles / size,
     }
 
 
@@ -114,7 +148,7 @@ def rows(records: Sequence[dict[str, Any]], board: str) -> list[list[str]]:
     """Return a board's table."""
     head = [
         "network", "input", "MACs", "cycles", "of the array's peak", "with an ideal memory",
-        "bytes a cycle", "images a second", "in a batch", "compile",
+        "bytes a cycle", "images a second", "in a batch", "compile", "its memory",
     ]  # fmt: skip
     table = [head]
     for r in records:
@@ -133,6 +167,7 @@ def rows(records: Sequence[dict[str, Any]], board: str) -> list[list[str]]:
                 f"{r['images_per_second']:,.1f}",
                 f"{r['batch_per_second']:,.1f}" if r.get("batch_per_second") else "-",
                 f"{r['compile_seconds']:.1f} s",
+                f"{r['peak_bytes'] / 1e6:,.0f} MB" if "peak_bytes" in r else "-",
             ]
         )
     return table
@@ -153,6 +188,17 @@ def made_of(name: str) -> str:
     return f"{routed} Long loads bring {timing.rate:.2f} bytes a cycle, {rate:.0f} MB/s."
 
 
+def with_ideal_memory(record: dict[str, Any]) -> str:
+    """Return what the engine does with a network that is too large for the memory, if known."""
+    if "ideal_cycles" not in record:
+        return ""
+    return (
+        f". With an ideal memory of any size: {record['ideal_cycles']:,} cycles, "
+        f"{record['ideal_utilization']:.1%} of the array's peak, the convolutions alone "
+        f"{record['ideal_convolutions']:.1%}"
+    )
+
+
 def page(records: Sequence[dict[str, Any]]) -> str:
     """Return docs/boards.md."""
     lines = ["# Networks on boards", "", INTRODUCTION, ""]
@@ -171,9 +217,15 @@ def page(records: Sequence[dict[str, Any]]) -> str:
         lines += [f"## {name}", "", about, "", made_of(name), "", markdown_table(table)]
         if refused:
             lines += ["Not on this engine:", ""]
-            lines += [f"- {r['network']}: {r['refused']}" for r in refused]
+            lines += [f"- {r['network']}: {r['refused']}{with_ideal_memory(r)}" for r in refused]
             lines += [""]
     return "\n".join(lines)
+
+
+def alone(function: Callable[..., T], *arguments: object) -> T:
+    """Return what a function does in a process of its own, whose memory is its own, too."""
+    with ProcessPoolExecutor(1, processes()) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def main(
@@ -191,8 +243,9 @@ def main(
     for key in [(b, n) for b in boards for n in names]:
         if key in known and not restart:
             continue
-        with console.status(" ".join(key)), ProcessPoolExecutor(1, processes()) as pool:
-            known[key] = record = pool.submit(run, *key).result()
+        with console.status(" ".join(key)):
+            graph, image = alone(quantized, *key)
+            known[key] = record = alone(run, *key, graph, image)
         said = record.get("refused") or f"{record['images_per_second']:,.1f} images a second"
         console.print(f"{' '.join(key)}: {said}", style="dim", markup=False)
         order = [(b, n) for b in BOARDS.all() for n in NETWORKS]
