@@ -8,8 +8,8 @@ SDRAM behind its controller or the FPGA's own; the same with a memory that answe
 which shows where memory binds; bytes to and from memory a cycle; images a second of a batch of
 four, whose weights are loaded once where they stay; a core's seconds of compilation, and the most
 memory of the process that compiled. Full size for engines of 100 multipliers and more, a quarter of
-the width at 64 x 64 for smaller ones, and a 32nd at 32 x 32 where memory is small, too. Outputs of
-an image are compared with golden for reduced sizes. What is too large for a board's memory is
+the width at 64 x 64 for smaller ones, and a 32nd at 32 x 32 where memory is small, too. All outputs
+of an image are compared with golden's. What is too large for a board's memory is
 measured with an ideal memory of any size. What is done stays in ``benchmarks/results/boards.json``;
 the same command goes on where it was.
 """
@@ -57,7 +57,8 @@ INTRODUCTION = (
     "of `examples/networks`, behind the board's own memory. Cycles are those of one image from "
     "memory to memory, commands included, by the cycle model. Engines of less than 100 multipliers "
     "have networks of a quarter of the width, and those with less than 1 MiB of memory of a 32nd: "
-    "a row says how many products are left. That the RTL takes the same, the SDRAM's "
+    "a row says how many products are left. Where marked golden, all outputs of an image were "
+    "compared with the integer graph's. That the RTL takes the same, the SDRAM's "
     "controller and chip included, or the FPGA's own memory, is what the tests hold it to, and "
     "[Programs on boards](device.md). An ideal memory answers every cycle: what is lost to it is "
     f"lost by the memory. A batch is of {BATCH} images, whose weights are loaded once where that "
@@ -86,18 +87,12 @@ def quantized(board: str, name: str) -> tuple[Graph, NDArray[np.int64]]:
 def run(board: str, name: str, graph: Graph, image: NDArray[np.int64]) -> dict[str, Any]:
     """Compile a network for a board; meant for a process of its own."""
     target = tw.Target.from_board(board)
-    network = sized(name, target)
-    common = {"board": board, "network": name, "input": network.input_shape}
+    common = {"board": board, "network": name, "input": sized(name, target).input_shape}
     try:
         program, record = measure(name, graph, target)
     except tw.Error as error:
-        return {**common, "refused": str(error), **without_board(graph, target)}
-    if network is not NETWORKS[name]:
-        compare_outputs(
-            program,
-            tw.simulate(program, image, backend="golden"),
-            tw.simulate(program, image),
-        )
+        return {**common, "refused": str(error), **without_board(graph, image, target)}
+    compare(program, image)
     ideal = replace(program, target=replace(target, memory=IDEAL))
     rate = target.clock_mhz * 1e6
     kept = ("macs", "cycles", "utilization", "memory_bytes", "compile_seconds", "peak_bytes")
@@ -110,11 +105,17 @@ def run(board: str, name: str, graph: Graph, image: NDArray[np.int64]) -> dict[s
         if program.image.size < MOST_IN_BATCHES
         else None,
         "program_bytes": int(program.image.size),
-        "compared": network is not NETWORKS[name],
+        "compared": True,
     }
 
 
-def without_board(graph: Graph, target: tw.Target) -> dict[str, Any]:
+def compare(program: tw.Program, image: NDArray[np.int64]) -> None:
+    """Compare every element of an image's results with the integer graph's."""
+    golden = tw.simulate(program, image, backend="golden")
+    compare_outputs(program, golden, tw.simulate(program, image))
+
+
+def without_board(graph: Graph, image: NDArray[np.int64], target: tw.Target) -> dict[str, Any]:
     """Return shares of the peak with an ideal memory of any size; none if the engine has a limit.
 
     Those of the convolutions are without the layers that have a weight for each product.
@@ -123,6 +124,7 @@ def without_board(graph: Graph, target: tw.Target) -> dict[str, Any]:
         program = tw.compile_graph(graph, tw.Target(engine=target.engine, memory=IDEAL))
     except tw.Error:
         return {}
+    compare(program, image)
     found = tw.estimate(program)
     of = {op.name for op in graph.layers if isinstance(op, Conv2d | ConvTranspose2d)}
     layers = [layer for layer in found.layers if layer.name in of]
