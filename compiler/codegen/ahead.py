@@ -86,6 +86,12 @@ class _Order:
         numbers = [n for n, entry in enumerate(entries) if entry.command.UNIT is Unit.LOAD]
         self._load_number = {n: number for number, n in enumerate(numbers)}
         self._done[Unit.LOAD] = [0.0] * len(numbers)
+        # Of each store, the last compute command of which it has results.
+        self._stored = [
+            entry.after.get(Unit.COMPUTE, -1)
+            for entry in entries
+            if entry.command.UNIT is Unit.STORE
+        ]
         self.moved: list[_Move] = []
 
     def pass_by(self, position: int) -> None:
@@ -163,16 +169,17 @@ class _Order:
         return self._done[Unit.COMPUTE][index - 1] if index else 0.0
 
     def _expected(self, entry: Entry, index: int) -> float:
-        """Return when a load can start, while the array is at a command."""
+        """Return when a load can start, at the earliest, while the array is at a command."""
         ready = 0.0
         for unit, last in entry.after.items():
             done = self._done[unit]
             if last < len(done):
                 ready = max(ready, done[last])
-            elif unit is Unit.COMPUTE:
-                ready = max(ready, self._reached(index) + self._busy[last + 1] - self._busy[index])
-            else:
-                return float("inf")
+                continue
+            # A store is done after the command whose results it has.
+            last = last if unit is Unit.COMPUTE else self._stored[last]
+            ahead = self._busy[last + 1] - self._busy[min(index, last + 1)]
+            ready = max(ready, self._reached(index) + ahead)
         return ready
 
     def _fill(self, position: int, limit: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,8 @@ FEW, CLOSE = 5, 1.003
 COMPARED_BYTES = 1 << 27
 #: Nor more commands together, of which a small engine has many for large maps.
 COMPARED_COMMANDS = 1 << 17
+#: Of a program of so many, the order of loads is compared with that of the network.
+COMPARED_ORDERS = 1 << 12
 
 
 def assemble(
@@ -102,9 +104,12 @@ def assemble(
     # Of programs that are too large there are no cycles.
     fitting = [draft for draft in made if draft.fits(config)] or made[:1]
     draft = fitting[0]
+    per_byte = CYCLES_PER_BYTE[objective]
     if len(fitting) > 1:
-        per_byte = CYCLES_PER_BYTE[objective]
         draft = min(fitting, key=lambda d: d.cost(timing, per_byte))
+    if draft.fits(config) and draft.streams.count <= COMPARED_ORDERS:
+        plain = replace(draft, streams=draft.in_order)
+        draft = min(draft, plain, key=lambda d: d.cost(timing, per_byte))
     return draft.finished(config, images)
 
 
@@ -164,16 +169,17 @@ def drafts(
     return made
 
 
-def _streams(recorder: Recorder, memory: MemoryMap, timing: Timing) -> Streams:
-    """Return the commands as streams, with weights loaded as early as they may be."""
+def _streams(recorder: Recorder, memory: MemoryMap, timing: Timing) -> tuple[Streams, Streams]:
+    """Return the commands as streams, with loads as early as they may be, and as they come."""
     config, entries = recorder.config, recorder.entries
     moved = loads_ahead(entries, recorder.busy, config, timing)
     verify_commands(entries)
     verify_commands(entry for entry in moved if isinstance(entry, Entry))
+    in_order = build_streams(entries, config, memory.end)
     try:
-        return build_streams(moved, config, memory.end)
+        return build_streams(moved, config, memory.end), in_order
     except EngineLimitError:  # units further apart take wider counts
-        return build_streams(entries, config, memory.end)
+        return in_order, in_order
 
 
 @dataclass(frozen=True)
@@ -185,6 +191,7 @@ class Draft:
     constants: Constants
     memory: MemoryMap
     streams: Streams
+    in_order: Streams
 
     @classmethod
     def of(
@@ -204,8 +211,8 @@ class Draft:
         emitter = Emitter(recorder, lowered, memory, images)
         for plan in plans:
             emitter.emit(plan)
-        streams = _streams(recorder, memory, timing)
-        return cls(lowered, schedule, constants, memory, streams)
+        streams, in_order = _streams(recorder, memory, timing)
+        return cls(lowered, schedule, constants, memory, streams, in_order)
 
     def size(self, config: EngineConfig) -> int:
         """Return the bytes of memory that the program takes."""
