@@ -73,7 +73,7 @@ COMPARED_BYTES = 1 << 27
 #: Nor more commands together, of which a small engine has many for large maps.
 COMPARED_COMMANDS = 1 << 17
 #: Of a program of so many, the order of loads is compared with that of the network.
-COMPARED_ORDERS = 1 << 12
+COMPARED_ORDERS = 1 << 10
 
 
 def assemble(
@@ -103,13 +103,12 @@ def assemble(
     made += _otherwise(graph, config, timing, objective, algorithms, images)
     # Of programs that are too large there are no cycles.
     fitting = [draft for draft in made if draft.fits(config)] or made[:1]
+    if fitting[0].fits(config):
+        fitting = [order for draft in fitting for order in draft.orders()]
     draft = fitting[0]
-    per_byte = CYCLES_PER_BYTE[objective]
     if len(fitting) > 1:
+        per_byte = CYCLES_PER_BYTE[objective]
         draft = min(fitting, key=lambda d: d.cost(timing, per_byte))
-    if draft.fits(config) and draft.streams.count <= COMPARED_ORDERS:
-        plain = replace(draft, streams=draft.in_order)
-        draft = min(draft, plain, key=lambda d: d.cost(timing, per_byte))
     return draft.finished(config, images)
 
 
@@ -213,6 +212,12 @@ class Draft:
             emitter.emit(plan)
         streams, in_order = _streams(recorder, memory, timing)
         return cls(lowered, schedule, constants, memory, streams, in_order)
+
+    def orders(self) -> tuple[Draft, ...]:
+        """Return this, and if it is small, the same with loads in the order of the network."""
+        if self.streams.count > COMPARED_ORDERS or self.streams is self.in_order:
+            return (self,)
+        return self, replace(self, streams=self.in_order)
 
     def size(self, config: EngineConfig) -> int:
         """Return the bytes of memory that the program takes."""
