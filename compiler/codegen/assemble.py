@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -119,13 +119,24 @@ def _otherwise(
     objective: Objective,
     algorithms: Mapping[str, str],
     images: int,
-) -> Iterator[Draft]:
-    """Yield programs of a small network in which one layer has another algorithm."""
+) -> list[Draft]:
+    """Return programs of a small network in which one layer has another algorithm, the best one.
+
+    Which is that, the best schedule of each tells.
+    """
+    best, least = None, float("inf")
     for other in alternatives(graph, config, algorithms):
         try:
-            yield from drafts(graph, config, timing, objective, other, images, few=1)
+            made = drafts(graph, config, timing, objective, other, images, few=1)
         except EngineLimitError:
             continue
+        for draft in made:
+            if draft.fits(config):
+                costs = (d.cost(timing, CYCLES_PER_BYTE[objective]) for d in draft.orders())
+                best, least = min((best, least), (other, min(costs)), key=lambda known: known[1])
+    if best is None:
+        return []
+    return drafts(graph, config, timing, objective, best, images, few=FEW)
 
 
 def drafts(
