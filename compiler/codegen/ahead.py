@@ -19,7 +19,10 @@ from tilewright.isa import (
     EngineConfig,
     LoadActivations,
     LoadKernels,
+    LoadKernelSteps,
     LoadOffsets,
+    LoadTable,
+    LoadWeights,
     Store,
     Unit,
 )
@@ -229,9 +232,9 @@ class _Order:
                 return timing.results(
                     command.groups, command.group_stride, command.height, command.width
                 )
-        if command.UNIT is Unit.COMPUTE:
-            return self._busy[index + 1] - self._busy[index] + timing.gaps.command
-        return timing.words(command.words)
+            case LoadWeights() | LoadTable() | LoadOffsets() | LoadKernelSteps():
+                return timing.words(command.words)
+        return self._busy[index + 1] - self._busy[index] + timing.gaps.command
 
 
 def _moves(command: Command) -> bool:
