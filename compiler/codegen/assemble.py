@@ -73,7 +73,7 @@ COMPARED_BYTES = 1 << 27
 #: Nor more commands together, of which a small engine has many for large maps.
 COMPARED_COMMANDS = 1 << 17
 #: Of a program of so many, the order of loads is compared with that of the network.
-COMPARED_ORDERS = 1 << 10
+COMPARED_ORDERS = 1 << 15
 
 
 def assemble(
@@ -103,12 +103,11 @@ def assemble(
     made += _otherwise(graph, config, timing, objective, algorithms, images)
     # Of programs that are too large there are no cycles.
     fitting = [draft for draft in made if draft.fits(config)] or made[:1]
-    if fitting[0].fits(config):
-        fitting = [order for draft in fitting for order in draft.orders()]
-    draft = fitting[0]
+    draft, per_byte = fitting[0], CYCLES_PER_BYTE[objective]
     if len(fitting) > 1:
-        per_byte = CYCLES_PER_BYTE[objective]
         draft = min(fitting, key=lambda d: d.cost(timing, per_byte))
+    if draft.fits(config):
+        draft = min(draft.orders(), key=lambda d: d.cost(timing, per_byte))
     return draft.finished(config, images)
 
 
@@ -132,8 +131,8 @@ def _otherwise(
             continue
         for draft in made:
             if draft.fits(config):
-                costs = (d.cost(timing, CYCLES_PER_BYTE[objective]) for d in draft.orders())
-                best, least = min((best, least), (other, min(costs)), key=lambda known: known[1])
+                cost = draft.cost(timing, CYCLES_PER_BYTE[objective])
+                best, least = min((best, least), (other, cost), key=lambda known: known[1])
     if best is None:
         return []
     return drafts(graph, config, timing, objective, best, images, few=FEW)
@@ -225,7 +224,7 @@ class Draft:
         return cls(lowered, schedule, constants, memory, streams, in_order)
 
     def orders(self) -> tuple[Draft, ...]:
-        """Return this, and if it is small, the same with loads in the order of the network."""
+        """Return this, and unless it is large, the same with loads in the network's order."""
         if self.streams.count > COMPARED_ORDERS or self.streams is self.in_order:
             return (self,)
         return self, replace(self, streams=self.in_order)
