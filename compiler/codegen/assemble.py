@@ -104,10 +104,12 @@ def assemble(
     # Of programs that are too large there are no cycles.
     fitting = [draft for draft in made if draft.fits(config)] or made[:1]
     draft, per_byte = fitting[0], CYCLES_PER_BYTE[objective]
-    if len(fitting) > 1:
-        draft = min(fitting, key=lambda d: d.cost(timing, per_byte))
-    if draft.fits(config):
-        draft = min(draft.orders(), key=lambda d: d.cost(timing, per_byte))
+    if draft.fits(config) and (len(fitting) > 1 or draft.in_order_of_network is not None):
+        costs = [draft.cost(timing, per_byte) for draft in fitting]
+        draft = fitting[costs.index(min(costs))]
+        plain = draft.in_order_of_network
+        if plain is not None and plain.cost(timing, per_byte) < min(costs):
+            draft = plain
     return draft.finished(config, images)
 
 
@@ -223,11 +225,12 @@ class Draft:
         streams, in_order = _streams(recorder, memory, timing)
         return cls(lowered, schedule, constants, memory, streams, in_order)
 
-    def orders(self) -> tuple[Draft, ...]:
-        """Return this, and unless it is large, the same with loads in the network's order."""
+    @property
+    def in_order_of_network(self) -> Draft | None:
+        """The same with loads where the network has them; None if it is that, or is large."""
         if self.streams.count > COMPARED_ORDERS or self.streams is self.in_order:
-            return (self,)
-        return self, replace(self, streams=self.in_order)
+            return None
+        return replace(self, streams=self.in_order)
 
     def size(self, config: EngineConfig) -> int:
         """Return the bytes of memory that the program takes."""

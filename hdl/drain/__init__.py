@@ -1,6 +1,7 @@
 """From accumulators to results.
 
 ``unit``        copies of the accumulators leave row by row, column by column, with their parameters
+``fold``        sums of rows that are parts of one are added
 ``partial``     terms of tiles are summed first, and leave as the pixels of a tile
 ``requantize``  scale, round to nearest even, saturate
 ``lookup``      activation functions as tables
@@ -8,7 +9,7 @@
 
 While the array works on the next pass, the copies of the last one move on, a cycle each::
 
-    array --capture--> copies --heads--> (partial) --> requantize --> (lookup) --> word
-                          ^                               ^                          |
-                       chains of rows          bias, multiplier, shift      activations, results
+    array --capture--> copies --heads--> (fold, partial) --> requantize --> (lookup) --> word
+                          ^                                     ^                          |
+                       chains of rows                bias, multiplier, shift      activations, results
 """
