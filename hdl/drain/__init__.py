@@ -11,5 +11,5 @@ While the array works on the next pass, the copies of the last one move on, a cy
 
     array --capture--> copies --heads--> (fold, partial) --> requantize --> (lookup) --> word
                           ^                                     ^                          |
-                       chains of rows                bias, multiplier, shift      activations, results
+                       chains of rows           bias, multiplier, shift       activations, results
 """

@@ -36,6 +36,7 @@ def searched(
     fitting = [draft for draft in made if draft.fits(config)]
     if not fitting:
         made[0].check_size(config)
+    fitting += [plain for draft in fitting if (plain := draft.in_order_of_network) is not None]
     runs = [
         model.events(draft.streams.commands, draft.streams.addresses, draft.streams.boot)
         for draft in fitting
