@@ -56,4 +56,4 @@ def _cycles(alone: _Alone) -> int:
     flights = Flights(alone.config, alone.memory)
     flights.start(alone.command, 0)
     _, timing = flights.land()
-    return timing.done + 1
+    return int(timing.done) + 1  # of a graph that was made with numpy's numbers, too

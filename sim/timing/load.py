@@ -6,7 +6,7 @@ What does not come from the memory follows from the components' documented timin
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 from tilewright.hdl.bus.bursts import Bursts
@@ -75,7 +75,9 @@ def load_timing(config: EngineConfig, memory: Memory | None, command: Command) -
 
 @lru_cache(maxsize=1 << 14)
 def _fixed(config: EngineConfig, memory: Memory, load: _Load) -> LoadTiming:
-    return settle(load.bursts(config), memory)
+    timing = settle(load.bursts(config), memory)
+    # Others who ask alike get the same: of a graph that was made with numpy's numbers, too.
+    return LoadTiming(*(int(getattr(timing, field.name)) for field in fields(timing)))
 
 
 def load_bursts(config: EngineConfig, command: Command, start: int) -> Bursting | None:

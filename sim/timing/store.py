@@ -37,7 +37,7 @@ def _block(config: EngineConfig, command: Store) -> Block:
 
 @lru_cache(maxsize=1 << 14)
 def _fixed(config: EngineConfig, memory: Memory, block: Block) -> int:
-    return settle(_store_bursts(config, block), memory)
+    return int(settle(_store_bursts(config, block), memory))
 
 
 def _store_bursts(config: EngineConfig, block: Block) -> Generator[Burst, int, int]:

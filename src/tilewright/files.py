@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import operator
 import os
 import secrets
 import stat
@@ -66,7 +67,7 @@ def write_text(path: PathLike, text: str) -> None:
 
 def write_json(path: PathLike, record: Any) -> None:
     """Write figures as JSON that a person can read, too; see :func:`fresh_file`."""
-    write_text(path, json.dumps(record, indent=1) + "\n")
+    write_text(path, json.dumps(record, indent=1, default=operator.index) + "\n")
 
 
 @contextmanager

@@ -129,3 +129,15 @@ def test_many_rows_take_what_all_of_them_take(seed, monkeypatch):
         assert rows == pytest.approx(exact, rel=rel), seed
         exact = told.results(groups, stride, height, width)
         assert results == pytest.approx(exact, rel=rel), seed
+
+
+def test_cycles_are_plain_numbers_whoever_asks_first():
+    """One who asked with numpy's numbers left them for others, whose report was then no JSON."""
+    config = ENGINES["4x4-bus64"]
+    for memory in (tw.MemoryTiming(21, 6), tw.Target.from_board("ulx3s-12f").memory):
+        first, then = CycleModel(config, memory), CycleModel(config, memory)
+        asked = [np.int64(n) for n in (1, 64, 3, 13, 0)]
+        for ask in (first, then):
+            assert type(ask.words(asked[3])) is int
+            assert type(ask.rows(*asked)) is int
+            assert type(ask.results(*asked[:4])) is int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -135,7 +136,9 @@ def _text(text: object) -> str:
 
 
 def _json(record: object) -> str:
-    return json.dumps(record, separators=(",", ":")).replace("<", "\\u003c")
+    # A graph that was made with numpy's numbers has some of them here.
+    text = json.dumps(record, separators=(",", ":"), default=operator.index)
+    return text.replace("<", "\\u003c")
 
 
 def _section(head: str, text: str, body: str) -> str:
