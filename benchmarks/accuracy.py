@@ -25,13 +25,13 @@ import torch
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 from torch.nn import functional
 
 import tilewright as tw
+from benchmarks.output import table_of
 from examples import digits
 from examples.networks import NETWORKS
 from tilewright.files import fresh_file, write_json
@@ -264,11 +264,7 @@ def main(
             records[case.name] = {"case": asdict(case), "accuracy": asdict(accuracy)}
             kept = [records[other.name] for other in CASES if other.name in records]
             write_json(output, {"data": "digits of scikit-learn, two folds", "networks": kept})
-    heads, *lines = rows([records[case.name] for case in chosen])
-    table = Table(*heads)
-    for line in lines:
-        table.add_row(*line)
-    console.print(table)
+    console.print(table_of(rows([records[case.name] for case in chosen])))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
 import tilewright as tw
+from benchmarks.output import table_of
 from tilewright.compiler.ir import Conv2d, Graph, Input, Output, Requantize, TensorType
 from tilewright.estimation.energies import INFO, Cause
 from tilewright.estimation.terms import room_of
@@ -158,11 +158,7 @@ def main(
 ) -> None:
     """Print bits for each event, layer by layer."""
     record = {"layers": [measure(name) for name in LAYERS]}
-    heads, *cells = rows(record)
-    table = Table(*heads)
-    for row in cells:
-        table.add_row(*row)
-    Console().print(table)
+    Console().print(table_of(rows(record)))
     if json is not None:
         write_json(json, record)
 

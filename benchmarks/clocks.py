@@ -23,11 +23,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 import tilewright as tw
 import tilewright.estimation
 from benchmarks.drawn import SEED, drawn
+from benchmarks.output import table_of
 from tilewright.boards import Board, get_board
 from tilewright.boards.families import get_family
 from tilewright.boards.flow.report import REPORT, used_sites
@@ -128,11 +128,7 @@ def keep() -> None:
     routed = systems()
     record = {"systems": [asdict(system) for system in routed]}
     write_json(KEPT, record)
-    heads, *cells = rows(record)
-    table = Table(*heads)
-    for row in cells:
-        table.add_row(*row)
-    console.print(table)
+    console.print(table_of(rows(record)))
     for family in sorted({system.family for system in routed}):
         if errors := left_out([system for system in routed if system.family == family]):
             console.print(

@@ -18,11 +18,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 import tilewright as tw
 from benchmarks.networks import quantized_network
-from benchmarks.output import markdown_table
+from benchmarks.output import markdown_table, table_of
 from examples.networks import NETWORKS
 from examples.networks.registry import Network
 from tilewright.compiler.ir import Graph
@@ -138,11 +137,7 @@ def main(
             records = sorted([*others, record], key=lambda r: list(CASES).index(r["network"]))
             write_text(output, json.dumps(records, indent=1) + "\n")
             console.print(*rows([record])[1])
-    heads, *cells = rows(records)
-    table = Table(*heads)
-    for cell in cells:
-        table.add_row(*cell)
-    console.print(table)
+    console.print(table_of(rows(records)))
 
 
 if __name__ == "__main__":

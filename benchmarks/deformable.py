@@ -21,10 +21,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
 import tilewright as tw
-from benchmarks.output import markdown_table
+from benchmarks.output import markdown_table, table_of
 from tilewright.compiler.ir import (
     Conv2d,
     DeformConv2d,
@@ -201,13 +200,10 @@ def main(
         for offsets in VARIANTS:
             if only in layer.name:
                 run(layer, offsets)
-    heads, *lines = rows([r for r in records.values() if only in r["name"]])
-    table = Table(*heads)
-    for line in lines:
-        table.add_row(*line)
-    console.print(table)
+    cells = rows([r for r in records.values() if only in r["name"]])
+    console.print(table_of(cells))
     if markdown is not None:
-        write_text(markdown, markdown_table([heads, *lines]))
+        write_text(markdown, markdown_table(cells))
 
 
 def rows(records: Sequence[dict[str, Any]]) -> list[list[str]]:

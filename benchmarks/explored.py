@@ -30,10 +30,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 import tilewright as tw
 from benchmarks.estimates import synthesized
+from benchmarks.output import table_of
 from examples.networks import NETWORKS
 from tilewright.boards import get_board
 from tilewright.boards.families import get_family
@@ -234,11 +234,7 @@ def synthesize(
         **compared(taken, found.board),
     }
     write_json(output, record)
-    heads, *cells = rows(record)
-    table = Table(*heads)
-    for row in cells:
-        table.add_row(*row)
-    console.print(table)
+    console.print(table_of(rows(record)))
 
 
 if __name__ == "__main__":

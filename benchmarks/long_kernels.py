@@ -19,11 +19,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
 import tilewright as tw
 from benchmarks.array import Layer, graph_of
 from benchmarks.forms import ENGINE, measure, sequence
+from benchmarks.output import table_of
 from tilewright.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -86,11 +86,7 @@ def main(output: Annotated[Path, typer.Option()] = RESULTS / "long_kernels.json"
         records.append({"taps": taps, "direct": direct, "tiles": tiles})
         print(taps, direct, tiles, flush=True)
         write_json(output, {"length": LENGTH, "channels": CHANNELS, "kernels": records})
-    heads, *lines = rows(records)
-    table = Table(*heads)
-    for line in lines:
-        table.add_row(*line)
-    Console().print(table)
+    Console().print(table_of(rows(records)))
 
 
 if __name__ == "__main__":

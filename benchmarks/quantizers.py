@@ -17,8 +17,8 @@ from typing import Annotated, Any
 import torch
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.output import table_of
 from examples.networks import NETWORKS
 from tilewright.files import write_json
 from tilewright.quantization import quantize_with_report
@@ -82,11 +82,7 @@ def main(
         records["now"][name] = measure(name)
         console.print(name, records["now"][name])
         write_json(output, records)
-    heads, *lines = rows(records)
-    table = Table(*heads)
-    for line in lines:
-        table.add_row(*line)
-    console.print(table)
+    console.print(table_of(rows(records)))
 
 
 if __name__ == "__main__":

@@ -27,12 +27,12 @@ import torch
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from torch import nn
 
 import tilewright as tw
 from benchmarks import accuracy
 from benchmarks.accuracy import FOLDS, Case, folds
+from benchmarks.output import table_of
 from tilewright.files import fresh_file, write_json
 from tilewright.nn import pruning
 from tilewright.nn.pruning import Shape, prune
@@ -271,11 +271,7 @@ def main(
             progress.update(task, completed=total)
             for kept, some in zip(KEPT, zip(*steps, strict=True), strict=True):
                 write(chain.case, chain.shape, kept, some)
-    heads, *lines = rows(list(records.values()))
-    table = Table(*heads)
-    for line in lines:
-        table.add_row(*line)
-    console.print(table)
+    console.print(table_of(rows(list(records.values()))))
 
 
 if __name__ == "__main__":
