@@ -8,14 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from math import gcd
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar
 
 from tilewright.errors import Error, require_type
 from tilewright.isa.commands import Unit
-from tilewright.isa.ranges import RULES
-
-Rounding: TypeAlias = Literal["half_even", "double"]
-"""How sums become activations: once, ties to even; or twice, as TFLite's reference kernels do."""
+from tilewright.isa.ranges import RULES, Rounding
 
 
 class ConfigError(Error):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:
     from tilewright.isa.config import EngineConfig
 
+Rounding: TypeAlias = Literal["half_even", "double"]
+"""How sums become activations: once, ties to even; or twice, as TFLite's reference kernels do."""
 
-def is_power_of_two(value: int) -> bool:
+
+def _is_power_of_two(value: int) -> bool:
     """Return whether a number is 1, 2, 4 and so on."""
     return value > 0 and value & (value - 1) == 0
 
@@ -30,7 +33,7 @@ def _one_of(name: str, *values: int) -> Rule:
 def _depth(name: str, low: int = 16, high: int = 65536) -> Rule:
     def holds(config: EngineConfig) -> bool:
         value = getattr(config, name)
-        return is_power_of_two(value) and low <= value <= high
+        return _is_power_of_two(value) and low <= value <= high
 
     return name, f"a power of two in {low}..{high}", holds
 
@@ -88,7 +91,7 @@ RULES: tuple[Rule, ...] = (
     _least_without_tiles("data_width", 9),
     _least_without_tiles("kernel_width", 8),
     _in("multiplier_width", 8, 31),
-    ("rounding", '"half_even" or "double"', lambda c: c.rounding in ("half_even", "double")),
+    ("rounding", '"half_even" or "double"', lambda c: c.rounding in get_args(Rounding)),
     (
         "multiplier_width",
         '31 with rounding="double"',
@@ -113,7 +116,7 @@ RULES: tuple[Rule, ...] = (
         "burst_beats",
         "a power of two of at most 128 beats and 2048 bytes",
         lambda c: (
-            is_power_of_two(c.burst_beats)
+            _is_power_of_two(c.burst_beats)
             and c.burst_beats <= 128
             and c.burst_beats * c.bus_bytes <= 2048
         ),

@@ -180,17 +180,23 @@ def drafts(
     return made
 
 
-def _streams(recorder: Recorder, memory: MemoryMap, timing: Timing) -> tuple[Streams, Streams]:
-    """Return the commands as streams, with loads as early as they may be, and as they come."""
+def _streams(
+    recorder: Recorder, memory: MemoryMap, timing: Timing
+) -> tuple[Streams, Streams | None]:
+    """Return the commands as streams, with loads as early as they may be, and as they come.
+
+    The latter are None if they are what the former are, or too many to be compared.
+    """
     config, entries = recorder.config, recorder.entries
     moved = loads_ahead(entries, recorder.busy, config, timing)
     verify_commands(entries)
     verify_commands(entry for entry in moved if isinstance(entry, Entry))
-    in_order = build_streams(entries, config, memory.end)
     try:
-        return build_streams(moved, config, memory.end), in_order
+        streams = build_streams(moved, config, memory.end)
     except EngineLimitError:  # units further apart take wider counts
-        return in_order, in_order
+        return build_streams(entries, config, memory.end), None
+    compared = streams.count <= COMPARED_ORDERS
+    return streams, build_streams(entries, config, memory.end) if compared else None
 
 
 @dataclass(frozen=True)
@@ -202,7 +208,7 @@ class Draft:
     constants: Constants
     memory: MemoryMap
     streams: Streams
-    in_order: Streams
+    in_order: Streams | None
 
     @classmethod
     def of(
@@ -228,9 +234,7 @@ class Draft:
     @property
     def in_order_of_network(self) -> Draft | None:
         """The same with loads where the network has them; None if it is that, or is large."""
-        if self.streams.count > COMPARED_ORDERS or self.streams is self.in_order:
-            return None
-        return replace(self, streams=self.in_order)
+        return None if self.in_order is None else replace(self, streams=self.in_order)
 
     def size(self, config: EngineConfig) -> int:
         """Return the bytes of memory that the program takes."""

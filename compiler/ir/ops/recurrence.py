@@ -11,7 +11,7 @@ from tilewright.compiler.ir.arithmetic import IntArray, Integers, requantize, we
 from tilewright.compiler.ir.op import Biased, Range, Rule, Shape, Types, Unary, Values
 from tilewright.compiler.ir.ops.convolution import Conv2d, convolve
 from tilewright.compiler.ir.rules import requantize_problem, rule
-from tilewright.compiler.ir.types import Requantize, TensorType
+from tilewright.compiler.ir.types import Requantize
 
 
 @rule("weight")
@@ -79,11 +79,11 @@ class Recurrence(Unary, Biased):
         count = types[self.input].shape[2 if self.columns else 1]
         return range(count - 1, -1, -1) if self.backwards else range(count)
 
-    def message(self, kind: TensorType) -> Conv2d:
-        """Return the convolution that makes a message of a row of a type."""
+    def message(self, source: str, output: str) -> Conv2d:
+        """Return the convolution that makes a message of a slice, as a row."""
         taps = self.weight.shape[3]
         return Conv2d(
-            self.name, "slice", "message", self.weight, self.weight_bits, self.bias, (1, 1),
+            self.name, source, output, self.weight, self.weight_bits, self.bias, (1, 1),
             (0, 0, taps // 2, taps // 2), (1, 1), 1, self.requantize,
         )  # fmt: skip
 
@@ -110,7 +110,7 @@ class Recurrence(Unary, Biased):
         # Slices as rows, without a copy.
         by_slice, sums_by_slice = (x.transpose(0, 2, 1) if self.columns else x for x in (out, sums))
         row = replace(kind, shape=(kind.shape[0], 1, by_slice.shape[2]))
-        conv, before = self.message(row), None
+        conv, before = self.message("slice", "message"), None
         for place in self.slices(types):
             if before is not None:
                 acc = convolve(conv, by_slice[:, before : before + 1], row)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tilewright.compiler.quantized.ops.base import Op
@@ -46,17 +43,14 @@ class Recurrence(Op):
 
     def evaluate(self, *inputs: Tensor) -> Tensor:
         """Convolve and add, slice by slice."""
-        (x,) = inputs
-        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-        return slice_by_slice(x, weight, bias, columns=self.columns, backwards=self.backwards)
+        return self._run(inputs[0], lambda value: value)
 
     def evaluate_on(self, grid: Quantization, *inputs: Tensor) -> Tensor:
         """Do so with slices, messages and sums on the output's grid."""
-        weight, bias = self.weight.to(inputs[0].dtype), self.bias.to(inputs[0].dtype)
-        axis = 3 if self.columns else 2
-        slices = list(grid.apply(inputs[0]).unbind(axis))
-        places = range(len(slices))[:: -1 if self.backwards else 1]
-        for before, place in pairwise(places):
-            message = F.conv1d(slices[before], weight, bias, padding=weight.shape[2] // 2)
-            slices[place] = grid.apply(slices[place] + grid.apply(message.relu()))
-        return torch.stack(slices, axis)
+        return self._run(grid.apply(inputs[0]), grid.apply)
+
+    def _run(self, x: Tensor, rounded: Callable[[Tensor], Tensor]) -> Tensor:
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return slice_by_slice(
+            x, weight, bias, columns=self.columns, backwards=self.backwards, rounded=rounded
+        )

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tilewright.compiler.ir import Add, Conv2d, Recurrence
+from tilewright.compiler.ir import Add, Recurrence
 from tilewright.compiler.schedule.limits import EngineLimitError
 from tilewright.compiler.schedule.lowering.context import Context, keep
 from tilewright.compiler.schedule.lowering.convolution import conv
@@ -44,9 +44,8 @@ def _over_rows(ctx: Context, op: Recurrence, source: str, output: str) -> None:
     ctx.values[output], ctx.orders[output] = kind, ctx.orders[source]
     row = replace(kind, shape=(channels, 1, width))
     ends = replace(keep(row), qmin=op.requantize_input.qmin, qmax=op.requantize_input.qmax)
-    places = range(height - 1, -1, -1) if op.backwards else range(height)
     before = None
-    for place in places:
+    for place in op.slices(ctx.values):
         mine = _row(ctx, source, f"{op.output}.input.{place}", place)
         result = _row(ctx, output, f"{op.output}.{place}", place)
         if before is None:
@@ -55,20 +54,12 @@ def _over_rows(ctx: Context, op: Recurrence, source: str, output: str) -> None:
             message = ctx.fresh(f"{op.output}.message.{place}")
             ctx.values[message] = row
             ctx.wanted[message] = ctx.orders[source]
-            conv(ctx, _message(op, before, message))
+            conv(ctx, op.message(before, message))
             add(
                 ctx,
                 Add(op.name, mine, message, result, keep(row), keep(row), ends, 8, row.signed),
             )
         before = result
-
-
-def _message(op: Recurrence, source: str, output: str) -> Conv2d:
-    taps = op.weight.shape[3]
-    return Conv2d(
-        op.name, source, output, op.weight, op.weight_bits, op.bias, (1, 1),
-        (0, 0, taps // 2, taps // 2), (1, 1), 1, op.requantize,
-    )  # fmt: skip
 
 
 def _row(ctx: Context, whole: str, name: str, place: int) -> str:

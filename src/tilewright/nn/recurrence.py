@@ -6,6 +6,7 @@ arXiv:1712.06080.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import torch
@@ -57,16 +58,25 @@ def recurrence(
 
 
 def slice_by_slice(
-    x: Tensor, weight: Tensor, bias: Tensor | None, *, columns: bool, backwards: bool
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    columns: bool,
+    backwards: bool,
+    rounded: Callable[[Tensor], Tensor] = lambda value: value,
 ) -> Tensor:
-    """Return what :func:`recurrence` does; ``columns``, ``backwards``: its direction."""
+    """Return what :func:`recurrence` does; ``columns``, ``backwards``: its direction.
+
+    ``rounded`` : what becomes of messages and of sums
+    """
     axis = 3 if columns else 2
     slices = list(x.unbind(axis))
     if backwards:
         slices.reverse()
     for i in range(1, len(slices)):
         message = F.conv1d(slices[i - 1], weight, bias, padding=weight.shape[2] // 2)
-        slices[i] = slices[i] + message.relu()
+        slices[i] = rounded(slices[i] + rounded(message.relu()))
     if backwards:
         slices.reverse()
     return torch.stack(slices, axis)
