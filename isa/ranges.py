@@ -73,7 +73,7 @@ RULES: tuple[Rule, ...] = (
     ("shared_words", "False with pipelined=False", lambda c: not c.shared_words or c.pipelined),
     (
         "folds",
-        lambda c: f"at most log2(requantizers), {c.requantizer_count.bit_length() - 1}",
+        lambda c: f"in 0..{c.requantizer_count.bit_length() - 1}, log2(requantizers)",
         lambda c: 0 <= c.folds < c.requantizer_count.bit_length(),
     ),
     ("folds", "0 with pipelined=False", lambda c: c.folds == 0 or c.pipelined),
