@@ -9,7 +9,13 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.array.broadcast import complete_latency, segment_broadcast
 from tilewright.hdl.array.mac import MacArray
-from tilewright.hdl.buffers.ports import lane_addresses, lane_words, lane_write, word_write
+from tilewright.hdl.buffers.ports import (
+    lane_addresses,
+    lane_words,
+    lane_write,
+    odd_writes,
+    word_write,
+)
 from tilewright.hdl.buffers.weights import WeightBuffer
 from tilewright.hdl.drain.partial import tile_layout
 from tilewright.hdl.drain.unit import Drain
@@ -60,6 +66,7 @@ class ComputeUnit(wiring.Component):
     offset_addr, mask_addr : Out(16), offset_data, mask_data : In; the offset buffer's, if any
     table_write : In(word_write(8)); activation tables
     o_act : Out(lane_write), o_out : Out(word_write); results
+    o_act_odd, o_out_odd : likewise, of odd pixels, where two words of results leave in a cycle
     start, done : Out(1); a command starts; a command's last result is being written
     error : Out(1), status : Out(8); the command that waits is none
     busy, step, stall_load, stall_store, stall_command, stall_result : Out(1); for the counters
@@ -137,6 +144,7 @@ class ComputeUnit(wiring.Component):
                 "table_write": In(word_write(8)),
                 "o_act": Out(lane_write(config)),
                 "o_out": Out(word_write(config.rows * 8)),
+                **odd_writes(config),
                 "start": Out(1),
                 "done": Out(1),
                 "error": Out(1),
@@ -353,13 +361,15 @@ class ComputeUnit(wiring.Component):
             drain.parameter_word.eq(parameters),
         ]
         if config.pipelined:
-            m.d.comb += drain.early.eq(
-                Cat(
-                    delayed(m, steps.last, to_capture - 1),
-                    delayed(m, steps.last & steps.first_of_kg, to_capture - 1),
-                    delayed(m, steps.parameter, weight_latency - 1),
-                )
-            )
+            early = [
+                delayed(m, steps.last, to_capture - 1),
+                delayed(m, steps.last & steps.first_of_kg, to_capture - 1),
+                delayed(m, steps.parameter, weight_latency - 1),
+            ]
+            if config.result_words == 2:
+                early.append(command.pair)
+                m.d.comb += drain.i.target.pair.eq(command.pair)
+            m.d.comb += drain.early.eq(Cat(early))
         wiring.connect(m, wiring.flipped(self.table_write), drain.table_write)
         if config.folds:
             m.d.comb += drain.i.fold.eq(command.fold)
@@ -367,6 +377,8 @@ class ComputeUnit(wiring.Component):
             m.d.comb += drain.i.table.eq(command.table)
         wiring.connect(m, wiring.flipped(self.o_act), drain.o_act)
         wiring.connect(m, wiring.flipped(self.o_out), drain.o_out)
+        for name in odd_writes(config):
+            wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(drain, name))
         if config.partial_depth:
             m.d.comb += [
                 drain.i.partial.eq(command.partial),

@@ -14,6 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.buffers.activations import ActivationBuffer
 from tilewright.hdl.buffers.offsets import OffsetBuffer
+from tilewright.hdl.buffers.results import ResultBanks
 from tilewright.hdl.buffers.weights import WeightBuffer
 from tilewright.hdl.buffers.words import WordBuffer
 from tilewright.hdl.bus.axi import AXI4, AXI4Lite, join
@@ -89,7 +90,19 @@ class Engine(wiring.Component):
             m.submodules[f"{domain}_queue"] = DomainRenamer(domain)(queue)
         m.submodules.activations = activations = ActivationBuffer(config)
         m.submodules.weights = weights = WeightBuffer(config)
-        m.submodules.results = results = WordBuffer(
+        m.submodules.results = results = self._results()
+
+        self._connect_commands(m, control, units, queues)
+        self._connect_data(m, units, activations, weights, results)
+        self._connect_control(m, control, units, queues)
+        return m
+
+    def _results(self):
+        """Return the output buffer."""
+        config = self._config
+        if config.result_words == 2:
+            return ResultBanks(config)
+        return WordBuffer(
             width=8 * config.rows,
             depth=config.out_depth,
             pipelined=config.pipelined,
@@ -97,11 +110,6 @@ class Engine(wiring.Component):
             # Together, behind what works with the last row: some are left over otherwise.
             place=Place(config.rows - 1, config.rows, rank=3),
         )
-
-        self._connect_commands(m, control, units, queues)
-        self._connect_data(m, units, activations, weights, results)
-        self._connect_control(m, control, units, queues)
-        return m
 
     def _connect_commands(self, m, control, units, queues):
         """Give each unit its commands, and tell it how far the others are."""
@@ -144,6 +152,9 @@ class Engine(wiring.Component):
             wiring.connect(m, load.kernel_write, weights.i_kernels)
         wiring.connect(m, load.table_write, compute.table_write)
         wiring.connect(m, compute.o_out, results.i)
+        if config.result_words == 2:
+            wiring.connect(m, compute.o_act_odd, activations.i_drain_odd)
+            wiring.connect(m, compute.o_out_odd, results.i_odd)
         m.d.comb += [
             activations.addr.eq(compute.act_addr),
             compute.act_data.eq(activations.o),

@@ -34,9 +34,11 @@ class EngineConfig:
         Neighbouring output pixels computed at once; also the lanes of the activation buffer.
         An odd number reads every window of stride 1..4 in one access (7 also divides the
         224/112/56/28/14/7 family of feature maps).
-    requantizers : int or None, divides rows
+    requantizers : int or None, divides rows, or 2 * rows
         Requantization pipelines; a pass of the array takes at least
-        ``cols * rows / requantizers`` cycles. None means one per row.
+        ``cols * rows / requantizers`` cycles. None means one per row. With ``2 * rows``, two pixel
+        words of results leave the array in a cycle, where both can be written (see ``pair`` of
+        ``Compute``); not with tiles (``partial_depth``), and from 4 columns on.
     weight_bits : int, 8 or 4
         4: weights of at most 4 bits, and one multiplier for the two products of a pair of rows,
         whose activation must be the same: a layer without common channels (depthwise) runs at one
@@ -56,7 +58,7 @@ class EngineConfig:
     shared_words : bool
         A pass can have pixels of several rows, where rows of results are no whole words of ``cols``
         pixels. Not for windows that are sampled or summed, nor for tiles.
-    folds : int, 0..log2(requantizers)
+    folds : int, 0..log2(requantizers), and of rows
         How often the rows can be halved: with 1, rows of the upper half can sum other channels of
         the outputs of the lower half, and both sums are added behind the array; with 2, rows of
         four quarters, and so on. So an output channel group of few channels keeps all rows busy.
@@ -133,7 +135,7 @@ class EngineConfig:
     """
 
     #: After a compute command has left the array, its last result is written within this many
-    #: cycles and ``drain_cycles``: an upper bound that the hardware keeps.
+    #: cycles and ``single_drain_cycles``: an upper bound that the hardware keeps.
     RESULT_LATENCY: ClassVar[int] = 64
 
     rows: int = 16
@@ -197,7 +199,22 @@ class EngineConfig:
     @property
     def drain_cycles(self) -> int:
         """Cycles in which the results of one pass leave the array, and so the shortest pass."""
-        return self.cols * self.rows // self.requantizer_count
+        return -(-self.cols * self.rows // self.requantizer_count)
+
+    @property
+    def rows_per_requantizer(self) -> int:
+        """Rows that share a requantizer, or 1 where each row has one or two."""
+        return max(1, self.rows // self.requantizer_count)
+
+    @property
+    def result_words(self) -> int:
+        """Pixel words of results that leave the array in a cycle, where both can be written."""
+        return max(1, self.requantizer_count // self.rows)
+
+    @property
+    def single_drain_cycles(self) -> int:
+        """Cycles in which the results of one pass leave where no two words do in a cycle."""
+        return self.cols if self.result_words == 2 else self.drain_cycles
 
     def command_bytes(self, unit: Unit) -> int:
         """Bytes of one command of a unit."""
@@ -206,7 +223,8 @@ class EngineConfig:
     @property
     def compute_options(self) -> bool:
         """Whether compute commands have room for options."""
-        return self.partial_depth > 0 or self.shared_words or self.folds > 0
+        words = self.result_words > 1 or self.shared_words
+        return words or self.partial_depth > 0 or self.folds > 0
 
     @property
     def window_width(self) -> int:

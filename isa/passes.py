@@ -89,10 +89,15 @@ def command_parts(config: EngineConfig, command: Compute) -> int:
     return command.accesses or window_parts(config, command.stride_x)
 
 
+def result_cycles(config: EngineConfig, pair: bool) -> int:
+    """Return the cycles in which the results of a pass leave the array, by one or two words."""
+    return config.drain_cycles if pair else config.single_drain_cycles
+
+
 def shortest_pass(config: EngineConfig, command: Compute) -> int:
     """Return the cycles that a pass takes at least, however little it computes."""
     if not command.partial:
-        return config.drain_cycles
+        return result_cycles(config, bool(command.pair))
     return pass_span(config, command.tile_h, command.tile_w, bool(command.last))
 
 
@@ -119,7 +124,7 @@ def drain_span(config: EngineConfig, tile_h: int, tile_w: int, last: bool) -> in
 def command_drain(config: EngineConfig, command: Compute) -> int:
     """Return the cycles in which the last pass of a command leaves the array."""
     if not command.partial:
-        return config.drain_cycles
+        return result_cycles(config, bool(command.pair))
     return drain_span(config, command.tile_h, command.tile_w, bool(command.last))
 
 
@@ -163,7 +168,7 @@ def least_last_parts(config: EngineConfig, command: Compute) -> int:
     segment = command.segment if command.n_cg > 1 else 0
     parts = min(config.cols, max(pixels, segment, command.last_segment))
     busy = PassShape.of(config, command).cycles(parts)
-    return parts if busy >= config.drain_cycles else config.cols
+    return parts if busy >= shortest_pass(config, command) else config.cols
 
 
 def word_pixels(config: EngineConfig, command: Compute, word: int) -> int:

@@ -17,6 +17,10 @@ def _is_power_of_two(value: int) -> bool:
     return value > 0 and value & (value - 1) == 0
 
 
+def _most_folds(c: EngineConfig) -> int:
+    return min(c.rows, c.requantizer_count).bit_length() - 1
+
+
 Holds: TypeAlias = "Callable[[EngineConfig], bool]"
 Rule: TypeAlias = "tuple[str, str | Callable[[EngineConfig], str], Holds]"
 
@@ -57,11 +61,22 @@ RULES: tuple[Rule, ...] = (
     _in("cols", 2, 16),
     (
         "requantizers",
-        lambda c: f"a divisor of rows ({c.rows}) or None",
+        lambda c: f"a divisor of rows ({c.rows}), 2 * rows or None",
         lambda c: (
             c.requantizers is None
+            or c.requantizers == 2 * c.rows
             or (0 < c.requantizers <= c.rows and c.rows % c.requantizers == 0)
         ),
+    ),
+    (
+        "requantizers",
+        lambda c: f"at most {c.rows} with partial_depth or fewer than 4 cols",
+        lambda c: c.result_words == 1 or (c.partial_depth == 0 and c.cols >= 4),
+    ),
+    (
+        "requantizers",
+        lambda c: f"at most {c.rows} without early_parameters or without prefetch",
+        lambda c: c.result_words == 1 or (c.early_parameters and c.prefetch),
     ),
     (
         "requantizers",
@@ -73,8 +88,8 @@ RULES: tuple[Rule, ...] = (
     ("shared_words", "False with pipelined=False", lambda c: not c.shared_words or c.pipelined),
     (
         "folds",
-        lambda c: f"in 0..{c.requantizer_count.bit_length() - 1}, log2(requantizers)",
-        lambda c: 0 <= c.folds < c.requantizer_count.bit_length(),
+        lambda c: f"in 0..{_most_folds(c)}, log2(requantizers) or log2(rows)",
+        lambda c: 0 <= c.folds <= _most_folds(c),
     ),
     ("folds", "0 with pipelined=False", lambda c: c.folds == 0 or c.pipelined),
     ("folds", "0 with partial_depth", lambda c: c.folds == 0 or c.partial_depth == 0),

@@ -1,4 +1,4 @@
-"""Rows that share words of results: arithmetic on a command's fields.
+"""Words of results: rows that share them, and two that leave in a cycle; of a command's fields.
 
 Where a row of results does not fill its last word of ``cols`` pixels, the next row goes on in it. A
 window's pixels are then read row by row: of each row, those that lie in it.
@@ -15,6 +15,9 @@ from tilewright.isa.passes import window_parts
 
 #: What the engine counts: pixels of a row of results, and of the input from one row to the next.
 LEAST_WIDTH, MOST_ROW_DX = 2, (1 << 13) - 1
+#: Results that follow one another, of which no two may lie in a lane where two leave in a cycle: a
+#: lane written in two cycles of three has room for what is loaded.
+APART = 4
 
 
 def shared_accesses(config: EngineConfig, stride_x: int, out_w: int) -> int:
@@ -37,6 +40,18 @@ def can_share(config: EngineConfig, stride_x: int, out_w: int) -> bool:
     )
 
 
+def can_pair(config: EngineConfig, dst_step: int, shared_w: int = 0) -> bool:
+    """Return whether two words of results can leave in a cycle.
+
+    Parameters
+    ----------
+    dst_step : as in ``Compute``
+    shared_w : results of a row, if rows share words
+    """
+    beyond = shared_w % config.cols
+    return config.result_words == 2 and dst_step == 1 and (not beyond or beyond >= APART)
+
+
 def _counts(config: EngineConfig, c: Compute) -> bool:
     return not c.accesses or (
         not (c.partial or c.transform or c.product or c.resume)
@@ -55,6 +70,17 @@ def _agrees(config: EngineConfig, c: Compute) -> bool:
     )
 
 
+def _pairs(config: EngineConfig, c: Compute) -> bool:
+    return (
+        config.result_words == 1
+        or not c.pair
+        or (
+            can_pair(config, c.dst_step, c.out_w if c.accesses and c.to_act else 0)
+            and not (c.accesses and c.to_out and (c.out_row_step - c.out_w) % 2)
+        )
+    )
+
+
 #: What compute commands must have, whether they do, and what is done otherwise; "" for a refusal.
 WORD_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute], bool], str], ...] = (
     (
@@ -67,6 +93,11 @@ WORD_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute], bool], str], ...]
         _agrees,
         "",  # hardware goes on with what is not defined
     ),
+    (
+        "results that lie apart where two words leave in a cycle: see pair",
+        _pairs,
+        "",  # likewise
+    ),
 )
 
 
@@ -75,8 +106,10 @@ def share_words(config: EngineConfig, command: Compute) -> Compute:
     c, cols = command, config.cols
     pixels, row_dx = c.n_oy * c.out_w, c.out_w * c.stride_x
     words = -(-pixels // cols)
+    apart = can_pair(config, c.dst_step, c.out_w) and not (c.out_row_step - c.out_w) % 2
     return changed(
         c,
+        pair=int(apart),
         n_ox=words,
         accesses=shared_accesses(config, c.stride_x, c.out_w),
         last_pixels=pixels - (words - 1) * cols,

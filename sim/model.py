@@ -82,7 +82,8 @@ class CycleModel:
     def gaps(self) -> Gaps:
         """What lies between commands."""
         # Of a pass for which nothing waits.
-        command = replace(_COMMAND, n_cg=self.config.drain_cycles)
+        pair = int(self.config.result_words == 2)
+        command = replace(_COMMAND, n_cg=self.config.drain_cycles, pair=pair)
         timing = compute_timing(self.config, command)
         passes = kernel_group_cycles(self.config, command, parts=1)
         arrival = 1 + WAIT_LATENCY

@@ -20,7 +20,7 @@ from tilewright.compiler.schedule.array.windows import PositionPlace
 from tilewright.compiler.schedule.array.work import Chunk, Work, evenly
 from tilewright.compiler.schedule.plan.parts import Parts
 from tilewright.isa import Compute
-from tilewright.isa.words import share_words
+from tilewright.isa.words import can_pair, share_words
 
 
 @dataclass(frozen=True)
@@ -184,6 +184,7 @@ class Computer:
             layer=op.layer,
             table=table,
             dst_step=op.reduction.column_step(op.result, work.columns[1] - work.columns[0]),
+            pair=int(can_pair(config, op.column_step)),
             **windows.fields(config, work, per_group=weights.per_group),
             **weights.fields(config, windows, work, weight_word),
             **op.reduction.fields(work),

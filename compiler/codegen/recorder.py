@@ -107,7 +107,7 @@ class Recorder:
             since = self._compute_end[index] - self._compute_end[last + 1]
             # What waits for all results by itself needs no fence.
             fence = int(
-                not op.windows.waits and since < config.drain_cycles + config.RESULT_LATENCY
+                not op.windows.waits and since < config.single_drain_cycles + config.RESULT_LATENCY
             )
         command = changed(command, fence=fence) if fence else command
         values = vars(command)

@@ -5,6 +5,7 @@
 ``offsets``      of deformable convolutions, with their masks
 ``weights``      a word of weights for each step of the array
 ``words``        a ring of words, of which the weights and the results are made
+``results``      the results in two banks, where two words of them come in a cycle
 
 Each is written by one unit while another one reads::
 

@@ -1,5 +1,7 @@
 """The activation buffer: pixel words, in lanes."""
 
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
@@ -41,7 +43,8 @@ class ActivationBuffer(wiring.Component):
     and the load unit, whose word waits in a one-entry buffer. Neither is ever refused: the drain
     comes back to a lane after ``cols`` cycles at the earliest, the load unit after two. Without
     ``config.pipelined`` the load unit is first, and the drain's word, the next of which comes after
-    two cycles at the earliest, waits in a one-entry buffer for all lanes.
+    two cycles at the earliest, waits in a one-entry buffer for all lanes. Where two words of
+    results leave in a cycle, they go to two lanes, and those of the next cycle to two others.
 
     Where the engine has a sampler, a lane's even words and its odd words lie in halves that are
     read at a place each: half a word's address.
@@ -54,6 +57,7 @@ class ActivationBuffer(wiring.Component):
     -------
     i_load : In(lane_write); at most every second cycle for the same lane
     i_drain : In(lane_write)
+    i_drain_odd : In(lane_write); only with ``2 * rows`` requantizers
     addr : In(lane_addresses)
     o : Out(lane_words)
 
@@ -78,6 +82,7 @@ class ActivationBuffer(wiring.Component):
             {
                 "i_load": In(lane_write(config)),
                 "i_drain": In(lane_write(config)),
+                **({"i_drain_odd": In(lane_write(config))} if config.result_words == 2 else {}),
                 "addr": In(lane_addresses(config)),
                 "o": Out(lane_words(config)),
             }
@@ -87,7 +92,7 @@ class ActivationBuffer(wiring.Component):
         """Build the netlist."""
         m = Module()
         config = self._config
-        i_load, i_drain = self._arrive(m) if config.pipelined else (self.i_load, self.i_drain)
+        i_load, *i_drains = self._arrive(m) if config.pipelined else (self.i_load, self.i_drain)
         halves = 2 if config.offset_depth else 1
         width = act_addr_width(config)
         inner = width - (halves - 1)
@@ -105,22 +110,23 @@ class ActivationBuffer(wiring.Component):
                 # A word for this lane that waits; what is written goes a register further.
                 waiting, addr = Signal(reset_less=True), Signal(width, reset_less=True)
                 held = Signal.like(given.data, reset_less=True)
-                loaded, drained = i_load.valid[lane], i_drain.valid[lane]
-                m.d.sync += [
-                    given.valid.eq(drained | waiting),
-                    given.addr.eq(Mux(drained, i_drain.addr, addr)),
-                ]
+                loaded = i_load.valid[lane]
+                drained = reduce(or_, (i_drain.valid[lane] for i_drain in i_drains))
+                place = addr
+                for i_drain in i_drains:
+                    place = Mux(i_drain.valid[lane], i_drain.addr, place)
+                m.d.sync += [given.valid.eq(drained | waiting), given.addr.eq(place)]
                 with m.If(loaded):
                     m.d.sync += [waiting.eq(1), addr.eq(i_load.addr)]
                 with m.Elif(~drained):
                     m.d.sync += waiting.eq(0)
-                by_rows = list(zip(i_load.late_valid, i_drain.late_valid, strict=True))
-                share = len(held) // len(by_rows)
-                for k, (load, drain) in enumerate(by_rows):
+                share = len(held) // len(i_load.late_valid)
+                for k, load in enumerate(i_load.late_valid):
                     part = slice(share * k, share * (k + 1))
-                    m.d.comb += given.data[part].eq(
-                        Mux(drain[lane], i_drain.late_data[part], held[part])
-                    )
+                    word = held[part]
+                    for i_drain in i_drains:
+                        word = Mux(i_drain.late_valid[k][lane], i_drain.late_data[part], word)
+                    m.d.comb += given.data[part].eq(word)
                     with m.If(load[lane]):
                         m.d.sync += held[part].eq(i_load.late_data[part])
             else:
@@ -134,19 +140,22 @@ class ActivationBuffer(wiring.Component):
                 with m.If(mine & ~loaded):
                     m.d.sync += waits.valid.eq(0)
         if not config.pipelined:
-            with m.If(i_drain.valid):
+            with m.If(self.i_drain.valid):
                 m.d.sync += [
                     waits.valid.eq(1),
-                    waits.lane.eq(i_drain.lane),
-                    waits.addr.eq(i_drain.addr),
-                    waits.data.eq(i_drain.data),
+                    waits.lane.eq(self.i_drain.lane),
+                    waits.addr.eq(self.i_drain.addr),
+                    waits.data.eq(self.i_drain.data),
                 ]
         return m
 
     def _arrive(self, m):
-        """Register what is written, with copies of decisions; return both."""
+        """Register what is written, with copies of decisions; return what is loaded first."""
         config, arrived = self._config, []
-        for name, i in (("load", self.i_load), ("drain", self.i_drain)):
+        sources = [("load", self.i_load), ("drain", self.i_drain)]
+        if config.result_words == 2:
+            sources.append(("drain_odd", self.i_drain_odd))
+        for name, i in sources:
             word = _Arrived(
                 valid=Signal(config.cols, reset_less=True),
                 addr=Signal(act_addr_width(config), reset_less=True),

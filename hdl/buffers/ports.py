@@ -4,7 +4,15 @@ from amaranth.hdl import Cat, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
-__all__ = ["folded", "lane_addresses", "lane_words", "lane_write", "weight_write", "word_write"]
+__all__ = [
+    "folded",
+    "lane_addresses",
+    "lane_words",
+    "lane_write",
+    "odd_writes",
+    "weight_write",
+    "word_write",
+]
 
 
 def folded(address, depth):
@@ -33,6 +41,13 @@ def lane_write(config):
             "data": Out(config.rows * 8),
         }
     )
+
+
+def odd_writes(config):
+    """Return the members for results of odd pixels, where two words leave in a cycle."""
+    if config.result_words == 1:
+        return {}
+    return {"o_act_odd": Out(lane_write(config)), "o_out_odd": Out(word_write(config.rows * 8))}
 
 
 def weight_write(config):

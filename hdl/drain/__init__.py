@@ -1,11 +1,13 @@
 """From accumulators to results.
 
-``unit``        copies of the accumulators leave row by row, column by column, with their parameters
+``unit``        results leave row by row, column by column, with their parameters
+``chains``      copies of the accumulators
 ``fold``        sums of rows that are parts of one are added
 ``partial``     terms of tiles are summed first, and leave as the pixels of a tile
 ``requantize``  scale, round to nearest even, saturate
 ``lookup``      activation functions as tables
 ``write``       where each word goes
+``pairs``       two words in a cycle
 
 While the array works on the next pass, the copies of the last one move on, a cycle each::
 

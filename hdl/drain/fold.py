@@ -16,10 +16,11 @@ class Fold(wiring.Component):
 
     Members
     -------
-    i : In(array of requantizers signed(acc_width)); sums at the heads of the drain's chains
+    i : In(array of requantizers, or at most rows, signed(acc_width)); sums at the heads of the
+        drain's chains
     start : In(1); in the next cycle come the first sums of a pass
     fold : In(range(folds + 1)); with ``start``: how often to halve those of the pass
-    o : Out(array of requantizers signed(acc_width)); modulo ``2**acc_width``
+    o : Out(array of as many); modulo ``2**acc_width``
 
     Timing
     ------
@@ -28,7 +29,8 @@ class Fold(wiring.Component):
 
     def __init__(self, config):
         self._config = config
-        sums = data.ArrayLayout(signed(config.acc_width), config.requantizer_count)
+        count = config.requantizer_count // config.result_words
+        sums = data.ArrayLayout(signed(config.acc_width), count)
         fold = range(config.folds + 1)
         super().__init__({"i": In(sums), "start": In(1), "fold": In(fold), "o": Out(sums)})
 
@@ -36,7 +38,8 @@ class Fold(wiring.Component):
         """Build the netlist."""
         m = Module()
         config = self._config
-        sums, half = [self.i[k] for k in range(config.requantizer_count)], config.requantizer_count
+        half = self.i.shape().length
+        sums = [self.i[k] for k in range(half)]
         # Of each halving, whether there is one, as long ago as its sums.
         folds = Signal(config.folds, name="folds_0")
         with m.If(self.start):

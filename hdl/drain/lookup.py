@@ -5,9 +5,12 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.buffers.ports import word_write
+from tilewright.hdl.buffers.ports import folded, word_write
+from tilewright.hdl.drain.requantize import Requantize
+from tilewright.hdl.lib.fanout import FanoutTree
+from tilewright.hdl.lib.place import Place
 
-__all__ = ["Lookup"]
+__all__ = ["Lookup", "add_lookups"]
 
 
 class Lookup(wiring.Component):
@@ -70,3 +73,48 @@ class Lookup(wiring.Component):
         ]
         m.d.comb += self.o.eq(Mux(passed[8], passed[:8], entry))
         return m
+
+
+def add_lookups(m, config, table_write, constants):
+    """Add the tables behind the requantizers; return a :class:`Lookup` for each.
+
+    Parameters
+    ----------
+    m : Module, to which this is added
+    config : EngineConfig
+    table_write : word_write(8), into every table
+    constants : function that returns those of a pass, of a kind and at a stage behind the heads
+    """
+    count = config.requantizer_count
+    written = Cat(
+        table_write.valid,
+        folded(table_write.addr, 256 * config.tables),
+        table_write.data,
+    )
+    late = Requantize.latency(config.pipelined)
+    if config.pipelined:
+        # They are all over the FPGA, and so are copies of what they are told.
+        m.submodules.table_writes = writes = FanoutTree(
+            width=len(written), copies=-(-count // FanoutTree.SHARE), dsp=config.dsp
+        )
+        table = constants("table", late - FanoutTree.LATENCY)
+        m.submodules.tables = tables = FanoutTree(width=len(table), copies=count, dsp=config.dsp)
+        m.d.comb += [writes.i.eq(written), tables.i.eq(table)]
+        writes, tables = list(writes.o), list(tables.o)
+    else:
+        later = Signal.like(written)
+        m.d.sync += later.eq(written)
+        writes, tables = [later], [constants("table", late)] * count
+    lookups = []
+    for i in range(count):
+        lookup = Lookup(tables=config.tables, place=Place(i, count, rank=2))
+        m.submodules[f"lookup_{i}"] = lookup
+        write = writes[i * len(writes) // count]
+        m.d.comb += [
+            lookup.write.valid.eq(write[0]),
+            lookup.write.addr.eq(write[1:-8]),
+            lookup.write.data.eq(write[-8:]),
+            lookup.table.eq(tables[i]),
+        ]
+        lookups.append(lookup)
+    return lookups

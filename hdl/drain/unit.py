@@ -13,9 +13,11 @@ from amaranth.hdl import (
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from tilewright.hdl.buffers.ports import folded, lane_write, word_write
+from tilewright.hdl.buffers.ports import lane_write, odd_writes, word_write
+from tilewright.hdl.drain.chains import copy_accumulators
 from tilewright.hdl.drain.fold import Fold
-from tilewright.hdl.drain.lookup import Lookup
+from tilewright.hdl.drain.lookup import Lookup, add_lookups
+from tilewright.hdl.drain.pairs import write_pairs
 from tilewright.hdl.drain.partial import PartialSums, tile_layout
 from tilewright.hdl.drain.requantize import Requantize
 from tilewright.hdl.drain.write import Written, write_results
@@ -41,6 +43,8 @@ def result_layout(config):
         "step": 3,  # pixels from one result to the next
         "lane": range(config.cols),  # of the first result
     }
+    if config.result_words == 2:
+        target["pair"] = 1  # two words leave in a cycle
     if config.shared_words:
         place["fresh"] = 1  # the pass is its kernel group's first
         # Rows go on in the same word: pixels of a row, words from one to the next.
@@ -65,8 +69,10 @@ class Drain(wiring.Component):
 
     The copies form ``requantizers`` shift chains: requantizer i takes rows ``i * n .. i * n + n -
     1`` (n = rows / requantizers) of pixel 0, then of pixel 1, and so on. The rows' parameters
-    rotate with them, so that no multiplexer is needed. What is a term of a tile goes to the partial
-    sums first (:class:`PartialSums`), and follows as totals, a window for each result of the tile.
+    rotate with them, so that no multiplexer is needed. With ``2 * rows`` requantizers, each row has
+    two chains, of even and of odd pixels; where they may not leave together, they take turns. What
+    is a term of a tile goes to the partial sums first (:class:`PartialSums`), and follows as
+    totals, a window for each result of the tile.
 
     Parameters
     ----------
@@ -76,7 +82,7 @@ class Drain(wiring.Component):
     -------
     acc : In(array of rows x cols signed(acc_width))
     capture : In(1); the accumulators are complete ``AHEAD`` cycles later; at least
-        ``config.drain_cycles`` cycles apart, or as long as a pass of terms takes
+        ``isa.passes.result_cycles`` apart, or as long as a pass of terms takes
     i : In(result_layout); sampled with ``capture``; but without ``config.prefetch``, all except
         ``place`` must stay until ``done``, and without ``config.pipelined``, ``place`` until
         ``take``
@@ -85,17 +91,17 @@ class Drain(wiring.Component):
     last : In(1); with ``capture``: this pass is its command's last
     parameter : In(1), parameter_word : In(array of rows weight_bits); one parameter word; without
         ``config.pipelined``, ``parameter`` comes one cycle before
-    early : In(3); ``capture``, ``new_parameters`` and ``parameter`` of the next cycle; only with
-        ``config.pipelined``
+    early : In(3 or 4); ``capture``, ``new_parameters`` and ``parameter`` of the next cycle, and
+        ``i.target.pair``, if there is one; only with ``config.pipelined``
     table_write : In(word_write(8)); into every requantizer's tables
     o_act : Out(lane_write), o_out : Out(word_write)
+    o_act_odd, o_out_odd : likewise, of odd pixels; only with ``2 * rows`` requantizers
     done : Out(1); the last result of a command is written in this cycle
     overrun : Out(1); a pass was captured before the results of the one before had left
 
     Timing
     ------
-    ``done`` follows the capture by ``config.drain_cycles + latency(config)`` cycles; for terms, by
-    ``isa.passes.drain_span`` instead of ``drain_cycles``.
+    ``done`` follows the capture by ``isa.passes.command_drain + latency(config)`` cycles.
     """
 
     #: Cycles from ``capture`` to the accumulators' last.
@@ -121,11 +127,12 @@ class Drain(wiring.Component):
                 "new_parameters": In(1),
                 "last": In(1),
                 "parameter": In(1),
-                **({"early": In(3)} if config.pipelined else {}),
+                **({"early": In(3 + (config.result_words == 2))} if config.pipelined else {}),
                 "parameter_word": In(data.ArrayLayout(config.weight_width, config.rows)),
                 "table_write": In(word_write(8)),
                 "o_act": Out(lane_write(config)),
                 "o_out": Out(word_write(config.rows * 8)),
+                **odd_writes(config),
                 "done": Out(1),
                 "overrun": Out(1),
             }
@@ -141,7 +148,7 @@ class Drain(wiring.Component):
         m.d.comb += ClockSignal("data").eq(ClockSignal())
         now = Signal(self._head())
         parameters, control = self._shift_parameters(m, now)
-        copies = self._copy_accumulators(m, control)
+        copies = copy_accumulators(m, config, self.acc, control)
         entering, enters, heads = self._take_turns(m, now, copies)
         stages = [now]
         for _ in range(Requantize.latency(pipelined) + (Lookup.LATENCY if config.tables else 0)):
@@ -153,10 +160,17 @@ class Drain(wiring.Component):
         bounds = self._bounds(m, constants)
         place = constants("place", len(stages) - 1)
         target = constants("target", len(stages) - 1)
-        lookups = self._lookups(m, constants) if config.tables else []
+        lookups = add_lookups(m, config, self.table_write, constants) if config.tables else []
         words = self._requantize(m, heads, parameters, bounds, lookups)
-        written = Written(stages[-1], place, target, Cat(words))
-        done = write_results(m, config, written, self.o_act, self.o_out)
+        if config.result_words == 2:
+            written = Written(
+                stages[-1], place, target, [Cat(half) for half in self._halves(words)]
+            )
+            to = (self.o_act, self.o_act_odd), (self.o_out, self.o_out_odd)
+            done = write_pairs(m, config, written, *to)
+        else:
+            written = Written(stages[-1], place, target, Cat(words))
+            done = write_results(m, config, written, self.o_act, self.o_out)
         last_result = written.head.complete & (written.head.lane == config.cols - 1)
         m.d.comb += [
             self.take.eq(self.capture if pipelined else last_result),
@@ -166,13 +180,20 @@ class Drain(wiring.Component):
 
     @property
     def _share(self):
-        """Rows per requantizer."""
-        return self._config.rows // self._config.requantizer_count
+        """Rows per requantizer, of those of a word."""
+        return self._config.rows_per_requantizer
+
+    def _halves(self, of_requantizers):
+        """Return what is of even pixels' requantizers, and what of odd pixels'."""
+        rows = self._config.rows
+        return of_requantizers[:rows], of_requantizers[rows:]
 
     def _head(self):
         """Return which pixel and row are at the heads of the chains; it travels along with them."""
         lane = range(self._config.cols)
-        return data.StructLayout({"valid": 1, "first": 1, "complete": 1, "lane": lane, "done": 1})
+        pair = {"pair": 1} if self._config.result_words == 2 else {}  # and the next pixel's too
+        head = {"valid": 1, "first": 1, "complete": 1, "lane": lane, "done": 1}
+        return data.StructLayout(head | pair)
 
     def _shift_parameters(self, m, now):
         """Shift parameters in from each row's weights; take them over at a capture, if ``early``.
@@ -189,12 +210,13 @@ class Drain(wiring.Component):
             for k in range(rows)
         ]
         copied = FanoutTree if pipelined else Fanout
-        m.submodules.control = control = copied(width=3, copies=rows, dsp=config.dsp)
+        width = len(self.early) if pipelined else 3
+        m.submodules.control = control = copied(width=width, copies=rows, dsp=config.dsp)
         m.d.comb += control.i.eq(
             self.early if pipelined else Cat(self.capture, self.new_parameters, self.parameter)
         )
         for k in range(rows):
-            capture, new_parameters, parameter = delayed(m, control.o[k], config.folds)
+            capture, new_parameters, parameter = delayed(m, control.o[k][:3], config.folds)
             word = Signal(config.weight_bits, name=f"word_{k}")
             early = config.early_parameters
             waiting = Signal(param_bits, name=f"waiting_{k}") if early else parameters[k]
@@ -223,33 +245,6 @@ class Drain(wiring.Component):
             }
         )
 
-    def _copy_accumulators(self, m, control):
-        """Copy the accumulators at a capture; rows that share a requantizer are a chain."""
-        config, share = self._config, self._share
-        rows, cols = config.rows, config.cols
-        copies = [
-            [
-                Signal(signed(config.acc_width), name=f"copy_{k}_{j}", reset_less=True)
-                for j in range(cols)
-            ]
-            for k in range(rows)
-        ]
-        for k in range(rows):
-            for j in range(cols):
-                if k % share < share - 1:
-                    successor = copies[k + 1][j]
-                elif j + 1 < cols:
-                    successor = copies[k - k % share][j + 1]
-                else:
-                    # Terms are needed once for each column of the tiles.
-                    successor = copies[k - k % share][0] if config.partial_depth else None
-                with m.If(control.o[k][0]):
-                    m.d.sync += copies[k][j].eq(self.acc[k][j])
-                if successor is not None:
-                    with m.Else():
-                        m.d.sync += copies[k][j].eq(successor)
-        return copies
-
     def _take_turns(self, m, now, copies):
         """Let the chains move on, from a capture until all results have left.
 
@@ -260,37 +255,48 @@ class Drain(wiring.Component):
         config, share = self._config, self._share
         cols = config.cols
         row, last = Signal(range(max(share, 2))), Signal()
+        at_end, following = now.lane == cols - 1, now.lane + 1
+        if config.result_words == 2:
+            at_end |= now.pair & (now.lane == (cols - 1) // 2 * 2)
+            following += now.pair
         m.d.comb += [
             now.complete.eq(now.valid & (row == share - 1)),
             now.first.eq(now.valid & (row == 0) & (now.lane == 0)),
-            now.done.eq(now.complete & (now.lane == cols - 1) & last),
+            now.done.eq(now.complete & at_end & last),
         ]
         with m.If(now.valid):
             m.d.sync += row.eq(row + 1)
             with m.If(now.complete):
-                m.d.sync += [row.eq(0), now.lane.eq(now.lane + 1)]
-                with m.If(now.lane == cols - 1):
+                m.d.sync += [row.eq(0), now.lane.eq(following)]
+                with m.If(at_end):
                     m.d.sync += now.valid.eq(0)
         captured, captured_last = Signal(), Signal()
         coming = Signal(result_layout(config), reset_less=True)
         m.d.sync += [captured.eq(self.capture), coming.eq(self.i), captured_last.eq(self.last)]
-        heads = [copies[i * share][0] for i in range(config.requantizer_count)]
+        heads = [
+            copies[k][j] for j in range(config.result_words) for k in range(0, config.rows, share)
+        ]
         entering, enters, enters_last = coming, captured, captured_last
         if config.folds:
-            heads = self._fold(m, coming, captured, heads)
+            folded_heads = []
+            for name, half in zip(("fold", "fold_odd"), self._halves(heads), strict=True):
+                folded_heads += self._fold(m, name, coming, captured, half) if half else []
+            heads = folded_heads
             entering = data.View(coming.shape(), delayed(m, coming.as_value(), config.folds))
             enters, enters_last = delayed(m, Cat(captured, captured_last), config.folds)
         if config.partial_depth:
             entering, enters, enters_last = self._partial(m, coming, captured, captured_last, heads)
-        left = now.complete & (now.lane == cols - 1)
+        left = now.complete & at_end
         m.d.comb += self.overrun.eq(enters & now.valid & ~left)
         with m.If(enters):
             m.d.sync += [now.valid.eq(1), now.lane.eq(0), row.eq(0), last.eq(enters_last)]
+            if config.result_words == 2:
+                m.d.sync += now.pair.eq(entering.target.pair)
         return entering, enters, heads
 
-    def _fold(self, m, coming, captured, heads):
+    def _fold(self, m, name, coming, captured, heads):
         """Return the heads of the chains, with sums of rows added that are parts of others."""
-        m.submodules.fold = fold = Fold(self._config)
+        m.submodules[name] = fold = Fold(self._config)
         m.d.comb += [fold.start.eq(captured), fold.fold.eq(coming.fold)]
         m.d.comb += [fold.i[k].eq(head) for k, head in enumerate(heads)]
         return list(fold.o)
@@ -333,44 +339,6 @@ class Drain(wiring.Component):
             return [data.View(held.shape(), copy) for copy in trunk.o]
         return [constants("bounds", late)]
 
-    def _lookups(self, m, constants):
-        """Add the tables behind the requantizers; return a :class:`Lookup` for each."""
-        config, count = self._config, self._config.requantizer_count
-        written = Cat(
-            self.table_write.valid,
-            folded(self.table_write.addr, 256 * config.tables),
-            self.table_write.data,
-        )
-        late = Requantize.latency(config.pipelined)
-        if config.pipelined:
-            # They are all over the FPGA, and so are copies of what they are told.
-            m.submodules.table_writes = writes = FanoutTree(
-                width=len(written), copies=-(-count // FanoutTree.SHARE), dsp=config.dsp
-            )
-            table = constants("table", late - FanoutTree.LATENCY)
-            m.submodules.tables = tables = FanoutTree(
-                width=len(table), copies=count, dsp=config.dsp
-            )
-            m.d.comb += [writes.i.eq(written), tables.i.eq(table)]
-            writes, tables = list(writes.o), list(tables.o)
-        else:
-            later = Signal.like(written)
-            m.d.sync += later.eq(written)
-            writes, tables = [later], [constants("table", late)] * count
-        lookups = []
-        for i in range(count):
-            lookup = Lookup(tables=config.tables, place=Place(i, count, rank=2))
-            m.submodules[f"lookup_{i}"] = lookup
-            write = writes[i * len(writes) // count]
-            m.d.comb += [
-                lookup.write.valid.eq(write[0]),
-                lookup.write.addr.eq(write[1:-8]),
-                lookup.write.data.eq(write[-8:]),
-                lookup.table.eq(tables[i]),
-            ]
-            lookups.append(lookup)
-        return lookups
-
     def _requantize(self, m, heads, parameters, bounds, lookups):
         """Add the requantizers, and tables behind them; return the words that they fill."""
         config, share, layout = self._config, self._share, self._parameter_layout()
@@ -386,7 +354,7 @@ class Drain(wiring.Component):
                 rounding=config.rounding,
             )
             m.submodules[f"requantize_{i}"] = DomainRenamer("data")(requantize)
-            head_parameters = layout(parameters[i * share][: layout.size])
+            head_parameters = layout(parameters[i * share % config.rows][: layout.size])
             own = bounds[i * len(bounds) // config.requantizer_count]
             m.d.comb += [
                 requantize.acc.eq(heads[i]),

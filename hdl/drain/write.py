@@ -7,7 +7,7 @@ from amaranth.lib import data
 
 from tilewright.hdl.lib.loops import LoopCounter
 
-__all__ = ["Written", "write_results"]
+__all__ = ["At", "Written", "first_of_pass", "stepped", "write_results"]
 
 
 class Written(NamedTuple):
@@ -17,21 +17,21 @@ class Written(NamedTuple):
     ----------
     head : which pixel and row leaves in this cycle; the word is whole a cycle later
     place, target : of its pass, as in ``result_layout``
-    word : of all rows
+    word : of all rows; or that of an even and that of an odd pixel
     """
 
     head: data.View
     place: data.View
     target: data.View
-    word: Value
+    word: Value | list[Value]
 
 
-class _At(NamedTuple):
+class At(NamedTuple):
     """Where a result goes."""
 
-    lane: Signal  #: of the activation buffer
-    dst: Signal  #: word there
-    out: Signal  #: word of the output buffer
+    lane: Value  #: of the activation buffer
+    dst: Value  #: word there
+    out: Value  #: word of the output buffer
 
 
 def write_results(m, config, written, o_act, o_out):
@@ -51,33 +51,12 @@ def write_results(m, config, written, o_act, o_out):
     # The word is whole in the cycle after its last row left the requantizer.
     whole = Signal(done.shape())
     m.d.sync += whole.eq(done)
-    # Lane and word of each result; a step is a few bits: small tables, no division.
-    at = _At(Signal(range(cols)), Signal.like(place.dst), Signal.like(place.out))
-    step_lane, step_word, step_out = Signal(range(cols)), Signal(3), Signal(3)
-    wraps_from, wraps = Signal(range(cols + 1)), Signal()
-    m.d.sync += step_out.eq(target.step)
-    with m.Switch(target.step):
-        for step in range(8):
-            with m.Case(step):
-                m.d.sync += [
-                    step_lane.eq(step % cols),
-                    step_word.eq(step // cols),
-                    wraps_from.eq(cols - step % cols),
-                ]
-    m.d.comb += wraps.eq(at.lane >= wraps_from)
-    begins = Signal()
-    m.d.comb += begins.eq(done.complete & (done.lane == 0))
-    if config.shared_words:
-        with m.If(target.shared & ~place.fresh):
-            m.d.comb += begins.eq(0)
+    at = At(Signal(range(cols)), Signal.like(place.dst), Signal.like(place.out))
+    following, begins = stepped(m, config, target, at), first_of_pass(m, config, written)
     with m.If(begins):
         m.d.sync += [at.lane.eq(target.lane), at.dst.eq(place.dst), at.out.eq(place.out)]
     with m.Elif(whole.complete):
-        m.d.sync += [
-            at.lane.eq(at.lane + step_lane - Mux(wraps, cols, 0)),
-            at.dst.eq(at.dst + step_word + wraps),
-            at.out.eq(at.out + step_out),
-        ]
+        m.d.sync += [now.eq(then) for now, then in zip(at, following, strict=True)]
     if config.shared_words:
         _share_words(m, place, target, at, begins=begins, step=whole.complete)
     valid = done.complete & (done.lane < place.pixels)
@@ -90,6 +69,39 @@ def write_results(m, config, written, o_act, o_out):
         o_out.data.eq(written.word),
     ]
     return whole.done
+
+
+def first_of_pass(m, config, written):
+    """Return whether a result leaves that goes to its pass's place, not behind the one before."""
+    done, begins = written.head, Signal()
+    m.d.comb += begins.eq(done.complete & (done.lane == 0))
+    if config.shared_words:
+        with m.If(written.target.shared & ~written.place.fresh):
+            m.d.comb += begins.eq(0)
+    return begins
+
+
+def stepped(m, config, target, at):
+    """Return where the result behind one goes, in the cycle after ``target`` came."""
+    cols = config.cols
+    # Lane and word of each result; a step is a few bits: small tables, no division.
+    step_lane, step_word, step_out = Signal(range(cols)), Signal(3), Signal(3)
+    wraps_from, wraps = Signal(range(cols + 1)), Signal()
+    m.d.sync += step_out.eq(target.step)
+    with m.Switch(target.step):
+        for step in range(8):
+            with m.Case(step):
+                m.d.sync += [
+                    step_lane.eq(step % cols),
+                    step_word.eq(step // cols),
+                    wraps_from.eq(cols - step % cols),
+                ]
+    m.d.comb += wraps.eq(at.lane >= wraps_from)
+    return At(
+        at.lane + step_lane - Mux(wraps, cols, 0),
+        at.dst + step_word + wraps,
+        at.out + step_out,
+    )
 
 
 def _share_words(m, place, target, at, *, begins, step):

@@ -109,7 +109,7 @@ class PaceSequencer(wiring.Component):
     ------
     From idle, the first kernel group begins in the cycle after ``i`` is valid. A kernel group
     takes ``parts + 1 + parameter_pause + param_words`` cycles and then its passes, each its
-    segments' cycles or ``config.drain_cycles``, whichever is more. ``parts`` and the segment
+    segments' cycles or ``isa.passes.result_cycles``, whichever is more. ``parts`` and the segment
     lengths follow ``command`` by four cycles.
     """
 
@@ -238,10 +238,13 @@ class PaceSequencer(wiring.Component):
         """Return the cycles that a pass takes at least, less one."""
         config, c = self._config, self.command
         longest = max(
-            [config.drain_cycles]
+            [config.single_drain_cycles]
             + [pass_span(config, *tile) for tile in TILES if config.partial_depth]
         )
         shortest = Signal(range(longest), init=config.drain_cycles - 1)
+        if config.result_words == 2:
+            both, one = config.drain_cycles, config.single_drain_cycles
+            m.d.sync += shortest.eq(Mux(c.pair, both, one) - 1)
         if config.partial_depth:
             with m.Switch(Cat(c.tile_h, c.tile_w, c.last, c.partial)):
                 for tile in TILES:

@@ -238,7 +238,7 @@ def end_commands(m, unit, config, run, *, drain, idle):
 
 def _settled(m, unit, config, command, captured):
     """Return whether a command need not keep the array any longer, after its last capture."""
-    usual = unit.settle_cycles(config, config.drain_cycles)
+    usual = unit.settle_cycles(config, config.single_drain_cycles)
     spans = {
         tile: unit.settle_cycles(config, drain_span(config, *tile))
         for tile in TILES

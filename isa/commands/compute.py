@@ -52,6 +52,13 @@ class Compute(Command):
     the lower half, then of the lower half's upper half to its lower, f times. Rows of ``rows /
     2**f`` on have sums that are no output channel's. An engine without folds ignores it.
 
+    With ``pair``, in an engine of ``2 * rows`` requantizers, results x and ``x + 1`` of an output
+    word leave the array in one cycle, and a pass need not last longer than ``(cols + 1) // 2``
+    cycles; without, it lasts ``cols``. Both are written in that cycle: four results that follow
+    one another must lie in four lanes, and two in an even and an odd word of the output buffer. So
+    ``dst_step`` is 1, and where rows share words, a row ends after whole words or at least four
+    results beyond them, and ``out_row_step - out_w`` is even. Other engines ignore it.
+
     With ``transform``, all ``n_r * n_s`` taps of a channel group make one window, their sum with
     ``coefficients``; the segment that follows belongs to all of them.
 
@@ -192,6 +199,9 @@ class Compute(Command):
         "how often sums of the upper half of the rows are added to the lower half",
         option=True,
         default=0,
+    )
+    pair: int = bits(
+        1, "1: two words of results leave the array in a cycle", option=True, default=0
     )
 
     @property

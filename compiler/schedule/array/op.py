@@ -21,7 +21,7 @@ from tilewright.compiler.schedule.array.work import (
 )
 from tilewright.isa import EngineConfig
 from tilewright.isa.passes import PassShape, kernel_group_lead
-from tilewright.isa.words import can_share, shared_accesses
+from tilewright.isa.words import can_pair, can_share, shared_accesses
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,7 +105,8 @@ class ArrayOp:
     def pass_cycles(self, config: EngineConfig, section: Section) -> int:
         """Return the cycles of one pass: ``rows`` channels of ``cols`` pixels."""
         busy = self.pass_shape(config, section).cycles(self.windows.parts(config))
-        return max(busy, self.reduction.shortest_pass(config))
+        pair = can_pair(config, self.column_step)
+        return max(busy, self.reduction.shortest_pass(config, pair))
 
     def saved_cycles(self, config: EngineConfig, section: Section, rows: int, columns: int) -> int:
         """Return the cycles that a kernel group takes less where rows of results share words.
@@ -133,7 +134,8 @@ class ArrayOp:
         accesses = shared_accesses(config, stride, columns)
         busy = self.pass_shape(config, section).cycles(accesses)
         lead = accesses - self.windows.parts(config)
-        return words * max(busy, self.reduction.shortest_pass(config)) + lead
+        pair = can_pair(config, self.column_step, columns)
+        return words * max(busy, self.reduction.shortest_pass(config, pair)) + lead
 
     def lead_cycles(self, config: EngineConfig) -> int:
         """Return the cycles of a kernel group beside its passes."""

@@ -8,6 +8,7 @@ from typing import ClassVar, NotRequired, TypedDict
 from tilewright.compiler.schedule.array.result import Result
 from tilewright.compiler.schedule.array.work import Chunk, Work
 from tilewright.isa import EngineConfig
+from tilewright.isa.passes import result_cycles
 
 
 class ReductionFields(TypedDict):
@@ -45,9 +46,12 @@ class Sum:
         """Whether results follow; else these sums are a part of others."""
         return True
 
-    def shortest_pass(self, config: EngineConfig) -> int:
-        """Return the cycles that a pass takes at least, however little it computes."""
-        return config.drain_cycles
+    def shortest_pass(self, config: EngineConfig, pair: bool) -> int:
+        """Return the cycles that a pass takes at least, however little it computes.
+
+        ``pair`` : two words of its results can leave in a cycle
+        """
+        return result_cycles(config, pair)
 
     @property
     def tile_rows(self) -> int:

@@ -215,7 +215,7 @@ class TileSum(Sum):
         """Whether results follow: its command makes them of the sums."""
         return self.index == len(self.tiling.terms) - 1 and self.share == self.shares - 1
 
-    def shortest_pass(self, config: EngineConfig) -> int:
+    def shortest_pass(self, config: EngineConfig, pair: bool) -> int:
         """Return the cycles in which the sums of a pass go by, and their totals."""
         height, width = self.tiling.m
         return pass_span(config, height, width, self.results)

@@ -27,6 +27,7 @@ OPTIONS: Mapping[str, Callable[[EngineConfig], bool]] = {
     "offset_depth": lambda c: c.offset_depth > 0,
     "shared_words": lambda c: c.shared_words,
     "folds": lambda c: c.folds > 0,
+    "requantizers=2*rows": lambda c: c.result_words == 2,
     "transform_at_load": lambda c: c.transform_at_load,
     "weight_bits=4": lambda c: c.weight_bits == 4,
     "pipelined": lambda c: c.pipelined,

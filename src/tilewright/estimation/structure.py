@@ -50,7 +50,8 @@ def memories(config: EngineConfig) -> Iterator[DeclaredMemory]:
     yield from _columns(config, "weights", 1, low_depth, 8 * rows)
     if (above := config.kernel_width - 8) > 0:
         yield from _columns(config, "weights", 1, config.weight_depth, above * rows)
-    yield from _columns(config, "results", 1, config.out_depth, 8 * rows)
+    banks = config.result_words
+    yield from _columns(config, "results", banks, config.out_depth // banks, 8 * rows)
     if config.offset_depth:
         yield DeclaredMemory("offsets", 2, config.offset_depth // 2, 8 * rows)
     for unit in Unit:

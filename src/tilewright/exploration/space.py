@@ -155,7 +155,7 @@ _OF_ENGINES = (
 
 def _chosen(engine: EngineConfig) -> dict[str, int]:
     """Return an engine's value of each of ``_OF_ENGINES``."""
-    per = {"rows_per_requantizer": engine.rows // engine.requantizer_count}
+    per = {"rows_per_requantizer": engine.rows_per_requantizer}
     return {name: per[name] if name in per else getattr(engine, name) for name in _OF_ENGINES}
 
 
@@ -185,7 +185,7 @@ def choice_of(base: EngineConfig, chosen: Mapping[str, int | str]) -> Choice:
             **asdict(base),
             **numbers,
             "partial_depth": numbers["partial_depth"] if tiles else 0,
-            "requantizers": max(1, rows // per),
+            "requantizers": rows * base.result_words if per == 1 else max(1, rows // per),
             "weight_bits": bits,
             **widths_of_tiles(base.dsp, tiles=tiles),
         }

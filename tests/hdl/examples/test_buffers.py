@@ -3,6 +3,7 @@
 from tests.hdl.examples import run
 from tilewright.hdl.buffers.activations import ActivationBuffer
 from tilewright.hdl.buffers.offsets import OffsetBuffer
+from tilewright.hdl.buffers.results import ResultBanks
 from tilewright.hdl.buffers.weights import WeightBuffer
 from tilewright.hdl.buffers.words import WordBuffer
 from tilewright.isa import EngineConfig
@@ -29,6 +30,25 @@ def test_word_buffer():
             ctx.set(dut.addr, part)
             await ctx.tick().repeat(dut.latency(True))
             assert ctx.get(dut.o) == byte
+
+    run(dut, bench)
+
+
+def test_result_banks():
+    """An odd and an even word come in one cycle, and are read one after the other."""
+    dut = ResultBanks(EngineConfig(rows=2, cols=4, requantizers=4, out_depth=16, bus_width=32))
+
+    async def bench(ctx):
+        ctx.set(dut.i_odd.valid, 1)
+        ctx.set(dut.i_odd.addr, 16)  # a ring: behind word 15 comes word 0
+        ctx.set(dut.i_odd.data, 0xCAFE)
+        await write(ctx, dut.i, addr=15, data=0xBEEF)
+        ctx.set(dut.i_odd.valid, 0)
+        await ctx.tick()
+        for addr, word in ((15, 0xBEEF), (16, 0xCAFE)):
+            ctx.set(dut.addr, addr)
+            await ctx.tick().repeat(WordBuffer.latency(True))
+            assert ctx.get(dut.o) == word
 
     run(dut, bench)
 
