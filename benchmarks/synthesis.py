@@ -49,6 +49,7 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"pipelined": False},
     {"maximum": False},
     {"products": False},
+    {"wide_maps": True},
     {"tables": 1},
     {"offset_depth": 256, "offset_fraction": 4, "mask_fraction": 0},
     {"data_width": 13, "kernel_width": 13, "partial_depth": 64},

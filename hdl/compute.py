@@ -18,6 +18,7 @@ from tilewright.hdl.buffers.ports import (
 )
 from tilewright.hdl.buffers.weights import WeightBuffer
 from tilewright.hdl.drain.partial import tile_layout
+from tilewright.hdl.drain.requantize import BOUNDS
 from tilewright.hdl.drain.unit import Drain
 from tilewright.hdl.lib.delay import delayed
 from tilewright.hdl.lib.fanout import FanoutTree
@@ -181,6 +182,7 @@ class ComputeUnit(wiring.Component):
             window=parts.feeder.window,
             complete=burst_valid & ~burst.parameters,
             x=parts.array.x,
+            low=burst.low if config.wide_maps else None,
         )
         factor = None
         if config.multiplies_maps:
@@ -295,11 +297,21 @@ class ComputeUnit(wiring.Component):
             m.d.sync += parameters.eq(weights)
         step, first = delayed(m, steps.step, weight_latency), steps.first & ~command.resume
         m.d.comb += array.maximum.eq(command.maximum)
+        ahead = weight_latency - MacArray.ahead(config)
+        own = [weights.word_select(k, config.weight_width).as_signed() for k in range(config.rows)]
+        if config.wide_maps:  # those for high bytes count 256 times
+            m.submodules.high = high = FanoutTree(width=1, copies=config.rows, dsp=config.dsp)
+            low = delayed(m, steps.low, ahead - FanoutTree.LATENCY)
+            m.d.comb += high.i.eq(command.wide_in & ~low)
+            own = [Mux(high.o[k], weight << 8, weight).as_signed() for k, weight in enumerate(own)]
         if factor is None:
-            m.d.comb += [array.w.eq(weights), array.valid.eq(step)]
+            m.d.comb += array.valid.eq(step)
+            if config.wide_maps:
+                m.d.comb += [array.w[k].eq(weight) for k, weight in enumerate(own)]
+            else:
+                m.d.comb += array.w.eq(weights)
         else:
             # Of a product, a column after the other adds what its pixel makes of it.
-            ahead = weight_latency - MacArray.ahead(config)
             early = delayed(m, steps.step & steps.product, ahead - FanoutTree.LATENCY)
             m.submodules.products = rows = FanoutTree(width=1, copies=config.rows, dsp=config.dsp)
             m.d.comb += rows.i.eq(early)
@@ -308,8 +320,7 @@ class ComputeUnit(wiring.Component):
             with m.If(product):
                 m.d.sync += column.eq(column.rotate_left(1))
             m.d.comb += array.valid.eq(Mux(product, column, step.replicate(config.cols)))
-            for k in range(config.rows):
-                weight = weights.word_select(k, config.weight_width).as_signed()
+            for k, weight in enumerate(own):
                 m.d.comb += array.w[k].eq(Mux(rows.o[k], factor[k], weight))
             first |= steps.product & ~command.r_dy[0]
         m.d.comb += array.first.eq(delayed(m, first, weight_latency))
@@ -333,6 +344,12 @@ class ComputeUnit(wiring.Component):
                 drain.i.target.dst_row.eq(command.dst_row_step),
                 drain.i.target.out_row.eq(command.out_row_step),
             ]
+        if config.wide_maps:
+            m.d.comb += [
+                drain.i.bounds.wide.eq(command.wide_out),
+                drain.i.target.dst_row.eq(command.dst_row_step),
+                drain.i.target.out_row.eq(command.out_row_step),
+            ]
         # Its output must be a register of block RAM, where nothing else holds it.
         fifo = SyncFIFO if config.pipelined else SyncFIFOBuffered
         m.submodules.places = places = fifo(
@@ -348,9 +365,7 @@ class ComputeUnit(wiring.Component):
             drain.i.target.to_out.eq(command.to_out),
             drain.i.target.step.eq(command.dst_step),
             drain.i.target.lane.eq(command.dst_lane),
-            drain.i.bounds.zero_point.eq(command.zero_point),
-            drain.i.bounds.qmin.eq(command.qmin),
-            drain.i.bounds.qmax.eq(command.qmax),
+            *(drain.i.bounds[name].eq(self._bound(command, name)) for name in BOUNDS),
             drain.acc.eq(array.acc),
             drain.capture.eq(delayed(m, steps.last, to_capture)),
             drain.new_parameters.eq(delayed(m, steps.last & steps.first_of_kg, to_capture)),
@@ -388,6 +403,14 @@ class ComputeUnit(wiring.Component):
             ]
             for name in tile_layout().members:
                 m.d.comb += drain.i.tile[name].eq(command[name])
+
+    def _bound(self, command, name):
+        """Return a bound of results; of bytes, nine bits say it."""
+        low = command[name]
+        if not self._config.wide_maps:
+            return low
+        above = Mux(command.wide_out, command[f"{name}_high"], low[-1].replicate(8))
+        return Cat(low, above).as_signed()
 
     def _sample(self, m, feeder, pace, command, deform, launched):
         """Add the sampler, between the pace, the offset buffer and the feeder."""

@@ -63,6 +63,11 @@ class EngineConfig:
         the outputs of the lower half, and both sums are added behind the array; with 2, rows of
         four quarters, and so on. So an output channel group of few channels keeps all rows busy.
         Each takes ``requantizers / 2**k`` adders and a cycle. Not with tiles (``partial_depth``).
+    wide_maps : bool
+        Feature maps of up to 16 bits: each row is two rows of bytes, high ones and then low ones,
+        which the array reads in turns, and results are written as such pairs of rows. The array's
+        weight operand then has 16 bits. For pipelined engines of 8-bit weights without
+        ``partial_depth``, with ``early_parameters`` and at most ``rows`` requantizers.
     tables : int, 0..15
         Activation functions held at once, as tables of 256 entries behind the requantizers.
     maximum : bool
@@ -149,6 +154,7 @@ class EngineConfig:
     partial_depth: int = 0
     shared_words: bool = False
     folds: int = 0
+    wide_maps: bool = False
     tables: int = 0
     maximum: bool = True
     products: bool = True
@@ -224,7 +230,7 @@ class EngineConfig:
     def compute_options(self) -> bool:
         """Whether compute commands have room for options."""
         words = self.result_words > 1 or self.shared_words
-        return words or self.partial_depth > 0 or self.folds > 0
+        return words or self.partial_depth > 0 or self.folds > 0 or self.wide_maps
 
     @property
     def window_width(self) -> int:
@@ -357,7 +363,7 @@ class EngineConfig:
             del values["products"]
         if self.rounding == "half_even":
             del values["rounding"]
-        for option in ("shared_words", "folds"):
+        for option in ("shared_words", "folds", "wide_maps"):
             if not values[option]:
                 del values[option]
         return zlib.crc32(json.dumps(values, sort_keys=True).encode())

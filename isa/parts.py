@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tilewright.isa.commands import Compute, Deform, changed
 from tilewright.isa.config import EngineConfig
 from tilewright.isa.passes import PassShape, least_last_parts
+from tilewright.isa.wide import result_rows
 
 #: What a command's counters hold: kernel rows or columns, and channel groups.
 MOST_TAPS, MOST_GROUPS = 255, 4095
@@ -101,8 +102,8 @@ def take_pass(
     ``sampled`` : a Deform stands before it
     """
     c, cols = command, config.cols
-    words = ox * c.dst_step
-    out = c.out_base + oy * c.out_row_step + words * cols
+    words, row = ox * c.dst_step, oy * result_rows(config, c)
+    out = c.out_base + row * c.out_row_step + words * cols
     taken = changed(
         c,
         n_oy=1,
@@ -111,7 +112,7 @@ def take_pass(
         y0=c.y0 + oy * c.oy_dy,
         out_w=min(cols, c.out_w - ox * cols),
         out_base=out % config.out_depth,
-        dst_base=(c.dst_base + oy * c.dst_row_step + words) % _WORD,
+        dst_base=(c.dst_base + row * c.dst_row_step + words) % _WORD,
     )
     return _begin_at(config, taken, c.x0 + ox * cols * c.stride_x, move=not sampled)
 
@@ -136,6 +137,7 @@ def take_part(
         act_base=(c.act_base + part.groups.start * c.cg_step) % _WORD,
         act_row=(c.act_row + part.rows.start * c.r_step) % c.act_ring,
         y0=c.y0 + part.rows.start * c.r_dy,
+        low_first=c.low_first ^ (c.wide_in & part.rows.start),
     )
     return _begin_at(config, taken, c.x0 + part.columns.start * c.s_dx, move=not sampled)
 

@@ -13,6 +13,7 @@ from math import gcd
 
 from tilewright.isa.commands import Compute
 from tilewright.isa.config import EngineConfig
+from tilewright.isa.wide import PLANES, writes_wide
 from tilewright.isa.widths import result_count_width
 
 #: Cycles from the last addition of a pass of terms to the first total that is read: sums may still
@@ -89,15 +90,19 @@ def command_parts(config: EngineConfig, command: Compute) -> int:
     return command.accesses or window_parts(config, command.stride_x)
 
 
-def result_cycles(config: EngineConfig, pair: bool) -> int:
-    """Return the cycles in which the results of a pass leave the array, by one or two words."""
-    return config.drain_cycles if pair else config.single_drain_cycles
+def result_cycles(config: EngineConfig, pair: bool, wide: bool = False) -> int:
+    """Return the cycles in which the results of a pass leave the array, by one or two words.
+
+    ``wide`` : as two bytes each
+    """
+    single = config.single_drain_cycles * (PLANES if wide else 1)
+    return config.drain_cycles if pair else single
 
 
 def shortest_pass(config: EngineConfig, command: Compute) -> int:
     """Return the cycles that a pass takes at least, however little it computes."""
     if not command.partial:
-        return result_cycles(config, bool(command.pair))
+        return result_cycles(config, bool(command.pair), writes_wide(config, command))
     return pass_span(config, command.tile_h, command.tile_w, bool(command.last))
 
 
@@ -124,7 +129,7 @@ def drain_span(config: EngineConfig, tile_h: int, tile_w: int, last: bool) -> in
 def command_drain(config: EngineConfig, command: Compute) -> int:
     """Return the cycles in which the last pass of a command leaves the array."""
     if not command.partial:
-        return result_cycles(config, bool(command.pair))
+        return result_cycles(config, bool(command.pair), writes_wide(config, command))
     return drain_span(config, command.tile_h, command.tile_w, bool(command.last))
 
 

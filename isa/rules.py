@@ -53,6 +53,7 @@ from tilewright.isa.passes import least_last_parts
 from tilewright.isa.products import PRODUCT_RULES
 from tilewright.isa.registers import Status
 from tilewright.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
+from tilewright.isa.wide import WIDE_RULES, ordered_bounds, reads_wide, writes_wide
 from tilewright.isa.widths import (
     act_addr_width,
     load_count_width,
@@ -283,7 +284,7 @@ _COMPUTE = (
             )
         ),
     ),
-    *(_compute(*rule) for rule in (*PRODUCT_RULES, *WORD_RULES)),
+    *(_compute(*rule) for rule in (*PRODUCT_RULES, *WORD_RULES, *WIDE_RULES)),
     _compute("lanes below cols", lambda config, c: max(c.x0_lane, c.s_lane) < config.cols),
     _compute(
         f"a transform of all taps, at most {MAX_TAPS}, of windows of one access",
@@ -295,9 +296,7 @@ _COMPUTE = (
         ),
     ),
     Rule((Compute,), "no more work than a run that has an end", sense.work, Status.WATCHDOG),
-    _compute(
-        "qmin of at most qmax", lambda config, c: c.qmin <= c.qmax, "what is below qmin is qmin"
-    ),
+    _compute("qmin of at most qmax", ordered_bounds, "what is below qmin is qmin"),
     _compute(
         "an out_w that ends in the last output word",
         lambda config, c: c.accesses > 0 or 0 < c.out_w - (c.n_ox - 1) * config.cols <= config.cols,
@@ -362,7 +361,15 @@ PairHolds = Callable[[EngineConfig, Compute, Deform], bool]
 PAIR_RULES: tuple[tuple[str, PairHolds, str], ...] = (
     (
         "windows that are sampled, no others",
-        lambda config, c, d: not (c.transform or c.accesses or c.product),
+        lambda config, c, d: (
+            not (
+                c.transform
+                or c.accesses
+                or c.product
+                or reads_wide(config, c)
+                or writes_wide(config, c)
+            )
+        ),
         "",
     ),
     (

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tilewright.isa.commands import Compute, LoadActivations
 from tilewright.isa.config import EngineConfig
 from tilewright.isa.passes import PassShape
+from tilewright.isa.wide import result_rows
 from tilewright.isa.widths import ROW_WIDTH, column_width
 
 #: What one compute command may do at most, so that a model of it has an end: values of windows at
@@ -55,7 +56,9 @@ def places(config: EngineConfig, c: Compute) -> bool:
     """Return whether all results for the activation buffer have a place in it."""
     if not c.to_act:
         return True
-    rows = (c.n_oy - 1) * (c.tile_h if c.partial else 1) + (c.last_h - 1 if c.partial else 0)
+    wide = result_rows(config, c)
+    rows = (c.n_oy - 1) * (c.tile_h if c.partial else wide)
+    rows += c.last_h - 1 if c.partial else wide - 1
     column = c.tile_w - 1 if c.partial else 0
     last = c.dst_lane + (c.out_w - 1) * c.dst_step + column
     word = c.dst_base + (c.n_kg - 1) * c.dst_kg_step + rows * c.dst_row_step + last // config.cols
@@ -77,4 +80,4 @@ def work(config: EngineConfig, c: Compute) -> bool:
 def results(config: EngineConfig, c: Compute) -> bool:
     """Return whether there are no more results than any buffer has places."""
     room = max(config.act_depth * config.cols, config.out_depth)
-    return c.n_kg * c.n_oy * c.out_w <= room
+    return c.n_kg * c.n_oy * result_rows(config, c) * c.out_w <= room

@@ -29,12 +29,14 @@ from tilewright.compiler.schedule import (
     round_convolutions,
     search,
 )
+from tilewright.compiler.schedule.array.wide import is_wide
 from tilewright.compiler.schedule.limits import at_least
 from tilewright.compiler.schedule.objective import CYCLES_PER_BYTE
 from tilewright.compiler.schedule.tiles.alternatives import alternatives
 from tilewright.compiler.schedule.verify import verify_schedule
 from tilewright.isa import EngineConfig
 from tilewright.isa.layout import align
+from tilewright.isa.wide import split_rows
 
 
 @dataclass(frozen=True)
@@ -288,7 +290,8 @@ class Draft:
         self.constants.write(image)
         for op in lowered.graph.constants:
             (value,) = op.outputs
-            data = lowered.layout(value).pack(op.values)
+            wide = is_wide(lowered.graph.values[value])
+            data = lowered.layout(value).pack(split_rows(op.values) if wide else op.values)
             address = memory.values[value].address
             image[address : address + data.size] = data
         image[memory.end : memory.end + commands.size] = commands

@@ -25,6 +25,7 @@ from tilewright.compiler.schedule.plan.parts import Parts, Slots
 from tilewright.isa import Compute
 from tilewright.isa.commands import changed
 from tilewright.isa.parts import take_part, take_pass, take_positions
+from tilewright.isa.wide import only_sums
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ class PartRunner:
                 table=whole.table if last else 0,
                 **self._sums(first=number == 0, last=last),
             )
+            command = command if last else only_sums(command)
             if lead is not None:
                 lead = take_positions(
                     config,

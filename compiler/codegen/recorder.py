@@ -10,6 +10,7 @@ from tilewright.compiler.schedule import ArrayOp, EngineLimitError
 from tilewright.compiler.schedule.array.area import Run
 from tilewright.isa import Command, Compute, Deform, EngineConfig, Unit
 from tilewright.isa.commands import changed
+from tilewright.isa.passes import result_cycles
 from tilewright.isa.rules import MAX_COMMANDS
 
 #: There is at most one fetch for each.
@@ -105,10 +106,9 @@ class Recorder:
         fence = 0
         if last >= 0:
             since = self._compute_end[index] - self._compute_end[last + 1]
+            drain = result_cycles(config, pair=False, wide=config.wide_maps)
             # What waits for all results by itself needs no fence.
-            fence = int(
-                not op.windows.waits and since < config.single_drain_cycles + config.RESULT_LATENCY
-            )
+            fence = int(not op.windows.waits and since < drain + config.RESULT_LATENCY)
         command = changed(command, fence=fence) if fence else command
         values = vars(command)
         for name, low, high, meaning in _RANGES:

@@ -37,7 +37,7 @@ def _register(name, width):
     return Signal(width, name=name, reset_less=True)
 
 
-def segment_broadcast(m, config, *, command, window, complete, x):
+def segment_broadcast(m, config, *, command, window, complete, x, low=None):
     """Connect windows with the array.
 
     Parameters
@@ -48,6 +48,8 @@ def segment_broadcast(m, config, *, command, window, complete, x):
     window : array of ``cols`` words of rows x window_width bits
     complete : 1 bit; the window is whole ``complete_latency(config)`` cycles later
     x : array of rows x cols signed(data_width), driven
+
+    low : 1 bit, with ``complete``, in engines with ``wide_maps``; pixels are low bytes, unsigned
 
     Timing
     ------
@@ -68,9 +70,14 @@ def segment_broadcast(m, config, *, command, window, complete, x):
     # Whom each row listens to: another near one, by the segment's size, or a far one.
     share_log2 = share.bit_length() - 1
     holds = [command.segment == 0] if config.multiplies_maps else []
+    signed = command.signed
+    if config.wide_maps:  # of the window that is on its way, as long as its pixels are heard
+        signed = Signal()
+        with m.If(complete):
+            m.d.sync += signed.eq(command.signed & ~low)
     choice = Signal(share_log2 + 1 + len(holds))
     m.d.sync += choice.eq(
-        Cat(*(command.segment_log2 == log2 for log2 in range(share_log2)), command.signed, *holds)
+        Cat(*(command.segment_log2 == log2 for log2 in range(share_log2)), signed, *holds)
     )
     m.submodules.listen = listen = _copies(config)(width=len(choice), copies=rows, dsp=config.dsp)
     m.submodules.distance = distance = Fanout(

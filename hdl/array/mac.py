@@ -47,6 +47,8 @@ class MacArray(wiring.Component):
     def operand_width(cls, config):
         """Return the bits of a weight."""
         least = cls.FACTOR_WIDTH if config.multiplies_maps else 0
+        if config.wide_maps:  # as it counts for high bytes
+            least = config.weight_width + 8
         return max(config.weight_width, least)
 
     @classmethod

@@ -4,6 +4,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
 from tilewright.isa import Command, EngineConfig
+from tilewright.isa.wide import WIDE_FIELDS
 
 __all__ = ["command_layout"]
 
@@ -15,6 +16,8 @@ def command_layout(command: type[Command], config: EngineConfig | None = None) -
     """
     members = {"opcode": unsigned(8)}
     options = command.OPTIONS if config is not None and config.compute_options else ()
+    if config is not None and not config.wide_maps:
+        options = [field for field in options if field.name not in WIDE_FIELDS]
     for field in (*command.FIELDS, *options):
         members[field.name] = signed(field.width) if field.signed else unsigned(field.width)
     return data.StructLayout(members)

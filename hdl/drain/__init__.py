@@ -1,6 +1,7 @@
 """From accumulators to results.
 
 ``unit``        results leave row by row, column by column, with their parameters
+``layout``      where the results of a pass go, and their bounds
 ``chains``      copies of the accumulators
 ``fold``        sums of rows that are parts of one are added
 ``partial``     terms of tiles are summed first, and leave as the pixels of a tile

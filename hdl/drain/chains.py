@@ -40,8 +40,9 @@ def copy_accumulators(m, config, acc, control):
             elif j + words < cols:
                 successor = copies[k - k % share][j + words]
             else:
-                # Terms are needed once for each column of the tiles.
-                successor = copies[k - k % share][0] if config.partial_depth else None
+                # Terms are needed once for each column of the tiles, 16 bits for both bytes.
+                again = config.partial_depth or config.wide_maps
+                successor = copies[k - k % share][0] if again else None
             with m.If(control.o[k][0]):
                 m.d.sync += copies[k][j].eq(acc[k][j])
             if successor is not None:

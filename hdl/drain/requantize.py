@@ -10,7 +10,10 @@ from tilewright.hdl.array.multiplier import WideMultiplier
 from tilewright.hdl.lib.delay import delayed
 from tilewright.hdl.lib.fanout import Fanout
 
-__all__ = ["Requantize"]
+__all__ = ["BOUNDS", "Requantize"]
+
+#: What all results of a command are moved by and lie between.
+BOUNDS = ("zero_point", "qmin", "qmax")
 
 _FIRST = 31  # where the first of two roundings is, in bits of the product
 
@@ -39,6 +42,8 @@ class Requantize(wiring.Component):
     pipelined : bool
         Registers between any two additions.
     rounding : "half_even" or "double"
+    wide : bool
+        Results have up to 16 bits, bounds 17, and one byte is shown.
 
     Members
     -------
@@ -47,6 +52,7 @@ class Requantize(wiring.Component):
     shift : In(6)
     once : In(1), with rounding "double": round once, half away from zero
     zero_point, qmin, qmax : In(signed(9)); sampled ``late(pipelined)`` cycles after ``acc``
+    high : In(1), with ``wide``: show the high byte; sampled with the bounds
     o : Out(8), the low byte of the result
 
     Timing
@@ -69,10 +75,21 @@ class Requantize(wiring.Component):
         return cls.late(pipelined) + (3 if pipelined else 1)
 
     def __init__(
-        self, *, acc_width, multiplier_width, dsp, pipelined, place=None, rounding="half_even"
+        self,
+        *,
+        acc_width,
+        multiplier_width,
+        dsp,
+        pipelined,
+        place=None,
+        rounding="half_even",
+        wide=False,
     ):
         self._dsp, self._pipelined, self._place = dsp, pipelined, place
-        self._twice = rounding == "double"
+        self._twice, self._wide = rounding == "double", wide
+        # Bits that are kept above the point: no result beyond survives the clamp.
+        self._kept = 19 if wide else 11
+        bound = In(signed(17 if wide else 9))
         super().__init__(
             {
                 "acc": In(signed(acc_width)),
@@ -80,9 +97,8 @@ class Requantize(wiring.Component):
                 "multiplier": In(unsigned(multiplier_width)),
                 "shift": In(6),
                 **({"once": In(1)} if rounding == "double" else {}),
-                "zero_point": In(signed(9)),
-                "qmin": In(signed(9)),
-                "qmax": In(signed(9)),
+                **dict.fromkeys(BOUNDS, bound),
+                **({"high": In(1)} if wide else {}),
                 "o": Out(8),
             }
         )
@@ -105,7 +121,7 @@ class Requantize(wiring.Component):
 
         shift = self._shift_of_product(m, mul)
         narrow, guard, sticky = self._shifted(m, mul.p, shift)
-        rounded = Signal(signed(12))
+        rounded = Signal(signed(self._kept + 1))
         stage += rounded.eq(narrow + self._up(m, narrow, guard, sticky, shift))
         self._placed(m, rounded, stage)
         return m
@@ -129,11 +145,11 @@ class Requantize(wiring.Component):
 
         Of what is below, the first bit (guard) and whether any other is set (sticky) are all that
         rounding to nearest even needs. No result outside of +-1023 survives the clamp, so eleven
-        bits above the point are enough, and those that the rest of the shift moves there; of the
-        others, whether they are more than the sign, byte by byte.
+        bits above the point are enough (19 for results of 16 bits), and those that the rest of the
+        shift moves there; of the others, whether they are more than the sign, byte by byte.
         """
-        guarded = Cat(0, product).as_signed()
-        kept = 1 + 11 + 7
+        guarded, most = Cat(0, product).as_signed(), (1 << (self._kept - 1)) - 1
+        kept = 1 + self._kept + 7
         coarse, sticky_a = Signal(signed(kept)), Signal()
         fine_shift, lost = Signal(3), Signal(7)  # lost: the bytes that are shifted out whole
         high = [guarded[i : i + 8] for i in range(kept - 1, len(guarded), 8)]
@@ -168,10 +184,11 @@ class Requantize(wiring.Component):
                     m.d.sync += [fine.eq(coarse >> i), sticky_b.eq(sticky_a | coarse[:i].any())]
 
         wide = fine[1:].as_signed()
-        narrow, guard, sticky_c = Signal(signed(11)), Signal(), Signal()
-        fits = ~over_b & (wide[10:].all() | ~wide[10:].any())
+        narrow, guard, sticky_c = Signal(signed(self._kept)), Signal(), Signal()
+        above_sign = wide[self._kept - 1 :]
+        fits = ~over_b & (above_sign.all() | ~above_sign.any())
         m.d.sync += [
-            narrow.eq(Mux(fits, wide[:11].as_signed(), Mux(sign_b, -1023, 1023))),
+            narrow.eq(Mux(fits, wide[: self._kept].as_signed(), Mux(sign_b, -most, most))),
             guard.eq(fine[0]),
             sticky_c.eq(sticky_b),
         ]
@@ -184,22 +201,32 @@ class Requantize(wiring.Component):
         # Half up if the first rounding is left out, nothing if it was the only one.
         up = delayed(m, (shift.early < _FIRST) & ~shift.once, 4)
         none = delayed(m, (shift.early == _FIRST) & ~shift.once, 4)
-        return guard & ~none & (up | sticky | ~narrow[10])
+        return guard & ~none & (up | sticky | ~narrow[-1])
 
     def _placed(self, m, rounded, stage):
         """Add the zero point and clamp; all requantizers have the same bounds, each its copy."""
-        bounds = Cat(self.zero_point, self.qmin, self.qmax)
+        bounds, width = Cat(self.zero_point, self.qmin, self.qmax), len(self.qmin)
+        if self._wide:
+            bounds = Cat(bounds, self.high)
         if self._pipelined:
             m.submodules.bounds = own = Fanout(width=len(bounds), copies=1, dsp=self._dsp)
             m.d.comb += own.i.eq(bounds)
             bounds = own.o[0]
-        placed = Signal(signed(13))
+        placed = Signal(signed(self._kept + 2))
         qmin, qmax = Signal.like(self.qmin), Signal.like(self.qmax)
         stage += [
-            placed.eq(rounded + bounds[:9].as_signed()),
-            qmin.eq(bounds[9:18]),
-            qmax.eq(bounds[18:]),
+            placed.eq(rounded + bounds[:width].as_signed()),
+            qmin.eq(bounds[width : 2 * width]),
+            qmax.eq(bounds[2 * width : 3 * width]),
         ]
+        high = Signal() if self._wide else None
+        if self._wide:
+            stage += high.eq(bounds[-1])
+
+        def byte(value):
+            return Mux(high, value[8:16], value[:8]) if self._wide else value[:8]
+
         o = Signal.like(self.o)
-        m.d.sync += o.eq(Mux(placed < qmin, qmin[:8], Mux(placed > qmax, qmax[:8], placed[:8])))
+        result = Mux(placed < qmin, byte(qmin), Mux(placed > qmax, byte(qmax), byte(placed)))
+        m.d.sync += o.eq(result)
         m.d.comb += self.o.eq(o)

@@ -16,52 +16,18 @@ from amaranth.lib.wiring import In, Out
 from tilewright.hdl.buffers.ports import lane_write, odd_writes, word_write
 from tilewright.hdl.drain.chains import copy_accumulators
 from tilewright.hdl.drain.fold import Fold
+from tilewright.hdl.drain.layout import result_layout
 from tilewright.hdl.drain.lookup import Lookup, add_lookups
 from tilewright.hdl.drain.pairs import write_pairs
-from tilewright.hdl.drain.partial import PartialSums, tile_layout
-from tilewright.hdl.drain.requantize import Requantize
+from tilewright.hdl.drain.partial import PartialSums
+from tilewright.hdl.drain.requantize import BOUNDS, Requantize
 from tilewright.hdl.drain.write import Written, write_results
 from tilewright.hdl.lib.delay import delayed
 from tilewright.hdl.lib.fanout import Fanout, FanoutTree
 from tilewright.hdl.lib.place import Place
 from tilewright.isa import EngineConfig
-from tilewright.isa.widths import act_addr_width, out_addr_width, result_count_width
 
-__all__ = ["Drain", "result_layout"]
-
-
-def result_layout(config):
-    """Return where the results of a pass go, and the command's constants for them."""
-    place = {  # of the pass; the rest is of the command
-        "dst": act_addr_width(config),  # lane word of the first result in the activation buffer
-        "out": out_addr_width(config),  # word of the first result in the output buffer
-        "pixels": range(config.cols + 1),
-    }
-    target = {
-        "to_act": 1,
-        "to_out": 1,
-        "step": 3,  # pixels from one result to the next
-        "lane": range(config.cols),  # of the first result
-    }
-    if config.result_words == 2:
-        target["pair"] = 1  # two words leave in a cycle
-    if config.shared_words:
-        place["fresh"] = 1  # the pass is its kernel group's first
-        # Rows go on in the same word: pixels of a row, words from one to the next.
-        target |= {"shared": 1, "width": result_count_width(config)}
-        target |= {"dst_row": act_addr_width(config), "out_row": out_addr_width(config)}
-    bounds = {"zero_point": signed(9), "qmin": signed(9), "qmax": signed(9)}
-    parts = {"place": place, "target": target, "bounds": bounds}
-    members = {name: data.StructLayout(part) for name, part in parts.items()}
-    if config.folds:
-        members["fold"] = range(config.folds + 1)
-    if config.tables:
-        members["table"] = range(config.tables + 1)
-    if config.partial_depth:
-        # Rows of results of a tile lie so far apart; whether it is in the last row of tiles.
-        rows = {"dst_row": act_addr_width(config), "out_row": out_addr_width(config), "last_row": 1}
-        members |= {"partial": 1, "tile": tile_layout(), "rows": data.StructLayout(rows)}
-    return data.StructLayout(members)
+__all__ = ["Drain"]
 
 
 class Drain(wiring.Component):
@@ -72,7 +38,8 @@ class Drain(wiring.Component):
     rotate with them, so that no multiplexer is needed. With ``2 * rows`` requantizers, each row has
     two chains, of even and of odd pixels; where they may not leave together, they take turns. What
     is a term of a tile goes to the partial sums first (:class:`PartialSums`), and follows as
-    totals, a window for each result of the tile.
+    totals, a window for each result of the tile. Of results of 16 bits, the chains go round: a pass
+    leaves as high bytes, and again as low ones.
 
     Parameters
     ----------
@@ -157,7 +124,7 @@ class Drain(wiring.Component):
             stages.append(later)
 
         constants = self._hold_constants(m, entering, enters, stages)
-        bounds = self._bounds(m, constants)
+        bounds = self._bounds(m, constants, stages)
         place = constants("place", len(stages) - 1)
         target = constants("target", len(stages) - 1)
         lookups = add_lookups(m, config, self.table_write, constants) if config.tables else []
@@ -190,10 +157,11 @@ class Drain(wiring.Component):
 
     def _head(self):
         """Return which pixel and row are at the heads of the chains; it travels along with them."""
+        low = {"low": 1} if self._config.wide_maps else {}  # bytes: the pass leaves again
         lane = range(self._config.cols)
         pair = {"pair": 1} if self._config.result_words == 2 else {}  # and the next pixel's too
         head = {"valid": 1, "first": 1, "complete": 1, "lane": lane, "done": 1}
-        return data.StructLayout(head | pair)
+        return data.StructLayout(head | pair | low)
 
     def _shift_parameters(self, m, now):
         """Shift parameters in from each row's weights; take them over at a capture, if ``early``.
@@ -270,6 +238,8 @@ class Drain(wiring.Component):
                 m.d.sync += [row.eq(0), now.lane.eq(following)]
                 with m.If(at_end):
                     m.d.sync += now.valid.eq(0)
+        if config.wide_maps:
+            wide = self._leave_twice(m, now, last)
         captured, captured_last = Signal(), Signal()
         coming = Signal(result_layout(config), reset_less=True)
         m.d.sync += [captured.eq(self.capture), coming.eq(self.i), captured_last.eq(self.last)]
@@ -287,12 +257,26 @@ class Drain(wiring.Component):
         if config.partial_depth:
             entering, enters, enters_last = self._partial(m, coming, captured, captured_last, heads)
         left = now.complete & at_end
+        if config.wide_maps:
+            left &= now.low | ~wide
         m.d.comb += self.overrun.eq(enters & now.valid & ~left)
         with m.If(enters):
             m.d.sync += [now.valid.eq(1), now.lane.eq(0), row.eq(0), last.eq(enters_last)]
             if config.result_words == 2:
                 m.d.sync += now.pair.eq(entering.target.pair)
+            if config.wide_maps:
+                m.d.sync += [now.low.eq(0), wide.eq(entering.bounds.wide)]
         return entering, enters, heads
+
+    def _leave_twice(self, m, now, last):
+        """Let the chains go round once more for low bytes; return a register that says so."""
+        wide = Signal()
+        through = now.complete & (now.lane == self._config.cols - 1)
+        again = wide & ~now.low
+        m.d.comb += now.done.eq(through & ~again & last)
+        with m.If(through):
+            m.d.sync += [now.valid.eq(again), now.low.eq(again), now.lane.eq(0)]
+        return wide
 
     def _fold(self, m, name, coming, captured, heads):
         """Return the heads of the chains, with sums of rows added that are parts of others."""
@@ -323,13 +307,17 @@ class Drain(wiring.Component):
 
         return constants
 
-    def _bounds(self, m, constants):
-        """Return bounds of results, one for each few requantizers."""
+    def _bounds(self, m, constants, stages):
+        """Return bounds of results, one for each few requantizers; ``wide``: of a high byte."""
         config, pipelined = self._config, self._config.pipelined
         late = Requantize.late(pipelined)
         if pipelined:
             # Requantizers are all over the FPGA, and so are copies of their bounds.
             held = constants("bounds", late - Fanout.LATENCY)
+            if config.wide_maps:
+                command, held = held, Signal.like(held)
+                m.d.comb += held.eq(command)
+                m.d.comb += held.wide.eq(command.wide & ~stages[late - Fanout.LATENCY].low)
             m.submodules.bounds = trunk = Fanout(
                 width=len(held.as_value()),
                 copies=-(-config.requantizer_count // FanoutTree.SHARE),
@@ -352,6 +340,7 @@ class Drain(wiring.Component):
                 pipelined=pipelined,
                 place=Place(i, config.requantizer_count, rank=1),
                 rounding=config.rounding,
+                wide=config.wide_maps,
             )
             m.submodules[f"requantize_{i}"] = DomainRenamer("data")(requantize)
             head_parameters = layout(parameters[i * share % config.rows][: layout.size])
@@ -359,9 +348,8 @@ class Drain(wiring.Component):
             m.d.comb += [
                 requantize.acc.eq(heads[i]),
                 *(getattr(requantize, name).eq(head_parameters[name]) for name, _ in layout),
-                requantize.zero_point.eq(own.zero_point),
-                requantize.qmin.eq(own.qmin),
-                requantize.qmax.eq(own.qmax),
+                *(getattr(requantize, name).eq(own[name]) for name in BOUNDS),
+                *([requantize.high.eq(own.wide)] if config.wide_maps else []),
             ]
             byte = requantize.o
             if lookups:

@@ -53,8 +53,12 @@ def write_results(m, config, written, o_act, o_out):
     m.d.sync += whole.eq(done)
     at = At(Signal(range(cols)), Signal.like(place.dst), Signal.like(place.out))
     following, begins = stepped(m, config, target, at), first_of_pass(m, config, written)
+    first_dst, first_out = place.dst, place.out
+    if config.wide_maps:  # low bytes lie a row further
+        first_dst = place.dst + Mux(done.low, target.dst_row, 0)
+        first_out = place.out + Mux(done.low, target.out_row, 0)
     with m.If(begins):
-        m.d.sync += [at.lane.eq(target.lane), at.dst.eq(place.dst), at.out.eq(place.out)]
+        m.d.sync += [at.lane.eq(target.lane), at.dst.eq(first_dst), at.out.eq(first_out)]
     with m.Elif(whole.complete):
         m.d.sync += [now.eq(then) for now, then in zip(at, following, strict=True)]
     if config.shared_words:

@@ -34,6 +34,8 @@ class ICE40(Family):
                     f"{parameter} must be {only} with dsp {self.name!r}, whose multipliers serve "
                     f"two columns with bytes, not {value!r}"
                 )
+        if config.wide_maps:
+            raise ConfigError(f"wide_maps must be False with dsp {self.name!r}")
         if config.multiplies_maps:
             raise ConfigError(f"products must be False with dsp {self.name!r} and pipelined=True")
 

@@ -11,7 +11,7 @@ from tilewright.hdl.drain.partial import TILES, tile_code
 from tilewright.hdl.sequence.rows import next_row
 from tilewright.hdl.sequence.taps import segment_layout
 from tilewright.isa import Compute
-from tilewright.isa.passes import pass_span
+from tilewright.isa.passes import pass_span, result_cycles
 from tilewright.isa.tiles import MAX_TAPS
 from tilewright.isa.widths import ROW_WIDTH, act_addr_width, column_width, step_count_width
 
@@ -43,8 +43,10 @@ def access_layout(config):
 def burst_layout(config):
     """Return a run of weight words that the step sequencer reads, one per cycle."""
     product = {"product": 1} if config.multiplies_maps else {}  # weights are pixels
+    wide = {"low": 1} if config.wide_maps else {}  # weights are for low bytes of 16 bits
     return data.StructLayout(
         product
+        | wide
         | {
             "parameters": 1,  # requantization parameters instead of weights
             "count": step_count_width(config),
@@ -238,7 +240,7 @@ class PaceSequencer(wiring.Component):
         """Return the cycles that a pass takes at least, less one."""
         config, c = self._config, self.command
         longest = max(
-            [config.single_drain_cycles]
+            [result_cycles(config, pair=False, wide=config.wide_maps)]
             + [pass_span(config, *tile) for tile in TILES if config.partial_depth]
         )
         shortest = Signal(range(longest), init=config.drain_cycles - 1)
@@ -259,6 +261,9 @@ class PaceSequencer(wiring.Component):
                     length.full.eq(Mux(c.segment > taps, c.segment - taps, 0)),
                     length.short.eq(Mux(c.last_segment > taps, c.last_segment - taps, 0)),
                 ]
+        if config.wide_maps:  # both bytes of its results leave
+            wide = result_cycles(config, pair=False, wide=True)
+            m.d.sync += shortest.eq(Mux(c.wide_out, wide, config.drain_cycles) - 1)
         return shortest
 
     def _narrow(self, m, length, last_part):
@@ -338,6 +343,9 @@ class PaceSequencer(wiring.Component):
         if config.multiplies_maps:
             with m.If(begin | take):
                 m.d.sync += burst.product.eq(~begin & length.product & segment.short)
+        if config.wide_maps:
+            with m.If(take):
+                m.d.sync += burst.low.eq(segment.low)
 
     def _share_words(self, m, take):
         """Read one row after another of those that share a word, each with its own pixels."""

@@ -164,8 +164,16 @@ class PassSequencer(wiring.Component):
         return _Ends(row=ox.last, kg=last_row)
 
     def _tile_rows(self, m):
-        """Return the steps of ``dst`` and ``out`` from one pass to those below: a tile's rows."""
+        """Return the steps of ``dst`` and ``out`` from one pass to those below: a tile's rows.
+
+        Or those of both bytes.
+        """
         c, o = self.command, self.o.payload
+        if self._config.wide_maps:
+            steps = [Signal.like(o.dst), Signal.like(o.out)]
+            for step, row in zip(steps, (c.dst_row_step, c.out_row_step), strict=True):
+                m.d.sync += step.eq(Mux(c.wide_out, row << 1, row))
+            return steps
         if not self._config.partial_depth:
             return c.dst_row_step, c.out_row_step
         dst_row, out_row = Signal.like(o.dst), Signal.like(o.out)

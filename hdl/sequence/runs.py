@@ -8,14 +8,14 @@ its last capture, and settled: the drain goes on alone
 from math import gcd
 from typing import NamedTuple
 
-from amaranth.hdl import Cat, Const, Signal, Value
+from amaranth.hdl import Cat, Const, Mux, Signal, Value
 from amaranth.lib import data
 
 from tilewright.hdl.commands.decode import command_view, outside, reached
 from tilewright.hdl.commands.records import command_layout
 from tilewright.hdl.drain.partial import TILES, tile_code
 from tilewright.isa import Compute, Deform
-from tilewright.isa.passes import drain_span
+from tilewright.isa.passes import drain_span, result_cycles
 from tilewright.isa.registers import Status
 from tilewright.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
 from tilewright.isa.widths import act_addr_width, result_count_width
@@ -80,6 +80,8 @@ def take_commands(m, unit, config, drain_done, overrun):
         transformed = waiting.transform if config.data_width > 9 else Const(0, 1)
         if config.shared_words:
             transformed |= waiting.accesses.any()
+        if config.wide_maps:
+            transformed |= waiting.wide_in | waiting.wide_out
         if config.multiplies_maps:
             transformed |= waiting.segment == 0
         with m.If(unit.start & is_deform):
@@ -174,6 +176,12 @@ def _sound(config, c):
         sound &= c.accesses == 0
     if config.folds:
         sound &= c.fold <= config.folds
+    if config.wide_maps:
+        alone = ~(c.maximum | (c.segment == 0))
+        if config.shared_words:
+            alone &= c.accesses == 0
+            sound &= ~c.wide_out | (c.accesses == 0)
+        sound &= ~c.wide_in | alone
     if config.cols < 16:  # else they would be constant
         for lane in (c.dst_lane, c.x0_lane, c.s_lane):
             sound &= lane < config.cols
@@ -244,7 +252,8 @@ def _settled(m, unit, config, command, captured):
         for tile in TILES
         if config.partial_depth
     }
-    longest = max([usual, *spans.values()])
+    wide = unit.settle_cycles(config, result_cycles(config, pair=False, wide=config.wide_maps))
+    longest = max([usual, wide, *spans.values()])
     if not longest:
         return captured
     cycles = Signal(range(longest + 1), init=usual)
@@ -255,6 +264,8 @@ def _settled(m, unit, config, command, captured):
                     m.d.sync += cycles.eq(span)
             with m.Default():
                 m.d.sync += cycles.eq(usual)
+    elif config.wide_maps:
+        m.d.sync += cycles.eq(Mux(command.wide_out, wide, usual))
     settled, left = Signal(), Signal.like(cycles, init=0)
     m.d.comb += settled.eq((left == 1) | (captured & (cycles == 0)))
     with m.If(captured):

@@ -27,6 +27,7 @@ class StepSequencer(wiring.Component):
     addr : Out(weight_addr_width)
     step : Out(1); a weight word is read for the array
     product : Out(1), with ``step``; the weights are pixels, and no word is read
+    low : Out(1), with ``step``, in engines with ``wide_maps``; the weights are for low bytes
     parameter : Out(1); a parameter word is read
     first, last : Out(1); first and last step of a pass
     first_of_kg, last_of_command : Out(1); the pass is that
@@ -49,6 +50,7 @@ class StepSequencer(wiring.Component):
                 "addr": Out(weight_addr_width(self._config)),
                 "step": Out(1),
                 **({"product": Out(1)} if self._config.multiplies_maps else {}),
+                **({"low": Out(1)} if self._config.wide_maps else {}),
                 "parameter": Out(1),
                 "first": Out(1),
                 "last": Out(1),
@@ -102,4 +104,6 @@ class StepSequencer(wiring.Component):
         ]
         if self._config.multiplies_maps:
             m.d.comb += self.product.eq(burst.product)
+        if self._config.wide_maps:
+            m.d.comb += self.low.eq(burst.low)
         return m

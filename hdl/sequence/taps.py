@@ -18,9 +18,11 @@ def segment_layout(config):
     """Return the description of one segment: a window, and the steps that it is used for."""
     narrow = {"narrow": 1} if config.offset_depth else {}  # its pass is the last one of its row
     shared = {"room": 5} if config.shared_words else {}  # pixels of the first row
+    wide = {"low": 1} if config.wide_maps else {}  # its pixels are low bytes of 16 bits
     return data.StructLayout(
         narrow
         | shared
+        | wide
         | {
             "group": act_addr_width(config),  # lane word of the channel group's ring
             # lane words from there to the kernel row's input column 0
@@ -198,6 +200,8 @@ class TapSequencer(wiring.Component):
             m.d.sync += o.narrow.eq(p.narrow)
         if config.shared_words:
             m.d.sync += [first.lane.eq(p.lane), o.room.eq(p.room)]
+        if config.wide_maps:
+            m.d.sync += o.low.eq(self.command.low_first & self.command.wide_in)
         m.d.sync += [
             first.x.eq(p.x),
             first.word.eq(p.word),
@@ -235,7 +239,11 @@ class TapSequencer(wiring.Component):
             m.d.sync += [o.x.eq(first.x), o.word.eq(first.word), o.lane.eq(first.lane)]
             with m.If(~r.last):
                 m.d.sync += [o.row.eq(row), o.y.eq(o.y + c.r_dy)]
+                if self._config.wide_maps:
+                    m.d.sync += o.low.eq(c.wide_in & ~o.low)
             with m.Else():
+                if self._config.wide_maps:
+                    m.d.sync += o.low.eq(c.wide_in & c.low_first)
                 m.d.sync += [
                     o.group.eq(o.group + c.cg_step),
                     o.row.eq(first.row),

@@ -59,6 +59,12 @@ class Compute(Command):
     ``dst_step`` is 1, and where rows share words, a row ends after whole words or at least four
     results beyond them, and ``out_row_step - out_w`` is even. Other engines ignore it.
 
+    With ``wide_in``, kernel rows are of high and of low bytes of 16-bit activations in turns:
+    weights of a row of high bytes count 256 times, and only high bytes are ``signed``. With
+    ``wide_out``, results have 16 bits, as have the bounds: each pass writes its high bytes, and
+    then its low bytes one row step further, in ``drain_cycles`` each; rows of results are two row
+    steps apart.
+
     With ``transform``, all ``n_r * n_s`` taps of a channel group make one window, their sum with
     ``coefficients``; the segment that follows belongs to all of them.
 
@@ -203,6 +209,21 @@ class Compute(Command):
     pair: int = bits(
         1, "1: two words of results leave the array in a cycle", option=True, default=0
     )
+    wide_in: int = bits(
+        1,
+        "1: kernel rows are of high and low bytes of activations in turns",
+        option=True,
+        default=0,
+    )
+    low_first: int = bits(1, "then, 1: the first is of low bytes", option=True, default=0)
+    wide_out: int = bits(
+        1, "1: results have 16 bits: rows of high and of low bytes", option=True, default=0
+    )
+    zero_point_high: int = bits(
+        8, "then, bits of zero_point above its nine", option=True, default=0, signed=True
+    )
+    qmin_high: int = bits(8, "then, those of qmin", option=True, default=0, signed=True)
+    qmax_high: int = bits(8, "then, those of qmax", option=True, default=0, signed=True)
 
     @property
     def product(self) -> bool:

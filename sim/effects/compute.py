@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tilewright.isa import Compute, Deform, EngineConfig
 from tilewright.isa.passes import weight_words
+from tilewright.isa.wide import HIGH, is_low, reads_wide
 from tilewright.isa.words import own_words
 from tilewright.sim.effects.buffers import Buffers
 from tilewright.sim.effects.maxima import channels_of, maxima
@@ -83,7 +84,7 @@ def _sums(
     if c.product:
         products = _products(config, c, next(windows), words)
         return products.reshape(c.n_oy, c.n_ox * config.cols, -1)
-    steps = _steps(c, words)
+    steps = _steps(config, c, words)
     before = buffers.sums if c.resume else None
     if c.resume and before is None:
         raise ExecutionError("sums go on from words that rows share")
@@ -114,10 +115,11 @@ def _folded(config: EngineConfig, c: Compute, total: NDArray[np.int64]) -> NDArr
     return sums.reshape(total.shape)
 
 
-def _steps(c: Compute, words: NDArray[np.int16]) -> NDArray[np.int16]:
+def _steps(config: EngineConfig, c: Compute, words: NDArray[np.int16]) -> NDArray[np.int16]:
     """Return the (windows, kernel groups, n_cg, 2**segment_log2, rows) weights of each step.
 
-    A step that does not happen has zeros: it adds nothing. Of maxima, it is left out.
+    A step that does not happen has zeros: it adds nothing. Of maxima, it is left out. Weights of
+    high bytes count 256 times.
     """
     count, rows = len(words), words.shape[-1]
     steps = np.zeros((c.windows, count, c.n_cg, 1 << c.segment_log2, rows), np.int16)
@@ -126,6 +128,9 @@ def _steps(c: Compute, words: NDArray[np.int16]) -> NDArray[np.int16]:
     steps[:, :, :-1, : c.segment] = first.transpose(2, 0, 1, 3, 4)
     rest = words[:, last:].reshape(count, c.windows, c.last_segment, rows)
     steps[:, :, -1, : c.last_segment] = rest.transpose(1, 0, 2, 3)
+    if reads_wide(config, c):
+        high = [not is_low(c, window // c.n_s) for window in range(c.windows)]
+        steps[high] *= HIGH
     return steps
 
 

@@ -11,11 +11,12 @@ from tilewright.compiler.ir import Requantize
 from tilewright.compiler.ir.arithmetic import requantize
 from tilewright.isa import Compute, EngineConfig
 from tilewright.isa.passes import word_pixels
+from tilewright.isa.wide import bounds, split_rows, writes_wide
 from tilewright.isa.widths import folded, lane_depth
 from tilewright.sim.effects.buffers import Buffers
 
 #: Bounds beyond those that a command can have.
-_ANY = 1 << 12
+_ANY = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +47,9 @@ def parameters(config: EngineConfig, c: Compute, words: NDArray[np.int16]) -> Pa
     bias = [((v & (2 * half - 1)) ^ half) - half for v in values]
     multiplier = [v >> config.acc_width & ((1 << config.multiplier_width) - 1) for v in values]
     shift = [v >> (config.acc_width + config.multiplier_width) & 63 for v in values]
-    bounds = min(c.qmin, c.qmax), c.qmax
-    scale = Requantize(tuple(multiplier), tuple(shift), c.zero_point, *bounds, config.rounding)
+    zero_point, qmin, qmax = bounds(config, c)
+    lowest = min(qmin, qmax)
+    scale = Requantize(tuple(multiplier), tuple(shift), zero_point, lowest, qmax, config.rounding)
     above = config.acc_width + config.multiplier_width + 6
     once = np.array([v >> above & 1 for v in values], bool)
     return Parameters(
@@ -70,8 +72,8 @@ def write(
     if not (c.to_act or c.to_out):
         return
     kept = np.flatnonzero(_kept(config, c))
-    out = _finish(c, total[:, kept].transpose(2, 0, 1), own, buffers).transpose(1, 2, 0)
-    oy: NDArray[np.int64] = np.arange(c.n_oy)[:, None]
+    out = _finish(config, c, total[:, kept].transpose(2, 0, 1), own, buffers).transpose(1, 2, 0)
+    oy: NDArray[np.int64] = np.arange(len(out))[:, None]
     x = kept * c.dst_step
     out_place = c.out_base + oy * c.out_row_step + x
     act_place = (c.dst_base + oy * c.dst_row_step) * config.cols + c.dst_lane + x
@@ -95,7 +97,7 @@ def write_tiles(
     """
     if not (c.to_act or c.to_out):
         return
-    out = np.moveaxis(_finish(c, np.moveaxis(total, -1, 0), own, buffers), 0, -1)
+    out = np.moveaxis(_finish(config, c, np.moveaxis(total, -1, 0), own, buffers), 0, -1)
     oy, ox = np.divmod(passes[:, None, None, None], c.n_ox)
     row, column = np.arange(c.tile_h)[:, None, None], np.arange(c.tile_w)[:, None]
     kept = _kept(config, c).reshape(c.n_ox, config.cols)[ox[:, 0, 0, 0]][:, None, None]
@@ -115,14 +117,24 @@ def _kept(config: EngineConfig, c: Compute) -> NDArray[np.bool_]:
 
 
 def _finish(
-    c: Compute, total: NDArray[np.int64], own: Parameters, buffers: Buffers
+    config: EngineConfig,
+    c: Compute,
+    total: NDArray[np.int64],
+    own: Parameters,
+    buffers: Buffers,
 ) -> NDArray[np.uint8]:
-    """Requantize the (rows, ...) totals, and look them up in a table."""
-    if c.qmin <= c.qmax:
+    """Requantize the (rows, n_oy, ...) totals, and look them up in a table.
+
+    Of results of 16 bits, each row is one of high bytes and one of low bytes.
+    """
+    _, qmin, qmax = bounds(config, c)
+    if qmin <= qmax:
         out = requantize(total, own.scale, own.once)
     else:  # what is below qmin is qmin, and everything else is above qmax
         free = replace(own.scale, qmin=-_ANY, qmax=_ANY)
-        out = np.where(requantize(total, free, own.once) < c.qmin, c.qmin, c.qmax)
+        out = np.where(requantize(total, free, own.once) < qmin, qmin, qmax)
+    if writes_wide(config, c):
+        out = split_rows(out)
     found = out.astype(np.uint8)
     if c.table:
         found = buffers.tables[256 * (c.table - 1) + found.astype(np.int64)]

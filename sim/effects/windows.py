@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa import Compute, EngineConfig, sense
+from tilewright.isa.wide import is_low, reads_wide
 from tilewright.isa.widths import (
     ROW_WIDTH,
     act_addr_width,
@@ -37,7 +38,7 @@ def windows_of(
     if c.kg_step == 0:
         kgs = kgs[:1]
     if sampler:
-        taps = _sampled(c, kgs, sampler)
+        taps = _sampled(config, c, kgs, sampler)
     elif _in_rows(config, c):
         taps = _on_grid(config, c, kgs, buffers)
     else:
@@ -55,19 +56,24 @@ def windows_of(
     yield total
 
 
-def _values(c: Compute, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return what bytes stand for."""
-    return (pixels.view(np.int8) if c.signed else pixels).astype(np.float32)
+def _values(
+    config: EngineConfig, c: Compute, pixels: NDArray[np.uint8], r: int = 0
+) -> NDArray[np.float32]:
+    """Return what bytes under kernel row ``r`` stand for; low ones of 16 bits have no sign."""
+    signed = c.signed and not (reads_wide(config, c) and is_low(c, r))
+    return (pixels.view(np.int8) if signed else pixels).astype(np.float32)
 
 
-def _sampled(c: Compute, kgs: range, sampler: Sampler) -> Iterator[NDArray[np.float32]]:
+def _sampled(
+    config: EngineConfig, c: Compute, kgs: range, sampler: Sampler
+) -> Iterator[NDArray[np.float32]]:
     for r in range(c.n_r):
         for s in range(c.n_s):
             groups = [
                 np.stack([sampler.window(kg, cg, r, s) for cg in range(c.n_cg)], axis=-2)
                 for kg in kgs
             ]
-            yield _values(c, np.stack(groups, axis=-3))
+            yield _values(config, c, np.stack(groups, axis=-3))
 
 
 def _in_rows(config: EngineConfig, c: Compute) -> bool:
@@ -91,18 +97,18 @@ def _one_by_one(
     column = c.x0 + np.arange(c.n_ox * cols) * c.stride_x
     kg, cg = np.array(kgs)[:, None], np.arange(c.n_cg)
     groups = c.act_base + kg * c.kg_step + cg * c.cg_step
-    pad = _values(c, np.array([c.pad], np.uint8))[0]
     in_w = c.in_w % (1 << (width - 1))
     row = ring_walk(config, c, c.act_row, c.oy_step, c.n_oy)
     for r in range(c.n_r):
         y = wrapped(c.y0 + np.arange(c.n_oy) * c.oy_dy + r * c.r_dy, ROW_WIDTH)
         valid = (y >= 0) & (y < c.in_h)
+        pad = _values(config, c, np.array([c.pad], np.uint8), r)[0]
         for s in range(c.n_s):
             words, lanes = np.divmod(place + s * (c.s_word * cols + c.s_lane), cols)
             inside = (column + s * c.s_dx) % (1 << width) < in_w
             address = row[:, None, None, None] + words[:, None, None] + groups
             address = folded(address, lane_depth(config))
-            found = _values(c, buffers.activations[address, lanes[:, None, None]])
+            found = _values(config, c, buffers.activations[address, lanes[:, None, None]], r)
             yield np.where((valid[:, None] & inside)[..., None, None, None], found, pad)
         row = ring_step(config, c, row, c.r_step)
 
@@ -147,7 +153,8 @@ def _pixels(
     reads = np.arange(c.n_ox * cols) * c.stride_x
     width = int(reads[-1]) + (c.n_s - 1) * c.s_dx + 1
     shape = (c.n_oy, width, len(kgs), c.n_cg, config.rows)
-    pixels = np.full(shape, _values(c, np.array([c.pad], np.uint8))[0], np.float32)
+    pad = _values(config, c, np.array([c.pad], np.uint8), r)[0]
+    pixels = np.full(shape, pad, np.float32)
     oy = np.arange(c.n_oy)
     y = c.y0 + oy * c.oy_dy + r * c.r_dy
     (rows,) = np.nonzero((y >= 0) & (y < c.in_h))
@@ -171,7 +178,7 @@ def _pixels(
         touched[inside // cols - int(words[0])] = True
         if int((address[:, touched] % _WORD).max()) >= config.act_depth:
             raise ExecutionError("a compute command reads beyond the activation buffer")
-    found = _values(c, buffers.activations[folded(address, lane_depth(config))])
+    found = _values(config, c, buffers.activations[folded(address, lane_depth(config))], r)
     # (rows, words, kernel groups, channel groups, lanes, channels): lanes are columns.
     found = found.transpose(0, 1, 4, 2, 3, 5).reshape(len(rows), -1, *shape[2:])
     skipped = c.x0 + low - int(words[0]) * cols

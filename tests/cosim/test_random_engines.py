@@ -46,6 +46,11 @@ RULES = {
         ("requantizers", "folds"), ("rows", "folds"), ("pipelined", "folds"),
         ("partial_depth", "folds"), ("data_width", "folds"), ("kernel_width", "folds"),
         ("transform_at_load", "folds"),
+        ("wide_maps", "weight_bits"), ("wide_maps", "pipelined"), ("wide_maps", "dsp"),
+        ("wide_maps", "early_parameters"), ("wide_maps", "partial_depth"),
+        ("wide_maps", "data_width"), ("wide_maps", "kernel_width"),
+        ("wide_maps", "transform_at_load"), ("wide_maps", "requantizers"),
+        ("wide_maps", "rows"),
     )
 }  # fmt: skip
 

@@ -59,6 +59,7 @@ DOMAINS: dict[str, Sequence[Value]] = {
     "burst_beats": (1, 2, 8, 32, 128),
     "outstanding": (1, 2, 4, 16),
     "rounding": ("half_even", "double"),
+    "wide_maps": (False, True),
 }
 
 #: All values, where pairs are of some.

@@ -57,7 +57,11 @@ class Net:
 
     def kind(self, shape: Shape, **given: Any) -> TensorType:
         """Return any type of a shape; wider than a byte rarely."""
-        bits = self.number(9, 16) if self.chance(0.004) else self.number(2, 8)
+        bits = (
+            self.number(9, 16)
+            if self.chance(0.2 if self.config.wide_maps else 0.004)
+            else self.number(2, 8)
+        )
         if self.chance(0.4):
             bits = 8
         bits, signed = given.get("bits", bits), given.get("signed", self.chance(0.5))

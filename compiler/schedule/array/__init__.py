@@ -14,6 +14,7 @@ command; nobody asks of which kind a part is. So another kind of part is another
 ``dynamic``    weights that another layer computes, and windows that turn pixels for them
 ``result``     rows and columns of a value, and where they go
 ``reduction``  sums and maxima
+``wide``       values of more than 8 bits: as rows of bytes, and sums that write them
 ``tiles``      the three parts of a term of tiles: its windows, weights and sums
 ``op``         an operation
 ``parts``      what a kernel group reduces over, cut so that each part fits on chip

@@ -126,7 +126,7 @@ class ArrayOp:
         stride, words = self.windows.stride[1], -(-rows * columns // config.cols)
         if (
             not self.windows.on_grid
-            or self.reduction.partial
+            or self._own_words
             or not can_share(config, stride, columns)
             or words > MOST_WORDS
         ):
@@ -178,8 +178,13 @@ class ArrayOp:
         unit = self._word_rows(config, most.columns)
         return self.reduction.tile_rows if most.rows % unit else unit
 
+    @property
+    def _own_words(self) -> bool:
+        """Whether rows of results cannot share words: tiles, and rows of bytes."""
+        return self.reduction.partial or self.windows.wide or self.result.wide
+
     def _word_rows(self, config: EngineConfig, columns: int) -> int:
         """Return after how many rows a tile ends, or a word of results that rows share."""
-        if not config.shared_words or self.reduction.partial:
+        if not config.shared_words or self._own_words:
             return self.reduction.tile_rows
         return config.cols // gcd(config.cols, columns)

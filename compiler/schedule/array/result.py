@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from tilewright.compiler.ir import TensorType
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.work import Chunk, Work
 from tilewright.isa import EngineConfig
+from tilewright.isa.wide import split_bound
 
 
 class ResultFields(TypedDict):
@@ -23,6 +24,10 @@ class ResultFields(TypedDict):
     zero_point: int
     qmin: int
     qmax: int
+    wide_out: NotRequired[int]
+    zero_point_high: NotRequired[int]
+    qmin_high: NotRequired[int]
+    qmax_high: NotRequired[int]
 
 
 class StoredFields(TypedDict):
@@ -70,6 +75,7 @@ class Result:
     most : of these rows; None for all that the value has
     zero_point, qmin, qmax : int
     table : (256,) uint8, what each result's byte is replaced by, or None
+    wide : results have 16 bits: each is in one row as high byte and in the next as low byte
     """
 
     value: str
@@ -81,6 +87,7 @@ class Result:
     qmin: int
     qmax: int
     table: NDArray[np.uint8] | None = None
+    wide: bool = False
 
     def own_rows(self, start: int, stop: int) -> tuple[int, int]:
         """Return which of its rows lie in rows ``start .. stop - 1`` of the value."""
@@ -110,7 +117,7 @@ class Result:
     def fields(self, config: EngineConfig, work: Work) -> ResultFields:
         """Return what the command of some work says of its results."""
         first, end = work.columns
-        return {
+        fields: ResultFields = {
             "n_oy": work.end - work.first,
             "n_ox": -(-(end - first) // config.cols),
             "out_w": end - first,
@@ -118,6 +125,12 @@ class Result:
             "qmin": self.qmin,
             "qmax": self.qmax,
         }
+        if self.wide:
+            fields["wide_out"] = 1
+            fields["zero_point"], fields["zero_point_high"] = split_bound(self.zero_point)
+            fields["qmin"], fields["qmin_high"] = split_bound(self.qmin)
+            fields["qmax"], fields["qmax_high"] = split_bound(self.qmax)
+        return fields
 
     def stored(
         self, config: EngineConfig, work: Work, out_base: int, row_step: int

@@ -120,7 +120,7 @@ def _columns(used: NDArray[np.bool_], gap: int) -> tuple[range, ...]:
 
 def _pieces(op: ArrayOp, config: EngineConfig, box: Part, room: int) -> Iterator[Part]:
     """Cut a box so that a command can say it, and its weights have room."""
-    most = min(len(box.columns), MOST_TAPS)
+    most = min(len(box.columns), MOST_TAPS, max(1, room))
     while most > 1 and too_far_before(op, config, most):
         most //= 2
     for columns in _cut(box.columns, most):

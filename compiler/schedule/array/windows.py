@@ -60,6 +60,7 @@ class WindowFields(TypedDict):
     s_lane: int
     in_w: int
     pad: int
+    wide_in: NotRequired[int]
     transform: NotRequired[int]
     taps: NotRequired[int]
     coefficients: NotRequired[int]
@@ -97,6 +98,7 @@ class Windows:
     pad : int, what stands for pixels outside the input
     band : rows of the input that are read, as (first, end), which are all there are to windows;
         None for all of them
+    wide : rows of the input are of high and of low bytes in turns, and so are those of the kernel
     """
 
     operands: tuple[Operand, ...]
@@ -107,6 +109,7 @@ class Windows:
     padding: tuple[int, int] = (0, 0)
     pad: int = 0
     band: tuple[int, int] | None = None
+    wide: bool = False
 
     #: Rows on chip are read two at a time: a ring has an even number of an odd number of words.
     pairs_of_rows: ClassVar[bool] = False
@@ -272,7 +275,7 @@ class Windows:
         x0 -= work.held[0] + skipped * config.cols
         (row, column), kernel = self.tap_box(work)
         y0, x0 = y0 + row, x0 + column
-        return {
+        fields: WindowFields = {
             "signed": int(self.type.signed),
             "n_r": kernel[0],
             "n_s": kernel[1],
@@ -297,6 +300,9 @@ class Windows:
             "in_w": min(in_w, _MOST_PIXELS),
             "pad": self.pad & 0xFF,
         }
+        if self.wide:
+            fields["wide_in"] = 1
+        return fields
 
     def tap_box(self, work: Work) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return where the taps of some work begin, in rows and columns, and (rows, columns)."""

@@ -1,6 +1,7 @@
 """Every operator of the integer graph as array operations; files are named as in ``ir.ops``.
 
 ``context``      what lowering knows of a network, and what all operators are made of
+``parameters``   requantization as kernel groups have it
 ``convolution``  convolutions, in tiles or not, and fully connected layers
 ``transposed``   transposed convolutions
 ``far``          windows and results too far apart for a command, one by one

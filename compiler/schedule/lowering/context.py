@@ -20,13 +20,20 @@ from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.array.weights import (
     Arrangement,
     GateWeights,
-    Parameters,
     StoredWeights,
     Weights,
+)
+from tilewright.compiler.schedule.array.wide import (
+    WideSum,
+    is_wide,
+    over_bytes,
+    rows_of_bytes,
+    stored_type,
 )
 from tilewright.compiler.schedule.array.windows import JoinedWindows, Operand, Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowering.far import near
+from tilewright.compiler.schedule.lowering.parameters import parameters_of
 from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.order.channels import (
     ChannelOrder,
@@ -44,6 +51,7 @@ from tilewright.compiler.schedule.order.sections import (
 from tilewright.compiler.schedule.timing import Timing
 from tilewright.errors import UnsupportedError
 from tilewright.isa import EngineConfig
+from tilewright.isa.wide import PLANES
 
 Pair: TypeAlias = tuple[int, int]
 """(vertical, horizontal)."""
@@ -113,12 +121,12 @@ class Context:
         return chosen
 
     def check_width(self, name: str, kind: TensorType) -> None:
-        """Refuse values wider than a byte."""
-        if kind.bits > 8:
+        """Refuse values wider than a byte, unless the engine has such maps."""
+        if is_wide(kind) and not self.config.wide_maps:
             raise UnsupportedError(
                 name,
                 f"the output has {kind.bits} bits and the engine's activations are bytes",
-                "Quantize it to 8 bits or fewer.",
+                "Quantize it to 8 bits or fewer, or take an engine with wide_maps=True.",
             )
 
     def check_accumulator(self, op: Accumulating) -> None:
@@ -144,16 +152,32 @@ class Context:
         """Return windows on the grid of a value, or of several that are read like channel groups.
 
         ``pad`` : what stands for pixels outside; their zero point if None.
+
+        Of wide values, kernel, stride and padding are over values, and become those over rows of
+        bytes.
         """
         views, kind = [self.view(value) for value in inputs], self.values[inputs[0]]
+        pad = kind.zero_point if pad is None else pad
+        wide = is_wide(kind)
+        if wide:
+            if pad >> 8 != pad & 0xFF and kernel != (1, 1):
+                raise UnsupportedError(
+                    self.graph.layers[self.layer].name,
+                    f"{inputs[0]!r} has {kind.bits} bits and zero point {pad}, of two other bytes",
+                    "Give it zero point 0: quantize it symmetrically, or unsigned behind a ReLU.",
+                )
+            kernel = (rows_of_bytes(kernel[0], dilation[0]), kernel[1])
+            stride, padding = (PLANES * stride[0], stride[1]), (PLANES * padding[0], padding[1])
+            dilation = (1, dilation[1])
         return (Windows if len(inputs) == 1 else JoinedWindows)(
             operands=tuple(Operand(view.parts, view.first) for view in views),
-            type=kind,
+            type=stored_type(kind),
             kernel=kernel,
             stride=stride,
             dilation=dilation,
             padding=padding,
-            pad=kind.zero_point if pad is None else pad,
+            pad=pad,
+            wide=wide,
         )
 
     def operation(
@@ -186,14 +210,19 @@ class Context:
         step, offset : which results they are, as in Result
         """
         out_type = self.values[output]
-        _, height, width = out_type.shape
+        wide, (_, height, width) = is_wide(out_type), out_type.shape
+        if windows.wide:
+            arrangement = over_bytes(self.config, windows, arrangement)
+        if wide:
+            assert step == (1, 1), "phases of 16 bits"
+            step, reduction = (PLANES, 1), WideSum()
         # Where there is one window only, as in global pooling, its stride means nothing; engines
         # are slower with strides that share a divisor with cols, and limit them.
         vertical, horizontal = windows.stride
         stride = (vertical if height > 1 else 1, horizontal if width > 1 else 1)
         self.orders[output] = arrangement.order
         requantize = requantize or replace(keep(out_type), zero_point=0)
-        parameters = self._parameters(name, output, requantize, bias)
+        parameters = parameters_of(self.config, name, arrangement.order, requantize, bias)
         source: StoredWeights
         if gate is None:
             source = StoredWeights(sections=arrangement.sections, parameters=parameters)
@@ -209,7 +238,8 @@ class Context:
             reduction=reduction or Sum(),
             result=Result(
                 value=output,
-                type=out_type,
+                type=stored_type(out_type),
+                wide=wide,
                 step=step,
                 offset=offset,
                 zero_point=requantize.zero_point,
@@ -217,37 +247,6 @@ class Context:
                 qmax=requantize.qmax,
             ),
         )
-
-    def _parameters(
-        self,
-        name: str,
-        output: str,
-        requantize: Requantize,
-        bias: Iterable[int] | NDArray[np.int64],
-    ) -> Parameters:
-        """Return requantization as kernel groups have it."""
-        wanted = "half_even" if requantize.rounding == "half_even" else "double"
-        if requantize.rounds and wanted != self.config.rounding:
-            raise EngineLimitError(
-                f'{name}: its results are rounded "{requantize.rounding}", and the engine rounds '
-                f'"{self.config.rounding}": take one with rounding="{wanted}"'
-                + (" and multiplier_width=31 (each by --set)" if wanted == "double" else "")
-            )
-        width = requantize.multiplier_width
-        if width > self.config.multiplier_width:
-            raise EngineLimitError(
-                f"{name}: a multiplier has {width} bits; "
-                f"{at_least(self.config, 'multiplier_width', width)}"
-            )
-        order = self.orders[output]
-
-        def rows(values: Iterable[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-            by_channel = np.asarray(values, np.int64)
-            return np.where(order >= 0, by_channel[order], 0).reshape(-1, self.config.rows)
-
-        shift = np.asarray(requantize.shift, np.int64)
-        once = np.minimum(shift, requantize.rounding == "half_away")
-        return Parameters(rows(bias), rows(requantize.multiplier), rows(shift), rows(once))
 
     def emit(self, *ops: ArrayOp) -> None:
         """Append a stage."""

@@ -315,8 +315,8 @@ def linear(ctx: Context, op: Linear) -> None:
 
 
 LOWERINGS = (
-    lowering(Conv2d, conv),
+    lowering(Conv2d, conv, reads_wide=True, writes_wide=True),
     lowering(RoundedConv2d, rounded_conv),
-    lowering(Linear, linear),
+    lowering(Linear, linear, reads_wide=True, writes_wide=True),
 )
 WITH_ALGORITHMS: tuple[type[Op], ...] = (Conv2d, RoundedConv2d)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tilewright.compiler.ir import OPS, Graph
-from tilewright.compiler.ir.op import Accumulating, Boundary
+from tilewright.compiler.ir.op import Accumulating, Boundary, Op
+from tilewright.compiler.schedule.array.wide import is_wide, stored_type
 from tilewright.compiler.schedule.limits import EngineLimitError
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.lowering import (
@@ -24,6 +25,7 @@ from tilewright.compiler.schedule.lowering.members import wanted_orders
 from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.tiles.choose import AUTOMATIC
 from tilewright.compiler.schedule.timing import Timing
+from tilewright.errors import UnsupportedError
 from tilewright.isa import EngineConfig
 
 
@@ -42,7 +44,7 @@ def lower(
     Raises
     ------
     UnsupportedError
-        If a value is wider than the engine's bytes.
+        If a value is wider than a byte, and the engine or an operator has bytes only.
     EngineLimitError
         If a multiplier is wider than the engine's.
     """
@@ -55,10 +57,11 @@ def lower(
     ctx = Context(graph, config, objective, algorithms, timing)
     wanted_orders(ctx)
     for ctx.layer, op in enumerate(graph.layers):
+        _check_wide(ctx, op)
         if isinstance(op, Accumulating):
             ctx.check_accumulator(op)
         try:
-            _LOWERINGS[type(op)](ctx, op)
+            _LOWERINGS[type(op)].emit(ctx, op)
         except MemoryError as error:
             raise EngineLimitError(
                 f"{op.name}: its weights take more memory than there is; give it smaller "
@@ -66,9 +69,26 @@ def lower(
             ) from error
     pixels = _narrow_inputs(ctx) | ctx.pixels
     stages = tuple(ctx.stages)
+    values = {value: stored_type(kind) for value, kind in ctx.values.items()}
     return LoweredGraph(
-        graph, config, ctx.values, ctx.orders, pixels, ctx.aliases, ctx.phases, ctx.rows, stages
+        graph, config, values, ctx.orders, pixels, ctx.aliases, ctx.phases, ctx.rows, stages
     )
+
+
+def _check_wide(ctx: Context, op: Op) -> None:
+    """Refuse values of more than 8 bits that an operator cannot read or write."""
+    entry = _LOWERINGS[type(op)]
+    for values, can, what in (
+        (op.inputs, entry.reads_wide, "reads"),
+        (op.outputs, entry.writes_wide, "writes"),
+    ):
+        wide = [value for value in values if is_wide(ctx.values[value])]
+        if wide and not can:
+            raise UnsupportedError(
+                op.name,
+                f"a {op.kind} {what} bytes, and {wide[0]!r} has {ctx.values[wide[0]].bits} bits",
+                "Quantize it to 8 bits.",
+            )
 
 
 def with_algorithms(graph: Graph) -> list[str]:
@@ -97,7 +117,7 @@ def _narrow_inputs(ctx: Context) -> dict[str, int]:
 _FAMILIES = (
     convolution, deformable, dynamic, transposed, recurrence, pooling, elementwise, sums, movement,
 )  # fmt: skip
-_LOWERINGS = {entry.kind: entry.emit for family in _FAMILIES for entry in family.LOWERINGS}
+_LOWERINGS = {entry.kind: entry for family in _FAMILIES for entry in family.LOWERINGS}
 
 #: Those of which it can be said how they are computed.
 _WITH_ALGORITHMS = (*convolution.WITH_ALGORITHMS, *deformable.WITH_ALGORITHMS)

@@ -21,6 +21,7 @@ from tilewright.compiler.schedule.array.centred import CentredWindows
 from tilewright.compiler.schedule.array.product import FactorWindows
 from tilewright.compiler.schedule.array.reduction import Largest
 from tilewright.compiler.schedule.array.stage import Stage
+from tilewright.compiler.schedule.array.wide import is_wide
 from tilewright.compiler.schedule.array.windows import Operand
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowering.context import Context, keep
@@ -226,12 +227,14 @@ def add(ctx: Context, op: Add) -> None:
         scale=1.0,  # not used: the requantizations hold all scales
         zero_point=op.requantize_a.zero_point,
     )
-    if shared.bits > 8:
+    wide = any(is_wide(kind) for kind in (shared, *(ctx.values[value] for value in op.inputs)))
+    if is_wide(shared) and not ctx.config.wide_maps:
         raise UnsupportedError(
             op.name,
             f"the operands' common grid takes {shared.bits} bits and the engine's activations "
             "are bytes",
-            "Give both operands one scale: a shared QuantIdentity, or QuantEltwiseAdd.",
+            "Give both operands one scale: a shared QuantIdentity, or QuantEltwiseAdd; or take an "
+            "engine with wide_maps=True.",
         )
     operands, total_zero = [], 0
     for value, requantize, side in (
@@ -239,12 +242,14 @@ def add(ctx: Context, op: Add) -> None:
         (op.input_b, op.requantize_b, "b"),
     ):
         kind = ctx.values[value]
-        if changes_nothing(requantize, kind) and kind.signed == op.shared_signed:
+        alike = kind.signed == op.shared_signed and is_wide(kind) == wide
+        if changes_nothing(requantize, kind) and alike:
             operands.append(value)
             total_zero += kind.zero_point
             continue
         scaled = ctx.fresh(f"{op.output}.{side}")
-        ctx.values[scaled] = replace(shared, zero_point=requantize.zero_point)
+        bits = 16 if wide else shared.bits  # both are read alike
+        ctx.values[scaled] = replace(shared, bits=bits, zero_point=requantize.zero_point)
         ctx.rescale(f"{op.name}.{side}", value, scaled, requantize)
         operands.append(scaled)
         total_zero += requantize.zero_point
@@ -274,10 +279,10 @@ def changes_nothing(requantize: Requantize, kind: TensorType) -> bool:
 
 
 LOWERINGS = (
-    lowering(Rescale, rescale),
+    lowering(Rescale, rescale, reads_wide=True, writes_wide=True),
     lowering(Gate, gate),
-    lowering(Product, product),
+    lowering(Product, product, writes_wide=True),
     lowering(Lookup, lookup),
-    lowering(Add, add),
+    lowering(Add, add, reads_wide=True, writes_wide=True),
     lowering(Maximum, maximum),
 )

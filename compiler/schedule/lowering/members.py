@@ -33,7 +33,7 @@ def members(
     most : cycles of the array for a word of results in the other way
     """
     per_group = weight.shape[1]
-    if op.groups == 1 or per_group == 1:
+    if op.groups == 1 or per_group == 1 or windows.wide:
         return None
     config, source = ctx.config, op.input
     arrangement = _arrangement(ctx, op.groups, weight)

@@ -152,8 +152,8 @@ def move_pixels(ctx: Context, op: Upsample | PixelShuffle | PixelUnshuffle) -> N
 
 
 LOWERINGS = (
-    lowering(Concat, concat),
-    lowering(SelectChannels, select),
+    lowering(Concat, concat, reads_wide=True, writes_wide=True),
+    lowering(SelectChannels, select, reads_wide=True, writes_wide=True),
     lowering(UpsampleBilinear, upsample_bilinear),
     lowering(Upsample, move_pixels),
     lowering(PixelShuffle, move_pixels),

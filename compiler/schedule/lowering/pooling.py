@@ -72,5 +72,5 @@ def avg_pool(ctx: Context, op: AvgPool2d) -> None:
 
 LOWERINGS = (
     lowering(MaxPool2d, max_pool),
-    lowering(AvgPool2d, avg_pool),
+    lowering(AvgPool2d, avg_pool, reads_wide=True, writes_wide=True),
 )

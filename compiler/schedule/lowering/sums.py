@@ -36,4 +36,4 @@ def weighted_sum(ctx: Context, op: WeightedSum) -> None:
     )
 
 
-LOWERINGS = (lowering(WeightedSum, weighted_sum),)
+LOWERINGS = (lowering(WeightedSum, weighted_sum, reads_wide=True, writes_wide=True),)

@@ -28,6 +28,7 @@ OPTIONS: Mapping[str, Callable[[EngineConfig], bool]] = {
     "shared_words": lambda c: c.shared_words,
     "folds": lambda c: c.folds > 0,
     "requantizers=2*rows": lambda c: c.result_words == 2,
+    "wide_maps": lambda c: c.wide_maps,
     "transform_at_load": lambda c: c.transform_at_load,
     "weight_bits=4": lambda c: c.weight_bits == 4,
     "pipelined": lambda c: c.pipelined,

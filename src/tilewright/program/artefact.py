@@ -14,6 +14,7 @@ from tilewright.compiler.ir import Graph, ResultView, TensorType, run
 from tilewright.compiler.schedule import GroupView, RoundingError
 from tilewright.isa import Command, EngineConfig, Unit, decode
 from tilewright.isa.layout import PAGE, FeatureMapLayout, align
+from tilewright.isa.wide import PLANES, join_rows, split_rows
 from tilewright.program.inputs import quantize, random_image
 from tilewright.target import Target
 
@@ -101,10 +102,15 @@ class Program:
     def layout(self, value: str) -> FeatureMapLayout:
         """Return how an input or output value lies in memory: of one image, or of all in a row."""
         channels, height, width = self.graph.values[value].shape
+        height *= PLANES if self.wide(value) else 1
         if self.in_columns:
             width = self.batch
         order, pixel = self.orders[value], self.pixels.get(value, 0)
         return FeatureMapLayout(self.engine, channels, height, width, order=order, pixel=pixel)
+
+    def wide(self, value: str) -> bool:
+        """Return whether an input or output value has more than 8 bits, and so rows of bytes."""
+        return self.graph.values[value].bits > 8
 
     def room(self, value: str) -> int:
         """Return the bytes of an input or output value of all images."""
@@ -128,21 +134,30 @@ class Program:
         if self.in_columns:
             row = np.zeros((layout.channels, 1, self.batch), np.int64)
             row[:, 0, : len(images)] = images[:, :, 0, 0].T
-            return layout.pack(row)
+            return layout.pack(self._stored(value, row))
         size = layout.size_bytes
         for index, image in enumerate(images):
             first = index * align(size, PAGE)
-            out[first : first + size] = layout.pack(image)
+            out[first : first + size] = layout.pack(self._stored(value, image))
         return out
 
     def unpack(self, value: str, data: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Return the (``batch``, C, H, W) images of an output from the ``room`` bytes of it."""
         layout, signed = self.layout(value), self.graph.values[value].signed
         size = layout.size_bytes
+
+        def read(stored: NDArray[np.uint8]) -> NDArray[np.int64]:
+            elements = layout.unpack(stored, signed=signed)
+            return join_rows(elements, signed=signed) if self.wide(value) else elements
+
         if self.in_columns:
-            return layout.unpack(data, signed=signed).transpose(2, 0, 1)[..., None]
+            return read(data).transpose(2, 0, 1)[..., None]
         starts = range(0, data.size, align(size, PAGE))
-        return np.stack([layout.unpack(data[at : at + size], signed=signed) for at in starts])
+        return np.stack([read(data[at : at + size]) for at in starts])
+
+    def _stored(self, value: str, elements: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the bytes of (C, H, W) elements, or the elements where they are bytes."""
+        return split_rows(elements) if self.wide(value) else elements
 
     def batches(self, arrays: list[NDArray[np.int64]]) -> list[list[NDArray[np.int64]]]:
         """Return (N, C, H, W) inputs as those of one run after another; the last may be smaller."""

@@ -10,24 +10,26 @@ from tilewright.hdl.drain.requantize import Requantize
 
 
 @pytest.mark.parametrize(
-    ("acc_width", "multiplier_width", "pipelined", "rounding"),
+    ("acc_width", "multiplier_width", "pipelined", "rounding", "wide"),
     [
-        (32, 18, True, "half_even"),
-        (32, 31, True, "half_even"),
-        (20, 8, True, "half_even"),
-        (24, 16, False, "half_even"),
-        (20, 8, False, "half_even"),
-        (32, 31, True, "double"),
-        (24, 31, False, "double"),
+        (32, 18, True, "half_even", False),
+        (32, 18, True, "half_even", True),
+        (32, 31, True, "half_even", False),
+        (20, 8, True, "half_even", False),
+        (24, 16, False, "half_even", False),
+        (20, 8, False, "half_even", False),
+        (32, 31, True, "double", False),
+        (32, 31, True, "double", True),
+        (24, 31, False, "double", False),
     ],
 )
-def test_matches_reference(acc_width, multiplier_width, pipelined, rounding):
+def test_matches_reference(acc_width, multiplier_width, pipelined, rounding, wide):
     rng = np.random.default_rng(acc_width + multiplier_width)
     dut = Requantize(
         acc_width=acc_width, multiplier_width=multiplier_width, dsp="inferred", pipelined=pipelined,
-        rounding=rounding,
+        rounding=rounding, wide=wide,
     )  # fmt: skip
-    latency = dut.latency(pipelined)
+    latency, late = dut.latency(pipelined), dut.late(pipelined)
     low, high = -(1 << (acc_width - 1)), (1 << (acc_width - 1)) - 1
     items = []
     for shift in range(64):
@@ -45,7 +47,7 @@ def test_matches_reference(acc_width, multiplier_width, pipelined, rounding):
                 items.append((total, 0, 1 << 30, shift + int(rng.integers(2))))
     twice = rounding == "double"
     items = [(*item, n % 2 if twice else 0) for n, item in enumerate(items)]
-    zero_point, qmin, qmax = -3, -128, 127
+    zero_point, qmin, qmax = (-300, -32768, 32767) if wide else (-3, -128, 127)
     got = []
 
     async def bench(ctx):
@@ -54,7 +56,9 @@ def test_matches_reference(acc_width, multiplier_width, pipelined, rounding):
         ctx.set(dut.qmax, qmax)
         for index in range(len(items) + latency):
             if index >= latency:
-                got.append(np.uint8(ctx.get(dut.o)).astype(np.int8))
+                got.append(ctx.get(dut.o))
+            if wide:  # high bytes of every other result
+                ctx.set(dut.high, index - late & 1)
             if index < len(items):
                 names = ("acc", "bias", "multiplier", "shift", *(["once"] * twice))
                 for name, value in zip(names, items[index], strict=False):
@@ -69,6 +73,7 @@ def test_matches_reference(acc_width, multiplier_width, pipelined, rounding):
     multipliers, shifts, once = (tuple(item[k] for item in items) for k in (2, 3, 4))
     scale = Scale(multipliers, shifts, zero_point, qmin, qmax, rounding)
     expected = requantize(totals, scale, np.array(once, bool) if twice else None).ravel()
-    wrong = [n for n in range(len(items)) if got[n] != expected[n]]
+    bytes_of = [int(value) >> 8 * (wide and n % 2) & 0xFF for n, value in enumerate(expected)]
+    wrong = [n for n in range(len(items)) if got[n] != bytes_of[n]]
     assert not wrong, [(items[n], int(got[n]), int(expected[n])) for n in wrong[:3]]
     assert len(set(map(int, expected))) > 100, "saturated"
