@@ -58,6 +58,10 @@ class EngineConfig:
     shared_words : bool
         A pass can have pixels of several rows, where rows of results are no whole words of ``cols``
         pixels. Not for windows that are sampled or summed, nor for tiles.
+    double_reads : bool
+        Even and odd words of a lane lie in memories of their own, as in engines with a sampler, and
+        an access reads one of each: with an even number of columns, windows of a stride of 2 (or 6,
+        10, 14, where 2 is all that they share with ``cols``) take one access instead of two.
     folds : int, 0..log2(requantizers), and of rows
         How often the rows can be halved: with 1, rows of the upper half can sum other channels of
         the outputs of the lower half, and both sums are added behind the array; with 2, rows of
@@ -153,6 +157,7 @@ class EngineConfig:
     transform_at_load: bool = False
     partial_depth: int = 0
     shared_words: bool = False
+    double_reads: bool = False
     folds: int = 0
     wide_maps: bool = False
     tables: int = 0
@@ -231,6 +236,11 @@ class EngineConfig:
         """Whether compute commands have room for options."""
         words = self.result_words > 1 or self.shared_words
         return words or self.partial_depth > 0 or self.folds > 0 or self.wide_maps
+
+    @property
+    def lane_halves(self) -> int:
+        """Memories of a lane of the activation buffer: one, or of even and of odd words."""
+        return 2 if self.offset_depth or self.double_reads else 1
 
     @property
     def window_width(self) -> int:
@@ -363,7 +373,7 @@ class EngineConfig:
             del values["products"]
         if self.rounding == "half_even":
             del values["rounding"]
-        for option in ("shared_words", "folds", "wide_maps"):
+        for option in ("shared_words", "double_reads", "folds", "wide_maps"):
             if not values[option]:
                 del values[option]
         return zlib.crc32(json.dumps(values, sort_keys=True).encode())

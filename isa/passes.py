@@ -72,8 +72,12 @@ class PassShape:
 
 
 def window_parts(config: EngineConfig, stride_x: int) -> int:
-    """Return the accesses that a window takes: the divisor that ``stride_x`` and cols share."""
-    return gcd(stride_x, config.cols)
+    """Return the accesses that a window takes: the divisor that ``stride_x`` and cols share.
+
+    Or half of 2, with ``double_reads``: pixels that share a lane are ``stride_x / 2`` words apart.
+    """
+    shared = gcd(stride_x, config.cols)
+    return 1 if config.double_reads and shared == 2 and stride_x % 4 == 2 else shared
 
 
 def weight_words(config: EngineConfig, command: Compute) -> int:

@@ -86,6 +86,7 @@ RULES: tuple[Rule, ...] = (
     ("partial_depth", "0 with pipelined=False", lambda c: c.partial_depth == 0 or c.pipelined),
     ("offset_depth", "0 with pipelined=False", lambda c: c.offset_depth == 0 or c.pipelined),
     ("shared_words", "False with pipelined=False", lambda c: not c.shared_words or c.pipelined),
+    ("double_reads", "False with pipelined=False", lambda c: not c.double_reads or c.pipelined),
     (
         "folds",
         lambda c: f"in 0..{_most_folds(c)}, log2(requantizers) or log2(rows)",

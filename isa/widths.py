@@ -38,8 +38,8 @@ def act_addr_width(config: EngineConfig) -> int:
 
 
 def lane_depth(config: EngineConfig) -> int:
-    """Return the words that a lane has: ``act_depth``, in engines with a sampler an even number."""
-    return config.act_depth + (config.act_depth % 2 if config.offset_depth else 0)
+    """Return the words that a lane has: ``act_depth``, or one more where it has halves."""
+    return -(-config.act_depth // config.lane_halves) * config.lane_halves
 
 
 def folded(address: NDArray[np.int64], depth: int) -> NDArray[np.int64]:

@@ -46,8 +46,8 @@ class ActivationBuffer(wiring.Component):
     two cycles at the earliest, waits in a one-entry buffer for all lanes. Where two words of
     results leave in a cycle, they go to two lanes, and those of the next cycle to two others.
 
-    Where the engine has a sampler, a lane's even words and its odd words lie in halves that are
-    read at a place each: half a word's address.
+    Where the engine has a sampler or ``double_reads``, a lane's even words and its odd words lie in
+    halves that are read at a place each: half a word's address.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class ActivationBuffer(wiring.Component):
         m = Module()
         config = self._config
         i_load, *i_drains = self._arrive(m) if config.pipelined else (self.i_load, self.i_drain)
-        halves = 2 if config.offset_depth else 1
+        halves = config.lane_halves
         width = act_addr_width(config)
         inner = width - (halves - 1)
         waits = lane_write(config).create()  # the drain's word, where there is one for all lanes
@@ -180,7 +180,7 @@ class ActivationBuffer(wiring.Component):
     def _memory(self, m, name, control, data_in, addr, o):
         """Add a lane's memory; ``control`` is enable and address of a write."""
         config = self._config
-        depth = -(-config.act_depth // (2 if config.offset_depth else 1))
+        depth = -(-config.act_depth // config.lane_halves)
         bits, (enable, place) = len(data_in), control
         control, addr = Cat(enable, folded(place, depth)), folded(addr, depth)
         if not config.pipelined:

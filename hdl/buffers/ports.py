@@ -62,12 +62,12 @@ def weight_write(config):
 
 def lane_addresses(config):
     """Return where each lane is read: a lane word, or a place in each of its halves."""
-    lane = data.ArrayLayout(unsigned(16), 2) if config.offset_depth else unsigned(16)
+    lane = data.ArrayLayout(unsigned(16), 2) if config.lane_halves == 2 else unsigned(16)
     return data.ArrayLayout(lane, config.cols)
 
 
 def lane_words(config):
     """Return what is read there: a pixel word, or one from each half."""
     word = unsigned(config.rows * 8)
-    lane = data.ArrayLayout(word, 2) if config.offset_depth else word
+    lane = data.ArrayLayout(word, 2) if config.lane_halves == 2 else word
     return data.ArrayLayout(lane, config.cols)

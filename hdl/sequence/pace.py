@@ -1,7 +1,5 @@
 """When a compute command's segments run."""
 
-from math import gcd
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -11,7 +9,7 @@ from tilewright.hdl.drain.partial import TILES, tile_code
 from tilewright.hdl.sequence.rows import next_row
 from tilewright.hdl.sequence.taps import segment_layout
 from tilewright.isa import Compute
-from tilewright.isa.passes import pass_span, result_cycles
+from tilewright.isa.passes import pass_span, result_cycles, window_parts
 from tilewright.isa.tiles import MAX_TAPS
 from tilewright.isa.widths import ROW_WIDTH, act_addr_width, column_width, step_count_width
 
@@ -196,7 +194,7 @@ class PaceSequencer(wiring.Component):
         with m.Switch(c.stride_x):
             for stride in range(16):
                 with m.Case(stride):
-                    m.d.sync += parts.eq(gcd(stride, config.cols))
+                    m.d.sync += parts.eq(window_parts(config, stride))
         if config.shared_words:
             with m.If(c.accesses.any()):
                 m.d.sync += parts.eq(c.accesses)
@@ -354,7 +352,7 @@ class PaceSequencer(wiring.Component):
         with m.Switch(c.stride_x):
             for stride in range(16):
                 with m.Case(stride):
-                    m.d.sync += last.eq(gcd(stride, config.cols) - 1)
+                    m.d.sync += last.eq(window_parts(config, stride) - 1)
         if config.offset_depth:
             with m.If(self.deform):
                 m.d.sync += last.eq(config.cols - 1)

@@ -4,7 +4,7 @@ from functools import reduce
 from math import gcd
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,7 @@ from tilewright.hdl.lib.fanout import Fanout
 from tilewright.hdl.lib.sums import add_with_carry
 from tilewright.hdl.sequence.pace import access_layout
 from tilewright.isa import EngineConfig
+from tilewright.isa.passes import window_parts
 from tilewright.isa.tiles import MAX_TAPS
 from tilewright.isa.widths import act_addr_width, column_width
 
@@ -29,8 +30,10 @@ class WindowFeeder(wiring.Component):
 
     Window pixel j is input column ``x + j * stride_x``. It lies in lane ``(lane + j * stride_x)
     % cols``; when the stride and ``cols`` have a common divisor g, pixels j and ``j + cols / g``
-    share a lane, and the window is assembled in g parts. Where rows share words, an access is for
-    the pixels of one row, which its mask names.
+    share a lane, and the window is assembled in g parts. With ``config.double_reads``, two pixels
+    that share a lane are read together, if one is in an even and one in an odd word: those of the
+    lower and of the upper half of the window, where g is 2. Where rows share words, an access is
+    for the pixels of one row, which its mask names.
 
     Parameters
     ----------
@@ -106,14 +109,16 @@ class WindowFeeder(wiring.Component):
         addr_domain = m.d.sync if config.pipelined else m.d.comb
         addr_domain += base_2.eq(base_1)
         pixels = [self._place(m, j) for j in range(config.cols)]
-        lanes = [self._lane(m, addr_domain, lane, base_2, pixels) for lane in range(config.cols)]
+        lane_of = self._pair_of_words if config.double_reads else self._lane
+        lanes = [lane_of(m, addr_domain, lane, base_2, pixels) for lane in range(config.cols)]
         other = self._other(m)
         # The same decisions again when the words arrive, for a few channels each.
         taps = self._taps(m) if config.data_width > 9 else None
         for j, pixel in enumerate(pixels):
             decisions = self._late(m, j, pixel)
             for k, decision in enumerate(decisions):
-                self._window(m, (j, k), decision, lanes, other, taps)
+                words = [lane[2 * j // config.cols] for lane in lanes]
+                self._window(m, (j, k), decision, words, other, taps)
         return m
 
     @property
@@ -137,7 +142,7 @@ class WindowFeeder(wiring.Component):
                         table.x.eq(j * stride),
                         table.lane.eq(j * stride % cols),
                         table.word.eq(j * stride // cols),
-                        table.part.eq(j // (cols // gcd(stride, cols))),
+                        table.part.eq(j // (cols // window_parts(config, stride))),
                     ]
         lane_sum = Signal(5)
         pixel = Signal(_pixel_layout(config), reset_less=True, name=f"pixel_{j}")
@@ -153,14 +158,50 @@ class WindowFeeder(wiring.Component):
         return pixel
 
     def _lane(self, m, addr_domain, lane, base, pixels):
-        """Address a lane's word for the pixel that wants it, if any does; return the word."""
+        """Address a lane's word for the pixel that wants it, if any does.
+
+        Returns the word for pixels of the lower half of the window, and for those of the upper.
+        """
         offset = Signal(5, reset_less=True)
-        words = (p.word & (p.wanted & (p.lane == lane)).replicate(5) for p in pixels)
-        addr_domain += offset.eq(reduce(or_, words))
+        addr_domain += offset.eq(_offset(lane, pixels))
         if self._config.offset_depth:
-            return self._halves(m, lane, (base + offset)[: len(base)])
+            addr = (base + offset)[: len(base)]
+            return 2 * [self._halves(m, lane, 2 * [addr[1:]])(addr[0])]
         addr_domain += self.addr[lane].eq(base + offset)
-        return self.i_lanes[lane]
+        return 2 * [self.i_lanes[lane]]
+
+    def _pair_of_words(self, m, addr_domain, lane, base, pixels):
+        """Address a lane's even and its odd word, each for the pixel that wants it.
+
+        As :meth:`_lane`: for one pixel, or for one of the lower half of the window and one of the
+        upper, where the stride has them in words that lie an odd number apart.
+        """
+        config = self._config
+        both = Signal(name=f"both_{lane}")
+        strides = [s for s in range(16) if window_parts(config, s) < gcd(s, config.cols)]
+        m.d.sync += both.eq(reduce(or_, (self.stride_x == s for s in strides), Const(0)))
+        lower = [p for j, p in enumerate(pixels) if 2 * j < config.cols]
+        upper = [p for j, p in enumerate(pixels) if 2 * j >= config.cols]
+        offset, offset_upper = (
+            Signal(5, reset_less=True, name=f"{n}_{lane}") for n in ("offset", "upper")
+        )
+        wanted_upper, both_1 = (
+            Signal(reset_less=True, name=f"{n}_{lane}") for n in ("wanted", "apart")
+        )
+        alone = _offset(lane, upper) & (~both).replicate(5)
+        addr_domain += [
+            offset.eq(_offset(lane, lower) | alone),
+            offset_upper.eq(_offset(lane, upper)),
+            wanted_upper.eq(Cat(p.wanted & (p.lane == lane) for p in upper).any()),
+            both_1.eq(both),
+        ]
+        addr, addr_upper = ((base + o)[: len(base)] for o in (offset, offset_upper))
+        # Which half the lower pixel's word is in, or the only one's; what nobody wants is anywhere.
+        odd = Signal(name=f"odd_{lane}")
+        m.d.comb += odd.eq(Mux(both_1 & wanted_upper, ~addr_upper[0], addr[0]))
+        ways = Mux(odd, addr_upper, addr)[1:], Mux(odd, addr, addr_upper)[1:]
+        word = self._halves(m, lane, ways)
+        return [word(odd), word(odd ^ both_1)]
 
     def _other(self, m):
         """Return what pixels are that do not come from the lanes: padding, or samples."""
@@ -247,17 +288,25 @@ class WindowFeeder(wiring.Component):
             with m.If(wanted):
                 m.d.sync += window.eq(pixels_in)
 
-    def _halves(self, m, lane, addr):
-        """Read a lane in halves, at ``addr`` or where the sampler says; return the word there."""
-        odd = addr[0]
-        for _ in range(1 + ActivationBuffer.LATENCY):
-            later = Signal(reset_less=True)
-            m.d.sync += later.eq(odd)
-            odd = later
-        for half in range(2):
-            place = self.addr[lane][half]
-            m.d.sync += place.eq(Mux(self.sampled, self.sample_addr[lane][half], addr[1:]))
-        return Mux(odd, self.i_lanes[lane][1], self.i_lanes[lane][0])
+    def _halves(self, m, lane, places):
+        """Read a lane in halves, at ``places`` or where the sampler says.
+
+        Returns a function that returns the word of the odd half, or else of the even one, where a
+        bit says so that is there with the places.
+        """
+
+        def word(odd):
+            for _ in range(1 + ActivationBuffer.LATENCY):
+                later = Signal(reset_less=True)
+                m.d.sync += later.eq(odd)
+                odd = later
+            return Mux(odd, self.i_lanes[lane][1], self.i_lanes[lane][0])
+
+        for half, place in enumerate(places):
+            if self._config.offset_depth:
+                place = Mux(self.sampled, self.sample_addr[lane][half], place)
+            m.d.sync += self.addr[lane][half].eq(place)
+        return word
 
     def _sum(self, m, window, pixels, wanted, tap):
         """Add the pixels of a few channels to their windows, or begin with them."""
@@ -284,6 +333,11 @@ class WindowFeeder(wiring.Component):
             ]
             with m.If(wanted_2):
                 m.d.sync += kept.eq(add_with_carry(before, term, tap_2.negative))
+
+
+def _offset(lane, pixels):
+    """Return the word of the pixel that wants one of a lane, if any does, from the access's on."""
+    return reduce(or_, (p.word & (p.wanted & (p.lane == lane)).replicate(5) for p in pixels))
 
 
 def _pixel_layout(config):

@@ -18,7 +18,8 @@ class Compute(Command):
 
     A pass takes as many cycles as it has steps, but at least ``EngineConfig.drain_cycles``. When
     the stride and ``cols`` have a common divisor g, a window takes g accesses to assemble, and a
-    segment at least g cycles.
+    segment at least g cycles; but one for a divisor of 2 with ``double_reads``, if the stride is no
+    multiple of 4.
 
     Input rows lie in rings: input row y of a channel group begins ``act_row + (y - y0) * row
     words`` lane words behind the group's base, modulo ``act_ring``.

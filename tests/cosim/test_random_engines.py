@@ -37,6 +37,7 @@ RULES = {
         ("rows", "requantizers"), ("pipelined", "requantizers"), ("pipelined", "partial_depth"),
         ("pipelined", "offset_depth"), ("pipelined", "data_width"), ("pipelined", "kernel_width"),
         ("pipelined", "transform_at_load"), ("pipelined", "shared_words"),
+        ("pipelined", "double_reads"),
         ("partial_depth", "data_width"),
         ("partial_depth", "kernel_width"), ("partial_depth", "transform_at_load"),
         ("weight_bits", "data_width"), ("weight_bits", "kernel_width"), ("weight_bits", "dsp"),

@@ -38,6 +38,7 @@ DOMAINS: dict[str, Sequence[Value]] = {
     "kernel_width": (8, 9, 11, 14, 16),
     "transform_at_load": (False, True),
     "shared_words": (False, True),
+    "double_reads": (False, True),
     "folds": (0, 1, 2),
     "cols": (2, 3, 4, 7, 12, 16),
     "acc_width": (16, 19, 24, 28, 32),

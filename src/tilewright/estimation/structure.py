@@ -43,7 +43,7 @@ class DeclaredMemory:
 
 def memories(config: EngineConfig) -> Iterator[DeclaredMemory]:
     """Yield the memories of an engine, without the FIFO of the store unit, which has no block."""
-    rows, halves = config.rows, 2 if config.offset_depth else 1
+    rows, halves = config.rows, config.lane_halves
     lane_depth = -(-config.act_depth // halves)
     yield from _columns(config, "activations", config.cols * halves, lane_depth, 8 * rows)
     low_depth = config.weight_depth // config.weights_per_byte
