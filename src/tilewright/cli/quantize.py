@@ -53,6 +53,18 @@ def quantize(
             "is an error. 20 with 8 bits; -inf accepts everything.",
         ),
     ] = None,
+    wide_layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LAYER",
+            help="A layer, as the report names it, whose results have up to 16 bits, for engines "
+            "with wide_maps; can be repeated.",
+        ),
+    ] = None,
+    wide_below_db: Annotated[
+        float | None,
+        typer.Option(metavar="DB", help="So have all that stay below this, where it is possible."),
+    ] = None,
     host: HostOption = Host.edges,
     json_path: JsonOption = None,
 ) -> None:
@@ -67,6 +79,8 @@ def quantize(
             activation_bits=activation_bits,
             power_of_two=power_of_two,
             least_snr_db=least_snr_db,
+            wide_layers=wide_layer or (),
+            wide_below_db=wide_below_db,
             host=host.value,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

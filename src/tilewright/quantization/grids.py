@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -120,7 +121,12 @@ def grid_groups(graph: Graph) -> list[list[str]]:
 
 
 def choose_grids(
-    graph: Graph, seen: Mapping[str, Histogram], *, bits: int, power_of_two: bool
+    graph: Graph,
+    seen: Mapping[str, Histogram],
+    *,
+    bits: int,
+    power_of_two: bool,
+    wide: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, Quantization]:
     """Grid of every stored tensor, of least squared error over those that share it.
 
@@ -132,6 +138,8 @@ def choose_grids(
     Parameters
     ----------
     seen : values of each tensor
+    wide : bits of the tensors that have more than 8, by name; they reach as far as values do, and
+        have no zero point, which would be no padding
     """
     special, readers = _special(graph, seen), graph.readers()
     results = {name for view in graph.outputs for name in view.sources}
@@ -150,7 +158,10 @@ def choose_grids(
         for name in names:
             made = _made(producers.get(name), name, seen, result)
             rounded += _rounded(name, seen, readers[name], results, made)
-        grid = _grid(Search(rounded), kinds, bits, power_of_two)
+        if names[0] in wide:
+            grid = _wide_grid(Search(rounded), wide[names[0]], power_of_two)
+        else:
+            grid = _grid(Search(rounded), kinds, bits, power_of_two)
         result.update(dict.fromkeys(names, grid))
     return result
 
@@ -254,3 +265,12 @@ def _grid(search: Search, kinds: set[str], bits: int, power_of_two: bool) -> Qua
     levels = (1 << (bits - signed)) - 1
     scale = search.scale(levels, power_of_two=power_of_two)
     return Quantization(scale, 0, bits, signed)
+
+
+def _wide_grid(search: Search, bits: int, power_of_two: bool) -> Quantization:
+    """Return a grid whose steps are so fine that clipping nothing is best."""
+    levels = (1 << (bits - search.negative)) - 1
+    scale = search.maximum / levels or 1.0
+    if power_of_two:
+        scale = 2.0 ** math.ceil(math.log2(scale))
+    return Quantization(scale, 0, bits, search.negative)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -46,6 +46,7 @@ from tilewright.quantization.report import (
     check_signal,
 )
 from tilewright.quantization.weights import quantize_weights, with_bias
+from tilewright.quantization.wide import WideGroups
 
 Batch = tuple[Tensor, ...]
 _PROVED_IMAGES = 8
@@ -71,6 +72,8 @@ def quantize(
     power_of_two: bool = False,
     squares: bool | None = None,
     least_snr_db: float | None = None,
+    wide_layers: Collection[str] = (),
+    wide_below_db: float | None = None,
     host: Host = "edges",
     progress: ProgressCallback | None = None,
 ) -> QuantizedModel:
@@ -95,6 +98,10 @@ def quantize(
     least_snr_db : a layer that loses its signal is an error: one with less than this though its
         inputs are better by 10 dB. By default 20 dB of 8 bits, 5 less for each bit less, and no
         limit below 5; ``-math.inf`` accepts everything
+    wide_layers : names of layers, as the report has them, whose results have up to 16 bits, as have
+        those that share their grid; for engines with ``wide_maps``
+    wide_below_db : so have the results of all layers that stay below this, where what makes and
+        reads them takes them
     host : where the host may compute what the engine has not: "edges", before and behind all that
         the engine computes, "anywhere", or "never"; :func:`tilewright.compile` has the same
     progress : called after each batch of calibration and of bias correction; by default a bar
@@ -118,6 +125,8 @@ def quantize(
         power_of_two=power_of_two,
         squares=squares,
         least_snr_db=least_snr_db,
+        wide_layers=wide_layers,
+        wide_below_db=wide_below_db,
         host=host,
         progress=progress,
     ).model
@@ -132,6 +141,8 @@ def quantize_with_report(
     power_of_two: bool = False,
     squares: bool | None = None,
     least_snr_db: float | None = None,
+    wide_layers: Collection[str] = (),
+    wide_below_db: float | None = None,
     host: Host = "edges",
     progress: ProgressCallback | None = None,
 ) -> Quantized:
@@ -142,6 +153,7 @@ def quantize_with_report(
             raise Error(f"{name} must be in 2..8, not {bits!r}")
     require_type("quantize", "squares", squares, bool, type(None))
     require_type("quantize", "least_snr_db", least_snr_db, int, float, type(None))
+    require_type("quantize", "wide_below_db", wide_below_db, int, float, type(None))
     require_choice("quantize", "host", host, get_args(Host))
     batches = _checked(calibration_batches)
     own = _own(model, host)
@@ -158,6 +170,8 @@ def quantize_with_report(
             if least_snr_db is None
             else least_snr_db
         ),
+        wide_layers=tuple(wide_layers),
+        wide_below_db=wide_below_db,
         host=host,
         progress=progress,
     )
@@ -181,6 +195,8 @@ class _Settings:
     power_of_two: bool
     squares: bool
     least_snr_db: float
+    wide_layers: tuple[str, ...]
+    wide_below_db: float | None
     host: Host
     progress: ProgressCallback | None
 
@@ -218,21 +234,34 @@ def _quantized(
             if isinstance(op, q.Copy):
                 seen[op.output] = seen[op.inputs[0]]
                 factors[op.output] = factors[op.inputs[0]]
-        grids = choose_grids(real, seen, bits=activation_bits, power_of_two=power_of_two)
-        graph = quantize_weights(
-            real.with_quantization(grids), bits=weight_bits, power_of_two=power_of_two
-        )
-        graph = graph.with_ops(
-            with_bias(graph, op, op.bias) if isinstance(op, q.Weighted) else op for op in graph.ops
-        )
-        graph = correct_biases(real, graph, batches, steps.advance)
-        # What cannot become integers is an error here, with its name, and not when it is compiled.
-        check_integers(graph)
-        comparison = Comparison(real, graph, factors)
-        for batch in batches:
-            for part in zip(*(torch.split(x, _PART) for x in batch), strict=True):
-                comparison.add(outputs_of(own, part), part)
-            steps.advance()
+        groups = WideGroups(real, weight_bits)
+        wide = groups.named(settings.wide_layers)
+        while True:
+            grids = choose_grids(
+                real, seen, bits=activation_bits, power_of_two=power_of_two, wide=wide
+            )
+            graph = quantize_weights(
+                real.with_quantization(grids), bits=weight_bits, power_of_two=power_of_two
+            )
+            graph = graph.with_ops(
+                with_bias(graph, op, op.bias) if isinstance(op, q.Weighted) else op
+                for op in graph.ops
+            )
+            graph = correct_biases(real, graph, batches, steps.advance)
+            # What cannot become integers is an error here, with its name, not when it is compiled.
+            check_integers(graph)
+            comparison = Comparison(real, graph, factors)
+            for batch in batches:
+                for part in zip(*(torch.split(x, _PART) for x in batch), strict=True):
+                    comparison.add(outputs_of(own, part), part)
+                steps.advance()
+            if settings.wide_below_db is None:
+                break
+            more = groups.below(comparison.seen(), settings.wide_below_db)
+            if more.keys() <= wide.keys():
+                break
+            wide |= more
+            steps.total += 2 * len(batches)
     check_signal(graph, comparison.seen(), settings.least_snr_db)
     return Quantized(QuantizedModel(graph, single=_returns_one(own, images)), comparison.report())
 

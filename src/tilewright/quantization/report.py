@@ -191,7 +191,7 @@ class Comparison:
     def report(self) -> QuantizationReport:
         """Return what a person reads."""
         graph, layers = self.graph, []
-        fused, labels = fused_tensors(graph), _labels(graph)
+        fused, labels = fused_tensors(graph), labels_of(graph)
         for name in (*graph.inputs, *(op.output for op in graph.ops)):
             grid = graph.tensors[name].quantization
             if name in labels and name not in fused and grid is not None:
@@ -215,7 +215,7 @@ def _least(powers: Sequence[Powers]) -> float | None:
     return min((p.ratio for p in powers if p.ratio is not None), default=None)
 
 
-def _labels(graph: Graph) -> dict[str, str]:
+def labels_of(graph: Graph) -> dict[str, str]:
     """Name of the layer that computes each tensor, without those that only move elements."""
     labels = {name: name for name in graph.inputs}
     fused, producers = fused_tensors(graph), graph.producers()

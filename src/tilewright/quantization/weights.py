@@ -8,14 +8,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from tilewright.compiler.quantized import Graph
+from tilewright.compiler.quantized import Graph, Quantization
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.types import nearest
 from tilewright.errors import UnsupportedError
 from tilewright.quantization.ranges import weight_scales
 
-_FINEST = 2.0**-14
-"""Accumulator steps in an output step, at least: finer ones would make biases overflow."""
+_FINEST, _FINEST_WIDE = 14, 18
+"""Bits of an accumulator below an output step of 8 bits, at most: finer ones would make biases
+overflow. Products of 9 bits and more are finer by themselves."""
 _LARGEST_BIAS = 1 << 28
 
 _Layer = TypeVar("_Layer", q.Weighted, q.Recurrence)
@@ -44,7 +45,7 @@ def _quantized(graph: Graph, op: _Layer, bits: int, power_of_two: bool) -> _Laye
         raise UnsupportedError(
             op.name, "weights or a bias that are not finite", "Check its parameters for NaN."
         )
-    least = _FINEST * output_scale(graph, op) / input_scale(graph, op)
+    least = _finest(graph, op) * output_scale(graph, op) / input_scale(graph, op)
     if power_of_two:
         least = 2.0 ** torch.tensor(least).log2().round().item()
     scale = weight_scales(op.weight, bits, power_of_two=power_of_two).clamp(min=least)
@@ -54,21 +55,36 @@ def _quantized(graph: Graph, op: _Layer, bits: int, power_of_two: bool) -> _Laye
     return replace(op, weight=weight, weight_scale=scale, weight_bits=bits)
 
 
-def input_scale(graph: Graph, op: q.Op) -> float:
-    """Scale of what a layer multiplies by its weights."""
+def _finest(graph: Graph, op: q.Op) -> float:
+    """Return the steps of an output that an accumulator's are, at least."""
+    read = _input_grid(graph, op).bits
+    more = max(0, _output_grid(graph, op).bits - 8)
+    return 2.0 ** (more - (_FINEST_WIDE if read > 8 else _FINEST))
+
+
+def _input_grid(graph: Graph, op: q.Op) -> Quantization:
     read = op.output if isinstance(op, q.Recurrence) else op.inputs[0]
     grid = graph.tensors[read].quantization
     assert grid is not None
-    return grid.scale
+    return grid
 
 
-def output_scale(graph: Graph, op: q.Op) -> float:
-    """Scale of a layer's result, or of the clip that fuses with it."""
+def _output_grid(graph: Graph, op: q.Op) -> Quantization:
     name = op.output
     while (grid := graph.tensors[name].quantization) is None:
         (reader,) = graph.readers()[name]
         name = reader.output
-    return grid.scale
+    return grid
+
+
+def input_scale(graph: Graph, op: q.Op) -> float:
+    """Scale of what a layer multiplies by its weights."""
+    return _input_grid(graph, op).scale
+
+
+def output_scale(graph: Graph, op: q.Op) -> float:
+    """Scale of a layer's result, or of the clip that fuses with it."""
+    return _output_grid(graph, op).scale
 
 
 def with_bias(graph: Graph, op: q.Weighted, bias: Tensor) -> q.Weighted:
