@@ -1,8 +1,8 @@
 """Networks of large depthwise kernels and wide pointwise layers.
 
 ConvNeXt: Liu et al., 2022, arXiv:2201.03545. InceptionNeXt: Yu et al., 2023, arXiv:2303.16900.
-GELU is a ReLU here and layer norm is batch norm, each behind a convolution of its own; there is no
-layer scale.
+In ``ConvNeXt``, GELU is a ReLU and layer norm is batch norm, each behind a convolution of its own,
+and there is no layer scale; ``NormedConvNeXt`` has all of them, where the paper has.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from examples.networks.layers import classifier, convolution, scaled
+from examples.networks.layers import ChannelNorm, classifier, convolution, scaled
 
 
 class InceptionMixer(nn.Module):
@@ -84,3 +84,58 @@ class ConvNeXt(nn.Sequential):
                 layers.append(Block(outputs, mixer))
             inputs = outputs
         super().__init__(*layers, classifier(inputs, classes))
+
+
+class _NormedBlock(nn.Module):
+    """A 7x7 depthwise convolution, a layer norm and two layers between channels, channels last."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.spatial = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
+        self.body = nn.Sequential(
+            nn.LayerNorm(channels, eps=1e-6),
+            nn.Linear(channels, 4 * channels),
+            nn.GELU(),
+            nn.Linear(4 * channels, channels),
+        )
+        self.scale = nn.Parameter(torch.full((channels,), 0.3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's feature map."""
+        y = self.scale * self.body(self.spatial(x).permute(0, 2, 3, 1))
+        return x + y.permute(0, 3, 1, 2)
+
+
+class NormedConvNeXt(nn.Sequential):
+    """ConvNeXt with layer norms, GELU and layer scales; by default half as deep as femto.
+
+    Parameters
+    ----------
+    channels, depths : of each stage
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: tuple[int, ...] = (48, 96, 192, 384),
+        depths: tuple[int, ...] = (1, 1, 3, 1),
+        width: float = 1.0,
+        classes: int = 1000,
+    ) -> None:
+        layers: list[nn.Module] = []
+        inputs = 3
+        for stage, (base, depth) in enumerate(zip(channels, depths, strict=True)):
+            outputs = scaled(base, width)
+            if stage:
+                layers += [ChannelNorm(inputs, eps=1e-6), nn.Conv2d(inputs, outputs, 2, 2)]
+            else:
+                layers += [nn.Conv2d(inputs, outputs, 4, 4), ChannelNorm(outputs, eps=1e-6)]
+            layers += [_NormedBlock(outputs) for _ in range(depth)]
+            inputs = outputs
+        super().__init__(
+            *layers,
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.LayerNorm(inputs, eps=1e-6),
+            nn.Linear(inputs, classes),
+        )

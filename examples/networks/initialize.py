@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from examples.networks.layers import Branch
 from tilewright.nn import RecurrentConv
 
 
 def random_images(count: int, shape: tuple[int, ...], *, seed: int = 0) -> Tensor:
-    """Return ``count`` images (N, C, H, W), or volumes (N, C, D, H, W), with smooth structure.
+    """Return ``count`` images (N, C, H, W), sequences or volumes, with smooth structure.
 
     Their mean is 0, their deviation 1.
 
@@ -18,7 +19,7 @@ def random_images(count: int, shape: tuple[int, ...], *, seed: int = 0) -> Tenso
     """
     generator = torch.Generator().manual_seed(seed)
     channels, *extent = shape
-    mode = "bilinear" if len(extent) == 2 else "trilinear"
+    mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(extent)]
     images = torch.zeros(count, *shape)
     step = 1
     while step <= max(extent):
@@ -47,19 +48,24 @@ def initialize(model: nn.Module, shape: tuple[int, ...], *, seed: int = 0) -> No
     norms = [m for m in model.modules() if isinstance(m, _NORMS)]
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, nn.Conv2d | nn.Conv3d):
+            if isinstance(module, RecurrentConv):  # as its authors: slices add little
+                deviation = (2 / (5 * module.weight.numel())) ** 0.5
+                module.weight.normal_(0.0, deviation, generator=generator)
+            elif isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, generator=generator)
                 if module.bias is not None:
                     module.bias.normal_(0.0, 0.1, generator=generator)
-            elif isinstance(module, RecurrentConv):  # as its authors: slices add little
-                deviation = (2 / (5 * module.weight.numel())) ** 0.5
-                module.weight.normal_(0.0, deviation, generator=generator)
             elif isinstance(module, nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="linear", generator=generator)
-                module.bias.normal_(0.0, 0.1, generator=generator)
+                if module.bias is not None:
+                    module.bias.normal_(0.0, 0.1, generator=generator)
             elif isinstance(module, _NORMS):
                 module.weight.uniform_(0.5, 1.5, generator=generator)
                 module.bias.normal_(1.0, 0.3, generator=generator)
+        for module in model.modules():
+            if isinstance(module, Branch):
+                last = [m for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear)][-1]
+                last.weight *= 0.3
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()

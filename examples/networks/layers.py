@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 def scaled(channels: int, width: float, divisor: int = 8) -> int:
@@ -44,3 +45,22 @@ def separable(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
 def classifier(channels: int, classes: int) -> nn.Sequential:
     """Return global average pooling and a linear layer."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm of each pixel over its channels, of maps (N, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the map with a mean of 0 and a deviation of 1, then scaled and shifted."""
+        tokens = F.layer_norm(
+            x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps
+        )
+        return tokens.permute(0, 3, 1, 2)
+
+
+class Branch(nn.Sequential):
+    """Layers beside a shortcut, whose sizes ``initialize`` makes those of a trained layer scale."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the input and what the layers make of it."""
+        return x + super().forward(x)

@@ -5,23 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from examples.networks.convnext import ConvNeXt
+from examples.networks.attention import MOAT, CvT
+from examples.networks.convnext import ConvNeXt, NormedConvNeXt
 from examples.networks.depth import FastDepth
 from examples.networks.detection import SSD
 from examples.networks.efficientnet import EfficientNetB0
 from examples.networks.fast_segmentation import FastSCNN
+from examples.networks.hornet import HorNet
 from examples.networks.initialize import initialize, random_images
 from examples.networks.keyword_spotting import DSCNN
 from examples.networks.lanes import SCNN
 from examples.networks.mobilenet import MobileNetV1, MobileNetV2, MobileNetV3Small
 from examples.networks.resnet import Bottleneck, ResNet
 from examples.networks.segmentation import AtrousPyramid, UNet
+from examples.networks.sequences import ShortConvolutions
 from examples.networks.shufflenet import ShuffleNetV2
 from examples.networks.superresolution import ESPCN
+from examples.networks.translation_variant import TVNet
 from examples.networks.vgg import VGG16
 from examples.networks.volumes import R2Plus1D, STUNet
 from examples.networks.yolo import YOLO
@@ -34,23 +39,27 @@ class Network:
     Parameters
     ----------
     architecture : takes ``width`` and, where it has them, ``classes``
-    input_shape : (C, H, W), or (C, D, H, W) of volumes
+    input_shape : (C, H, W), (C, D, H, W) of volumes, or (C, L) of sequences
     width : float, factor of all channels
     classes : int or None, channels of the result; None for the architecture's own
+    sized : whether the architecture takes the input's ``size`` (H, W) too
     """
 
     architecture: Callable[..., nn.Module]
     input_shape: tuple[int, ...]
     width: float = 1.0
     classes: int | None = None
+    sized: bool = False
 
     def reduced(self, *, width: float, size: tuple[int, int]) -> Network:
-        """Return the same with fewer channels, on inputs of ``size`` (H, W)."""
+        """Return the same with fewer channels, on inputs of ``size`` (H, W), or (C, L)."""
         return replace(self, input_shape=(*self.input_shape[:-2], *size), width=width)
 
     def build(self, *, seed: int = 0) -> nn.Module:
         """Return the float network, in evaluation mode, always with the same random weights."""
-        options = {} if self.classes is None else {"classes": self.classes}
+        options: dict[str, Any] = {} if self.classes is None else {"classes": self.classes}
+        if self.sized:
+            options["size"] = self.input_shape[-2:]
         with torch.random.fork_rng([]):
             model = self.architecture(width=self.width, **options)
         initialize(model, self.input_shape, seed=seed)
@@ -94,4 +103,11 @@ NETWORKS: dict[str, Network] = {
     "espcn_1080": Network(ESPCN, (1, 360, 640)),
     "r2plus1d": Network(R2Plus1D, (3, 8, 56, 56)),
     "scnn": Network(SCNN, (3, 288, 800)),
+    "hornet": Network(HorNet, (3, 224, 224)),
+    "convnext_normed": Network(NormedConvNeXt, (3, 224, 224)),
+    "cvt": Network(CvT, (3, 112, 112)),
+    "moat": Network(MOAT, (3, 112, 112)),
+    # 40 features of 256 frames.
+    "lfm2": Network(ShortConvolutions, (40, 256)),
+    "tvconv": Network(TVNet, (3, 96, 96), sized=True),
 }

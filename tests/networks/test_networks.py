@@ -1,5 +1,7 @@
 """Example networks at reduced size: accuracy after quantization, exactness on every executor."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -40,7 +42,16 @@ REDUCED = {
     "stunet": (1 / 4, (16, 16), 16),
     "r2plus1d": (1 / 4, (16, 16), 16),
     "scnn": (1 / 8, (32, 40), 25),
+    "hornet": (1 / 4, (64, 64), 8),
+    "convnext_normed": (1 / 6, (64, 64), 16),
+    "cvt": (1 / 4, (32, 32), 16),
+    "moat": (1 / 4, (32, 32), 20),
+    "lfm2": (1 / 2, (40, 48), 16),
+    "tvconv": (1 / 2, (24, 24), 25),
 }
+
+# Those with products of maps, norms or attention, whose results keep 25 dB on other images.
+KINDS = ("hornet", "convnext_normed", "cvt", "moat", "lfm2", "tvconv")
 
 
 # One with shortcuts, one with depthwise layers, one that is not an image: half a minute of three.
@@ -69,6 +80,28 @@ def test_network_agrees_everywhere(name):
     for have, want in zip(golden, expected, strict=True):
         np.testing.assert_array_equal(have, want.reshape(have.shape))
         assert len(np.unique(have)) > 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "lfm2" else pytest.param(name, marks=pytest.mark.exhaustive)
+        for name in KINDS
+    ],
+)
+def test_results_keep_25_db(name):
+    width, size, _ = REDUCED[name]
+    network = NETWORKS[name].reduced(width=width, size=size)
+    model, images = network.build(), network.images(16)
+    quantized = tw.quantize(model, network.calibration(4, 16), least_snr_db=-math.inf)
+    program = tw.compile(quantized, images[:1], tw.Target(engine=ENGINE))
+    golden = tw.simulate(program, images, backend="golden")
+    isa = tw.simulate(program, images[:1])
+    np.testing.assert_array_equal(isa.outputs[0], golden.outputs[0][:1])
+    with torch.no_grad():
+        wanted = model(images).numpy()
+    error = wanted - golden.dequantized()[0].reshape(wanted.shape)
+    assert 10 * np.log10((wanted**2).sum() / (error**2).sum()) >= 25
 
 
 def test_networks_are_the_published_ones():

@@ -276,11 +276,15 @@ BinaryFunction: TypeAlias = Literal["add", "sub", "mul", "div", "maximum", "mini
 class Binary(Op):
     """A function of two tensors of one shape; of a product, one may have one pixel or one channel.
 
-    ``shared``: grid on which the operands of a sum are put before, if the network says one.
+    Parameters
+    ----------
+    shared : grid on which the operands of a sum are put before, if the network says one
+    scale : (C,) float64, what the channels of a product are multiplied by too, if not by one
     """
 
     function: BinaryFunction
     shared: Quantization | None = None
+    scale: Tensor | None = None
 
     @property
     def keeps_grid(self) -> bool:  # type: ignore[override]
@@ -296,4 +300,5 @@ class Binary(Op):
         """Apply the function."""
         if self.shared is not None:
             inputs = tuple(self.shared.apply(x) for x in inputs)
-        return FUNCTIONS[self.function](*inputs)
+        result = FUNCTIONS[self.function](*inputs)
+        return result if self.scale is None else result * self.scale.to(result)[:, None, None]

@@ -74,11 +74,11 @@ def binary(builder: Builder, op: q.Binary, a: Quantized, b: Quantized) -> Pendin
         case "maximum":
             return _maximum(builder, op, a, b)
         case "mul":
-            return product(op.name, a, b)
+            return product(op, a, b)
     raise UnsupportedError(op.name, f"the function {op.function}", "See docs/quantize.md.")
 
 
-def product(where: str, a: Quantized, b: Quantized) -> Pending:
+def product(op: q.Binary, a: Quantized, b: Quantized) -> Pending:
     """Return a product of two tensors, of which one may have one pixel or one channel."""
     shape = max(a.type.shape, b.type.shape, key=math.prod)
     source: GateSource | ProductSource = ProductSource(a, b)
@@ -91,7 +91,9 @@ def product(where: str, a: Quantized, b: Quantized) -> Pending:
     elif (1, 1) in pixels:
         source = GateSource(b, a) if pixels[0] == (1, 1) else GateSource(a, b)
     scale = np.full(shape[0], a.type.scale * b.type.scale)
-    return Pending(where, source, shape, scale, np.zeros(shape[0]), False)
+    if op.scale is not None:
+        scale *= op.scale.numpy()
+    return Pending(op.name, source, shape, scale, np.zeros(shape[0]), False)
 
 
 def _is_factor(x: Quantized) -> bool:

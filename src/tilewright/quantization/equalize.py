@@ -10,7 +10,7 @@ as wide as the largest weight of each kernel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -22,8 +22,10 @@ from torch import Tensor
 from tilewright.compiler.quantized import Graph
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.ops.elementwise import evaluate
+from tilewright.compiler.quantized.passes import maps_multiplied
 from tilewright.quantization.grids import fused_tensors, gate_of, grid_groups
 from tilewright.quantization.observe import real_values
+from tilewright.quantization.readers import Channels, Factor, Reader
 
 Variables = npt.NDArray[np.int64]
 _EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -33,24 +35,6 @@ _WORTH = 0.9
 _STEPS, _BETTER, _MOST_MADE = (-1, -0.5, 0.5, 1), 0.98, 32
 """Steps for the channels of one layer alone, what each must leave, and layers that are tried."""
 _LARGEST = 1e4
-_DEAD = 1e-3
-"""Of a tensor's average power: channels with less count as if they had this much."""
-
-
-@dataclass(frozen=True)
-class Channels:
-    """What the channels of a tensor hold over the calibration images.
-
-    Parameters
-    ----------
-    largest : (C,) float64, largest absolute value
-    power : (C,) float64, mean square
-    negative : whether there are values below zero
-    """
-
-    largest: Tensor
-    power: Tensor
-    negative: bool
 
 
 def channels_of(
@@ -78,13 +62,19 @@ def equalized(
 
     The factors (C,) are given for every tensor.
     """
-    tied = _tied(graph)
+    maps = frozenset(op.output for op in maps_multiplied(graph))
+    tied = _tied(graph, maps)
     noise = _Noise(graph, channels, tied, weight_bits, activation_bits)
     factors = np.ones(tied.count)
     for component in _components(graph, tied):
         factors = _chosen(component, factors, noise)
     by_tensor = {name: torch.from_numpy(factors[tied.of[name]]) for name in graph.tensors}
-    ops = [_scaled(op, by_tensor) for op in graph.ops]
+    ops = [
+        _product(op, by_tensor)
+        if isinstance(op, q.Binary) and op.output in maps
+        else _scaled(op, by_tensor)
+        for op in graph.ops
+    ]
     return replace(graph, ops=tuple(ops)), by_tensor
 
 
@@ -97,6 +87,15 @@ def _scaled(op: q.Op, factors: Mapping[str, Tensor]) -> q.Op:
         case q.Weighted() if not getattr(op, "moves", False):
             return _weighted(op, factors)
     return op
+
+
+def _product(op: q.Binary, factors: Mapping[str, Tensor]) -> q.Binary:
+    """Return a product of two maps of channels that were divided, to channels that are."""
+    a, b = (factors[name] for name in op.inputs)
+    scale = a * b / factors[op.output]
+    if op.scale is not None:
+        scale = scale * op.scale
+    return op if bool((scale == 1).all()) else replace(op, scale=scale)
 
 
 def _rescaled(function: q.Expression, before: float, after: float) -> q.Expression:
@@ -138,8 +137,11 @@ class _Tied:
         return len(self.fixed)
 
 
-def _tied(graph: Graph) -> _Tied:
-    """Find channels that must have one factor, and those that must have none."""
+def _tied(graph: Graph, maps: Container[str]) -> _Tied:
+    """Find channels that must have one factor, and those that must have none.
+
+    ``maps``: products of two maps, which have a factor of each channel of their own.
+    """
     begins, count = {}, 0
     for name, info in graph.tensors.items():
         begins[name] = np.arange(count, count + info.shape[0])
@@ -176,6 +178,8 @@ def _tied(graph: Graph) -> _Tied:
                 tie(out, np.concatenate(ins))
             case q.Select():
                 tie(out, ins[0][op.channels])
+            case q.Binary(function="mul") if op.output in maps:
+                pass
             case q.Binary(function="mul"):
                 factor = gate_of(graph, op)
                 fix(factor)
@@ -266,12 +270,15 @@ class _Noise:
         self.weight_levels = (1 << (weight_bits - 1)) - 1
         self.activation_levels = (1 << activation_bits) - 1
         self.fused = fused_tensors(graph)
-        self.readers: dict[str, list[_Reader]] = {name: [] for name in graph.tensors}
+        self.readers: dict[str, list[Reader | Factor]] = {name: [] for name in graph.tensors}
         self.layers: set[str] = set()
         for op in graph.ops:
             if isinstance(op, q.Weighted) and not getattr(op, "moves", False):
-                self.readers[op.inputs[0]].append(_Reader.of(op, channels))
+                self.readers[op.inputs[0]].append(Reader.of(op, channels))
                 self.layers.add(op.output)
+        for op in maps_multiplied(graph):
+            for name, other in zip(op.inputs, reversed(op.inputs), strict=True):
+                self.readers[name].append(Factor.of(op, name, other, channels))
 
     def sizes(self, component: _Component) -> tuple[Tensor, Tensor]:
         """Largest value and largest weight, as a share of its kernel's, of each variable."""
@@ -304,67 +311,6 @@ class _Noise:
                 for reader in self.readers[name]:
                     total += reader.noise(own, step, self.weight_levels)
         return total
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """A layer, seen from its input's channels.
-
-    Parameters
-    ----------
-    op : the layer
-    squares, largest : (K, C / groups), sum of squares and largest of the weights of each channel
-    inputs : (C,), power of each input channel
-    power : (K,), power of each result
-    taps : weights of a kernel for each channel
-    """
-
-    op: q.Weighted
-    squares: Tensor
-    largest: Tensor
-    inputs: Tensor
-    power: Tensor
-    taps: int
-
-    @classmethod
-    def of(cls, op: q.Weighted, channels: Mapping[str, Channels]) -> _Reader:
-        inputs = channels[op.inputs[0]].power
-        if isinstance(op, q.Linear):
-            taps = op.weight.shape[1] // len(inputs)
-            weight = op.weight.reshape(len(op.weight), -1, taps)
-        else:
-            weight = op.weight.flatten(2)
-        power = channels[op.output].power
-        least = _DEAD * float(power.mean()) + 1e-30
-        return cls(
-            op,
-            weight.square().sum(2),
-            weight.abs().amax(2),
-            inputs,
-            power.clamp(min=least),
-            weight.shape[2],
-        )
-
-    @property
-    def shares(self) -> Tensor:
-        """(C,): each channel's largest weight as a share of the largest of its kernel."""
-        kernels, per_group = self.largest.shape
-        share = self.largest / self.largest.amax(1, keepdim=True).clamp(min=1e-30)
-        groups = len(self.inputs) // per_group
-        return share.reshape(groups, kernels // groups, per_group).amax(1).reshape(-1)
-
-    def noise(self, factors: Tensor, step: float, weight_levels: int) -> float:
-        """Noise over signal at the layer's results, averaged over its channels."""
-        scale, inputs = (self._by_kernel(x) for x in (factors, self.inputs))
-        of_inputs = step**2 * (self.squares * scale**2).sum(1)
-        steps = (self.largest * scale).amax(1) / weight_levels
-        of_weights = steps**2 * (inputs / scale**2).sum(1) * self.taps
-        return float(((of_inputs + of_weights) / 12 / self.power).mean())
-
-    def _by_kernel(self, values: Tensor) -> Tensor:
-        kernels, per_group = self.largest.shape
-        groups = len(values) // per_group
-        return values.reshape(groups, per_group).repeat_interleave(kernels // groups, 0)
 
 
 def _chosen(

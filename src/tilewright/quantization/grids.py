@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -42,16 +42,21 @@ def fused_tensors(graph: Graph) -> frozenset[str]:
     return frozenset(result)
 
 
-def with_copies(graph: Graph, ranges: Mapping[str, float]) -> Graph:
+def with_copies(
+    graph: Graph, ranges: Mapping[str, float], among: Container[str] | None = None
+) -> Graph:
     """Give a small tensor that joins large ones, and is read elsewhere too, a copy for that.
 
-    ``ranges``: largest absolute value of each tensor.
+    Parameters
+    ----------
+    ranges : largest absolute value of each tensor
+    among : what joins make; by default all
     """
     uses, producers = graph.uses(), graph.producers()
     taken = set(graph.tensors)
     ops: list[q.Op] = []
     for op in graph.ops:
-        if joins(op):
+        if joins(op) and (among is None or op.output in among):
             largest = max(ranges[name] for name in op.inputs)
             names = []
             for name in op.inputs:
@@ -75,6 +80,24 @@ def joins(op: q.Op) -> bool:
     return len(op.inputs) > 1 and (
         op.keeps_grid or (isinstance(op, q.Binary) and op.function == "add")
     )
+
+
+def joins_of_terms(graph: Graph) -> frozenset[str]:
+    """Return what joins terms of sums with weights, as of ``x - mean(x)``, there or elsewhere."""
+    readers = graph.readers()
+    terms: set[str] = set()
+    for op in graph.ops:
+        if not isinstance(op, q.Concat):
+            continue
+        sum_: q.Op = op
+        while isinstance(sum_, q.Concat | q.Select) and len(readers[sum_.output]) == 1:
+            (sum_,) = readers[sum_.output]
+        if (
+            isinstance(sum_, q.Conv)
+            and sum_.groups == len(sum_.weight) < sum_.weight[..., 0, 0].numel()
+        ):
+            terms.update(op.inputs)
+    return frozenset(op.output for op in graph.ops if joins(op) and not terms.isdisjoint(op.inputs))
 
 
 def _read_elsewhere(name: str, uses: Mapping[str, int], producers: Mapping[str, q.Op]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -35,10 +35,11 @@ from tilewright.errors import Error, require_choice, require_type
 from tilewright.progress import ProgressCallback, Steps
 from tilewright.quantization.correction import correct_biases
 from tilewright.quantization.equalize import channels_of, equalized
-from tilewright.quantization.grids import choose_grids, with_copies
+from tilewright.quantization.grids import choose_grids, joins_of_terms, with_copies
 from tilewright.quantization.model import QuantizedModel
 from tilewright.quantization.network import FloatNetwork
 from tilewright.quantization.observe import evened, observe, spreads
+from tilewright.quantization.readers import Channels
 from tilewright.quantization.report import (
     Comparison,
     QuantizationReport,
@@ -221,9 +222,10 @@ def _quantized(
     power_of_two = settings.power_of_two
     real = _graph_of(own, original, images, settings, apart=apart)
     with Steps("Calibrating", 4 * len(batches), settings.progress) as steps:
+        real, channels = _apart(real, channels_of(real, batches, steps.advance))
         real, factors = equalized(
             real,
-            channels_of(real, batches, steps.advance),
+            channels,
             weight_bits=weight_bits,
             activation_bits=activation_bits,
         )
@@ -264,6 +266,21 @@ def _quantized(
             steps.total += 2 * len(batches)
     check_signal(graph, comparison.seen(), settings.least_snr_db)
     return Quantized(QuantizedModel(graph, single=_returns_one(own, images)), comparison.report())
+
+
+def _apart(graph: Graph, channels: Mapping[str, Channels]) -> tuple[Graph, dict[str, Channels]]:
+    """Take terms of sums off the grids of larger tensors, by copies.
+
+    A term that nothing else reads, as a mean, may have any size: that which its own grid has room
+    for, and not that of what another term is added to elsewhere.
+    """
+    ranges = {name: float(each.largest.max()) for name, each in channels.items()}
+    graph = with_copies(graph, ranges, joins_of_terms(graph))
+    known = dict(channels)
+    for op in graph.ops:
+        if isinstance(op, q.Copy) and op.output not in known:
+            known[op.output] = known[op.inputs[0]]
+    return graph, known
 
 
 def _own(model: nn.Module | str | os.PathLike[str], host: Host) -> nn.Module:
