@@ -218,6 +218,15 @@ class EngineConfig:
         return max(1, self.rows // self.requantizer_count)
 
     @property
+    def rows_share_lanes(self) -> bool:
+        """Whether results come into a lane in two cycles that follow one another.
+
+        The last one of a row and the first one of the next, where rows share words and each row of
+        the array has a requantizer.
+        """
+        return self.shared_words and self.rows_per_requantizer == 1
+
+    @property
     def result_words(self) -> int:
         """Pixel words of results that leave the array in a cycle, where both can be written."""
         return max(1, self.requantizer_count // self.rows)

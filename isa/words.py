@@ -40,6 +40,16 @@ def can_share(config: EngineConfig, stride_x: int, out_w: int) -> bool:
     )
 
 
+def has_room(config: EngineConfig, dst_lane: int, out_w: int) -> bool:
+    """Return whether what is loaded finds room in a lane between results of rows that share words.
+
+    Where a row ends in the lane in which the next one begins, that lane is written in two cycles
+    that follow one another. Lane 0 may be, unless it is one of two.
+    """
+    meets = config.rows_share_lanes and out_w % config.cols == 1
+    return not meets or (dst_lane == 0 and config.cols > 2)
+
+
 def can_pair(config: EngineConfig, dst_step: int, shared_w: int = 0) -> bool:
     """Return whether two words of results can leave in a cycle.
 
@@ -81,6 +91,10 @@ def _pairs(config: EngineConfig, c: Compute) -> bool:
     )
 
 
+def _leaves_room(config: EngineConfig, c: Compute) -> bool:
+    return not (c.accesses and c.to_act) or has_room(config, c.dst_lane, c.out_w)
+
+
 #: What compute commands must have, whether they do, and what is done otherwise; "" for a refusal.
 WORD_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute], bool], str], ...] = (
     (
@@ -94,6 +108,11 @@ WORD_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute], bool], str], ...]
         "",  # hardware goes on with what is not defined
     ),
     (
+        "rows that begin in lane 0 of more than two, if they share words and end in it",
+        _leaves_room,
+        "",  # likewise
+    ),
+    (
         "results that lie apart where two words leave in a cycle: see pair",
         _pairs,
         "",  # likewise
@@ -102,8 +121,13 @@ WORD_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute], bool], str], ...]
 
 
 def share_words(config: EngineConfig, command: Compute) -> Compute:
-    """Return the command of the same results whose rows share words; see :func:`can_share`."""
+    """Return the command of the same results whose rows share words; see :func:`can_share`.
+
+    Or the same command, where :func:`has_room` says no.
+    """
     c, cols = command, config.cols
+    if c.to_act and not has_room(config, c.dst_lane, c.out_w):
+        return c
     pixels, row_dx = c.n_oy * c.out_w, c.out_w * c.stride_x
     words = -(-pixels // cols)
     apart = can_pair(config, c.dst_step, c.out_w) and not (c.out_row_step - c.out_w) % 2

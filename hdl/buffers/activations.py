@@ -45,6 +45,9 @@ class ActivationBuffer(wiring.Component):
     ``config.pipelined`` the load unit is first, and the drain's word, the next of which comes after
     two cycles at the earliest, waits in a one-entry buffer for all lanes. Where two words of
     results leave in a cycle, they go to two lanes, and those of the next cycle to two others.
+    Where rows share words, a row's first result may come in the cycle after the last one of the row
+    before, and both into lane 0 (``config.rows_share_lanes``): what is loaded there is written at
+    once if it can be.
 
     Where the engine has a sampler or ``double_reads``, a lane's even words and its odd words lie in
     halves that are read at a place each: half a word's address.
@@ -112,11 +115,16 @@ class ActivationBuffer(wiring.Component):
                 held = Signal.like(given.data, reset_less=True)
                 loaded = i_load.valid[lane]
                 drained = reduce(or_, (i_drain.valid[lane] for i_drain in i_drains))
-                place = addr
+                at_once = lane == 0 and config.rows_share_lanes
+                place = Mux(waiting, addr, i_load.addr) if at_once else addr
                 for i_drain in i_drains:
                     place = Mux(i_drain.valid[lane], i_drain.addr, place)
-                m.d.sync += [given.valid.eq(drained | waiting), given.addr.eq(place)]
-                with m.If(loaded):
+                some = drained | waiting
+                m.d.sync += [
+                    given.valid.eq(some | loaded if at_once else some),
+                    given.addr.eq(place),
+                ]
+                with m.If(loaded & some if at_once else loaded):
                     m.d.sync += [waiting.eq(1), addr.eq(i_load.addr)]
                 with m.Elif(~drained):
                     m.d.sync += waiting.eq(0)
@@ -124,6 +132,10 @@ class ActivationBuffer(wiring.Component):
                 for k, load in enumerate(i_load.late_valid):
                     part = slice(share * k, share * (k + 1))
                     word = held[part]
+                    if at_once:
+                        waited = Signal(name=f"waited_{k}", reset_less=True)
+                        m.d.sync += waited.eq(waiting)
+                        word = Mux(waited, word, i_load.late_data[part])
                     for i_drain in i_drains:
                         word = Mux(i_drain.late_valid[k][lane], i_drain.late_data[part], word)
                     m.d.comb += given.data[part].eq(word)

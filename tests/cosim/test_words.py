@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from tests.cosim.engines import ENGINES
-from tests.cosim.random_layers import random_layer
+from tests.cosim.random_layers import random_layer, random_requantize, random_type
 from tests.cosim.random_networks import random_network
 from tests.strategies.agree import compare
 from tilewright.api.compile import compile_graph
 from tilewright.api.verify import verify
+from tilewright.compiler import ir
 from tilewright.isa import Compute, Unit
 from tilewright.sim.timing import MemoryTiming
 from tilewright.target import Target
@@ -60,6 +61,39 @@ def test_values_are_those_of_the_integer_graph():
         for cols in range(2, 17)
     ]
     assert sum(found) > 15
+
+
+def beside(rng, config):
+    """Return a graph of convolutions that read nothing of each other, and inputs.
+
+    Results of rows that share words end in the lane in which the next row begins.
+    """
+    width = config.cols + 1
+    values = {
+        "x": random_type(rng, (2 * config.rows, 12, width)),
+        "y": random_type(rng, (4 * config.rows, 12, width)),
+    }
+    inputs = [rng.integers(v.qmin, v.qmax + 1, (1, *v.shape)) for v in values.values()]
+    ops = [ir.Input("first", "x"), ir.Input("second", "y")]
+    for source, name, groups in (("x", "a", 4), ("a", "b", 4), ("y", "z", 1)):
+        values[name] = random_type(rng, (groups * config.rows, 12, width))
+        channels = values[source].shape[0]
+        weight = rng.integers(-128, 128, (groups * config.rows, channels, 1, 1))
+        scale = random_requantize(rng, values[name], config.multiplier_width)
+        bias = rng.integers(-99, 99, len(weight))
+        ops.append(
+            ir.Conv2d(name, source, name, weight, 8, bias, (1, 1), (0,) * 4, (1, 1), 1, scale)
+        )
+    ops += [ir.Output("third", "b"), ir.Output("fourth", "z")]
+    return ir.Graph("beside", values, tuple(ops)), inputs
+
+
+def test_what_is_loaded_finds_room_between_rows():
+    """A lane was written in two cycles that follow one another, and a word for it got lost."""
+    config = replace(
+        ENGINES["4x4-bus64"], cols=3, requantizers=None, shared_words=True, bus_width=32
+    )
+    assert agree(config, range(4), beside, rtl=True) == 4
 
 
 @pytest.mark.parametrize(

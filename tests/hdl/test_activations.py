@@ -1,4 +1,4 @@
-"""Words that are loaded and two results a cycle all reach the lanes of the activation buffer."""
+"""Words that are loaded and results of every cycle all reach the lanes of the activation buffer."""
 
 import random
 
@@ -7,21 +7,27 @@ import pytest
 from tests.hdl.examples import run
 from tilewright.hdl.buffers.activations import ActivationBuffer
 from tilewright.isa import EngineConfig
-from tilewright.isa.words import APART
+from tilewright.isa.words import can_pair, has_room
 
 
-@pytest.mark.parametrize("cols", [4, 5, 7])
-def test_loads_find_room_between_pairs_of_results(cols):
+@pytest.mark.parametrize(
+    ("cols", "words", "widths"),
+    [(3, 1, (4, 7)), (5, 1, (2, 5, 6, 11)), (4, 2, (4, 8)), (5, 2, (4, 5, 9)), (7, 2, (4, 7, 11))],
+)
+def test_loads_find_room_between_results(cols, words, widths):
     """Results follow one another in lanes, as closely as they may; loads come as fast as ever."""
     rng = random.Random(cols)
-    config = EngineConfig(rows=2, cols=cols, requantizers=4, act_depth=256, bus_width=32)
+    config = EngineConfig(
+        rows=2, cols=cols, requantizers=2 * words, act_depth=256, bus_width=32, shared_words=True
+    )
+    assert all(can_pair(config, 1, w) if words == 2 else has_room(config, 0, w) for w in widths)
     dut = ActivationBuffer(config)
+    drains = (dut.i_drain, dut.i_drain_odd) if words == 2 else (dut.i_drain,)
     wanted = {}
 
     async def bench(ctx):
         lane, left, used = 0, cols, [0] * cols
         last_load = [-2] * cols
-        widths = [w for w in range(APART, 3 * cols) if w % cols == 0 or w % cols >= APART]
 
         def place(port, lane, low):
             """Write a word that no other one replaces: results below, loads above."""
@@ -33,7 +39,7 @@ def test_loads_find_room_between_pairs_of_results(cols):
             used[lane] += 1
 
         for cycle in range(200):
-            for port in (dut.i_drain, dut.i_drain_odd):
+            for port in drains:
                 place(port, lane, 0)
                 lane, left = lane + 1, left - 1
                 if not left:  # the next row begins in the first lane
@@ -46,7 +52,7 @@ def test_loads_find_room_between_pairs_of_results(cols):
                 last_load[chosen] = cycle
                 place(dut.i_load, chosen, 128)
             await ctx.tick()
-        for port in (dut.i_drain, dut.i_drain_odd, dut.i_load):
+        for port in (*drains, dut.i_load):
             ctx.set(port.valid, 0)
         await ctx.tick().repeat(6)
         for addr in sorted({addr for _, addr in wanted}):

@@ -8,7 +8,7 @@ import pytest
 from tests.hdl.compute_cases import random_compute
 from tilewright.isa import EngineConfig
 from tilewright.isa.rules import RuleError, check_command
-from tilewright.isa.words import can_share, own_words, share_words, shared_accesses
+from tilewright.isa.words import can_share, has_room, own_words, share_words, shared_accesses
 
 CONFIG = EngineConfig(
     rows=4, cols=6, act_depth=65536, weight_depth=65536, out_depth=65536, shared_words=True
@@ -76,3 +76,25 @@ def test_engines_without_them_refuse_them():
     _, command = shared(0)
     with pytest.raises(RuleError, match="shared words"):
         check_command(replace(CONFIG, shared_words=False), command)
+
+
+@pytest.mark.parametrize(
+    ("cols", "lane", "requantizers", "room"),
+    [(6, 0, 4, True), (6, 1, 4, False), (6, 1, 2, True), (2, 0, 4, False), (2, 0, 2, True)],
+)
+def test_rows_that_end_where_the_next_begins_leave_room_for_what_is_loaded(
+    cols, lane, requantizers, room
+):
+    config = replace(CONFIG, cols=cols, requantizers=requantizers)
+    assert has_room(config, lane, 2 * cols + 1) == room
+    assert has_room(config, lane, 2 * cols)
+
+
+def test_rows_that_leave_no_room_have_words_of_their_own():
+    command = replace(shared(0)[0], out_w=7, n_ox=2, stride_x=1, n_oy=3, dst_lane=2)
+    assert share_words(CONFIG, command).accesses
+    kept = replace(command, to_act=1)
+    assert share_words(CONFIG, kept) == kept
+    within = replace(share_words(CONFIG, replace(kept, dst_lane=0)), dst_lane=2)
+    with pytest.raises(RuleError, match="lane 0"):
+        check_command(CONFIG, within)
