@@ -1,20 +1,22 @@
-r"""Networks on arrays of any shape: rows of results by themselves, in shared words, and folded.
+r"""Networks on arrays of any shape: own words, shared words, folds, two words of results a cycle.
 
-    python -m benchmarks.columns [--networks resnet18,mobilenet_v2]
+    python -m benchmarks.columns [--networks 'resnet18;mobilenet_v2 @96']
 
-Multiply-accumulates per multiplier and cycle of one image, by the cycle model: with rows of results
-that have words of their own, with ``shared_words``, and with ``folds`` besides. No value is
-computed. Buffers are large, so that what is seen is the array: 1 MiB of weights, 512 KiB of
-activations. Prints a table and writes ``results/columns.json``, engine by engine, so that it can be
-stopped; :mod:`benchmarks.docs` makes a page of it.
+Multiply-accumulates per multiplier of the array and cycle of one image, by the cycle model: with
+rows of results that have words of their own, with ``shared_words``, with ``folds`` besides, and
+with ``2 * rows`` requantizers and ``double_reads``. No value is computed. Buffers are large, so
+that what is seen is the array: 1 MiB of weights, 512 KiB of activations. Prints a table and writes
+``results/columns.json``, engine by engine, so that it can be stopped; :mod:`benchmarks.docs` makes
+a page of it.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -23,6 +25,7 @@ import tilewright as tw
 from benchmarks.networks import quantized_network
 from benchmarks.output import markdown_table, table_of
 from examples.networks import NETWORKS
+from examples.networks.mobilenet import MobileNetV2
 from examples.networks.registry import Network
 from tilewright.compiler.ir import Graph
 from tilewright.files import write_text
@@ -30,37 +33,56 @@ from tilewright.files import write_text
 OUTPUT = Path(__file__).parent / "results" / "columns.json"
 WEIGHT_BYTES, ACT_BYTES = 1 << 20, 1 << 19
 MEMORY = tw.MemoryTiming(20, 5)
-#: What an engine has, by the name of a column.
+#: What an engine has, by the name of a column; ``requantizers`` for each row.
 KINDS: dict[str, dict[str, Any]] = {
     "own words": {},
     "shared words": {"shared_words": True},
     "and folds": {"shared_words": True, "folds": 2},
-}
+    "and two words a cycle": {
+        "shared_words": True, "folds": 2, "requantizers": 2, "double_reads": True,
+    },
+}  # fmt: skip
+LAST = list(KINDS)[-1]
 
-#: Networks by name, and the arrays for each: rows, columns and bits of the bus.
+
+class Case(NamedTuple):
+    """A network, its arrays (rows, columns and bits of the bus), and the images that run."""
+
+    network: Network
+    arrays: tuple[tuple[int, int, int], ...]
+    batch: int = 1
+
+
 _WIDE = (
     (16, 7, 64), (16, 8, 64), (16, 14, 64), (16, 16, 64), (32, 7, 128), (32, 14, 128),
     (64, 16, 128),
 )  # fmt: skip
-CASES: dict[str, tuple[Network, tuple[tuple[int, int, int], ...]]] = {
-    "resnet18": (NETWORKS["resnet18"], _WIDE),
-    "resnet50": (NETWORKS["resnet50"], ((16, 7, 64),)),
-    "mobilenet_v2": (NETWORKS["mobilenet_v2"], _WIDE[:-1]),
+CASES = {
+    "resnet18": Case(NETWORKS["resnet18"], _WIDE),
+    "resnet18, 4 images": Case(NETWORKS["resnet18"], ((16, 16, 64),), batch=4),
+    "resnet50": Case(NETWORKS["resnet50"], ((16, 7, 64),)),
+    "mobilenet_v2": Case(NETWORKS["mobilenet_v2"], _WIDE[:-1]),
     **{
-        f"mobilenet_v2 @{size}": (
+        f"mobilenet_v2 @{size}": Case(
             replace(NETWORKS["mobilenet_v2"], input_shape=(3, size, size)),
             ((16, 7, 64),),
         )
         for size in (96, 128, 160, 192, 256)
     },
+    "mobilenet_v2 0.75, 5 x 5 @160": Case(
+        Network(partial(MobileNetV2, kernel=5), (3, 160, 160), width=0.75), ((16, 7, 64),)
+    ),
 }
 
 
-def engine(rows: int, cols: int, bus_width: int, **options: Any) -> tw.EngineConfig:
-    """Return an engine of an array."""
+def engine(
+    rows: int, cols: int, bus_width: int, requantizers: int = 1, **options: Any
+) -> tw.EngineConfig:
+    """Return an engine of an array, with so many requantizers for each row."""
     return tw.EngineConfig(
         rows=rows,
         cols=cols,
+        requantizers=requantizers * rows,
         bus_width=bus_width,
         act_depth=ACT_BYTES // (rows * cols),
         weight_depth=WEIGHT_BYTES // rows,
@@ -70,12 +92,12 @@ def engine(rows: int, cols: int, bus_width: int, **options: Any) -> tw.EngineCon
     )
 
 
-def measure(graph: Graph, array: tuple[int, int, int]) -> dict[str, Any]:
-    """Return cycles and MACs per multiplier and cycle of each kind of engine."""
+def measure(graph: Graph, array: tuple[int, int, int], batch: int) -> dict[str, Any]:
+    """Return cycles of all images and MACs per multiplier and cycle of each kind of engine."""
     record: dict[str, Any] = {"array": list(array)}
     for name, options in KINDS.items():
         target = tw.Target(engine=engine(*array, **options), memory=MEMORY)
-        figures = tw.estimate(tw.compile_graph(graph, target))
+        figures = tw.estimate(tw.compile_graph(graph, target, batch=batch))
         record[name] = {
             "cycles": round(figures.cycles.value),
             "utilization": figures.utilization.value,
@@ -93,7 +115,7 @@ def rows(records: list[dict[str, Any]]) -> list[list[str]]:
                 record["network"],
                 f"{height} x {width}, {bus} bit",
                 *(f"{100 * record[name]['utilization']:.1f} %" for name in KINDS),
-                f"{record['and folds']['cycles']:,}",
+                f"{record[LAST]['cycles']:,}",
             ]
         )
     return found
@@ -109,30 +131,33 @@ def page(records: list[dict[str, Any]]) -> str:
         f"with one beat per cycle after {MEMORY.read_latency} cycles. No board has buffers of this "
         "size: what is seen is what the array's shape costs. *Shared words*: rows of results go on "
         "in the same word ([0027](decisions/0027-shared-words.md)); *folds*: rows beside few "
-        "output channels sum other input channels ([0060](decisions/0060-folds.md)).\n\n"
+        "output channels sum other input channels ([0060](decisions/0060-folds.md)); *two words a "
+        "cycle*: results leave, and windows of a stride of 2 are read, by two words at once "
+        "([0063](decisions/0063-two-words-of-results.md)).\n\n"
         + markdown_table(rows(records))
-        + "\nWhat wide arrays lose with MobileNetV2: depthwise layers, whose results leave the "
-        "array a pixel word a cycle (a pass of 3 x 3 has 9 steps, one of 16 columns takes 16 "
-        "cycles), maps of 7 x 7, whose 49 pixels take four words of 16, and the fully connected "
-        "layer, of which one column works.\n"
+        + "\nWhat wide arrays lose with MobileNetV2, had they but shared words: depthwise layers, "
+        "whose results leave the array a pixel word a cycle (a pass of 3 x 3 has 9 steps, one of "
+        "16 columns takes 16 cycles), and of which those of stride 2 take two accesses for a "
+        "window. What is left: the fully connected layer, of which one column works, and maps of "
+        "7 x 7, whose 49 pixels take four words of 16.\n"
     )
 
 
 def main(
-    networks: Annotated[str, typer.Option(help="Names, with commas; all by default.")] = "",
+    networks: Annotated[str, typer.Option(help="Names, with semicolons; all by default.")] = "",
     output: Path = OUTPUT,
 ) -> None:
     """Measure networks on arrays."""
     console = Console()
     records = json.loads(output.read_text()) if output.exists() else []
-    names = networks.split(",") if networks else list(CASES)
+    names = networks.split(";") if networks else list(CASES)
     for name in names:
-        network, arrays = CASES[name]
+        network, arrays, batch = CASES[name]
         with console.status(name):
             graph, _ = quantized_network(network, 8)
         for array in arrays:
             with console.status(f"{name}, {array}"):
-                record = {"network": name, **measure(graph, array)}
+                record = {"network": name, **measure(graph, array, batch)}
             others = [r for r in records if (r["network"], r["array"]) != (name, list(array))]
             records = sorted([*others, record], key=lambda r: list(CASES).index(r["network"]))
             write_text(output, json.dumps(records, indent=1) + "\n")

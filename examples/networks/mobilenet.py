@@ -69,7 +69,10 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Sequential):
-    """Inverted residuals with linear bottlenecks; ``width`` is the paper's multiplier."""
+    """Inverted residuals with linear bottlenecks; ``width`` is the paper's multiplier.
+
+    ``kernel`` : of the filters of single channels, 3 in the paper
+    """
 
     # Expansion, output channels, blocks, stride of the first.
     STAGES = (
@@ -82,7 +85,7 @@ class MobileNetV2(nn.Sequential):
         (6, 320, 1, 1),
     )
 
-    def __init__(self, *, width: float = 1.0, classes: int = 1000) -> None:
+    def __init__(self, *, kernel: int = 3, width: float = 1.0, classes: int = 1000) -> None:
         channels = scaled(32, width)
         layers: list[nn.Module] = [convolution(3, channels, 3, stride=2, activation=nn.ReLU6)]
         for expansion, base, count, first in self.STAGES:
@@ -90,7 +93,9 @@ class MobileNetV2(nn.Sequential):
             for block in range(count):
                 stride = first if block == 0 else 1
                 wide = channels * expansion
-                layers.append(InvertedResidual(channels, outputs, wide=wide, stride=stride))
+                layers.append(
+                    InvertedResidual(channels, outputs, wide=wide, stride=stride, kernel=kernel)
+                )
                 channels = outputs
         last = scaled(1280, max(width, 1.0))
         layers.append(convolution(channels, last, activation=nn.ReLU6))
