@@ -100,7 +100,7 @@ def result_cycles(config: EngineConfig, pair: bool, wide: bool = False) -> int:
     ``wide`` : as two bytes each
     """
     single = config.single_drain_cycles * (PLANES if wide else 1)
-    return config.drain_cycles if pair else single
+    return config.drain_cycles if pair and config.result_words == 2 else single
 
 
 def shortest_pass(config: EngineConfig, command: Compute) -> int:

@@ -69,6 +69,10 @@ ENGINES = {
         bus_width=32, queue_depth=8, burst_beats=8, addr_width=16, tables=3, partial_depth=64,
         data_width=13, kernel_width=14, transform_at_load=True, early_parameters=False,
     ),
+    "wide": EngineConfig(
+        rows=2, cols=3, act_depth=96, weight_depth=512, out_depth=64, bus_width=32, queue_depth=8,
+        burst_beats=8, addr_width=16, wide_maps=True,
+    ),
 }  # fmt: skip
 
 
@@ -88,6 +92,8 @@ def source(name, seed):
     config, rng = ENGINES[name], random.Random(seed)
     if name == "tiles":
         return _fill(tiled(config, seed))
+    if name == "wide":
+        return _fill(widened(config, seed))
     if name == "plain" and seed % 2:
         return _fill(multiplied(config, seed))
     author = Serial(config, rng)
@@ -120,6 +126,18 @@ def tiled(config, seed):
     return network(config, graph, rng, algorithms={"xy": tiles, "yz": tiles})
 
 
+def widened(config, seed):
+    """Return the program of a network whose values between layers have 16 bits."""
+    rng = np.random.default_rng(seed)
+    kinds = dict.fromkeys("xyzt", TensorType((4, 5, 8), 8, True, 1.0, 0))
+    for name in "yz" if seed % 2 else "zt":
+        kinds[name] = replace(kinds[name], bits=16, signed=bool(seed & 2))
+    pairs = zip(("xy", "yz", "zt"), (3, 1, 3), strict=True)
+    ops = [_convolution(rng, *name, kernel, kinds[name[1]]) for name, kernel in pairs]
+    graph = Graph("g", kinds, (Input("i", "x"), *ops, Output("o", "t")))
+    return network(config, graph, rng)
+
+
 def multiplied(config, seed):
     """Return the program of a network that multiplies two maps, of some signs and zero points."""
     rng = np.random.default_rng(seed)
@@ -140,7 +158,7 @@ def _convolution(rng, source, target, kernel, kind=None):
     return Conv2d(
         source + target, source, target, rng.integers(-30, 31, (4, 4, kernel, kernel)), 8,
         rng.integers(-200, 200, 4), (1, 1), (kernel // 2,) * 4, (1, 1), 1,
-        Requantize((1,) * 4, (8,) * 4, zero, low, low + 255),
+        Requantize((1,) * 4, (8,) * 4, zero, low, kind.qmax if kind else 127),
     )  # fmt: skip
 
 
@@ -241,7 +259,7 @@ def changed(program: HandMade, rng: random.Random):
             continue
         command = commands[index]
         fields = [f for f in (*command.FIELDS, *command.OPTIONS) if f.name != "layer"]
-        if program.config.partial_depth == 0:
+        if not program.config.compute_options:
             fields = [f for f in fields if f in command.FIELDS]
         field = rng.choice(fields)
         low, high = field.range

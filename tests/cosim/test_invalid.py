@@ -20,7 +20,8 @@ from tilewright.sim.queues import MAX_ROUNDS
 from tilewright.sim.rtl import RtlEngine
 
 NAMES = pytest.mark.parametrize(
-    "name", ["plain", "whole", pytest.param("tiles", marks=pytest.mark.exhaustive)]
+    "name",
+    ["plain", "whole", *(pytest.param(x, marks=pytest.mark.exhaustive) for x in ("tiles", "wide"))],
 )
 COUNT = 250 if os.environ.get("TILEWRIGHT_FUZZ") else 25
 

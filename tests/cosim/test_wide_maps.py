@@ -12,7 +12,8 @@ from rich.progress import track
 
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_layers import random_layer, random_requantize, random_type
-from tests.strategies.agree import compare
+from tests.strategies.agree import compare, compiled
+from tests.strategies.operators import random_network
 from tilewright.api.compile_graph import compile_graph
 from tilewright.api.verify import verify
 from tilewright.compiler import ir
@@ -29,7 +30,7 @@ WIDE = {
     "8x7-tables": replace(ENGINES["8x7-bus32"], wide_maps=True),
 }
 #: Layers that read and write them.
-KINDS = ("conv", "depthwise", "group", "linear", "avg", "add", "rescale", "large")
+KINDS = ("conv", "depthwise", "group", "linear", "avg", "add", "rescale", "large", "transposed")
 
 
 def widened(rng, kind, share=0.7):
@@ -55,7 +56,7 @@ def random_wide_layer(rng, config):
             break
     values, op = dict(graph.values), graph.layers[0]
     values["x"] = widened(rng, values["x"])
-    values["y"] = widened(rng, values["y"])
+    values["y"] = widened(rng, values["y"], 0.0 if graph.name == "transposed" else 0.7)
     if "z" in values:
         values["z"] = widened(rng, values["z"])
     requantize = random_requantize(rng, values["y"], config.multiplier_width, config.rounding)
@@ -160,6 +161,27 @@ def test_random_layers_of_16_bits(seed):
     case = random_case(seed)
     if case is not None:
         assert not compare(*case).wrong, seed
+
+
+@pytest.mark.parametrize(
+    ("op", "seed"),
+    [
+        (ir.Gate, 4), (ir.MatMul, 8), (ir.DynamicConv2d, 0), (ir.ConvTranspose2d, 10),
+        (ir.UpsampleBilinear, 10), (ir.PixelUnshuffle, 10), (ir.WeightedSum, 6),
+        (ir.WeightedSum, 10), (ir.Concat, 10),
+    ],
+)  # fmt: skip
+def test_operators_beside_convolutions(op, seed):
+    """Operands of a sum may have bytes and 16 bits: all were read like the first."""
+    rng = np.random.default_rng(seed)
+    config = replace(WIDE["8x7-tables"], act_depth=1024)
+    graph, inputs = random_network(rng, config, layers=3, only=op)
+    program = compiled(rng, config, graph, inputs)
+    touched = {
+        v for layer in graph.layers if type(layer) is op for v in (*layer.inputs, *layer.outputs)
+    }
+    assert max(graph.values[v].bits for v in touched) > 8
+    assert not compare(program, inputs).wrong
 
 
 @pytest.mark.parametrize("seed", [1, 17, 164])

@@ -164,6 +164,6 @@ def _turned(ctx: Context, pieces: Iterable[Turned], group: int) -> Iterator[Pixe
 
 
 LOWERINGS = (
-    lowering(MatMul, matmul),
-    lowering(DynamicConv2d, dynamic_conv),
+    lowering(MatMul, matmul, writes_wide=True),
+    lowering(DynamicConv2d, dynamic_conv, writes_wide=True),
 )

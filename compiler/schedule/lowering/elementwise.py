@@ -40,6 +40,13 @@ def gate(ctx: Context, op: Gate) -> None:
     """Emit a depthwise operation whose weights are loaded from a feature map."""
     check_factors(ctx, op.name, op.input, op.gate, "factors", centred=True)
     source, kind = op.input, ctx.values[op.input]
+    if is_wide(ctx.values[op.gate]) or (is_wide(kind) and kind.zero_point):
+        raise UnsupportedError(
+            op.name,
+            f"factors of {ctx.values[op.gate].bits} bits, or a value of {kind.bits} bits with zero "
+            f"point {kind.zero_point}",
+            "Quantize factors to 8 bits, and what they multiply symmetrically.",
+        )
     if kind.zero_point and not (kind.signed and -128 <= -kind.zero_point < 128):
         source = _with_other_sign(ctx, op, source)  # whose zero point has a byte
     windows = ctx.windows(source)
@@ -56,7 +63,7 @@ def gate(ctx: Context, op: Gate) -> None:
         windows,
         op.output,
         op.requantize,
-        taps=windows.kernel[0],
+        taps=1 if windows.wide else windows.kernel[0],
         bias=0,
         order=order,
         macs=ctx.values[op.output].numel,
@@ -199,6 +206,20 @@ def maximum(ctx: Context, op: Maximum) -> None:
     )
 
 
+def equally_wide(ctx: Context, name: str, output: str, sources: Sequence[str]) -> list[str]:
+    """Return operands of which all have more than 8 bits if one has, as copies where need be."""
+    if not any(is_wide(ctx.values[source]) for source in sources):
+        return list(sources)
+    copies: dict[str, str] = {}
+    for source in sources:
+        kind = ctx.values[source]
+        if source not in copies and not is_wide(kind):
+            copies[source] = copy = ctx.fresh(f"{output}.wide")
+            ctx.values[copy] = replace(kind, bits=16)
+            ctx.rescale(f"{name}.wide", source, copy, keep(ctx.values[copy]))
+    return [copies.get(source, source) for source in sources]
+
+
 def side_by_side(ctx: Context, name: str, output: str, sources: Sequence[str]) -> list[str]:
     """Return operands with their channels in one order, as copies where need be.
 
@@ -280,7 +301,7 @@ def changes_nothing(requantize: Requantize, kind: TensorType) -> bool:
 
 LOWERINGS = (
     lowering(Rescale, rescale, reads_wide=True, writes_wide=True),
-    lowering(Gate, gate),
+    lowering(Gate, gate, reads_wide=True, writes_wide=True),
     lowering(Product, product, writes_wide=True),
     lowering(Lookup, lookup),
     lowering(Add, add, reads_wide=True, writes_wide=True),

@@ -154,8 +154,8 @@ def move_pixels(ctx: Context, op: Upsample | PixelShuffle | PixelUnshuffle) -> N
 LOWERINGS = (
     lowering(Concat, concat, reads_wide=True, writes_wide=True),
     lowering(SelectChannels, select, reads_wide=True, writes_wide=True),
-    lowering(UpsampleBilinear, upsample_bilinear),
+    lowering(UpsampleBilinear, upsample_bilinear, reads_wide=True),
     lowering(Upsample, move_pixels),
     lowering(PixelShuffle, move_pixels),
-    lowering(PixelUnshuffle, move_pixels),
+    lowering(PixelUnshuffle, move_pixels, reads_wide=True, writes_wide=True),
 )

@@ -6,7 +6,7 @@ import numpy as np
 
 from tilewright.compiler.ir import WeightedSum
 from tilewright.compiler.schedule.lowering.context import Context
-from tilewright.compiler.schedule.lowering.elementwise import side_by_side
+from tilewright.compiler.schedule.lowering.elementwise import equally_wide, side_by_side
 from tilewright.compiler.schedule.lowering.table import lowering
 
 
@@ -21,7 +21,8 @@ def weighted_sum(ctx: Context, op: WeightedSum) -> None:
     # As even as can be: 300 of at most 127 is 100 + 100 + 100.
     weights = np.array([np.diff(factor * np.arange(times + 1) // times) for factor in op.factors])
     zero_points = [ctx.values[source].zero_point for source in op.sources]
-    operands = side_by_side(ctx, op.name, op.output, op.sources)
+    sources = equally_wide(ctx, op.name, op.output, op.sources)
+    operands = side_by_side(ctx, op.name, op.output, sources)
     ctx.per_channel(
         op.name,
         op.kind,

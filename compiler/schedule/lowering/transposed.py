@@ -56,4 +56,4 @@ def conv_transpose(ctx: Context, op: ConvTranspose2d, kind: str = "ConvTranspose
     ctx.emit(*ops)
 
 
-LOWERINGS = (lowering(ConvTranspose2d, conv_transpose),)
+LOWERINGS = (lowering(ConvTranspose2d, conv_transpose, reads_wide=True),)

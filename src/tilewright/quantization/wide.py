@@ -11,7 +11,7 @@ from tilewright.compiler.quantized import Graph
 from tilewright.compiler.quantized import ops as q
 from tilewright.compiler.quantized.passes import maps_multiplied
 from tilewright.errors import Error, UnsupportedError
-from tilewright.quantization.grids import fused_tensors, grid_groups
+from tilewright.quantization.grids import fused_tensors, gate_of, grid_groups
 from tilewright.quantization.report import labels_of
 
 MOST, LEAST = 16, 9
@@ -97,19 +97,20 @@ class WideGroups:
             elif maker is not None and not self._writes(maker):
                 return maker
             for reader in self._readers[name]:
-                if not self._reads(reader):
+                if not self._reads(reader, name):
                     return reader
         return None
 
     def _writes(self, op: q.Op) -> bool:
-        return self._reads(op) or op.output in self._products
-
-    def _reads(self, op: q.Op) -> bool:
         if isinstance(op, q.Binary):
-            return op.function == "add"
-        if isinstance(op, q.Function):
-            return q.bounds(op.expression) is not None
-        return isinstance(op, _LINEAR)
+            return op.function != "maximum"
+        return _linear(op) or isinstance(op, q.MatMul | q.DynamicConv)
+
+    def _reads(self, op: q.Op, name: str) -> bool:
+        if isinstance(op, q.Binary) and op.function == "mul":
+            # What a factor of each channel multiplies, but no factor.
+            return op.output not in self._products and name != gate_of(self._graph, op)
+        return _linear(op) or isinstance(op, q.ConvTranspose | q.Bilinear)
 
     def _bits(self, group: Sequence[str]) -> int:
         """Return the most bits with which the sums of all that reads a group fit 32."""
@@ -120,9 +121,20 @@ class WideGroups:
         """Return the largest sum of absolute weights of an operator, as integers."""
         if isinstance(op, q.AvgPool):
             return float(math.prod(op.kernel))
+        if isinstance(op, q.Bilinear):
+            return 4.0 * math.prod(op.factor)
+        if isinstance(op, q.Binary) and op.function == "mul":
+            return 128.0
         if not isinstance(op, q.Weighted):
             return float(len(op.inputs))
         return _largest_sum(op.weight) * self._levels
+
+
+def _linear(op: q.Op) -> bool:
+    """Return whether an operator reads and writes more than 8 bits."""
+    if isinstance(op, q.Function):  # a clip is no table
+        return q.bounds(op.expression) is not None
+    return isinstance(op, _LINEAR) or (isinstance(op, q.Binary) and op.function == "add")
 
 
 def _largest_sum(weight: Tensor) -> float:
