@@ -32,7 +32,7 @@ class Quantization:
     ----------
     scale : float, finite and positive
     zero_point : int, a value of the type
-    bits : int, 2..16; engines take up to 8
+    bits : int, 2..16; more than 8 take an engine with ``wide_maps``
     signed : bool
     low, high : int or None, narrower ends than the type's: a narrow range, a ReLU
 

@@ -35,11 +35,17 @@ class Products(nn.Module):
 
 @pytest.fixture(scope="module")
 def images():
-    return torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    return torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
 def quantized(images, **options):
     return tw.quantize_with_report(Products().eval(), [images], **options)
+
+
+@pytest.fixture(scope="module")
+def named(images):
+    """The network with the product and what shares its grid in 16 bits."""
+    return quantized(images, wide_layers=["mul"])
 
 
 def layers(result):
@@ -62,60 +68,59 @@ def test_layers_that_stay_below_have_16_bits(images):
     assert {bits for bits, _ in before.values()} == {8}
     # What is multiplied, and what a table reads or makes, is bytes.
     assert {name for name, (bits, _) in after.items() if bits == 8} == {"a", "b", "last", "sigmoid"}
-    assert after["mul"][1] > before["mul"][1] + 8
-    assert wide.report.output_snr_db > bytes_only.report.output_snr_db + 3
+    for name in ("add", "mul"):
+        assert after[name][1] > before[name][1] + 8
+    # What is left is the table's own.
+    assert wide.report.output_snr_db > bytes_only.report.output_snr_db + 2
     program, (found,) = same_everywhere(wide.model, images)
     wanted = wide.model.double()(images[:2].double()).detach().numpy()
     assert np.abs(found - wanted).max() <= 1.01 * program.result_types[0].scale
 
 
-def test_named_layers_have_16_bits(images):
-    result = quantized(images, wide_layers=["mul"])
-    found = layers(result)
+def test_named_layers_have_16_bits(named, images):
+    found = layers(named)
     # The sum's other operand shares its grid.
     assert {name for name, (bits, _) in found.items() if bits > 8} == {"mul", "add"}
-    same_everywhere(result.model, images)
+    same_everywhere(named.model, images)
 
 
-def test_what_cannot_be_wide_is_named(images):
+def test_what_cannot_be_wide_is_named(named, images):
     with pytest.raises(tw.Error, match=r"no layer 'other'.*there are x, first, point"):
         quantized(images, wide_layers=["other"])
     with pytest.raises(UnsupportedError, match=r"^a: more than 8 bits, which mul \(Binary\)"):
         quantized(images, wide_layers=["a"])
-    model = quantized(images, wide_layers=["mul"]).model
     narrow = replace(TARGET, engine=replace(TARGET.engine, wide_maps=False))
     with pytest.raises(UnsupportedError, match=r"16 bits.*take an engine with wide_maps=True"):
-        tw.compile(model, images[:1], narrow)
+        tw.compile(named.model, images[:1], narrow)
 
 
 class ByHand(nn.Module):
     """Brevitas' quantizers of 16 bits, signed and unsigned, behind layers of all kinds."""
 
-    def __init__(self, bits) -> None:
+    def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
         as_quant = {"return_quant_tensor": True}
         weights = {"weight_bit_width": 8, "bias": False, **as_quant}
         self.x = qnn.QuantIdentity(bit_width=8, **as_quant)
         self.dense = qnn.QuantConv2d(3, 12, 3, padding=1, **weights)
-        self.relu = qnn.QuantReLU(bit_width=bits, **as_quant)
+        self.relu = qnn.QuantReLU(bit_width=16, **as_quant)
         self.deep = qnn.QuantConv2d(12, 12, 3, padding=1, stride=2, groups=12, **weights)
-        self.middle = qnn.QuantIdentity(bit_width=bits, **as_quant)
+        self.middle = qnn.QuantIdentity(bit_width=16, **as_quant)
         self.point = qnn.QuantConv2d(12, 8, 1, **weights)
-        self.last = qnn.QuantIdentity(bit_width=bits, **as_quant)
+        self.last = qnn.QuantIdentity(bit_width=16, **as_quant)
 
     def forward(self, x):
         x = self.relu(self.dense(self.x(x)))
         return self.last(self.point(self.middle(self.deep(x)))).value
 
 
-@pytest.mark.parametrize("bits", [8, 16])
-def test_brevitas_by_hand_is_exact(bits, images):
-    model = ByHand(bits)
+def test_brevitas_by_hand_is_exact(images):
+    model = ByHand()
     for _ in range(30):
         model(images)
     model.eval()
     program, (found,) = same_everywhere(model, images)
     wanted = model.double()(images[:2].double()).detach().numpy()
-    assert {kind.bits for kind in program.graph.values.values()} == {8, bits}
+    assert {kind.bits for kind in program.graph.values.values()} == {8, 16}
     assert np.abs(found - wanted).max() < 1e-6 * program.result_types[0].scale
