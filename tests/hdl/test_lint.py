@@ -37,6 +37,7 @@ WAIVERS = {
         ),
         ("8x5-bus64-w4", "ecp5", {"offset_depth": 256, "shared_words": True}),
         ("4x2-small", "ice40", {}),
+        ("4x4-bus64", "ecp5", {"wide_maps": True, "shared_words": True}),
     ],
 )
 def test_verilog_is_clean_but_for_waivers(tmp_path, engine, dsp, options):
