@@ -119,9 +119,13 @@ class ComputeUnit(wiring.Component):
 
         Requantizers that are shared by many rows, or partial sums, may still be busy with it, for
         ``drain`` cycles, when a command of short passes captures for the first time, which is at
-        least ``first`` cycles after its start.
+        least ``first`` cycles after its start; or when its parameters come, if those are earlier
+        and there are no registers in which they wait.
         """
         first = cls.start_latency(config) + 2 + config.param_words + cls.capture_latency(config)
+        if not config.early_parameters:
+            to_drain = cls.burst_delay(config) + StepSequencer.LATENCY + cls.weight_latency(config)
+            first = min(first, cls.start_latency(config) + config.parameter_pause + to_drain)
         return max(0, drain - first - 1)
 
     def __init__(self, config):

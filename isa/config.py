@@ -218,13 +218,16 @@ class EngineConfig:
         return max(1, self.rows // self.requantizer_count)
 
     @property
-    def rows_share_lanes(self) -> bool:
-        """Whether results come into a lane in two cycles that follow one another.
+    def crowded_lanes(self) -> int:
+        """Lanes, from 0 on, into which results come in two cycles that follow one another.
 
-        The last one of a row and the first one of the next, where rows share words and each row of
-        the array has a requantizer.
+        Where each row of the array has a requantizer: the last result of a row and the first one of
+        the next, if rows share words; of tiles of two columns, if there are three lanes, the last
+        one of the first column and the first one of the second.
         """
-        return self.shared_words and self.rows_per_requantizer == 1
+        if self.rows_per_requantizer > 1:
+            return 0
+        return 3 if self.partial_depth and self.cols == 3 else int(self.shared_words)
 
     @property
     def result_words(self) -> int:

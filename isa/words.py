@@ -46,8 +46,8 @@ def has_room(config: EngineConfig, dst_lane: int, out_w: int) -> bool:
     Where a row ends in the lane in which the next one begins, that lane is written in two cycles
     that follow one another. Lane 0 may be, unless it is one of two.
     """
-    meets = config.rows_share_lanes and out_w % config.cols == 1
-    return not meets or (dst_lane == 0 and config.cols > 2)
+    meets = config.crowded_lanes > 0 and out_w % config.cols == 1
+    return not meets or (dst_lane < config.crowded_lanes and config.cols > 2)
 
 
 def can_pair(config: EngineConfig, dst_step: int, shared_w: int = 0) -> bool:

@@ -45,9 +45,8 @@ class ActivationBuffer(wiring.Component):
     ``config.pipelined`` the load unit is first, and the drain's word, the next of which comes after
     two cycles at the earliest, waits in a one-entry buffer for all lanes. Where two words of
     results leave in a cycle, they go to two lanes, and those of the next cycle to two others.
-    Where rows share words, a row's first result may come in the cycle after the last one of the row
-    before, and both into lane 0 (``config.rows_share_lanes``): what is loaded there is written at
-    once if it can be.
+    Of lanes into which results come in two cycles that follow one another (``crowded_lanes``), what
+    is loaded is written at once if it can be.
 
     Where the engine has a sampler or ``double_reads``, a lane's even words and its odd words lie in
     halves that are read at a place each: half a word's address.
@@ -115,7 +114,7 @@ class ActivationBuffer(wiring.Component):
                 held = Signal.like(given.data, reset_less=True)
                 loaded = i_load.valid[lane]
                 drained = reduce(or_, (i_drain.valid[lane] for i_drain in i_drains))
-                at_once = lane == 0 and config.rows_share_lanes
+                at_once = lane < config.crowded_lanes
                 place = Mux(waiting, addr, i_load.addr) if at_once else addr
                 for i_drain in i_drains:
                     place = Mux(i_drain.valid[lane], i_drain.addr, place)

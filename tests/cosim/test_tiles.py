@@ -106,6 +106,17 @@ def test_every_tiling_equals_the_plain_convolution(engine, cases):
     assert compared > 0.8 * len(cases) * len(drawn)
 
 
+@pytest.mark.slow
+def test_parameters_come_after_the_last_totals():
+    """They were replaced while the last row of tiles left, where they have no place to wait."""
+    config = replace(ENGINES["4x3"], requantizers=None, partial_depth=256)
+    tiling = next(t for t in TILINGS if str(t) == "F(4x2,3x3)")
+    for seed in range(3):
+        graph, image = random_tiles(np.random.default_rng(seed), config, tiling)
+        target = Target(engine=config, memory=MemoryTiming(3, 2))
+        verify(compile_graph(graph, target, algorithms={"*": str(tiling)}), [image])
+
+
 def extreme(channels, data, weights):
     """Return a 3x3 layer whose sums are as large as they can be, or take turns."""
     kind, out = (TensorType((n, 6, 8), 8, True, 1.0, 0) for n in (channels, 2))
