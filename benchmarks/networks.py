@@ -66,7 +66,8 @@ def quantized_network(network: Network, bits: int) -> tuple[Graph, NDArray[np.in
     graph = captured_model(model, images).graph
     kind = graph.values[graph.inputs[0].output]
     integers = np.rint(images.double().numpy() / kind.scale + kind.zero_point)
-    return graph, np.clip(integers, kind.qmin, kind.qmax).astype(np.int64)
+    integers = np.clip(integers, kind.qmin, kind.qmax).astype(np.int64)
+    return graph, integers.reshape(len(images), *kind.shape)  # of volumes and sequences too
 
 
 def compulsory_bytes(graph: Graph) -> int:

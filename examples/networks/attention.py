@@ -21,11 +21,22 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
 
 
 def _projection(channels: int, stride: int) -> nn.Sequential:
-    """Return CvT's projection: a 3x3 depthwise convolution, a batch norm, and a 1x1 one."""
+    """Return CvT's projection: a 3x3 depthwise convolution, a norm, and a linear layer."""
     return nn.Sequential(
         convolution(channels, channels, 3, stride=stride, groups=channels, activation=None),
-        nn.Conv2d(channels, channels, 1),
+        nn.Flatten(2),
+        _Turned(),
+        nn.Linear(channels, channels),
+        _Turned(),
     )
+
+
+class _Turned(nn.Module):
+    """Exchanges channels and tokens."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, L, C) of (N, C, L), or the other way round."""
+        return x.transpose(1, 2)
 
 
 class ConvolutionalAttention(nn.Module):

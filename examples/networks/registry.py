@@ -105,8 +105,8 @@ NETWORKS: dict[str, Network] = {
     "scnn": Network(SCNN, (3, 288, 800)),
     "hornet": Network(HorNet, (3, 224, 224)),
     "convnext_normed": Network(NormedConvNeXt, (3, 224, 224)),
-    "cvt": Network(CvT, (3, 112, 112)),
-    "moat": Network(MOAT, (3, 112, 112)),
+    "cvt": Network(CvT, (3, 64, 64)),
+    "moat": Network(MOAT, (3, 64, 64)),
     # 40 features of 256 frames.
     "lfm2": Network(ShortConvolutions, (40, 256)),
     "tvconv": Network(TVNet, (3, 96, 96), sized=True),

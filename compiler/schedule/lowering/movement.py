@@ -23,6 +23,9 @@ from tilewright.compiler.schedule.order.channels import ChannelOrder, View
 from tilewright.compiler.schedule.order.taps import interpolations
 from tilewright.errors import UnsupportedError
 
+_MOST_COPIES = 2
+"""Of a channel, that are made one by one."""
+
 
 def concat(ctx: Context, op: Concat) -> None:
     """Define a view of all operands; one that repeats a channel of another is copied."""
@@ -43,7 +46,22 @@ def concat(ctx: Context, op: Concat) -> None:
 
 
 def select(ctx: Context, op: SelectChannels) -> None:
-    """Define a view of the channels chosen; those chosen again are copied."""
+    """Define a view of the channels chosen; those chosen again are copied.
+
+    With more than two of a channel, as of a mean that is taken off all channels, all are copied at
+    once: a copy for each would have a channel group for each.
+    """
+    kind = ctx.values[op.input]
+    if np.unique(op.channels, return_counts=True)[1].max() > _MOST_COPIES and kind.bits <= 8:
+        weight = np.zeros((len(op.channels), kind.shape[0], 1, 1), np.int64)
+        weight[np.arange(len(op.channels)), op.channels] = 1
+        bias = np.zeros(len(op.channels), np.int64)
+        repeated = Conv2d(
+            op.name, op.input, op.output, weight, 2, bias,
+            (1, 1), (0, 0, 0, 0), (1, 1), 1, keep(ctx.values[op.output]),
+        )  # fmt: skip
+        conv(ctx, repeated, op.kind)
+        return
     rows = ctx.config.rows
     slots: dict[str, ChannelOrder] = {}
     left, number = np.arange(len(op.channels)), 0
