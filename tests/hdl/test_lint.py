@@ -36,6 +36,11 @@ WAIVERS = {
             },
         ),
         ("8x5-bus64-w4", "ecp5", {"offset_depth": 256, "shared_words": True}),
+        (
+            "4x4-bus64",
+            "ecp5",
+            {"requantizers": 8, "shared_words": True, "double_reads": True, "folds": 1},
+        ),
         ("4x2-small", "ice40", {}),
         ("4x4-bus64", "ecp5", {"wide_maps": True, "shared_words": True}),
     ],
