@@ -85,7 +85,9 @@ def _routed(record: dict[str, Any]) -> Routed:
         if value != getattr(board.engine, name)
     }  # fmt: skip
     name = board.name
-    if {"rows", "cols"} & changed.keys():
+    if "with" in record:
+        name += f" with {record['with']}"
+    elif {"rows", "cols"} & changed.keys():
         name += f" with {config.rows} x {config.cols}"
     elif changed:
         name += " with " + ", ".join(f"{key}={value}" for key, value in changed.items())

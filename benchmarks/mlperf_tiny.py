@@ -25,7 +25,7 @@ RESULT = Path(__file__).parent / "results/mlperf_tiny.json"
 #: What of a board's engine changes for it to round as TFLite does.
 CHANGES: Mapping[str, Mapping[str, Any]] = {
     "ulx3s-85f-tflite": {},
-    "ulx3s-12f": {"rounding": "double", "multiplier_width": 31},
+    "ulx3s-12f": {"rounding": "double", "multiplier_width": 31, "requantizers": 1},
 }
 #: Small, so that its RTL is compiled in a minute.
 RTL = tw.EngineConfig(rows=8, cols=5, multiplier_width=31, rounding="double", act_depth=2048)
@@ -158,8 +158,8 @@ what the files reach with the reference kernels.
 
 Cycles are the model's, exact for each board's memory; images per second at the board's clock, one
 image at a time. `ulx3s-85f-tflite` is an ULX3S-85F with an engine that rounds as TFLite does,
-placed and routed ([its page](synthesis.md)); the ULX3S-12F's is its own with 31-bit multipliers,
-which has not been routed so: its clock is that of the engine that rounds once. Energy is
+placed and routed ([its page](synthesis.md)); the ULX3S-12F's is its own with one requantizer of 31
+bits, which has not been routed so: its clock is that of the engine that rounds once. Energy is
 `tw.estimate`'s, whose ranges [its page](estimate.md) has.
 
 {markdown_table(board_rows(networks))}

@@ -6,7 +6,7 @@
 
 ``board`` builds a board's engine alone, out of context: its AXI ports stay ports. With
 ``--place-and-route``, engine, memory and host link go all the way to a bitstream. ``options``
-builds a small board's engine, and that engine with one parameter changed, for each of ``OPTIONS``:
+builds a small engine, and that engine with one parameter changed, for each of ``OPTIONS``:
 what a parameter costs is the difference. ``check`` has Yosys make each board's whole system anew,
 without place and route, and ends with 1 if its cells are not those of the record: a bitstream in
 the records is then not today's.
@@ -29,6 +29,7 @@ from rich.table import Table
 
 import tilewright as tw
 from benchmarks.output import markdown_table
+from benchmarks.small_engine import SMALL_ENGINE
 from tilewright.boards import BOARDS, get_board
 from tilewright.boards.flow.synthesis import system_cells
 from tilewright.files import write_json, write_text
@@ -36,7 +37,6 @@ from tilewright.files import write_json, write_text
 RESULTS = Path(__file__).parent / "results"
 WORK = Path("build/synthesis")
 
-BASE_BOARD = "ulx3s-12f"
 OPTIONS: tuple[dict[str, Any], ...] = (
     {"weight_bits": 4},
     {"bus_width": 64},
@@ -131,13 +131,12 @@ def board(
 
 @app.command()
 def options(work: Work = WORK, output: Output = RESULTS, markdown: Markdown = None) -> None:
-    """Build the engine of ``BASE_BOARD``, and it with each of ``OPTIONS``."""
-    base_engine = tw.Target.from_board(BASE_BOARD).engine
+    """Build ``SMALL_ENGINE``, and it with each of ``OPTIONS``."""
     records: list[dict[str, Any]] = []
     for change in ({}, *OPTIONS):
         name = change_name(change)
         console.print(name or "base", style="dim")
-        target = tw.Target(engine=replace(base_engine, **change))
+        target = tw.Target(engine=replace(SMALL_ENGINE, **change))
         directory = work / "options" / (name or "base").replace(" ", "-")
         result = tw.synthesize(target, directory)
         records.append({"change": change, **json.loads(result.to_json())})
@@ -146,7 +145,7 @@ def options(work: Work = WORK, output: Output = RESULTS, markdown: Markdown = No
     for row in rows[1:]:
         table.add_row(*row)
     console.print(table)
-    save(output / "options-yosys.json", {"engine": asdict(base_engine), "options": records})
+    save(output / "options-yosys.json", {"engine": asdict(SMALL_ENGINE), "options": records})
     if markdown is not None:
         write_text(markdown, markdown_table(rows))
 

@@ -6,7 +6,7 @@
              per multiplier and cycle, bytes to and from memory; with ``--rtl``, all elements and
              the cycles of every command are compared with the RTL's
 ``engines``  that engine by Yosys, 16 x 7 for ECP5, against one without tiles
-``place``    the engine of the ULX3S-12F with these widths, its whole system by nextpnr: frequency
+``place``    a 4 x 3 engine for the ULX3S-12F with these widths, its system by nextpnr: frequency
 ``points``   interpolation points: the usual ones, the best for each objective, and a plot
 
 All by default; parts that are not chosen keep the figures of earlier runs. Operand bits are for
@@ -32,8 +32,8 @@ import tilewright as tw
 from benchmarks import points
 from benchmarks.array import Layer, graph_of
 from benchmarks.output import markdown_table
+from benchmarks.small_engine import SMALL_BOARD
 from benchmarks.synthesis import COLUMNS
-from tilewright.boards import get_board
 from tilewright.boards.flow.synthesis import synthesize
 from tilewright.compiler.winograd.integer import bits_for
 from tilewright.compiler.winograd.terms import Tiling, tilings
@@ -52,7 +52,7 @@ PLAIN = tw.EngineConfig(requantizers=8)
 PARTIAL_DEPTH = 512
 #: Channels in and out, and size of the results.
 SHAPES = ((128, 28), (64, 56))
-SMALL_BOARD = replace(get_board("ulx3s-12f"), clock_mhz=50.0)
+BOARD = replace(SMALL_BOARD, clock_mhz=50.0)
 
 
 def widths(tiling: Tiling) -> tuple[int, int]:
@@ -136,9 +136,9 @@ def measure(
         record["yosys"] = {"resources": built.resources, "versions": built.versions}
     if "place" in parts:
         yield "nextpnr"
-        engine = engine_for(SMALL_BOARD.engine, tiling)
+        engine = engine_for(BOARD.engine, tiling)
         directory = work / f"place-{engine.data_width}x{engine.kernel_width}"
-        built = synthesize(engine, directory, board=SMALL_BOARD, place_and_route=True)
+        built = synthesize(engine, directory, board=BOARD, place_and_route=True)
         record["nextpnr"] = {"fmax_mhz": built.fmax_mhz, "versions": built.versions}
 
 
@@ -254,8 +254,8 @@ Operand bits are enough for every int8 or uint8 input and every int8 kernel. Add
 tile, of each channel's data and of each kernel's results. Resources are those of a {PLAIN.rows} x
 {PLAIN.cols} engine with {PLAIN.requantizer_count} requantizers and `partial_depth`
 {PARTIAL_DEPTH} that is as wide as this F needs, alone, by Yosys; in brackets, the difference to the
-engine without tiles. The frequency is that of the ULX3S-12F's 4 x 3 engine with these widths, its
-whole system by nextpnr, asked for {SMALL_BOARD.clock_mhz:g} MHz. The last columns: effective MACs
+engine without tiles. The frequency is that of an ULX3S-12F's whole system with a 4 x 3 engine of
+these widths by nextpnr, asked for {BOARD.clock_mhz:g} MHz. The last columns: effective MACs
 per multiplier and cycle, and bytes to and from memory, of whole layers with this kernel; where
 marked, all elements and cycles were compared with the RTL's. What is empty has not been measured.
 

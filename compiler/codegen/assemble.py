@@ -21,6 +21,7 @@ from tilewright.compiler.schedule import (
     EngineLimitError,
     Estimate,
     LoweredGraph,
+    MemoryLimitError,
     Objective,
     Plan,
     Schedule,
@@ -262,17 +263,18 @@ class Draft:
 
         Raises
         ------
-        EngineLimitError
+        MemoryLimitError
             With the bytes that are too many, and the width that would do.
         """
         if not self.fits(config):
             size, room = self.size(config), 1 << config.addr_width
             of = f" of {images} images" if images > 1 else ""
             fewer = ", or a smaller batch" if images > 1 else ""
-            raise EngineLimitError(
+            raise MemoryLimitError(
                 f"weights, feature maps{of} and commands take {size:,} bytes, {size - room:,} more "
                 f"than the engine addresses; "
-                f"{at_least(config, 'addr_width', (size - 1).bit_length())}{fewer}"
+                f"{at_least(config, 'addr_width', (size - 1).bit_length())}{fewer}",
+                size,
             )
 
     def finished(self, config: EngineConfig, images: int) -> Assembly:
@@ -280,7 +282,7 @@ class Draft:
 
         Raises
         ------
-        EngineLimitError
+        MemoryLimitError
             If they are more than the engine can address.
         """
         lowered, memory, streams = self.lowered, self.memory, self.streams

@@ -17,7 +17,7 @@ from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.array.section import Block, Section
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.array.windows import Operand
-from tilewright.compiler.schedule.limits import EngineLimitError
+from tilewright.compiler.schedule.limits import EngineLimitError, MemoryLimitError
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.lowering.dispatch import lower, with_algorithms
 from tilewright.compiler.schedule.objective import Objective
@@ -45,6 +45,7 @@ __all__ = [
     "Group",
     "GroupView",
     "LoweredGraph",
+    "MemoryLimitError",
     "Objective",
     "Operand",
     "Plan",

@@ -30,6 +30,19 @@ class EngineLimitError(Error):
     """An engine is too small for a layer; the message names the parameter that must grow."""
 
 
+class MemoryLimitError(EngineLimitError):
+    """A program is more than the engine can address.
+
+    Attributes
+    ----------
+    size : bytes of the program
+    """
+
+    def __init__(self, message: str, size: int) -> None:
+        super().__init__(message)
+        self.size = size
+
+
 def at_least(config: EngineConfig, parameter: str, least: int) -> str:
     """Return that a parameter must grow, as ``the engine's X must be at least N, not M``.
 

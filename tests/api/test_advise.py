@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tilewright as tw
+from benchmarks.small_engine import SMALL_ENGINE
 from tests.cosim.engines import ENGINES
 from tests.cosim.random_networks import random_network
 from tilewright.estimation.advice import changes
@@ -77,8 +78,7 @@ def test_advice_is_of_the_program_as_it_was_compiled(graph):
 
 
 def test_what_a_change_costs_is_said():
-    notes = {(name, getattr(e, name)): note for name, e, note in changes(
-        tw.Target.from_board("ulx3s-12f").engine)}  # fmt: skip
+    notes = {(name, getattr(e, name)): note for name, e, note in changes(SMALL_ENGINE)}
     assert notes["requantizers", 2] == "+2 MULT18X18D"
     assert notes["act_depth", 1024] == "+3 DP16KD"
     assert notes["out_depth", 512] == "+1 KiB in the same block RAMs"

@@ -13,6 +13,7 @@ from tilewright.compiler.schedule import (
     AUTOMATIC,
     EngineLimitError,
     LoweredGraph,
+    MemoryLimitError,
     Objective,
     rounding_errors,
     view,
@@ -53,7 +54,11 @@ def compile_graph(
     check_options("compile_graph", target, objective, algorithms, batch)
     graph = choose_multipliers(graph, target.engine.multiplier_width)
     timing = CycleModel(target.engine, target.memory)
-    assembly = assemble(graph, target.engine, timing, objective, algorithms, batch)
+    try:
+        assembly = assemble(graph, target.engine, timing, objective, algorithms, batch)
+    except MemoryLimitError as error:  # a board's memory is what a user knows
+        _check_memory(graph, target, error.size)
+        raise
     wide = side_by_side(graph, batch) if batch > 1 else None
     if wide is not None:
         row = assemble(wide, target.engine, timing, objective, algorithms)
@@ -63,7 +68,7 @@ def compile_graph(
             wide = None
     computed = assembly.lowered.graph if wide is None else graph
     program = _program(assembly, computed, target, input_shapes, results, batch, wide is not None)
-    _check_memory(program)
+    _check_memory(graph, target, int(program.image.size))
     if program.graph is graph:
         return program
     arrays = program.quantize(program.random_image() if examples is None else examples)
@@ -113,17 +118,18 @@ def _program(
     )
 
 
-def _check_memory(program: Program) -> None:
+def _check_memory(graph: Graph, target: Target, size: int) -> None:
     """Refuse a program that is larger than its board's memory."""
-    board, size = program.target.board, int(program.image.size)
-    room = size if board is None else get_board(board).memory_bytes
+    if target.board is None:
+        return
+    room = get_board(target.board).memory_bytes
     if size > room:
         raise EngineLimitError(
-            f"{program.graph.name}: weights, feature maps and commands take {size:,} bytes, "
-            f"{size - room:,} more than the {room:,} of {board}'s memory: take a board with more, "
-            "a narrower network, smaller images or a smaller batch, or to simulate it only, a "
-            "target without a board"
-        )
+            f"{graph.name}: weights, feature maps and commands take {size:,} bytes, "
+            f"{size - room:,} more than the {room:,} of {target.board}'s memory: take a board with "
+            "more, a narrower network, smaller images or a smaller batch, or to simulate it only, "
+            "a target without a board"
+        ) from None
 
 
 def layer_infos(graph: Graph, lowered: LoweredGraph, images: int = 1) -> tuple[LayerInfo, ...]:

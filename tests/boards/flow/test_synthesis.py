@@ -11,6 +11,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 import tilewright as tw
+from benchmarks.small_engine import SMALL_BOARD
 from tilewright.boards import get_board, system
 from tilewright.boards.families import ecp5, get_family
 from tilewright.boards.flow import synthesis, tools
@@ -22,7 +23,8 @@ from tilewright.hdl import verilog
 from tilewright.hdl.verilog import component_rtlil
 from tilewright.isa import EngineConfig
 
-BOARD = get_board("ulx3s-12f")
+#: The ULX3S-12F with an engine that is routed in minutes.
+BOARD = SMALL_BOARD
 #: The same without its memory, for designs that have none.
 BARE = replace(BOARD, sdram=None)
 
