@@ -11,7 +11,7 @@ ICEPI_ZERO = Board.from_platform(
     IcepiZero1_3Platform,
     name="icepi-zero",
     family="ecp5",
-    clock_mhz=106.25,
+    clock_mhz=100.0,
     host_link="USB serial",
     loader="icepi-zero",
     memory="32 MiB SDRAM",

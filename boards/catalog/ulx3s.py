@@ -47,7 +47,7 @@ ULX3S_12F = Board.from_platform(
     ULX3S_12F_Platform,
     name="ulx3s-12f",
     family="ecp5",
-    clock_mhz=106.25,
+    clock_mhz=100.0,
     host_link="USB serial (FT231X)",
     baud=3_000_000,
     loader="ulx3s",
