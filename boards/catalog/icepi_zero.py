@@ -26,9 +26,9 @@ ICEPI_ZERO = Board.from_platform(
         tables=1,
         shared_words=True,
         bus_width=32,
-        queue_depth=16,
+        queue_depth=8,
         burst_beats=16,
-        outstanding=4,
+        outstanding=2,
         dsp="ecp5",
     ),
 )
