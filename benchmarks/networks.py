@@ -58,11 +58,18 @@ def quantized(name: str, bits: int) -> tuple[Graph, NDArray[np.int64]]:
     return quantized_network(NETWORKS[name], bits)
 
 
-def quantized_network(network: Network, bits: int) -> tuple[Graph, NDArray[np.int64]]:
-    """As :func:`quantized`, of a network in any size."""
+def quantized_network(
+    network: Network, bits: int, *, least_snr_db: float | None = None
+) -> tuple[Graph, NDArray[np.int64]]:
+    """As :func:`quantized`, of a network in any size; ``least_snr_db`` as of ``tw.quantize``."""
     images = network.images(1)
     together = min(4, max(1, 2**21 // images[0].numel()))  # large ones take memory
-    model = tw.quantize(network.build(), network.calibration(2, together), weight_bits=bits)
+    model = tw.quantize(
+        network.build(),
+        network.calibration(2, together),
+        weight_bits=bits,
+        least_snr_db=least_snr_db,
+    )
     graph = captured_model(model, images).graph
     kind = graph.values[graph.inputs[0].output]
     integers = np.rint(images.double().numpy() / kind.scale + kind.zero_point)
