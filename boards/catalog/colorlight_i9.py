@@ -23,14 +23,14 @@ COLORLIGHT_I9 = Board(
     family="ecp5",
     part=Part(device="45k", package="CABGA381", speed_grade=6),
     oscillator_mhz=25.0,
-    clock_mhz=100.0,
+    clock_mhz=106.25,
     pins={"clk": "P3", "uart_tx": "J17", "uart_rx": "H18", "led": "L2"},
     active_low=("led",),
     host_link="USB serial of the extension board (DAPLink)",
     loader="colorlight-i9",
     memory="8 MiB SDRAM, 32 bits",
-    # Or ESMT's M12L64322A. The cycles of this one at 100 MHz leave that one tRCD, tRP and tWR
-    # of 20 ns, tRAS of 50 and tRC and tRFC of 60; LiteDRAM has 15, 15, 15, 40 and 55 of it, and
+    # Or ESMT's M12L64322A. The cycles of this one at 106.25 MHz leave that one tRCD, tRP and tWR
+    # of 18.8 ns, tRAS of 47 and tRC and tRFC of 65.9; LiteDRAM has 15, 15, 15, 40 and 55 of it, and
     # the data sheet's revision 1.7 a tWR of 12 ns for grade 6. Masks and selection are grounded.
     sdram=BoardSDRAM(
         chip="EM638325-6", pins={pin: tuple(sites.split()) for pin, sites in _SDRAM.items()}
@@ -39,11 +39,10 @@ COLORLIGHT_I9 = Board(
         rows=8,
         cols=7,
         requantizers=4,
-        act_depth=2048,
+        act_depth=1024,
         weight_depth=4096,
         out_depth=1024,
         tables=4,
-        shared_words=True,
         bus_width=64,
         burst_beats=32,
         dsp="ecp5",
