@@ -74,8 +74,10 @@ def sized(name: str, target: tw.Target) -> Network:
         return network
     little = 1 << target.engine.addr_width <= LITTLE_MEMORY
     most, width = (TINY, TINY_WIDTH) if little else (SMALL, WIDTH)
-    size = tuple(min(a, b) for a, b in zip(network.input_shape[-2:], most, strict=True))
-    return network.reduced(width=min(network.width, width), size=(size[0], size[1]))
+    high, wide = network.input_shape[-2:]
+    if len(network.input_shape) > 2:  # of sequences, the first are features
+        high = min(high, most[0])
+    return network.reduced(width=min(network.width, width), size=(high, min(wide, most[1])))
 
 
 def quantized(board: str, name: str) -> tuple[Graph, NDArray[np.int64]]:
