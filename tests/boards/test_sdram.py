@@ -131,7 +131,7 @@ def test_a_clock_that_is_no_multiple_closes_the_loop_by_another_output():
 
 @pytest.mark.parametrize(("phase", "eighths"), [(180.0, 20), (90.0, 10), (0.0, 0)])
 def test_the_chip_s_clock_is_as_late_as_the_board_says(phase, eighths):
-    board = get_board("ulx3s-12f")
+    board = replace(get_board("ulx3s-12f"), clock_mhz=112.5)
     text = component_rtlil(
         Clocks(replace(board, sdram=replace(board.sdram, clock_phase=phase))), "top"
     )
