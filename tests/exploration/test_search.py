@@ -30,8 +30,8 @@ from tilewright.exploration.workers import workers
 
 BOARD = "ulx3s-12f"
 SPACE = Space(
-    rows=(2, 4), cols=(2, 3), rows_per_requantizer=(1, 4), act_depth=(512,), weight_depth=(512,),
-    out_depth=(256,), bus_width=(32,), tables=(0,), shared_words=(False,), partial_depth=(0,),
+    rows=(2, 4), cols=(2, 4), rows_per_requantizer=(1, 4), act_depth=(1024,), weight_depth=(4096,),
+    out_depth=(256,), bus_width=(32,), tables=(1,), shared_words=(True,), partial_depth=(0,),
     objective=("time",), smallest=0,
 )  # fmt: skip
 OBJECTIVES = ("latency", "area")
@@ -94,13 +94,13 @@ def test_values_are_the_estimates_and_the_boards_own_engine_is_first(graphs):
 
 def test_engines_beside_the_boards_own_come_first():
     """Of each parameter the next values up and down, of those that fit."""
-    one = search(space=replace(SPACE, act_depth=(256, 512, 1024, 65536), rows=(2, 4, 64)))
+    one = search(space=replace(SPACE, act_depth=(512, 1024, 2048, 65536), rows=(2, 4, 64)))
     own = one.study.get_trials(deepcopy=False)[0].system_attrs["fixed_params"]
     waiting = [t.system_attrs["fixed_params"] for t in one.study.get_trials(deepcopy=False)[1:]]
     changed = [{k: v for k, v in w.items() if v != own[k]} for w in waiting]
     assert changed == [
-        {"rows": 2}, {"cols": 2}, {"rows_per_requantizer": 1}, {"act_depth": 1024},
-        {"act_depth": 256},
+        {"rows": 2}, {"cols": 2}, {"rows_per_requantizer": 1}, {"act_depth": 2048},
+        {"act_depth": 512},
     ]  # fmt: skip
 
 
@@ -159,9 +159,9 @@ def test_a_search_that_is_killed_loses_nothing(graphs, tmp_path):
 
 
 def test_what_cannot_be_or_does_not_fit_is_not_compiled(graphs):
-    space = replace(SPACE, rows=(4, 16), act_depth=(512, 65536))
+    space = replace(SPACE, rows=(4, 16), act_depth=(1024, 65536))
     found = run(graphs, search(space=space), 4)
-    assert {p.choice.engine.act_depth for p in found.points} == {512}
+    assert {p.choice.engine.act_depth for p in found.points} == {1024}
     chosen = space.of(get_board(BOARD).engine, (8,)) | {"act_depth": 65536}
     assert "DP16KD: " in misfit(BOARD, choice_of(get_board(BOARD).engine, chosen))
 
@@ -186,7 +186,7 @@ def test_what_does_not_reach_the_clock_or_is_fuller_than_any_routed_is_no_choice
         return misfit(BOARD, own)
 
     assert routed(board.clock_mhz, 0.9) == ""
-    assert "MHz at most, and the board's clock has 112.5" in routed(board.clock_mhz * 0.9, 0.9)
+    assert "MHz at most, and the board's clock has 100" in routed(board.clock_mhz * 0.9, 0.9)
     assert "of the fullest system that was routed 10%" in routed(board.clock_mhz, 0.1)
     # Nothing is known against engines where none of their kind was routed.
     monkeypatch.setattr(clock, "_routed", tuple)
@@ -319,7 +319,7 @@ def test_layers_algorithms_and_sizes_of_groups_are_chosen_too():
     """What they cost is what the network with such groups costs, compiled so."""
     rng = np.random.default_rng(3)
     space = replace(
-        SPACE, rows=(4,), cols=(3,), rows_per_requantizer=(4,),
+        SPACE, rows=(4,), cols=(4,), rows_per_requantizer=(4,),
         algorithms={"layer": ("auto", "direct")}, group_channels=(0, 1, 16),
     )  # fmt: skip
     objectives = ("latency", "energy_per_mac")
