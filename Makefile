@@ -23,7 +23,7 @@ demo: $(DEMO) ## Train, compile, generate Verilog, run it in Verilator, compare,
 test: $(STAMP) ## Run the tests but the exhaustive ones; PYTEST_ARGS are passed on.
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m 'not exhaustive' $(PYTEST_ARGS)
 
-test-all: $(STAMP) ## Run all tests, as CI does: all networks, a small engine to its bitstream.
+test-all: $(STAMP) ## Run all tests, as CI does: all networks, a board to its bitstream.
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style and types.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from tilewright.boards import get_board
 from tilewright.isa import EngineConfig
 
-__all__ = ["SMALL_BOARD", "SMALL_ENGINE"]
+__all__ = ["SMALL_ENGINE"]
 
 SMALL_ENGINE = EngineConfig(
     rows=4,
@@ -22,5 +19,3 @@ SMALL_ENGINE = EngineConfig(
     outstanding=2,
     dsp="ecp5",
 )
-#: The ULX3S-12F with it, at a clock that its whole system reaches.
-SMALL_BOARD = replace(get_board("ulx3s-12f"), engine=SMALL_ENGINE, clock_mhz=112.5)

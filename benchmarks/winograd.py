@@ -32,8 +32,9 @@ import tilewright as tw
 from benchmarks import points
 from benchmarks.array import Layer, graph_of
 from benchmarks.output import markdown_table
-from benchmarks.small_engine import SMALL_BOARD
+from benchmarks.small_engine import SMALL_ENGINE
 from benchmarks.synthesis import COLUMNS
+from tilewright.boards import get_board
 from tilewright.boards.flow.synthesis import synthesize
 from tilewright.compiler.winograd.integer import bits_for
 from tilewright.compiler.winograd.terms import Tiling, tilings
@@ -52,7 +53,7 @@ PLAIN = tw.EngineConfig(requantizers=8)
 PARTIAL_DEPTH = 512
 #: Channels in and out, and size of the results.
 SHAPES = ((128, 28), (64, 56))
-BOARD = replace(SMALL_BOARD, clock_mhz=50.0)
+BOARD = replace(get_board("ulx3s-12f"), engine=SMALL_ENGINE, clock_mhz=50.0)
 
 
 def widths(tiling: Tiling) -> tuple[int, int]:
@@ -136,7 +137,7 @@ def measure(
         record["yosys"] = {"resources": built.resources, "versions": built.versions}
     if "place" in parts:
         yield "nextpnr"
-        engine = engine_for(BOARD.engine, tiling)
+        engine = engine_for(SMALL_ENGINE, tiling)
         directory = work / f"place-{engine.data_width}x{engine.kernel_width}"
         built = synthesize(engine, directory, board=BOARD, place_and_route=True)
         record["nextpnr"] = {"fmax_mhz": built.fmax_mhz, "versions": built.versions}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
 from tests.strategies.operators import Inputs, random_network
 from tilewright.api.compile import compile_graph
@@ -37,6 +38,17 @@ class Outcome:
     elements: int = 0
     wrong: int = 0
     refused: str | None = None
+
+
+def hold(program: Program, inputs: Inputs, seed: object, *, rtl: bool) -> None:
+    """Fail with the seed and the engine if executors differ; with ``rtl``, in a cycle too."""
+    try:
+        if rtl:
+            verify(program, inputs)
+        else:
+            assert not compare(program, inputs).wrong
+    except Exception as error:
+        pytest.fail(f"seed {seed}, {program.target.engine}: {error}")
 
 
 def verified(rng: np.random.Generator, config: EngineConfig, operator: type[ir.Op]) -> bool:

@@ -55,7 +55,7 @@ class WideGroups:
         for layer in layers:
             if layer not in known:
                 raise Error(
-                    f"wide_layers: there is no layer {layer!r} with a grid of its own; there are "
+                    f"no layer {layer!r} with a grid of its own can be wide; there are "
                     f"{', '.join(known)}"
                 )
             group = tuple(other for name in known[layer] for other in self._groups[name])
