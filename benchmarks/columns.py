@@ -1,13 +1,13 @@
-r"""Networks on arrays of any shape: own words, shared words, folds, two words of results a cycle.
+"""Networks on arrays of any shape, on engines with more and more options.
 
     python -m benchmarks.columns [--networks 'resnet18;mobilenet_v2 @96']
 
 Multiply-accumulates per multiplier of the array and cycle of one image, by the cycle model: with
 rows of results that have words of their own, with ``shared_words``, with ``folds`` besides, and
-with ``2 * rows`` requantizers and ``double_reads``. No value is computed. Buffers are large, so
-that what is seen is the array: 1 MiB of weights, 512 KiB of activations. Prints a table and writes
-``results/columns.json``, engine by engine, so that it can be stopped; :mod:`benchmarks.docs` makes
-a page of it.
+with ``2 * rows`` requantizers and ``double_reads``; ResNet-18 in tiles besides. No value is
+computed. Buffers are large, so that what is seen is the array: 1 MiB of weights, 512 KiB of
+activations. Prints a table and writes ``results/columns.json``, engine by engine, so that it can be
+stopped; :mod:`benchmarks.docs` makes a page of it.
 """
 
 from __future__ import annotations
@@ -42,15 +42,22 @@ KINDS: dict[str, dict[str, Any]] = {
         "shared_words": True, "folds": 2, "requantizers": 2, "double_reads": True,
     },
 }  # fmt: skip
-LAST = list(KINDS)[-1]
+#: An engine for F(4x2, 3x3), whose 24 terms are commands that wait for each other's weights.
+TILES: dict[str, dict[str, Any]] = {
+    "in tiles": {
+        "shared_words": True, "data_width": 13, "kernel_width": 13, "partial_depth": 1024,
+        "transform_at_load": True, "queue_depth": 128,
+    },
+}  # fmt: skip
 
 
 class Case(NamedTuple):
-    """A network, its arrays (rows, columns and bits of the bus), and the images that run."""
+    """A network, its arrays (rows, columns, bits of the bus), its images, and kinds of engines."""
 
     network: Network
     arrays: tuple[tuple[int, int, int], ...]
     batch: int = 1
+    kinds: dict[str, dict[str, Any]] = KINDS
 
 
 _WIDE = (
@@ -60,6 +67,7 @@ _WIDE = (
 CASES = {
     "resnet18": Case(NETWORKS["resnet18"], _WIDE),
     "resnet18, 4 images": Case(NETWORKS["resnet18"], ((16, 16, 64),), batch=4),
+    "resnet18, tiles": Case(NETWORKS["resnet18"], ((16, 7, 64),), kinds=TILES),
     "resnet50": Case(NETWORKS["resnet50"], ((16, 7, 64),)),
     "mobilenet_v2": Case(NETWORKS["mobilenet_v2"], _WIDE[:-1]),
     **{
@@ -92,12 +100,12 @@ def engine(
     )
 
 
-def measure(graph: Graph, array: tuple[int, int, int], batch: int) -> dict[str, Any]:
+def measure(graph: Graph, array: tuple[int, int, int], case: Case) -> dict[str, Any]:
     """Return cycles of all images and MACs per multiplier and cycle of each kind of engine."""
     record: dict[str, Any] = {"array": list(array)}
-    for name, options in KINDS.items():
+    for name, options in case.kinds.items():
         target = tw.Target(engine=engine(*array, **options), memory=MEMORY)
-        figures = tw.estimate(tw.compile_graph(graph, target, batch=batch))
+        figures = tw.estimate(tw.compile_graph(graph, target, batch=case.batch))
         record[name] = {
             "cycles": round(figures.cycles.value),
             "utilization": figures.utilization.value,
@@ -107,15 +115,17 @@ def measure(graph: Graph, array: tuple[int, int, int], batch: int) -> dict[str, 
 
 def rows(records: list[dict[str, Any]]) -> list[list[str]]:
     """Return the cells of the table, heads first."""
-    found = [["network", "array, bus", *KINDS, "cycles"]]
+    kinds = {**KINDS, **TILES}
+    found = [["network", "array, bus", *kinds, "cycles"]]
     for record in records:
         height, width, bus = record["array"]
+        measured = [record.get(name) for name in kinds]
         found.append(
             [
                 record["network"],
                 f"{height} x {width}, {bus} bit",
-                *(f"{100 * record[name]['utilization']:.1f} %" for name in KINDS),
-                f"{record[LAST]['cycles']:,}",
+                *(f"{100 * m['utilization']:.1f} %" if m else "" for m in measured),
+                f"{[m for m in measured if m][-1]['cycles']:,}",
             ]
         )
     return found
@@ -133,7 +143,9 @@ def page(records: list[dict[str, Any]]) -> str:
         "in the same word ([0027](decisions/0027-shared-words.md)); *folds*: rows beside few "
         "output channels sum other input channels ([0060](decisions/0060-folds.md)); *two words a "
         "cycle*: results leave, and windows of a stride of 2 are read, by two words at once "
-        "([0063](decisions/0063-two-words-of-results.md)).\n\n"
+        "([0063](decisions/0063-two-words-of-results.md)); *in tiles*: an engine for F(4x2, 3x3) "
+        "with shared words, kernels transformed as they are loaded and room for 128 commands "
+        "([Winograd](winograd.md)).\n\n"
         + markdown_table(rows(records))
         + "\nWhat wide arrays lose with MobileNetV2, had they but shared words: depthwise layers, "
         "whose results leave the array a pixel word a cycle (a pass of 3 x 3 has 9 steps, one of "
@@ -152,12 +164,12 @@ def main(
     records = json.loads(output.read_text()) if output.exists() else []
     names = networks.split(";") if networks else list(CASES)
     for name in names:
-        network, arrays, batch = CASES[name]
+        case = CASES[name]
         with console.status(name):
-            graph, _ = quantized_network(network, 8)
-        for array in arrays:
+            graph, _ = quantized_network(case.network, 8)
+        for array in case.arrays:
             with console.status(f"{name}, {array}"):
-                record = {"network": name, **measure(graph, array, batch)}
+                record = {"network": name, **measure(graph, array, case)}
             others = [r for r in records if (r["network"], r["array"]) != (name, list(array))]
             records = sorted([*others, record], key=lambda r: list(CASES).index(r["network"]))
             write_text(output, json.dumps(records, indent=1) + "\n")
