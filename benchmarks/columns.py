@@ -4,8 +4,8 @@
 
 Multiply-accumulates per multiplier of the array and cycle of one image, by the cycle model: with
 rows of results that have words of their own, with ``shared_words``, with ``folds`` besides, and
-with ``2 * rows`` requantizers and ``double_reads``; ResNet-18 in tiles besides. No value is
-computed. Buffers are large, so that what is seen is the array: 1 MiB of weights, 512 KiB of
+with ``2 * rows`` requantizers and ``double_reads``; several images with ``stacked_images``, and
+ResNet-18 in tiles, besides. No value is computed. Buffers are large, so that what is seen is the array: 1 MiB of weights, 512 KiB of
 activations. Prints a table and writes ``results/columns.json``, engine by engine, so that it can be
 stopped; :mod:`benchmarks.docs` makes a page of it.
 """
@@ -42,6 +42,8 @@ KINDS: dict[str, dict[str, Any]] = {
         "shared_words": True, "folds": 2, "requantizers": 2, "double_reads": True,
     },
 }  # fmt: skip
+#: And of several images.
+STACKED = {**KINDS, "and stacked images": KINDS["and two words a cycle"] | {"stacked_images": True}}
 #: An engine for F(4x2, 3x3), whose 24 terms are commands that wait for each other's weights.
 TILES: dict[str, dict[str, Any]] = {
     "in tiles": {
@@ -66,7 +68,8 @@ _WIDE = (
 )  # fmt: skip
 CASES = {
     "resnet18": Case(NETWORKS["resnet18"], _WIDE),
-    "resnet18, 4 images": Case(NETWORKS["resnet18"], ((16, 16, 64),), batch=4),
+    "resnet18, 4 images": Case(NETWORKS["resnet18"], ((16, 16, 64),), 4, STACKED),
+    "mobilenet_v2, 4 images": Case(NETWORKS["mobilenet_v2"], ((16, 16, 64),), 4, STACKED),
     "resnet18, tiles": Case(NETWORKS["resnet18"], ((16, 7, 64),), kinds=TILES),
     "resnet50": Case(NETWORKS["resnet50"], ((16, 7, 64),)),
     "mobilenet_v2": Case(NETWORKS["mobilenet_v2"], _WIDE[:-1]),
@@ -115,7 +118,7 @@ def measure(graph: Graph, array: tuple[int, int, int], case: Case) -> dict[str, 
 
 def rows(records: list[dict[str, Any]]) -> list[list[str]]:
     """Return the cells of the table, heads first."""
-    kinds = {**KINDS, **TILES}
+    kinds = {**STACKED, **TILES}
     found = [["network", "array, bus", *kinds, "cycles"]]
     for record in records:
         height, width, bus = record["array"]
@@ -135,15 +138,16 @@ def page(records: list[dict[str, Any]]) -> str:
     """Return the page of the documentation."""
     return (
         "# Networks on arrays of any shape\n\n"
-        "Written by `benchmarks/columns.py`: products a multiplier and cycle of one image at 224 x "
-        "224 pixels or as said, 8 bits, from memory to memory with all commands, by the cycle "
+        "Written by `benchmarks/columns.py`: products a multiplier and cycle of one image, or as many "
+        "as said, at 224 x 224 pixels or as said, 8 bits, from memory to memory with all commands, by the cycle "
         f"model; {WEIGHT_BYTES >> 20} MiB of weights, {ACT_BYTES >> 10} KiB of activations, AXI "
         f"with one beat per cycle after {MEMORY.read_latency} cycles. No board has buffers of this "
         "size: what is seen is what the array's shape costs. *Shared words*: rows of results go on "
         "in the same word ([0027](decisions/0027-shared-words.md)); *folds*: rows beside few "
         "output channels sum other input channels ([0060](decisions/0060-folds.md)); *two words a "
         "cycle*: results leave, and windows of a stride of 2 are read, by two words at once "
-        "([0063](decisions/0063-two-words-of-results.md)); *in tiles*: an engine for F(4x2, 3x3) "
+        "([0063](decisions/0063-two-words-of-results.md)); *stacked images*: rows of several "
+        "images go on in the same word ([0066](decisions/0066-images-share-words.md)); *in tiles*: an engine for F(4x2, 3x3) "
         "with shared words, kernels transformed as they are loaded and room for 128 commands "
         "([Winograd](winograd.md)).\n\n"
         + markdown_table(rows(records))
@@ -151,7 +155,7 @@ def page(records: list[dict[str, Any]]) -> str:
         "whose results leave the array a pixel word a cycle (a pass of 3 x 3 has 9 steps, one of "
         "16 columns takes 16 cycles), and of which those of stride 2 take two accesses for a "
         "window. What is left: the fully connected layer, of which one column works, and maps of "
-        "7 x 7, whose 49 pixels take four words of 16.\n"
+        "7 x 7, whose 49 pixels take four words of 16; those of four images take 13.\n"
     )
 
 

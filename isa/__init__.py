@@ -9,6 +9,7 @@ Files, in the order in which a program meets them:
 ``parts``      one pass of a command, and some of what it reduces over
 ``words``      words of results that rows share
 ``wide``       feature maps of 16 bits
+``images``     rows of results of several images
 ``products``   what a product of two maps must have
 ``tiles``      what a compute command says of tiles of results
 ``kernel_steps``  how the load unit transforms kernels

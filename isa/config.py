@@ -58,6 +58,9 @@ class EngineConfig:
     shared_words : bool
         A pass can have pixels of several rows, where rows of results are no whole words of ``cols``
         pixels. Not for windows that are sampled or summed, nor for tiles.
+    stacked_images : bool
+        Rows of a command's results can be those of several images, one behind the other, so that
+        images share words, too. With ``shared_words`` only.
     double_reads : bool
         Even and odd words of a lane lie in memories of their own, as in engines with a sampler, and
         an access reads one of each: with an even number of columns, windows of a stride of 2 (or 6,
@@ -157,6 +160,7 @@ class EngineConfig:
     transform_at_load: bool = False
     partial_depth: int = 0
     shared_words: bool = False
+    stacked_images: bool = False
     double_reads: bool = False
     folds: int = 0
     wide_maps: bool = False
@@ -385,7 +389,7 @@ class EngineConfig:
             del values["products"]
         if self.rounding == "half_even":
             del values["rounding"]
-        for option in ("shared_words", "double_reads", "folds", "wide_maps"):
+        for option in ("shared_words", "stacked_images", "double_reads", "folds", "wide_maps"):
             if not values[option]:
                 del values[option]
         return zlib.crc32(json.dumps(values, sort_keys=True).encode())

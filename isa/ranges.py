@@ -86,6 +86,11 @@ RULES: tuple[Rule, ...] = (
     ("partial_depth", "0 with pipelined=False", lambda c: c.partial_depth == 0 or c.pipelined),
     ("offset_depth", "0 with pipelined=False", lambda c: c.offset_depth == 0 or c.pipelined),
     ("shared_words", "False with pipelined=False", lambda c: not c.shared_words or c.pipelined),
+    (
+        "stacked_images",
+        "False without shared_words",
+        lambda c: not c.stacked_images or c.shared_words,
+    ),
     ("double_reads", "False with pipelined=False", lambda c: not c.double_reads or c.pipelined),
     (
         "folds",

@@ -47,6 +47,7 @@ from tilewright.isa.commands import (
     Unit,
 )
 from tilewright.isa.config import EngineConfig
+from tilewright.isa.images import IMAGE_RULES, is_stacked
 from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS
 from tilewright.isa.layout import reach
 from tilewright.isa.passes import least_last_parts
@@ -284,7 +285,7 @@ _COMPUTE = (
             )
         ),
     ),
-    *(_compute(*rule) for rule in (*PRODUCT_RULES, *WORD_RULES, *WIDE_RULES)),
+    *(_compute(*rule) for rule in (*PRODUCT_RULES, *WORD_RULES, *WIDE_RULES, *IMAGE_RULES)),
     _compute("lanes below cols", lambda config, c: max(c.x0_lane, c.s_lane) < config.cols),
     _compute(
         f"a transform of all taps, at most {MAX_TAPS}, of windows of one access",
@@ -365,6 +366,7 @@ PAIR_RULES: tuple[tuple[str, PairHolds, str], ...] = (
             not (
                 c.transform
                 or c.accesses
+                or is_stacked(config, c)
                 or c.product
                 or reads_wide(config, c)
                 or writes_wide(config, c)

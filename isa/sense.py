@@ -5,8 +5,11 @@ Hardware takes others, too: :mod:`tilewright.isa.rules` says what it then does.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from tilewright.isa.commands import Compute, LoadActivations
 from tilewright.isa.config import EngineConfig
+from tilewright.isa.images import is_stacked, walk_rows
 from tilewright.isa.passes import PassShape
 from tilewright.isa.wide import result_rows
 from tilewright.isa.widths import ROW_WIDTH, column_width
@@ -34,6 +37,11 @@ def columns(config: EngineConfig, c: Compute) -> bool:
 def rows(config: EngineConfig, c: Compute) -> bool:
     """Return whether it can count the rows."""
     last = c.y0 + (c.n_oy - 1) * c.oy_dy + (c.n_r - 1) * c.r_dy
+    if is_stacked(config, c):
+        first = [y for y, _ in walk_rows(config, c)]
+        if any(b - a not in (c.oy_dy, c.edge_dy) for a, b in pairwise(first)):
+            return False  # a register has wrapped
+        last = max(first) + (c.n_r - 1) * c.r_dy
     return last < 1 << (ROW_WIDTH - 1)
 
 
@@ -48,7 +56,7 @@ def split(config: EngineConfig, c: Compute) -> bool:
 
 def ring(config: EngineConfig, c: Compute) -> bool:
     """Return whether steps in a ring are shorter than it."""
-    longest = max(c.act_row, c.oy_step, c.r_step)
+    longest = max(c.act_row, c.oy_step, c.r_step, c.edge_step if is_stacked(config, c) else 0)
     return 0 < c.act_ring <= config.act_depth and longest < c.act_ring
 
 

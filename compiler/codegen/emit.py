@@ -48,7 +48,7 @@ class Emitter:
         EngineLimitError
             If a number does not fit its field; the message names the layer.
         """
-        for first in range(0, self._images, plan.images):
+        for first in range(0, self._images, plan.images * plan.group.images):
             self._held.clear()
             self._loader.begin(plan)
             self._computer.begin(plan.parts)

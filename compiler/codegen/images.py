@@ -55,7 +55,7 @@ class MemoryMap:
 
 @dataclass
 class Places:
-    """Where the values of one image lie: of that which commands are emitted for.
+    """Where the values of one image lie: of that which commands are emitted for, or the first one.
 
     Parameters
     ----------
@@ -66,10 +66,10 @@ class Places:
     memory: MemoryMap
     image: int = 0
 
-    def address(self, value: str) -> int:
-        """Return the first byte of a value."""
+    def address(self, value: str, behind: int = 0) -> int:
+        """Return the first byte of a value, of an image so many behind this one."""
         region = self.memory.values[value]
-        return region.address + self.image * region.stride
+        return region.address + (self.image + behind) * region.stride
 
 
 class Constants:

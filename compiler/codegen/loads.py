@@ -16,6 +16,7 @@ from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.schedule import Block, LoweredGraph, Plan
 from tilewright.compiler.schedule.array.area import Area, Run, runs
 from tilewright.compiler.schedule.array.ring import Ring
+from tilewright.compiler.schedule.array.stacked import of_images
 from tilewright.compiler.schedule.array.weights import (
     KernelLoad,
     PixelLoad,
@@ -66,11 +67,17 @@ class Loader:
         """Load rows of a value into its ring, in which they begin with the area's first column."""
         if not ring.groups:
             return
-        layout, place = self._lowered.layout(value), self._places.address(value)
-        for first, end in unwrapped(area.start, area.stop, ring.rows):
-            part = area._replace(start=first, stop=end)
+        layout = self._lowered.layout(value)
+        parts = (
+            of_image
+            for first, end in unwrapped(area.start, area.stop, ring.rows)
+            for of_image in of_images(area._replace(start=first, stop=end), layout.height)
+        )
+        for image, part in parts:
+            above = image * layout.height
             for run in runs(layout, Block(ring.first, ring.groups), part):
-                address, row = place + run.address, first + run.first_row
+                address = self._places.address(value, image) + run.address
+                row = above + part.start + run.first_row
                 cg, step = ring.first + run.groups, ring.words if run.by_group else ring.row
                 rows, groups = (run.rows, run.times) if run.by_group else (run.times, 1)
                 self._recorder.append(

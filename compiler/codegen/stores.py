@@ -6,7 +6,8 @@ from tilewright.compiler.codegen.hazards import ring_spans
 from tilewright.compiler.codegen.images import Places
 from tilewright.compiler.codegen.recorder import Recorder
 from tilewright.compiler.schedule import ArrayOp, Block, LoweredGraph
-from tilewright.compiler.schedule.array.area import Area, runs
+from tilewright.compiler.schedule.array.area import Area, Run, runs
+from tilewright.compiler.schedule.array.stacked import stored_parts
 from tilewright.isa import Store
 
 
@@ -27,21 +28,28 @@ class Storer:
 
     def area(self, op: ArrayOp, block: Block, area: Area, out_base: int) -> None:
         """Store some of kernel groups, from a word of the output buffer on."""
-        layout, first = self._lowered.layout(op.output), self._places.address(op.output)
+        layout = self._lowered.layout(op.output)
+        for groups, image, part, before, rows in stored_parts(block, area, layout.height):
+            first = self._places.address(op.output, image)
+            row = before * area.rows + rows  # of those in the output buffer
+            for run in runs(layout, groups, part, in_order=True):
+                row_of_run = row + run.groups * area.rows + run.first_row
+                self._store(op, first, run, out_base + row_of_run * area.width, area.width)
+
+    def _store(self, op: ArrayOp, first: int, run: Run, word: int, width: int) -> None:
+        """Store a run of a value that lies from ``first`` on, from a word of the buffer on."""
         depth = self._recorder.config.out_depth
-        for run in runs(layout, block, area, in_order=True):
-            address, words = first + run.address, run.times * run.rows * area.width
-            base = (out_base + (run.groups * area.rows + run.first_row) * area.width) % depth
-            self._recorder.append(
-                Store(
-                    layer=op.layer,
-                    address=address,
-                    groups=run.times,
-                    group_stride=run.stride,
-                    height=run.rows,
-                    width=area.width,
-                    base=base,
-                ),
-                ring_spans("results", base, words, depth),
-                [self._recorder.memory_span(address, run)],
-            )
+        address, words, base = first + run.address, run.times * run.rows * width, word % depth
+        self._recorder.append(
+            Store(
+                layer=op.layer,
+                address=address,
+                groups=run.times,
+                group_stride=run.stride,
+                height=run.rows,
+                width=width,
+                base=base,
+            ),
+            ring_spans("results", base, words, depth),
+            [self._recorder.memory_span(address, run)],
+        )

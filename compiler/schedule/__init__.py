@@ -23,8 +23,9 @@ from tilewright.compiler.schedule.lowering.dispatch import lower, with_algorithm
 from tilewright.compiler.schedule.objective import Objective
 from tilewright.compiler.schedule.plan.cost import Estimate
 from tilewright.compiler.schedule.plan.group import Group
-from tilewright.compiler.schedule.plan.search import Choice, Schedule, search
+from tilewright.compiler.schedule.plan.search import Schedule, search
 from tilewright.compiler.schedule.plan.strips import Plan
+from tilewright.compiler.schedule.plan.ways import Choice
 from tilewright.compiler.schedule.tiles.choose import AUTOMATIC, ROUNDED
 from tilewright.compiler.schedule.tiles.rounded import (
     RoundingError,

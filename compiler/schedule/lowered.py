@@ -7,6 +7,7 @@ from functools import cached_property
 
 from tilewright.compiler.ir import Graph, TensorType
 from tilewright.compiler.schedule.array.area import PhasedLayout, RowLayout
+from tilewright.compiler.schedule.array.stacked import stacked
 from tilewright.compiler.schedule.array.stage import Stage
 from tilewright.compiler.schedule.order.channels import ChannelOrder
 from tilewright.isa import EngineConfig
@@ -49,6 +50,17 @@ class LoweredGraph:
             self._layouts[value] = known
         return known
 
+    def stacked(self, images: int) -> tuple[Stage | None, ...]:
+        """Return the stages of so many images at once; None where only one is."""
+        known = self._stacked.get(images)
+        if known is None:
+            odd = {*self.aliases, *self.aliases.values(), *self.rows, *self.phases}
+            known = self._stacked[images] = tuple(
+                None if odd.intersection((*stage.inputs, stage.output)) else stacked(stage, images)
+                for stage in self.stages
+            )
+        return known
+
     @cached_property
     def last_reader(self) -> dict[str, int]:
         """The last stage that reads each value on chip; one behind all, of outputs."""
@@ -75,6 +87,11 @@ class LoweredGraph:
     def stored(self, value: str) -> str:
         """Return the value whose bytes a value has in memory: itself, unless it is an alias."""
         return self.aliases.get(value, value)
+
+    @cached_property
+    def _stacked(self) -> dict[int, tuple[Stage | None, ...]]:
+        """What was asked for."""
+        return {}
 
     @cached_property
     def _layouts(self) -> dict[str, FeatureMapLayout]:

@@ -88,7 +88,7 @@ def verify_plan(plan: Plan, lowered: LoweredGraph) -> None:
     for value, rows in plan.frontier.items():
         _demand(all(a <= b for a, b in pairwise(rows)), value, "rows are taken back")
     for stage in stages:
-        _verify_rows(plan, stage, lowered.values[stage.output].shape[1])
+        _verify_rows(plan, stage, lowered.values[stage.output].shape[1] * plan.group.images)
     for number, stage in enumerate(stages):
         blocks = plan.weights.blocks[number]
         covered = [kg for block in blocks for kg in block.kernel_groups]
@@ -209,6 +209,12 @@ def verify_schedule(lowered: LoweredGraph, plans: Sequence[Plan]) -> None:
     """Check a lowered graph, each plan, and that the plans are all of its stages in order."""
     verify_lowered(lowered)
     stages = [stage for plan in plans for stage in plan.group.stages]
-    _demand(stages == list(lowered.stages), lowered.graph.name, "plans leave stages out")
+    images = [plan.group.images for plan in plans for _ in plan.group.stages]
+    wanted = [
+        stage if count == 1 else lowered.stacked(count)[number]
+        for number, (stage, count) in enumerate(zip(lowered.stages, images, strict=False))
+    ]
+    whole = len(stages) == len(lowered.stages) and stages == wanted
+    _demand(whole, lowered.graph.name, "plans leave stages out")
     for plan in plans:
         verify_plan(plan, lowered)

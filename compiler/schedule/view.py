@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tilewright.compiler.schedule.plan.rings import room
-from tilewright.compiler.schedule.plan.search import Choice
+from tilewright.compiler.schedule.plan.ways import Choice
 from tilewright.compiler.schedule.tiles.rounded import RoundingError
 from tilewright.isa import EngineConfig
 

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.commands.records import command_layout
 from tilewright.hdl.drain.partial import TILES, tile_code
-from tilewright.hdl.sequence.rows import next_row
+from tilewright.hdl.sequence.rows import ends_image, next_row, next_y
 from tilewright.hdl.sequence.taps import segment_layout
 from tilewright.isa import Compute
 from tilewright.isa.passes import pass_span, result_cycles, window_parts
@@ -362,18 +362,28 @@ class PaceSequencer(wiring.Component):
         end, below, following_end = Signal(5), Signal(config.cols), Signal(5)
         m.d.comb += following_end.eq(Mux(end >= config.cols, end, end + width))
         y = Signal(signed(ROW_WIDTH))  # of the next row
-        following = next_row(m, config, c, access)
+        # Whether an image ends with the row that is read, the first one, and the next row.
+        image_ends = first_ends = next_ends = None
+        if config.stacked_images:
+            image_ends, edge = Signal(), Signal.like(y)
+            first_ends = ends_image(c, segment.y, segment.edge)
+            next_ends = ends_image(c, y, edge)
+            with m.If(take):
+                m.d.sync += [edge.eq(segment.edge), image_ends.eq(first_ends)]
+            with m.Elif(access.part == last):
+                m.d.sync += image_ends.eq(next_ends)
+        following = next_row(m, config, c, access, image_ends)
         with m.If(take):
             pixels = _below(config, segment.room)
             m.d.sync += [end.eq(segment.room), below.eq(pixels), access.mask.eq(pixels)]
-            m.d.sync += y.eq(segment.y + c.oy_dy)
+            m.d.sync += y.eq(next_y(c, segment.y, first_ends))
         with m.Elif(access.part == last):
             pixels = _below(config, following_end)
             m.d.sync += [
                 end.eq(following_end),
                 below.eq(pixels),
                 access.mask.eq(pixels & ~below),
-                y.eq(y + c.oy_dy),
+                y.eq(next_y(c, y, next_ends)),
                 access.part.eq(0),
                 access.row.eq(following.row),
                 access.row_valid.eq((y >= 0) & (y < c.in_h)),

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.commands.records import command_layout
 from tilewright.hdl.lib.loops import LoopCounter
-from tilewright.hdl.sequence.rows import next_row
+from tilewright.hdl.sequence.rows import ends_image, next_row, next_y
 from tilewright.isa import Compute
 from tilewright.isa.widths import (
     ROW_WIDTH,
@@ -106,7 +106,9 @@ class PassSequencer(wiring.Component):
         if config.shared_words:
             m.d.sync += shared.eq(c.accesses.any())  # the command is there with ``start``
         ends = self._loops(m, ready, step, shared)
-        following = next_row(m, config, c, o)
+        image_ends = ends_image(c, o.y, c.edge_y) if config.stacked_images else None
+        following = next_row(m, config, c, o, image_ends)
+        following_y = next_y(c, o.y, image_ends)
 
         # Output pixels in this row from this pass on; where rows share words, none may be left.
         width = min(len(c.out_w), result_count_width(config))
@@ -126,11 +128,16 @@ class PassSequencer(wiring.Component):
             m.d.sync += self.o.valid.eq(1)
         with m.Elif(step & o.last_of_command):
             m.d.sync += self.o.valid.eq(0)
-        self._places(m, ready, step, ends, following)
+        self._places(m, ready, step, ends, following, following_y)
         self._columns(m, ready, step, ends, left)
         if config.shared_words:
             self._share_words(
-                m, following, left=left, step=step & shared & ~ends.row, row_ends=row_ends
+                m,
+                following,
+                following_y,
+                left=left,
+                step=step & shared & ~ends.row,
+                row_ends=row_ends,
             )
             with m.If(shared):
                 m.d.comb += o.pixels.eq(Mux(ends.row, c.last_pixels, config.cols))
@@ -186,7 +193,7 @@ class PassSequencer(wiring.Component):
                     ]
         return dst_row, out_row
 
-    def _places(self, m, ready, step, ends, following):
+    def _places(self, m, ready, step, ends, following, following_y):
         """Go from word to word, row to row and kernel group to kernel group: input and results."""
         config, c, o = self._config, self.command, self.o.payload
         # A few bits: the product is a small table, not a multiplier. The command is there with
@@ -217,7 +224,7 @@ class PassSequencer(wiring.Component):
             with m.Elif(~ends.kg):
                 m.d.sync += [
                     o.row.eq(following.row),
-                    o.y.eq(o.y + c.oy_dy),
+                    o.y.eq(following_y),
                     *(value.eq(row_dst + dst_row) for value in (o.dst, row_dst)),
                     *(value.eq(row_out + out_row) for value in (o.out, row_out)),
                 ]
@@ -249,7 +256,7 @@ class PassSequencer(wiring.Component):
                     left.eq(left - config.cols),
                 ]
 
-    def _share_words(self, m, following, *, left, step, row_ends):
+    def _share_words(self, m, following, following_y, *, left, step, row_ends):
         """Go on to the row in which the next pass begins, a row a cycle.
 
         ``step`` : to the next pass of the kernel group, in words that rows share
@@ -263,7 +270,7 @@ class PassSequencer(wiring.Component):
             m.d.sync += [
                 left.eq(rest),
                 o.row.eq(following.row),
-                o.y.eq(o.y + c.oy_dy),
+                o.y.eq(following_y),
                 o.x.eq(following.x),
                 o.word.eq(following.word),
                 o.lane.eq(following.lane),

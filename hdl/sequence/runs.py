@@ -18,6 +18,7 @@ from tilewright.isa import Compute, Deform
 from tilewright.isa.passes import drain_span, result_cycles
 from tilewright.isa.registers import Status
 from tilewright.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
+from tilewright.isa.wide import WIDE_FIELDS
 from tilewright.isa.widths import act_addr_width, result_count_width
 from tilewright.isa.words import LEAST_WIDTH
 
@@ -80,6 +81,8 @@ def take_commands(m, unit, config, drain_done, overrun):
         transformed = waiting.transform if config.data_width > 9 else Const(0, 1)
         if config.shared_words:
             transformed |= waiting.accesses.any()
+        if config.stacked_images:
+            transformed |= waiting.stacked
         if config.wide_maps:
             transformed |= waiting.wide_in | waiting.wide_out
         if config.multiplies_maps:
@@ -174,6 +177,11 @@ def _sound(config, c):
         sound &= (c.accesses == 0) | words
     elif config.compute_options:
         sound &= c.accesses == 0
+    if config.stacked_images:
+        others = c.partial | c.transform | c.resume | (c.segment == 0) | c.wide_in | c.wide_out
+        sound &= ~(c.stacked & others)
+        if not config.wide_maps:  # whose fields lie before these
+            sound &= ~Cat(c[name] for name in WIDE_FIELDS).any() | ~config.prefetch
     if config.folds:
         sound &= c.fold <= config.folds
     if config.wide_maps:

@@ -19,10 +19,13 @@ def segment_layout(config):
     narrow = {"narrow": 1} if config.offset_depth else {}  # its pass is the last one of its row
     shared = {"room": 5} if config.shared_words else {}  # pixels of the first row
     wide = {"low": 1} if config.wide_maps else {}  # its pixels are low bytes of 16 bits
+    # Input row that the last row of results of an image reads instead of ``y``.
+    stacked = {"edge": signed(ROW_WIDTH)} if config.stacked_images else {}
     return data.StructLayout(
         narrow
         | shared
         | wide
+        | stacked
         | {
             "group": act_addr_width(config),  # lane word of the channel group's ring
             # lane words from there to the kernel row's input column 0
@@ -202,6 +205,8 @@ class TapSequencer(wiring.Component):
             m.d.sync += [first.lane.eq(p.lane), o.room.eq(p.room)]
         if config.wide_maps:
             m.d.sync += o.low.eq(self.command.low_first & self.command.wide_in)
+        if config.stacked_images:
+            m.d.sync += o.edge.eq(self.command.edge_y)
         m.d.sync += [
             first.x.eq(p.x),
             first.word.eq(p.word),
@@ -241,9 +246,13 @@ class TapSequencer(wiring.Component):
                 m.d.sync += [o.row.eq(row), o.y.eq(o.y + c.r_dy)]
                 if self._config.wide_maps:
                     m.d.sync += o.low.eq(c.wide_in & ~o.low)
+                if self._config.stacked_images:
+                    m.d.sync += o.edge.eq(o.edge + c.r_dy)
             with m.Else():
                 if self._config.wide_maps:
                     m.d.sync += o.low.eq(c.wide_in & c.low_first)
+                if self._config.stacked_images:
+                    m.d.sync += o.edge.eq(c.edge_y)
                 m.d.sync += [
                     o.group.eq(o.group + c.cg_step),
                     o.row.eq(first.row),

@@ -66,6 +66,13 @@ class Compute(Command):
     then its low bytes one row step further, in ``drain_cycles`` each; rows of results are two row
     steps apart.
 
+    With ``stacked``, in an engine with ``stacked_images``, rows of results are those of several
+    images, one behind the other. The last one of an image is that whose kernel row 0 is input row
+    ``edge_y``: behind it, input rows are counted ``edge_dy`` on instead of ``oy_dy``, and lie
+    ``edge_step`` lane words on in the ring instead of ``oy_step``. So ``y0`` and ``edge_y`` are
+    rows of an image, ``in_h`` its height, and each image has padding of its own. Results lie as if
+    all were rows of one.
+
     With ``transform``, all ``n_r * n_s`` taps of a channel group make one window, their sum with
     ``coefficients``; the segment that follows belongs to all of them.
 
@@ -225,6 +232,27 @@ class Compute(Command):
     )
     qmin_high: int = bits(8, "then, those of qmin", option=True, default=0, signed=True)
     qmax_high: int = bits(8, "then, those of qmax", option=True, default=0, signed=True)
+    stacked: int = bits(1, "1: rows of results are those of several images", option=True, default=0)
+    edge_y: int = bits(
+        14,
+        "then, input row of an image's last output row, kernel row 0",
+        option=True,
+        default=0,
+        signed=True,
+    )
+    edge_dy: int = bits(
+        14,
+        "input rows from there to the next image's first output row, counted in it",
+        option=True,
+        default=0,
+        signed=True,
+    )
+    edge_step: int = bits(
+        16,
+        "lane words from there to the next image's first one, in the ring",
+        option=True,
+        default=0,
+    )
 
     @property
     def product(self) -> bool:

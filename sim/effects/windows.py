@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa import Compute, EngineConfig, sense
+from tilewright.isa.images import walk_rows
 from tilewright.isa.wide import is_low, reads_wide
 from tilewright.isa.widths import (
     ROW_WIDTH,
@@ -98,9 +99,10 @@ def _one_by_one(
     kg, cg = np.array(kgs)[:, None], np.arange(c.n_cg)
     groups = c.act_base + kg * c.kg_step + cg * c.cg_step
     in_w = c.in_w % (1 << (width - 1))
-    row = ring_walk(config, c, c.act_row, c.oy_step, c.n_oy)
+    first_y, steps = np.array(list(walk_rows(config, c)), np.int64).T
+    row = ring_walk(config, c, c.act_row, steps[:-1].tolist())
     for r in range(c.n_r):
-        y = wrapped(c.y0 + np.arange(c.n_oy) * c.oy_dy + r * c.r_dy, ROW_WIDTH)
+        y = wrapped(first_y + r * c.r_dy, ROW_WIDTH)
         valid = (y >= 0) & (y < c.in_h)
         pad = _values(config, c, np.array([c.pad], np.uint8), r)[0]
         for s in range(c.n_s):
@@ -114,13 +116,14 @@ def _one_by_one(
 
 
 def ring_walk(
-    config: EngineConfig, c: Compute, first: int, step: int, count: int
+    config: EngineConfig, c: Compute, first: int, steps: Sequence[int]
 ) -> NDArray[np.int64]:
-    """Return where a walk through a ring comes, ``count`` times."""
-    here, places = np.array(first % (1 << act_addr_width(config))), []
-    for _ in range(count):
-        places.append(here)
+    """Return where a walk through a ring comes, from ``first`` on, behind each of some steps."""
+    here = np.array(first % (1 << act_addr_width(config)))
+    places = [here]
+    for step in steps:
         here = ring_step(config, c, here, step)
+        places.append(here)
     return np.array(places, np.int64)
 
 
@@ -155,8 +158,8 @@ def _pixels(
     shape = (c.n_oy, width, len(kgs), c.n_cg, config.rows)
     pad = _values(config, c, np.array([c.pad], np.uint8), r)[0]
     pixels = np.full(shape, pad, np.float32)
-    oy = np.arange(c.n_oy)
-    y = c.y0 + oy * c.oy_dy + r * c.r_dy
+    first_y, steps = np.array(list(walk_rows(config, c)), np.int64).T
+    y = first_y + r * c.r_dy
     (rows,) = np.nonzero((y >= 0) & (y < c.in_h))
     # Columns inside, as `pixels` has them; none where the window begins behind the input.
     low, high = max(0, -c.x0), max(0, min(width, c.in_w - c.x0))
@@ -169,7 +172,8 @@ def _pixels(
     if not rows.size or not inside.size:
         return pixels
     words = np.arange((c.x0 + low) // cols, (c.x0 + high - 1) // cols + 1)
-    row = ((c.act_row + oy * c.oy_step + r * c.r_step) % c.act_ring)[rows]
+    ring = c.act_row + np.cumsum(steps) - steps + r * c.r_step
+    row = (ring % c.act_ring)[rows]
     kg, cg = np.array(kgs)[:, None], np.arange(c.n_cg)
     groups = c.act_base + kg * c.kg_step + cg * c.cg_step
     address = row[:, None, None, None] + words[:, None, None] + groups
@@ -182,5 +186,5 @@ def _pixels(
     # (rows, words, kernel groups, channel groups, lanes, channels): lanes are columns.
     found = found.transpose(0, 1, 4, 2, 3, 5).reshape(len(rows), -1, *shape[2:])
     skipped = c.x0 + low - int(words[0]) * cols
-    pixels[rows[0] : rows[-1] + 1, low:high] = found[:, skipped : skipped + high - low]
+    pixels[rows, low:high] = found[:, skipped : skipped + high - low]
     return pixels

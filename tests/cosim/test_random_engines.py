@@ -52,6 +52,7 @@ RULES = {
         ("wide_maps", "data_width"), ("wide_maps", "kernel_width"),
         ("wide_maps", "transform_at_load"), ("wide_maps", "requantizers"),
         ("wide_maps", "rows"),
+        ("stacked_images", "shared_words"), ("stacked_images", "pipelined"),
     )
 }  # fmt: skip
 

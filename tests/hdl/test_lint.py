@@ -42,7 +42,11 @@ WAIVERS = {
             {"requantizers": 8, "shared_words": True, "double_reads": True, "folds": 1},
         ),
         ("4x2-small", "ice40", {}),
-        ("4x4-bus64", "ecp5", {"wide_maps": True, "shared_words": True}),
+        (
+            "4x4-bus64",
+            "ecp5",
+            {"wide_maps": True, "shared_words": True, "stacked_images": True},
+        ),
     ],
 )
 def test_verilog_is_clean_but_for_waivers(tmp_path, engine, dsp, options):

@@ -61,6 +61,7 @@ DOMAINS: dict[str, Sequence[Value]] = {
     "outstanding": (1, 2, 4, 16),
     "rounding": ("half_even", "double"),
     "wide_maps": (False, True),
+    "stacked_images": (False, True),
 }
 
 #: All values, where pairs are of some.

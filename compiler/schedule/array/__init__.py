@@ -19,6 +19,7 @@ command; nobody asks of which kind a part is. So another kind of part is another
 ``op``         an operation
 ``parts``      what a kernel group reduces over, cut so that each part fits on chip
 ``stage``      the operations that compute one value
+``stacked``    those that compute it of several images
 
 ============== ========================== ========================== =================
 question       windows                    weights                    reduction, result

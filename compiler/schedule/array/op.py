@@ -81,6 +81,8 @@ class ArrayOp:
     @property
     def algorithm(self) -> str:
         """How people call the way in which it is computed."""
+        if self.windows.images > 1:
+            return f"{self.windows.images} images at once"
         return self.reduction.algorithm or self.windows.algorithm or "direct"
 
     @property

@@ -103,6 +103,8 @@ class Stage:
         return {}
 
     def _rows_read(self, start: int, stop: int) -> tuple[int, int]:
+        if self.ops[0].windows.images > 1:  # then it is the only one
+            return self.ops[0].input_rows(start, stop)
         return _read(self._row_reaches, start, stop)
 
     def input_columns(self, left: int, right: int) -> tuple[int, int]:

@@ -61,6 +61,10 @@ class WindowFields(TypedDict):
     in_w: int
     pad: int
     wide_in: NotRequired[int]
+    stacked: NotRequired[int]
+    edge_y: NotRequired[int]
+    edge_dy: NotRequired[int]
+    edge_step: NotRequired[int]
     transform: NotRequired[int]
     taps: NotRequired[int]
     coefficients: NotRequired[int]
@@ -99,6 +103,8 @@ class Windows:
     band : rows of the input that are read, as (first, end), which are all there are to windows;
         None for all of them
     wide : rows of the input are of high and of low bytes in turns, and so are those of the kernel
+    images, own : rows of results are those of so many images, one behind the other, of each so
+        many; and so are the input's, of which ``type`` is of one image
     """
 
     operands: tuple[Operand, ...]
@@ -110,6 +116,8 @@ class Windows:
     pad: int = 0
     band: tuple[int, int] | None = None
     wide: bool = False
+    images: int = 1
+    own: int = 0
 
     #: Rows on chip are read two at a time: a ring has an even number of an odd number of words.
     pairs_of_rows: ClassVar[bool] = False
@@ -174,7 +182,16 @@ class Windows:
         Rows outside the input are left out; nothing to compute, or padding only, is an empty range
         inside the input.
         """
-        return clipped(self.bounds, *self.unclipped(first, end))
+        if self.images == 1:
+            return clipped(self.bounds, *self.unclipped(first, end))
+        image, row = divmod(first, self.own)
+        low, high = clipped(self.bounds, *self.unclipped(row, row + (end > first)))
+        low += image * self._height
+        if end <= first:
+            return low, low
+        last, row = divmod(end - 1, self.own)
+        high = clipped(self.bounds, *self.unclipped(row, row + 1))[1]
+        return low, last * self._height + high
 
     def unclipped(self, first: int, end: int) -> tuple[int, int]:
         """Return what :meth:`input_rows` does, with rows outside the input."""
@@ -270,7 +287,8 @@ class Windows:
         ring = work.rings[0]
         skipped, in_w = self._skipped(config, work)
         above = self.rows_above(work)
-        y0 = work.first * self.stride[0] - self.padding[0]
+        image, first = divmod(work.first, self.own) if self.images > 1 else (0, work.first)
+        y0 = first * self.stride[0] - self.padding[0]
         x0 = work.columns[0] * self.stride[1] - self.padding[1]
         x0 -= work.held[0] + skipped * config.cols
         (row, column), kernel = self.tap_box(work)
@@ -281,7 +299,7 @@ class Windows:
             "n_s": kernel[1],
             "stride_x": self.stride[1],
             "act_base": ring.base + (work.cg - ring.first) * ring.words + skipped,
-            "act_row": ring.offset(self.bounds[0] + y0),
+            "act_row": ring.offset(self.bounds[0] + y0 + image * self._height),
             "act_ring": ring.words,
             "kg_step": self.planes * ring.words if per_group else 0,
             "cg_step": self.group_step(work),
@@ -302,6 +320,12 @@ class Windows:
         }
         if self.wide:
             fields["wide_in"] = 1
+        if first + work.end - work.first > self.own > 0:
+            rows = (self.own - 1) * self.stride[0]  # from an image's first row of results
+            fields["stacked"] = 1
+            fields["edge_y"] = rows - self.padding[0] + row
+            fields["edge_dy"] = -rows
+            fields["edge_step"] = ring.offset(self._height - rows)
         return fields
 
     def tap_box(self, work: Work) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import lcm
 from typing import NamedTuple
@@ -50,6 +50,16 @@ def evenly(total: int, most: int, unit: int = 1) -> int:
     """
     parts = -(-total // most)
     return -(-total // (parts * unit)) * unit
+
+
+def even_parts(total: int, most: int, unit: int = 1) -> Iterator[tuple[int, int]]:
+    """Yield the sizes of such parts, and how many there are of each; as :func:`evenly`."""
+    size = evenly(total, most, unit)
+    whole, rest = divmod(total, size)
+    if whole:
+        yield size, whole
+    if rest:
+        yield rest, 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,5 +7,6 @@
 ``parts``   how the sums of a stage are in parts where weights or channels do not fit
 ``strips``  how a group runs strip by strip
 ``cost``    what that costs, about; ``parts_cost`` of sums in parts
-``search``  which stages run together, and in how many strips of rows and columns
+``ways``    the best way to run a group: in how many strips of rows and columns
+``search``  which stages run together, of one image or of all at once
 """

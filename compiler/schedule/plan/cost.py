@@ -16,13 +16,15 @@ from typing import TypeAlias
 from tilewright.compiler.schedule.array.area import Area, runs
 from tilewright.compiler.schedule.array.op import ArrayOp
 from tilewright.compiler.schedule.array.section import Block
+from tilewright.compiler.schedule.array.stacked import of_images, stored_parts
 from tilewright.compiler.schedule.array.stage import Stage
-from tilewright.compiler.schedule.array.work import Chunk, evenly
+from tilewright.compiler.schedule.array.work import Chunk, even_parts
 from tilewright.compiler.schedule.lowered import LoweredGraph
 from tilewright.compiler.schedule.plan.parts import Parts
 from tilewright.compiler.schedule.plan.parts_cost import parts_cost
 from tilewright.compiler.schedule.plan.strips import Draft
 from tilewright.compiler.schedule.timing import Timing
+from tilewright.isa.layout import FeatureMapLayout
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Estimate:
             cost = self._in_parts(plan, plan.parts)
         else:
             cost = self._whole(plan)
-        again = self._images // plan.images
+        again = self._images // (plan.images * plan.group.images)
         return cost if again == 1 else Cost(cost.cycles * again, cost.traffic * again)
 
     def _whole(self, plan: Draft) -> Cost:
@@ -119,7 +121,7 @@ class Estimate:
             if times * len(cuts) > 1:
                 compute += times * self._overflow(stage, cuts, plan.weights.stream_words)
             if stage.output in plan.group.stores:
-                size += self._lowered.layout(stage.output).size_bytes * images
+                size += self._lowered.layout(stage.output).size_bytes * images * plan.group.images
                 stored += made.stored * images
                 last = max(last, made.last)
         if not plan.early:
@@ -245,7 +247,8 @@ class Estimate:
             pixel = layout.pixel.bit_length()
             known = self._loaded[key] = sum(
                 self._timing.rows(run.times, run.stride, run.rows, area.width, pixel)
-                for run in runs(layout, groups, area)
+                for _, part in of_images(area, layout.height)
+                for run in runs(layout, groups, part)
             )
         return known
 
@@ -265,7 +268,7 @@ class Estimate:
             for left in range(area.left, area.right, most.columns):
                 right = min(left + most.columns, area.right)
                 row = layout.columns_bytes(left, right) // self._config.rows
-                for height, count in _parts(area.rows, most.rows, unit):
+                for height, count in even_parts(area.rows, most.rows, unit):
                     if right - left == layout.width:
                         each = layout.groups * self._timing.words(height * row)
                     else:
@@ -340,16 +343,20 @@ class Estimate:
             cycles = last = 0
             for left in range(area.left, area.right, most.columns):
                 right = min(left + most.columns, area.right)
-                for groups, times in _parts(n_kg, most.n_kg):
-                    for height, count in _parts(area.rows, most.rows, unit):
-                        part = Area(0, height, left, right)
-                        last = sum(
-                            self._timing.results(run.times, run.stride, run.rows, part.width)
-                            for run in runs(layout, Block(0, groups), part, in_order=True)
-                        )
+                for groups, times in even_parts(n_kg, most.n_kg):
+                    for height, count in even_parts(area.rows, most.rows, unit):
+                        last = self._store_cycles(layout, groups, Area(0, height, left, right))
                         cycles += last * times * count
             known = self._stored[key] = cycles, last
         return known
+
+    def _store_cycles(self, layout: FeatureMapLayout, groups: int, area: Area) -> int:
+        """Return the cycles of all stores of what goes through the buffer together."""
+        return sum(
+            self._timing.results(run.times, run.stride, run.rows, area.width)
+            for block, _, part, *_ in stored_parts(Block(0, groups), area, layout.height)
+            for run in runs(layout, block, part, in_order=True)
+        )
 
     def _overflow(self, stage: Stage, blocks: tuple[Block, ...], room: int) -> int:
         """Return the cycles in which the array waits for weights.
@@ -430,7 +437,7 @@ class Estimate:
         saved = 0
         for left in range(area.left, area.right, most.columns):
             columns = op.result.own_columns(left, min(left + most.columns, area.right))
-            for height, count in _parts(area.rows, most.rows, op.row_unit(self._config, most)):
+            for height, count in even_parts(area.rows, most.rows, op.row_unit(self._config, most)):
                 first, end = op.result.own_rows(0, height)
                 for section in op.sections:
                     each = op.saved_cycles(
@@ -438,13 +445,3 @@ class Estimate:
                     )
                     saved += count * section.n_kg * each
         return saved
-
-
-def _parts(total: int, most: int, unit: int = 1) -> Iterator[tuple[int, int]]:
-    """Yield the sizes of parts of at most ``most``, and how many there are of each."""
-    size = evenly(total, most, unit)
-    whole, rest = divmod(total, size)
-    if whole:
-        yield size, whole
-    if rest:
-        yield rest, 1

@@ -41,12 +41,16 @@ class Flow:
     ----------
     lowered : LoweredGraph
     strips : rows of the last output that are complete after each step
+    images : whose rows values have, one behind the other
     early : offsets are complete a step before they are used, so that they come back from memory
         while the array is busy
     """
 
-    def __init__(self, lowered: LoweredGraph, strips: tuple[int, ...], *, early: bool) -> None:
+    def __init__(
+        self, lowered: LoweredGraph, strips: tuple[int, ...], images: int = 1, *, early: bool
+    ) -> None:
         self._lowered = lowered
+        self._images = images
         self._strips = strips
         self._early = early
         self._rows: dict[_Reading, tuple[int, ...]] = {}
@@ -66,7 +70,7 @@ class Flow:
     def _complete(self, group: Group, value: str, later: Frontier) -> Iterator[int]:
         """Yield the complete rows of a value, given those of what is computed of it."""
         strips, steps = self._strips, len(self._strips)
-        height = self._lowered.values[value].shape[1]
+        height = self._lowered.values[value].shape[1] * self._images
         readers = [(stage, later[stage.output]) for stage in group.consumers.get(value, ())]
         moved = [later[stage.output] for stage in group.moved.get(value, ())]
         together = group.tile_rows.get(value, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tilewright.compiler.schedule.array.op import ArrayOp
@@ -15,7 +15,7 @@ class Group:
     """Stages ``first .. first + len(stages) - 1`` of a network.
 
     ``loads``: values read from memory; ``stores``: values written to memory; ``aliased``: values
-    whose bytes it loads as others.
+    whose bytes it loads as others; ``images``: whose rows its values have, one behind the other.
     """
 
     first: int
@@ -23,6 +23,7 @@ class Group:
     loads: tuple[str, ...]
     stores: frozenset[str]
     aliased: frozenset[str]
+    images: int = 1
 
     @cached_property
     def consumers(self) -> dict[str, tuple[Stage, ...]]:
@@ -67,6 +68,18 @@ class Group:
     def ops(self) -> tuple[ArrayOp, ...]:
         """All operations, in order."""
         return tuple(op for stage in self.stages for op in stage.ops)
+
+
+def stacked_group(lowered: LoweredGraph, first: int, count: int, images: int) -> Group | None:
+    """Return the group of ``count`` stages from ``first``, of several images at once.
+
+    None if a stage has but one.
+    """
+    stages = lowered.stacked(images)[first : first + count]
+    tall = tuple(stage for stage in stages if stage is not None)
+    if len(tall) < count:
+        return None
+    return replace(make_group(lowered, first, count), stages=tall, images=images)
 
 
 def make_group(lowered: LoweredGraph, first: int, count: int) -> Group:

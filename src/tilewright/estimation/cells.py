@@ -26,6 +26,7 @@ OPTIONS: Mapping[str, Callable[[EngineConfig], bool]] = {
     "partial_depth": lambda c: c.partial_depth > 0,
     "offset_depth": lambda c: c.offset_depth > 0,
     "shared_words": lambda c: c.shared_words,
+    "stacked_images": lambda c: c.stacked_images,
     "double_reads": lambda c: c.double_reads,
     "folds": lambda c: c.folds > 0,
     "requantizers=2*rows": lambda c: c.result_words == 2,
