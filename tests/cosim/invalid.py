@@ -117,7 +117,7 @@ def tiled(config, seed):
     rng = np.random.default_rng(seed)
     kind = TensorType((4, 5, 8), 8, True, 1.0, 0)
     ops = [
-        _convolution(rng, *name, kernel)
+        convolution(rng, *name, kernel)
         for name, kernel in zip(("xy", "yz", "zt"), (3, 3, 1), strict=True)
     ]
     ops.append(Lookup("table", "t", "u", rng.integers(-128, 128, 256)))
@@ -133,7 +133,7 @@ def widened(config, seed):
     for name in "yz" if seed % 2 else "zt":
         kinds[name] = replace(kinds[name], bits=16, signed=bool(seed & 2))
     pairs = zip(("xy", "yz", "zt"), (3, 1, 3), strict=True)
-    ops = [_convolution(rng, *name, kernel, kinds[name[1]]) for name, kernel in pairs]
+    ops = [convolution(rng, *name, kernel, kinds[name[1]]) for name, kernel in pairs]
     graph = Graph("g", kinds, (Input("i", "x"), *ops, Output("o", "t")))
     return network(config, graph, rng)
 
@@ -145,14 +145,14 @@ def multiplied(config, seed):
     for index, name in enumerate("yz"):
         signed = bool(seed >> index + 1 & 1)
         kinds[name] = replace(kinds[name], signed=signed, zero_point=9 if seed in (3, 5) else 0)
-    ops = [_convolution(rng, *name, 1, kinds[name[1]]) for name in ("xy", "xz")]
+    ops = [convolution(rng, *name, 1, kinds[name[1]]) for name in ("xy", "xz")]
     scale = Requantize((3,) * 4, (9,) * 4, 0, -128, 127)
     ops.append(Product("product", "y", "z", "t", scale))
     graph = Graph("g", kinds, (Input("i", "x"), *ops, Output("o", "t")))
     return network(config, graph, rng)
 
 
-def _convolution(rng, source, target, kernel, kind=None):
+def convolution(rng, source, target, kernel, kind=None):
     """Return a layer of 4 channels, to the grid of a type."""
     zero, low = (kind.zero_point, kind.qmin) if kind else (0, -128)
     return Conv2d(
@@ -162,11 +162,13 @@ def _convolution(rng, source, target, kernel, kind=None):
     )  # fmt: skip
 
 
-def network(config, graph, rng, algorithms=()):
+def network(config, graph, rng, algorithms=(), batch=1):
     """Return a network's program; ``expected`` is what the executor makes of it."""
     target = Target(engine=config, memory=TIMING)
-    program = compile_graph(graph, target, algorithms=dict(algorithms), objective="traffic")
-    memory = program.memory([rng.integers(-128, 128, (1, *graph.values["x"].shape))])
+    program = compile_graph(
+        graph, target, algorithms=dict(algorithms), objective="traffic", batch=batch
+    )
+    memory = program.memory([rng.integers(-128, 128, (batch, *graph.values["x"].shape))])
     author = Serial(config, random.Random(0))
     author.data = bytearray(memory.tobytes())
     boot = Fetch(address=program.streams[Unit.LOAD][0], unit=Unit.LOAD, count=program.boot_count)

@@ -12,7 +12,8 @@ import typer
 from rich.progress import track
 
 from tests.cosim.engines import ENGINES
-from tests.cosim.random_layers import random_layer
+from tests.cosim.invalid import TIMING, convolution, network
+from tests.cosim.random_layers import random_layer, random_requantize, random_type
 from tests.cosim.random_networks import random_network
 from tests.strategies.agree import compiled, hold
 from tilewright.api.compile_graph import compile_graph
@@ -20,6 +21,9 @@ from tilewright.api.estimate import estimate
 from tilewright.compiler import ir
 from tilewright.compiler.schedule import EngineLimitError
 from tilewright.isa import Compute, EngineConfig, Unit
+from tilewright.isa.registers import Status
+from tilewright.sim.errors import ExecutionError
+from tilewright.sim.rtl import RtlEngine
 from tilewright.target import Target
 
 ENGINE = replace(ENGINES["4x4-bus64"], shared_words=True, stacked_images=True)
@@ -43,10 +47,35 @@ def small_layer(rng, config):
     return random_layer(rng, config, most=9)
 
 
+def narrow_layer(rng, config):
+    """Return a convolution of 2 or 3 columns and a few rows, seldom those of its input, and inputs.
+
+    So a word has several images, and where one ends, the next begins elsewhere than a row further.
+    """
+    kernel, stride = rng.integers(1, 4, 2), np.array([rng.integers(1, 4), rng.choice([1, 1, 3])])
+    dilation, padding = rng.integers(1, 3, 2), rng.integers(0, 3, 4)
+    own = np.array([rng.integers(1, 4), 2 + (rng.random() < 0.3)])
+    reach = (own - 1) * stride + (kernel - 1) * dilation + 1
+    size = np.maximum(1, reach + rng.integers(0, stride) - padding[[0, 2]] - padding[[1, 3]])
+    own = (size + padding[[0, 2]] + padding[[1, 3]] - (kernel - 1) * dilation - 1) // stride + 1
+    channels, kernels = (int(n) for n in rng.integers(2 * config.rows, 6 * config.rows, 2))
+    values = {"x": random_type(rng, (channels, *(int(n) for n in size)))}
+    values["y"] = random_type(rng, (kernels, *(int(n) for n in own)))
+    layer = ir.Conv2d(
+        "conv", "x", "y", rng.integers(-128, 128, (kernels, channels, *kernel)), 8,
+        rng.integers(-99, 99, kernels), tuple(map(int, stride)), tuple(map(int, padding)),
+        tuple(map(int, dilation)), 1,
+        random_requantize(rng, values["y"], config.multiplier_width, config.rounding),
+    )  # fmt: skip
+    x = values["x"]
+    graph = ir.Graph("narrow", values, (ir.Input("in", "x"), layer, ir.Output("out", "y")))
+    return graph, [rng.integers(x.qmin, x.qmax + 1, (1, *x.shape))]
+
+
 def program_of(seed, config, make=None):
     """Return a program of 2 to 5 images and inputs of a few more or less; None if none fits."""
     rng = np.random.default_rng(seed)
-    make = make or (small_network if seed % 2 else small_layer)
+    make = make or (small_layer, small_network, narrow_layer)[seed % 3]
     graph, inputs = make(rng, config)
     batch = int(rng.integers(2, 6))
     kinds = [graph.values[op.output] for op in graph.inputs]
@@ -81,7 +110,7 @@ def of_engines(seeds):
     """Compare executors on engines of 2 to 16 columns; return the commands that they had."""
     found = Counter()
     for seed in seeds:
-        config = replace(ENGINE, cols=2 + seed // 2 % 15, requantizers=(None, 2, 1)[seed % 3])
+        config = replace(ENGINE, cols=2 + seed // 3 % 15, requantizers=(None, 2, 1)[seed % 3])
         found += agree(config, [seed], rtl=False)
     return found
 
@@ -96,12 +125,34 @@ def test_values_are_those_of_the_integer_graph():
 @pytest.mark.parametrize(
     ("engine", "count"),
     [
-        ("4x6", 6),
+        ("4x6", 18),
         *(pytest.param(name, 24, marks=pytest.mark.exhaustive) for name in RTL),
     ],
 )
 def test_rtl_takes_the_same_cycles(engine, count):
     assert agree(RTL[engine], range(count), rtl=True)["sum", "shared"] > 3
+
+
+@pytest.mark.slow
+def test_rtl_refuses_what_it_cannot_do():
+    config, rng = RTL["4x6"], np.random.default_rng(0)
+    kinds = dict.fromkeys("xyz", ir.TensorType((4, 3, 3), 8, True, 1.0, 0))
+    ops = [convolution(rng, *name, 3) for name in ("xy", "yz")]
+    graph = ir.Graph("g", kinds, (ir.Input("i", "x"), *ops, ir.Output("o", "z")))
+    program = network(config, graph, rng, batch=4)
+    commands = program.streams.commands[Unit.COMPUTE]
+    index = next(i for i, c in enumerate(commands) if c.stacked)
+    with RtlEngine(config).session() as session:
+        memory, run = program.rtl(session, TIMING)
+        assert run.status is Status.DONE
+        np.testing.assert_array_equal(memory, program.expected)
+        for fields in ({"transform": 1}, {"partial": 1}, {"wide_out": 1}, {"qmin_high": 1}):
+            bad = program.changed(Unit.COMPUTE, index, **fields)
+            with pytest.raises(ExecutionError) as caught:
+                bad.isa(TIMING)
+            assert caught.value.status is Status.BAD_COMMAND
+            _, run = bad.rtl(session, TIMING)
+            assert run.status is Status.BAD_COMMAND, fields
 
 
 def test_maps_of_a_few_pixels_take_fewer_cycles():
