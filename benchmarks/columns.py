@@ -5,9 +5,10 @@
 Multiply-accumulates per multiplier of the array and cycle of one image, by the cycle model: with
 rows of results that have words of their own, with ``shared_words``, with ``folds`` besides, and
 with ``2 * rows`` requantizers and ``double_reads``; several images with ``stacked_images``, and
-ResNet-18 in tiles, besides. No value is computed. Buffers are large, so that what is seen is the array: 1 MiB of weights, 512 KiB of
-activations. Prints a table and writes ``results/columns.json``, engine by engine, so that it can be
-stopped; :mod:`benchmarks.docs` makes a page of it.
+ResNet-18 in tiles, besides. No value is computed. Buffers are large, so that what is seen is the
+array: 1 MiB of weights, 512 KiB of activations. Prints a table and writes
+``results/columns.json``, engine by engine, so that it can be stopped; :mod:`benchmarks.docs` makes
+a page of it.
 """
 
 from __future__ import annotations
@@ -138,18 +139,19 @@ def page(records: list[dict[str, Any]]) -> str:
     """Return the page of the documentation."""
     return (
         "# Networks on arrays of any shape\n\n"
-        "Written by `benchmarks/columns.py`: products a multiplier and cycle of one image, or as many "
-        "as said, at 224 x 224 pixels or as said, 8 bits, from memory to memory with all commands, by the cycle "
-        f"model; {WEIGHT_BYTES >> 20} MiB of weights, {ACT_BYTES >> 10} KiB of activations, AXI "
-        f"with one beat per cycle after {MEMORY.read_latency} cycles. No board has buffers of this "
-        "size: what is seen is what the array's shape costs. *Shared words*: rows of results go on "
-        "in the same word ([0027](decisions/0027-shared-words.md)); *folds*: rows beside few "
-        "output channels sum other input channels ([0060](decisions/0060-folds.md)); *two words a "
-        "cycle*: results leave, and windows of a stride of 2 are read, by two words at once "
+        "Written by `benchmarks/columns.py`: products a multiplier and cycle of one image, or as "
+        "many as said, at 224 x 224 pixels or as said, 8 bits, from memory to memory with all "
+        f"commands, by the cycle model; {WEIGHT_BYTES >> 20} MiB of weights, {ACT_BYTES >> 10} KiB "
+        f"of activations, AXI with one beat per cycle after {MEMORY.read_latency} cycles. No board "
+        "has buffers of this size: what is seen is what the array's shape costs. *Shared words*: "
+        "rows of results go on in the same word ([0027](decisions/0027-shared-words.md)); *folds*: "
+        "rows beside few output channels sum other input channels "
+        "([0060](decisions/0060-folds.md)); *two words a cycle*: results leave, and windows of a "
+        "stride of 2 are read, by two words at once "
         "([0063](decisions/0063-two-words-of-results.md)); *stacked images*: rows of several "
-        "images go on in the same word ([0066](decisions/0066-images-share-words.md)); *in tiles*: an engine for F(4x2, 3x3) "
-        "with shared words, kernels transformed as they are loaded and room for 128 commands "
-        "([Winograd](winograd.md)).\n\n"
+        "images go on in the same word ([0066](decisions/0066-images-share-words.md)); *in tiles*: "
+        "an engine for F(4x2, 3x3) with shared words, kernels transformed as they are loaded and "
+        "room for 128 commands ([Winograd](winograd.md)).\n\n"
         + markdown_table(rows(records))
         + "\nWhat wide arrays lose with MobileNetV2, had they but shared words: depthwise layers, "
         "whose results leave the array a pixel word a cycle (a pass of 3 x 3 has 9 steps, one of "
