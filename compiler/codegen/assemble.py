@@ -161,26 +161,29 @@ def drafts(
     graph.verify()
     rounded = round_convolutions(graph, config, algorithms)
     lowered = lower(rounded, config, timing, objective, algorithms)
-    schedules = search(
-        lowered,
-        Estimate(lowered, timing, images),
-        objective,
-        few=few,
-        command=timing.gaps.command,
-        images=images,
-    )
+    model, command = Estimate(lowered, timing, images), timing.gaps.command
+    schedules = search(lowered, model, objective, few, command=command, images=images)
     known: WeightImages = {}
-    close = [s for s in schedules if s.weighed <= CLOSE * schedules[0].weighed]
-    sooner = schedules[0].sooner_done()
-    close += [] if sooner is None else [sooner]
+    close = _close(schedules)
     made = [Draft.of(lowered, close[0], config, timing, known, images)]
     count = min(
         COMPARED_BYTES // max(1, schedules[0].traffic), COMPARED_COMMANDS // made[0].streams.count
     )
-    made += [
-        Draft.of(lowered, schedule, config, timing, known, images) for schedule in close[1:count]
-    ]
+    others = close[1:count]
+    if config.stacked_images and images > 1:
+        # Where images run at once, units overlap otherwise, which no estimate looks at.
+        plain = search(lowered, model, objective, few, command=command, images=images, stacks=False)
+        others = [schedule for schedule in others if schedule.stacked]
+        others += _close(plain)[: max(1, count)]
+    made += [Draft.of(lowered, schedule, config, timing, known, images) for schedule in others]
     return made
+
+
+def _close(schedules: tuple[Schedule, ...]) -> list[Schedule]:
+    """Return schedules that may be the best as whole programs, of those that the search found."""
+    close = [s for s in schedules if s.weighed <= CLOSE * schedules[0].weighed]
+    sooner = schedules[0].sooner_done()
+    return close if sooner is None else [*close, sooner]
 
 
 def _streams(

@@ -33,6 +33,11 @@ class Schedule:
         """Bytes to and from memory, without those of commands."""
         return sum(choice.cost.traffic for choice in self.choices)
 
+    @property
+    def stacked(self) -> bool:
+        """Whether a group runs several images at once."""
+        return any(choice.plan.group.images > 1 for choice in self.choices)
+
     def sooner_done(self) -> Schedule | None:
         """Return the same with less to compute once all weights are there, or None.
 
@@ -60,13 +65,14 @@ def search(
     *,
     command: int,
     images: int = 1,
+    stacks: bool = True,
 ) -> tuple[Schedule, ...]:
     """Cut a network into groups and plan each, at the least cost.
 
     Dynamic programming over the cuts of the stages' order, exact for the costs of ``model``.
     Returns the best ways to cut it, ``few`` at most, the best one first. ``command``: cycles that
     the array loses between two commands; ``images``: that a program runs, each group all of them
-    before the next group.
+    before the next group; ``stacks``: all at once, too, if the engine can.
 
     Raises
     ------
@@ -83,7 +89,7 @@ def search(
     best[0] = [Schedule()]
     for first in range(count):
         _extend(best, first, network, few, alone=alone, narrow=narrow)
-        if lowered.config.stacked_images and images > 1:
+        if stacks and lowered.config.stacked_images and images > 1:
             _extend_stacked(best, first, network, few)
     return tuple(best[count])
 
