@@ -3,10 +3,10 @@
     python -m benchmarks.columns [--networks 'resnet18;mobilenet_v2 @96']
 
 Multiply-accumulates per multiplier of the array and cycle of one image, by the cycle model: with
-rows of results that have words of their own, with ``shared_words``, with ``folds`` besides, and
-with ``2 * rows`` requantizers and ``double_reads``; several images with ``stacked_images``, and
-ResNet-18 in tiles, besides. No value is computed. Buffers are large, so that what is seen is the
-array: 1 MiB of weights, 512 KiB of activations. Prints a table and writes
+rows of results that have words of their own, with ``shared_words``, with ``folds`` besides, with
+``2 * rows`` requantizers and ``double_reads``, and with ``split_columns``; several images with
+``stacked_images``, and ResNet-18 in tiles, besides. No value is computed. Buffers are large, so
+that what is seen is the array: 1 MiB of weights, 512 KiB of activations. Prints a table and writes
 ``results/columns.json``, engine by engine, so that it can be stopped; :mod:`benchmarks.docs` makes
 a page of it.
 """
@@ -42,9 +42,14 @@ KINDS: dict[str, dict[str, Any]] = {
     "and two words a cycle": {
         "shared_words": True, "folds": 2, "requantizers": 2, "double_reads": True,
     },
+    "and halves of columns": {
+        "shared_words": True, "folds": 2, "requantizers": 2, "double_reads": True,
+        "split_columns": True,
+    },
 }  # fmt: skip
 #: And of several images.
-STACKED = {**KINDS, "and stacked images": KINDS["and two words a cycle"] | {"stacked_images": True}}
+LAST = KINDS["and halves of columns"]
+STACKED = {**KINDS, "and stacked images": LAST | {"stacked_images": True}}
 #: An engine for F(4x2, 3x3), whose 24 terms are commands that wait for each other's weights.
 TILES: dict[str, dict[str, Any]] = {
     "in tiles": {
@@ -148,7 +153,9 @@ def page(records: list[dict[str, Any]]) -> str:
         "rows beside few output channels sum other input channels "
         "([0060](decisions/0060-folds.md)); *two words a cycle*: results leave, and windows of a "
         "stride of 2 are read, by two words at once "
-        "([0063](decisions/0063-two-words-of-results.md)); *stacked images*: rows of several "
+        "([0063](decisions/0063-two-words-of-results.md)); *halves of columns*: the upper half of "
+        "the columns sums other input channels of the lower half's pixels "
+        "([0067](decisions/0067-halves-of-the-columns.md)); *stacked images*: rows of several "
         "images go on in the same word ([0066](decisions/0066-images-share-words.md)); *in tiles*: "
         "an engine for F(4x2, 3x3) with shared words, kernels transformed as they are loaded and "
         "room for 128 commands ([Winograd](winograd.md)).\n\n"
@@ -156,8 +163,10 @@ def page(records: list[dict[str, Any]]) -> str:
         + "\nWhat wide arrays lose with MobileNetV2, had they but shared words: depthwise layers, "
         "whose results leave the array a pixel word a cycle (a pass of 3 x 3 has 9 steps, one of "
         "16 columns takes 16 cycles), and of which those of stride 2 take two accesses for a "
-        "window. What is left: the fully connected layer, of which one column works, and maps of "
-        "7 x 7, whose 49 pixels take four words of 16; those of four images take 13.\n"
+        "window. Then the fully connected layer, of which one column works (two, in halves), and "
+        "maps of 7 x 7, whose 49 pixels take four words of 16, or seven of 8; those of four images "
+        "take 13, or 25. What is left of MobileNetV2 with halves: the fully connected layer waits "
+        "for its weights, of which a step takes two words and the bus brings half a one.\n"
     )
 
 

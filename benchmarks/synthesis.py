@@ -52,6 +52,7 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"wide_maps": True},
     {"shared_words": True},
     {"shared_words": True, "stacked_images": True},
+    {"split_columns": True},
     {"tables": 1},
     {"offset_depth": 256, "offset_fraction": 4, "mask_fraction": 0},
     {"data_width": 13, "kernel_width": 13, "partial_depth": 64},

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.array.broadcast import complete_latency, segment_broadcast
 from tilewright.hdl.array.mac import MacArray
+from tilewright.hdl.array.weigh import weigh
 from tilewright.hdl.buffers.ports import (
     lane_addresses,
     lane_words,
@@ -21,7 +22,6 @@ from tilewright.hdl.drain.partial import tile_layout
 from tilewright.hdl.drain.requantize import BOUNDS
 from tilewright.hdl.drain.unit import Drain
 from tilewright.hdl.lib.delay import delayed
-from tilewright.hdl.lib.fanout import FanoutTree
 from tilewright.hdl.lib.skid import SkidBuffer
 from tilewright.hdl.sequence.pace import PaceSequencer
 from tilewright.hdl.sequence.passes import PassSequencer
@@ -64,6 +64,7 @@ class ComputeUnit(wiring.Component):
     halt : In(1); start nothing more
     act_addr : Out, act_data : In; the activation buffer's read port
     weight_addr : Out(16), weight_data : In; the weight buffer's read port
+    weight_split : Out(1), weight_upper : In; with ``split_columns``, what it gives to upper columns
     offset_addr, mask_addr : Out(16), offset_data, mask_data : In; the offset buffer's, if any
     table_write : In(word_write(8)); activation tables
     o_act : Out(lane_write), o_out : Out(word_write); results
@@ -136,6 +137,7 @@ class ComputeUnit(wiring.Component):
             "mask_addr": Out(16),
             "mask_data": In(config.rows * 8),
         }
+        upper = {"weight_split": Out(1), "weight_upper": In(config.rows * config.weight_width)}
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(8 * config.command_bytes(Unit.COMPUTE)))),
@@ -150,6 +152,7 @@ class ComputeUnit(wiring.Component):
                 "o_act": Out(lane_write(config)),
                 "o_out": Out(word_write(config.rows * 8)),
                 **odd_writes(config),
+                **(upper if config.split_columns else {}),
                 "start": Out(1),
                 "done": Out(1),
                 "error": Out(1),
@@ -192,7 +195,17 @@ class ComputeUnit(wiring.Component):
         if config.multiplies_maps:
             burst, burst_valid = burst_after(WindowFeeder.latency(config) - 1 - Factor.KEEPS)
             factor = self._factor(m, parts, run.command, burst_valid & ~burst.parameters)
-        parameters = self._weigh(m, parts, run.command, factor)
+        parameters = weigh(
+            m,
+            config,
+            data=self.weight_data,
+            upper_data=self.weight_upper if config.split_columns else None,
+            latency=self.weight_latency(config),
+            steps=parts.steps,
+            array=parts.array,
+            command=run.command,
+            factor=factor,
+        )
         self._drain_passes(m, parts, run.command, parameters)
         end_commands(m, self, config, run, drain=parts.drain, idle=parts.pace.idle)
         return m
@@ -245,6 +258,8 @@ class ComputeUnit(wiring.Component):
                 feeder.sampled.eq(sampled),
             ]
             self._sample(m, feeder, pace, command, deform, launched)
+        if config.split_columns:
+            m.d.comb += [steps.split.eq(command.split), self.weight_split.eq(command.split)]
         wiring.connect(m, passes.o, taps.i)
         if config.pipelined:
             m.submodules.segments = segments = SkidBuffer(segment_layout(config))
@@ -286,50 +301,6 @@ class ComputeUnit(wiring.Component):
         ]
         return factor.w
 
-    def _weigh(self, m, parts, command, factor):
-        """Connect weights with the array; return them as the drain takes its parameters."""
-        config = self._config
-        steps, array = parts.steps, parts.array
-        half_way = m.d.sync if config.pipelined else m.d.comb
-        weights = Signal(len(self.weight_data), name="weights", reset_less=True)
-        half_way += weights.eq(self.weight_data)
-        weight_latency = self.weight_latency(config)
-        # The drain's, from those who are ahead of the activations.
-        parameters = weights
-        if MacArray.ahead(config):
-            parameters = Signal(len(weights), name="parameters", reset_less=True)
-            m.d.sync += parameters.eq(weights)
-        step, first = delayed(m, steps.step, weight_latency), steps.first & ~command.resume
-        m.d.comb += array.maximum.eq(command.maximum)
-        ahead = weight_latency - MacArray.ahead(config)
-        own = [weights.word_select(k, config.weight_width).as_signed() for k in range(config.rows)]
-        if config.wide_maps:  # those for high bytes count 256 times
-            m.submodules.high = high = FanoutTree(width=1, copies=config.rows, dsp=config.dsp)
-            low = delayed(m, steps.low, ahead - FanoutTree.LATENCY)
-            m.d.comb += high.i.eq(command.wide_in & ~low)
-            own = [Mux(high.o[k], weight << 8, weight).as_signed() for k, weight in enumerate(own)]
-        if factor is None:
-            m.d.comb += array.valid.eq(step)
-            if config.wide_maps:
-                m.d.comb += [array.w[k].eq(weight) for k, weight in enumerate(own)]
-            else:
-                m.d.comb += array.w.eq(weights)
-        else:
-            # Of a product, a column after the other adds what its pixel makes of it.
-            early = delayed(m, steps.step & steps.product, ahead - FanoutTree.LATENCY)
-            m.submodules.products = rows = FanoutTree(width=1, copies=config.rows, dsp=config.dsp)
-            m.d.comb += rows.i.eq(early)
-            product = delayed(m, early, FanoutTree.LATENCY + MacArray.ahead(config))
-            column = Signal(config.cols, init=1)
-            with m.If(product):
-                m.d.sync += column.eq(column.rotate_left(1))
-            m.d.comb += array.valid.eq(Mux(product, column, step.replicate(config.cols)))
-            for k, weight in enumerate(own):
-                m.d.comb += array.w[k].eq(Mux(rows.o[k], factor[k], weight))
-            first |= steps.product & ~command.r_dy[0]
-        m.d.comb += array.first.eq(delayed(m, first, weight_latency))
-        return parameters
-
     def _drain_passes(self, m, parts, command, parameters):
         """Connect the drain: what each pass is for, its parameters, and where results go."""
         config = self._config
@@ -339,9 +310,12 @@ class ComputeUnit(wiring.Component):
         place = taps.i.payload
         where, last_row = [place.dst, place.out, place.pixels, place.last_row], Signal()
         goes = [drain.i.place.dst, drain.i.place.out, drain.i.place.pixels, last_row]
-        if config.shared_words:
-            where.append(place.first_of_kg)
+        if config.shared_words or config.split_columns:
+            where.append(place.fresh if config.split_columns else place.first_of_kg)
             goes.append(drain.i.place.fresh)
+        if config.split_columns:
+            m.d.comb += drain.i.target.split.eq(command.split)
+        if config.shared_words:
             m.d.comb += [
                 drain.i.target.shared.eq(command.accesses.any()),
                 drain.i.target.width.eq(command.out_w),

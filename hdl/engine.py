@@ -164,6 +164,11 @@ class Engine(wiring.Component):
             results.enable.eq(store.out_enable),
             store.out_data.eq(results.o),
         ]
+        if config.split_columns:
+            m.d.comb += [
+                weights.split.eq(compute.weight_split),
+                compute.weight_upper.eq(weights.o_upper),
+            ]
         if config.offset_depth:
             m.submodules.offsets = offsets = OffsetBuffer(config)
             wiring.connect(m, load.offset_write, offsets.i)

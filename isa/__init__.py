@@ -10,6 +10,7 @@ Files, in the order in which a program meets them:
 ``words``      words of results that rows share
 ``wide``       feature maps of 16 bits
 ``images``     rows of results of several images
+``halves``     columns whose upper half sums other channels
 ``products``   what a product of two maps must have
 ``tiles``      what a compute command says of tiles of results
 ``kernel_steps``  how the load unit transforms kernels

@@ -70,6 +70,13 @@ class EngineConfig:
         the outputs of the lower half, and both sums are added behind the array; with 2, rows of
         four quarters, and so on. So an output channel group of few channels keeps all rows busy.
         Each takes ``requantizers / 2**k`` adders and a cycle. Not with tiles (``partial_depth``).
+    split_columns : bool
+        A command can use the array as one of twice the rows and half the columns: columns of the
+        upper half have the pixels of the lower half, other input channels and weights of their own,
+        and both sums are added behind the array. So maps of few pixels, and fully connected layers,
+        take half the steps. Takes a second weight word a cycle, an adder for each requantizer and a
+        cycle. For pipelined engines of 4 columns or more without ``partial_depth`` or
+        ``wide_maps``.
     wide_maps : bool
         Feature maps of up to 16 bits: each row is two rows of bytes, high ones and then low ones,
         which the array reads in turns, and results are written as such pairs of rows. The array's
@@ -163,6 +170,7 @@ class EngineConfig:
     stacked_images: bool = False
     double_reads: bool = False
     folds: int = 0
+    split_columns: bool = False
     wide_maps: bool = False
     tables: int = 0
     maximum: bool = True
@@ -248,10 +256,16 @@ class EngineConfig:
         return unit.least_bytes * (2 if unit is Unit.COMPUTE and self.compute_options else 1)
 
     @property
+    def fold_cycles(self) -> int:
+        """Cycles in which sums that are parts of one are added, behind the array."""
+        return self.folds + self.split_columns
+
+    @property
     def compute_options(self) -> bool:
         """Whether compute commands have room for options."""
         words = self.result_words > 1 or self.shared_words
-        return words or self.partial_depth > 0 or self.folds > 0 or self.wide_maps
+        sums = self.partial_depth > 0 or self.folds > 0 or self.split_columns
+        return words or sums or self.wide_maps
 
     @property
     def lane_halves(self) -> int:
@@ -389,7 +403,9 @@ class EngineConfig:
             del values["products"]
         if self.rounding == "half_even":
             del values["rounding"]
-        for option in ("shared_words", "stacked_images", "double_reads", "folds", "wide_maps"):
+        for option in (
+            "shared_words", "stacked_images", "double_reads", "folds", "split_columns", "wide_maps",
+        ):  # fmt: skip
             if not values[option]:
                 del values[option]
         return zlib.crc32(json.dumps(values, sort_keys=True).encode())

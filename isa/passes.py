@@ -71,18 +71,33 @@ class PassShape:
         return self.windows * ((self.groups - 1) * max(self.segment, parts) + last)
 
 
-def window_parts(config: EngineConfig, stride_x: int) -> int:
+def is_split(config: EngineConfig, command: Compute) -> bool:
+    """Return whether the upper half of the columns sums other channels of a command's pixels."""
+    return config.split_columns and bool(command.split)
+
+
+def word_columns(config: EngineConfig, split: bool) -> int:
+    """Return the output pixels of a word: a pass's."""
+    return config.cols // 2 if split else config.cols
+
+
+def window_parts(config: EngineConfig, stride_x: int, split: bool = False) -> int:
     """Return the accesses that a window takes: the divisor that ``stride_x`` and cols share.
 
     Or half of 2, with ``double_reads``: pixels that share a lane are ``stride_x / 2`` words apart.
+    ``split`` : a window has half of the pixels, and takes the accesses in which those are
     """
     shared = gcd(stride_x, config.cols)
-    return 1 if config.double_reads and shared == 2 and stride_x % 4 == 2 else shared
+    if config.double_reads and shared == 2 and stride_x % 4 == 2:
+        return 1
+    return -(-word_columns(config, split) * shared // config.cols)
 
 
 def weight_words(config: EngineConfig, command: Compute) -> int:
     """Return the weight words of a kernel group, without its parameters."""
-    return 1 + command.factor_steps if command.product else PassShape.of(config, command).steps
+    if command.product:
+        return 1 + command.factor_steps
+    return PassShape.of(config, command).steps * (2 if is_split(config, command) else 1)
 
 
 def command_parts(config: EngineConfig, command: Compute) -> int:
@@ -91,7 +106,7 @@ def command_parts(config: EngineConfig, command: Compute) -> int:
         return command.taps
     if command.product:  # the factor's window comes first, unless it has a segment of its own
         return 2 - command.factor_steps
-    return command.accesses or window_parts(config, command.stride_x)
+    return command.accesses or window_parts(config, command.stride_x, is_split(config, command))
 
 
 def result_cycles(config: EngineConfig, pair: bool, wide: bool = False) -> int:
@@ -183,7 +198,7 @@ def least_last_parts(config: EngineConfig, command: Compute) -> int:
 def word_pixels(config: EngineConfig, command: Compute, word: int) -> int:
     """Return the results of an output word of a row: ``cols``, or what is left of ``out_w``.
 
-    That is counted down word by word, and wraps.
+    That is counted down word by word, and wraps. The word is no split one.
     """
     left = (command.out_w - word * config.cols) % (1 << min(13, result_count_width(config)))
     return min(left, config.cols)

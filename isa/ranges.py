@@ -99,6 +99,17 @@ RULES: tuple[Rule, ...] = (
     ),
     ("folds", "0 with pipelined=False", lambda c: c.folds == 0 or c.pipelined),
     ("folds", "0 with partial_depth", lambda c: c.folds == 0 or c.partial_depth == 0),
+    ("split_columns", "False with pipelined=False", lambda c: not c.split_columns or c.pipelined),
+    (
+        "split_columns",
+        "False with fewer than 4 cols",
+        lambda c: not c.split_columns or c.cols >= 4,
+    ),
+    (
+        "split_columns",
+        "False with partial_depth or wide_maps",
+        lambda c: not (c.split_columns and (c.partial_depth or c.wide_maps)),
+    ),
     ("wide_maps", "False with 4-bit weights", lambda c: not c.wide_maps or c.weight_bits == 8),
     ("wide_maps", "False with pipelined=False", lambda c: not c.wide_maps or c.pipelined),
     (

@@ -47,10 +47,11 @@ from tilewright.isa.commands import (
     Unit,
 )
 from tilewright.isa.config import EngineConfig
+from tilewright.isa.halves import SPLIT_RULES
 from tilewright.isa.images import IMAGE_RULES, is_stacked
 from tilewright.isa.kernel_steps import MAX_KERNEL_STEPS, MAX_KERNEL_TAPS
 from tilewright.isa.layout import reach
-from tilewright.isa.passes import least_last_parts
+from tilewright.isa.passes import is_split, least_last_parts
 from tilewright.isa.products import PRODUCT_RULES
 from tilewright.isa.registers import Status
 from tilewright.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
@@ -286,6 +287,7 @@ _COMPUTE = (
         ),
     ),
     *(_compute(*rule) for rule in (*PRODUCT_RULES, *WORD_RULES, *WIDE_RULES, *IMAGE_RULES)),
+    *(_compute(*rule) for rule in SPLIT_RULES),
     _compute("lanes below cols", lambda config, c: max(c.x0_lane, c.s_lane) < config.cols),
     _compute(
         f"a transform of all taps, at most {MAX_TAPS}, of windows of one access",
@@ -300,7 +302,11 @@ _COMPUTE = (
     _compute("qmin of at most qmax", ordered_bounds, "what is below qmin is qmin"),
     _compute(
         "an out_w that ends in the last output word",
-        lambda config, c: c.accesses > 0 or 0 < c.out_w - (c.n_ox - 1) * config.cols <= config.cols,
+        lambda config, c: (
+            c.accesses > 0
+            or is_split(config, c)
+            or 0 < c.out_w - (c.n_ox - 1) * config.cols <= config.cols
+        ),
         "each word counts its pixels off out_w, modulo the width of the counter",
     ),
     _compute(
@@ -370,6 +376,7 @@ PAIR_RULES: tuple[tuple[str, PairHolds, str], ...] = (
                 or c.product
                 or reads_wide(config, c)
                 or writes_wide(config, c)
+                or is_split(config, c)
             )
         ),
         "",

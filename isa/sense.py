@@ -10,7 +10,7 @@ from itertools import pairwise
 from tilewright.isa.commands import Compute, LoadActivations
 from tilewright.isa.config import EngineConfig
 from tilewright.isa.images import is_stacked, walk_rows
-from tilewright.isa.passes import PassShape
+from tilewright.isa.passes import PassShape, is_split, word_columns
 from tilewright.isa.wide import result_rows
 from tilewright.isa.widths import ROW_WIDTH, column_width
 
@@ -28,7 +28,7 @@ def lane_words(config: EngineConfig, c: LoadActivations) -> bool:
 
 def columns(config: EngineConfig, c: Compute) -> bool:
     """Return whether the engine can count the columns that windows read."""
-    pixels = c.out_w if c.accesses else c.n_ox * config.cols
+    pixels = c.out_w if c.accesses else c.n_ox * word_columns(config, is_split(config, c))
     last = c.x0 + (pixels - 1) * c.stride_x + (c.n_s - 1) * c.s_dx
     half = 1 << (column_width(config) - 1)
     return -half <= c.x0 and last < half
@@ -75,13 +75,13 @@ def places(config: EngineConfig, c: Compute) -> bool:
 
 def work(config: EngineConfig, c: Compute) -> bool:
     """Return whether a command does no more than a model of it can."""
-    pixels = c.passes * config.cols
-    shape = PassShape.of(config, c)
+    pixels = c.passes * word_columns(config, is_split(config, c))
+    steps = PassShape.of(config, c).steps * (2 if is_split(config, c) else 1)
     return (
         c.n_cg * pixels * config.rows <= MAX_WINDOW_VALUES
         and c.windows * c.n_cg * config.rows << c.segment_log2 <= MAX_STEPS
-        and c.n_kg * (config.param_words + shape.steps) * config.rows <= MAX_WEIGHTS
-        and c.n_kg * pixels * config.rows * shape.steps <= MAX_PRODUCTS
+        and c.n_kg * (config.param_words + steps) * config.rows <= MAX_WEIGHTS
+        and c.n_kg * pixels * config.rows * steps <= MAX_PRODUCTS
     )
 
 

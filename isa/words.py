@@ -11,7 +11,7 @@ from math import gcd
 
 from tilewright.isa.commands import Compute, changed
 from tilewright.isa.config import EngineConfig
-from tilewright.isa.passes import window_parts
+from tilewright.isa.passes import is_split, window_parts, word_columns
 
 #: What the engine counts: pixels of a row of results, and of the input from one row to the next.
 LEAST_WIDTH, MOST_ROW_DX = 2, (1 << 13) - 1
@@ -20,23 +20,24 @@ LEAST_WIDTH, MOST_ROW_DX = 2, (1 << 13) - 1
 APART = 4
 
 
-def shared_accesses(config: EngineConfig, stride_x: int, out_w: int) -> int:
+def shared_accesses(config: EngineConfig, stride_x: int, out_w: int, split: bool = False) -> int:
     """Return the accesses in which windows are read whose pixels are of several rows.
 
-    As many for each row as of a row alone. Words begin at multiples of the divisor that ``cols``
-    and ``out_w`` share.
+    As many for each row as of a row alone. Words begin at multiples of the divisor that their
+    pixels and ``out_w`` share. ``split`` : as in ``Compute``
     """
-    rows = 1 - (gcd(config.cols, out_w) - config.cols) // out_w
-    return rows * window_parts(config, stride_x)
+    pixels = word_columns(config, split)
+    rows = 1 - (gcd(pixels, out_w) - pixels) // out_w
+    return rows * window_parts(config, stride_x, split)
 
 
-def can_share(config: EngineConfig, stride_x: int, out_w: int) -> bool:
+def can_share(config: EngineConfig, stride_x: int, out_w: int, split: bool = False) -> bool:
     """Return whether rows of so many results can share words."""
     return (
         config.shared_words
         and out_w >= LEAST_WIDTH
         and out_w * stride_x <= MOST_ROW_DX
-        and shared_accesses(config, stride_x, out_w) <= config.cols
+        and shared_accesses(config, stride_x, out_w, split) <= config.cols
     )
 
 
@@ -67,14 +68,15 @@ def _counts(config: EngineConfig, c: Compute) -> bool:
         not (c.partial or c.transform or c.product or c.resume)
         and c.out_w >= LEAST_WIDTH
         and c.accesses <= config.cols
-        and 0 < c.last_pixels <= config.cols
+        and 0 < c.last_pixels <= word_columns(config, is_split(config, c))
     )
 
 
 def _agrees(config: EngineConfig, c: Compute) -> bool:
+    split = is_split(config, c)
     return not c.accesses or (
-        c.n_oy * c.out_w == (c.n_ox - 1) * config.cols + c.last_pixels
-        and c.accesses >= shared_accesses(config, c.stride_x, c.out_w)
+        c.n_oy * c.out_w == (c.n_ox - 1) * word_columns(config, split) + c.last_pixels
+        and c.accesses >= shared_accesses(config, c.stride_x, c.out_w, split)
         and c.row_dx == c.out_w * c.stride_x
         and (c.row_word, c.row_lane) == divmod(c.row_dx, config.cols)
     )
@@ -98,7 +100,7 @@ def _leaves_room(config: EngineConfig, c: Compute) -> bool:
 #: What compute commands must have, whether they do, and what is done otherwise; "" for a refusal.
 WORD_RULES: tuple[tuple[str, Callable[[EngineConfig, Compute], bool], str], ...] = (
     (
-        "rows of 2 pixels or more, 1..cols accesses and last pixels, plain sums, if shared",
+        "rows of 2 pixels or more, 1..cols accesses, last pixels of a word, plain sums, if shared",
         _counts,
         "",
     ),
@@ -125,18 +127,19 @@ def share_words(config: EngineConfig, command: Compute) -> Compute:
 
     Or the same command, where :func:`has_room` says no.
     """
-    c, cols = command, config.cols
+    c, cols, split = command, config.cols, is_split(config, command)
     if c.to_act and not has_room(config, c.dst_lane, c.out_w):
         return c
     pixels, row_dx = c.n_oy * c.out_w, c.out_w * c.stride_x
-    words = -(-pixels // cols)
+    each = word_columns(config, split)
+    words = -(-pixels // each)
     apart = can_pair(config, c.dst_step, c.out_w) and not (c.out_row_step - c.out_w) % 2
     return changed(
         c,
         pair=int(apart),
         n_ox=words,
-        accesses=shared_accesses(config, c.stride_x, c.out_w),
-        last_pixels=pixels - (words - 1) * cols,
+        accesses=shared_accesses(config, c.stride_x, c.out_w, split),
+        last_pixels=pixels - (words - 1) * each,
         row_dx=row_dx,
         row_word=row_dx // cols,
         row_lane=row_dx % cols,
@@ -145,4 +148,5 @@ def share_words(config: EngineConfig, command: Compute) -> Compute:
 
 def own_words(config: EngineConfig, command: Compute) -> Compute:
     """Return the command of the same results whose rows have words of their own."""
-    return changed(command, n_ox=-(-command.out_w // config.cols), accesses=0)
+    each = word_columns(config, is_split(config, command))
+    return changed(command, n_ox=-(-command.out_w // each), accesses=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tilewright.compiler.codegen.buffers.activations import ActivationBuffer
 from tilewright.compiler.codegen.buffers.results import ResultBuffer
@@ -158,7 +158,7 @@ class Computer:
         if table:
             reads.append(Span("tables", table - 1, 1))
         reads += self._lead(op, work, command)
-        words = mine.n_kg * (self.config.param_words + section.steps)
+        words = mine.n_kg * (self.config.param_words + section.words)
         reads += ring_spans("weights", weight_word, words, self.config.weight_depth)
         cycles = op.pass_cycles(self.config, section)
         self._recorder.append_compute(op, cycles, command, reads, target.writes)
@@ -168,7 +168,7 @@ class Computer:
         table = 0 if op.result.table is None else 1 + self._loader.table(op.layer, op.result.table)
 
         def build(op: ArrayOp, work: Work, target: Target) -> Compute:
-            return self._command(op, work, 0, table, target)
+            return self._command(op, replace(work, section=work.section.whole), 0, table, target)
 
         def where(op: ArrayOp, work: Work) -> Target:
             return self._target(op, work, out_base)

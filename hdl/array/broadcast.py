@@ -13,7 +13,7 @@ Long ways have a register at half-way, and one at the end::
     queue -> near (own) or far (first of four rows) -> x, a pixel for each column
 """
 
-from amaranth.hdl import Cat, Signal
+from amaranth.hdl import Cat, Mux, Signal
 
 from tilewright.hdl.lib.fanout import Fanout, FanoutTree
 
@@ -44,7 +44,7 @@ def segment_broadcast(m, config, *, command, window, complete, x, low=None):
     ----------
     m : Module, to which registers are added
     config : EngineConfig
-    command : view of a Compute: ``segment_log2``, ``signed``, ``segment``
+    command : view of a Compute: ``segment_log2``, ``signed``, ``segment``, ``split``
     window : array of ``cols`` words of rows x window_width bits
     complete : 1 bit; the window is whole ``complete_latency(config)`` cycles later
     x : array of rows x cols signed(data_width), driven
@@ -70,14 +70,15 @@ def segment_broadcast(m, config, *, command, window, complete, x, low=None):
     # Whom each row listens to: another near one, by the segment's size, or a far one.
     share_log2 = share.bit_length() - 1
     holds = [command.segment == 0] if config.multiplies_maps else []
+    splits = [command.split] if config.split_columns else []
     signed = command.signed
     if config.wide_maps:  # of the window that is on its way, as long as its pixels are heard
         signed = Signal()
         with m.If(complete):
             m.d.sync += signed.eq(command.signed & ~low)
-    choice = Signal(share_log2 + 1 + len(holds))
+    choice = Signal(share_log2 + 1 + len(holds) + len(splits))
     m.d.sync += choice.eq(
-        Cat(*(command.segment_log2 == log2 for log2 in range(share_log2)), signed, *holds)
+        Cat(*(command.segment_log2 == log2 for log2 in range(share_log2)), signed, *holds, *splits)
     )
     m.submodules.listen = listen = _copies(config)(width=len(choice), copies=rows, dsp=config.dsp)
     m.submodules.distance = distance = Fanout(
@@ -85,7 +86,12 @@ def segment_broadcast(m, config, *, command, window, complete, x, low=None):
     )
     m.d.comb += [listen.i.eq(choice), distance.i.eq(command.segment_log2)]
     for k in range(rows):
-        channel = Cat(window[j].word_select(k, pixel_width) for j in range(cols))
+        pixels = [window[j].word_select(k, pixel_width) for j in range(cols)]
+        if splits and k < rows // 2:  # upper columns: other channels of the pixels of lower ones
+            for j in range(cols // 2, cols // 2 * 2):
+                other = window[j - cols // 2].word_select(k + rows // 2, pixel_width)
+                pixels[j] = Mux(listen.o[k][-1], other, pixels[j])
+        channel = Cat(pixels)
         with m.If(whole.o[k]):
             m.d.sync += queue[k].eq(channel)
         if k + 1 < rows:

@@ -26,6 +26,7 @@ class MacArray(wiring.Component):
     -------
     x : In(array of rows x cols signed(data_width)); with 4-bit weights, only even rows' are used
     w : In(array of rows signed(operand_width(config))); ``ahead(config)`` cycles before their ``x``
+    w_upper : In, likewise, with ``split_columns``: for columns from ``cols // 2`` on
     valid : In(1), where maps are multiplied In(cols), one for each column; accumulate the product
         of this cycle's ``x`` and ``w``
     first : In(1); start from this product instead of adding it
@@ -62,10 +63,12 @@ class MacArray(wiring.Component):
         def cells(shape):
             return data.ArrayLayout(data.ArrayLayout(shape, config.cols), config.rows)
 
+        weights = data.ArrayLayout(signed(self.operand_width(config)), config.rows)
         super().__init__(
             {
                 "x": In(cells(signed(config.data_width))),
-                "w": In(data.ArrayLayout(signed(self.operand_width(config)), config.rows)),
+                "w": In(weights),
+                **({"w_upper": In(weights)} if config.split_columns else {}),
                 "valid": In(config.cols if config.multiplies_maps else 1),
                 "first": In(1),
                 "maximum": In(1),
@@ -96,18 +99,14 @@ class MacArray(wiring.Component):
         weights = []  # of each row, for each column
         for k in range(config.rows):
             if self.ahead(config):
-                m.submodules[f"weight_{k}"] = own = Fanout(
-                    width=self.operand_width(config), copies=config.cols, dsp=config.dsp
-                )
-                m.d.comb += own.i.eq(self.w[k])
-                weights.append([copy.as_signed() for copy in own.o])
+                weights.append(self._copies(m, k))
             else:
                 weights.append([self.w[k]] * config.cols)
         for k in range(0, config.rows, 1 + paired):
             products, place = {}, Place(k, config.rows, rank=0)
-            for j in range(0, config.cols, 1 + dual):
+            for j, both in self._multiplied(dual):
                 name = f"mul_{k}_{j}"
-                if dual and j + 1 < config.cols:
+                if both:
                     m.submodules[name] = mul = DualMultiplier(dsp=config.dsp, place=place)
                     m.d.comb += [mul.a[0].eq(self.x[k][j]), mul.a[1].eq(self.x[k][j + 1])]
                     m.d.comb += mul.b.eq(weights[k][j])
@@ -143,6 +142,30 @@ class MacArray(wiring.Component):
                     maximum=maxima.o[row],
                 )
         return m
+
+    def _copies(self, m, k):
+        """Return row k's weight for each column, on its way."""
+        config, copies = self._config, []
+        lower = config.cols // 2 if config.split_columns else config.cols
+        halves = [("", self.w, lower)]
+        if config.split_columns:
+            halves.append(("_upper", self.w_upper, config.cols - lower))
+        for name, w, count in halves:
+            m.submodules[f"weight{name}_{k}"] = own = Fanout(
+                width=self.operand_width(config), copies=count, dsp=config.dsp
+            )
+            m.d.comb += own.i.eq(w[k])
+            copies += [copy.as_signed() for copy in own.o]
+        return copies
+
+    def _multiplied(self, dual):
+        """Yield the columns at which a multiplier begins, and whether it has the next one too."""
+        config, j = self._config, 0
+        while j < config.cols:
+            weights_end = config.split_columns and j + 1 == config.cols // 2
+            both = dual and j + 1 < config.cols and not weights_end
+            yield j, both
+            j += 1 + both
 
     def _accumulate(self, m, acc, product, *, valid, first, maximum):
         value = Signal(signed(self._config.acc_width), reset_less=True)

@@ -1,11 +1,12 @@
 """The weight buffer: a word of weights for each step of the array."""
 
-from amaranth.hdl import Cat, Module, Mux
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tilewright.hdl.buffers.ports import weight_write, word_write
 from tilewright.hdl.buffers.words import WordBuffer
+from tilewright.hdl.lib.delay import delayed
 
 __all__ = ["WeightBuffer"]
 
@@ -24,6 +25,8 @@ class WeightBuffer(wiring.Component):
         only where the engine transforms kernels
     addr : In(16)
     o : Out(rows * weight_width)
+    split : In(1), o_upper : Out(rows * weight_width), with ``split_columns``: the word behind
+        ``o``, or the same one; ``split`` is steady
 
     Timing
     ------
@@ -38,12 +41,14 @@ class WeightBuffer(wiring.Component):
     def __init__(self, config):
         self._config = config
         kernels = word_write(config.rows * config.kernel_width)
+        upper = {"split": In(1), "o_upper": Out(config.rows * config.weight_width)}
         super().__init__(
             {
                 "i": In(weight_write(config)),
                 **({"i_kernels": In(kernels)} if config.transform_at_load else {}),
                 "addr": In(16),
                 "o": Out(config.rows * config.weight_width),
+                **(upper if config.split_columns else {}),
             }
         )
 
@@ -57,6 +62,9 @@ class WeightBuffer(wiring.Component):
             "dsp": config.dsp,
             "by_rows": True,
         }
+        if config.split_columns:
+            self._banks(m, built)
+            return m
         m.submodules.low = low = WordBuffer(
             width=8 * config.rows,
             depth=config.weight_depth // config.weights_per_byte,
@@ -104,3 +112,32 @@ class WeightBuffer(wiring.Component):
                 ),
             ]
         return m
+
+    def _banks(self, m, built):
+        """Add memories of even and of odd words: two that are neighbours are read at once."""
+        config, i, words = self._config, self.i, []
+        width, halves = config.rows * config.weight_width, config.weights_per_byte == 2
+        for k in range(2):
+            m.submodules[f"bank_{k}"] = bank = WordBuffer(
+                width=width, depth=config.weight_depth // 2, **built
+            )
+            if halves:  # a word as it is written has both
+                m.d.comb += [bank.i.valid.eq(i.valid), bank.i.addr.eq(i.addr)]
+            else:
+                m.d.comb += [
+                    bank.i.valid.eq(i.valid & (i.addr[0] == k)),
+                    bank.i.addr.eq(i.addr[1:]),
+                ]
+            m.d.comb += [
+                bank.i.data.eq(i.data.word_select(k, width) if halves else i.data),
+                bank.addr.eq(self.addr[1:] if k else (self.addr + 1)[1:]),
+            ]
+            words.append(bank.o)
+        even, odd = words
+        which = delayed(m, self.addr[0], self.latency(config) - 1)
+        o_is_odd, upper_is_odd = Signal(), Signal()
+        m.d.sync += [o_is_odd.eq(which), upper_is_odd.eq(which ^ self.split)]
+        m.d.comb += [
+            self.o.eq(Mux(o_is_odd, odd, even)),
+            self.o_upper.eq(Mux(upper_is_odd, odd, even)),
+        ]

@@ -4,6 +4,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
 from tilewright.isa import Command, EngineConfig
+from tilewright.isa.halves import SPLIT_FIELDS
 from tilewright.isa.images import IMAGE_FIELDS
 from tilewright.isa.wide import WIDE_FIELDS
 
@@ -17,9 +18,17 @@ def command_layout(command: type[Command], config: EngineConfig | None = None) -
     """
     members = {"opcode": unsigned(8)}
     options = command.OPTIONS if config is not None and config.compute_options else ()
-    if config is not None and not config.stacked_images:
-        left_out = () if config.wide_maps else WIDE_FIELDS
-        options = [field for field in options if field.name not in (*IMAGE_FIELDS, *left_out)]
+    if config is not None:
+        left_out: tuple[str, ...] = ()
+        for names, has in (  # those that lie behind all that the engine has
+            (SPLIT_FIELDS, config.split_columns),
+            (IMAGE_FIELDS, config.stacked_images),
+            (WIDE_FIELDS, config.wide_maps),
+        ):
+            if has:
+                break
+            left_out += names
+        options = [field for field in options if field.name not in left_out]
     for field in (*command.FIELDS, *options):
         members[field.name] = signed(field.width) if field.signed else unsigned(field.width)
     return data.StructLayout(members)

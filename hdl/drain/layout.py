@@ -25,8 +25,11 @@ def result_layout(config):
     }
     if config.result_words == 2:
         target["pair"] = 1  # two words leave in a cycle
+    if config.shared_words or config.split_columns:
+        place["fresh"] = 1  # the pass is its kernel group's first, or its row's
+    if config.split_columns:
+        target["split"] = 1  # a word has cols // 2 pixels: the sums of two columns each
     if config.shared_words:
-        place["fresh"] = 1  # the pass is its kernel group's first
         # Rows go on in the same word: pixels of a row, words from one to the next.
         target |= {"shared": 1, "width": result_count_width(config)}
     if config.shared_words or config.wide_maps:

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Mux, Signal
 
-from tilewright.hdl.drain.write import At, first_of_pass, stepped
+from tilewright.hdl.drain.write import At, first_of_pass, stepped, stepping
 
 __all__ = ["write_pairs"]
 
@@ -22,9 +22,11 @@ def write_pairs(m, config, written, o_act, o_out):
     second = At(*(Signal.like(part) for part in at))
     third = At(*(Signal.like(part) for part in at))
     following, begins = stepped(m, config, target, at), first_of_pass(m, config, written)
-    step = whole.complete
+    step = stepping(config, target, whole)
     # The last pixel of an odd number has none beside it.
     both = whole.pair & (whole.lane != cols - 1)
+    if config.split_columns:
+        both &= ~(target.split & (whole.lane == cols // 2 - 1))
     wraps = second.lane == cols - 1
     apart = At(Mux(wraps, 0, second.lane + 1), second.dst + wraps, second.out + 1)
     m.d.comb += [now.eq(then) for now, then in zip(second, following, strict=True)]

@@ -77,7 +77,7 @@ class Drain(wiring.Component):
     @classmethod
     def latency(cls, config: EngineConfig) -> int:
         """Return the cycles that a result is on its way, after its turn has come."""
-        requantize = Requantize.latency(config.pipelined) + config.folds
+        requantize = Requantize.latency(config.pipelined) + config.fold_cycles
         return cls.AHEAD + requantize + (Lookup.LATENCY if config.tables else 0) + 1
 
     def __init__(self, config):
@@ -184,13 +184,15 @@ class Drain(wiring.Component):
             self.early if pipelined else Cat(self.capture, self.new_parameters, self.parameter)
         )
         for k in range(rows):
-            capture, new_parameters, parameter = delayed(m, control.o[k][:3], config.folds)
+            capture, new_parameters, parameter = delayed(m, control.o[k][:3], config.fold_cycles)
             word = Signal(config.weight_bits, name=f"word_{k}")
             early = config.early_parameters
             waiting = Signal(param_bits, name=f"waiting_{k}") if early else parameters[k]
             take_over = capture & new_parameters & early
             word_domain = m.d.data if pipelined else m.d.comb
-            word_domain += word.eq(delayed(m, self.parameter_word[k], config.folds))  # low bits
+            word_domain += word.eq(
+                delayed(m, self.parameter_word[k], config.fold_cycles)
+            )  # low bits
             with m.If(parameter):
                 m.d.data += waiting.eq(Cat(waiting[config.weight_bits :], word))
             first = k - k % share
@@ -247,6 +249,13 @@ class Drain(wiring.Component):
             copies[k][j] for j in range(config.result_words) for k in range(0, config.rows, share)
         ]
         entering, enters, enters_last = coming, captured, captured_last
+        if config.split_columns:
+            heads = self._join(m, coming, captured, heads, copies)
+            coming, captured, captured_last = (
+                data.View(coming.shape(), delayed(m, coming.as_value(), 1)),
+                *(delayed(m, bit, 1) for bit in (captured, captured_last)),
+            )
+            entering, enters, enters_last = coming, captured, captured_last
         if config.folds:
             folded_heads = []
             for name, half in zip(("fold", "fold_odd"), self._halves(heads), strict=True):
@@ -277,6 +286,24 @@ class Drain(wiring.Component):
         with m.If(through):
             m.d.sync += [now.valid.eq(again), now.low.eq(again), now.lane.eq(0)]
         return wide
+
+    def _join(self, m, coming, captured, heads, copies):
+        """Return the heads of the chains, with those of columns that are parts of the same sums."""
+        config, half = self._config, self._config.cols // 2
+        split = Signal()
+        with m.If(captured):
+            m.d.sync += split.eq(coming.target.split)
+        others = [
+            copies[k][half + j]
+            for j in range(config.result_words)
+            for k in range(0, config.rows, self._share)
+        ]
+        totals = []
+        for k, (head, other) in enumerate(zip(heads, others, strict=True)):
+            total = Signal(signed(config.acc_width), name=f"joined_{k}", reset_less=True)
+            m.d.sync += total.eq(head + (other & split.replicate(config.acc_width)))
+            totals.append(total)
+        return totals
 
     def _fold(self, m, name, coming, captured, heads):
         """Return the heads of the chains, with sums of rows added that are parts of others."""

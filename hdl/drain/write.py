@@ -1,5 +1,7 @@
 """Words of results on their way into the buffers, each to its place."""
 
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 from amaranth.hdl import Mux, Signal, Value
@@ -7,7 +9,7 @@ from amaranth.lib import data
 
 from tilewright.hdl.lib.loops import LoopCounter
 
-__all__ = ["At", "Written", "first_of_pass", "stepped", "write_results"]
+__all__ = ["At", "Written", "first_of_pass", "stepped", "stepping", "write_results"]
 
 
 class Written(NamedTuple):
@@ -53,16 +55,17 @@ def write_results(m, config, written, o_act, o_out):
     m.d.sync += whole.eq(done)
     at = At(Signal(range(cols)), Signal.like(place.dst), Signal.like(place.out))
     following, begins = stepped(m, config, target, at), first_of_pass(m, config, written)
+    step = stepping(config, target, whole)
     first_dst, first_out = place.dst, place.out
     if config.wide_maps:  # low bytes lie a row further
         first_dst = place.dst + Mux(done.low, target.dst_row, 0)
         first_out = place.out + Mux(done.low, target.out_row, 0)
     with m.If(begins):
         m.d.sync += [at.lane.eq(target.lane), at.dst.eq(first_dst), at.out.eq(first_out)]
-    with m.Elif(whole.complete):
+    with m.Elif(step):
         m.d.sync += [now.eq(then) for now, then in zip(at, following, strict=True)]
     if config.shared_words:
-        _share_words(m, place, target, at, begins=begins, step=whole.complete)
+        _share_words(m, place, target, at, begins=begins, step=step)
     valid = done.complete & (done.lane < place.pixels)
     m.d.sync += [o_act.valid.eq(valid & target.to_act), o_out.valid.eq(valid & target.to_out)]
     m.d.comb += [
@@ -77,12 +80,25 @@ def write_results(m, config, written, o_act, o_out):
 
 def first_of_pass(m, config, written):
     """Return whether a result leaves that goes to its pass's place, not behind the one before."""
-    done, begins = written.head, Signal()
+    done, target, begins = written.head, written.target, Signal()
     m.d.comb += begins.eq(done.complete & (done.lane == 0))
-    if config.shared_words:
-        with m.If(written.target.shared & ~written.place.fresh):
+    goes_on = [target.shared] if config.shared_words else []
+    if config.split_columns:
+        goes_on.append(target.split)
+    if goes_on:
+        with m.If(reduce(or_, goes_on) & ~written.place.fresh):
             m.d.comb += begins.eq(0)
     return begins
+
+
+def stepping(config, target, whole):
+    """Return whether a whole word is a pixel's that the pass has, behind which the next one goes.
+
+    ``whole`` : what is written, a cycle after it left the requantizers
+    """
+    if not config.split_columns:
+        return whole.complete
+    return whole.complete & ~(target.split & (whole.lane >= config.cols // 2))
 
 
 def stepped(m, config, target, at):

@@ -194,7 +194,7 @@ class PaceSequencer(wiring.Component):
         with m.Switch(c.stride_x):
             for stride in range(16):
                 with m.Case(stride):
-                    m.d.sync += parts.eq(window_parts(config, stride))
+                    m.d.sync += parts.eq(self._row_parts(stride))
         if config.shared_words:
             with m.If(c.accesses.any()):
                 m.d.sync += parts.eq(c.accesses)
@@ -203,6 +203,14 @@ class PaceSequencer(wiring.Component):
                 m.d.sync += parts.eq(config.cols)
         m.d.sync += last_part.eq(parts - 1)
         return parts, last_part
+
+    def _row_parts(self, stride):
+        """Return the parts in which windows of a stride are read, of one row."""
+        config = self._config
+        whole = window_parts(config, stride)
+        if not config.split_columns:
+            return whole
+        return Mux(self.command.split, window_parts(config, stride, split=True), whole)
 
     def _lengths(self, m, parts):
         """Return the command's cycles of a segment and of a pause, less one each."""
@@ -352,7 +360,7 @@ class PaceSequencer(wiring.Component):
         with m.Switch(c.stride_x):
             for stride in range(16):
                 with m.Case(stride):
-                    m.d.sync += last.eq(window_parts(config, stride) - 1)
+                    m.d.sync += last.eq(self._row_parts(stride) - 1)
         if config.offset_depth:
             with m.If(self.deform):
                 m.d.sync += last.eq(config.cols - 1)

@@ -25,8 +25,12 @@ def pass_layout(config):
     """Return the description of one pass: ``rows`` channels of one word of output pixels."""
     # The last one of its row, with as many pixels as are left.
     narrow = {"narrow": 1} if config.offset_depth else {}
-    # Where rows share words: x mod cols; pixels of the first row.
-    shared = {"lane": range(config.cols), "room": 5} if config.shared_words else {}
+    # Where words begin in any lane, x mod cols; where rows share them, pixels of the first row.
+    shared = {"room": 5} if config.shared_words else {}
+    if config.shared_words or config.split_columns:
+        shared = {"lane": range(config.cols)} | shared
+    if config.split_columns:
+        shared["fresh"] = 1  # the first one of its row, or kernel group
     return data.StructLayout(
         narrow
         | shared
@@ -115,8 +119,8 @@ class PassSequencer(wiring.Component):
         left = Signal(signed(width + 1) if config.shared_words else width)
         whole = Signal()
         m.d.comb += [
-            whole.eq(left >= config.cols),
-            o.pixels.eq(Mux(whole, config.cols, left[:5])),
+            whole.eq(left >= self._word),
+            o.pixels.eq(Mux(whole, self._word, left[:5])),
         ]
         if config.offset_depth:
             m.d.comb += [
@@ -140,11 +144,25 @@ class PassSequencer(wiring.Component):
                 row_ends=row_ends,
             )
             with m.If(shared):
-                m.d.comb += o.pixels.eq(Mux(ends.row, c.last_pixels, config.cols))
-            m.d.comb += o.room.eq(Mux(shared & ~whole, left[:5], config.cols))
+                m.d.comb += o.pixels.eq(Mux(ends.row, c.last_pixels, self._word))
+            m.d.comb += o.room.eq(Mux(shared & ~whole, left[:5], self._word))
+        if config.shared_words or config.split_columns:
             with m.If(ready | (step & ends.row)):
                 m.d.sync += o.lane.eq(c.x0_lane)
+        if config.split_columns:
+            with m.If(ready | step):
+                m.d.sync += o.fresh.eq(ready | ends.row)
         return m
+
+    @property
+    def _word(self):
+        """Pixels of a word."""
+        return self._of_word(1)
+
+    def _of_word(self, stride):
+        """Return the columns of the input from a word to the next."""
+        whole, half = stride * self._config.cols, stride * (self._config.cols // 2)
+        return Mux(self.command.split, half, whole) if self._config.split_columns else whole
 
     def _loops(self, m, ready, step, shared):
         """Count words, rows and kernel groups; return which ends with the pass: row, kg."""
@@ -245,24 +263,45 @@ class PassSequencer(wiring.Component):
         with m.Switch(c.stride_x):
             for stride in range(16):
                 with m.Case(stride):
-                    m.d.sync += pixels_per_word.eq(stride * config.cols)
+                    m.d.sync += pixels_per_word.eq(self._of_word(stride))
+        word, lane = o.word + c.stride_x, None
+        if config.split_columns:
+            word, lane = self._next_lane(m)
         with m.If(ready | step):
             with m.If(ready | ends.row):
                 m.d.sync += [o.x.eq(c.x0), o.word.eq(c.x0_word), left.eq(c.out_w)]
             with m.Else():
                 m.d.sync += [
                     o.x.eq(o.x + pixels_per_word),
-                    o.word.eq(o.word + c.stride_x),
-                    left.eq(left - config.cols),
+                    o.word.eq(word),
+                    left.eq(left - self._word),
+                    *([] if lane is None else [o.lane.eq(lane)]),
                 ]
+
+    def _next_lane(self, m):
+        """Return word and lane of the next word's first pixel; of half a word, in any lane."""
+        config, c, o = self._config, self.command, self.o.payload
+        cols, half = config.cols, config.cols // 2
+        words, lanes, wraps_from = Signal(4), Signal(range(cols)), Signal(range(cols + 1))
+        with m.Switch(c.stride_x):
+            for stride in range(16):
+                with m.Case(stride):
+                    further, lane = divmod(stride * half, cols)
+                    m.d.sync += [
+                        words.eq(Mux(c.split, further, stride)),
+                        lanes.eq(Mux(c.split, lane, 0)),
+                        wraps_from.eq(Mux(c.split, cols - lane, cols)),
+                    ]
+        wraps = o.lane >= wraps_from
+        return o.word + words + wraps, o.lane + lanes - Mux(wraps, cols, 0)
 
     def _share_words(self, m, following, following_y, *, left, step, row_ends):
         """Go on to the row in which the next pass begins, a row a cycle.
 
         ``step`` : to the next pass of the kernel group, in words that rows share
         """
-        config, c, o = self._config, self.command, self.o.payload
-        with m.If(step & (left <= config.cols)):
+        c, o = self.command, self.o.payload
+        with m.If(step & (left <= self._word)):
             m.d.sync += [self.o.valid.eq(0), row_ends.eq(1)]
         with m.If(row_ends):
             rest = Signal.like(left)

@@ -15,6 +15,7 @@ from tilewright.hdl.commands.decode import command_view, outside, reached
 from tilewright.hdl.commands.records import command_layout
 from tilewright.hdl.drain.partial import TILES, tile_code
 from tilewright.isa import Compute, Deform
+from tilewright.isa.images import IMAGE_FIELDS
 from tilewright.isa.passes import drain_span, result_cycles
 from tilewright.isa.registers import Status
 from tilewright.isa.tiles import MAX_TAPS, MAX_TILE_COLUMNS, MAX_TILE_ROWS
@@ -83,6 +84,8 @@ def take_commands(m, unit, config, drain_done, overrun):
             transformed |= waiting.accesses.any()
         if config.stacked_images:
             transformed |= waiting.stacked
+        if config.split_columns:
+            transformed |= waiting.split
         if config.wide_maps:
             transformed |= waiting.wide_in | waiting.wide_out
         if config.multiplies_maps:
@@ -184,6 +187,10 @@ def _sound(config, c):
             sound &= ~Cat(c[name] for name in WIDE_FIELDS).any() | ~config.prefetch
     if config.folds:
         sound &= c.fold <= config.folds
+    if config.split_columns:
+        sound &= ~c.split | _whole_rows(config, c)
+        before = WIDE_FIELDS if config.stacked_images else (*WIDE_FIELDS, *IMAGE_FIELDS)
+        sound &= ~Cat(c[name] for name in before).any() | ~config.prefetch
     if config.wide_maps:
         alone = ~(c.maximum | (c.segment == 0))
         if config.shared_words:
@@ -205,6 +212,13 @@ def _sound(config, c):
         )
         sound &= ~c.partial | tiles
     return sound
+
+
+def _whole_rows(config, c):
+    """Return whether a command can have its columns split."""
+    half, log2 = config.rows // 2, (config.rows - 1).bit_length()
+    steps = (c.segment != 0) & (c.segment <= half) & (c.last_segment <= half)
+    return (c.segment_log2 == log2) & steps & ~(c.maximum | c.resume | (c.fold != 0))
 
 
 def _product(config, c):

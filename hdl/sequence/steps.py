@@ -24,7 +24,8 @@ class StepSequencer(wiring.Component):
     -------
     weight_base : In(weight_addr_width); sampled with the first burst of a command
     i : In(burst_layout), i_valid : In(1); bursts are at least ``count`` cycles apart
-    addr : Out(weight_addr_width)
+    split : In(1), with ``split_columns``; a step has two words
+    addr : Out(weight_addr_width); of the first of them
     step : Out(1); a weight word is read for the array
     product : Out(1), with ``step``; the weights are pixels, and no word is read
     low : Out(1), with ``step``, in engines with ``wide_maps``; the weights are for low bytes
@@ -47,6 +48,7 @@ class StepSequencer(wiring.Component):
                 "weight_base": In(weight_addr_width(self._config)),
                 "i": In(burst_layout(config)),
                 "i_valid": In(1),
+                **({"split": In(1)} if self._config.split_columns else {}),
                 "addr": Out(weight_addr_width(self._config)),
                 "step": Out(1),
                 **({"product": Out(1)} if self._config.multiplies_maps else {}),
@@ -67,7 +69,10 @@ class StepSequencer(wiring.Component):
         left = Signal.like(burst.count)
         pass_base = Signal.like(self.addr)
         following, begin = Signal.like(self.addr), Signal.like(self.addr)
-        m.d.comb += [following.eq(self.addr + 1), begin.eq(following)]
+        behind = self.addr + 1
+        if self._config.split_columns:
+            behind += self.split & ~burst.parameters
+        m.d.comb += [following.eq(behind), begin.eq(following)]
         with m.If(self.i.parameters):
             with m.If(self.i.first_of_command):
                 m.d.comb += begin.eq(self.weight_base)

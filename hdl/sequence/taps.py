@@ -111,7 +111,8 @@ class TapSequencer(wiring.Component):
             m.d.sync += self.o.valid.eq(1)
         with m.Elif(step & o.last):
             m.d.sync += self.o.valid.eq(0)
-        first = _First(o, None if config.shared_words else self.command.x0_lane)
+        any_lane = config.shared_words or config.split_columns
+        first = _First(o, None if any_lane else self.command.x0_lane)
         column_steps, row = self._column_steps(m), self._next_row(m)
         # Which way it goes on does not depend on `o.ready`, which is late.
         with m.If(~self.o.valid | self.o.ready):
@@ -201,8 +202,11 @@ class TapSequencer(wiring.Component):
         config, o = self._config, self.o.payload
         if config.offset_depth:
             m.d.sync += o.narrow.eq(p.narrow)
+        any_lane = config.shared_words or config.split_columns
+        if any_lane:
+            m.d.sync += first.lane.eq(p.lane)
         if config.shared_words:
-            m.d.sync += [first.lane.eq(p.lane), o.room.eq(p.room)]
+            m.d.sync += o.room.eq(p.room)
         if config.wide_maps:
             m.d.sync += o.low.eq(self.command.low_first & self.command.wide_in)
         if config.stacked_images:
@@ -217,7 +221,7 @@ class TapSequencer(wiring.Component):
             o.y.eq(p.y),
             o.x.eq(p.x),
             o.word.eq(p.word),
-            o.lane.eq(p.lane if config.shared_words else first.lane),
+            o.lane.eq(p.lane if any_lane else first.lane),
             o.first.eq(1),
             o.opens.eq(1),
             o.tap.eq(0),

@@ -60,6 +60,13 @@ class Compute(Command):
     ``dst_step`` is 1, and where rows share words, a row ends after whole words or at least four
     results beyond them, and ``out_row_step - out_w`` is even. Other engines ignore it.
 
+    With ``split``, in an engine with ``split_columns``, output words and windows have ``cols // 2``
+    pixels. Column ``cols // 2 + j`` of the array has the pixel of column j, and at step i
+    the channel ``i + rows / 2``; it reads the second of the two weight words of the step. Behind
+    the array, both columns' sums are added. Such a command has segments of at most ``rows / 2``
+    steps, which all rows hear (``segment_log2`` is log2(rows)), and does not ``resume``, ``fold``
+    or look for a ``maximum``. Of a window's accesses it takes those that have its pixels.
+
     With ``wide_in``, kernel rows are of high and of low bytes of 16-bit activations in turns:
     weights of a row of high bytes count 256 times, and only high bytes are ``signed``. With
     ``wide_out``, results have 16 bits, as have the bounds: each pass writes its high bytes, and
@@ -250,6 +257,12 @@ class Compute(Command):
     edge_step: int = bits(
         16,
         "lane words from there to the next image's first one, in the ring",
+        option=True,
+        default=0,
+    )
+    split: int = bits(
+        1,
+        "1: an output word has cols // 2 pixels; the other columns sum other channels of them",
         option=True,
         default=0,
     )

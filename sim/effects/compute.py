@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.isa import Compute, Deform, EngineConfig
-from tilewright.isa.passes import weight_words
+from tilewright.isa.halves import joined
+from tilewright.isa.passes import is_split, weight_words
 from tilewright.isa.wide import HIGH, is_low, reads_wide
 from tilewright.isa.words import own_words
 from tilewright.sim.effects.buffers import Buffers
@@ -33,13 +34,13 @@ def run_compute(
     config: EngineConfig, command: Compute, buffers: Buffers, deform: Deform | None = None
 ) -> None:
     """Execute a command, with the Deform before it if there is one."""
-    c, shared = command, command.accesses > 0
+    c, shared, split = command, command.accesses > 0, is_split(config, command)
+    size = config.param_words + weight_words(config, c)
     if shared:
         c = own_words(config, c)
     sampler = None
     if deform is not None:
         sampler = Sampler(config, deform, c, buffers)
-    size = config.param_words + weight_words(config, c)
     for kgs in _kernel_groups(config, c):
         first = c.weight_base + kgs.start * size
         places = np.arange(first, first + len(kgs) * size) % config.weight_depth
@@ -48,10 +49,12 @@ def run_compute(
         words = block[:, config.param_words :]
         if config.weight_bits == 4:  # half bytes are no integers yet
             words = (words ^ 8) - 8
+        if split:
+            c, words = joined(config, command, words)
         total = _sums(config, c, kgs, words, buffers, sampler)
-        # What rows that share words leave is more than their results.
+        # What rows that share words leave is more than their results, as is what halves do.
         last = wrap(config, total[-1, -config.cols :, -config.rows :])
-        buffers.sums = None if shared else last
+        buffers.sums = None if shared or split else last
         total = _folded(config, c, total)
         if c.partial:
             add_terms(config, c, wrap(config, total), own, buffers)
@@ -87,7 +90,7 @@ def _sums(
     steps = _steps(config, c, words)
     before = buffers.sums if c.resume else None
     if c.resume and before is None:
-        raise ExecutionError("sums go on from words that rows share")
+        raise ExecutionError("sums go on from words that rows share, or halves of columns")
     if c.maximum:
         if buffers.strict and not np.isin(words, (0, 1)).all():
             raise ExecutionError("a maximum takes activations as they are: its weights are 0 or 1")

@@ -73,6 +73,10 @@ ENGINES = {
         rows=2, cols=3, act_depth=96, weight_depth=512, out_depth=64, bus_width=32, queue_depth=8,
         burst_beats=8, addr_width=16, wide_maps=True,
     ),
+    "halves": EngineConfig(
+        rows=4, cols=7, act_depth=96, weight_depth=512, out_depth=64, bus_width=32, queue_depth=8,
+        burst_beats=8, addr_width=16, shared_words=True, split_columns=True,
+    ),
 }  # fmt: skip
 
 
@@ -94,6 +98,8 @@ def source(name, seed):
         return _fill(tiled(config, seed))
     if name == "wide":
         return _fill(widened(config, seed))
+    if name == "halves" and seed % 2:
+        return _fill(halved(config, seed))
     if name == "plain" and seed % 2:
         return _fill(multiplied(config, seed))
     author = Serial(config, rng)
@@ -136,6 +142,14 @@ def widened(config, seed):
     ops = [convolution(rng, *name, kernel, kinds[name[1]]) for name, kernel in pairs]
     graph = Graph("g", kinds, (Input("i", "x"), *ops, Output("o", "t")))
     return network(config, graph, rng)
+
+
+def halved(config, seed):
+    """Return the program of a network of few pixels."""
+    rng = np.random.default_rng(seed)
+    kinds = dict.fromkeys("xyz", TensorType((4, 3, 3), 8, True, 1.0, 0))
+    ops = [convolution(rng, *name, 3) for name in ("xy", "yz")]
+    return network(config, Graph("g", kinds, (Input("i", "x"), *ops, Output("o", "z"))), rng)
 
 
 def multiplied(config, seed):

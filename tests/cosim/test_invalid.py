@@ -21,7 +21,11 @@ from tilewright.sim.rtl import RtlEngine
 
 NAMES = pytest.mark.parametrize(
     "name",
-    ["plain", "whole", *(pytest.param(x, marks=pytest.mark.exhaustive) for x in ("tiles", "wide"))],
+    [
+        "plain",
+        "whole",
+        *(pytest.param(x, marks=pytest.mark.exhaustive) for x in ("tiles", "wide", "halves")),
+    ],
 )
 COUNT = 250 if os.environ.get("TILEWRIGHT_FUZZ") else 25
 

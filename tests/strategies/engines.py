@@ -62,6 +62,7 @@ DOMAINS: dict[str, Sequence[Value]] = {
     "rounding": ("half_even", "double"),
     "wide_maps": (False, True),
     "stacked_images": (False, True),
+    "split_columns": (False, True),
 }
 
 #: All values, where pairs are of some.

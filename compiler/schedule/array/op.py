@@ -20,7 +20,7 @@ from tilewright.compiler.schedule.array.work import (
     cut_at,
 )
 from tilewright.isa import EngineConfig
-from tilewright.isa.passes import PassShape, kernel_group_lead
+from tilewright.isa.passes import PassShape, kernel_group_lead, window_parts, word_columns
 from tilewright.isa.words import can_pair, can_share, shared_accesses
 
 
@@ -106,9 +106,24 @@ class ArrayOp:
 
     def pass_cycles(self, config: EngineConfig, section: Section) -> int:
         """Return the cycles of one pass: ``rows`` channels of ``cols`` pixels."""
-        busy = self.pass_shape(config, section).cycles(self.windows.parts(config))
+        if section.split:
+            parts = window_parts(config, self.windows.stride[1], split=True)
+        else:
+            parts = self.windows.parts(config)
+        busy = self.pass_shape(config, section).cycles(parts)
         pair = can_pair(config, self.column_step)
         return max(busy, self.reduction.shortest_pass(config, pair))
+
+    def words(self, config: EngineConfig, section: Section, columns: int) -> int:
+        """Return the output words of a row of so many results: passes of a kernel group."""
+        return -(-columns // word_columns(config, section.split))
+
+    def all_cycles(self, config: EngineConfig, rows: int, columns: int) -> int:
+        """Return the cycles of all passes of some results, whose rows have words of their own."""
+        return rows * sum(
+            s.n_kg * self.words(config, s, columns) * self.pass_cycles(config, s)
+            for s in self.sections
+        )
 
     def saved_cycles(self, config: EngineConfig, section: Section, rows: int, columns: int) -> int:
         """Return the cycles that a kernel group takes less where rows of results share words.
@@ -118,22 +133,22 @@ class ArrayOp:
         shared = self._shared_cycles(config, section, rows, columns)
         if shared is None:
             return 0
-        own = rows * -(-columns // config.cols) * self.pass_cycles(config, section)
+        own = rows * self.words(config, section, columns) * self.pass_cycles(config, section)
         return max(0, own - shared)
 
     def _shared_cycles(
         self, config: EngineConfig, section: Section, rows: int, columns: int
     ) -> int | None:
         """Return the cycles of passes in which rows share words; None where they cannot."""
-        stride, words = self.windows.stride[1], -(-rows * columns // config.cols)
+        stride, words = self.windows.stride[1], self.words(config, section, rows * columns)
         if (
             not self.windows.on_grid
             or self._own_words
-            or not can_share(config, stride, columns)
+            or not can_share(config, stride, columns, section.split)
             or words > MOST_WORDS
         ):
             return None
-        accesses = shared_accesses(config, stride, columns)
+        accesses = shared_accesses(config, stride, columns, section.split)
         busy = self.pass_shape(config, section).cycles(accesses)
         lead = accesses - self.windows.parts(config)
         pair = can_pair(config, self.column_step, columns)
@@ -157,7 +172,8 @@ class ArrayOp:
             chunk = self.result.chunk(config, chunk, self.reduction.tile_rows)
         chunk = self.reduction.chunk(config, self.result, chunk)
         rows = MOST_ROWS // self.reduction.tile_rows * self.reduction.tile_rows
-        columns = min(MOST_COLUMNS // max(1, self.result.step[0]), MOST_WORDS * config.cols)
+        each = word_columns(config, self._split)
+        columns = min(MOST_COLUMNS // max(1, self.result.step[0]), MOST_WORDS * each)
         chunk = Chunk(
             min(chunk.rows, rows), min(chunk.n_kg, MOST_GROUPS), min(chunk.columns, columns)
         )
@@ -181,6 +197,11 @@ class ArrayOp:
         return self.reduction.tile_rows if most.rows % unit else unit
 
     @property
+    def _split(self) -> bool:
+        """Whether columns are split in some kernel groups."""
+        return any(section.split for section in self.sections)
+
+    @property
     def _own_words(self) -> bool:
         """Whether rows of results cannot share words: tiles, and rows of bytes."""
         return self.reduction.partial or self.windows.wide or self.result.wide
@@ -189,4 +210,5 @@ class ArrayOp:
         """Return after how many rows a tile ends, or a word of results that rows share."""
         if not config.shared_words or self._own_words:
             return self.reduction.tile_rows
-        return config.cols // gcd(config.cols, columns)
+        pixels = word_columns(config, self._split)
+        return pixels // gcd(pixels, columns)

@@ -12,6 +12,7 @@ from tilewright.compiler.ir import TensorType
 from tilewright.compiler.schedule.array.ring import Ring
 from tilewright.compiler.schedule.array.work import Chunk, Work
 from tilewright.isa import EngineConfig
+from tilewright.isa.passes import word_columns
 from tilewright.isa.wide import split_bound
 
 
@@ -119,7 +120,7 @@ class Result:
         first, end = work.columns
         fields: ResultFields = {
             "n_oy": work.end - work.first,
-            "n_ox": -(-(end - first) // config.cols),
+            "n_ox": -(-(end - first) // word_columns(config, work.section.split)),
             "out_w": end - first,
             "zero_point": self.zero_point,
             "qmin": self.qmin,

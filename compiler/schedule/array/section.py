@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tilewright.isa.halves import split_words
 
 
 class Block(NamedTuple):
@@ -37,7 +39,9 @@ class Section:
     channels : int, channels reduced over, from the first of group ``cg``
     tap : the one tap of the kernel that it reads, counted row by row; None for all
     fold : how often the rows are halved: those of a half sum other channels of the same outputs
-    weights : (n_kg, steps, rows), the weight words of each kernel group
+    split : the upper half of the columns sums other channels of the pixels of the lower half
+    weights : (n_kg, steps, rows), the weight words of each kernel group, as they are read where
+        columns are not split
     """
 
     kg: int
@@ -45,6 +49,7 @@ class Section:
     channels: int
     tap: int | None = None
     fold: int = 0
+    split: bool = False
     weights: NDArray[np.int16]
 
     @property
@@ -54,8 +59,29 @@ class Section:
 
     @property
     def steps(self) -> int:
-        """Weight words of a kernel group: cycles in which a pass multiplies."""
+        """Steps of a pass, each with a weight word, where columns are not split."""
         return int(self.weights.shape[1])
+
+    @property
+    def words(self) -> int:
+        """Weight words of a kernel group in the buffer."""
+        if not self.split:
+            return self.steps
+        rows = int(self.weights.shape[2])
+        whole, rest = divmod(self.channels, rows)
+        return self.steps // self.channels * (whole * rows + min(2 * rest, rows))
+
+    @property
+    def whole(self) -> Section:
+        """The same, of columns that are not split."""
+        return replace(self, split=False) if self.split else self
+
+    def weight_words(self, kg: int) -> NDArray[np.int16]:
+        """Return the weight words of a kernel group as they lie in the buffer."""
+        words = self.weights[kg - self.kg]
+        if not self.split:
+            return words
+        return split_words(words, self.steps // self.channels, self.channels)
 
     def common(self, block: Block) -> Block | None:
         """Return the kernel groups that are also in a block, or None."""

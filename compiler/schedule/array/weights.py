@@ -20,6 +20,9 @@ from tilewright.isa import EngineConfig
 from tilewright.isa.kernel_steps import KernelStep
 from tilewright.isa.layout import align, pack_parameters, pack_weights
 
+#: Weight words that one load copies at most: 8192 cycles of a bus of half a word.
+_MOST_PIECE = 1 << 12
+
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
@@ -150,7 +153,7 @@ class WeightSource(ABC):
 
     def kernel_words(self, config: EngineConfig, kg: int) -> int:
         """Return the weight words of a kernel group, its parameters included."""
-        return config.param_words + self.section_of[kg].steps
+        return config.param_words + self.section_of[kg].words
 
     def block_words(self, config: EngineConfig, block: Block) -> int:
         """Return the weight words of a block as it is loaded."""
@@ -177,11 +180,12 @@ class WeightSource(ABC):
     def _copies(self, config: EngineConfig, block: Block) -> Iterator[WordCopy]:
         """Copy a block in pieces, so that the first can go where the array is already done.
 
+        Of a large buffer in smaller parts: what is waited for is as long, however large it is.
         Where two such blocks do not fit, one piece ends with the room beside the other block.
         """
         words, size = self.block_words(config, block), self.word_bytes(config)
         tight = self.wide or 2 * words > config.weight_depth
-        piece = max(64, config.weight_depth // (16 if tight else 4))
+        piece = max(64, min(config.weight_depth // (16 if tight else 4), _MOST_PIECE))
         burst = max(1, config.burst_beats * config.bus_bytes // size)
         room = max(0, config.weight_depth - words) // burst * burst if tight else 0
         for start, end in ((0, min(room, words)), (min(room, words), words)):
@@ -198,8 +202,8 @@ class StoredWeights(WeightSource):
         """Return the bytes of a block: parameters, then weight words, of each kernel group."""
         words: list[NDArray[np.integer]] = []
         for kg in block.kernel_groups:
-            section = self.section_of[kg]
-            words += [self.parameters.words(config, kg), section.weights[kg - section.kg]]
+            own = self.section_of[kg].weight_words(kg)
+            words += [self.parameters.words(config, kg), own]
         return pack_weights(config, np.concatenate(words))
 
     def loads(self, config: EngineConfig, block: Block) -> Iterator[WeightLoad]:
@@ -239,6 +243,7 @@ class WeightFields(TypedDict):
 
     segment_log2: int
     fold: int
+    split: int
     segment: int
     last_segment: int
     n_kg: int
@@ -332,16 +337,19 @@ class Weights:
         the others is as good: only sums that become results need them.
         """
         before = sum(self.source.kernel_words(config, i) for i in range(block.kg, kg))
-        return before + self.slot * self.source.section_of[kg].steps
+        return before + self.slot * self.source.section_of[kg].words
 
     def fields(
         self, config: EngineConfig, windows: Windows, work: Work, first_word: int
     ) -> WeightFields:
         """Return what the command of some work says of its weights."""
         groups, segment, last = self.segments(config, windows, work.section)
+        if work.section.split:
+            segment, last = (min(steps, config.rows // 2) for steps in (segment, last))
         return {
             "segment_log2": self.arrangement.segment_log2 - work.section.fold,
             "fold": work.section.fold,
+            "split": int(work.section.split),
             "segment": windows.steps_before(segment),
             "last_segment": last,
             "n_kg": work.block.n_kg,

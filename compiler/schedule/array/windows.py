@@ -243,6 +243,8 @@ class Windows:
         ``segments`` : channel groups per kernel group, steps of a segment, and of the last group's
         """
         groups, segment, last = segments
+        if section.split:
+            segment, last = (min(steps, config.rows // 2) for steps in (segment, last))
         windows = self.per_channel_group(section)
         return PassShape(windows=windows, groups=groups, segment=segment, last_segment=last)
 

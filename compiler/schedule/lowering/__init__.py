@@ -4,6 +4,8 @@
 ``parameters``   requantization as kernel groups have it
 ``convolution``  convolutions, in tiles or not, and fully connected layers
 ``transposed``   transposed convolutions
+``folds``        the rows beside few output channels: other input channels
+``halves``       the columns beside few pixels: other input channels
 ``far``          windows and results too far apart for a command, one by one
 ``deformable``   windows that are put together from samples
 ``samples``      which of those samples are taken together

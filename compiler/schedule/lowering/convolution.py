@@ -22,6 +22,7 @@ from tilewright.compiler.schedule.array.windows import Windows
 from tilewright.compiler.schedule.limits import EngineLimitError, at_least
 from tilewright.compiler.schedule.lowering.context import Context
 from tilewright.compiler.schedule.lowering.folds import folded
+from tilewright.compiler.schedule.lowering.halves import halved
 from tilewright.compiler.schedule.lowering.members import members
 from tilewright.compiler.schedule.lowering.phases import by_phases
 from tilewright.compiler.schedule.lowering.table import lowering
@@ -78,7 +79,7 @@ def conv(ctx: Context, op: Conv2d, kind: str = "Conv2d", algorithm: str | None =
         cycles = sum(s.n_kg * plain.pass_cycles(ctx.config, s) for s in plain.sections)
         if (found := members(ctx, op, weight, windows, cycles)) is not None:
             plain = layer.arranged(*found, macs)
-        ctx.emit(*by_phases(ctx, folded(ctx.config, plain)))
+        ctx.emit(*by_phases(ctx, halved(ctx.config, folded(ctx.config, plain))))
         return
     tiling, at_load = ordered(chosen[0]), chosen[1]
     kernels = tiling.transform_kernels(weight)
@@ -311,7 +312,7 @@ def linear(ctx: Context, op: Linear) -> None:
         bias=op.bias - op.weight.sum(1) * in_type.zero_point,
         macs=op.weight.size,
     )
-    ctx.emit(folded(ctx.config, layer))
+    ctx.emit(halved(ctx.config, folded(ctx.config, layer)))
 
 
 LOWERINGS = (

@@ -396,8 +396,8 @@ class Estimate:
             known, config = 0, self._config
             for op in stage.ops:
                 first, end = op.result.own_rows(area.start, area.stop)
-                words = (end - first) * op.result.words(config, area.left, area.right)
-                known += words * sum(s.n_kg * op.pass_cycles(config, s) for s in op.sections)
+                left, right = op.result.own_columns(area.left, area.right)
+                known += op.all_cycles(config, end - first, right - left)
             self._work[stage, area] = known
         return known
 

@@ -29,6 +29,7 @@ OPTIONS: Mapping[str, Callable[[EngineConfig], bool]] = {
     "stacked_images": lambda c: c.stacked_images,
     "double_reads": lambda c: c.double_reads,
     "folds": lambda c: c.folds > 0,
+    "split_columns": lambda c: c.split_columns,
     "requantizers=2*rows": lambda c: c.result_words == 2,
     "wide_maps": lambda c: c.wide_maps,
     "transform_at_load": lambda c: c.transform_at_load,

@@ -28,7 +28,7 @@ from tilewright.isa import (
     Unit,
 )
 from tilewright.isa.layout import moved_bytes
-from tilewright.isa.passes import PassShape, command_parts
+from tilewright.isa.passes import PassShape, command_parts, is_split
 from tilewright.isa.tiles import MAX_TILE_ROWS
 from tilewright.sim.events import Event
 
@@ -93,7 +93,8 @@ def _computed(config: EngineConfig, command: Compute, steps: int, deform: Deform
     yield Cause.ACCUMULATE, steps * cells * config.acc_width
     yield Cause.REGISTERS, steps * cells * (config.window_width + config.weight_width) / 8
     # A product's second factor are pixels, too.
-    weights = (0 if command.product else steps) + command.n_kg * config.param_words
+    words = steps * (2 if is_split(config, command) else 1)
+    weights = (0 if command.product else words) + command.n_kg * config.param_words
     yield Cause.WEIGHTS, weights * config.rows * config.weight_width / 8
     windows = passes * shape.windows * shape.groups
     if deform is None:

@@ -46,8 +46,12 @@ def memories(config: EngineConfig) -> Iterator[DeclaredMemory]:
     rows, halves = config.rows, config.lane_halves
     lane_depth = -(-config.act_depth // halves)
     yield from _columns(config, "activations", config.cols * halves, lane_depth, 8 * rows)
-    low_depth = config.weight_depth // config.weights_per_byte
-    yield from _columns(config, "weights", 1, low_depth, 8 * rows)
+    if config.split_columns:
+        width = rows * config.weight_width
+        yield from _columns(config, "weights", 2, config.weight_depth // 2, width)
+    else:
+        low_depth = config.weight_depth // config.weights_per_byte
+        yield from _columns(config, "weights", 1, low_depth, 8 * rows)
     if (above := config.kernel_width - 8) > 0:
         yield from _columns(config, "weights", 1, config.weight_depth, above * rows)
     banks = config.result_words
@@ -92,7 +96,7 @@ def _place_width(config: EngineConfig) -> int:
     Whether it is the last row is used with tiles of results alone.
     """
     addresses = act_addr_width(config) + out_addr_width(config)
-    flags = (config.partial_depth > 0) + config.shared_words
+    flags = (config.partial_depth > 0) + (config.shared_words or config.split_columns)
     return addresses + config.cols.bit_length() + flags
 
 
