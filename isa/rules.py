@@ -15,8 +15,9 @@ What depends on more than a command and the engine is no rule. It shows in a run
   transform that do not fit its taps, positions in rows that are not on chip, windows that need more
   than ``data_width`` bits, pixels beyond the activation buffer. Hardware does not look at them;
   what it makes of them is defined as above, and a strict executor refuses them;
-- rows that share words, whose numbers do not agree, and pairs of results that cannot be written
-  together: hardware goes on with what is not defined, and every executor refuses them;
+- rows that share words, or whose columns are split, whose numbers do not agree, and pairs of
+  results that cannot be written together: hardware goes on with what is not defined, and every
+  executor refuses them;
 - commands that use what another one changes, without waiting for it, or a command that reads what
   it writes itself: which comes first is not defined.
 """

@@ -171,6 +171,8 @@ class Events:
                 raise self._refusal[1]
             if count == before or count > MAX_COMMANDS:
                 raise self._endless(ends=count > before)
+        if self._refusal is not None and self._refusal[0] < self.finished:
+            raise self._refusal[1]
 
     def _endless(self, *, ends: bool) -> ExecutionError:
         """Return what is wrong with a program that has no end."""

@@ -80,6 +80,13 @@ ENGINES = {
 }  # fmt: skip
 
 
+#: Of rules that every executor has: hardware goes on with what is not defined.
+UNDEFINED = (
+    "as many words and accesses as rows that share words take",
+    "an out_w that ends in the last output word, if columns are split",
+)
+
+
 class Serial(DeformAuthor):
     """Writes commands each of which waits for all before it."""
 
@@ -341,7 +348,9 @@ def compare(program, rtl, rng):
     wrong = ""
     with rtl.session() as session:
         hard = run_rtl(program, session, images[1], count)
-        if isa.endless or hard.endless:
+        if any(text in isa.message for text in UNDEFINED):
+            same = True
+        elif isa.endless or hard.endless:
             same = isa.status is hard.status
         elif isa.status is Status.DONE:
             same = isa.place == hard.place and isa.cycles == hard.cycles

@@ -65,7 +65,7 @@ def test_the_second_column_of_a_tile_goes_to_the_next_word():
 def test_a_strict_executor_refuses_no_less(name):
     """What hardware refuses, tools do; and what hardware runs they may refuse all the same."""
     more = 0
-    for seed in range(30):
+    for seed in range(64):
         program = source(name, seed % 8)
         image, count, what, _ = changed(program, random.Random(seed))
         ended = run_isa(program, image.copy(), count)
@@ -184,6 +184,16 @@ def test_a_first_fetch_of_no_or_too_many_commands_is_refused(count):
     assert (caught.value.status, caught.value.unit, caught.value.index) == (
         Status.BAD_COMMAND, Unit.LOAD, 0,
     )  # fmt: skip
+
+
+def test_a_refusal_in_the_cycle_before_the_end_counts():
+    """The executor said that the run was done: it looked at no unit after the last load."""
+    program = source("halves", 3)
+    loads = program.streams.commands[Unit.LOAD]
+    index = next(i for i, c in enumerate(loads) if isinstance(c, Fetch) and c.unit == Unit.STORE)
+    more = program.changed(Unit.LOAD, index, count=2)
+    outcome = run_isa(more, more.image.copy(), more.streams.boot_count)
+    assert outcome.place == (Status.BAD_COMMAND, Unit.STORE, 1)
 
 
 def test_rules_that_hardware_has_not_say_what_it_does():
