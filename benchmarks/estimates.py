@@ -171,7 +171,8 @@ def whole(family: str) -> list[dict[str, Any]]:
 
     Of the ECP5 those of ``benchmarks.synthesis``: a board's engine, it with one parameter changed,
     and a larger board's; of the iCE40 those of ``benchmarks.ice40``. They tell what one parameter
-    does, and what a large engine has.
+    does, and what a large engine has. An option that no engine had that was drawn is left out: one
+    engine with it does not tell how its cells grow.
     """
     if family == "gowin":
         return []
@@ -186,7 +187,16 @@ def whole(family: str) -> list[dict[str, Any]]:
         {"config": EARLIER | options["engine"] | one["change"], "cells": one["resources"]}
         for one in options["options"]
     ]
-    return [*changed, {"config": EARLIER | board["engine"], "cells": board["resources"]}]
+    large = {"config": EARLIER | board["engine"], "cells": board["resources"]}
+    rare = unseen([*read(RESULTS)["families"][family]["engines"], large])
+    return [
+        *(
+            record
+            for record in changed
+            if not any(OPTIONS[name](EngineConfig.from_fields(record["config"])) for name in rare)
+        ),
+        large,
+    ]
 
 
 def coefficients(
