@@ -30,7 +30,7 @@ from tilewright.exploration.workers import workers
 
 BOARD = "ulx3s-12f"
 SPACE = Space(
-    rows=(2, 4), cols=(2, 4), rows_per_requantizer=(1, 4), act_depth=(1024,), weight_depth=(4096,),
+    rows=(2, 4), cols=(2, 4), rows_per_requantizer=(1, 2), act_depth=(1024,), weight_depth=(4096,),
     out_depth=(256,), bus_width=(32,), tables=(1,), shared_words=(True,), partial_depth=(0,),
     objective=("time",), smallest=0,
 )  # fmt: skip
@@ -319,7 +319,7 @@ def test_layers_algorithms_and_sizes_of_groups_are_chosen_too():
     """What they cost is what the network with such groups costs, compiled so."""
     rng = np.random.default_rng(3)
     space = replace(
-        SPACE, rows=(4,), cols=(4,), rows_per_requantizer=(4,),
+        SPACE, rows=(4,), cols=(4,), rows_per_requantizer=(2,),
         algorithms={"layer": ("auto", "direct")}, group_channels=(0, 1, 16),
     )  # fmt: skip
     objectives = ("latency", "energy_per_mac")
