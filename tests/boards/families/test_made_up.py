@@ -59,9 +59,8 @@ def test_made_up_family_goes_from_a_board_to_verilog_and_cells(tmp_path):
     assert "MULT18X18D" in text
     assert "MULT18X18D" not in tw.generate_verilog(known, tmp_path / "known").read_text()
     result = tw.synthesize(target, tmp_path / "synthesis")
-    assert (
-        result.resources["MULT18X18D"] == target.engine.multipliers + 4
-    )  # two of two requantizers
+    # Two for each of two requantizers.
+    assert result.resources["MULT18X18D"] == target.engine.multipliers + 4
     assert result.resources["DP16KD"] > 0
 
 
