@@ -24,7 +24,7 @@ from tilewright.compiler.quantized.views import (
     padding_of,
 )
 from tilewright.errors import UnsupportedError
-from tilewright.isa.config import Rounding
+from tilewright.isa.ranges import Rounding
 
 _MOST_GROUPS = 64
 """Times that a matrix stands in a program, for channels that it multiplies in groups."""

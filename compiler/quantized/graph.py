@@ -12,7 +12,7 @@ from torch import Tensor
 from tilewright.compiler.host import Tail
 from tilewright.compiler.quantized.ops import IndexArray, Op
 from tilewright.compiler.quantized.types import GraphError, Quantization, Shape, TensorInfo
-from tilewright.isa.config import Rounding
+from tilewright.isa.ranges import Rounding
 
 
 @dataclass(frozen=True, eq=False)

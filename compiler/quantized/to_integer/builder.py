@@ -48,7 +48,7 @@ from tilewright.compiler.quantized.to_integer.values import (
 )
 from tilewright.compiler.quantized.types import Quantization, Shape
 from tilewright.errors import UnsupportedError
-from tilewright.isa.config import Rounding
+from tilewright.isa.ranges import Rounding
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class Section:
 
     def weight_words(self, kg: int) -> NDArray[np.int16]:
         """Return the weight words of a kernel group as they lie in the buffer."""
-        words = self.weights[kg - self.kg]
+        words: NDArray[np.int16] = self.weights[kg - self.kg]
         if not self.split:
             return words
         return split_words(words, self.steps // self.channels, self.channels)
