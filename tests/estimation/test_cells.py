@@ -23,9 +23,12 @@ def test_syntheses_that_were_held_out_lie_in_the_range(kind):
     for record in OPTIONS["options"]:
         config = EngineConfig.from_fields(OPTIONS["engine"] | record["change"])
         figure = resources_of(config).cells[kind]
+        if isinstance(figure, Unknown):  # of an option that no drawn engine had
+            continue
         assert figure.low * 0.999 <= record["resources"][kind] * 1.001, record["change"]
         assert figure.high >= figure.value
         off.append(abs(figure.value / record["resources"][kind] - 1))
+    assert len(off) >= 12
     assert sorted(off)[len(off) // 2] < 0.05
 
 
